@@ -1,0 +1,324 @@
+"""HC18: labelled images, the annotation as an ellipse, patient-grouped folds, the challenge file.
+
+The data set: van den Heuvel et al. 2018, doi:10.5281/zenodo.1327317. Any folder of the same shape
+works::
+
+    <root>/training_set_pixel_size_and_HC.csv    filename,pixel size(mm),head circumference (mm)
+    <root>/training_set/000_HC.png               image
+    <root>/training_set/000_HC_Annotation.png    its ellipse, as an outline about 3 px wide
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import math
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edgeseg import geometry
+from edgeseg.errors import DataError, InputNotFoundError
+from edgeseg.geometry import Ellipse, FloatArray, Mask
+from edgeseg.image import read_gray
+
+CSV_NAME = "training_set_pixel_size_and_HC.csv"
+ANNOTATION_SUFFIX = "_Annotation.png"
+CHALLENGE_COLUMNS = (
+    "filename",
+    "center_x_mm",
+    "center_y_mm",
+    "semi_axes_a_mm",
+    "semi_axes_b_mm",
+    "angle_rad",
+)
+HC_TOLERANCE = 0.005
+"""Largest relative difference allowed between an annotation's HC and the table's."""
+
+# A disc filled to the outer edge of the usual outline is this much too large, in pixels of radius:
+# the mean over 799 HC18 annotations (SD 0.06).
+_OUTLINE_HALF_WIDTH_PX = 0.94
+
+
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """One row of HC18's table: ``hc_mm`` is None where the table has no such column."""
+
+    pixel_size_mm: float
+    hc_mm: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One labelled image.
+
+    Attributes
+    ----------
+    file
+        File name, as the table has it.
+    image_path, annotation_path
+        Where the image and its outline lie.
+    pixel_size_mm
+        Millimetres per pixel.
+    hc_reference_mm
+        Head circumference, from the table.
+    """
+
+    file: str
+    image_path: Path
+    annotation_path: Path
+    pixel_size_mm: float
+    hc_reference_mm: float
+
+    @property
+    def head(self) -> str:
+        """The head's number: images of one head share the digits before the underscore."""
+        return self.file.split("_", 1)[0]
+
+    def reference_ellipse(self) -> Ellipse:
+        """Read the annotation and return its ellipse, held to the table's HC.
+
+        Raises
+        ------
+        DataError
+            If the annotation holds no ellipse, or its HC differs from the table's by more than
+            0.5 %.
+        """
+        ellipses = read_annotation(self.annotation_path)
+        best = min(ellipses, key=lambda e: abs(self._hc_error_mm(e)))
+        error_mm = self._hc_error_mm(best)
+        if abs(error_mm) > HC_TOLERANCE * self.hc_reference_mm:
+            raise DataError(
+                f"{self.annotation_path}: the outline measures "
+                f"{self.hc_reference_mm + error_mm:.2f} mm, the table says "
+                f"{self.hc_reference_mm:.2f} mm; check the pixel size and the annotation"
+            )
+        return best
+
+    def _hc_error_mm(self, ellipse: Ellipse) -> float:
+        return ellipse.circumference_px * self.pixel_size_mm - self.hc_reference_mm
+
+
+def read_table(path: Path) -> dict[str, TableRow]:
+    """Read a pixel-size table as HC18 ships it.
+
+    Parameters
+    ----------
+    path
+        CSV with a header; its first column is the file name, the second the pixel size in mm and
+        an optional third the head circumference in mm.
+
+    Returns
+    -------
+    dict
+        File name -> row, in the order of the file.
+
+    Raises
+    ------
+    InputNotFoundError
+        If there is no such file.
+    DataError
+        If it is not such a table, repeats a file, or holds a size that is not a positive number.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            lines = [line for line in csv.reader(stream) if any(cell.strip() for cell in line)]
+    except FileNotFoundError:
+        raise InputNotFoundError(f"{path}: no such file; a pixel-size CSV was expected") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: not a readable CSV ({error})") from error
+    if not lines or "pixel" not in ",".join(lines[0]).lower():
+        raise DataError(
+            f"{path}: the first line must be a header such as "
+            "'filename,pixel size(mm),head circumference (mm)'"
+        )
+    table: dict[str, TableRow] = {}
+    for number, line in enumerate(lines[1:], start=2):
+        name = line[0].strip()
+        if name in table:
+            raise DataError(f"{path}, row {number}: {name!r} is there twice; keep one row a file")
+        if len(line) < 2:
+            raise DataError(f"{path}, row {number}: {name!r} has no pixel size")
+        hc_mm = line[2].strip() if len(line) > 2 else ""
+        where = f"{path}, row {number} ({name!r})"
+        table[name] = TableRow(
+            _positive(line[1], f"{where}: pixel size"),
+            _positive(hc_mm, f"{where}: head circumference") if hc_mm else None,
+        )
+    return table
+
+
+def load_cases(root: Path) -> list[Case]:
+    """Find the labelled images of an HC18-shaped folder, sorted by file name.
+
+    Parameters
+    ----------
+    root
+        The folder that holds ``training_set/`` and the CSV.
+
+    Raises
+    ------
+    InputNotFoundError
+        If the folder, its CSV or its ``training_set`` is missing.
+    DataError
+        If an image lacks its annotation or its row, or a row lacks its image.
+    """
+    folder = root / "training_set"
+    if not folder.is_dir():
+        raise InputNotFoundError(
+            f"{root}: expected an HC18 folder with 'training_set/' and '{CSV_NAME}' in it"
+        )
+    images = sorted(p for p in folder.glob("*.png") if not p.name.endswith(ANNOTATION_SUFFIX))
+    if not images:
+        raise InputNotFoundError(f"{folder}: there is no .png image")
+    table = read_table(root / CSV_NAME)
+    cases = []
+    for image in images:
+        annotation = image.with_name(image.stem + ANNOTATION_SUFFIX)
+        if not annotation.is_file():
+            raise DataError(f"{image}: its annotation {annotation.name} is missing")
+        row = table.pop(image.name, None)
+        if row is None or row.hc_mm is None:
+            lack = "row" if row is None else "head circumference"
+            raise DataError(f"{root / CSV_NAME}: there is no {lack} for {image.name}")
+        cases.append(Case(image.name, image, annotation, row.pixel_size_mm, row.hc_mm))
+    if table:
+        raise DataError(f"{root / CSV_NAME}: {next(iter(table))!r} is listed but not in {folder}")
+    return cases
+
+
+def read_annotation(path: Path) -> list[Ellipse]:
+    """Read an annotation and return the ellipses it can mean, most likely first.
+
+    HC18 draws the outline; some copies hold filled discs. An outline means its mid-line. A disc
+    means either its edge or, if it was filled to the outer edge of the outline, an ellipse smaller
+    by half the outline's width; only the table's HC can tell which.
+
+    Raises
+    ------
+    DataError
+        If the file holds no ellipse.
+    """
+    mask = np.where(read_gray(path) > 127, 255, 0).astype(np.uint8)
+    rows, columns = np.nonzero(mask)
+    ellipse = geometry.fit_ellipse(np.stack([columns, rows], axis=1).astype(np.float64))
+    if ellipse is None:
+        raise DataError(f"{path}: no ellipse found in the annotation")
+    if not _is_disc(mask):
+        return [ellipse]
+    region = geometry.main_region((mask / 255).astype(np.float32))
+    fit = region and geometry.fit((mask / 255).astype(np.float32), region, mask.shape)
+    if not fit:
+        raise DataError(f"{path}: no ellipse found in the annotation")
+    edge = fit.ellipse
+    shrunk = Ellipse(
+        edge.center_x_px,
+        edge.center_y_px,
+        edge.semi_major_px - _OUTLINE_HALF_WIDTH_PX,
+        edge.semi_minor_px - _OUTLINE_HALF_WIDTH_PX,
+        edge.angle_rad,
+    )
+    return [edge, shrunk]
+
+
+def data_sha256(cases: Iterable[Case]) -> str:
+    """Hash of the data itself: names, pixel sizes, HC, image and annotation bytes, in order."""
+    digest = hashlib.sha256()
+    for case in cases:
+        digest.update(f"{case.file},{case.pixel_size_mm!r},{case.hc_reference_mm!r}\n".encode())
+        digest.update(case.image_path.read_bytes())
+        digest.update(case.annotation_path.read_bytes())
+    return digest.hexdigest()
+
+
+def grouped_folds(cases: Sequence[Case], count: int, seed: int) -> list[list[str]]:
+    """Deal the heads, not the images, into folds of nearly equal size.
+
+    Returns
+    -------
+    list of list of str
+        File names, sorted within each fold; all images of a head are in one fold.
+    """
+    heads: dict[str, list[str]] = {}
+    for case in cases:
+        heads.setdefault(case.head, []).append(case.file)
+    order = sorted(heads)
+    random.Random(seed).shuffle(order)
+    folds: list[list[str]] = [[] for _ in range(count)]
+    for head in order:
+        min(folds, key=len).extend(heads[head])
+    return [sorted(fold) for fold in folds]
+
+
+def read_folds(path: Path) -> list[list[str]]:
+    """Read a split file: JSON with ``folds``, a list of lists of file names.
+
+    Raises
+    ------
+    InputNotFoundError
+        If there is no such file.
+    DataError
+        If it is not a split, or a file is in two folds.
+    """
+    try:
+        folds = json.loads(path.read_text(encoding="utf-8"))["folds"]
+        folds = [[str(name) for name in fold] for fold in folds]
+    except FileNotFoundError:
+        raise InputNotFoundError(f"{path}: no such split file") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: expected JSON with 'folds', a list of lists of names") from error
+    names = [name for fold in folds for name in fold]
+    if len(names) != len(set(names)):
+        raise DataError(f"{path}: a file is in two folds")
+    return folds
+
+
+def select_fold(cases: Sequence[Case], folds: Sequence[Sequence[str]], fold: int) -> list[Case]:
+    """Return the cases of one fold.
+
+    Raises
+    ------
+    DataError
+        If there is no such fold, or it names a file the data lacks.
+    """
+    if not 0 <= fold < len(folds):
+        raise DataError(f"fold {fold} was asked for, the split has folds 0 to {len(folds) - 1}")
+    by_name = {case.file: case for case in cases}
+    missing = [name for name in folds[fold] if name not in by_name]
+    if missing:
+        raise DataError(f"fold {fold} names {missing[0]!r}, which the data lacks")
+    return [by_name[name] for name in folds[fold]]
+
+
+def challenge_row(file: str, ellipse: Ellipse, pixel_size_mm: float) -> Mapping[str, str]:
+    """Return one row of the challenge's submission file, keyed by ``CHALLENGE_COLUMNS``."""
+    values = (
+        ellipse.center_x_px * pixel_size_mm,
+        ellipse.center_y_px * pixel_size_mm,
+        ellipse.semi_major_px * pixel_size_mm,
+        ellipse.semi_minor_px * pixel_size_mm,
+        ellipse.angle_rad,
+    )
+    return dict(zip(CHALLENGE_COLUMNS, (file, *(f"{v:.6f}" for v in values)), strict=True))
+
+
+def _is_disc(mask: Mask) -> bool:
+    """Tell a filled disc from an outline by how deep the mask is: an outline is a few px wide."""
+    depth = cv2.distanceTransform(mask, cv2.DIST_L2, 3).max()
+    extent: FloatArray = np.ptp(np.argwhere(mask), axis=0)
+    return bool(depth > 0.1 * math.hypot(*extent))
+
+
+def _positive(text: str, what: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        raise DataError(f"{what} is {text.strip()!r}, expected a positive number of mm")
+    return value

@@ -1,0 +1,167 @@
+"""Pixels in and out: the only place where a file becomes gray values and a tensor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edgeseg import header
+from edgeseg.errors import EdgesegError, ImageDecodeError, InputNotFoundError
+
+GrayImage = npt.NDArray[np.uint8]
+
+MIN_SIDE_PX = 32
+MAX_PIXELS = 50_000_000
+"""Larger images are refused before their pixels are allocated."""
+
+_OPAQUE = 255
+
+
+def read_gray(path: Path) -> GrayImage:
+    """Decode an image file to gray, upright as its EXIF orientation says.
+
+    Colours become luma (ITU-R BT.601). 16-bit images are scaled by the bits they use: values up to
+    4095 are taken for 12-bit data and shifted by 4, and so on, so that data of fewer bits in a
+    16-bit file does not come out nearly black.
+
+    Parameters
+    ----------
+    path
+        A PNG, JPEG, BMP or TIFF file, recognised by its contents.
+
+    Returns
+    -------
+    ndarray, shape (height, width), uint8
+
+    Raises
+    ------
+    InputNotFoundError
+        If there is no such file.
+    ImageDecodeError
+        If the file cannot be read rightly: empty, cut short, of another kind, animated,
+        transparent, smaller than 32 pixels a side or larger than 50 million pixels.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise InputNotFoundError(f"{path}: no such file") from None
+    except OSError as error:
+        raise ImageDecodeError(f"{path}: cannot be read ({error.strerror})") from error
+    try:
+        return decode_gray(data)
+    except EdgesegError as error:
+        raise ImageDecodeError(f"{path}: {error}") from None
+
+
+def decode_gray(data: bytes) -> GrayImage:
+    """Decode an image file's bytes; see `read_gray`, the texts of its errors lack the name."""
+    head = header.parse(data)
+    if head.width * head.height > MAX_PIXELS:
+        raise ImageDecodeError(
+            f"{head.width}x{head.height} pixels is more than the {MAX_PIXELS // 10**6} million "
+            "allowed; crop or shrink the image"
+        )
+    if min(head.width, head.height) < MIN_SIDE_PX:
+        raise ImageDecodeError(
+            f"{head.width}x{head.height} pixels is too small; each side needs {MIN_SIDE_PX}"
+        )
+    if head.frames > 1:
+        raise ImageDecodeError(
+            f"the file holds {head.frames} frames, one was expected; save the one to measure"
+        )
+    buffer = np.frombuffer(data, dtype=np.uint8)
+    if head.may_be_transparent:
+        _refuse_transparent(buffer)
+    # ANYDEPTH keeps 16 bits, so that they are scaled here and not cut to their upper half
+    return _to_8_bit(_decode(buffer, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH))
+
+
+def preprocess(gray: GrayImage, height: int, width: int) -> GrayImage:
+    """Stretch a gray image to a network's input.
+
+    Area averaging where the image shrinks, linear interpolation where it grows; the aspect ratio
+    is not kept, so that every pixel of the input carries image.
+
+    Parameters
+    ----------
+    gray
+        Shape (H, W), uint8.
+    height, width
+        The network's input size.
+
+    Returns
+    -------
+    ndarray, shape (1, 1, height, width), uint8
+    """
+    shrinks = gray.shape[0] >= height and gray.shape[1] >= width
+    resized = cv2.resize(
+        gray, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    )
+    tensor: GrayImage = np.ascontiguousarray(resized, dtype=np.uint8)[None, None]
+    return tensor
+
+
+def to_native(
+    probability: npt.NDArray[np.float32], size: tuple[int, int]
+) -> npt.NDArray[np.float32]:
+    """Bring a probability map back to its image's size, by linear interpolation.
+
+    Parameters
+    ----------
+    probability
+        Shape (h, w), in [0, 1].
+    size
+        Native (height, width).
+
+    Returns
+    -------
+    ndarray, shape ``size``, float32, in [0, 1]
+    """
+    native = cv2.resize(probability, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(native, dtype=np.float32)
+
+
+def encode(extension: str, pixels: npt.NDArray[np.uint8], quality: int | None = None) -> bytes:
+    """Encode pixels, (H, W) gray or (H, W, 3) BGR, as a PNG or JPEG file's bytes."""
+    # Level 1: masks and overlays are written once for every image, speed beats the last few bytes.
+    options = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+    if quality is not None:
+        options = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    done, encoded = cv2.imencode(extension, pixels, options)
+    if not done:
+        raise ValueError(f"OpenCV cannot write {extension!r} files")
+    return encoded.tobytes()
+
+
+def _decode(buffer: GrayImage, flags: int) -> npt.NDArray[np.generic]:
+    try:
+        pixels = cv2.imdecode(buffer, flags)
+    except cv2.error:
+        pixels = None
+    if pixels is None:
+        raise ImageDecodeError("the pixels cannot be decoded: damaged or of a rare kind")
+    return pixels
+
+
+def _refuse_transparent(buffer: GrayImage) -> None:
+    pixels = _decode(buffer, cv2.IMREAD_UNCHANGED)
+    if pixels.ndim == 3 and pixels.shape[2] == 4:
+        alpha = pixels[..., 3]
+        opaque = _OPAQUE if alpha.dtype == np.uint8 else np.iinfo(np.uint16).max
+        if not np.all(alpha == opaque):
+            raise ImageDecodeError(
+                "parts of the image are transparent, so its gray values are not defined; "
+                "flatten it first"
+            )
+
+
+def _to_8_bit(pixels: npt.NDArray[np.generic]) -> GrayImage:
+    if pixels.dtype == np.uint8:
+        return pixels.astype(np.uint8, copy=False)
+    if pixels.dtype != np.uint16:
+        raise ImageDecodeError(f"pixels of type {pixels.dtype} are not read; save as 8 or 16 bits")
+    bits = max(int(pixels.max()).bit_length(), 8)  # type: ignore[type-var]
+    return (pixels.astype(np.uint16) >> (bits - 8)).astype(np.uint8)
