@@ -1,0 +1,1 @@
+"""Training and export of edgeseg models; needs the ``train`` extra."""

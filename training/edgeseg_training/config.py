@@ -1,0 +1,175 @@
+"""What a training run is told: one flat table of values, from defaults, a TOML file and options.
+
+Imports nothing heavy, so that the command line can list and check the values without torch.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from edgeseg.errors import ConfigError, InputNotFoundError
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "input_mode": ("gray", "rgb"),
+    "normalization": ("imagenet", "unit"),
+    "loss": ("bce", "bce+dice"),
+    "optimizer": ("adam", "adamw"),
+    "schedule": ("constant", "one-cycle"),
+    "precision": ("fp32", "bf16"),
+    "architecture": ("unet-mobilenet_v2", "unet-plain"),
+}
+
+
+def _value(default: Any, help: str) -> Any:
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """Every value of a training run; `training/hc18.toml` and `paper.toml` are two of them.
+
+    Raises
+    ------
+    ConfigError
+        If a value cannot work.
+    """
+
+    name: str = _value("hc18-edge", "name the exported model carries")
+    architecture: str = _value("unet-mobilenet_v2", "network")
+    strategy: str = _value("full", "which parts are trained; see edgeseg_training.strategies")
+    encoder_weights: str = _value("imagenet", "imagenet, none or a .safetensors file")
+    input_height: int = _value(192, "network input height, a multiple of 32")
+    input_width: int = _value(288, "network input width, a multiple of 32")
+    input_mode: str = _value("gray", "channels the first convolution sees")
+    normalization: str = _value("imagenet", "imagenet: its mean and SD; unit: x/255 only")
+    decoder_channels: tuple[int, ...] = _value((64, 32, 24, 16, 8), "widths, deepest first")
+    freeze_batchnorm_statistics: bool = _value(
+        True, "frozen parts keep their batch-norm statistics too"
+    )
+    epochs: int = _value(24, "passes over the training images")
+    batch_size: int = _value(10, "images a step")
+    optimizer: str = _value("adamw", "optimizer")
+    schedule: str = _value("one-cycle", "learning rate over the run")
+    learning_rate: float = _value(2e-3, "peak learning rate of the decoder")
+    encoder_learning_rate_factor: float = _value(0.5, "encoder's share of the learning rate")
+    weight_decay: float = _value(1e-2, "AdamW decay; never on biases and batch-norm")
+    loss: str = _value("bce+dice", "training loss")
+    ema_decay: float = _value(0.998, "weight averaging over steps; 0 switches it off")
+    precision: str = _value("bf16", "arithmetic of the training steps")
+    rotate_deg: float = _value(25.0, "rotation, uniform within plus and minus this")
+    scale_range: tuple[float, ...] = _value((0.8, 1.25), "zoom, uniform between the two")
+    shift: float = _value(0.08, "shift, uniform within this share of the size")
+    shear_deg: float = _value(0.0, "shear, uniform within plus and minus this")
+    horizontal_flip: float = _value(0.5, "probability")
+    vertical_flip: float = _value(0.5, "probability")
+    gamma: float = _value(0.3, "log of the gamma exponent, uniform within plus and minus this")
+    gain: float = _value(0.2, "log of the gain, uniform within plus and minus this")
+    noise: float = _value(0.06, "largest SD of speckle and of additive noise, of full scale")
+    blur: float = _value(0.0, "probability of a slight blur")
+    shadow: float = _value(0.0, "probability of a dark sector")
+    seed: int = _value(0, "seeds weights, order and augmentation")
+    fraction: float = _value(1.0, "share of the training heads to use")
+    folds: str = _value("", "split file; without it five patient-grouped folds are dealt")
+    fold: int = _value(0, "fold held out for validation; -1 trains on everything")
+    workers: int = _value(1, "processes that load data")
+    validate_every: int = _value(1, "epochs between validations; the last is always validated")
+
+    def __post_init__(self) -> None:
+        for key, allowed in CHOICES.items():
+            if getattr(self, key) not in allowed:
+                raise ConfigError(
+                    f"{key} is {getattr(self, key)!r}; expected one of {', '.join(allowed)}"
+                )
+        for key in ("input_height", "input_width"):
+            if getattr(self, key) <= 0 or getattr(self, key) % 32:
+                raise ConfigError(f"{key} is {getattr(self, key)}; expected a multiple of 32")
+        for key in ("epochs", "batch_size", "validate_every"):
+            if getattr(self, key) < 1:
+                raise ConfigError(f"{key} is {getattr(self, key)}; expected 1 or more")
+        if not 0 < self.fraction <= 1:
+            raise ConfigError(f"fraction is {self.fraction}; expected more than 0 and at most 1")
+        if not 0 <= self.ema_decay < 1:
+            raise ConfigError(f"ema_decay is {self.ema_decay}; expected 0 or more, below 1")
+        if len(self.decoder_channels) != 5 or min(self.decoder_channels) < 1:
+            raise ConfigError(f"decoder_channels is {self.decoder_channels}; expected five widths")
+        if len(self.scale_range) != 2 or not 0 < self.scale_range[0] <= self.scale_range[1]:
+            raise ConfigError(f"scale_range is {self.scale_range}; expected smallest, largest")
+
+    def updated(self, values: Mapping[str, Any]) -> TrainConfig:
+        """Return a copy with some values replaced; text is converted to the value's type.
+
+        Raises
+        ------
+        ConfigError
+            If a name is unknown or a value is not of its type.
+        """
+        hints = typing.get_type_hints(TrainConfig)
+        converted = {}
+        for key, value in values.items():
+            if key not in hints:
+                close = difflib.get_close_matches(key, hints, n=1)
+                hint = f"; did you mean {close[0]!r}?" if close else ""
+                raise ConfigError(f"there is no training value {key!r}{hint}")
+            converted[key] = _convert(key, value, hints[key])
+        return replace(self, **converted)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the values as JSON-ready types, tuples as lists."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+
+def load_config(path: Path | None) -> TrainConfig:
+    """Read a TOML file over the defaults; its tables only group values and do not name them.
+
+    Raises
+    ------
+    InputNotFoundError
+        If there is no such file.
+    ConfigError
+        If it is not TOML, or holds an unknown name or an impossible value.
+    """
+    if path is None:
+        return TrainConfig()
+    try:
+        parsed = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputNotFoundError(f"{path}: no such config file") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML ({error})") from error
+    flat: dict[str, Any] = {}
+    for key, value in parsed.items():
+        for name, inner in value.items() if isinstance(value, dict) else [(key, value)]:
+            if name in flat:
+                raise ConfigError(f"{path}: {name!r} is set twice")
+            flat[name] = inner
+    return TrainConfig().updated(flat)
+
+
+def _convert(key: str, value: Any, kind: Any) -> Any:
+    if isinstance(kind, types.GenericAlias):  # tuple[number, ...]
+        parts = value.split(",") if isinstance(value, str) else value
+        if not isinstance(parts, list | tuple):
+            raise ConfigError(f"{key} is {value!r}; expected numbers separated by commas")
+        return tuple(_convert(key, part, typing.get_args(kind)[0]) for part in parts)
+    if kind is bool:
+        words = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
+        if str(value).lower() in words:
+            return words[str(value).lower()]
+    elif kind is str:
+        return str(value)
+    elif not isinstance(value, bool):
+        try:
+            number = kind(value)
+            if number == float(value):
+                return number
+        except (TypeError, ValueError):
+            pass
+    raise ConfigError(f"{key} is {value!r}; expected {kind.__name__}")
