@@ -1,0 +1,102 @@
+"""Files a run writes: claimed before, locked while it runs, and never half there."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from edgeseg.errors import OutputExistsError, OutputLockedError
+
+LOCK_NAME = ".edgeseg.lock"
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file so that it is either the old one or the new one, whenever it is looked at."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically; NaN and infinity become null, which JSON can say."""
+    text = json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False)
+    write_atomic(path, (text + "\n").encode())
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder for this process; the lock dies with it, however it ends.
+
+    Raises
+    ------
+    OutputLockedError
+        If another process holds the folder.
+    OutputExistsError
+        If the folder cannot be made or written into.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        stream = (folder / LOCK_NAME).open("a+b")
+    except OSError as error:
+        raise OutputExistsError(
+            f"{folder}: cannot write there ({error.strerror}); choose another output folder"
+        ) from error
+    with stream:
+        if not _lock(stream.fileno()):
+            raise OutputLockedError(
+                f"{folder}: another run is writing there; wait for it or choose another folder"
+            )
+        yield
+
+
+def claim(path: Path, overwrite: bool, why: str = "") -> None:
+    """Refuse an output that exists unless it may be overwritten.
+
+    Raises
+    ------
+    OutputExistsError
+        If ``path`` exists, is not an empty folder, and ``overwrite`` is false.
+    """
+    if overwrite or not path.exists():
+        return
+    if path.is_dir() and not any(p for p in path.iterdir() if p.name != LOCK_NAME):
+        return
+    raise OutputExistsError(
+        f"{path} exists{why}; pass --overwrite to replace it, or choose another output"
+    )
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,191 @@
+"""HC18 cases as training examples: an image, a soft mask, and random views of both."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+from torchvision.transforms import InterpolationMode, v2
+
+from edgeseg import hc18, image
+from edgeseg.errors import ConfigError
+from edgeseg.geometry import Ellipse
+from edgeseg.hc18 import Case
+from edgeseg_training.config import TrainConfig
+
+_FOLDS = 5
+_FOLD_SEED = 2018
+
+
+class Split(NamedTuple):
+    """The cases a run trains on and those it is validated on; they share no head."""
+
+    training: list[Case]
+    validation: list[Case]
+
+
+class Example(NamedTuple):
+    """One case at the network's size.
+
+    Attributes
+    ----------
+    gray
+        Shape (1, h, w), uint8.
+    coverage
+        Shape (1, h, w), float32 in [0, 1]: the share of each pixel that is head.
+    ellipse
+        Reference ellipse in native pixels.
+    size
+        Native (height, width).
+    """
+
+    case: Case
+    gray: Tensor
+    coverage: Tensor
+    ellipse: Ellipse
+    size: tuple[int, int]
+
+
+def split_cases(cases: Sequence[Case], config: TrainConfig) -> Split:
+    """Split by head: a fold for validation, a fraction of the other heads for training.
+
+    Raises
+    ------
+    ConfigError
+        If nothing is left to train on.
+    """
+    if config.folds:
+        folds = hc18.read_folds(Path(config.folds))
+    else:
+        folds = hc18.grouped_folds(cases, _FOLDS, _FOLD_SEED)
+    validation = hc18.select_fold(cases, folds, config.fold) if config.fold >= 0 else []
+    held_out = {case.head for case in validation}
+    heads = sorted({case.head for case in cases} - held_out)
+    random.Random(config.seed).shuffle(heads)
+    kept = set(heads[: max(1, round(config.fraction * len(heads)))]) if heads else set()
+    training = [case for case in cases if case.head in kept]
+    if not training:
+        raise ConfigError("no head is left for training; use more data or another fold")
+    return Split(training, validation)
+
+
+def load_example(case: Case, config: TrainConfig) -> Example:
+    """Read a case once and bring it to the network's size, as inference does."""
+    gray = image.read_gray(case.image_path)
+    ellipse = case.reference_ellipse()
+    size = (gray.shape[0], gray.shape[1])
+    height, width = config.input_height, config.input_width
+    tensor = image.preprocess(gray, height, width)[0]
+    coverage = cv2.resize(ellipse.coverage(*size), (width, height), interpolation=cv2.INTER_AREA)
+    return Example(
+        case, torch.from_numpy(tensor), torch.from_numpy(coverage.astype(np.float32))[None],
+        ellipse, size,
+    )  # fmt: skip
+
+
+class ViewDataset(Dataset[tuple[Tensor, Tensor]]):
+    """Random views of examples; an item is addressed by (epoch, index) and depends on no other.
+
+    That makes the order and number of workers irrelevant, and a resumed run equal to one that was
+    never interrupted.
+    """
+
+    def __init__(self, examples: Sequence[Example], config: TrainConfig) -> None:
+        self.examples = examples
+        self.seed = config.seed
+        self.augment = Augmentation(config)
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """Return an image, (1, h, w) float32 0 to 255, and its soft mask, (1, h, w) float32."""
+        epoch, index = key
+        example = self.examples[index]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(_item_seed(self.seed, epoch, index))
+            return self.augment(example.gray, example.coverage)
+
+
+class EpochSampler(Sampler[tuple[int, int]]):
+    """Every index once an epoch, in an order that depends on seed and epoch alone."""
+
+    def __init__(self, count: int, seed: int) -> None:
+        self.count, self.seed, self.epoch = count, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch of the next iteration; the trainer calls it."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.count)
+        return iter([(self.epoch, int(i)) for i in order])
+
+
+class Augmentation:
+    """Random geometry for image and mask together, random gray values for the image alone."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.config = config
+        self.geometry = v2.Compose(
+            [
+                v2.RandomHorizontalFlip(config.horizontal_flip),
+                v2.RandomVerticalFlip(config.vertical_flip),
+                v2.RandomAffine(
+                    degrees=config.rotate_deg,
+                    translate=(config.shift, config.shift) if config.shift else None,
+                    scale=config.scale_range if config.scale_range != (1.0, 1.0) else None,
+                    shear=config.shear_deg or None,
+                    interpolation=InterpolationMode.BILINEAR,
+                ),
+            ]
+        )
+        self.blur = v2.RandomApply([v2.GaussianBlur(5, (0.3, 1.2))], p=config.blur)
+
+    def __call__(self, gray: Tensor, coverage: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a random view, (1, h, w) float32 0 to 255, and its soft mask."""
+        # As two channels of one image: the mask is a coverage, to be interpolated like gray values.
+        both = self.geometry(torch.cat([gray.float() / 255, coverage]))
+        x, mask = both[:1], both[1:]
+        config = self.config
+        if config.gamma:
+            x = x ** float(torch.exp(_uniform(config.gamma)))
+        if config.gain:
+            x = x * float(torch.exp(_uniform(config.gain)))
+        if config.blur:
+            x = self.blur(x)
+        if config.shadow and float(torch.rand(())) < config.shadow:
+            x = x * _shadow(*x.shape[-2:])
+        if config.noise:
+            speckle, additive = torch.rand(2) * config.noise
+            x = x * (1 + 2 * speckle * torch.randn_like(x))
+            x = x + 0.5 * additive * torch.randn_like(x) * (x > 0.01)
+        return x.clamp(0, 1) * 255, mask.clamp(0, 1)
+
+
+def _shadow(height: int, width: int) -> Tensor:
+    """Gain of a soft dark sector with its tip above the image, as behind bone or gas."""
+    angle, half_width, depth = torch.rand(3)
+    center = (float(angle) - 0.5) * 1.2
+    rows = (torch.arange(height)[:, None] + 0.15 * height) / height
+    columns = (torch.arange(width)[None] - width / 2) / height
+    off_axis = (torch.atan2(columns, rows) - center).abs() / (0.04 + 0.12 * float(half_width))
+    return 1 - (0.3 + 0.6 * float(depth)) * torch.sigmoid(6 * (1 - off_axis))
+
+
+def _uniform(limit: float) -> Tensor:
+    return (2 * torch.rand(()) - 1) * limit
+
+
+def _item_seed(seed: int, epoch: int, index: int) -> int:
+    return int(np.random.SeedSequence((seed, epoch, index)).generate_state(1, np.uint64)[0] >> 1)
