@@ -6,12 +6,13 @@ import json
 import logging
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Checkpoint, EMAWeightAveraging, TQDMProgressBar
+from lightning.pytorch.callbacks import Checkpoint, TQDMProgressBar, WeightAveraging
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -317,7 +318,7 @@ def _trainer(run: Run, config: TrainConfig, progress: bool) -> lightning.Trainer
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     callbacks: list[Any] = [EpochCheckpoint(run)]
     if config.ema_decay:
-        callbacks.append(EMAWeightAveraging(decay=config.ema_decay))
+        callbacks.append(WeightAveraging(avg_fn=_ema(config.ema_decay)))
     if progress:
         callbacks.append(TQDMProgressBar())
     return lightning.Trainer(
@@ -367,6 +368,17 @@ def _check_same_run(path: Path, record: dict[str, Any]) -> None:
             f"{path}: the run began with {changed[0]} = {config.get(changed[0])!r}, not "
             f"{now[changed[0]]!r}; resume with the same values or use --overwrite"
         )
+
+
+def _ema(decay: float) -> Callable[[Tensor, Tensor, Any], Tensor]:
+    """Exponential moving average whose memory grows from nothing, so that it never lags far."""
+
+    def average(averaged: Tensor, current: Tensor, count: Any) -> Tensor:
+        step = int(count)
+        weight = 1 - min(decay, (1 + step) / (10 + step))
+        return averaged + (current - averaged) * weight
+
+    return average
 
 
 def _mean(values: list[float]) -> float:
