@@ -1,3 +1,82 @@
-"""Fetal head segmentation and head circumference from ultrasound, without torch."""
+"""Fetal head segmentation and head circumference from ultrasound, without torch.
+
+>>> import edgeseg
+>>> segmenter = edgeseg.load("hc18-edge")  # doctest: +SKIP
+>>> segmenter.predict("scan.png", pixel_size_mm=0.12).hc_mm  # doctest: +SKIP
+173.2
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from edgeseg.errors import (
+    ConfigError,
+    DataError,
+    DeviceError,
+    EdgesegError,
+    ImageDecodeError,
+    InputNotFoundError,
+    MissingExtraError,
+    ModelError,
+    ModelNotFoundError,
+    OutputExistsError,
+    OutputLockedError,
+    ParityError,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgeseg.geometry import Ellipse
+    from edgeseg.metadata import ModelMetadata
+    from edgeseg.segmenter import Prediction, Segmenter
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "DeviceError",
+    "EdgesegError",
+    "Ellipse",
+    "ImageDecodeError",
+    "InputNotFoundError",
+    "MissingExtraError",
+    "ModelError",
+    "ModelMetadata",
+    "ModelNotFoundError",
+    "OutputExistsError",
+    "OutputLockedError",
+    "ParityError",
+    "Prediction",
+    "Segmenter",
+    "load",
+]
+
+# Imported on first use: `edgeseg --help` must not pay for OpenCV and onnxruntime.
+_LAZY = {
+    "Ellipse": "edgeseg.geometry",
+    "ModelMetadata": "edgeseg.metadata",
+    "Prediction": "edgeseg.segmenter",
+    "Segmenter": "edgeseg.segmenter",
+}
+
+
+def load(
+    model: str | Path = "hc18-edge", *, device: str = "auto", threads: int | None = None
+) -> Segmenter:
+    """Open a model: ``load("hc18-edge")`` or ``load("my-model.onnx", device="cpu", threads=1)``.
+
+    See `Segmenter` for the parameters and errors.
+    """
+    from edgeseg.segmenter import Segmenter
+
+    return Segmenter(model, device=device, threads=threads)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'edgeseg' has no attribute {name!r}")

@@ -1,0 +1,399 @@
+"""One model, one session: images in, predictions out."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from edgeseg import biometry, geometry, image, quality, zoo
+from edgeseg.errors import DataError, DeviceError, ModelError
+from edgeseg.geometry import Ellipse, Mask
+from edgeseg.image import GrayImage
+from edgeseg.metadata import METADATA_KEY, ModelMetadata
+
+PROVIDERS: dict[str, str] = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "directml": "DmlExecutionProvider",
+}
+_PACKAGES = {
+    "cuda": "onnxruntime-gpu",
+    "tensorrt": "onnxruntime-gpu",
+    "openvino": "onnxruntime-openvino",
+    "directml": "onnxruntime-directml",
+    "coreml": "onnxruntime (for macOS)",
+}
+# A smaller region is speckle, not a head: heads of HC18 fill 7 % of their image and more.
+_MIN_REGION_FRACTION = 0.002
+
+_SHIFT = 4  # sub-pixel bits for cv2's polygon filling
+
+
+@dataclass(frozen=True, slots=True)
+class StageTimes:
+    """Wall time of one image's stages, in milliseconds; a batch's is shared out evenly."""
+
+    preprocess: float
+    inference: float
+    postprocess: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What was measured on one image.
+
+    Attributes
+    ----------
+    size
+        Native (height, width) of the image.
+    ellipse
+        Outline of the head in native pixels; None if no head was found.
+    pixel_size_mm
+        Millimetres per pixel; None if unknown, and then all millimetre values are None too.
+    confidence
+        In [0, 1]: soft Dice between the probability map and the fitted ellipse; 0 without a head.
+    flags
+        Names from `edgeseg.quality.FLAGS`: reasons not to trust the measurement.
+    probability
+        The network's output, shape (h, w), float32 in [0, 1].
+    threshold
+        Probability from which a pixel is head.
+    times_ms
+        Where the time went.
+    """
+
+    size: tuple[int, int]
+    ellipse: Ellipse | None
+    pixel_size_mm: float | None
+    confidence: float
+    flags: tuple[str, ...]
+    probability: npt.NDArray[np.float32]
+    threshold: float
+    times_ms: StageTimes
+
+    @property
+    def hc_px(self) -> float | None:
+        """Head circumference in pixels."""
+        return self.ellipse.circumference_px if self.ellipse else None
+
+    @property
+    def hc_mm(self) -> float | None:
+        """Head circumference in millimetres."""
+        if self.ellipse is None or self.pixel_size_mm is None:
+            return None
+        return self.ellipse.circumference_px * self.pixel_size_mm
+
+    @property
+    def area_mm2(self) -> float | None:
+        """Area of the ellipse in square millimetres."""
+        if self.ellipse is None or self.pixel_size_mm is None:
+            return None
+        return self.ellipse.area_px * self.pixel_size_mm**2
+
+    @property
+    def ga_weeks_hadlock(self) -> float | None:
+        """Gestational age in weeks (Hadlock 1984); None outside its range."""
+        return None if self.hc_mm is None else biometry.ga_weeks_hadlock(self.hc_mm)
+
+    @property
+    def ga_weeks_intergrowth(self) -> float | None:
+        """Gestational age in weeks (INTERGROWTH-21st); None outside its range."""
+        return None if self.hc_mm is None else biometry.ga_weeks_intergrowth(self.hc_mm)
+
+    def mask(self) -> Mask:
+        """Return the head's pixels at native size, 0 or 255; empty if no head was found.
+
+        The main region of the probability map, thresholded at native size: what the network saw,
+        not the fitted ellipse, and so cut where the image is.
+        """
+        if self.ellipse is not None:
+            native = image.to_native(self.probability, self.size)
+            region = geometry.main_region(native, self.threshold)
+            if region is not None:
+                return region.mask
+        return np.zeros(self.size, dtype=np.uint8)
+
+
+class Segmenter:
+    """An onnxruntime session of one model, with everything needed to measure heads.
+
+    Safe to call from several threads at once.
+
+    Parameters
+    ----------
+    model
+        A bundled model's name or the path of an ONNX file exported by edgeseg.
+    device
+        ``auto``, ``cpu``, ``cuda``, ``tensorrt``, ``coreml``, ``openvino`` or ``directml``.
+        ``auto`` takes CUDA where it works and the CPU elsewhere; any other device runs on that
+        device or raises.
+    threads
+        Threads inside one inference on the CPU; None leaves it to onnxruntime.
+
+    Attributes
+    ----------
+    metadata
+        The model's own description.
+    file
+        Path, name, hash and size of the model.
+    provider
+        The onnxruntime provider the session really runs on.
+
+    Raises
+    ------
+    ModelNotFoundError, ModelError
+        If there is no such model or it is not edgeseg's.
+    DeviceError
+        If the device cannot run it here.
+
+    Examples
+    --------
+    >>> segmenter = Segmenter("hc18-edge", threads=1)  # doctest: +SKIP
+    >>> segmenter.predict(Path("scan.png"), pixel_size_mm=0.12).hc_mm  # doctest: +SKIP
+    173.2
+    """
+
+    def __init__(
+        self,
+        model: str | Path = zoo.DEFAULT_MODEL,
+        *,
+        device: str = "auto",
+        threads: int | None = None,
+    ) -> None:
+        self.file = zoo.find(model)
+        self._session = _open_session(self.file.path, device, threads)
+        self.provider: str = self._session.get_providers()[0]
+        self.metadata = _read_metadata(self._session, self.file.path)
+        self._input_name: str = self._session.get_inputs()[0].name
+
+    def infer(self, tensor: GrayImage) -> npt.NDArray[np.float32]:
+        """Run the network.
+
+        Parameters
+        ----------
+        tensor
+            Shape (N, 1, h, w), uint8, as `edgeseg.image.preprocess` makes it.
+
+        Returns
+        -------
+        ndarray, shape (N, 1, h, w), float32 in [0, 1]
+        """
+        probability: npt.NDArray[np.float32]
+        (probability,) = self._session.run(None, {self._input_name: tensor})
+        return probability
+
+    def predict(
+        self, source: GrayImage | str | Path, pixel_size_mm: float | None = None
+    ) -> Prediction:
+        """Measure one image, given as a file or as gray values (height, width), uint8."""
+        return self.predict_batch([source], [pixel_size_mm])[0]
+
+    def predict_batch(
+        self,
+        sources: Sequence[GrayImage | str | Path],
+        pixel_sizes_mm: Sequence[float | None] | None = None,
+    ) -> list[Prediction]:
+        """Measure several images in one run of the network.
+
+        Parameters
+        ----------
+        sources
+            Files, or gray images of any size, (height, width), uint8.
+        pixel_sizes_mm
+            Millimetres per pixel of each, or None.
+
+        Raises
+        ------
+        ImageDecodeError, InputNotFoundError
+            If a file cannot be read.
+        DataError
+            If a pixel size is not a positive number, or an array is not a gray image.
+        """
+        sizes_mm = [None] * len(sources) if pixel_sizes_mm is None else list(pixel_sizes_mm)
+        if len(sizes_mm) != len(sources):
+            raise DataError(f"{len(sources)} images but {len(sizes_mm)} pixel sizes")
+        grays = [_gray(source) for source in sources]
+        for size_mm in sizes_mm:
+            if size_mm is not None and not 0 < size_mm < float("inf"):
+                raise DataError(f"pixel size is {size_mm}; expected a positive number of mm")
+        if not grays:
+            return []
+        started = time.perf_counter()
+        tensor = np.concatenate(
+            [
+                image.preprocess(g, self.metadata.input_height, self.metadata.input_width)
+                for g in grays
+            ]
+        )
+        prepared = time.perf_counter()
+        probabilities = self.infer(tensor)
+        inferred = time.perf_counter()
+        share = 1000 / len(grays)
+        before = ((prepared - started) * share, (inferred - prepared) * share)
+        return [
+            self._measure(probability[0], (gray.shape[0], gray.shape[1]), size_mm, before)
+            for probability, gray, size_mm in zip(probabilities, grays, sizes_mm, strict=True)
+        ]
+
+    def _measure(
+        self,
+        probability: npt.NDArray[np.float32],
+        size: tuple[int, int],
+        pixel_size_mm: float | None,
+        before_ms: tuple[float, float],
+    ) -> Prediction:
+        started = time.perf_counter()
+        threshold = self.metadata.threshold
+        region = geometry.main_region(probability, threshold)
+        if region is not None and region.area_px < _MIN_REGION_FRACTION * probability.size:
+            region = None
+        fit = geometry.fit(probability, region, size, threshold) if region else None
+        confidence, flags = 0.0, tuple[str, ...]()
+        if fit is not None and region is not None:
+            confidence = agreement(probability, fit.ellipse.resized(size, region.mask.shape))
+            flags = quality.flags(
+                quality.Facts(
+                    fit,
+                    region,
+                    size,
+                    confidence,
+                    pixel_size_mm,
+                    fit.ellipse.circumference_px * pixel_size_mm if pixel_size_mm else None,
+                    self.metadata.train_pixel_size_mm_range,
+                )
+            )
+        elapsed_ms = (time.perf_counter() - started) * 1000
+        return Prediction(
+            size,
+            fit.ellipse if fit else None,
+            pixel_size_mm,
+            confidence,
+            flags,
+            probability,
+            threshold,
+            StageTimes(*before_ms, elapsed_ms),
+        )
+
+
+def agreement(probability: npt.NDArray[np.float32], ellipse: Ellipse) -> float:
+    """Soft Dice between a probability map and an ellipse in its pixels, in [0, 1]."""
+    inside = np.zeros(probability.shape, dtype=np.uint8)
+    points = np.round(ellipse.points(128) * (1 << _SHIFT)).astype(np.int32)
+    cv2.fillPoly(inside, [points], 1, cv2.LINE_8, _SHIFT)
+    both = cv2.mean(probability, inside)[0] * (area := cv2.countNonZero(inside))
+    total = cv2.sumElems(probability)[0] + area
+    return float(2 * both / total) if total else 0.0
+
+
+def _gray(source: GrayImage | str | Path) -> GrayImage:
+    if isinstance(source, str | Path):
+        return image.read_gray(Path(source))
+    if source.ndim != 2 or source.dtype != np.uint8 or min(source.shape) < image.MIN_SIDE_PX:
+        raise DataError(
+            f"got an array of shape {source.shape} and type {source.dtype}; expected gray values "
+            f"(height, width), uint8, each side at least {image.MIN_SIDE_PX}"
+        )
+    return source
+
+
+def _open_session(
+    path: Path, device: str, threads: int | None
+) -> onnxruntime.InferenceSession:
+    if device != "auto" and device not in PROVIDERS:
+        raise DeviceError(f"device is {device!r}; expected auto, {', '.join(PROVIDERS)}")
+    if threads is not None and threads < 1:
+        raise DeviceError(f"threads is {threads}; expected 1 or more")
+    if device == "auto":
+        if PROVIDERS["cuda"] in onnxruntime.get_available_providers():
+            try:
+                return _open_on(path, "cuda", threads)
+            except DeviceError:
+                pass  # installed without a driver or a card: `auto` then means the CPU
+        device = "cpu"
+    elif PROVIDERS[device] not in onnxruntime.get_available_providers():
+        raise DeviceError(_missing_provider(device))
+    return _open_on(path, device, threads)
+
+
+def _open_on(path: Path, device: str, threads: int | None) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # errors come back as exceptions
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    provider = PROVIDERS[device]
+    chosen = [provider] if device == "cpu" else [provider, PROVIDERS["cpu"]]
+    try:
+        # From bytes, not from the path: a model that keeps weights in other files is refused.
+        session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=chosen)
+    except Exception as error:  # onnxruntime's own exceptions share no base but this
+        if device != "cpu":
+            raise DeviceError(f"the model does not start on {device}: {_first_line(error)}") from error
+        raise ModelError(
+            f"{path}: not a model onnxruntime can load ({_first_line(error)}); expected a "
+            "single-file ONNX written by 'edgeseg export'"
+        ) from error
+    if session.get_providers()[0] != provider:
+        raise DeviceError(
+            f"onnxruntime could not start {provider} and would run on "
+            f"{session.get_providers()[0]}; check the driver and its libraries ({device}), or "
+            "use --device cpu"
+        )
+    session.disable_fallback()
+    return session
+
+
+def _missing_provider(device: str) -> str:
+    package = _PACKAGES[device]
+    installed = ", ".join(onnxruntime.get_available_providers())
+    try:
+        importlib.metadata.version(package)
+        state = f"{package} is installed but another onnxruntime package hides it"
+    except importlib.metadata.PackageNotFoundError:
+        state = f"{package} is not installed"
+    return (
+        f"device {device!r} needs {PROVIDERS[device]}, this onnxruntime has {installed}: {state}. "
+        f"Run 'pip uninstall onnxruntime', then 'pip install {package}'; or use --device cpu"
+    )
+
+
+def _read_metadata(session: onnxruntime.InferenceSession, path: Path) -> ModelMetadata:
+    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    if text is None:
+        raise ModelError(
+            f"{path}: the model carries no edgeseg metadata, so its input and threshold are "
+            f"unknown; write it with 'edgeseg export', or store the JSON of ModelMetadata under "
+            f"the key '{METADATA_KEY}' of metadata_props"
+        )
+    metadata = ModelMetadata.from_json(text)
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    expected = [1, metadata.input_height, metadata.input_width]
+    if (
+        len(inputs) != 1
+        or len(outputs) != 1
+        or inputs[0].type != "tensor(uint8)"
+        or outputs[0].type != "tensor(float)"
+        or list(inputs[0].shape[1:]) != expected
+        or len(outputs[0].shape) != 4
+    ):
+        got = "; ".join(f"{i.name} {i.type} {i.shape}" for i in (*inputs, *outputs))
+        raise ModelError(
+            f"{path}: expected one input tensor(uint8) of shape (N, {', '.join(map(str, expected))})"
+            f" and one output tensor(float) of the same shape, got {got}"
+        )
+    return metadata
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
