@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 from edgeseg.errors import (
@@ -23,6 +24,7 @@ from edgeseg.errors import (
     ModelNotFoundError,
     OutputExistsError,
     OutputLockedError,
+    OutputWriteError,
     ParityError,
 )
 
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from edgeseg.metadata import ModelMetadata
     from edgeseg.segmenter import Prediction, Segmenter
 
-__version__ = "0.1.0"
+__version__ = importlib.metadata.version("edgeseg")
 
 __all__ = [
     "ConfigError",
@@ -49,6 +51,7 @@ __all__ = [
     "ModelNotFoundError",
     "OutputExistsError",
     "OutputLockedError",
+    "OutputWriteError",
     "ParityError",
     "Prediction",
     "Segmenter",

@@ -13,6 +13,7 @@
     ├── InputNotFoundError       (FileNotFoundError)    no such file, or no image in a folder
     ├── OutputExistsError        (FileExistsError)      would overwrite what a user made
     ├── OutputLockedError        (BlockingIOError)      another run is writing there
+    ├── OutputWriteError         (OSError)              the output cannot be written
     └── ParityError              (ArithmeticError)      an export that disagrees with its source
 
 Each can be caught by its own name, as ``EdgesegError``, or as the builtin it also is::
@@ -66,6 +67,10 @@ class OutputExistsError(EdgesegError, FileExistsError):
 
 class OutputLockedError(EdgesegError, BlockingIOError):
     """Another process is writing into the same folder."""
+
+
+class OutputWriteError(EdgesegError, OSError):
+    """An output cannot be written: no permission, no space, or a file where a folder must be."""
 
 
 class ParityError(EdgesegError, ArithmeticError):

@@ -11,21 +11,30 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from edgeseg.errors import OutputExistsError, OutputLockedError
+from edgeseg.errors import OutputExistsError, OutputLockedError, OutputWriteError
 
 LOCK_NAME = ".edgeseg.lock"
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file so that it is either the old one or the new one, whenever it is looked at."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    """Write a file so that it is either the old one or the new one, whenever it is looked at.
+
+    Raises
+    ------
+    OutputWriteError
+        If it cannot be written.
+    """
+    part = path.with_name(f".{secrets.token_hex(6)}.part")
     try:
-        part.write_bytes(data)
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            part.write_bytes(data)
+            part.replace(path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise OutputWriteError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -42,14 +51,14 @@ def locked(folder: Path) -> Iterator[None]:
     ------
     OutputLockedError
         If another process holds the folder.
-    OutputExistsError
+    OutputWriteError
         If the folder cannot be made or written into.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         stream = (folder / LOCK_NAME).open("a+b")
     except OSError as error:
-        raise OutputExistsError(
+        raise OutputWriteError(
             f"{folder}: cannot write there ({error.strerror}); choose another output folder"
         ) from error
     with stream:

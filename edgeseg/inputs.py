@@ -1,0 +1,228 @@
+"""What a user points at, as a sorted list of images: names, paths and pixel sizes."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeseg.errors import DataError, InputNotFoundError
+from edgeseg.files import LOCK_NAME
+from edgeseg.hc18 import ANNOTATION_SUFFIX, TableRow
+
+# The last four are not read, but a user who has them in a folder must learn it: they get a row.
+IMAGE_SUFFIXES = frozenset(
+    (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp", ".dcm", ".dicom")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One image to measure.
+
+    Attributes
+    ----------
+    file
+        Path below its input, with forward slashes; what results name it by.
+    path
+        Where it lies.
+    """
+
+    file: str
+    path: Path
+
+    @property
+    def picture_name(self) -> str:
+        """Name of its mask and overlay, without their suffix; different for different files.
+
+        ``a.png`` gives ``a`` and every other name is kept whole: ``a.jpg`` gives ``a.jpg``. So
+        that ``a.jpg.png`` does not meet it, names that would still end like an image are kept
+        whole too.
+        """
+        bare = self.file.removesuffix(".png")
+        ends_like_image = Path(bare).suffix.lower() in IMAGE_SUFFIXES
+        return self.file if ends_like_image or not Path(bare).name else bare
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Images found, sorted by ``file``, and sentences about what was left out."""
+
+    items: list[Item]
+    notices: list[str]
+
+
+def discover(inputs: Sequence[str], out: Path | None = None) -> Found:
+    """Find the images of files, folders (recursively) and glob patterns.
+
+    ``file`` is the path relative to the input: below a folder, below the last part of a pattern
+    without wildcards, or the bare name of a file. Where two inputs give the same, their parent
+    folders' names are put in front until they differ. Left out, with a notice: HC18 annotations
+    beside their image, and results of earlier runs.
+
+    Parameters
+    ----------
+    inputs
+        Paths and patterns.
+    out
+        The run's own output folder; its pictures are not inputs.
+
+    Raises
+    ------
+    InputNotFoundError
+        If an input does not exist, or there is no image in any.
+    """
+    rooted: dict[str, tuple[Path, Path]] = {}
+    skipped_folders: set[Path] = set()
+    for given in inputs:
+        root, paths = _expand(given, out, skipped_folders)
+        for path in paths:
+            rooted.setdefault(os.path.abspath(path), (root, path))  # noqa: PTH100 (keeps symlinks)
+    notices = []
+    kept = [pair for pair in rooted.values() if not _is_annotation(pair[1])]
+    if left_out := len(rooted) - len(kept):
+        notices.append(f"left out {left_out} annotation files (*{ANNOTATION_SUFFIX})")
+    notices += [f"left out the results of another run: {f}" for f in sorted(skipped_folders)]
+    if not kept:
+        raise InputNotFoundError(
+            f"no image in {', '.join(map(str, inputs))}; expected files ending in "
+            f"{', '.join(sorted(IMAGE_SUFFIXES))}"
+        )
+    items = [Item(file, path) for file, (_, path) in zip(_names(kept), kept, strict=True)]
+    return Found(sorted(items, key=lambda item: item.file), notices)
+
+
+class PixelSizes:
+    """Millimetres per pixel of each image: one for all, a table's, or unknown.
+
+    Parameters
+    ----------
+    items
+        All images of the run.
+    pixel_size_mm
+        Size of all, beats the table.
+    table
+        As `edgeseg.hc18.read_table` gives it; a row is found by ``file``, else by bare name.
+
+    Raises
+    ------
+    DataError
+        If the size is not a positive number.
+    """
+
+    def __init__(
+        self,
+        items: Iterable[Item],
+        pixel_size_mm: float | None = None,
+        table: Mapping[str, TableRow] | None = None,
+    ) -> None:
+        if pixel_size_mm is not None and not 0 < pixel_size_mm < float("inf"):
+            raise DataError(f"pixel size is {pixel_size_mm}; expected a positive number of mm")
+        self._one_mm = pixel_size_mm
+        self._table = table
+        self._bare_names = Counter(Path(item.file).name for item in items)
+
+    @property
+    def known(self) -> bool:
+        """Whether any pixel size was given."""
+        return self._one_mm is not None or self._table is not None
+
+    def of(self, item: Item) -> float | None:
+        """Return the pixel size of an image, or None if none was given for any.
+
+        Raises
+        ------
+        DataError
+            If the table has no row for the image, or one that fits two images.
+        """
+        if self._one_mm is not None or self._table is None:
+            return self._one_mm
+        row = self._table.get(item.file)
+        if row is None:
+            bare = Path(item.file).name
+            row = self._table.get(bare)
+            if row is not None and self._bare_names[bare] > 1:
+                raise DataError(
+                    f"the pixel-size CSV has one row for {bare!r} and {self._bare_names[bare]} "
+                    f"images are called so; name them as {item.file!r} in it"
+                )
+        if row is None:
+            raise DataError(f"the pixel-size CSV has no row for {item.file!r}; add one")
+        return row.pixel_size_mm
+
+
+def _expand(given: str, out: Path | None, skipped: set[Path]) -> tuple[Path, list[Path]]:
+    """Return the root that names are relative to, and the files of one input."""
+    path = Path(given)
+    if path.is_dir():
+        return path, list(_walk(path, out, skipped))
+    if path.exists():
+        return path.parent, [path]
+    if glob.has_magic(given):
+        plain = [part for part in path.parts[: _first_magic(path)]]
+        root = Path(*plain) if plain else Path()
+        found: list[Path] = []
+        for match in sorted(glob.glob(given, recursive=True)):  # noqa: PTH207 (absolute patterns)
+            matched = Path(match)
+            found += _walk(matched, out, skipped) if matched.is_dir() else [matched]
+        if found:
+            return root, [p for p in found if p.suffix.lower() in IMAGE_SUFFIXES]
+        raise InputNotFoundError(f"{given}: nothing matches this pattern")
+    raise InputNotFoundError(f"{given}: no such file or folder")
+
+
+def _first_magic(path: Path) -> int:
+    return next(i for i, part in enumerate(path.parts) if glob.has_magic(part))
+
+
+def _walk(folder: Path, out: Path | None, skipped: set[Path]) -> Iterator[Path]:
+    """Yield image files below a folder, without hidden ones and earlier results."""
+    own = {(out / "masks").resolve(), (out / "overlays").resolve()} if out else set()
+    for here, folders, files in os.walk(folder, followlinks=False):
+        current = Path(here)
+        inner = []
+        for name in sorted(folders):
+            child = current / name
+            if name.startswith(".") or child.resolve() in own:
+                continue
+            if out and child.resolve() == out.resolve():
+                continue
+            if (child / LOCK_NAME).exists():
+                skipped.add(child)
+                continue
+            inner.append(name)
+        folders[:] = inner
+        for name in files:
+            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:
+                yield current / name
+
+
+def _is_annotation(path: Path) -> bool:
+    if not path.name.endswith(ANNOTATION_SUFFIX):
+        return False
+    return path.with_name(path.name.removesuffix(ANNOTATION_SUFFIX) + ".png").is_file()
+
+
+def _names(rooted: Sequence[tuple[Path, Path]]) -> list[str]:
+    """Name each path relative to its root, with as many of the root's parents as make it unique."""
+    parents = [0] * len(rooted)
+    while True:
+        names = [
+            _relative(root, path, count)
+            for (root, path), count in zip(rooted, parents, strict=True)
+        ]
+        counts = Counter(names)
+        repeated = [i for i, name in enumerate(names) if counts[name] > 1]
+        if not repeated:
+            return names
+        for i in repeated:
+            parents[i] += 1
+
+
+def _relative(root: Path, path: Path, parents: int) -> str:
+    below = path.relative_to(root)
+    above = Path(os.path.abspath(root)).parts[1:]  # noqa: PTH100 (keeps symlinks)
+    return Path(*above[max(0, len(above) - parents) :] if parents else (), below).as_posix()
