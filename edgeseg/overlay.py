@@ -1,0 +1,58 @@
+"""The picture a person checks: the image with the outline that was measured on it."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edgeseg.image import GrayImage
+from edgeseg.segmenter import Prediction
+
+_OUTLINE_BGR = (80, 220, 60)
+_FLAGGED_BGR = (0, 150, 255)
+_TEXT_BGR = (255, 255, 255)
+_SHIFT = 4  # sub-pixel bits of cv2's drawing
+_TYPICAL_WIDTH_PX = 800
+
+
+def draw(gray: GrayImage, prediction: Prediction) -> npt.NDArray[np.uint8]:
+    """Draw the ellipse, its major axis and the measurement; orange instead of green if flagged.
+
+    Parameters
+    ----------
+    gray
+        Shape (H, W), the image that was measured.
+
+    Returns
+    -------
+    ndarray, shape (H, W, 3), uint8, BGR
+    """
+    picture = cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR)
+    scale = max(gray.shape[1] / _TYPICAL_WIDTH_PX, 0.5)
+    width = max(1, round(1.5 * scale))
+    ellipse = prediction.ellipse
+    if ellipse:
+        colour = _FLAGGED_BGR if prediction.flags else _OUTLINE_BGR
+        outline = ellipse.points(180)
+        ends = np.stack([outline[0], outline[90]])  # the parametrisation starts on the major axis
+        for points, closed, thickness in ((outline, True, width), (ends, False, 1)):
+            fixed = np.round(points * (1 << _SHIFT)).astype(np.int32)
+            cv2.polylines(picture, [fixed], closed, colour, thickness, cv2.LINE_AA, _SHIFT)
+    for i, text in enumerate((caption(prediction), ", ".join(prediction.flags))):
+        place = (round(10 * scale), round((24 + 22 * i) * scale))
+        for tint, thickness in (((0, 0, 0), 3 * width), (_TEXT_BGR, width)):
+            cv2.putText(
+                picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.6 * scale, tint, thickness,
+                cv2.LINE_AA,
+            )  # fmt: skip
+    return np.asarray(picture, dtype=np.uint8)
+
+
+def caption(prediction: Prediction) -> str:
+    """Return the measurement in one line of ASCII, which OpenCV's fonts can draw."""
+    if prediction.hc_mm is not None:
+        return f"HC {prediction.hc_mm:.1f} mm"
+    if prediction.hc_px is not None:
+        return f"HC {prediction.hc_px:.1f} px (no pixel size)"
+    return "no head found"

@@ -1,0 +1,148 @@
+"""The table of results: one row an image, in a file that may be cut off at any moment."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from edgeseg.errors import DataError, OutputWriteError
+from edgeseg.files import write_atomic
+from edgeseg.segmenter import Prediction
+
+COLUMNS = (
+    "file",
+    "status",
+    "error",
+    "hc_mm",
+    "hc_px",
+    "center_x_px",
+    "center_y_px",
+    "semi_major_px",
+    "semi_minor_px",
+    "angle_rad",
+    "pixel_size_mm",
+    "area_mm2",
+    "confidence",
+    "flags",
+    "ga_weeks_hadlock",
+    "ga_weeks_intergrowth",
+    "decode_ms",
+    "preprocess_ms",
+    "inference_ms",
+    "postprocess_ms",
+)
+TIMING_COLUMNS = COLUMNS[-4:]
+
+Row = dict[str, str]
+
+
+def number(value: float | None, decimals: int) -> str:
+    """Format a number with fixed decimals; None becomes an empty cell."""
+    return "" if value is None else f"{value:.{decimals}f}"
+
+
+def size_text(pixel_size_mm: float | None) -> str:
+    """Format a pixel size in full: it was given, not measured."""
+    return "" if pixel_size_mm is None else repr(float(pixel_size_mm))
+
+
+def prediction_row(file: str, prediction: Prediction, decode_ms: float) -> Row:
+    """Return the row of an image that was read, ``ok`` or ``empty`` as a head was found or not."""
+    ellipse, times = prediction.ellipse, prediction.times_ms
+    values = (
+        file,
+        "ok" if ellipse else "empty",
+        "",
+        number(prediction.hc_mm, 3),
+        number(prediction.hc_px, 3),
+        number(ellipse and ellipse.center_x_px, 3),
+        number(ellipse and ellipse.center_y_px, 3),
+        number(ellipse and ellipse.semi_major_px, 3),
+        number(ellipse and ellipse.semi_minor_px, 3),
+        number(ellipse and ellipse.angle_rad, 6),
+        size_text(prediction.pixel_size_mm),
+        number(prediction.area_mm2, 2),
+        number(prediction.confidence, 4),
+        ";".join(prediction.flags),
+        number(prediction.ga_weeks_hadlock, 2),
+        number(prediction.ga_weeks_intergrowth, 2),
+        number(decode_ms, 3),
+        number(times.preprocess, 3),
+        number(times.inference, 3),
+        number(times.postprocess, 3),
+    )
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def failed_row(file: str, sentence: str) -> Row:
+    """Return the row of an image that could not be measured, and why."""
+    row = dict.fromkeys(COLUMNS, "")
+    return row | {"file": file, "status": "failed", "error": sentence}
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Read the rows of a results file; a last row that was cut off is left out.
+
+    Raises
+    ------
+    DataError
+        If it is not a results file.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); use --overwrite to start anew") from error
+    # Rows end in a newline; what follows the last one was being written.
+    lines = list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1], newline="")))
+    if not lines:
+        return []
+    if tuple(lines[0]) != COLUMNS:
+        raise DataError(
+            f"{path}: its columns are not those of this edgeseg; choose another output folder or "
+            "use --overwrite"
+        )
+    return [dict(zip(COLUMNS, line, strict=True)) for line in lines[1:] if len(line) == len(COLUMNS)]
+
+
+def write_rows(path: Path, rows: Iterable[Row]) -> None:
+    """Write a whole results file atomically."""
+    write_atomic(path, _text([COLUMNS, *(tuple(row.values()) for row in rows)]).encode())
+
+
+class RowAppender:
+    """Appends rows to a results file, each on disk before the next image is reported.
+
+    Raises
+    ------
+    OutputWriteError
+        If the file cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._stream = path.open("ab")
+        except OSError as error:
+            raise OutputWriteError(f"{path}: cannot be written ({error.strerror})") from error
+
+    def __enter__(self) -> RowAppender:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+    def append(self, row: Row) -> None:
+        """Add one row."""
+        try:
+            self._stream.write(_text([tuple(row.values())]).encode())
+            self._stream.flush()
+        except OSError as error:
+            raise OutputWriteError(f"{self._path}: cannot be written ({error.strerror})") from error
+
+
+def _text(lines: Iterable[Sequence[str]]) -> str:
+    stream = io.StringIO(newline="")
+    csv.writer(stream, lineterminator="\n").writerows(lines)
+    return stream.getvalue()
