@@ -44,16 +44,29 @@ def read_gray(path: Path) -> GrayImage:
         If the file cannot be read rightly: empty, cut short, of another kind, animated,
         transparent, smaller than 32 pixels a side or larger than 50 million pixels.
     """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise InputNotFoundError(f"{path}: no such file") from None
-    except OSError as error:
-        raise ImageDecodeError(f"{path}: cannot be read ({error.strerror})") from error
+    data = read_bytes(path)
     try:
         return decode_gray(data)
     except EdgesegError as error:
         raise ImageDecodeError(f"{path}: {error}") from None
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a file.
+
+    Raises
+    ------
+    InputNotFoundError
+        If there is no such file.
+    ImageDecodeError
+        If the system does not let it be read.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise InputNotFoundError(f"{path}: no such file") from None
+    except OSError as error:
+        raise ImageDecodeError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def decode_gray(data: bytes) -> GrayImage:
