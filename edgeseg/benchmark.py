@@ -17,7 +17,20 @@ from edgeseg import evaluate, hc18, host, image, phantom
 from edgeseg.errors import EdgesegError
 from edgeseg.segmenter import Segmenter
 
-_MIN_IMAGES = 20
+_MAX_IMAGES = 20
+TITLES = (
+    "model",
+    "precision",
+    "threads",
+    "p50 ms",
+    "p90 ms",
+    "images/s",
+    "peak MiB",
+    "size MB",
+    "Dice %",
+    "HC MAD mm",
+)
+"""Titles of the columns that `cells` fills."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +164,7 @@ def measure(job: Job) -> dict[str, Any]:
 def markdown(report: dict[str, Any]) -> str:
     """Return a benchmark's table as Markdown, with the machine it was measured on."""
     lines = [
-        "| model | precision | threads | p50 ms | p90 ms | images/s | peak MiB | size MB | Dice % "
-        "| HC MAD mm |",
+        "| " + " | ".join(TITLES) + " |",
         "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     lines += ["| " + " | ".join(cells(result)) + " |" for result in report["results"]]
@@ -217,7 +229,7 @@ def _in_fresh_process(job: Job) -> dict[str, Any]:
 def _encoded_images(data: str) -> list[bytes]:
     """Return image files' bytes: of the data's first cases, or of phantoms."""
     if data:
-        return [c.image_path.read_bytes() for c in hc18.load_cases(Path(data))[:_MIN_IMAGES]]
+        return [c.image_path.read_bytes() for c in hc18.load_cases(Path(data))[:_MAX_IMAGES]]
     return [image.encode(".png", p.image) for p in phantom.demo_phantoms()]
 
 

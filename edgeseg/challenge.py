@@ -1,0 +1,89 @@
+"""The submission file of the HC18 challenge."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+from edgeseg import hc18, image
+from edgeseg.errors import DataError, InputNotFoundError
+from edgeseg.files import write_atomic
+from edgeseg.inputs import Item, PixelSizes, discover
+from edgeseg.parallel import ordered_map, usable_cores
+from edgeseg.segmenter import Segmenter
+
+_TEST_FOLDER = "test_set"
+
+
+def find_images(folder: Path, table: Path | None = None) -> tuple[list[Item], PixelSizes]:
+    """Find the images and pixel sizes of a challenge folder.
+
+    Parameters
+    ----------
+    folder
+        The HC18 folder, with ``test_set/`` in it, or any folder of images.
+    table
+        Pixel-size CSV; by default ``<images folder>_pixel_size*.csv`` beside the images' folder.
+
+    Raises
+    ------
+    InputNotFoundError
+        If there is no image or no table.
+    DataError
+        If there are several tables, or the table is not one.
+    """
+    images = folder / _TEST_FOLDER if (folder / _TEST_FOLDER).is_dir() else folder
+    found = discover([str(images)])
+    if table is None:
+        beside = images.resolve().parent
+        tables = sorted(beside.glob(f"{images.resolve().name}_pixel_size*.csv"))
+        if not tables:
+            raise InputNotFoundError(
+                f"no {images.name}_pixel_size.csv beside {images}; give one with --pixel-sizes"
+            )
+        if len(tables) > 1:
+            raise DataError(f"{beside} holds {len(tables)} tables; give one with --pixel-sizes")
+        table = tables[0]
+    return found.items, PixelSizes(found.items, table=hc18.read_table(table))
+
+
+def write_submission(
+    segmenter: Segmenter,
+    items: list[Item],
+    pixel_sizes: PixelSizes,
+    out: Path,
+    on_image: Callable[[], None] = lambda: None,
+) -> int:
+    """Measure every image and write the submission, columns ``hc18.CHALLENGE_COLUMNS``.
+
+    Returns
+    -------
+    int
+        Number of rows.
+
+    Raises
+    ------
+    DataError
+        If an image has no pixel size, or no head was found in it: the challenge takes complete
+        files only, so nothing is written then.
+    ImageDecodeError
+        If an image cannot be read.
+    """
+
+    def row(item: Item) -> dict[str, str]:
+        pixel_size_mm = pixel_sizes.of(item)
+        prediction = segmenter.predict(image.read_gray(item.path), pixel_size_mm)
+        if prediction.ellipse is None or pixel_size_mm is None:
+            raise DataError(f"{item.path}: no head was found; the challenge needs one an image")
+        return dict(hc18.challenge_row(item.file, prediction.ellipse, pixel_size_mm))
+
+    stream = io.StringIO(newline="")
+    writer = csv.DictWriter(stream, hc18.CHALLENGE_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for values in ordered_map(row, items, usable_cores()):
+        writer.writerow(values)
+        on_image()
+    write_atomic(out, stream.getvalue().encode())
+    return len(items)

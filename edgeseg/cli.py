@@ -1,0 +1,447 @@
+"""The command line: parse, call one function, print."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import edgeseg
+from edgeseg import console
+from edgeseg.errors import ConfigError, EdgesegError, MissingExtraError
+
+app = typer.Typer(
+    name="edgeseg",
+    help="Fetal head segmentation and head circumference from ultrasound. Not a medical device.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+
+ModelOption = Annotated[str, typer.Option(help="Bundled model or path of an ONNX file.")]
+DeviceOption = Annotated[
+    str, typer.Option(help="auto, cpu, cuda, tensorrt, coreml, openvino or directml.")
+]
+ThreadsOption = Annotated[
+    int | None, typer.Option(min=1, help="Images worked on at once; default: all cores.")
+]
+JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the figures here.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+DataOption = Annotated[
+    Path, typer.Option(help="HC18 folder: training_set/ and its CSV, or one of the same shape.")
+]
+
+
+def main() -> None:
+    """Run the command line; an `EdgesegError` becomes a sentence and exit code 1."""
+    for stream in (sys.stdout, sys.stderr):
+        # A file name that the terminal's encoding lacks must not end a run.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        app()
+    except EdgesegError as error:
+        console.failure(str(error))
+        sys.exit(1)
+
+
+def _version(value: bool) -> None:
+    if value:
+        console.say(edgeseg.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Fetal head segmentation and head circumference from ultrasound. Not a medical device."""
+
+
+def _example(command: str) -> str:
+    return f"Example: `{command}`"
+
+
+def _open(model: str, device: str, threads: int | None = 1) -> Any:
+    """Open a model with one thread an image: images, not layers, are shared out over the cores."""
+    from edgeseg.segmenter import Segmenter
+
+    segmenter = Segmenter(model, device=device, threads=threads)
+    if device == "auto":
+        console.notice(f"device auto: running on {segmenter.provider}")
+    return segmenter
+
+
+@app.command(epilog=_example("edgeseg infer scans/ --pixel-sizes sizes.csv --out results"))
+def infer(
+    inputs: Annotated[list[str], typer.Argument(help="Images, folders (recursive) or patterns.")],
+    out: Annotated[Path, typer.Option(help="Folder for the results.")],
+    model: ModelOption = "hc18-edge",
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    pixel_size: Annotated[
+        float | None, typer.Option(metavar="MM", help="Millimetres per pixel of all images.")
+    ] = None,
+    pixel_sizes: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="Table: filename, pixel size (mm).")
+    ] = None,
+    overlays: Annotated[bool, typer.Option("--overlays/--no-overlays")] = True,
+    masks: Annotated[bool, typer.Option("--masks/--no-masks")] = True,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an earlier run.")] = False,
+    overwrite: OverwriteOption = False,
+    batch: Annotated[int, typer.Option(min=1, help="Images in one run of the network.")] = 1,
+) -> None:
+    """Measure head circumference in images: results.csv, masks, overlays and a report."""
+    from edgeseg.folder import FolderRun, Options
+    from edgeseg.hc18 import read_table
+    from edgeseg.inputs import PixelSizes, discover
+
+    arguments = {k: _plain(v) for k, v in locals().items() if k in infer.__annotations__}
+    if resume and overwrite:
+        raise ConfigError("--resume keeps and --overwrite replaces an earlier run; give one")
+    found = discover(inputs, out)
+    for text in found.notices:
+        console.notice(text)
+    table = read_table(pixel_sizes) if pixel_sizes else None
+    sizes = PixelSizes(found.items, pixel_size, table)
+    if not sizes.known:
+        console.notice("no pixel size given: HC is in pixels, the mm columns stay empty")
+    options = Options(masks, overlays, resume, overwrite, batch, threads)
+    segmenter = _open(model, device)
+    run = FolderRun(segmenter, found.items, sizes, out, options, arguments)
+    with console.progress(len(found.items), "measuring") as advance:
+        summary = run.run(advance)
+    for row in summary.rows:
+        if row["status"] == "failed":
+            console.notice(f"{row['file']}: {row['error']}")
+    n_new = len(summary.rows) - summary.n_kept
+    console.say(
+        f"{len(summary.rows)} images: {summary.count('ok')} measured, {summary.count('empty')} "
+        f"without a head, {summary.count('failed')} failed, {summary.n_flagged} flagged; "
+        f"{n_new} in {summary.wall_s:.1f} s ({n_new / max(summary.wall_s, 1e-9):.1f}/s)"
+    )
+    console.say(f"results in {out}: results.csv, report.html, run.json")
+    if summary.count("failed"):
+        raise typer.Exit(1)
+
+
+@app.command(epilog=_example("edgeseg demo"))
+def demo(model: ModelOption = "hc18-edge", device: DeviceOption = "cpu") -> None:
+    """Measure eight synthetic heads of exactly known size into ./edgeseg-demo."""
+    from edgeseg import demo as demonstration
+
+    summary, measured = demonstration.run(_open(model, device))
+    console.table(
+        ("file", "HC true mm", "HC measured mm", "error %", "flags"),
+        [
+            (
+                m.file,
+                f"{m.hc_true_mm:.1f}",
+                "-" if m.hc_mm is None else f"{m.hc_mm:.1f}",
+                f"{100 * m.relative_error:+.2f}",
+                m.flags.replace(";", ", "),
+            )
+            for m in measured
+        ],
+        numeric=(1, 2, 3),
+    )
+    console.say(f"pictures and report in {summary.out}: open {summary.out / 'report.html'}")
+    worst = max(measured, key=lambda m: abs(m.relative_error))
+    if abs(worst.relative_error) > demonstration.TOLERANCE:
+        raise EdgesegError(
+            f"{worst.file} is {100 * worst.relative_error:+.2f} % off, more than "
+            f"{100 * demonstration.TOLERANCE:.0f} %: this model or installation measures wrongly"
+        )
+
+
+@app.command(epilog=_example("edgeseg evaluate hc18-edge --data hc18 --json scores.json"))
+def evaluate(
+    data: DataOption,
+    model: Annotated[str, typer.Argument(help="Bundled model or ONNX file.")] = "hc18-edge",
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    split: Annotated[
+        Path | None, typer.Option(help="Split file with 'folds'; with --fold, only that fold.")
+    ] = None,
+    fold: Annotated[int | None, typer.Option(help="Fold of --split, from 0.")] = None,
+    json_file: JsonOption = None,
+    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write a row an image.")] = None,
+) -> None:
+    """Measure a model's accuracy on labelled images."""
+    from edgeseg import evaluate as evaluation
+    from edgeseg import hc18
+    from edgeseg.files import write_json
+    from edgeseg.parallel import usable_cores
+
+    if (split is None) != (fold is None):
+        raise ConfigError("--split and --fold go together: a split file and one of its folds")
+    cases = hc18.load_cases(data)
+    if split is not None and fold is not None:
+        cases = hc18.select_fold(cases, hc18.read_folds(split), fold)
+    segmenter = _open(model, device)
+    workers = threads or usable_cores()
+    with console.progress(len(cases), "evaluating") as advance:
+        scores = evaluation.score_all(segmenter, cases, workers, advance)
+    summary = evaluation.summarize(segmenter, cases, scores, workers)
+    console.table(("", ""), console.accuracy_lines(summary))
+    if csv_file:
+        evaluation.write_csv(csv_file, scores)
+    if json_file:
+        write_json(json_file, summary)
+
+
+@app.command(epilog=_example("edgeseg benchmark hc18-edge --threads 1,4 --markdown table.md"))
+def benchmark(
+    models: Annotated[list[str] | None, typer.Argument(help="Bundled models or ONNX files.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="HC18 folder: its images, and the accuracy on them.")
+    ] = None,
+    device: DeviceOption = "cpu",
+    threads: Annotated[
+        str, typer.Option(help="Threads inside one inference, a list: 1,2,4. Default: 1 and all.")
+    ] = "",
+    runs: Annotated[int, typer.Option(min=1, help="Timed runs.")] = 100,
+    warmup: Annotated[int, typer.Option(min=0, help="Untimed runs before.")] = 10,
+    markdown: Annotated[Path | None, typer.Option(help="Write the table here.")] = None,
+    json_file: JsonOption = None,
+) -> None:
+    """Measure latency, memory, size and, with --data, accuracy of models."""
+    from edgeseg import benchmark as bench
+    from edgeseg import zoo
+    from edgeseg.files import write_atomic, write_json
+    from edgeseg.parallel import usable_cores
+
+    names = models or list(zoo.manifest())
+    for name in names:
+        zoo.find(name)  # a wrong name is said before anything is measured
+    counts = _thread_counts(threads) if threads else sorted({1, usable_cores()})
+    jobs = bench.plan(
+        names, counts, device=device, warmup=warmup, runs=runs, data=str(data or "")
+    )
+    with console.progress(len(jobs), "benchmarking") as advance:
+        report = bench.run(jobs, advance)
+    lines = [bench.cells(result) for result in report["results"]]
+    console.table(bench.TITLES, lines, numeric=range(2, len(bench.TITLES)))
+    if markdown:
+        write_atomic(markdown, bench.markdown(report).encode())
+    if json_file:
+        write_json(json_file, report)
+
+
+def _training_help() -> str:
+    """Return the help of `train`: every training value with its default."""
+    from dataclasses import fields
+
+    from edgeseg_training.config import TrainConfig
+
+    lines = [
+        f"* `--{f.name.replace('_', '-')}`: {f.metadata['help']} ({f.default})"
+        for f in fields(TrainConfig)
+    ]
+    example = _example("edgeseg train --data hc18 --out runs/mine --config training/hc18.toml")
+    return "\n\n".join((example, "Values, each an option (default):", *lines))
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog=_training_help(),
+)
+def train(
+    context: typer.Context,
+    data: DataOption,
+    out: Annotated[Path, typer.Option(help="Folder for weights, checkpoint and record.")],
+    config: Annotated[Path | None, typer.Option(help="TOML file with values.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint.")] = False,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Train a U-Net; any value of the configuration is an option. Needs the train extra."""
+    from edgeseg_training.config import load_config
+
+    if resume and overwrite:
+        raise ConfigError("--resume keeps and --overwrite replaces an earlier run; give one")
+    values = load_config(config).updated(_extra_values(context.args))
+    with _train_extra():
+        from edgeseg_training.train import train as run_training
+    weights = run_training(
+        data, out, values, resume=resume, overwrite=overwrite, progress=console.err.is_terminal
+    )
+    console.say(f"weights in {weights}; next: edgeseg export {weights} --out model.onnx")
+
+
+@app.command(epilog=_example("edgeseg export runs/mine --out mine.onnx --precision int8"))
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="model.safetensors, last.ckpt or run folder.")],
+    out: Annotated[Path, typer.Option(help="ONNX file to write.")],
+    precision: Annotated[str, typer.Option(help="fp32, fp16 or int8.")] = "fp32",
+    calibration_data: Annotated[
+        Path | None, typer.Option(help="HC18 folder; default: the data of the training run.")
+    ] = None,
+    max_dice_drop: Annotated[float, typer.Option(help="int8: largest loss of Dice.")] = 0.005,
+    max_hc_change_mm: Annotated[
+        float, typer.Option(help="int8: largest mean change of HC, mm.")
+    ] = 0.5,
+    overwrite: OverwriteOption = False,
+    json_file: JsonOption = None,
+) -> None:
+    """Write a checkpoint as one ONNX file that agrees with torch. Needs the train extra."""
+    from dataclasses import asdict
+
+    from edgeseg.files import write_json
+
+    with _train_extra():
+        from edgeseg_training.export import export as run_export
+    report = run_export(
+        checkpoint,
+        out,
+        precision=precision,
+        calibration_data=calibration_data,
+        max_dice_drop=max_dice_drop,
+        max_hc_change_mm=max_hc_change_mm,
+        overwrite=overwrite,
+    )
+    for text in report.notices:
+        console.notice(text)
+    figures = {key: _plain(value) for key, value in asdict(report).items() if key != "notices"}
+    console.table(("", ""), [(key, str(value)) for key, value in figures.items()])
+    if json_file:
+        write_json(json_file, figures)
+
+
+@app.command(epilog=_example("edgeseg models"))
+def models(json_file: JsonOption = None) -> None:
+    """List the bundled models."""
+    from edgeseg import zoo
+    from edgeseg.files import write_json
+
+    listed = zoo.manifest()
+    console.table(
+        ("name", "size MB", "input", "Dice %", "HC MAD mm", "SHA-256"),
+        [
+            (
+                name,
+                f"{card['size_bytes'] / 1e6:.2f}",
+                f"{card['input_height']}x{card['input_width']}",
+                f"{100 * card['metrics']['figures']['dice']:.2f}",
+                f"{card['metrics']['figures']['hc_mad_mm']:.2f}",
+                card["sha256"],
+            )
+            for name, card in listed.items()
+        ],
+        numeric=(1, 3, 4),
+    )
+    for name, card in listed.items():
+        console.say(f"{name}: {card['metrics']['data']}, {card['metrics']['split']}")
+    if json_file:
+        write_json(json_file, {"models": listed})
+
+
+@app.command(epilog=_example("edgeseg verify mine.onnx"))
+def verify(
+    model: Annotated[str, typer.Argument(help="Bundled model or ONNX file.")],
+    device: DeviceOption = "auto",
+    json_file: JsonOption = None,
+) -> None:
+    """Check a model's hash, metadata and graph, and run it on a phantom."""
+    from dataclasses import asdict
+
+    from edgeseg import verify as verification
+    from edgeseg.files import write_json
+
+    checks = verification.verify(model, device)
+    for check in checks:
+        console.say(f"{'ok  ' if check.holds else 'FAIL'} {check.name}: {check.seen}")
+    if json_file:
+        write_json(json_file, {"model": model, "checks": [asdict(check) for check in checks]})
+    if not all(check.holds for check in checks):
+        raise typer.Exit(1)
+
+
+@app.command(epilog=_example("edgeseg challenge hc18/test_set --out submission.csv"))
+def challenge(
+    folder: Annotated[Path, typer.Argument(help="HC18 folder, or its test_set.")],
+    out: Annotated[Path, typer.Option(help="CSV file to write.")],
+    model: ModelOption = "hc18-edge",
+    device: DeviceOption = "auto",
+    pixel_sizes: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="Default: the one beside the images.")
+    ] = None,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Write the submission file of the HC18 challenge."""
+    from edgeseg import challenge as submission
+    from edgeseg.files import claim
+
+    claim(out, overwrite)
+    items, sizes = submission.find_images(folder, pixel_sizes)
+    segmenter = _open(model, device)
+    with console.progress(len(items), "measuring") as advance:
+        count = submission.write_submission(segmenter, items, sizes, out, advance)
+    console.say(f"{count} rows in {out}")
+
+
+@app.command(epilog=_example("edgeseg info"))
+def info(json_file: JsonOption = None) -> None:
+    """Print versions, CPU, providers and threads: what to paste in a bug report."""
+    import onnxruntime
+
+    from edgeseg import host
+    from edgeseg.files import write_json
+
+    facts = {
+        "versions": host.versions(),
+        "host": host.describe(),
+        "providers": onnxruntime.get_available_providers(),
+    }
+    lines = [(k, str(v)) for part in ("versions", "host") for k, v in facts[part].items()]
+    console.table(("", ""), [*lines, ("providers", ", ".join(facts["providers"]))])
+    if json_file:
+        write_json(json_file, facts)
+
+
+class _train_extra:  # noqa: N801 (used as a context, like contextlib.suppress)
+    """Turns a missing training package into a sentence that names the extra."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, ModuleNotFoundError) and not isinstance(error, EdgesegError):
+            raise MissingExtraError(
+                f"this command needs {error.name!r}; install it with pip install 'edgeseg[train]' "
+                "(from a checkout: pip install '.[train]')"
+            ) from error
+
+
+def _extra_values(arguments: list[str]) -> dict[str, str]:
+    """Parse ``--key value`` and ``--key=value``."""
+    values: dict[str, str] = {}
+    remaining = iter(arguments)
+    for argument in remaining:
+        key, equals, value = argument.partition("=")
+        if not key.startswith("--"):
+            raise ConfigError(f"{argument!r} is not an option; expected --name value")
+        if not equals:
+            following = next(remaining, None)
+            if following is None:
+                raise ConfigError(f"{key} lacks its value; expected {key} VALUE")
+            value = following
+        values[key.removeprefix("--").replace("-", "_")] = value
+    return values
+
+
+def _thread_counts(text: str) -> list[int]:
+    try:
+        counts = [int(part) for part in text.split(",")]
+    except ValueError:
+        counts = []
+    if not counts or min(counts) < 1:
+        raise ConfigError(f"--threads is {text!r}; expected numbers such as 1,2,4")
+    return counts
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value
