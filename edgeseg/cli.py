@@ -197,7 +197,9 @@ def evaluate(
 
 @app.command(epilog=_example("edgeseg benchmark hc18-edge --threads 1,4 --markdown table.md"))
 def benchmark(
-    models: Annotated[list[str] | None, typer.Argument(help="Bundled models or ONNX files.")] = None,
+    models: Annotated[
+        list[str] | None, typer.Argument(help="Bundled models or ONNX files.")
+    ] = None,
     data: Annotated[
         Path | None, typer.Option(help="HC18 folder: its images, and the accuracy on them.")
     ] = None,
@@ -220,9 +222,7 @@ def benchmark(
     for name in names:
         zoo.find(name)  # a wrong name is said before anything is measured
     counts = _thread_counts(threads) if threads else sorted({1, usable_cores()})
-    jobs = bench.plan(
-        names, counts, device=device, warmup=warmup, runs=runs, data=str(data or "")
-    )
+    jobs = bench.plan(names, counts, device=device, warmup=warmup, runs=runs, data=str(data or ""))
     with console.progress(len(jobs), "benchmarking") as advance:
         report = bench.run(jobs, advance)
     lines = [bench.cells(result) for result in report["results"]]

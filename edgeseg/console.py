@@ -37,7 +37,9 @@ def say_json(value: Any) -> None:
     out.print(json.dumps(value, indent=2, ensure_ascii=False), markup=False)
 
 
-def table(titles: Sequence[str], lines: Iterable[Sequence[str]], numeric: Iterable[int] = ()) -> None:
+def table(
+    titles: Sequence[str], lines: Iterable[Sequence[str]], numeric: Iterable[int] = ()
+) -> None:
     """Print a table; columns in ``numeric`` are set to the right."""
     drawn = Table(box=None, pad_edge=False, header_style="bold")
     right = set(numeric)
@@ -51,7 +53,12 @@ def table(titles: Sequence[str], lines: Iterable[Sequence[str]], numeric: Iterab
 @contextlib.contextmanager
 def progress(total: int, label: str) -> Iterator[Callable[..., None]]:
     """Show a progress bar on a terminal and nothing in a pipe; yields a function called per item."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task(label, total=total)
         yield lambda *_: bar.advance(task)
@@ -69,7 +76,9 @@ def accuracy_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("dice_ellipse", "Dice of the ellipse %"),
     ):
         m = metrics[key]
-        lines.append((name, f"{_percent(m['mean'])} ± {_percent(m['sd'])}, lowest {_percent(m['min'])}"))
+        lines.append(
+            (name, f"{_percent(m['mean'])} ± {_percent(m['sd'])}, lowest {_percent(m['min'])}")
+        )
     distance = metrics["hausdorff_mm"]
     lines += [
         (

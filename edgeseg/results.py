@@ -93,7 +93,9 @@ def read_rows(path: Path) -> list[Row]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); use --overwrite to start anew") from error
+        raise DataError(
+            f"{path}: cannot be read ({error}); use --overwrite to start anew"
+        ) from error
     # Rows end in a newline; what follows the last one was being written.
     lines = list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1], newline="")))
     if not lines:
@@ -103,7 +105,9 @@ def read_rows(path: Path) -> list[Row]:
             f"{path}: its columns are not those of this edgeseg; choose another output folder or "
             "use --overwrite"
         )
-    return [dict(zip(COLUMNS, line, strict=True)) for line in lines[1:] if len(line) == len(COLUMNS)]
+    return [
+        dict(zip(COLUMNS, line, strict=True)) for line in lines[1:] if len(line) == len(COLUMNS)
+    ]
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:

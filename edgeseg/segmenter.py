@@ -307,9 +307,7 @@ def _gray(source: GrayImage | str | Path) -> GrayImage:
     return source
 
 
-def _open_session(
-    path: Path, device: str, threads: int | None
-) -> onnxruntime.InferenceSession:
+def _open_session(path: Path, device: str, threads: int | None) -> onnxruntime.InferenceSession:
     if device != "auto" and device not in PROVIDERS:
         raise DeviceError(f"device is {device!r}; expected auto, {', '.join(PROVIDERS)}")
     if threads is not None and threads < 1:
@@ -339,7 +337,9 @@ def _open_on(path: Path, device: str, threads: int | None) -> onnxruntime.Infere
         session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=chosen)
     except Exception as error:  # onnxruntime's own exceptions share no base but this
         if device != "cpu":
-            raise DeviceError(f"the model does not start on {device}: {_first_line(error)}") from error
+            raise DeviceError(
+                f"the model does not start on {device}: {_first_line(error)}"
+            ) from error
         raise ModelError(
             f"{path}: not a model onnxruntime can load ({_first_line(error)}); expected a "
             "single-file ONNX written by 'edgeseg export'"

@@ -61,7 +61,9 @@ def verify(model: str | Path, device: str = "auto") -> list[Check]:
     phantom = demo_phantoms()[0]
     tensor = image.preprocess(phantom.image, metadata.input_height, metadata.input_width)
     probability = segmenter.infer(tensor)
-    in_range = bool(np.isfinite(probability).all() and 0 <= probability.min() <= probability.max() <= 1)
+    in_range = bool(
+        np.isfinite(probability).all() and 0 <= probability.min() <= probability.max() <= 1
+    )
     checks.append(
         Check(
             "output",
@@ -72,7 +74,9 @@ def verify(model: str | Path, device: str = "auto") -> list[Check]:
     both = segmenter.infer(np.concatenate([tensor, tensor[..., ::-1]]))
     difference = float(np.abs(both[:1] - probability).max())
     checks.append(
-        Check("batch", difference <= _BATCH_TOLERANCE, f"a batch of two differs by {difference:.1e}")
+        Check(
+            "batch", difference <= _BATCH_TOLERANCE, f"a batch of two differs by {difference:.1e}"
+        )
     )
     hc_mm = segmenter.predict(phantom.image, phantom.pixel_size_mm).hc_mm
     error = ((hc_mm or 0.0) - phantom.hc_mm) / phantom.hc_mm

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import time
@@ -13,25 +12,34 @@ from typing import Any
 import lightning
 import torch
 from lightning.pytorch.callbacks import Checkpoint, TQDMProgressBar, WeightAveraging
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
-import edgeseg
 from edgeseg import geometry, hc18, metrics
-from edgeseg.errors import ConfigError, DataError, EdgesegError
-from edgeseg.files import claim, locked, write_atomic, write_json
+from edgeseg.errors import EdgesegError
+from edgeseg.files import claim, locked
 from edgeseg_training import strategies
 from edgeseg_training.config import TrainConfig
-from edgeseg_training.data import Example, EpochSampler, Split, ViewDataset, load_example, split_cases
+from edgeseg_training.data import (
+    EpochSampler,
+    Example,
+    ViewDataset,
+    load_example,
+    split_cases,
+)
 from edgeseg_training.model import SegmentationModel, build_model
-
-CHECKPOINT_NAME = "last.ckpt"
-WEIGHTS_NAME = "model.safetensors"
-RUN_NAME = "run.json"
-
-History = list[dict[str, Any]]
+from edgeseg_training.record import (
+    CHECKPOINT_NAME,
+    CURVES_NAME,
+    FACTS_KEY,
+    RUN_NAME,
+    WEIGHTS_NAME,
+    History,
+    Run,
+    plot_history,
+    save_weights,
+)
 
 
 class TrainingModule(lightning.LightningModule):
@@ -130,12 +138,12 @@ class TrainingModule(lightning.LightningModule):
         self.history.append(record)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put config and history beside the weights."""
-        checkpoint["edgeseg"] = {"config": self.config.as_dict(), "history": self.history}
+        """Put the history beside the weights."""
+        checkpoint.setdefault(FACTS_KEY, {})["history"] = self.history
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the history of the epochs already done."""
-        self.history = list(checkpoint["edgeseg"]["history"])
+        self.history = list(checkpoint[FACTS_KEY]["history"])
 
 
 class EpochCheckpoint(Checkpoint):
@@ -151,33 +159,11 @@ class EpochCheckpoint(Checkpoint):
         part.replace(self.run.out / CHECKPOINT_NAME)
         self.run.write("running", module.history)
 
-
-class Run:
-    """The folder of a run and its record, ``run.json``."""
-
-    def __init__(self, out: Path, config: TrainConfig, data: Path, split: Split) -> None:
-        self.out = out
-        self.record: dict[str, Any] = {
-            "edgeseg_version": edgeseg.__version__,
-            "torch_version": torch.__version__,
-            "status": "running",
-            "config": config.as_dict(),
-            "data": {
-                "folder": str(data),
-                "n_training": len(split.training),
-                "n_validation": len(split.validation),
-                "sha256": hc18.data_sha256([*split.training, *split.validation]),
-            },
-            "split": {
-                "training": [case.file for case in split.training],
-                "validation": [case.file for case in split.validation],
-            },
-            "history": [],
-        }
-
-    def write(self, status: str, history: History) -> None:
-        """Write ``run.json`` with what is known now."""
-        write_json(self.out / RUN_NAME, self.record | {"status": status, "history": history})
+    def on_save_checkpoint(
+        self, trainer: lightning.Trainer, module: Any, checkpoint: dict[str, Any]
+    ) -> None:
+        """Put the run's facts beside the weights, so that a checkpoint alone can be exported."""
+        checkpoint.setdefault(FACTS_KEY, {})["facts"] = self.run.facts(module.history)
 
 
 def train(
@@ -218,9 +204,9 @@ def train(
         run = Run(out, config, data, split)
         continued = resume and checkpoint.is_file()
         if continued:
-            _check_same_run(out / RUN_NAME, run.record)
+            run.check_same()
         else:
-            for name in (CHECKPOINT_NAME, WEIGHTS_NAME, RUN_NAME, "curves.png"):
+            for name in (CHECKPOINT_NAME, WEIGHTS_NAME, RUN_NAME, CURVES_NAME):
                 (out / name).unlink(missing_ok=True)
             run.write("running", [])
         torch.manual_seed(config.seed)
@@ -239,9 +225,10 @@ def train(
         )
         if trainer.interrupted:
             raise EdgesegError(f"training was interrupted; continue with --resume --out {out}")
-        save_weights(out / WEIGHTS_NAME, module.model, run.record, module.history)
+        facts = run.facts(module.history)
+        save_weights(out / WEIGHTS_NAME, module.model.state_dict(), facts)
         run.write("done", module.history)
-        plot_history(out / "curves.png", module.history)
+        plot_history(out / CURVES_NAME, module.history)
     return out / WEIGHTS_NAME
 
 
@@ -272,46 +259,6 @@ def score_example(probability: Any, example: Example) -> tuple[dict[str, float],
     hc_mm = fit.ellipse.circumference_px * example.case.pixel_size_mm if fit else 0.0
     overlap = metrics.overlap(mask, reference)
     return {"dice": overlap.dice, "hc_error_mm": hc_mm - hc_reference_mm}, overlap
-
-
-def save_weights(
-    path: Path, model: SegmentationModel, record: dict[str, Any], history: History
-) -> None:
-    """Write the weights as safetensors, with the run's config, data and last scores inside."""
-    last = next((h["validation"] for h in reversed(history) if "validation" in h), None)
-    facts = {
-        "edgeseg_version": record["edgeseg_version"],
-        "config": record["config"],
-        "data": {k: v for k, v in record["data"].items() if k != "folder"},
-        "split": record["split"],
-        "validation": last,
-    }
-    part = path.with_name(f".{path.name}.part")
-    tensors = {k: v.contiguous() for k, v in model.state_dict().items()}
-    save_file(tensors, part, metadata={"edgeseg": json.dumps(facts)})
-    part.replace(path)
-
-
-def plot_history(path: Path, history: History) -> None:
-    """Draw loss, Dice and HC error over the epochs."""
-    import io
-
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 3), layout="constrained")
-    axes = figure.subplots(1, 3)
-    scored = [h for h in history if "validation" in h]
-    epochs = [h["epoch"] + 1 for h in scored]
-    axes[0].plot([h["epoch"] + 1 for h in history], [h["train_loss"] for h in history])
-    axes[1].plot(epochs, [h["validation"]["dice"] for h in scored])
-    axes[2].plot(epochs, [h["validation"]["hc_mad_mm"] for h in scored])
-    titles = ("training loss", "validation Dice", "validation HC error, mean |.| (mm)")
-    for axis, title in zip(axes, titles, strict=True):
-        axis.set(title=title, xlabel="epoch")
-        axis.grid(alpha=0.3)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    write_atomic(path, buffer.getvalue())
 
 
 def _trainer(run: Run, config: TrainConfig, progress: bool) -> lightning.Trainer:
@@ -350,24 +297,6 @@ def _training_loader(examples: list[Example], config: TrainConfig) -> DataLoader
 def _validation_loader(examples: list[Example], config: TrainConfig) -> DataLoader[Any]:
     items = [(example.gray, i) for i, example in enumerate(examples)]
     return DataLoader(items, batch_size=config.batch_size)  # type: ignore[arg-type]
-
-
-def _check_same_run(path: Path, record: dict[str, Any]) -> None:
-    """Refuse to resume with other data or values than the run began with."""
-    try:
-        before = json.loads(path.read_text(encoding="utf-8"))
-        data, config = before["data"], before["config"]
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{path}: not the record of a run; use --overwrite to start anew") from error
-    if data["sha256"] != record["data"]["sha256"]:
-        raise DataError(f"{path}: the run began with other data; use --overwrite to start anew")
-    now = record["config"]
-    changed = [key for key in now if config.get(key) != now[key] and key != "workers"]
-    if changed:
-        raise ConfigError(
-            f"{path}: the run began with {changed[0]} = {config.get(changed[0])!r}, not "
-            f"{now[changed[0]]!r}; resume with the same values or use --overwrite"
-        )
 
 
 def _ema(decay: float) -> Callable[[Tensor, Tensor, Any], Tensor]:

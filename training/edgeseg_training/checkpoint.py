@@ -1,0 +1,88 @@
+"""Trained weights back from disk, with the facts of their run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from torch import Tensor
+
+from edgeseg.errors import EdgesegError, ModelError, ModelNotFoundError
+from edgeseg_training.config import TrainConfig
+from edgeseg_training.model import SegmentationModel, build_model
+from edgeseg_training.record import CHECKPOINT_NAME, FACTS_KEY, WEIGHTS_NAME
+
+_MODULE_PREFIX = "model."
+
+
+class Trained(NamedTuple):
+    """A trained model in evaluation mode and what its run recorded.
+
+    Attributes
+    ----------
+    facts
+        ``config``, ``data``, ``split``, ``validation``: see `edgeseg_training.record.Run.facts`.
+    """
+
+    model: SegmentationModel
+    config: TrainConfig
+    facts: dict[str, Any]
+
+
+def load_trained(path: Path) -> Trained:
+    """Load ``model.safetensors``, ``last.ckpt`` or a run's folder, the former preferred.
+
+    A checkpoint of a run with weight averaging gives the averaged weights, as the run itself
+    would if it ended there.
+
+    Raises
+    ------
+    ModelNotFoundError
+        If there is no such file.
+    ModelError
+        If it is not a file that training wrote.
+    """
+    if path.is_dir():
+        inside = [path / name for name in (WEIGHTS_NAME, CHECKPOINT_NAME)]
+        path = next((p for p in inside if p.is_file()), inside[0])
+    if not path.is_file():
+        raise ModelNotFoundError(
+            f"{path}: no such file; expected a run's folder, {WEIGHTS_NAME} or {CHECKPOINT_NAME}"
+        )
+    try:
+        weights, facts = _read_checkpoint(path) if path.suffix == ".ckpt" else _read_weights(path)
+        config = TrainConfig().updated(facts["config"])
+        model = build_model(config, load_encoder=False)
+        model.load_state_dict(weights)
+    except EdgesegError:
+        raise
+    except (KeyError, RuntimeError, ValueError, TypeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelError(f"{path}: not weights that 'edgeseg train' wrote ({reason})") from error
+    return Trained(model.eval(), config, facts)
+
+
+def _read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    try:
+        with safe_open(path, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+        return load_file(path), json.loads(metadata[FACTS_KEY])
+    except SafetensorError as error:
+        raise ModelError(f"{path}: not a safetensors file ({error})") from error
+
+
+def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises unpickling, zip and its own errors
+        raise ModelError(f"{path}: not a checkpoint that can be read safely") from error
+    weights = {
+        name.removeprefix(_MODULE_PREFIX): tensor
+        for name, tensor in checkpoint["state_dict"].items()
+        if name.startswith(_MODULE_PREFIX)
+    }
+    return weights, checkpoint[FACTS_KEY]["facts"]

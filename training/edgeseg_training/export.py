@@ -1,0 +1,365 @@
+"""A trained model as one ONNX file that carries its normalisation and its metadata."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import math
+import secrets
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import torch
+from torch import Tensor, nn
+
+import edgeseg
+from edgeseg import geometry, hc18, image, metrics, phantom
+from edgeseg.errors import ConfigError, DataError, EdgesegError, ParityError
+from edgeseg.files import claim
+from edgeseg.metadata import METADATA_KEY, ModelMetadata, TrainData
+from edgeseg.segmenter import Segmenter
+from edgeseg_training import quantize
+from edgeseg_training.checkpoint import Trained, load_trained
+from edgeseg_training.model import SegmentationModel
+
+PRECISIONS = ("fp32", "fp16", "int8")
+_OPSET = 18
+_CALIBRATION_IMAGES = 96
+_PARITY_IMAGES = 32
+# (largest difference of a probability, largest difference of HC in mm)
+_LIMITS = {"fp32": (1e-4, 0.02), "fp16": (5e-3, 0.02)}
+
+
+@dataclass(frozen=True, slots=True)
+class ExportReport:
+    """What was written and how far it is from torch.
+
+    Attributes
+    ----------
+    max_probability_difference, max_hc_difference_mm
+        Largest over the images compared; HC counts 0 where no head is found.
+    mean_dice_to_source, mean_hc_difference_mm
+        Dice of the two masks, and mean absolute difference of HC.
+    data, n_images
+        What was compared.
+    notices
+        Sentences a user should read.
+    """
+
+    path: Path
+    precision: str
+    size_bytes: int
+    parameters: int
+    gmac: float
+    max_probability_difference: float
+    max_hc_difference_mm: float
+    mean_dice_to_source: float
+    mean_hc_difference_mm: float
+    data: str
+    n_images: int
+    notices: tuple[str, ...]
+
+
+class Sample(NamedTuple):
+    """An image to calibrate on or to compare on: gray values and millimetres per pixel."""
+
+    gray: image.GrayImage
+    pixel_size_mm: float
+
+
+class Samples(NamedTuple):
+    """Images seen in training, for calibration, and others, for the comparison."""
+
+    name: str
+    calibration: list[Sample]
+    parity: list[Sample]
+    notices: tuple[str, ...]
+
+
+class _WithSigmoid(nn.Module):
+    def __init__(self, model: SegmentationModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, gray: Tensor) -> Tensor:
+        return torch.sigmoid(self.model(gray))
+
+
+def export(
+    checkpoint: Path,
+    out: Path,
+    *,
+    precision: str = "fp32",
+    calibration_data: Path | None = None,
+    max_dice_drop: float = 0.005,
+    max_hc_change_mm: float = 0.5,
+    overwrite: bool = False,
+) -> ExportReport:
+    """Write a trained model as ONNX and compare it with torch; no file is left if they differ.
+
+    Parameters
+    ----------
+    checkpoint
+        ``model.safetensors``, ``last.ckpt`` or a run's folder.
+    out
+        The ONNX file.
+    precision
+        ``fp32`` (probabilities within 1e-4 of torch), ``fp16`` (weights of half the size; within
+        5e-3, HC within 0.02 mm) or ``int8`` (bounded by the two values below).
+    calibration_data
+        HC18-shaped folder for calibration and comparison; by default the data of the training
+        run, or phantoms where that is gone.
+    max_dice_drop, max_hc_change_mm
+        Bounds for ``int8``: mean Dice to the float32 masks may fall short of 1, and HC may change
+        on average, by this much.
+
+    Raises
+    ------
+    OutputExistsError
+        If ``out`` exists and may not be overwritten.
+    ParityError
+        If the exported model does not compute what torch does.
+    EdgesegError
+        If the checkpoint or the data cannot be used.
+    """
+    if precision not in PRECISIONS:
+        raise ConfigError(f"precision is {precision!r}; expected one of {', '.join(PRECISIONS)}")
+    claim(out, overwrite)
+    trained = load_trained(checkpoint)
+    samples = find_samples(trained, calibration_data)
+    exported = to_onnx(trained)
+    gmac = multiply_accumulates(exported) / 1e9
+    if precision == "fp16":
+        exported = quantize.half_weights(exported)
+    elif precision == "int8":
+        tensors = [_tensor(trained, sample) for sample in samples.calibration]
+        exported = quantize.integers(exported, tensors, _delicate_nodes(exported))
+    metadata = describe(trained, precision, gmac)
+    del exported.metadata_props[:]
+    onnx.helper.set_model_props(exported, {METADATA_KEY: metadata.to_json()})
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_name(f".{secrets.token_hex(6)}.part.onnx")
+    try:
+        onnx.save(exported, part)
+        onnx.checker.check_model(part)
+        differences = compare(trained, Segmenter(part, device="cpu"), samples.parity)
+        differences.judge(precision, max_dice_drop, max_hc_change_mm)
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)
+    return ExportReport(
+        out,
+        precision,
+        out.stat().st_size,
+        metadata.parameters or 0,
+        round(gmac, 4),
+        differences.max_probability,
+        differences.max_hc_mm,
+        differences.mean_dice,
+        differences.mean_hc_mm,
+        samples.name,
+        len(samples.parity),
+        samples.notices,
+    )
+
+
+def to_onnx(trained: Trained) -> onnx.ModelProto:
+    """Return the float32 graph: ``image``, uint8 (N, 1, h, w), to ``probability``, float32."""
+    config = trained.config
+    example = torch.zeros((2, 1, config.input_height, config.input_width), dtype=torch.uint8)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")  # deprecations inside the exporter
+        program = torch.onnx.export(
+            _WithSigmoid(trained.model).eval(),
+            (example,),
+            input_names=["image"],
+            output_names=["probability"],
+            dynamic_shapes=({0: torch.export.Dim("N", min=1)},),
+            opset_version=_OPSET,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    assert program is not None
+    graph: onnx.ModelProto = program.model_proto
+    for node in graph.graph.node:  # stack traces of this machine's files
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in (*graph.graph.value_info, *graph.graph.input, *graph.graph.output):
+        del value.metadata_props[:]
+    del graph.graph.metadata_props[:]
+    return graph
+
+
+def multiply_accumulates(model: onnx.ModelProto) -> int:
+    """Count the multiply-accumulates of the convolutions for one image."""
+    fixed = onnx.ModelProto()
+    fixed.CopyFrom(model)
+    del fixed.graph.value_info[:]
+    for value in (*fixed.graph.input, *fixed.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 1
+    inferred = onnx.shape_inference.infer_shapes(fixed, strict_mode=True, data_prop=True).graph
+    values = (*inferred.value_info, *inferred.output)
+    shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in values}
+    weights = {t.name: list(t.dims) for t in inferred.initializer}
+    total = 0
+    for node in inferred.node:
+        if node.op_type == "Conv":
+            # each output value takes one product for each weight of its filter
+            total += math.prod(shapes[node.output[0]]) * math.prod(weights[node.input[1]][1:])
+        elif node.op_type == "ConvTranspose":
+            pixels = math.prod(shapes[node.input[0]][2:])
+            total += pixels * math.prod(weights[node.input[1]])
+    return total
+
+
+def describe(trained: Trained, precision: str, gmac: float) -> ModelMetadata:
+    """Return the metadata of an export."""
+    config, data, scores = trained.config, trained.facts["data"], trained.facts["validation"]
+    figures = {}
+    if scores:
+        figures = {
+            "data": data["name"],
+            "split": f"{data['n_validation']} images of fold {config.fold}, no head in training; "
+            "scored in torch at the network's size",
+            "figures": scores,
+        }
+    low, high = data["training_pixel_size_mm_range"]
+    return ModelMetadata(
+        name=config.name,
+        architecture=config.architecture,
+        strategy=config.strategy,
+        precision=precision,
+        input_height=config.input_height,
+        input_width=config.input_width,
+        train_data=TrainData(data["name"], data["n_training"], data["training_sha256"]),
+        train_pixel_size_mm_range=(low, high),
+        edgeseg_version=edgeseg.__version__,
+        metrics=figures,
+        parameters=sum(p.numel() for p in trained.model.parameters()),
+        gmac=round(gmac, 4),
+    )
+
+
+def find_samples(trained: Trained, folder: Path | None) -> Samples:
+    """Read images to calibrate on (training ones) and to compare on (held-out ones, if any)."""
+    recorded = Path(trained.facts["data"].get("folder", ""))
+    notices: tuple[str, ...] = ()
+    try:
+        cases = hc18.load_cases(folder or recorded)
+    except EdgesegError:
+        if folder is not None:
+            raise
+        size = trained.config.input_height * 2, trained.config.input_width * 2
+        drawn = [phantom.make_phantom(i, height=size[0], width=size[1]) for i in range(24)]
+        samples = [Sample(p.image, p.pixel_size_mm) for p in drawn]
+        notices = (
+            "the training data is not there: calibrated and compared on phantoms; give "
+            "--calibration-data for real images",
+        )
+        return Samples("phantoms", samples, samples, notices)
+    split = trained.facts["split"]
+    training = [c for c in cases if c.file in set(split["training"])] or cases
+    held_out = [c for c in cases if c.file in set(split["validation"])] or cases
+    return Samples(
+        (folder or recorded).name,
+        _read(_spread(training, _CALIBRATION_IMAGES)),
+        _read(_spread(held_out, _PARITY_IMAGES)),
+        notices,
+    )
+
+
+class Differences(NamedTuple):
+    """How far an export is from torch; see `ExportReport`."""
+
+    max_probability: float
+    max_hc_mm: float
+    mean_dice: float
+    mean_hc_mm: float
+
+    def judge(self, precision: str, max_dice_drop: float, max_hc_change_mm: float) -> None:
+        """Raise `ParityError` if the differences are more than the precision allows."""
+        figures = (
+            f"probabilities differ by up to {self.max_probability:.2g}, HC by up to "
+            f"{self.max_hc_mm:.3f} mm (mean {self.mean_hc_mm:.3f}), mean Dice of the masks is "
+            f"{self.mean_dice:.5f}"
+        )
+        if precision == "int8":
+            holds = self.mean_dice >= 1 - max_dice_drop and self.mean_hc_mm <= max_hc_change_mm
+            allowed = f"Dice at least {1 - max_dice_drop:g} and mean HC {max_hc_change_mm:g} mm"
+        else:
+            limit, limit_mm = _LIMITS[precision]
+            holds = self.max_probability <= limit and self.max_hc_mm <= limit_mm
+            allowed = f"probability {limit:g} and HC {limit_mm:g} mm"
+        if not holds:
+            raise ParityError(
+                f"the {precision} export is too far from torch: {figures}; allowed: {allowed}. "
+                "No file was written"
+            )
+
+
+def compare(trained: Trained, segmenter: Segmenter, samples: Sequence[Sample]) -> Differences:
+    """Run torch and onnxruntime on the same images and return how far they are apart."""
+    probability, hc_mm, dice = [], [], []
+    for sample in samples:
+        tensor = _tensor(trained, sample)
+        with torch.inference_mode():
+            source = torch.sigmoid(trained.model(torch.from_numpy(tensor))).numpy()[0, 0]
+        prediction = segmenter.predict(sample.gray, sample.pixel_size_mm)
+        probability.append(float(np.abs(prediction.probability - source).max()))
+        region = geometry.main_region(source)
+        size = (sample.gray.shape[0], sample.gray.shape[1])
+        fit = geometry.fit(source, region, size) if region else None
+        other = geometry.main_region(np.ascontiguousarray(prediction.probability))
+        empty = np.zeros(source.shape, dtype=np.uint8)
+        masks = [r.mask if r else empty for r in (region, other)]
+        dice.append(metrics.overlap(*masks).dice)
+        if fit is not None and prediction.ellipse is not None:
+            source_mm = fit.ellipse.circumference_px * sample.pixel_size_mm
+            hc_mm.append(abs((prediction.hc_mm or 0.0) - source_mm))
+    return Differences(
+        max(probability), max(hc_mm, default=0.0), _mean(dice), _mean(hc_mm) if hc_mm else 0.0
+    )
+
+
+def _delicate_nodes(model: onnx.ModelProto) -> list[str]:
+    """Name the nodes that stay float32 in an int8 graph: normalisation, and the head's convolution.
+
+    The head's output decides where the outline lies, to a fraction of a pixel.
+    """
+    convolutions = [node.name for node in model.graph.node if node.op_type == "Conv"]
+    before = []
+    for node in model.graph.node:
+        if node.op_type == "Conv":
+            break
+        before.append(node.name)
+    return [*before, convolutions[-1]]
+
+
+def _tensor(trained: Trained, sample: Sample) -> npt.NDArray[np.uint8]:
+    config = trained.config
+    return image.preprocess(sample.gray, config.input_height, config.input_width)
+
+
+def _spread(cases: list[hc18.Case], count: int) -> list[hc18.Case]:
+    """Return up to ``count`` cases, evenly spread."""
+    if len(cases) <= count:
+        return cases
+    return [cases[i * len(cases) // count] for i in range(count)]
+
+
+def _read(cases: Sequence[hc18.Case]) -> list[Sample]:
+    if not cases:
+        raise DataError("there is no image to compare on")
+    return [Sample(image.read_gray(case.image_path), case.pixel_size_mm) for case in cases]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

@@ -1,0 +1,119 @@
+"""What a run leaves behind: its record, its weights with their facts inside, its curves."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from safetensors.torch import save_file
+from torch import Tensor
+
+import edgeseg
+from edgeseg import hc18
+from edgeseg.errors import ConfigError, DataError
+from edgeseg.files import write_atomic, write_json
+from edgeseg_training.config import TrainConfig
+from edgeseg_training.data import Split
+
+CHECKPOINT_NAME = "last.ckpt"
+WEIGHTS_NAME = "model.safetensors"
+RUN_NAME = "run.json"
+CURVES_NAME = "curves.png"
+FACTS_KEY = "edgeseg"
+
+History = list[dict[str, Any]]
+
+
+class Run:
+    """The folder of a run and its record, ``run.json``."""
+
+    def __init__(self, out: Path, config: TrainConfig, data: Path, split: Split) -> None:
+        self.out = out
+        sizes_mm = [case.pixel_size_mm for case in split.training]
+        name = data.resolve().name
+        self.record: dict[str, Any] = {
+            "edgeseg_version": edgeseg.__version__,
+            "torch_version": torch.__version__,
+            "status": "running",
+            "config": config.as_dict(),
+            "data": {
+                "folder": str(data.resolve()),
+                "name": "HC18" if name.lower() == "hc18" else name,
+                "n_training": len(split.training),
+                "n_validation": len(split.validation),
+                "sha256": hc18.data_sha256([*split.training, *split.validation]),
+                "training_sha256": hc18.data_sha256(split.training),
+                "training_pixel_size_mm_range": [min(sizes_mm), max(sizes_mm)],
+            },
+            "split": {
+                "training": [case.file for case in split.training],
+                "validation": [case.file for case in split.validation],
+            },
+            "history": [],
+        }
+
+    def write(self, status: str, history: History) -> None:
+        """Write ``run.json`` with what is known now."""
+        write_json(self.out / RUN_NAME, self.record | {"status": status, "history": history})
+
+    def facts(self, history: History) -> dict[str, Any]:
+        """Return what must travel with the weights: config, data, split and last scores."""
+        last = next((h["validation"] for h in reversed(history) if "validation" in h), None)
+        kept = ("edgeseg_version", "config", "data", "split")
+        return {key: self.record[key] for key in kept} | {"validation": last}
+
+    def check_same(self) -> None:
+        """Refuse to resume with other data or values than the run began with.
+
+        Raises
+        ------
+        DataError, ConfigError
+            If the folder's ``run.json`` is not the record of the same run.
+        """
+        path = self.out / RUN_NAME
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))
+            data, config = before["data"], before["config"]
+        except (OSError, ValueError, KeyError) as error:
+            raise DataError(
+                f"{path}: not the record of a run; use --overwrite to start anew"
+            ) from error
+        if data["sha256"] != self.record["data"]["sha256"]:
+            raise DataError(f"{path}: the run began with other data; use --overwrite to start anew")
+        now = self.record["config"]
+        changed = [key for key in now if config.get(key) != now[key] and key != "workers"]
+        if changed:
+            raise ConfigError(
+                f"{path}: the run began with {changed[0]} = {config.get(changed[0])!r}, not "
+                f"{now[changed[0]]!r}; resume with the same values or use --overwrite"
+            )
+
+
+def save_weights(path: Path, weights: dict[str, Tensor], facts: dict[str, Any]) -> None:
+    """Write weights as safetensors, atomically, with the run's facts as JSON inside."""
+    part = path.with_name(f".{path.name}.part")
+    tensors = {name: tensor.contiguous() for name, tensor in weights.items()}
+    save_file(tensors, part, metadata={FACTS_KEY: json.dumps(facts)})
+    part.replace(path)
+
+
+def plot_history(path: Path, history: History) -> None:
+    """Draw loss, Dice and HC error over the epochs."""
+    figure = Figure(figsize=(9, 3), layout="constrained")
+    axes = figure.subplots(1, 3)
+    scored = [h for h in history if "validation" in h]
+    epochs = [h["epoch"] + 1 for h in scored]
+    axes[0].plot([h["epoch"] + 1 for h in history], [h["train_loss"] for h in history])
+    axes[1].plot(epochs, [h["validation"]["dice"] for h in scored])
+    axes[2].plot(epochs, [h["validation"]["hc_mad_mm"] for h in scored])
+    titles = ("training loss", "validation Dice", "validation HC error, mean |.| (mm)")
+    for axis, title in zip(axes, titles, strict=True):
+        axis.set(title=title, xlabel="epoch")
+        axis.grid(alpha=0.3)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    write_atomic(path, buffer.getvalue())
