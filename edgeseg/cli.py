@@ -265,7 +265,7 @@ def train(
     if resume and overwrite:
         raise ConfigError("--resume keeps and --overwrite replaces an earlier run; give one")
     values = load_config(config).updated(_extra_values(context.args))
-    with _train_extra():
+    with _TrainExtra():
         from edgeseg_training.train import train as run_training
     weights = run_training(
         data, out, values, resume=resume, overwrite=overwrite, progress=console.err.is_terminal
@@ -293,7 +293,7 @@ def export(
 
     from edgeseg.files import write_json
 
-    with _train_extra():
+    with _TrainExtra():
         from edgeseg_training.export import export as run_export
     report = run_export(
         checkpoint,
@@ -403,7 +403,7 @@ def info(json_file: JsonOption = None) -> None:
         write_json(json_file, facts)
 
 
-class _train_extra:  # noqa: N801 (used as a context, like contextlib.suppress)
+class _TrainExtra:
     """Turns a missing training package into a sentence that names the extra."""
 
     def __enter__(self) -> None: ...

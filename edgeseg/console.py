@@ -15,6 +15,7 @@ from rich.table import Table
 # Highlighting would colour numbers inside sentences; wrapping would cut paths in a pipe.
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
+_PIPE_WIDTH = 240  # a table in a pipe is for a file or another program: never cut
 
 
 def say(text: str) -> None:
@@ -47,12 +48,13 @@ def table(
         drawn.add_column(escape(title), justify="right" if i in right else "left")
     for line in lines:
         drawn.add_row(*(escape(cell) for cell in line))
-    Console(highlight=False).print(drawn)
+    width = None if out.is_terminal else _PIPE_WIDTH
+    Console(highlight=False, width=width).print(drawn)
 
 
 @contextlib.contextmanager
 def progress(total: int, label: str) -> Iterator[Callable[..., None]]:
-    """Show a progress bar on a terminal and nothing in a pipe; yields a function called per item."""
+    """Show a progress bar on a terminal only; yields the function to call after each item."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -76,9 +78,8 @@ def accuracy_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("dice_ellipse", "Dice of the ellipse %"),
     ):
         m = metrics[key]
-        lines.append(
-            (name, f"{_percent(m['mean'])} ± {_percent(m['sd'])}, lowest {_percent(m['min'])}")
-        )
+        text = f"{_percent(m['mean'])} ± {_percent(m['sd'])}, lowest {_percent(m['min'])}"
+        lines.append((name, text))
     distance = metrics["hausdorff_mm"]
     lines += [
         (
@@ -88,7 +89,8 @@ def accuracy_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         (
             "HC error mm",
             f"mean |.| {_mm(error['mad'])} ± {_mm(error['mad_sd'])}, bias {_mm(error['bias'])}, "
-            f"SD {_mm(error['sd'])}, 95th percentile {_mm(error['p95'])}, largest {_mm(error['max'])}",
+            f"SD {_mm(error['sd'])}, 95th percentile {_mm(error['p95'])}, "
+            f"largest {_mm(error['max'])}",
         ),
         (
             "as arXiv 2307.09067, pooled over batches of 10, %",

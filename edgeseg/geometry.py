@@ -61,7 +61,8 @@ class Ellipse:
         """Matrix M, shape (2, 2), with the ellipse as {c + M u : |u| = 1}."""
         cos, sin = math.cos(self.angle_rad), math.sin(self.angle_rad)
         rotation = np.array([[cos, -sin], [sin, cos]])
-        return rotation * np.array([self.semi_major_px, self.semi_minor_px])
+        matrix: FloatArray = rotation * np.array([self.semi_major_px, self.semi_minor_px])
+        return matrix
 
     def transformed(self, matrix: FloatArray) -> Ellipse:
         """Return the image of the ellipse under an affine map, which is an ellipse again.
@@ -89,7 +90,7 @@ class Ellipse:
         t = np.linspace(0.0, 2 * math.pi, count, endpoint=False)
         circle = np.stack([np.cos(t), np.sin(t)])
         offset: FloatArray = (self.shape_matrix() @ circle).T
-        return offset + (self.center_x_px, self.center_y_px)
+        return offset + _center(self)
 
     def signed_distance(self, x: npt.ArrayLike, y: npt.ArrayLike) -> FloatArray:
         """Signed distance to the outline in pixels, to first order; negative inside.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -48,22 +47,19 @@ def describe() -> dict[str, Any]:
 
 def peak_rss_mb() -> float | None:
     """Return the largest resident memory this process has had, in MiB; None if unknown."""
-    if sys.platform == "linux":
-        # Not getrusage: its peak is inherited from the process that started this one.
-        for line in (_read("/proc/self/status") or "").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 1024
+    # On Linux not getrusage: its peak is inherited from the process that started this one.
+    for line in (_read("/proc/self/status") or "").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    try:
+        import resource
+    except ImportError:  # Windows
         return None
-    if sys.platform == "win32":
-        return None
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (_MB if sys.platform == "darwin" else 1024)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _MB  # bytes, on macOS
 
 
 def _cpu_name() -> str | None:
-    fields = {}
+    fields: dict[str, str] = {}
     for line in (_read("/proc/cpuinfo") or "").splitlines():
         key, _, value = line.partition(":")
         fields.setdefault(key.strip(), value.strip())

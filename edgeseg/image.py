@@ -176,5 +176,5 @@ def _to_8_bit(pixels: npt.NDArray[np.generic]) -> GrayImage:
         return pixels.astype(np.uint8, copy=False)
     if pixels.dtype != np.uint16:
         raise ImageDecodeError(f"pixels of type {pixels.dtype} are not read; save as 8 or 16 bits")
-    bits = max(int(pixels.max()).bit_length(), 8)  # type: ignore[type-var]
+    bits = max(int(pixels.max()).bit_length(), 8)
     return (pixels.astype(np.uint16) >> (bits - 8)).astype(np.uint8)

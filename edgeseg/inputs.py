@@ -162,7 +162,7 @@ def _expand(given: str, out: Path | None, skipped: set[Path]) -> tuple[Path, lis
     if path.exists():
         return path.parent, [path]
     if glob.has_magic(given):
-        plain = [part for part in path.parts[: _first_magic(path)]]
+        plain = path.parts[: _first_magic(path)]
         root = Path(*plain) if plain else Path()
         found: list[Path] = []
         for match in sorted(glob.glob(given, recursive=True)):  # noqa: PTH207 (absolute patterns)

@@ -1,7 +1,7 @@
 """Synthetic B-mode images of fetal heads whose ellipse is known exactly.
 
-They stand in for scans where none may be shipped: in the demo, in tests and in benchmarks without
-data. No shipped model is trained on them.
+They look enough like HC18's scans for a network trained on those to measure them, and no further:
+a figure on phantoms says that an installation works, nothing about a model's accuracy on patients.
 """
 
 from __future__ import annotations
@@ -10,36 +10,41 @@ import csv
 import io
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edgeseg import image
+from edgeseg import hc18, image
 from edgeseg.files import write_atomic
 from edgeseg.geometry import Ellipse
-from edgeseg.hc18 import ANNOTATION_SUFFIX, CSV_NAME
 from edgeseg.image import GrayImage
 
 Field = npt.NDArray[np.float32]
 
+HC_RANGE_MM = (70.0, 330.0)
+PIXEL_SIZE_RANGE_MM = (0.05, 0.39)
+_DEMO_HC_MM = (172.0, 71.0, 118.0, 148.0, 205.0, 262.0, 328.0, 186.0)
+_DEMO_FIRST_SEED = 80
+# The share of a cut head's outline that lies outside the image.
+_CUT_FRACTION = 0.125
 _OUTLINE_HALF_WIDTH_PX = 1.5
 
 
 @dataclass(frozen=True, slots=True)
 class Phantom:
-    """A synthetic scan.
+    """A synthetic scan and its truth.
 
     Attributes
     ----------
     name
-        File name.
+        File name, such as ``phantom_1.png``.
     image
         Shape (height, width), uint8.
     ellipse
-        Outer border of the skull, native pixels.
+        The outer border of the skull, in the image's pixels.
     pixel_size_mm
         Millimetres per pixel.
     """
@@ -54,11 +59,20 @@ class Phantom:
         """True head circumference in millimetres."""
         return self.ellipse.circumference_px * self.pixel_size_mm
 
-    def probability(self, height: int, width: int) -> Field:
-        """Return what a perfect network of that input size would give: (height, width), float32."""
-        coverage = self.ellipse.coverage(*self.image.shape)
-        resized = cv2.resize(coverage, (width, height), interpolation=cv2.INTER_AREA)
-        return np.asarray(resized, dtype=np.float32)
+    def probability(self, height: int, width: int) -> npt.NDArray[np.float32]:
+        """Return the map of a perfect network: the share of each of its pixels that is head.
+
+        Parameters
+        ----------
+        height, width
+            The network's size; the image is stretched to it.
+
+        Returns
+        -------
+        ndarray, shape (height, width), float32 in [0, 1]
+        """
+        size = (self.image.shape[0], self.image.shape[1])
+        return self.ellipse.resized(size, (height, width)).coverage(height, width)
 
 
 def make_phantom(
@@ -66,208 +80,293 @@ def make_phantom(
     *,
     height: int = 540,
     width: int = 800,
-    pixel_size_mm: float | None = None,
-    hc_mm: float | None = None,
     cut_by_border: bool = False,
     name: str | None = None,
+    hc_mm: float | None = None,
 ) -> Phantom:
-    """Draw a head in a sector of speckle; the same arguments always give the same image.
+    """Draw a synthetic scan; the same arguments give the same scan.
 
     Parameters
     ----------
     seed
-        Decides shape, place, tissue and noise.
+        Of numpy's PCG64.
     height, width
-        Size of the image, pixels.
-    pixel_size_mm, hc_mm
-        Drawn from the seed where not given; together they decide the size in pixels.
+        Size of the image in pixels.
     cut_by_border
-        Whether part of the outline lies outside the image.
+        Whether an eighth of the outline lies outside the image.
     name
-        File name; by default from the seed.
-    """
-    random = np.random.default_rng(seed)
-    circumference_px = float(random.uniform(2.3, 3.0)) * height
-    if pixel_size_mm is None:
-        pixel_size_mm = float(random.uniform(0.06, 0.3)) * 540 / height
-    if hc_mm is not None:
-        circumference_px = hc_mm / pixel_size_mm
-    ellipse = _place(random, circumference_px, height, width, cut_by_border)
-    rows, columns = np.mgrid[:height, :width].astype(np.float32)
-    distance = ellipse.signed_distance(columns, rows).astype(np.float32)
-    # depth along the beam from the probe above the image
-    apex_x, apex_y = width * float(random.uniform(0.45, 0.55)), -0.35 * height
-    beam = np.arctan2(columns - apex_x, rows - apex_y)
-    depth = np.hypot(columns - apex_x, rows - apex_y) / height
+        File name; ``phantom_<seed>.png`` by default.
+    hc_mm
+        Head circumference; drawn from 70 to 330 mm by default. It is lowered where the pixels
+        would exceed 0.39 mm.
 
-    echo = _tissue(random, distance, ellipse, depth)
-    echo += _skull(random, distance, ellipse, rows, columns, apex_x, apex_y)
-    echo *= _shadows(random, beam, depth, distance)
-    echo *= _speckle(random, height, width)
-    inside = (np.abs(beam) < 0.62) & (depth > 0.37) & (depth < 1.33)
-    level = np.log1p(22 * np.maximum(echo, 0)) / math.log(23)
-    level *= cv2.GaussianBlur(inside.astype(np.float32), (0, 0), height / 400)
-    gray = np.clip(np.round(255 * level), 0, 255).astype(np.uint8)
-    return Phantom(name or f"phantom_{seed}.png", gray, ellipse, pixel_size_mm)
+    Returns
+    -------
+    Phantom
+    """
+    rng = np.random.Generator(np.random.PCG64(seed))
+    ellipse = _draw_ellipse(rng, height, width)
+    if cut_by_border:
+        ellipse = _shift_out(ellipse, height, width)
+    drawn_mm = math.exp(rng.uniform(math.log(HC_RANGE_MM[0]), math.log(HC_RANGE_MM[1])))
+    pixel_size_mm = (drawn_mm if hc_mm is None else hc_mm) / ellipse.circumference_px
+    pixel_size_mm = min(max(pixel_size_mm, PIXEL_SIZE_RANGE_MM[0]), PIXEL_SIZE_RANGE_MM[1])
+    scan = _Scan(rng, ellipse, height, width, pixel_size_mm)
+    return Phantom(name or f"phantom_{seed}.png", scan.draw(), ellipse, pixel_size_mm)
 
 
 def demo_phantoms() -> list[Phantom]:
-    """Return eight phantoms from 12 to 40 weeks' size; the last head is cut by the border."""
-    sizes = ((70, 0.060), (105, 0.078), (140, 0.098), (175, 0.120))
-    sizes += ((215, 0.150), (255, 0.175), (295, 0.205), (330, 0.235))
+    """Return the eight phantoms of the demo, 71 to 328 mm; the last is cut by the border."""
+    last = len(_DEMO_HC_MM)
     return [
         make_phantom(
-            i,
-            pixel_size_mm=pixel_size_mm,
+            _DEMO_FIRST_SEED + number,
+            name=f"phantom_{number}.png",
             hc_mm=hc_mm,
-            cut_by_border=i == len(sizes),
-            name=f"phantom_{i}.png",
+            cut_by_border=number == last,
         )
-        for i, (hc_mm, pixel_size_mm) in enumerate(sizes, start=1)
+        for number, hc_mm in enumerate(_DEMO_HC_MM, start=1)
     ]
 
 
 def write_hc18(phantoms: Iterable[Phantom], folder: Path) -> None:
-    """Write phantoms as an HC18-shaped folder: images, annotation outlines and the table.
+    """Write phantoms as an HC18-shaped folder: images, outlines and the table.
+
+    Parameters
+    ----------
+    phantoms
+        Their names are the files' names, such as ``000_HC.png``.
+    folder
+        Made if missing; files of the same names are replaced.
 
     Raises
     ------
     OutputWriteError
-        If a file cannot be written.
+        If it cannot be written.
     """
     table = io.StringIO(newline="")
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(("filename", "pixel size(mm)", "head circumference (mm)"))
     for phantom in phantoms:
         path = folder / "training_set" / phantom.name
-        height, width = phantom.image.shape
-        rows, columns = np.mgrid[:height, :width]
-        distance = np.abs(phantom.ellipse.signed_distance(columns, rows))
-        outline = np.where(distance <= _OUTLINE_HALF_WIDTH_PX, 255, 0).astype(np.uint8)
+        rows, columns = np.ogrid[: phantom.image.shape[0], : phantom.image.shape[1]]
+        distance = phantom.ellipse.signed_distance(columns, rows)
+        outline = np.where(np.abs(distance) < _OUTLINE_HALF_WIDTH_PX, 255, 0).astype(np.uint8)
         write_atomic(path, image.encode(".png", phantom.image))
-        write_atomic(path.with_name(path.stem + ANNOTATION_SUFFIX), image.encode(".png", outline))
-        writer.writerow((phantom.name, repr(phantom.pixel_size_mm), f"{phantom.hc_mm:.4f}"))
-    write_atomic(folder / CSV_NAME, table.getvalue().encode())
-
-
-def _place(
-    random: np.random.Generator, circumference_px: float, height: int, width: int, cut: bool
-) -> Ellipse:
-    """Choose shape and place of a head of a given circumference."""
-    ratio = float(random.uniform(0.74, 0.84))
-    angle = float(random.uniform(-0.35, 0.35)) % math.pi
-    unit = Ellipse(0.0, 0.0, 1.0, ratio, angle)
-    semi_major = circumference_px / unit.circumference_px
-    x = width * (0.5 + float(random.uniform(-0.02, 0.02)))
-    y = height * (0.5 + float(random.uniform(-0.02, 0.02)))
-    if cut:
-        # a seventh of the head's height lies below the image
-        reach = float(np.ptp(unit.points(360)[:, 1])) / 2 * semi_major
-        y = height - reach * (1 - 2 / 7)
-    return Ellipse(x, y, semi_major, semi_major * ratio, angle)
-
-
-def _tissue(random: np.random.Generator, distance: Field, ellipse: Ellipse, depth: Field) -> Field:
-    """Return echo of the mother's tissue, amniotic fluid, brain and midline, without speckle."""
-    height, width = distance.shape
-    coarse = _noise(random, height, width, height / 9)
-    layers = np.sin(depth * float(random.uniform(55, 75)) + 2.0 * coarse)
-    mother = 0.13 + 0.06 * coarse + 0.05 * layers * np.clip(1.1 - 1.2 * depth, 0, 1)
-    # fluid lies in pockets along the head
-    pocket = np.clip(1.4 * _noise(random, height, width, height / 5), 0, 1)
-    near = np.exp(-((distance / (0.14 * height)) ** 2))
-    outside = np.maximum(mother * (1 - 0.9 * pocket * near), 0.012)
-    texture = _noise(random, height, width, height / 30)
-    brain = 0.040 + 0.016 * texture + 0.010 * coarse
-    for side in (-0.42, 0.42):  # lateral ventricles, darker
-        brain *= 1 - 0.7 * _blob(ellipse, distance.shape, 0.15, side, 0.42, 0.16)
-    brain += 0.10 * _blob(ellipse, distance.shape, -0.35, 0.0, 0.13, 0.16) * (0.6 + 0.4 * texture)
-    brain += 0.22 * _blob(ellipse, distance.shape, 0.0, 0.0, 0.85, 0.012) * (0.75 + 0.4 * coarse)
-    weight = np.clip(0.5 - distance / 2, 0, 1)
-    tissue: Field = np.maximum(weight * brain + (1 - weight) * outside, 0.004).astype(np.float32)
-    return tissue
-
-
-def _skull(
-    random: np.random.Generator,
-    distance: Field,
-    ellipse: Ellipse,
-    rows: Field,
-    columns: Field,
-    apex_x: float,
-    apex_y: float,
-) -> Field:
-    """Return the skull's echo: bright where the beam meets it squarely, faint at the sides."""
-    height, width = distance.shape
-    thickness = ellipse.semi_minor_px * float(random.uniform(0.028, 0.04))
-    # the outline of the annotation runs along the outer border of the bone
-    profile = np.exp(-(((distance + 0.75 * thickness) / (0.62 * thickness)) ** 2))
-    normal_y, normal_x = np.gradient(distance)
-    beam_x, beam_y = columns - apex_x, rows - apex_y
-    square = np.abs(normal_x * beam_x + normal_y * beam_y) / np.hypot(beam_x, beam_y)
-    brightness = 0.10 + 0.95 * np.clip(square, 0, 1) ** 3
-    patches = 1 + 0.25 * _noise(random, height, width, height / 12)
-    return (profile * brightness * np.maximum(patches, 0.3)).astype(np.float32)
-
-
-def _shadows(random: np.random.Generator, beam: Field, depth: Field, distance: Field) -> Field:
-    """Return the gain left by depth and by dark sectors behind bone and gas."""
-    gain = np.exp(-0.55 * (depth - 0.4)).astype(np.float32)
-    for _ in range(int(random.integers(1, 3))):
-        middle = float(random.choice([-1, 1]) * random.uniform(0.34, 0.58))
-        width = float(random.uniform(0.02, 0.06))
-        start = float(random.uniform(0.4, 0.7))
-        dark = np.exp(-(((beam - middle) / width) ** 2)) * (depth > start)
-        gain *= (1 - float(random.uniform(0.4, 0.7)) * dark).astype(np.float32)
-    # bone takes some of the sound: the head's inside is darker
-    gain *= np.where(distance < 0, 0.85, 1.0).astype(np.float32)
-    return gain
-
-
-def _speckle(random: np.random.Generator, height: int, width: int) -> Field:
-    """Return multiplicative speckle: the Rayleigh amplitude of a smoothed complex field, mean 1.
-
-    After Burckhardt 1978, "Speckle in ultrasound B-mode scans"; wider across the beam than along.
-    """
-    sigma = height / 400
-    parts = [
-        cv2.GaussianBlur(
-            random.standard_normal((height, width), dtype=np.float32),
-            (0, 0),
-            1.9 * sigma,
-            None,
-            sigma,
+        write_atomic(
+            path.with_name(path.stem + hc18.ANNOTATION_SUFFIX), image.encode(".png", outline)
         )
-        for _ in range(2)
-    ]
-    amplitude = np.hypot(parts[0], parts[1])
-    speckle: Field = (0.25 + 0.75 * amplitude / amplitude.mean()).astype(np.float32)
-    return speckle
+        writer.writerow((phantom.name, repr(phantom.pixel_size_mm), f"{phantom.hc_mm:.4f}"))
+    write_atomic(folder / hc18.CSV_NAME, table.getvalue().encode())
 
 
-def _noise(random: np.random.Generator, height: int, width: int, scale_px: float) -> Field:
-    """Return smooth noise of mean 0 and SD 1 that varies over ``scale_px``."""
-    step = max(scale_px, 1.0)
-    small = (max(2, math.ceil(height / step) + 1), max(2, math.ceil(width / step) + 1))
-    drawn = random.standard_normal(small, dtype=np.float32)
-    smooth = cv2.resize(drawn, (width, height), interpolation=cv2.INTER_CUBIC)
-    noise: Field = np.asarray((smooth - smooth.mean()) / (smooth.std() + 1e-6), dtype=np.float32)
-    return noise
+def _draw_ellipse(rng: np.random.Generator, height: int, width: int) -> Ellipse:
+    ratio = rng.uniform(0.74, 0.84)
+    semi_minor = min(rng.uniform(0.29, 0.36) * height, rng.uniform(0.33, 0.39) * width * ratio)
+    return Ellipse(
+        width * rng.uniform(0.46, 0.54),
+        height * rng.uniform(0.51, 0.56),
+        semi_minor / ratio,
+        semi_minor,
+        math.radians(rng.uniform(-14, 14)) % math.pi,
+    )
 
 
-def _blob(
-    ellipse: Ellipse,
-    shape: tuple[int, ...],
-    along: float,
-    across: float,
-    length: float,
-    width: float,
-) -> Field:
-    """Return a soft spot in the head's own axes: place and half-widths as shares of its axes."""
-    rows, columns = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
-    dx, dy = columns - ellipse.center_x_px, rows - ellipse.center_y_px
-    cos, sin = math.cos(ellipse.angle_rad), math.sin(ellipse.angle_rad)
-    u = (dx * cos + dy * sin) / ellipse.semi_major_px - along
-    v = (dy * cos - dx * sin) / ellipse.semi_minor_px - across
-    spot: Field = np.exp(-((u / length) ** 4) - (v / width) ** 2).astype(np.float32)
-    return spot
+def _shift_out(ellipse: Ellipse, height: int, width: int) -> Ellipse:
+    """Move an ellipse to the right until the wanted share of its outline is outside."""
+    low, high = 0.0, float(width)
+    for _ in range(40):
+        middle = (low + high) / 2
+        moved = replace(ellipse, center_x_px=ellipse.center_x_px + middle)
+        outside = np.mean(moved.points(3600)[:, 0] > width - 0.5)
+        low, high = (low, middle) if outside >= _CUT_FRACTION else (middle, high)
+    return replace(ellipse, center_x_px=ellipse.center_x_px + high)
+
+
+class _Scan:
+    """One scan being drawn: coordinates of its pixels seen from the probe and from the head.
+
+    ``depth`` runs from 0 at the top of the image to 1 at its bottom along a beam, ``beam`` is the
+    beam's angle in radians from straight down, ``rim`` the signed distance to the outline in
+    semi-minor axes, ``u`` and ``v`` are the head's own coordinates, with the outline at 1.
+    """
+
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        ellipse: Ellipse,
+        height: int,
+        width: int,
+        pixel_size_mm: float,
+    ) -> None:
+        self.rng, self.ellipse, self.shape = rng, ellipse, (height, width)
+        y, x = np.mgrid[:height, :width].astype(np.float32)
+        dx, dy = x - ellipse.center_x_px, y - ellipse.center_y_px
+        inverse = np.linalg.inv(ellipse.shape_matrix()).astype(np.float32)
+        self.u = inverse[0, 0] * dx + inverse[0, 1] * dy
+        self.v = inverse[1, 0] * dx + inverse[1, 1] * dy
+        self.polar_angle = np.arctan2(self.v, self.u)
+        rim = ellipse.signed_distance(x, y) / ellipse.semi_minor_px
+        self.rim: Field = rim.astype(np.float32)
+        # The probe's surface is an arc through the top of the image, its centre above it.
+        self.origin_x = 0.5 * width + 0.3 * (ellipse.center_x_px - 0.5 * width)
+        self.probe_px = rng.uniform(0.35, 0.8) * height
+        self.range_px = np.hypot(x - self.origin_x, y + self.probe_px)
+        self.beam = np.arctan2(x - self.origin_x, y + self.probe_px)
+        self.depth = (self.range_px - self.probe_px) / height
+        # Early heads float in fluid and have no hard skull yet.
+        hc_mm = ellipse.circumference_px * pixel_size_mm
+        self.early = float(np.clip((125.0 - hc_mm) / 45.0, 0.0, 1.0))
+
+    def draw(self) -> GrayImage:
+        """Return the finished scan, shape (height, width), uint8."""
+        inside = _step(-self.rim, 0.015)
+        echo = self._surroundings() * (1 - inside) + self._brain() * inside
+        echo = np.maximum(echo, 0.0) + self._skull()
+        echo *= self._gain() * self._speckle()
+        echo[~self._in_sector()] = 0.0
+        # Bright echoes saturate gently, as log compression makes them.
+        gray = 255.0 * (1 - np.exp(-1.25 * echo))
+        self._draw_gray_bar(gray)
+        pixels: GrayImage = np.clip(np.round(gray), 0, 255).astype(np.uint8)
+        return pixels
+
+    def _surroundings(self) -> Field:
+        """Maternal tissue in layers above, the womb around, and pockets of fluid beside."""
+        tissue = 0.17 + 0.06 * self._texture(0.08, 0.12) + 0.05 * self._texture(0.012, 0.05)
+        head_top = float(self.depth[self.rim < 0].min())
+        layers = np.interp(
+            self.depth + 0.006 * self._texture(0.1, 0.2),
+            np.linspace(-0.2, 1.5, 120),
+            np.convolve(self.rng.standard_normal(120), [0.5, 1.0, 0.5], "same"),
+        )
+        wall = _step(0.8 * head_top - self.depth, 0.02)
+        tissue += wall * (0.20 + 0.10 * layers)
+        fluid = np.zeros(self.shape, dtype=np.float32)
+        ripple = 0.12 * self._texture(0.03, 0.03)
+        for side in (-1.0, 1.0):
+            at_u, at_v = side * self.rng.uniform(1.1, 1.3), self.rng.uniform(-0.5, 0.3)
+            du = (self.u - at_u) / self.rng.uniform(0.16, 0.3)
+            dv = (self.v - at_v) / self.rng.uniform(0.3, 0.5)
+            fluid = np.maximum(fluid, _step(1 + ripple - np.hypot(du, dv), 0.15))
+        shore = 0.32 + 0.16 * self._texture(0.2, 0.2)
+        fluid = np.maximum(fluid, self.early * _step(shore - self.rim, 0.05))
+        return tissue * (1 - 0.93 * fluid)
+
+    def _brain(self) -> Field:
+        """Dark tissue with a broken midline, a plexus in the far half and a dark ventricle."""
+        level = 0.10 + 0.17 * self.early
+        brain = level * (1 + 0.25 * self._texture(0.05, 0.07) + 0.15 * self._texture(0.008, 0.02))
+        far = 1.0 if math.cos(self.ellipse.angle_rad) > 0 else -1.0
+        rng = self.rng
+        plexus = self._blob(-0.35 * far, 0.36 * far, rng.uniform(0.16, 0.24), 0.13)
+        ventricle = self._blob(-0.1 * far, 0.42 * far, 0.5, 0.2) * (1 - plexus)
+        brain = brain * (1 - 0.5 * ventricle) + (0.16 + 0.08 * self.early) * plexus
+        line = np.exp(-(((self.v - 0.02 * np.sin(4 * self.u)) / 0.016) ** 2))
+        for _ in range(int(rng.integers(4, 7))):
+            at, half = rng.uniform(-0.7, 0.7), rng.uniform(0.05, 0.14)
+            part = _step(half - np.abs(self.u - at), 0.02)
+            brain += rng.uniform(0.15, 0.45) * (1 - 0.6 * self.early) * line * part
+        for _ in range(int(rng.integers(8, 14))):  # sulci and vessels
+            at = rng.uniform(-0.6, 0.6, 2)
+            brain += rng.uniform(0.05, 0.2) * self._blob(at[0], at[1], rng.uniform(0.03, 0.1), 0.02)
+        return brain
+
+    def _skull(self) -> Field:
+        """Two bright arcs where the beam meets the bone square on, fading to the sides."""
+        rng = self.rng
+        thickness = rng.uniform(0.024, 0.032)
+        cos, sin = math.cos(self.ellipse.angle_rad), math.sin(self.ellipse.angle_rad)
+        normal_u = self.u / self.ellipse.semi_major_px
+        normal_v = self.v / self.ellipse.semi_minor_px
+        normal_x, normal_y = cos * normal_u - sin * normal_v, sin * normal_u + cos * normal_v
+        facing = np.abs(normal_x * np.sin(self.beam) + normal_y * np.cos(self.beam))
+        facing /= np.maximum(np.hypot(normal_x, normal_y), 1e-9)
+        # The beam is wider than its pulse is long: at the sides the bone is smeared outwards.
+        middle, spread = 0.020 + 0.016 * facing, thickness * (1.35 - 0.35 * facing)
+        band = np.exp(-0.5 * ((self.rim + middle) / spread) ** 2)
+        bright = 0.16 + (0.95 - 0.35 * self.early) * facing**2.5
+        knots = 0.12 * rng.standard_normal(24)
+        around = (self.polar_angle / (2 * math.pi) % 1.0) * len(knots)
+        bright *= 1 + np.interp(around, np.arange(len(knots) + 1), [*knots, knots[0]])
+        for _ in range(int(rng.integers(1, 4))):  # sutures
+            off = np.angle(np.exp(1j * (self.polar_angle - rng.uniform(-math.pi, math.pi))))
+            bright *= 1 - rng.uniform(0.3, 0.7) * np.exp(-((off / rng.uniform(0.03, 0.08)) ** 2))
+        return bright * band
+
+    def _gain(self) -> Field:
+        """Depth gain, shadows beside the head and below bony fragments, weak contact."""
+        rng = self.rng
+        knots = 1 + 0.10 * rng.standard_normal(7)
+        gain = np.interp(self.depth, np.linspace(0, 1.2, 7), knots)
+        gain *= np.exp(-rng.uniform(0.1, 0.5) * self.depth)
+        head = self.rim < 0
+        edges = (float(self.beam[head].min()), float(self.beam[head].max()))
+        middle = float(self.depth[head].mean())
+        for edge in edges:  # refraction at the head's sides
+            shadow = np.exp(-(((self.beam - edge) / 0.035) ** 2)) * _step(self.depth - middle, 0.06)
+            gain *= 1 - rng.uniform(0.3, 0.6) * shadow
+        for side in (-1, 1):
+            at = (edges[0] if side < 0 else edges[1]) + side * rng.uniform(0.06, 0.14)
+            lit = np.exp(-(((self.beam - at) / 0.05) ** 2))
+            start = rng.uniform(0.3, 0.7)
+            gain *= 1 + 0.9 * lit * np.exp(-(((self.depth - start) / 0.02) ** 2))
+            gain *= 1 - 0.6 * lit * _step(self.depth - start - 0.03, 0.02)
+        return np.maximum(gain, 0.1)
+
+    def _in_sector(self) -> npt.NDArray[np.bool_]:
+        head = np.abs(self.beam[self.rim < 0.05])
+        half = max(float(head.max()) + self.rng.uniform(0.02, 0.08), 0.45)
+        near = self.rng.uniform(0.0, 0.03)
+        far = max(float(self.depth[self.rim < 0.05].max()) + 0.03, self.rng.uniform(0.97, 1.1))
+        return (np.abs(self.beam) < half) & (self.depth > near) & (self.depth < far)
+
+    def _speckle(self) -> Field:
+        """Rayleigh amplitudes, correlated along the arcs, compressed; mean about 1."""
+        height, width = self.shape
+        fine = math.sqrt(height / 540)
+        widest = float(np.abs(self.beam).max())
+        rows = int(self.range_px.max() - self.probe_px) + 8
+        columns = int(1.3 * width * widest)
+        parts = [
+            cv2.GaussianBlur(noise, (0, 0), sigmaX=3.2 * fine, sigmaY=1.35 * fine)
+            for noise in self.rng.standard_normal((2, rows, columns), dtype=np.float32)
+        ]
+        amplitude = np.sqrt(parts[0] ** 2 + parts[1] ** 2)
+        compressed = np.sqrt(amplitude / amplitude.mean())
+        at_x = (self.beam / widest + 1) * (0.5 * columns)
+        at_y = self.range_px - self.probe_px + 4
+        speckle: Field = cv2.remap(
+            compressed, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+        )
+        return speckle
+
+    def _texture(self, along: float, across: float) -> Field:
+        """Smooth noise, mean 0 and SD 1, with lengths in image heights."""
+        height, width = self.shape
+        # Noise this smooth need not be made pixel by pixel.
+        step = max(1.0, min(along, across) * height / 3)
+        rows, columns = math.ceil(height / step), math.ceil(width / step)
+        noise = self.rng.standard_normal((rows, columns), dtype=np.float32)
+        sigma_x, sigma_y = across * height / step, along * height / step
+        smooth = cv2.GaussianBlur(noise, (0, 0), sigmaX=sigma_x, sigmaY=sigma_y)
+        smooth = cv2.resize(smooth, (width, height), interpolation=cv2.INTER_CUBIC)
+        texture: Field = (smooth - smooth.mean()) / smooth.std()
+        return texture
+
+    def _blob(self, u: float, v: float, radius_u: float, radius_v: float) -> Field:
+        """Return a soft-edged ellipse in the head's coordinates, in [0, 1]."""
+        radius = np.sqrt(((self.u - u) / radius_u) ** 2 + ((self.v - v) / radius_v) ** 2)
+        return _step(1 - radius, 0.1)
+
+    def _draw_gray_bar(self, gray: Field) -> None:
+        height, width = self.shape
+        rows = slice(int(0.04 * height), int(0.35 * height))
+        gray[rows, 2 : 2 + width // 100] = np.linspace(255, 0, rows.stop - rows.start)[:, None]
+
+
+def _step(x: Field, softness: float) -> Field:
+    """0 below 0, 1 above, smooth over a few times ``softness``."""
+    t = np.clip(0.5 + 0.3 / softness * x, 0.0, 1.0)
+    soft: Field = t * t * (3 - 2 * t)
+    return soft

@@ -99,6 +99,6 @@ def solidity(facts: Facts) -> float:
     if touches_border(facts):
         return 1.0
     height, width = facts.region.mask.shape
-    native_area = facts.region.area_px * (facts.size[0] / height) * (facts.size[1] / width)
+    native_area: float = facts.region.area_px * (facts.size[0] / height) * (facts.size[1] / width)
     ratio = native_area / facts.fit.ellipse.area_px
     return min(ratio, 1 / ratio)

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from edgeseg import image, quality
+from edgeseg.errors import ImageDecodeError
 from edgeseg.files import write_atomic
 from edgeseg.inputs import Item
 from edgeseg.metadata import INTENDED_USE
@@ -32,17 +33,17 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size
 th, td { text-align: left; padding: .15rem .7rem .15rem 0; vertical-align: top; }
 td { overflow-wrap: anywhere; }
 """
-_TABLE_COLUMNS = (
-    ("file", "file"),
-    ("status", "status"),
-    ("hc_mm", "HC (mm)"),
-    ("hc_px", "HC (px)"),
-    ("confidence", "confidence"),
-    ("ga_weeks_hadlock", "GA Hadlock (weeks)"),
-    ("ga_weeks_intergrowth", "GA INTERGROWTH-21st (weeks)"),
-    ("flags", "flags"),
-    ("error", "error"),
-)
+_TABLE_COLUMNS = {
+    "file": "file",
+    "status": "status",
+    "hc_mm": "HC (mm)",
+    "hc_px": "HC (px)",
+    "confidence": "confidence",
+    "ga_weeks_hadlock": "GA Hadlock (weeks)",
+    "ga_weeks_intergrowth": "GA INTERGROWTH-21st (weeks)",
+    "flags": "flags",
+    "error": "error",
+}
 
 
 def write_page(
@@ -88,7 +89,7 @@ def page(
 <p>{escape(summary)}</p>
 {_grid(rows, overlays)}
 <h2>Measurements</h2>
-{_table([title for _, title in _TABLE_COLUMNS], ([row[c] for c, _ in _TABLE_COLUMNS] for row in rows))}
+{_table(_TABLE_COLUMNS.values(), ([row[column] for column in _TABLE_COLUMNS] for row in rows))}
 <h2>Flags</h2>
 {_table(["flag", "meaning"], quality.FLAGS.items())}
 <h2>This run</h2>
@@ -130,9 +131,11 @@ def _thumbnail(path: Path) -> str:
     # Decoded at half size: four times cheaper, and still wider than the thumbnail.
     data = np.frombuffer(image.read_bytes(path), dtype=np.uint8)
     picture = cv2.imdecode(data, cv2.IMREAD_REDUCED_COLOR_2)
+    if picture is None:
+        raise ImageDecodeError(f"{path}: the overlay cannot be read; run again with --overwrite")
     height = max(1, round(picture.shape[0] * _THUMBNAIL_WIDTH_PX / picture.shape[1]))
     small = cv2.resize(picture, (_THUMBNAIL_WIDTH_PX, height), interpolation=cv2.INTER_AREA)
-    encoded = base64.b64encode(image.encode(".jpg", small, 75)).decode("ascii")
+    encoded = base64.b64encode(image.encode(".jpg", small.astype(np.uint8), 75)).decode("ascii")
     return f"data:image/jpeg;base64,{encoded}"
 
 

@@ -389,8 +389,9 @@ def _read_metadata(session: onnxruntime.InferenceSession, path: Path) -> ModelMe
     ):
         got = "; ".join(f"{i.name} {i.type} {i.shape}" for i in (*inputs, *outputs))
         raise ModelError(
-            f"{path}: expected one input tensor(uint8) of shape (N, {', '.join(map(str, expected))})"
-            f" and one output tensor(float) of the same shape, got {got}"
+            f"{path}: expected one input tensor(uint8) of shape "
+            f"(N, {', '.join(map(str, expected))}) and one output tensor(float) "
+            f"of the same shape, got {got}"
         )
     return metadata
 

@@ -119,7 +119,7 @@ def is_plain(config: TrainConfig) -> bool:
     return config.strategy == "baseline" or config.architecture == "unet-plain"
 
 
-def _load_encoder(network: nn.Module, source: str, channels: int) -> None:
+def _load_encoder(network: smp.Unet, source: str, channels: int) -> None:
     if source == "none":
         return
     weights = _imagenet_weights() if source == "imagenet" else _file_weights(Path(source))

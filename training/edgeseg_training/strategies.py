@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import segmentation_models_pytorch as smp
 from torch import nn
 
 from edgeseg.errors import ConfigError
@@ -43,7 +44,7 @@ def parts(network: nn.Module, strategy: str) -> list[nn.Module]:
     wanted = STRATEGIES[strategy]
     if wanted == ("all",):
         return [network]
-    if not hasattr(network, "encoder"):
+    if not isinstance(network, smp.Unet):
         raise ConfigError(f"strategy {strategy!r} needs a network with an encoder")
     by_name = {f"D{i}": block for i, block in enumerate(network.decoder.blocks)}
     by_name |= {"encoder": network.encoder, "head": network.segmentation_head}

@@ -28,7 +28,7 @@ from edgeseg_training.data import (
     load_example,
     split_cases,
 )
-from edgeseg_training.model import SegmentationModel, build_model
+from edgeseg_training.model import build_model
 from edgeseg_training.record import (
     CHECKPOINT_NAME,
     CURVES_NAME,
@@ -87,7 +87,7 @@ class TrainingModule(lightning.LightningModule):
             return optimizer
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
-            max_lr=[g["lr"] for g in listed],
+            max_lr=[rate for rate, _ in groups],
             total_steps=self.steps * config.epochs,
             pct_start=0.2,
         )
@@ -214,7 +214,7 @@ def train(
         validation = [load_example(case, config) for case in split.validation]
         steps = math.ceil(len(training) / config.batch_size)
         module = TrainingModule(config, steps, validation)
-        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        module.to(memory_format=torch.channels_last)
         trainer = _trainer(run, config, progress)
         trainer.fit(
             module,
