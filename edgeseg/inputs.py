@@ -17,6 +17,7 @@ from edgeseg.hc18 import ANNOTATION_SUFFIX, TableRow
 IMAGE_SUFFIXES = frozenset(
     (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp", ".dcm", ".dicom")
 )
+_NO_SUFFIX = ".img"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +39,15 @@ class Item:
     def picture_name(self) -> str:
         """Name of its mask and overlay, without their suffix; different for different files.
 
-        ``a.png`` gives ``a`` and every other name is kept whole: ``a.jpg`` gives ``a.jpg``. So
-        that ``a.jpg.png`` does not meet it, names that would still end like an image are kept
-        whole too.
+        ``a.png`` gives ``a``; names of other images are kept whole: ``a.jpg`` gives ``a.jpg``, and
+        so does ``a.jpg.png``, which would meet it otherwise. A name without an image's suffix gets
+        one of its own: ``a`` gives ``a.img``.
         """
+        if Path(self.file).suffix.lower() not in IMAGE_SUFFIXES:
+            return self.file + _NO_SUFFIX
         bare = self.file.removesuffix(".png")
-        ends_like_image = Path(bare).suffix.lower() in IMAGE_SUFFIXES
-        return self.file if ends_like_image or not Path(bare).name else bare
+        ends_like_image = Path(bare).suffix.lower() in {*IMAGE_SUFFIXES, _NO_SUFFIX}
+        return self.file if ends_like_image else bare
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,7 +23,7 @@ from edgeseg.files import write_atomic
 from edgeseg.geometry import Ellipse
 from edgeseg.image import GrayImage
 
-Field = npt.NDArray[np.float32]
+Field = npt.NDArray[np.floating[Any]]
 
 HC_RANGE_MM = (70.0, 330.0)
 PIXEL_SIZE_RANGE_MM = (0.05, 0.39)
@@ -226,7 +227,7 @@ class _Scan:
         echo *= self._gain() * self._speckle()
         echo[~self._in_sector()] = 0.0
         # Bright echoes saturate gently, as log compression makes them.
-        gray = 255.0 * (1 - np.exp(-1.25 * echo))
+        gray: Field = 255.0 * (1 - np.exp(-1.25 * echo))
         self._draw_gray_bar(gray)
         pixels: GrayImage = np.clip(np.round(gray), 0, 255).astype(np.uint8)
         return pixels
@@ -251,12 +252,15 @@ class _Scan:
             fluid = np.maximum(fluid, _step(1 + ripple - np.hypot(du, dv), 0.15))
         shore = 0.32 + 0.16 * self._texture(0.2, 0.2)
         fluid = np.maximum(fluid, self.early * _step(shore - self.rim, 0.05))
-        return tissue * (1 - 0.93 * fluid)
+        surroundings: Field = tissue * (1 - 0.93 * fluid)
+        return surroundings
 
     def _brain(self) -> Field:
         """Dark tissue with a broken midline, a plexus in the far half and a dark ventricle."""
         level = 0.10 + 0.17 * self.early
-        brain = level * (1 + 0.25 * self._texture(0.05, 0.07) + 0.15 * self._texture(0.008, 0.02))
+        brain: Field = level * (
+            1 + 0.25 * self._texture(0.05, 0.07) + 0.15 * self._texture(0.008, 0.02)
+        )
         far = 1.0 if math.cos(self.ellipse.angle_rad) > 0 else -1.0
         rng = self.rng
         plexus = self._blob(-0.35 * far, 0.36 * far, rng.uniform(0.16, 0.24), 0.13)
@@ -268,8 +272,8 @@ class _Scan:
             part = _step(half - np.abs(self.u - at), 0.02)
             brain += rng.uniform(0.15, 0.45) * (1 - 0.6 * self.early) * line * part
         for _ in range(int(rng.integers(8, 14))):  # sulci and vessels
-            at = rng.uniform(-0.6, 0.6, 2)
-            brain += rng.uniform(0.05, 0.2) * self._blob(at[0], at[1], rng.uniform(0.03, 0.1), 0.02)
+            u, v, length = rng.uniform(-0.6, 0.6), rng.uniform(-0.6, 0.6), rng.uniform(0.03, 0.1)
+            brain += rng.uniform(0.05, 0.2) * self._blob(u, v, length, 0.02)
         return brain
 
     def _skull(self) -> Field:
@@ -290,9 +294,11 @@ class _Scan:
         around = (self.polar_angle / (2 * math.pi) % 1.0) * len(knots)
         bright *= 1 + np.interp(around, np.arange(len(knots) + 1), [*knots, knots[0]])
         for _ in range(int(rng.integers(1, 4))):  # sutures
-            off = np.angle(np.exp(1j * (self.polar_angle - rng.uniform(-math.pi, math.pi))))
-            bright *= 1 - rng.uniform(0.3, 0.7) * np.exp(-((off / rng.uniform(0.03, 0.08)) ** 2))
-        return bright * band
+            angle, depth = rng.uniform(-math.pi, math.pi), rng.uniform(0.3, 0.7)
+            off = 2 - 2 * np.cos(self.polar_angle - angle)  # the angle's square, periodic
+            bright *= 1 - depth * np.exp(-off / rng.uniform(0.03, 0.08) ** 2)
+        skull: Field = bright * band
+        return skull
 
     def _gain(self) -> Field:
         """Depth gain, shadows beside the head and below bony fragments, weak contact."""
@@ -312,14 +318,18 @@ class _Scan:
             start = rng.uniform(0.3, 0.7)
             gain *= 1 + 0.9 * lit * np.exp(-(((self.depth - start) / 0.02) ** 2))
             gain *= 1 - 0.6 * lit * _step(self.depth - start - 0.03, 0.02)
-        return np.maximum(gain, 0.1)
+        clipped: Field = np.maximum(gain, 0.1)
+        return clipped
 
     def _in_sector(self) -> npt.NDArray[np.bool_]:
         head = np.abs(self.beam[self.rim < 0.05])
         half = max(float(head.max()) + self.rng.uniform(0.02, 0.08), 0.45)
         near = self.rng.uniform(0.0, 0.03)
         far = max(float(self.depth[self.rim < 0.05].max()) + 0.03, self.rng.uniform(0.97, 1.1))
-        return (np.abs(self.beam) < half) & (self.depth > near) & (self.depth < far)
+        sector: npt.NDArray[np.bool_] = (
+            (np.abs(self.beam) < half) & (self.depth > near) & (self.depth < far)
+        )
+        return sector
 
     def _speckle(self) -> Field:
         """Rayleigh amplitudes, correlated along the arcs, compressed; mean about 1."""

@@ -1,0 +1,44 @@
+"""Data the tests share: phantoms, and HC18 where EDGESEG_HC18 says it is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from edgeseg.phantom import Phantom, make_phantom, write_hc18
+
+PHANTOM_SIZE = (270, 400)
+
+
+@pytest.fixture(scope="session")
+def hc18_root() -> Path:
+    """The labelled HC18 images; tests that need them are marked ``hc18``."""
+    value = os.environ.get("EDGESEG_HC18")
+    if not value:
+        pytest.skip("EDGESEG_HC18 is not set; point it at a folder with HC18's training_set/")
+    root = Path(value)
+    if not root.is_dir():
+        pytest.skip(f"EDGESEG_HC18 is {value!r}, which is not a folder")
+    return root
+
+
+@pytest.fixture(scope="session")
+def phantoms() -> list[Phantom]:
+    """Twelve small phantoms named as in HC18; two are of one head, 003."""
+    names = [f"{i:03d}_HC.png" for i in range(11)]
+    names.insert(4, "003_2HC.png")
+    height, width = PHANTOM_SIZE
+    return [
+        make_phantom(i, height=height, width=width, name=name, cut_by_border=name == "010_HC.png")
+        for i, name in enumerate(names)
+    ]
+
+
+@pytest.fixture(scope="session")
+def phantom_data(phantoms: list[Phantom], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An HC18-shaped folder of the twelve phantoms; tests must not change it."""
+    folder = tmp_path_factory.mktemp("phantoms")
+    write_hc18(phantoms, folder)
+    return folder

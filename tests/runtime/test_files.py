@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgeseg import files
+from edgeseg.errors import OutputExistsError, OutputLockedError, OutputWriteError
+
+HOLD = """
+import sys
+from pathlib import Path
+from edgeseg.files import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def hold_elsewhere(folder: Path) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_a_folder_held_by_another_process_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    with hold_elsewhere(folder) as process:
+        with (
+            pytest.raises(OutputLockedError, match="another run is writing there; wait for it"),
+            files.locked(folder),
+        ):
+            pytest.fail("the lock was given twice")
+        process.communicate("")
+    with files.locked(folder):
+        pass
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX's")
+def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
+    with hold_elsewhere(tmp_path) as process:
+        process.send_signal(signal.SIGKILL)
+        process.wait(10)
+    with files.locked(tmp_path):
+        pass
+
+
+def test_a_lock_is_given_back_when_the_block_fails(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), files.locked(tmp_path):
+        raise ZeroDivisionError
+    with files.locked(tmp_path):
+        pass
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with (
+        pytest.raises(OutputWriteError, match="cannot write there .* choose another output folder"),
+        files.locked(tmp_path / "file" / "out"),
+    ):
+        pytest.fail("there is no such folder")
+
+
+def test_claim(tmp_path: Path) -> None:
+    files.claim(tmp_path / "new", overwrite=False)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    files.claim(empty, overwrite=False)
+    (empty / files.LOCK_NAME).touch()
+    files.claim(empty, overwrite=False)
+    (empty / "result").touch()
+    with pytest.raises(OutputExistsError, match="empty exists; pass --overwrite to replace it"):
+        files.claim(empty, overwrite=False)
+    with pytest.raises(OutputExistsError, match="result exists, of another model; pass"):
+        files.claim(empty / "result", overwrite=False, why=", of another model")
+    files.claim(empty, overwrite=True)
+    assert (empty / "result").exists()
+
+
+def test_atomic_write_makes_folders_and_leaves_nothing_beside(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b ü" / "file.bin"
+    files.write_atomic(path, b"one")
+    files.write_atomic(path, b"two")
+    assert path.read_bytes() == b"two"
+    assert [p.name for p in path.parent.iterdir()] == ["file.bin"]
+
+
+@pytest.mark.parametrize("broken", ["write_bytes", "replace"])
+def test_a_write_that_fails_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    path = tmp_path / "file.bin"
+    path.write_bytes(b"old")
+
+    def fail(self: Path, *_: object) -> None:
+        self.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, broken, fail)
+    with pytest.raises(OutputWriteError, match=r"file\.bin: cannot be written \(No space left"):
+        files.write_atomic(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file.bin"]
+
+
+def test_an_interrupted_write_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file.bin"
+    path.write_bytes(b"old")
+
+    def interrupt(self: Path, target: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        files.write_atomic(path, b"new")
+    assert [p.name for p in tmp_path.iterdir()] == ["file.bin"]
+    assert path.read_bytes() == b"old"
+
+
+def test_json_says_null_for_what_it_cannot_say(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    value = {"a": math.nan, "b": [math.inf, 1.5, {"c": -math.inf}], "d": (1, None), "ü": "é"}
+    files.write_json(path, value)
+    text = path.read_text(encoding="utf-8")
+    assert json.loads(text) == {"a": None, "b": [None, 1.5, {"c": None}], "d": [1, None], "ü": "é"}
+    assert text.endswith("}\n")
+    assert "ü" in text

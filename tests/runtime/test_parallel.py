@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import threading
+import time
+
+import cv2
+import pytest
+
+from edgeseg.parallel import ordered_map
+
+
+def test_results_come_in_order_from_several_threads() -> None:
+    seen = set()
+
+    def slow_first(i: int) -> int:
+        seen.add(threading.get_ident())
+        time.sleep(0.02 if i == 0 else 0.001)
+        return i * i
+
+    assert list(ordered_map(slow_first, range(50), 4)) == [i * i for i in range(50)]
+    assert len(seen) > 1
+
+
+def test_few_items_are_in_flight() -> None:
+    taken = []
+
+    def items() -> object:
+        for i in range(1000):
+            taken.append(i)
+            yield i
+
+    results = ordered_map(lambda i: i, items(), 2)  # type: ignore[arg-type, var-annotated]
+    next(results)
+    assert len(taken) < 20
+    results.close()  # type: ignore[attr-defined]
+
+
+def test_an_error_comes_out_and_opencv_is_as_before() -> None:
+    before = cv2.getNumThreads()
+
+    def fails(i: int) -> int:
+        if i == 3:
+            raise ValueError("three")
+        return i
+
+    with pytest.raises(ValueError, match="three"):
+        list(ordered_map(fails, range(100), 2))
+    assert cv2.getNumThreads() == before

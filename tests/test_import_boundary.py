@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+RUNTIME = """
+import importlib, pkgutil, sys
+import edgeseg
+for module in pkgutil.walk_packages(edgeseg.__path__, "edgeseg."):
+    if module.name != "edgeseg.__main__":
+        importlib.import_module(module.name)
+heavy = {"torch", "torchvision", "segmentation_models_pytorch", "onnx", "lightning", "matplotlib"}
+print(",".join(sorted(heavy & set(sys.modules))))
+"""
+HELP = """
+import sys
+sys.argv = ["edgeseg", "--help"]
+try:
+    from edgeseg.cli import main
+    main()
+except SystemExit:
+    pass
+heavy = {"torch", "onnx", "onnxruntime", "cv2", "numpy"}
+print("loaded:" + ",".join(sorted(heavy & set(sys.modules))))
+"""
+
+
+def run(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    return done.stdout.strip()
+
+
+def test_no_runtime_module_imports_training_packages() -> None:
+    assert run(RUNTIME) == ""
+
+
+def test_help_loads_nothing_heavy() -> None:
+    assert run(HELP).splitlines()[-1] == "loaded:"
+
+
+@pytest.mark.parametrize("command", ["train", "export"])
+def test_commands_that_need_the_extra_name_it(command: str) -> None:
+    options = {"train": ["--data", "d", "--out", "o"], "export": ["c", "--out", "o.onnx"]}[command]
+    code = f"""
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "lightning", "onnx"):
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Absent())
+sys.argv = ["edgeseg", {command!r}, *{options!r}]
+from edgeseg.cli import main
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 1
+    assert "pip install 'edgeseg[train]'" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import builtins
+import importlib.metadata
+import inspect
+
+import pytest
+
+import edgeseg
+from edgeseg import errors
+
+
+def test_every_public_name_exists() -> None:
+    assert sorted(edgeseg.__all__) == sorted(
+        ["Ellipse", "ModelMetadata", "Prediction", "Segmenter", "load", *error_names()]
+    )
+    for name in edgeseg.__all__:
+        assert getattr(edgeseg, name) is not None
+
+
+def error_names() -> list[str]:
+    return [name for name, value in vars(errors).items() if inspect.isclass(value)]
+
+
+def test_unknown_names_are_attribute_errors() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'segment'"):
+        edgeseg.segment  # noqa: B018
+
+
+@pytest.mark.parametrize("name", error_names())
+def test_errors_are_edgeseg_errors_and_builtins(name: str) -> None:
+    error = getattr(errors, name)
+    assert issubclass(error, edgeseg.EdgesegError)
+    if error is not edgeseg.EdgesegError:
+        own = [base for base in error.__mro__ if base.__module__ == builtins.__name__]
+        assert set(own) - {Exception, BaseException, object}
+
+
+def test_one_version() -> None:
+    assert edgeseg.__version__ == importlib.metadata.version("edgeseg")
