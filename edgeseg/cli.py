@@ -35,6 +35,9 @@ DataOption = Annotated[
 ]
 
 
+_RESUME_OR_OVERWRITE = "--resume keeps and --overwrite replaces an earlier run; give one"
+
+
 def main() -> None:
     """Run the command line; an `EdgesegError` becomes a sentence and exit code 1."""
     for stream in (sys.stdout, sys.stderr):
@@ -103,7 +106,7 @@ def infer(
 
     arguments = {k: _plain(v) for k, v in locals().items() if k in infer.__annotations__}
     if resume and overwrite:
-        raise ConfigError("--resume keeps and --overwrite replaces an earlier run; give one")
+        raise typer.BadParameter(_RESUME_OR_OVERWRITE)
     found = discover(inputs, out)
     for text in found.notices:
         console.notice(text)
@@ -179,7 +182,7 @@ def evaluate(
     from edgeseg.parallel import usable_cores
 
     if (split is None) != (fold is None):
-        raise ConfigError("--split and --fold go together: a split file and one of its folds")
+        raise typer.BadParameter("--split and --fold go together: a file and one of its folds")
     cases = hc18.load_cases(data)
     if split is not None and fold is not None:
         cases = hc18.select_fold(cases, hc18.read_folds(split), fold)
@@ -263,8 +266,12 @@ def train(
     from edgeseg_training.config import load_config
 
     if resume and overwrite:
-        raise ConfigError("--resume keeps and --overwrite replaces an earlier run; give one")
-    values = load_config(config).updated(_extra_values(context.args))
+        raise typer.BadParameter(_RESUME_OR_OVERWRITE)
+    values = load_config(config)
+    try:
+        values = values.updated(_extra_values(context.args))
+    except ConfigError as error:
+        raise typer.BadParameter(str(error)) from None
     with _TrainExtra():
         from edgeseg_training.train import train as run_training
     weights = run_training(
@@ -439,7 +446,7 @@ def _thread_counts(text: str) -> list[int]:
     except ValueError:
         counts = []
     if not counts or min(counts) < 1:
-        raise ConfigError(f"--threads is {text!r}; expected numbers such as 1,2,4")
+        raise typer.BadParameter(f"--threads is {text!r}; expected numbers such as 1,2,4")
     return counts
 
 

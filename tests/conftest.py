@@ -6,10 +6,15 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from edgeseg.phantom import Phantom, make_phantom, write_hc18
 
 PHANTOM_SIZE = (270, 400)
+
+# A busy or slow machine is no failure.
+settings.register_profile("edgeseg", deadline=None)
+settings.load_profile("edgeseg")
 
 
 @pytest.fixture(scope="session")

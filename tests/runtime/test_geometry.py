@@ -155,20 +155,22 @@ def test_fit_is_unmoved_by_a_dent(ellipse: Ellipse, seed: int) -> None:
         np.zeros((50, 2)),
         Ellipse(0, 0, 20, 10, 0).points(11),
         np.stack([np.arange(50.0), 2 * np.arange(50.0)], axis=1),
-        np.stack([np.arange(-25.0, 25.0), np.hypot(1, np.arange(-25.0, 25.0))], axis=1),
     ],
-    ids=["none", "one place", "too few", "a line", "a hyperbola"],
+    ids=["none", "one place", "too few", "a line"],
 )
-def test_points_that_are_no_ellipse(points: np.ndarray) -> None:
-    fitted = geometry.fit_ellipse(points)
-    # Least squares may still return an ellipse for the last two, never a broken one.
-    if fitted is not None:
-        assert len(points) >= 12
-        assert math.isfinite(fitted.circumference_px)
-        assert fitted.semi_major_px >= fitted.semi_minor_px > 0
+def test_points_that_determine_no_ellipse(points: np.ndarray) -> None:
+    assert geometry.fit_ellipse(points) is None
 
 
-@settings(max_examples=40, deadline=None)
+def test_points_of_a_hyperbola_give_no_broken_ellipse() -> None:
+    x = np.arange(-25.0, 25.0)
+    fitted = geometry.fit_ellipse(np.stack([x, np.hypot(1, x)], axis=1))
+    assert fitted is None or (
+        math.isfinite(fitted.circumference_px) and fitted.semi_major_px >= fitted.semi_minor_px > 0
+    )
+
+
+@settings(max_examples=40)
 @given(
     floats(0.3, 0.7),
     floats(0.35, 0.65),
@@ -248,4 +250,5 @@ def test_arc_fraction_tells_how_much_was_seen() -> None:
     assert region is not None
     fit = geometry.fit(probability, region, probability.shape)
     assert fit is not None
-    assert fit.arc_fraction < 0.9 or fit.residual_px > 2
+    assert fit.arc_fraction < 0.7
+    assert fit.residual_px > 3

@@ -187,7 +187,9 @@ def test_a_split_that_is_none_is_refused(tmp_path: Path, text: str, message: str
 
 
 def test_the_table_as_hc18_ships_it(tmp_path: Path) -> None:
-    path = write_table(tmp_path, "\ufeff" + HEADER + "a.png, 0.12 ,170.5\r\n\nb.png,0.2,\nc.png,1\n")
+    path = write_table(
+        tmp_path, "\ufeff" + HEADER + "a.png, 0.12 ,170.5\r\n\nb.png,0.2,\nc.png,1\n"
+    )
     assert hc18.read_table(path) == {
         "a.png": hc18.TableRow(0.12, 170.5),
         "b.png": hc18.TableRow(0.2, None),
@@ -256,9 +258,7 @@ def test_a_missing_row_or_column_is_named(data: Path) -> None:
     table.write_text("".join(line for line in lines if "002_HC" not in line), encoding="utf-8")
     with pytest.raises(DataError, match=r"there is no row for 002_HC\.png"):
         hc18.load_cases(data)
-    table.write_text(
-        "".join(line.rsplit(",", 1)[0] + "\n" for line in lines), encoding="utf-8"
-    )
+    table.write_text("".join(line.rsplit(",", 1)[0] + "\n" for line in lines), encoding="utf-8")
     with pytest.raises(DataError, match=r"there is no head circumference for 000_HC\.png"):
         hc18.load_cases(data)
 

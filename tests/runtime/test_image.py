@@ -130,7 +130,8 @@ def test_alpha_must_be_opaque(tmp_path: Path, kind: type) -> None:
     top = np.iinfo(kind).max
     pixels = np.full((40, 50, 4), top, dtype=np.dtype(kind).newbyteorder(">"))
     pixels[..., :3] = top // 2
-    assert read(tmp_path, png(pixels, RGBA))[5, 5] == pytest.approx(127, abs=1)
+    pixels[0, 0] = top  # all the bits are used
+    assert read(tmp_path, png(pixels, RGBA))[5, 5] in (127, 128)
     pixels[7, 7, 3] = top - 1
     assert "flatten it first" in refused(tmp_path, png(pixels, RGBA))
 
@@ -143,12 +144,27 @@ def test_gray_with_alpha(tmp_path: Path) -> None:
     assert "transparent" in refused(tmp_path, png(pixels, GRAY_ALPHA))
 
 
-def test_gray_with_a_transparent_colour(tmp_path: Path) -> None:
+def test_a_transparent_colour(tmp_path: Path) -> None:
+    pixels = np.full((40, 50, 3), 90, dtype=np.uint8)
+    pixels[0, 0] = 7
+    used, unused = (chunk(b"tRNS", struct.pack(">HHH", v, v, v)) for v in (7, 8))
+    assert "transparent" in refused(tmp_path, png(pixels, RGB, used))
+    assert read(tmp_path, png(pixels, RGB, unused))[5, 5] == 90
+
+
+def test_gray_with_a_transparent_shade_keeps_its_values(tmp_path: Path) -> None:
+    """Some tools declare black transparent in every gray file; the values stay defined."""
     pixels = np.full((40, 50), 90, dtype=np.uint8)
     pixels[0, 0] = 7
-    used, unused = chunk(b"tRNS", struct.pack(">H", 7)), chunk(b"tRNS", struct.pack(">H", 8))
-    assert "transparent" in refused(tmp_path, png(pixels, GRAY, used))
-    assert read(tmp_path, png(pixels, GRAY, unused))[5, 5] == 90
+    found = read(tmp_path, png(pixels, GRAY, chunk(b"tRNS", struct.pack(">H", 7))))
+    assert np.array_equal(found, pixels)
+
+
+def test_the_fourth_byte_of_a_plain_32_bit_bmp_means_nothing(tmp_path: Path) -> None:
+    pixels = np.full((40, 50, 4), (80, 80, 80, 0), dtype=np.uint8).tobytes()
+    info = struct.pack("<IiiHHIIiiII", 40, 50, 40, 1, 32, 0, len(pixels), 0, 0, 0, 0)
+    head = b"BM" + struct.pack("<IHHI", 54 + len(pixels), 0, 0, 54)
+    assert np.all(read(tmp_path, head + info + pixels, "a.bmp") == 80)
 
 
 @pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgeseg import hc18, image
+from edgeseg.challenge import find_images, write_submission
+from edgeseg.errors import DataError, InputNotFoundError
+from edgeseg.phantom import Phantom
+from edgeseg.segmenter import Segmenter
+
+
+@pytest.fixture
+def root(tmp_path: Path, phantoms: list[Phantom]) -> Path:
+    folder = tmp_path / "hc18" / "test_set"
+    folder.mkdir(parents=True)
+    lines = ["filename,pixel size(mm)"]
+    for phantom in phantoms[:3]:
+        (folder / phantom.name).write_bytes(image.encode(".png", phantom.image))
+        lines.append(f"{phantom.name},{phantom.pixel_size_mm!r}")
+    (tmp_path / "hc18" / "test_set_pixel_size.csv").write_text("\n".join(lines) + "\n")
+    return tmp_path / "hc18"
+
+
+@pytest.mark.parametrize("below", ["", "test_set"])
+def test_the_submission_holds_one_row_an_image_in_mm(
+    segmenter: Segmenter, root: Path, phantoms: list[Phantom], below: str
+) -> None:
+    items, sizes = find_images(root / below)
+    out = root / "submission.csv"
+    assert write_submission(segmenter, items, sizes, out) == 3
+    with out.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert tuple(rows[0]) == hc18.CHALLENGE_COLUMNS
+    for row, phantom in zip(rows, sorted(phantoms[:3], key=lambda p: p.name), strict=True):
+        assert row["filename"] == phantom.name
+        size_mm, ellipse = phantom.pixel_size_mm, phantom.ellipse
+        assert float(row["center_x_mm"]) == pytest.approx(ellipse.center_x_px * size_mm, rel=0.02)
+        assert float(row["semi_axes_a_mm"]) == pytest.approx(
+            ellipse.semi_major_px * size_mm, rel=0.02
+        )
+        assert float(row["semi_axes_b_mm"]) <= float(row["semi_axes_a_mm"])
+        assert 0 <= float(row["angle_rad"]) < np.pi
+
+
+def test_an_image_without_a_head_leaves_no_file(segmenter: Segmenter, root: Path) -> None:
+    path = root / "test_set" / "000_HC.png"
+    path.write_bytes(image.encode(".png", np.zeros((270, 400), np.uint8)))
+    items, sizes = find_images(root)
+    with pytest.raises(DataError, match="no head was found"):
+        write_submission(segmenter, items, sizes, root / "submission.csv")
+    assert not (root / "submission.csv").exists()
+
+
+def test_a_table_is_needed(root: Path) -> None:
+    (root / "test_set_pixel_size.csv").unlink()
+    with pytest.raises(InputNotFoundError, match="--pixel-sizes"):
+        find_images(root)

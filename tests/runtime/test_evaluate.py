@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgeseg import evaluate, hc18
+from edgeseg.evaluate import CSV_COLUMNS, score_all, summarize, write_csv
+from edgeseg.segmenter import Segmenter
+
+
+class Blind(Segmenter):
+    """Sees no head anywhere."""
+
+    def infer(self, tensor: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+        return np.zeros(tensor.shape, dtype=np.float32)
+
+
+def test_keys_are_the_contract_and_phantoms_score_high(
+    segmenter: Segmenter, phantom_data: Path
+) -> None:
+    cases = hc18.load_cases(phantom_data)
+    scores = score_all(segmenter, cases, workers=2)
+    summary = summarize(segmenter, cases, scores, 2)
+    assert list(summary) == ["model", "data", "metrics", "paper_metrics", "runtime"]
+    assert list(summary["model"]) == [
+        "name", "sha256", "size_bytes", "input_height", "input_width",
+    ]  # fmt: skip
+    assert list(summary["data"]) == ["n_images", "n_failed", "sha256"]
+    assert (summary["data"]["n_images"], summary["data"]["n_failed"]) == (12, 0)
+    metrics = summary["metrics"]
+    for key in ("dice", "iou", "pixel_accuracy", "dice_ellipse"):
+        assert list(metrics[key]) == ["mean", "sd", "min"]
+        assert 0.9 < metrics[key]["min"] <= metrics[key]["mean"] <= 1
+    assert list(metrics["hausdorff_mm"]) == ["mean", "sd", "max"]
+    assert list(metrics["hc_error_mm"]) == ["mad", "mad_sd", "bias", "sd", "p95", "max"]
+    assert list(summary["paper_metrics"]) == ["pixel_accuracy", "dice", "miou"]
+    assert summary["runtime"]["threads"] == 2
+    assert set(summary["runtime"]) == {"provider", "threads", "onnxruntime"}
+
+
+def test_figures_follow_from_the_rows(
+    segmenter: Segmenter, phantom_data: Path, tmp_path: Path
+) -> None:
+    cases = hc18.load_cases(phantom_data)
+    scores = score_all(segmenter, cases)
+    metrics = summarize(segmenter, cases, scores, 1)["metrics"]
+    write_csv(tmp_path / "scores.csv", scores)
+    with (tmp_path / "scores.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert tuple(rows[0]) == CSV_COLUMNS
+    assert ",".join(CSV_COLUMNS) == (
+        "file,dice,iou,pixel_accuracy,dice_ellipse,hausdorff_mm,hc_mm,hc_reference_mm,"
+        "hc_error_mm,confidence,flags"
+    )
+    assert [row["file"] for row in rows] == [case.file for case in cases]
+    errors = np.array([float(r["hc_mm"]) - float(r["hc_reference_mm"]) for r in rows])
+    assert metrics["hc_error_mm"]["mad"] == pytest.approx(np.abs(errors).mean(), abs=2e-3)
+    assert metrics["hc_error_mm"]["bias"] == pytest.approx(errors.mean(), abs=2e-3)
+    assert metrics["hc_error_mm"]["sd"] == pytest.approx(errors.std(ddof=1), abs=2e-3)
+    dice = np.array([float(r["dice"]) for r in rows])
+    assert metrics["dice"]["mean"] == pytest.approx(dice.mean(), abs=1e-6)
+    assert metrics["dice"]["min"] == pytest.approx(dice.min(), abs=1e-6)
+
+
+def test_an_image_without_a_head_counts_in_full(phantom_data: Path, tmp_path: Path) -> None:
+    cases = hc18.load_cases(phantom_data)[:2]
+    blind = Blind("hc18-edge", device="cpu", threads=1)
+    scores = score_all(blind, cases)
+    summary = summarize(blind, cases, scores, 1)
+    assert summary["data"]["n_failed"] == 2
+    assert summary["metrics"]["dice"]["mean"] == 0
+    assert summary["metrics"]["dice_ellipse"]["mean"] == 0
+    assert summary["metrics"]["hausdorff_mm"] == {"mean": None, "sd": None, "max": None}
+    mean_hc = sum(case.hc_reference_mm for case in cases) / 2
+    assert summary["metrics"]["hc_error_mm"]["bias"] == pytest.approx(-mean_hc)
+    write_csv(tmp_path / "scores.csv", scores)
+    row = (tmp_path / "scores.csv").read_text().splitlines()[1].split(",")
+    assert (row[1], row[5], row[6]) == ("0.000000", "", "0.000")
+
+
+@pytest.mark.hc18
+@pytest.mark.slow
+def test_the_bundled_model_is_what_its_card_says(hc18_root: Path, segmenter: Segmenter) -> None:
+    from edgeseg import zoo
+
+    cases = hc18.load_cases(hc18_root)
+    folds = hc18.read_folds(Path(__file__).parents[2] / "benchmarks" / "folds.json")
+    held_out = hc18.select_fold(cases, folds, 0)
+    scores = score_all(segmenter, held_out)
+    metrics = evaluate.summarize(segmenter, held_out, scores, 1)["metrics"]
+    figures = zoo.manifest()["hc18-edge"]["metrics"]["figures"]
+    assert metrics["dice"]["mean"] == pytest.approx(figures["dice"], abs=2e-4)
+    assert metrics["hc_error_mm"]["mad"] == pytest.approx(figures["hc_mad_mm"], abs=0.02)
+    assert metrics["dice"]["mean"] >= 0.975
+    assert metrics["hc_error_mm"]["mad"] <= 2.1
+    assert abs(metrics["hc_error_mm"]["bias"]) <= 0.4
