@@ -32,8 +32,10 @@ def test_hadlock_is_silent_outside_its_range(hc_mm: float, inside: int) -> None:
 
 @pytest.mark.parametrize(
     ("hc_mm", "two_sd"),
-    [(68, 1.19), (144, 1.19), (151, 1.48), (219, 1.48), (224, 2.06), (280, 2.06), (284, 2.98)]
-    + [(325, 2.98), (328, 3.2), (360, 3.2)],
+    [
+        *[(68, 1.19), (144, 1.19), (151, 1.48), (219, 1.48), (224, 2.06), (280, 2.06)],
+        *[(284, 2.98), (325, 2.98), (328, 3.2), (360, 3.2)],
+    ],
 )
 def test_hadlock_two_sd_known_answers(hc_mm: float, two_sd: float) -> None:
     assert biometry.ga_weeks_hadlock_two_sd(hc_mm) == two_sd

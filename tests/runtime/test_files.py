@@ -67,7 +67,7 @@ def test_a_lock_is_given_back_when_the_block_fails(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with (
-        pytest.raises(OutputWriteError, match="cannot write there .* choose another output folder"),
+        pytest.raises(OutputWriteError, match="cannot write there"),
         files.locked(tmp_path / "file" / "out"),
     ):
         pytest.fail("there is no such folder")

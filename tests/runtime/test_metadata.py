@@ -57,10 +57,12 @@ def test_optional_keys_have_defaults() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "null", "3", '"text"', "{}"]
-    + [without("name"), without("train_data"), without("train_pixel_size_mm_range")]
-    + [changed(train_pixel_size_mm_range=[1]), changed(train_pixel_size_mm_range="x")]
-    + [changed(train_data={"name": "x"}), changed(train_data=None), changed(threshold="high")],
+    [
+        *["", "{", "[]", "null", "3", '"text"', "{}"],
+        *[without("name"), without("train_data"), without("train_pixel_size_mm_range")],
+        *[changed(train_pixel_size_mm_range=[1]), changed(train_pixel_size_mm_range="x")],
+        *[changed(train_data={"name": "x"}), changed(train_data=None), changed(threshold="high")],
+    ],
 )
 def test_damaged_text_is_refused_with_advice(text: str) -> None:
     with pytest.raises(ModelError, match=r"'edgeseg' metadata is damaged \(.*\); export it again"):

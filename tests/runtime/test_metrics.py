@@ -94,3 +94,9 @@ def test_hausdorff_against_dense_outlines() -> None:
     apart = np.hypot(a[:, None, 0] - b[None, :, 0], a[:, None, 1] - b[None, :, 1])
     dense = max(apart.min(axis=1).max(), apart.min(axis=0).max())
     assert hausdorff_px(first, second) == pytest.approx(dense, abs=0.02)
+
+
+def test_hausdorff_is_to_the_outline_not_to_its_sampled_points() -> None:
+    # the same circle sampled half a step apart: the points are 4.4 px from each other
+    circle = Ellipse(0, 0, 500, 500, 0)
+    assert hausdorff_px(circle, Ellipse(0, 0, 500, 500, math.pi / 360)) < 0.03

@@ -86,9 +86,14 @@ def test_a_shape_that_is_no_heads(minor: float) -> None:
 
 @pytest.mark.parametrize(
     ("pixel_size_mm", "expected"),
-    [(0.03, {"hc_out_of_range", "pixel_size_out_of_range"})]
-    + [(0.045, {"pixel_size_out_of_range"}), (0.05, set()), (0.35, set())]
-    + [(0.36, {"pixel_size_out_of_range", "hc_out_of_range"}), (None, set())],
+    [
+        (0.03, {"hc_out_of_range", "pixel_size_out_of_range"}),
+        (0.045, {"pixel_size_out_of_range"}),
+        (0.05, set()),
+        (0.35, set()),
+        (0.36, {"pixel_size_out_of_range", "hc_out_of_range"}),
+        (None, set()),
+    ],
 )
 def test_sizes_out_of_range(pixel_size_mm: float | None, expected: set[str]) -> None:
     found = facts(coverage(), pixel_size_mm=pixel_size_mm)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,13 @@ from edgeseg_training.record import (
     Run,
     plot_history,
     save_weights,
+)
+
+_NOISE = (
+    r".*treespec, LeafSpec",
+    ".*does not have many workers",
+    ".*number of training batches",
+    ".*lr_scheduler.step.*before.*optimizer.step",
 )
 
 
@@ -216,13 +225,14 @@ def train(
         module = TrainingModule(config, steps, validation)
         module.to(memory_format=torch.channels_last)
         trainer = _trainer(run, config, progress)
-        trainer.fit(
-            module,
-            _training_loader(training, config),
-            _validation_loader(validation, config) if validation else None,
-            ckpt_path=checkpoint if continued else None,
-            weights_only=True if continued else None,
-        )
+        with _without_noise():
+            trainer.fit(
+                module,
+                _training_loader(training, config),
+                _validation_loader(validation, config) if validation else None,
+                ckpt_path=checkpoint if continued else None,
+                weights_only=True if continued else None,
+            )
         if trainer.interrupted:
             raise EdgesegError(f"training was interrupted; continue with --resume --out {out}")
         facts = run.facts(module.history)
@@ -259,6 +269,15 @@ def score_example(probability: Any, example: Example) -> tuple[dict[str, float],
     hc_mm = fit.ellipse.circumference_px * example.case.pixel_size_mm if fit else 0.0
     overlap = metrics.overlap(mask, reference)
     return {"dice": overlap.dice, "hc_error_mm": hc_mm - hc_reference_mm}, overlap
+
+
+@contextlib.contextmanager
+def _without_noise() -> Iterator[None]:
+    """Silence what Lightning says of itself: its own deprecations and its advice on workers."""
+    with warnings.catch_warnings():
+        for message in _NOISE:
+            warnings.filterwarnings("ignore", message)
+        yield
 
 
 def _trainer(run: Run, config: TrainConfig, progress: bool) -> lightning.Trainer:

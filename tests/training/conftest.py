@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="the train extra is not installed")
+pytest.importorskip("lightning", reason="the train extra is not installed")
+
+from edgeseg_training.config import TrainConfig
+
+TINY = {
+    "encoder_weights": "none",
+    "input_height": 64,
+    "input_width": 96,
+    "decoder_channels": "16,16,8,8,8",
+    "epochs": 2,
+    "batch_size": 4,
+    "workers": 0,
+    "precision": "fp32",
+}
+
+
+@pytest.fixture(scope="session")
+def tiny() -> TrainConfig:
+    """A config that trains in seconds."""
+    return TrainConfig().updated(TINY)
+
+
+@pytest.fixture(scope="session")
+def trained(
+    tiny: TrainConfig, phantom_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The folder of a finished run of some more epochs, so that heads are found."""
+    from edgeseg_training.train import train
+
+    out = tmp_path_factory.mktemp("run") / "trained"
+    train(phantom_data, out, tiny.updated({"epochs": 12, "name": "tiny", "learning_rate": 5e-3}))
+    return out

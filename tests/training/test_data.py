@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from edgeseg import hc18
+from edgeseg.errors import ConfigError
+from edgeseg_training.config import TrainConfig
+from edgeseg_training.data import EpochSampler, ViewDataset, load_example, split_cases
+
+
+def test_heads_are_never_on_both_sides(tiny: TrainConfig, phantom_data: Path) -> None:
+    cases = hc18.load_cases(phantom_data)
+    held_out = []
+    for fold in range(5):
+        split = split_cases(cases, tiny.updated({"fold": fold}))
+        assert len(split.training) + len(split.validation) == len(cases)
+        assert not {c.head for c in split.training} & {c.head for c in split.validation}
+        held_out += [c.file for c in split.validation]
+    assert sorted(held_out) == [c.file for c in cases]
+
+
+def test_a_fraction_is_of_heads_and_leaves_the_validation_alone(
+    tiny: TrainConfig, phantom_data: Path
+) -> None:
+    cases = hc18.load_cases(phantom_data)
+    whole, half = (split_cases(cases, tiny.updated({"fraction": f})) for f in (1.0, 0.5))
+    assert half.validation == whole.validation
+    heads = {c.head for c in half.training}
+    assert len(heads) == round(len({c.head for c in whole.training}) / 2)
+    assert {c.file for c in whole.training if c.head in heads} == {c.file for c in half.training}
+
+
+def test_everything_held_out_leaves_nothing_to_train(
+    tiny: TrainConfig, phantom_data: Path, tmp_path: Path
+) -> None:
+    cases = hc18.load_cases(phantom_data)
+    names = ",".join(f'"{c.file}"' for c in cases)
+    (tmp_path / "split.json").write_text(f'{{"folds": [[{names}]]}}')
+    with pytest.raises(ConfigError, match="no head is left"):
+        split_cases(cases, tiny.updated({"folds": str(tmp_path / "split.json")}))
+
+
+def test_a_view_depends_on_seed_epoch_and_index_alone(
+    tiny: TrainConfig, phantom_data: Path
+) -> None:
+    examples = [load_example(c, tiny) for c in hc18.load_cases(phantom_data)[:3]]
+    views = ViewDataset(examples, tiny)
+    first = views[4, 1]
+    torch.manual_seed(99)
+    views[0, 0]
+    again = ViewDataset(examples, tiny)[4, 1]
+    assert torch.equal(first[0], again[0])
+    assert torch.equal(first[1], again[1])
+    assert not torch.equal(first[0], views[5, 1][0])
+    assert not torch.equal(first[0], ViewDataset(examples, tiny.updated({"seed": 1}))[4, 1][0])
+
+
+def test_drawing_a_view_leaves_the_random_state_alone(
+    tiny: TrainConfig, phantom_data: Path
+) -> None:
+    views = ViewDataset([load_example(hc18.load_cases(phantom_data)[0], tiny)], tiny)
+    before = torch.get_rng_state()
+    views[0, 0]
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_mask_follows_the_image(tiny: TrainConfig, phantom_data: Path) -> None:
+    quiet = {"gamma": 0, "gain": 0, "noise": 0, "blur": 0, "shadow": 0}
+    example = load_example(hc18.load_cases(phantom_data)[0], tiny)
+    picture = example._replace(gray=(example.coverage * 255).to(torch.uint8))
+    for epoch in range(5):
+        x, mask = ViewDataset([picture], tiny.updated(quiet))[epoch, 0]
+        assert float((x / 255 - mask).abs().max()) < 0.01
+        assert 0.02 < float(mask.mean()) < 0.9
+
+
+def test_every_index_comes_once_an_epoch_in_an_order_of_its_own() -> None:
+    sampler = EpochSampler(20, seed=1)
+    first = list(sampler)
+    sampler.set_epoch(1)
+    second = list(sampler)
+    assert sorted(i for _, i in first) == list(range(20))
+    assert [i for _, i in first] != [i for _, i in second]
+    assert {epoch for epoch, _ in second} == {1}
+
+
+def test_coverage_has_the_head_s_area(tiny: TrainConfig, phantom_data: Path) -> None:
+    example = load_example(hc18.load_cases(phantom_data)[0], tiny)
+    height, width = example.size
+    area = float(np.asarray(example.coverage).mean()) * height * width
+    assert area == pytest.approx(example.ellipse.area_px, rel=2e-3)

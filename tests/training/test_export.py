@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+from safetensors.torch import save_file
+
+from edgeseg.errors import (
+    ConfigError,
+    ModelError,
+    ModelNotFoundError,
+    OutputExistsError,
+    ParityError,
+)
+from edgeseg.metadata import METADATA_KEY
+from edgeseg.segmenter import Segmenter
+from edgeseg.verify import verify
+from edgeseg_training import export as exporting
+from edgeseg_training.checkpoint import load_trained
+from edgeseg_training.export import export, multiply_accumulates
+
+LOOSE = {"max_dice_drop": 0.5, "max_hc_change_mm": 50.0}  # a model of twelve epochs is no judge
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_every_precision_agrees_with_torch_and_runs(
+    trained: Path, phantom_data: Path, tmp_path: Path, precision: str
+) -> None:
+    out = tmp_path / "model.onnx"
+    report = export(trained, out, precision=precision, calibration_data=phantom_data, **LOOSE)
+    assert [p.name for p in tmp_path.iterdir()] == ["model.onnx"]
+    assert report.size_bytes == out.stat().st_size
+    if precision == "fp32":
+        assert report.max_probability_difference <= 1e-4
+    assert all(check.holds for check in verify(out))
+    segmenter = Segmenter(out, threads=1)
+    metadata = segmenter.metadata
+    assert (metadata.name, metadata.precision, metadata.strategy) == ("tiny", precision, "full")
+    assert (metadata.input_height, metadata.input_width) == (64, 96)
+    assert metadata.metrics["figures"]["dice"] > 0
+    assert metadata.train_data.count == report_count(trained)
+    assert segmenter.infer(np.zeros((3, 1, 64, 96), np.uint8)).shape == (3, 1, 64, 96)
+
+
+def report_count(run: Path) -> int:
+    return int(load_trained(run).facts["data"]["n_training"])
+
+
+def test_smaller_precisions_are_smaller(trained: Path, phantom_data: Path, tmp_path: Path) -> None:
+    sizes = [
+        export(
+            trained, tmp_path / f"{p}.onnx", precision=p, calibration_data=phantom_data, **LOOSE
+        ).size_bytes
+        for p in ("fp32", "fp16", "int8")
+    ]
+    assert sizes[1] < 0.65 * sizes[0]
+    assert sizes[2] < 0.45 * sizes[0]
+
+
+def test_weights_checkpoint_and_folder_give_the_same_model(trained: Path) -> None:
+    whole = load_trained(trained).model.state_dict()
+    for name in ("model.safetensors", "last.ckpt"):
+        found = load_trained(trained / name)
+        assert found.facts["split"] == load_trained(trained).facts["split"]
+        for key, tensor in found.model.state_dict().items():
+            np.testing.assert_array_equal(tensor.numpy(), whole[key].numpy(), err_msg=key)
+
+
+def test_without_its_data_it_takes_phantoms_and_says_so(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = load_trained(trained)
+    facts.facts["data"]["folder"] = str(tmp_path / "gone")
+    monkeypatch.setattr(exporting, "load_trained", lambda path: facts)
+    report = export(trained, tmp_path / "model.onnx")
+    assert report.data == "phantoms"
+    assert "--calibration-data" in report.notices[0]
+
+
+def test_a_model_that_differs_leaves_no_file(
+    trained: Path, phantom_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(trained: exporting.Trained) -> onnx.ModelProto:
+        model = right(trained)
+        for tensor in model.graph.initializer:
+            if len(tensor.dims) == 4:
+                changed = onnx.numpy_helper.to_array(tensor) * 1.01
+                tensor.CopyFrom(onnx.numpy_helper.from_array(changed, tensor.name))
+        return model
+
+    right = exporting.to_onnx
+    monkeypatch.setattr(exporting, "to_onnx", broken)
+    with pytest.raises(ParityError, match="No file was written"):
+        export(trained, tmp_path / "model.onnx", calibration_data=phantom_data)
+    assert not list(tmp_path.iterdir())
+
+
+def test_int8_is_held_to_its_bounds(trained: Path, phantom_data: Path, tmp_path: Path) -> None:
+    bounds = {"max_dice_drop": 0.0, "max_hc_change_mm": 0.0}
+    with pytest.raises(ParityError, match="the int8 export is too far"):
+        out = tmp_path / "model.onnx"
+        export(trained, out, precision="int8", calibration_data=phantom_data, **bounds)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_exists_is_kept(trained: Path, phantom_data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "model.onnx"
+    out.write_text("mine")
+    with pytest.raises(OutputExistsError, match="--overwrite"):
+        export(trained, out, calibration_data=phantom_data)
+    assert out.read_text() == "mine"
+    export(trained, out, calibration_data=phantom_data, overwrite=True)
+    assert Segmenter(out).metadata.name == "tiny"
+
+
+def test_files_that_training_did_not_write_are_refused(trained: Path, tmp_path: Path) -> None:
+    import torch
+
+    with pytest.raises(ModelNotFoundError, match="no such file"):
+        load_trained(tmp_path)
+    for name in ("a.ckpt", "a.safetensors"):
+        (tmp_path / name).write_text("hello")
+        with pytest.raises(ModelError):
+            load_trained(tmp_path / name)
+    save_file({"a": torch.zeros(1)}, tmp_path / "b.safetensors")
+    with pytest.raises(ModelError, match="not weights that 'edgeseg train' wrote"):
+        load_trained(tmp_path / "b.safetensors")
+    with pytest.raises(ConfigError, match="expected one of fp32"):
+        export(trained, tmp_path / "m.onnx", precision="fp8")
+
+
+def test_models_without_metadata_or_with_another_input_are_refused(
+    trained: Path, phantom_data: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "model.onnx"
+    export(trained, out, calibration_data=phantom_data)
+    model = onnx.load(out)
+    text = next(p.value for p in model.metadata_props if p.key == METADATA_KEY)
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "bare.onnx")
+    with pytest.raises(ModelError, match="carries no edgeseg metadata"):
+        Segmenter(tmp_path / "bare.onnx")
+    for damaged in ("{", "{}", text.replace('"threshold": 0.5', '"threshold": 5')):
+        helper.set_model_props(model, {METADATA_KEY: damaged})
+        onnx.save(model, tmp_path / "damaged.onnx")
+        with pytest.raises(ModelError):
+            Segmenter(tmp_path / "damaged.onnx")
+    wide = text.replace('"input_width": 96', '"input_width": 128')
+    helper.set_model_props(model, {METADATA_KEY: wide})
+    onnx.save(model, tmp_path / "wide.onnx")
+    with pytest.raises(ModelError, match="expected one input"):
+        Segmenter(tmp_path / "wide.onnx")
+
+
+def test_external_data_is_refused(trained: Path, phantom_data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "model.onnx"
+    export(trained, out, calibration_data=phantom_data)
+    split = tmp_path / "split.onnx"
+    onnx.save(onnx.load(out), split, save_as_external_data=True, location="w.bin", size_threshold=0)
+    with pytest.raises(ModelError, match="single-file"):
+        Segmenter(split)
+
+
+def test_multiply_accumulates_of_a_known_convolution() -> None:
+    x, y = (
+        helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, ["N", c, 8, 6])
+        for n, c in (("x", 4), ("y", 5))
+    )
+    weight = onnx.numpy_helper.from_array(np.zeros((5, 4, 3, 3), np.float32), "w")
+    node = helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])
+    graph = helper.make_graph([node], "g", [x], [y], [weight])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+    assert multiply_accumulates(model) == 8 * 6 * 5 * 4 * 9

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from edgeseg.errors import InputNotFoundError, ModelError
+from edgeseg_training.config import TrainConfig
+from edgeseg_training.model import SegmentationModel, build_model
+
+
+def test_a_gray_encoder_answers_as_the_rgb_one_to_a_gray_image(
+    tiny: TrainConfig, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    rgb = build_model(tiny.updated({"input_mode": "rgb", "normalization": "unit"})).eval()
+    path = tmp_path / "encoder.safetensors"
+    save_file({k: v.contiguous() for k, v in rgb.network.encoder.state_dict().items()}, path)
+    values = {"encoder_weights": str(path), "normalization": "unit"}
+    gray = build_model(tiny.updated(values)).eval()
+    x = torch.randint(0, 255, (1, 1, 64, 96)) / 255
+    with torch.inference_mode():
+        ours = gray.network.encoder(x)
+        theirs = rgb.network.encoder(x.expand(-1, 3, -1, -1))
+    for a, b in zip(ours[1:], theirs[1:], strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
+def test_normalisation_is_that_of_imagenet() -> None:
+    model = SegmentationModel(torch.nn.Identity(), 3, "imagenet")
+    white = model(torch.full((1, 1, 2, 2), 255, dtype=torch.uint8))
+    expected = (1 - torch.tensor([0.485, 0.456, 0.406])) / torch.tensor([0.229, 0.224, 0.225])
+    torch.testing.assert_close(white[0, :, 0, 0], expected)
+    unit = SegmentationModel(torch.nn.Identity(), 1, "unit")
+    assert unit(torch.full((1, 1, 2, 2), 51, dtype=torch.uint8)).mean() == pytest.approx(0.2)
+
+
+def test_files_that_are_not_the_encoder_s_are_refused(tiny: TrainConfig, tmp_path: Path) -> None:
+    with pytest.raises(InputNotFoundError, match="no such file"):
+        build_model(tiny.updated({"encoder_weights": str(tmp_path / "none.safetensors")}))
+    path = tmp_path / "other.safetensors"
+    path.write_text("no")
+    with pytest.raises(ModelError, match="not a safetensors file"):
+        build_model(tiny.updated({"encoder_weights": str(path)}))
+    save_file({"a": torch.zeros(1)}, path)
+    with pytest.raises(ModelError, match=r"features\.0\.0\.weight"):
+        build_model(tiny.updated({"encoder_weights": str(path)}))

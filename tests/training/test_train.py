@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from edgeseg.errors import ConfigError, DataError, OutputExistsError
+from edgeseg_training.config import TrainConfig
+from edgeseg_training.strategies import STRATEGIES
+from edgeseg_training.train import train
+
+from .conftest import TINY
+
+
+def history(out: Path) -> list[dict[str, Any]]:
+    record = json.loads((out / "run.json").read_text())
+    return [{k: v for k, v in h.items() if k != "seconds"} for h in record["history"]]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_every_strategy_trains(
+    tiny: TrainConfig, phantom_data: Path, tmp_path: Path, strategy: str
+) -> None:
+    config = tiny.updated({"strategy": strategy, "validate_every": 2})
+    weights = train(phantom_data, tmp_path / "run", config)
+    assert weights.is_file()
+    assert (tmp_path / "run" / "curves.png").is_file()
+    assert (tmp_path / "run" / "last.ckpt").is_file()
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["status"] == "done"
+    assert record["config"]["strategy"] == strategy
+    assert len(record["history"]) == 2
+    assert "validation" not in record["history"][0]
+    assert set(record["history"][1]["validation"]) == {
+        "dice", "hc_mad_mm", "hc_bias_mm", "paper_dice",
+    }  # fmt: skip
+    heads = [{f.split("_")[0] for f in record["split"][k]} for k in ("training", "validation")]
+    assert heads[0] and heads[1] and not heads[0] & heads[1]
+
+
+@pytest.mark.slow
+def test_a_killed_run_resumes_to_the_same_history_and_weights(
+    phantom_data: Path, tmp_path: Path
+) -> None:
+    options = [f"--{k.replace('_', '-')}={v}" for k, v in TINY.items() if k != "epochs"]
+    command = [sys.executable, "-m", "edgeseg", "train", "--data", str(phantom_data), *options]
+    command += ["--epochs", "6", "--precision", "bf16", "--strategy", "decoder"]
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    with subprocess.Popen([*command, "--out", str(killed)]) as process:
+        while not (killed / "run.json").is_file() or len(history(killed)) < 2:
+            assert process.poll() is None, "ended before it could be killed"
+            time.sleep(0.01)
+        process.kill()
+    assert 2 <= len(history(killed)) < 6
+    assert not (killed / "model.safetensors").exists()
+    subprocess.run([*command, "--out", str(killed), "--resume"], check=True)
+    subprocess.run([*command, "--out", str(whole)], check=True)
+    assert history(killed) == history(whole)
+    assert len(history(whole)) == 6
+    resumed = load_file(killed / "model.safetensors")
+    for name, tensor in load_file(whole / "model.safetensors").items():
+        assert torch.equal(tensor, resumed[name]), name
+
+
+def test_what_exists_is_refused(
+    tiny: TrainConfig, phantom_data: Path, trained: Path, tmp_path: Path
+) -> None:
+    before = (trained / "run.json").read_bytes()
+    with pytest.raises(OutputExistsError, match="--resume continues a run"):
+        train(phantom_data, trained, tiny)
+    with pytest.raises(ConfigError, match="the run began with"):
+        train(phantom_data, trained, tiny, resume=True)
+    assert (trained / "run.json").read_bytes() == before
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises((OutputExistsError, DataError)):
+        train(phantom_data, tmp_path, tiny, resume=True)
+    assert (tmp_path / "run.json").read_text() == "{}"
+
+
+def test_training_learns(trained: Path) -> None:
+    record = json.loads((trained / "run.json").read_text())
+    losses = [h["train_loss"] for h in record["history"]]
+    assert losses[-1] < 0.7 * losses[0]
