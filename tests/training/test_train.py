@@ -28,7 +28,7 @@ def history(out: Path) -> list[dict[str, Any]]:
 def test_every_strategy_trains(
     tiny: TrainConfig, phantom_data: Path, tmp_path: Path, strategy: str
 ) -> None:
-    config = tiny.updated({"strategy": strategy, "validate_every": 2})
+    config = tiny.updated({"strategy": strategy, "validate_every": 2, "input_width": 64})
     weights = train(phantom_data, tmp_path / "run", config)
     assert weights.is_file()
     assert (tmp_path / "run" / "curves.png").is_file()
@@ -78,11 +78,14 @@ def test_what_exists_is_refused(
     with pytest.raises(ConfigError, match="the run began with"):
         train(phantom_data, trained, tiny, resume=True)
     assert (trained / "run.json").read_bytes() == before
-    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "last.ckpt").write_text("mine")
+    with pytest.raises(OutputExistsError):
+        train(phantom_data, tmp_path, tiny, resume=True)
     (tmp_path / "run.json").write_text("{}")
-    with pytest.raises((OutputExistsError, DataError)):
+    with pytest.raises(DataError, match="not the record of a run"):
         train(phantom_data, tmp_path, tiny, resume=True)
     assert (tmp_path / "run.json").read_text() == "{}"
+    assert (tmp_path / "last.ckpt").read_text() == "mine"
 
 
 def test_training_learns(trained: Path) -> None:

@@ -207,14 +207,15 @@ def train(
     cases = hc18.load_cases(data)
     split = split_cases(cases, config)
     checkpoint = out / CHECKPOINT_NAME
-    if not (resume and (checkpoint.is_file() or not (out / RUN_NAME).exists())):
-        claim(out, overwrite or resume, " (--resume continues a run)")
+    continues = resume and (out / RUN_NAME).is_file()
+    if not continues:
+        claim(out, overwrite, " (--resume continues a run)")
     with locked(out):
         run = Run(out, config, data, split)
-        continued = resume and checkpoint.is_file()
-        if continued:
+        if continues:
             run.check_same()
-        else:
+        continued = continues and checkpoint.is_file()  # a run killed in its first epoch has none
+        if not continued:
             for name in (CHECKPOINT_NAME, WEIGHTS_NAME, RUN_NAME, CURVES_NAME):
                 (out / name).unlink(missing_ok=True)
             run.write("running", [])
