@@ -9,8 +9,19 @@ from typing import Annotated, Any
 import typer
 
 import edgeseg
-from edgeseg import console
-from edgeseg.errors import ConfigError, EdgesegError, MissingExtraError
+from edgeseg import cli_training, console
+from edgeseg.cli_options import (
+    RESUME_OR_OVERWRITE,
+    DataOption,
+    DeviceOption,
+    JsonOption,
+    ModelOption,
+    OverwriteOption,
+    ThreadsOption,
+    example,
+    plain,
+)
+from edgeseg.errors import EdgesegError
 
 app = typer.Typer(
     name="edgeseg",
@@ -20,22 +31,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-
-ModelOption = Annotated[str, typer.Option(help="Bundled model or path of an ONNX file.")]
-DeviceOption = Annotated[
-    str, typer.Option(help="auto, cpu, cuda, tensorrt, coreml, openvino or directml.")
-]
-ThreadsOption = Annotated[
-    int | None, typer.Option(min=1, help="Images worked on at once; default: all cores.")
-]
-JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the figures here.")]
-OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
-DataOption = Annotated[
-    Path, typer.Option(help="HC18 folder: training_set/ and its CSV, or one of the same shape.")
-]
-
-
-_RESUME_OR_OVERWRITE = "--resume keeps and --overwrite replaces an earlier run; give one"
 
 
 def main() -> None:
@@ -66,10 +61,6 @@ def _root(
     """Fetal head segmentation and head circumference from ultrasound. Not a medical device."""
 
 
-def _example(command: str) -> str:
-    return f"Example: `{command}`"
-
-
 def _open(model: str, device: str, threads: int | None = 1) -> Any:
     """Open a model with one thread an image: images, not layers, are shared out over the cores."""
     from edgeseg.segmenter import Segmenter
@@ -80,7 +71,7 @@ def _open(model: str, device: str, threads: int | None = 1) -> Any:
     return segmenter
 
 
-@app.command(epilog=_example("edgeseg infer scans/ --pixel-sizes sizes.csv --out results"))
+@app.command(epilog=example("edgeseg infer scans/ --pixel-sizes sizes.csv --out results"))
 def infer(
     inputs: Annotated[list[str], typer.Argument(help="Images, folders (recursive) or patterns.")],
     out: Annotated[Path, typer.Option(help="Folder for the results.")],
@@ -104,9 +95,9 @@ def infer(
     from edgeseg.hc18 import read_table
     from edgeseg.inputs import PixelSizes, discover
 
-    arguments = {k: _plain(v) for k, v in locals().items() if k in infer.__annotations__}
+    arguments = {k: plain(v) for k, v in locals().items() if k in infer.__annotations__}
     if resume and overwrite:
-        raise typer.BadParameter(_RESUME_OR_OVERWRITE)
+        raise typer.BadParameter(RESUME_OR_OVERWRITE)
     found = discover(inputs, out)
     for text in found.notices:
         console.notice(text)
@@ -133,7 +124,7 @@ def infer(
         raise typer.Exit(1)
 
 
-@app.command(epilog=_example("edgeseg demo"))
+@app.command(epilog=example("edgeseg demo"))
 def demo(model: ModelOption = "hc18-edge", device: DeviceOption = "cpu") -> None:
     """Measure eight synthetic heads of exactly known size into ./edgeseg-demo."""
     from edgeseg import demo as demonstration
@@ -162,7 +153,7 @@ def demo(model: ModelOption = "hc18-edge", device: DeviceOption = "cpu") -> None
         )
 
 
-@app.command(epilog=_example("edgeseg evaluate hc18-edge --data hc18 --json scores.json"))
+@app.command(epilog=example("edgeseg evaluate hc18-edge --data hc18 --json scores.json"))
 def evaluate(
     data: DataOption,
     model: Annotated[str, typer.Argument(help="Bundled model or ONNX file.")] = "hc18-edge",
@@ -198,7 +189,7 @@ def evaluate(
         write_json(json_file, summary)
 
 
-@app.command(epilog=_example("edgeseg benchmark hc18-edge --threads 1,4 --markdown table.md"))
+@app.command(epilog=example("edgeseg benchmark hc18-edge --threads 1,4 --markdown table.md"))
 def benchmark(
     models: Annotated[
         list[str] | None, typer.Argument(help="Bundled models or ONNX files.")
@@ -236,90 +227,16 @@ def benchmark(
         write_json(json_file, report)
 
 
-def _training_help() -> str:
-    """Return the help of `train`: every training value with its default."""
-    from dataclasses import fields
-
-    from edgeseg_training.config import TrainConfig
-
-    lines = [
-        f"* `--{f.name.replace('_', '-')}`: {f.metadata['help']} ({f.default})"
-        for f in fields(TrainConfig)
-    ]
-    example = _example("edgeseg train --data hc18 --out runs/mine --config training/hc18.toml")
-    return "\n\n".join((example, "Values, each an option (default):", *lines))
-
-
-@app.command(
+app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-    epilog=_training_help(),
+    epilog=cli_training.training_help(),
+)(cli_training.train)
+app.command(epilog=example("edgeseg export runs/mine --out mine.onnx --precision int8"))(
+    cli_training.export
 )
-def train(
-    context: typer.Context,
-    data: DataOption,
-    out: Annotated[Path, typer.Option(help="Folder for weights, checkpoint and record.")],
-    config: Annotated[Path | None, typer.Option(help="TOML file with values.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint.")] = False,
-    overwrite: OverwriteOption = False,
-) -> None:
-    """Train a U-Net; any value of the configuration is an option. Needs the train extra."""
-    from edgeseg_training.config import load_config
-
-    if resume and overwrite:
-        raise typer.BadParameter(_RESUME_OR_OVERWRITE)
-    values = load_config(config)
-    try:
-        values = values.updated(_extra_values(context.args))
-    except ConfigError as error:
-        raise typer.BadParameter(str(error)) from None
-    with _TrainExtra():
-        from edgeseg_training.train import train as run_training
-    weights = run_training(
-        data, out, values, resume=resume, overwrite=overwrite, progress=console.err.is_terminal
-    )
-    console.say(f"weights in {weights}; next: edgeseg export {weights} --out model.onnx")
 
 
-@app.command(epilog=_example("edgeseg export runs/mine --out mine.onnx --precision int8"))
-def export(
-    checkpoint: Annotated[Path, typer.Argument(help="model.safetensors, last.ckpt or run folder.")],
-    out: Annotated[Path, typer.Option(help="ONNX file to write.")],
-    precision: Annotated[str, typer.Option(help="fp32, fp16 or int8.")] = "fp32",
-    calibration_data: Annotated[
-        Path | None, typer.Option(help="HC18 folder; default: the data of the training run.")
-    ] = None,
-    max_dice_drop: Annotated[float, typer.Option(help="int8: largest loss of Dice.")] = 0.005,
-    max_hc_change_mm: Annotated[
-        float, typer.Option(help="int8: largest mean change of HC, mm.")
-    ] = 0.5,
-    overwrite: OverwriteOption = False,
-    json_file: JsonOption = None,
-) -> None:
-    """Write a checkpoint as one ONNX file that agrees with torch. Needs the train extra."""
-    from dataclasses import asdict
-
-    from edgeseg.files import write_json
-
-    with _TrainExtra():
-        from edgeseg_training.export import export as run_export
-    report = run_export(
-        checkpoint,
-        out,
-        precision=precision,
-        calibration_data=calibration_data,
-        max_dice_drop=max_dice_drop,
-        max_hc_change_mm=max_hc_change_mm,
-        overwrite=overwrite,
-    )
-    for text in report.notices:
-        console.notice(text)
-    figures = {key: _plain(value) for key, value in asdict(report).items() if key != "notices"}
-    console.table(("", ""), [(key, str(value)) for key, value in figures.items()])
-    if json_file:
-        write_json(json_file, figures)
-
-
-@app.command(epilog=_example("edgeseg models"))
+@app.command(epilog=example("edgeseg models"))
 def models(json_file: JsonOption = None) -> None:
     """List the bundled models."""
     from edgeseg import zoo
@@ -347,7 +264,7 @@ def models(json_file: JsonOption = None) -> None:
         write_json(json_file, {"models": listed})
 
 
-@app.command(epilog=_example("edgeseg verify mine.onnx"))
+@app.command(epilog=example("edgeseg verify mine.onnx"))
 def verify(
     model: Annotated[str, typer.Argument(help="Bundled model or ONNX file.")],
     device: DeviceOption = "auto",
@@ -368,7 +285,7 @@ def verify(
         raise typer.Exit(1)
 
 
-@app.command(epilog=_example("edgeseg challenge hc18/test_set --out submission.csv"))
+@app.command(epilog=example("edgeseg challenge hc18/test_set --out submission.csv"))
 def challenge(
     folder: Annotated[Path, typer.Argument(help="HC18 folder, or its test_set.")],
     out: Annotated[Path, typer.Option(help="CSV file to write.")],
@@ -391,7 +308,7 @@ def challenge(
     console.say(f"{count} rows in {out}")
 
 
-@app.command(epilog=_example("edgeseg info"))
+@app.command(epilog=example("edgeseg info"))
 def info(json_file: JsonOption = None) -> None:
     """Print versions, CPU, providers and threads: what to paste in a bug report."""
     import onnxruntime
@@ -410,36 +327,6 @@ def info(json_file: JsonOption = None) -> None:
         write_json(json_file, facts)
 
 
-class _TrainExtra:
-    """Turns a missing training package into a sentence that names the extra."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, ModuleNotFoundError) and not isinstance(error, EdgesegError):
-            raise MissingExtraError(
-                f"this command needs {error.name!r}; install it with pip install 'edgeseg[train]' "
-                "(from a checkout: pip install '.[train]')"
-            ) from error
-
-
-def _extra_values(arguments: list[str]) -> dict[str, str]:
-    """Parse ``--key value`` and ``--key=value``."""
-    values: dict[str, str] = {}
-    remaining = iter(arguments)
-    for argument in remaining:
-        key, equals, value = argument.partition("=")
-        if not key.startswith("--"):
-            raise ConfigError(f"{argument!r} is not an option; expected --name value")
-        if not equals:
-            following = next(remaining, None)
-            if following is None:
-                raise ConfigError(f"{key} lacks its value; expected {key} VALUE")
-            value = following
-        values[key.removeprefix("--").replace("-", "_")] = value
-    return values
-
-
 def _thread_counts(text: str) -> list[int]:
     try:
         counts = [int(part) for part in text.split(",")]
@@ -448,7 +335,3 @@ def _thread_counts(text: str) -> list[int]:
     if not counts or min(counts) < 1:
         raise typer.BadParameter(f"--threads is {text!r}; expected numbers such as 1,2,4")
     return counts
-
-
-def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Path) else value

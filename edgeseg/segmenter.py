@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,29 +10,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from edgeseg import biometry, geometry, image, quality, zoo
-from edgeseg.errors import DataError, DeviceError, ModelError
+from edgeseg.errors import DataError
 from edgeseg.geometry import Ellipse, Mask
 from edgeseg.image import GrayImage
-from edgeseg.metadata import METADATA_KEY, ModelMetadata
+from edgeseg.session import open_session, read_metadata
 
-PROVIDERS: dict[str, str] = {
-    "cpu": "CPUExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-    "tensorrt": "TensorrtExecutionProvider",
-    "coreml": "CoreMLExecutionProvider",
-    "openvino": "OpenVINOExecutionProvider",
-    "directml": "DmlExecutionProvider",
-}
-_PACKAGES = {
-    "cuda": "onnxruntime-gpu",
-    "tensorrt": "onnxruntime-gpu",
-    "openvino": "onnxruntime-openvino",
-    "directml": "onnxruntime-directml",
-    "coreml": "onnxruntime (for macOS)",
-}
 # A smaller region is speckle, not a head: heads of HC18 fill 7 % of their image and more.
 _MIN_REGION_FRACTION = 0.002
 
@@ -172,9 +155,9 @@ class Segmenter:
         threads: int | None = None,
     ) -> None:
         self.file = zoo.find(model)
-        self._session = _open_session(self.file.path, device, threads)
+        self._session = open_session(self.file.path, device, threads)
         self.provider: str = self._session.get_providers()[0]
-        self.metadata = _read_metadata(self._session, self.file.path)
+        self.metadata = read_metadata(self._session, self.file.path)
         self._input_name: str = self._session.get_inputs()[0].name
 
     def infer(self, tensor: GrayImage) -> npt.NDArray[np.float32]:
@@ -305,96 +288,3 @@ def _gray(source: GrayImage | str | Path) -> GrayImage:
             f"(height, width), uint8, each side at least {image.MIN_SIDE_PX}"
         )
     return source
-
-
-def _open_session(path: Path, device: str, threads: int | None) -> onnxruntime.InferenceSession:
-    if device != "auto" and device not in PROVIDERS:
-        raise DeviceError(f"device is {device!r}; expected auto, {', '.join(PROVIDERS)}")
-    if threads is not None and threads < 1:
-        raise DeviceError(f"threads is {threads}; expected 1 or more")
-    if device == "auto":
-        if PROVIDERS["cuda"] in onnxruntime.get_available_providers():
-            try:
-                return _open_on(path, "cuda", threads)
-            except DeviceError:
-                pass  # installed without a driver or a card: `auto` then means the CPU
-        device = "cpu"
-    elif PROVIDERS[device] not in onnxruntime.get_available_providers():
-        raise DeviceError(_missing_provider(device))
-    return _open_on(path, device, threads)
-
-
-def _open_on(path: Path, device: str, threads: int | None) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # errors come back as exceptions
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    provider = PROVIDERS[device]
-    chosen = [provider] if device == "cpu" else [provider, PROVIDERS["cpu"]]
-    try:
-        # From bytes, not from the path: a model that keeps weights in other files is refused.
-        session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=chosen)
-    except Exception as error:  # onnxruntime's own exceptions share no base but this
-        if device != "cpu":
-            raise DeviceError(
-                f"the model does not start on {device}: {_first_line(error)}"
-            ) from error
-        raise ModelError(
-            f"{path}: not a model onnxruntime can load ({_first_line(error)}); expected a "
-            "single-file ONNX written by 'edgeseg export'"
-        ) from error
-    if session.get_providers()[0] != provider:
-        raise DeviceError(
-            f"onnxruntime could not start {provider} and would run on "
-            f"{session.get_providers()[0]}; check the driver and its libraries ({device}), or "
-            "use --device cpu"
-        )
-    session.disable_fallback()
-    return session
-
-
-def _missing_provider(device: str) -> str:
-    package = _PACKAGES[device]
-    installed = ", ".join(onnxruntime.get_available_providers())
-    try:
-        importlib.metadata.version(package)
-        state = f"{package} is installed but another onnxruntime package hides it"
-    except importlib.metadata.PackageNotFoundError:
-        state = f"{package} is not installed"
-    return (
-        f"device {device!r} needs {PROVIDERS[device]}, this onnxruntime has {installed}: {state}. "
-        f"Run 'pip uninstall onnxruntime', then 'pip install {package}'; or use --device cpu"
-    )
-
-
-def _read_metadata(session: onnxruntime.InferenceSession, path: Path) -> ModelMetadata:
-    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-    if text is None:
-        raise ModelError(
-            f"{path}: the model carries no edgeseg metadata, so its input and threshold are "
-            f"unknown; write it with 'edgeseg export', or store the JSON of ModelMetadata under "
-            f"the key '{METADATA_KEY}' of metadata_props"
-        )
-    metadata = ModelMetadata.from_json(text)
-    inputs, outputs = session.get_inputs(), session.get_outputs()
-    expected = [1, metadata.input_height, metadata.input_width]
-    if (
-        len(inputs) != 1
-        or len(outputs) != 1
-        or inputs[0].type != "tensor(uint8)"
-        or outputs[0].type != "tensor(float)"
-        or list(inputs[0].shape[1:]) != expected
-        or len(outputs[0].shape) != 4
-    ):
-        got = "; ".join(f"{i.name} {i.type} {i.shape}" for i in (*inputs, *outputs))
-        raise ModelError(
-            f"{path}: expected one input tensor(uint8) of shape "
-            f"(N, {', '.join(map(str, expected))}) and one output tensor(float) "
-            f"of the same shape, got {got}"
-        )
-    return metadata
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

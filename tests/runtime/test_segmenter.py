@@ -10,6 +10,7 @@ from edgeseg import zoo
 from edgeseg.errors import DataError, DeviceError, ModelError, ModelNotFoundError
 from edgeseg.phantom import Phantom, demo_phantoms
 from edgeseg.segmenter import Segmenter
+from edgeseg.session import PROVIDERS
 
 
 @pytest.fixture(scope="module")
@@ -108,8 +109,6 @@ def test_what_is_not_onnx_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("device", ["cuda", "tensorrt", "openvino", "coreml", "directml"])
 def test_a_missing_device_is_an_error_that_names_the_package(device: str) -> None:
-    from edgeseg.segmenter import PROVIDERS
-
     if PROVIDERS[device] in onnxruntime.get_available_providers():
         pytest.skip(f"{device} is there")
     with pytest.raises(DeviceError, match=r"is not installed.*pip install onnxruntime"):

@@ -7,33 +7,25 @@ import io
 import math
 import secrets
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import onnx
 import torch
 from torch import Tensor, nn
 
 import edgeseg
-from edgeseg import geometry, hc18, image, metrics, phantom
-from edgeseg.errors import ConfigError, DataError, EdgesegError, ParityError
+from edgeseg.errors import ConfigError
 from edgeseg.files import claim
 from edgeseg.metadata import METADATA_KEY, ModelMetadata, TrainData
 from edgeseg.segmenter import Segmenter
 from edgeseg_training import quantize
 from edgeseg_training.checkpoint import Trained, load_trained
 from edgeseg_training.model import SegmentationModel
+from edgeseg_training.parity import compare, find_samples, network_input
 
 PRECISIONS = ("fp32", "fp16", "int8")
 _OPSET = 18
-_CALIBRATION_IMAGES = 96
-_PARITY_IMAGES = 32
-# (largest difference of a probability, largest difference of HC in mm)
-_LIMITS = {"fp32": (1e-4, 0.02), "fp16": (5e-3, 0.02)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +55,6 @@ class ExportReport:
     mean_hc_difference_mm: float
     data: str
     n_images: int
-    notices: tuple[str, ...]
-
-
-class Sample(NamedTuple):
-    """An image to calibrate on or to compare on: gray values and millimetres per pixel."""
-
-    gray: image.GrayImage
-    pixel_size_mm: float
-
-
-class Samples(NamedTuple):
-    """Images seen in training, for calibration, and others, for the comparison."""
-
-    name: str
-    calibration: list[Sample]
-    parity: list[Sample]
     notices: tuple[str, ...]
 
 
@@ -138,7 +114,7 @@ def export(
     if precision == "fp16":
         exported = quantize.half_weights(exported)
     elif precision == "int8":
-        tensors = [_tensor(trained, sample) for sample in samples.calibration]
+        tensors = [network_input(trained, sample) for sample in samples.calibration]
         exported = quantize.integers(exported, tensors, _delicate_nodes(exported))
     metadata = describe(trained, precision, gmac)
     del exported.metadata_props[:]
@@ -247,87 +223,6 @@ def describe(trained: Trained, precision: str, gmac: float) -> ModelMetadata:
     )
 
 
-def find_samples(trained: Trained, folder: Path | None) -> Samples:
-    """Read images to calibrate on (training ones) and to compare on (held-out ones, if any)."""
-    recorded = Path(trained.facts["data"].get("folder", ""))
-    notices: tuple[str, ...] = ()
-    try:
-        cases = hc18.load_cases(folder or recorded)
-    except EdgesegError:
-        if folder is not None:
-            raise
-        size = trained.config.input_height * 2, trained.config.input_width * 2
-        drawn = [phantom.make_phantom(i, height=size[0], width=size[1]) for i in range(24)]
-        samples = [Sample(p.image, p.pixel_size_mm) for p in drawn]
-        notices = (
-            "the training data is not there: calibrated and compared on phantoms; give "
-            "--calibration-data for real images",
-        )
-        return Samples("phantoms", samples, samples, notices)
-    split = trained.facts["split"]
-    training = [c for c in cases if c.file in set(split["training"])] or cases
-    held_out = [c for c in cases if c.file in set(split["validation"])] or cases
-    return Samples(
-        (folder or recorded).name,
-        _read(_spread(training, _CALIBRATION_IMAGES)),
-        _read(_spread(held_out, _PARITY_IMAGES)),
-        notices,
-    )
-
-
-class Differences(NamedTuple):
-    """How far an export is from torch; see `ExportReport`."""
-
-    max_probability: float
-    max_hc_mm: float
-    mean_dice: float
-    mean_hc_mm: float
-
-    def judge(self, precision: str, max_dice_drop: float, max_hc_change_mm: float) -> None:
-        """Raise `ParityError` if the differences are more than the precision allows."""
-        figures = (
-            f"probabilities differ by up to {self.max_probability:.2g}, HC by up to "
-            f"{self.max_hc_mm:.3f} mm (mean {self.mean_hc_mm:.3f}), mean Dice of the masks is "
-            f"{self.mean_dice:.5f}"
-        )
-        if precision == "int8":
-            holds = self.mean_dice >= 1 - max_dice_drop and self.mean_hc_mm <= max_hc_change_mm
-            allowed = f"Dice at least {1 - max_dice_drop:g} and mean HC {max_hc_change_mm:g} mm"
-        else:
-            limit, limit_mm = _LIMITS[precision]
-            holds = self.max_probability <= limit and self.max_hc_mm <= limit_mm
-            allowed = f"probability {limit:g} and HC {limit_mm:g} mm"
-        if not holds:
-            raise ParityError(
-                f"the {precision} export is too far from torch: {figures}; allowed: {allowed}. "
-                "No file was written"
-            )
-
-
-def compare(trained: Trained, segmenter: Segmenter, samples: Sequence[Sample]) -> Differences:
-    """Run torch and onnxruntime on the same images and return how far they are apart."""
-    probability, hc_mm, dice = [], [], []
-    for sample in samples:
-        tensor = _tensor(trained, sample)
-        with torch.inference_mode():
-            source = torch.sigmoid(trained.model(torch.from_numpy(tensor))).numpy()[0, 0]
-        prediction = segmenter.predict(sample.gray, sample.pixel_size_mm)
-        probability.append(float(np.abs(prediction.probability - source).max()))
-        region = geometry.main_region(source)
-        size = (sample.gray.shape[0], sample.gray.shape[1])
-        fit = geometry.fit(source, region, size) if region else None
-        other = geometry.main_region(np.ascontiguousarray(prediction.probability))
-        empty = np.zeros(source.shape, dtype=np.uint8)
-        masks = [r.mask if r else empty for r in (region, other)]
-        dice.append(metrics.overlap(*masks).dice)
-        if fit is not None and prediction.ellipse is not None:
-            source_mm = fit.ellipse.circumference_px * sample.pixel_size_mm
-            hc_mm.append(abs((prediction.hc_mm or 0.0) - source_mm))
-    return Differences(
-        max(probability), max(hc_mm, default=0.0), _mean(dice), _mean(hc_mm) if hc_mm else 0.0
-    )
-
-
 def _delicate_nodes(model: onnx.ModelProto) -> list[str]:
     """Name the nodes that stay float32 in an int8 graph: normalisation, and the head's convolution.
 
@@ -340,25 +235,3 @@ def _delicate_nodes(model: onnx.ModelProto) -> list[str]:
             break
         before.append(node.name)
     return [*before, convolutions[-1]]
-
-
-def _tensor(trained: Trained, sample: Sample) -> npt.NDArray[np.uint8]:
-    config = trained.config
-    return image.preprocess(sample.gray, config.input_height, config.input_width)
-
-
-def _spread(cases: list[hc18.Case], count: int) -> list[hc18.Case]:
-    """Return up to ``count`` cases, evenly spread."""
-    if len(cases) <= count:
-        return cases
-    return [cases[i * len(cases) // count] for i in range(count)]
-
-
-def _read(cases: Sequence[hc18.Case]) -> list[Sample]:
-    if not cases:
-        raise DataError("there is no image to compare on")
-    return [Sample(image.read_gray(case.image_path), case.pixel_size_mm) for case in cases]
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)

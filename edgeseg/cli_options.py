@@ -1,0 +1,32 @@
+"""Options and texts that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+ModelOption = Annotated[str, typer.Option(help="Bundled model or path of an ONNX file.")]
+DeviceOption = Annotated[
+    str, typer.Option(help="auto, cpu, cuda, tensorrt, coreml, openvino or directml.")
+]
+ThreadsOption = Annotated[
+    int | None, typer.Option(min=1, help="Images worked on at once; default: all cores.")
+]
+JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the figures here.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+DataOption = Annotated[
+    Path, typer.Option(help="HC18 folder: training_set/ and its CSV, or one of the same shape.")
+]
+RESUME_OR_OVERWRITE = "--resume keeps and --overwrite replaces an earlier run; give one"
+
+
+def example(command: str) -> str:
+    """Return the line that ends a command's help."""
+    return f"Example: `{command}`"
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON can hold it."""
+    return str(value) if isinstance(value, Path) else value
