@@ -19,10 +19,27 @@ from edgeseg.metadata import METADATA_KEY
 from edgeseg.segmenter import Segmenter
 from edgeseg.verify import verify
 from edgeseg_training import export as exporting
-from edgeseg_training.checkpoint import load_trained
-from edgeseg_training.export import export, multiply_accumulates
+from edgeseg_training.checkpoint import Trained, load_trained
+from edgeseg_training.export import export, multiply_accumulates, to_onnx
 
 LOOSE = {"max_dice_drop": 0.5, "max_hc_change_mm": 50.0}  # a model of twelve epochs is no judge
+
+
+@pytest.fixture(scope="module")
+def graph(trained: Path) -> onnx.ModelProto:
+    return to_onnx(load_trained(trained))
+
+
+@pytest.fixture(autouse=True)
+def traced_once(monkeypatch: pytest.MonkeyPatch, graph: onnx.ModelProto) -> None:
+    """Trace the model once for all tests: it takes torch many seconds and gives the same graph."""
+
+    def copy(_: Trained) -> onnx.ModelProto:
+        copied = onnx.ModelProto()
+        copied.CopyFrom(graph)
+        return copied
+
+    monkeypatch.setattr(exporting, "to_onnx", copy)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
@@ -83,7 +100,7 @@ def test_without_its_data_it_takes_phantoms_and_says_so(
 def test_a_model_that_differs_leaves_no_file(
     trained: Path, phantom_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(trained: exporting.Trained) -> onnx.ModelProto:
+    def broken(trained: Trained) -> onnx.ModelProto:
         model = right(trained)
         for tensor in model.graph.initializer:
             if len(tensor.dims) == 4:
