@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable
 from pathlib import Path
 
 from edgeseg import hc18, image
 from edgeseg.errors import DataError, InputNotFoundError
-from edgeseg.files import write_atomic
+from edgeseg.files import csv_text, write_atomic
 from edgeseg.inputs import Item, PixelSizes, discover
 from edgeseg.parallel import ordered_map, usable_cores
 from edgeseg.segmenter import Segmenter
@@ -72,18 +70,16 @@ def write_submission(
         If an image cannot be read.
     """
 
-    def row(item: Item) -> dict[str, str]:
+    def row(item: Item) -> tuple[str, ...]:
         pixel_size_mm = pixel_sizes.of(item)
         prediction = segmenter.predict(image.read_gray(item.path), pixel_size_mm)
         if prediction.ellipse is None or pixel_size_mm is None:
             raise DataError(f"{item.path}: no head was found; the challenge needs one an image")
-        return dict(hc18.challenge_row(item.file, prediction.ellipse, pixel_size_mm))
+        return tuple(hc18.challenge_row(item.file, prediction.ellipse, pixel_size_mm).values())
 
-    stream = io.StringIO(newline="")
-    writer = csv.DictWriter(stream, hc18.CHALLENGE_COLUMNS, lineterminator="\n")
-    writer.writeheader()
+    rows: list[tuple[str, ...]] = [hc18.CHALLENGE_COLUMNS]
     for values in ordered_map(row, items, usable_cores()):
-        writer.writerow(values)
+        rows.append(values)
         on_image()
-    write_atomic(out, stream.getvalue().encode())
+    write_atomic(out, csv_text(rows).encode())
     return len(items)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ from edgeseg.folder import FolderRun, Options, Summary
 from edgeseg.hc18 import read_table
 from edgeseg.inputs import Item, PixelSizes
 from edgeseg.phantom import demo_phantoms
+from edgeseg.phantom import table as phantom_table
 from edgeseg.results import Row
 from edgeseg.segmenter import Segmenter
 
@@ -53,13 +52,9 @@ def run(
     """
     phantoms = demo_phantoms()
     inputs = out / "phantoms"
-    table = io.StringIO(newline="")
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(("filename", "pixel size(mm)", "head circumference (mm)"))
     for phantom in phantoms:
         write_atomic(inputs / phantom.name, image.encode(".png", phantom.image))
-        writer.writerow((phantom.name, repr(phantom.pixel_size_mm), f"{phantom.hc_mm:.3f}"))
-    write_atomic(out / "phantoms.csv", table.getvalue().encode())
+    write_atomic(out / "phantoms.csv", phantom_table(phantoms).encode())
     items = [Item(phantom.name, inputs / phantom.name) for phantom in phantoms]
     pixel_sizes = PixelSizes(items, table=read_table(out / "phantoms.csv"))
     options = Options(overwrite=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ import numpy as np
 import onnxruntime
 
 from edgeseg import hc18, image, metrics
-from edgeseg.files import write_atomic
+from edgeseg.files import csv_text, write_atomic
 from edgeseg.hc18 import Case
 from edgeseg.metrics import Overlap
 from edgeseg.parallel import ordered_map, usable_cores
@@ -163,26 +161,23 @@ def write_csv(path: Path, scores: Sequence[Score]) -> None:
     OutputWriteError
         If it cannot be written.
     """
-    stream = io.StringIO(newline="")
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
-    for score in scores:
-        writer.writerow(
-            (
-                score.file,
-                number(score.overlap.dice, 6),
-                number(score.overlap.iou, 6),
-                number(score.overlap.pixel_accuracy, 6),
-                number(score.dice_ellipse, 6),
-                number(score.hausdorff_mm, 3),
-                number(score.hc_mm, 3),
-                number(score.hc_reference_mm, 3),
-                number(score.hc_error_mm, 3),
-                number(score.confidence, 4),
-                ";".join(score.flags),
-            )
+    rows = [
+        (
+            score.file,
+            number(score.overlap.dice, 6),
+            number(score.overlap.iou, 6),
+            number(score.overlap.pixel_accuracy, 6),
+            number(score.dice_ellipse, 6),
+            number(score.hausdorff_mm, 3),
+            number(score.hc_mm, 3),
+            number(score.hc_reference_mm, 3),
+            number(score.hc_error_mm, 3),
+            number(score.confidence, 4),
+            ";".join(score.flags),
         )
-    write_atomic(path, stream.getvalue().encode())
+        for score in scores
+    ]
+    write_atomic(path, csv_text([CSV_COLUMNS, *rows]).encode())
 
 
 def _overlap_summary(values: Sequence[float]) -> dict[str, float | None]:

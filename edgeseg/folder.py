@@ -159,7 +159,7 @@ class FolderRun:
         for item in items:
             started = time.perf_counter()
             try:
-                gray = image.read_gray(item.path)
+                gray = image.decode_gray(image.read_bytes(item.path))
                 decode_ms = (time.perf_counter() - started) * 1000
                 good.append((item, gray, self.pixel_sizes.of(item), decode_ms))
             except EdgesegError as error:

@@ -6,8 +6,6 @@ a figure on phantoms says that an installation works, nothing about a model's ac
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -17,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg import hc18, image
-from edgeseg.files import write_atomic
+from edgeseg.files import csv_text, write_atomic
 from edgeseg.geometry import Ellipse
 from edgeseg.image import GrayImage
 from edgeseg.phantom_scan import Scan
@@ -142,10 +140,8 @@ def write_hc18(phantoms: Iterable[Phantom], folder: Path) -> None:
     OutputWriteError
         If it cannot be written.
     """
-    table = io.StringIO(newline="")
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(("filename", "pixel size(mm)", "head circumference (mm)"))
-    for phantom in phantoms:
+    listed = list(phantoms)
+    for phantom in listed:
         path = folder / "training_set" / phantom.name
         rows, columns = np.ogrid[: phantom.image.shape[0], : phantom.image.shape[1]]
         distance = phantom.ellipse.signed_distance(columns, rows)
@@ -154,8 +150,13 @@ def write_hc18(phantoms: Iterable[Phantom], folder: Path) -> None:
         write_atomic(
             path.with_name(path.stem + hc18.ANNOTATION_SUFFIX), image.encode(".png", outline)
         )
-        writer.writerow((phantom.name, repr(phantom.pixel_size_mm), f"{phantom.hc_mm:.4f}"))
-    write_atomic(folder / hc18.CSV_NAME, table.getvalue().encode())
+    write_atomic(folder / hc18.CSV_NAME, table(listed).encode())
+
+
+def table(phantoms: Iterable[Phantom]) -> str:
+    """Return the phantoms' pixel sizes and true HC as a CSV of HC18's columns."""
+    rows = [(p.name, repr(p.pixel_size_mm), f"{p.hc_mm:.4f}") for p in phantoms]
+    return csv_text([("filename", "pixel size(mm)", "head circumference (mm)"), *rows])
 
 
 def _draw_ellipse(rng: np.random.Generator, height: int, width: int) -> Ellipse:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from edgeseg.errors import DataError, OutputWriteError
-from edgeseg.files import write_atomic
+from edgeseg.files import csv_text, write_atomic
 from edgeseg.segmenter import Prediction
 
 COLUMNS = (
@@ -112,7 +112,7 @@ def read_rows(path: Path) -> list[Row]:
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
     """Write a whole results file atomically."""
-    write_atomic(path, _text([COLUMNS, *(tuple(row.values()) for row in rows)]).encode())
+    write_atomic(path, csv_text([COLUMNS, *(tuple(row.values()) for row in rows)]).encode())
 
 
 class RowAppender:
@@ -140,13 +140,7 @@ class RowAppender:
     def append(self, row: Row) -> None:
         """Add one row."""
         try:
-            self._stream.write(_text([tuple(row.values())]).encode())
+            self._stream.write(csv_text([tuple(row.values())]).encode())
             self._stream.flush()
         except OSError as error:
             raise OutputWriteError(f"{self._path}: cannot be written ({error.strerror})") from error
-
-
-def _text(lines: Iterable[Sequence[str]]) -> str:
-    stream = io.StringIO(newline="")
-    csv.writer(stream, lineterminator="\n").writerows(lines)
-    return stream.getvalue()

@@ -139,3 +139,27 @@ def test_json_says_null_for_what_it_cannot_say(tmp_path: Path) -> None:
     assert json.loads(text) == {"a": None, "b": [None, 1.5, {"c": None}], "d": [1, None], "ü": "é"}
     assert text.endswith("}\n")
     assert "ü" in text
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_the_lock_dies_with_its_process_though_a_child_lives(tmp_path: Path) -> None:
+    code = (
+        "import os, sys, time; from pathlib import Path; from edgeseg.files import locked\n"
+        "with locked(Path(sys.argv[1])):\n"
+        "    child = os.fork()\n"
+        "    if child: print(child, flush=True)\n"
+        "    time.sleep(60)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        child = int(holder.stdout.readline())
+        with pytest.raises(OutputLockedError), files.locked(tmp_path):
+            pass
+        holder.kill()
+        holder.wait()
+        try:
+            with files.locked(tmp_path):
+                pass
+        finally:
+            os.kill(child, signal.SIGKILL)
