@@ -15,7 +15,7 @@ from edgeseg.errors import DataError, EdgesegError, ParityError
 from edgeseg.segmenter import Segmenter
 from edgeseg_training.checkpoint import Trained
 
-_CALIBRATION_IMAGES = 96
+_CALIBRATION_IMAGES = 64
 _PARITY_IMAGES = 32
 # (largest difference of a probability, largest difference of HC in mm)
 _LIMITS = {"fp32": (1e-4, 0.02), "fp16": (5e-3, 0.02)}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,9 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 # Smaller tensors (depthwise filters, the first and the last layers) hold little of the size and
 # most of the rounding error.
 _MIN_HALF_ELEMENTS = 12_000
+# Activations are among them so that they are folded into the convolution before.
+_QUANTIZED = ("Conv", "Clip", "Relu", "Add", "Concat", "Resize")
+_PERCENTILE = 99.999
 
 
 def half_weights(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -70,32 +75,41 @@ def integers(
         level = logging.root.level
         logging.root.setLevel(logging.ERROR)  # the library advises on its own root logger
         try:
-            quant_pre_process(source, prepared, skip_symbolic_shape=True)
-            quantize_static(
-                prepared,
-                out,
-                _Images(model.graph.input[0].name, tensors),
-                quant_format=QuantFormat.QDQ,
-                per_channel=True,
-                activation_type=QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
-                calibrate_method=CalibrationMethod.MinMax,
-                op_types_to_quantize=["Conv", "Add", "Concat", "Resize"],
-                nodes_to_exclude=list(float_nodes),
-            )
+            with contextlib.redirect_stdout(io.StringIO()):  # it prints, too
+                quant_pre_process(source, prepared, skip_symbolic_shape=True)
+                quantize_static(
+                    prepared,
+                    out,
+                    _Images(model.graph.input[0].name, tensors),
+                    quant_format=QuantFormat.QDQ,
+                    per_channel=True,
+                    activation_type=QuantType.QUInt8,
+                    weight_type=QuantType.QInt8,
+                    # A few extreme activations would stretch every step of the 8-bit scale.
+                    calibrate_method=CalibrationMethod.Percentile,
+                    op_types_to_quantize=list(_QUANTIZED),
+                    nodes_to_exclude=list(float_nodes),
+                    extra_options={"CalibPercentile": _PERCENTILE, "CalibStridedMinMax": 1},
+                )
         finally:
             logging.root.setLevel(level)
         return onnx.load(out)
 
 
 class _Images(CalibrationDataReader):  # type: ignore[misc]
-    """Feeds calibration images one by one."""
+    """Feeds calibration images in ranges, so that activations of all are never in memory."""
 
     def __init__(self, name: str, tensors: Sequence[npt.NDArray[np.uint8]]) -> None:
-        self._feeds: Iterator[dict[str, npt.NDArray[np.uint8]]] = iter(
-            [{name: tensor} for tensor in tensors]
-        )
+        self._feeds = [{name: tensor} for tensor in tensors]
+        self._range = iter(self._feeds)
+
+    def __len__(self) -> int:
+        return len(self._feeds)
+
+    def set_range(self, start_index: int, end_index: int) -> None:
+        """Feed these images next."""
+        self._range = iter(self._feeds[start_index:end_index])
 
     def get_next(self) -> dict[str, npt.NDArray[np.uint8]] | None:
-        """Return the next feed, or None after the last."""
-        return next(self._feeds, None)
+        """Return the next feed, or None after the last of the range."""
+        return next(self._range, None)
