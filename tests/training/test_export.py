@@ -62,6 +62,16 @@ def test_every_precision_agrees_with_torch_and_runs(
     assert segmenter.infer(np.zeros((3, 1, 64, 96), np.uint8)).shape == (3, 1, 64, 96)
 
 
+def test_the_graph_is_static_but_for_the_batch_and_names_no_path(trained: Path) -> None:
+    model = exporting.to_onnx(load_trained(trained))
+    assert not {n.op_type for n in model.graph.node} & {"Shape", "Gather", "BatchNormalization"}
+    constants = {tensor.name for tensor in model.graph.initializer}
+    resizes = [node for node in model.graph.node if node.op_type == "Resize"]
+    assert len(resizes) == 5
+    assert all(node.input[2] in constants for node in resizes)
+    assert str(Path(__file__).parents[2]).encode() not in model.SerializeToString()
+
+
 def report_count(run: Path) -> int:
     return int(load_trained(run).facts["data"]["n_training"])
 

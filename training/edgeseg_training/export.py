@@ -10,8 +10,10 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import onnx
 import torch
+from onnxscript.optimizer import remove_unused_nodes
 from torch import Tensor, nn
 
 import edgeseg
@@ -170,22 +172,16 @@ def to_onnx(trained: Trained) -> onnx.ModelProto:
     for value in (*graph.graph.value_info, *graph.graph.input, *graph.graph.output):
         del value.metadata_props[:]
     del graph.graph.metadata_props[:]
+    _fix_scales(graph)
     return graph
 
 
 def multiply_accumulates(model: onnx.ModelProto) -> int:
     """Count the multiply-accumulates of the convolutions for one image."""
-    fixed = onnx.ModelProto()
-    fixed.CopyFrom(model)
-    del fixed.graph.value_info[:]
-    for value in (*fixed.graph.input, *fixed.graph.output):
-        value.type.tensor_type.shape.dim[0].dim_value = 1
-    inferred = onnx.shape_inference.infer_shapes(fixed, strict_mode=True, data_prop=True).graph
-    values = (*inferred.value_info, *inferred.output)
-    shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in values}
-    weights = {t.name: list(t.dims) for t in inferred.initializer}
+    shapes = _shapes(model)
+    weights = {t.name: list(t.dims) for t in model.graph.initializer}
     total = 0
-    for node in inferred.node:
+    for node in model.graph.node:
         if node.op_type == "Conv":
             # each output value takes one product for each weight of its filter
             total += math.prod(shapes[node.output[0]]) * math.prod(weights[node.input[1]][1:])
@@ -221,6 +217,35 @@ def describe(trained: Trained, precision: str, gmac: float) -> ModelMetadata:
         parameters=sum(p.numel() for p in trained.model.parameters()),
         gmac=round(gmac, 4),
     )
+
+
+def _shapes(model: onnx.ModelProto) -> dict[str, list[int]]:
+    """Return the shape of every value for one image."""
+    fixed = onnx.ModelProto()
+    fixed.CopyFrom(model)
+    del fixed.graph.value_info[:]
+    for value in (*fixed.graph.input, *fixed.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 1
+    inferred = onnx.shape_inference.infer_shapes(fixed, strict_mode=True, data_prop=True).graph
+    values = (*inferred.input, *inferred.value_info, *inferred.output)
+    return {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in values}
+
+
+def _fix_scales(model: onnx.ModelProto) -> None:
+    """Give the upsampling constant scales.
+
+    The exporter computes each output size from the batch size at run time, which other runtimes
+    and converters cope with badly.
+    """
+    shapes = _shapes(model)
+    for node in model.graph.node:
+        if node.op_type == "Resize":
+            sizes = zip(shapes[node.output[0]], shapes[node.input[0]], strict=True)
+            scales = np.array([after / before for after, before in sizes], dtype=np.float32)
+            name = f"{node.output[0]}_scales"
+            model.graph.initializer.append(onnx.numpy_helper.from_array(scales, name))
+            node.input[:] = [node.input[0], "", name]
+    remove_unused_nodes(model)
 
 
 def _delicate_nodes(model: onnx.ModelProto) -> list[str]:
