@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import onnx
@@ -21,6 +22,7 @@ from edgeseg.verify import verify
 from edgeseg_training import export as exporting
 from edgeseg_training.checkpoint import Trained, load_trained
 from edgeseg_training.export import export, multiply_accumulates, to_onnx
+from edgeseg_training.parity import compare, find_samples
 
 LOOSE = {"max_dice_drop": 0.5, "max_hc_change_mm": 50.0}  # a model of twelve epochs is no judge
 
@@ -70,6 +72,22 @@ def test_the_graph_is_static_but_for_the_batch_and_names_no_path(trained: Path) 
     assert len(resizes) == 5
     assert all(node.input[2] in constants for node in resizes)
     assert str(Path(__file__).parents[2]).encode() not in model.SerializeToString()
+
+
+def test_a_head_that_only_torch_finds_counts_in_full(trained: Path, phantom_data: Path) -> None:
+    class Blind:
+        def infer(self, tensor: np.ndarray) -> np.ndarray:
+            return np.zeros(tensor.shape, np.float32)
+
+    loaded, blind = load_trained(trained), cast(Segmenter, Blind())
+    samples = find_samples(loaded, phantom_data).parity
+    differences = compare(loaded, blind, samples)
+    assert differences.mean_dice == 0
+    assert differences.mean_hc_mm > 10
+    # and where neither finds one, they agree
+    loaded.model.network.segmentation_head[0].bias.data.fill_(-1000.0)
+    differences = compare(loaded, blind, samples)
+    assert (differences.mean_dice, differences.max_hc_mm) == (1, 0)
 
 
 def report_count(run: Path) -> int:

@@ -95,27 +95,31 @@ class Differences(NamedTuple):
 
 
 def compare(trained: Trained, segmenter: Segmenter, samples: Sequence[Sample]) -> Differences:
-    """Run torch and onnxruntime on the same images and return how far they are apart."""
+    """Run torch and onnxruntime on the same images and return how far they are apart.
+
+    Where only one of the two finds a head, its whole HC is the difference.
+    """
     probability, hc_mm, dice = [], [], []
     for sample in samples:
         tensor = network_input(trained, sample)
         with torch.inference_mode():
             source = torch.sigmoid(trained.model(torch.from_numpy(tensor))).numpy()[0, 0]
-        prediction = segmenter.predict(sample.gray, sample.pixel_size_mm)
-        probability.append(float(np.abs(prediction.probability - source).max()))
-        region = geometry.main_region(source)
-        size = (sample.gray.shape[0], sample.gray.shape[1])
-        fit = geometry.fit(source, region, size) if region else None
-        other = geometry.main_region(np.ascontiguousarray(prediction.probability))
-        empty = np.zeros(source.shape, dtype=np.uint8)
-        masks = [r.mask if r else empty for r in (region, other)]
-        dice.append(metrics.overlap(*masks).dice)
-        if fit is not None and prediction.ellipse is not None:
-            source_mm = fit.ellipse.circumference_px * sample.pixel_size_mm
-            hc_mm.append(abs((prediction.hc_mm or 0.0) - source_mm))
-    return Differences(
-        max(probability), max(hc_mm, default=0.0), _mean(dice), _mean(hc_mm) if hc_mm else 0.0
-    )
+        exported = segmenter.infer(tensor)[0, 0]
+        probability.append(float(np.abs(exported - source).max()))
+        mask_source, source_mm = _measure(source, sample)
+        mask, exported_mm = _measure(exported, sample)
+        dice.append(metrics.overlap(mask, mask_source).dice)
+        hc_mm.append(abs(exported_mm - source_mm))
+    return Differences(max(probability), max(hc_mm), _mean(dice), _mean(hc_mm))
+
+
+def _measure(probability: npt.NDArray[np.float32], sample: Sample) -> tuple[geometry.Mask, float]:
+    """Return the head's mask at the network's size and its HC in mm, 0 without a head."""
+    region = geometry.main_region(probability)
+    if region is None:
+        return np.zeros(probability.shape, dtype=np.uint8), 0.0
+    fit = geometry.fit(probability, region, (sample.gray.shape[0], sample.gray.shape[1]))
+    return region.mask, fit.ellipse.circumference_px * sample.pixel_size_mm if fit else 0.0
 
 
 def network_input(trained: Trained, sample: Sample) -> npt.NDArray[np.uint8]:
