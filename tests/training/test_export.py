@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import cast
 
@@ -7,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from edgeseg.errors import (
@@ -114,13 +117,9 @@ def test_weights_checkpoint_and_folder_give_the_same_model(trained: Path) -> Non
             np.testing.assert_array_equal(tensor.numpy(), whole[key].numpy(), err_msg=key)
 
 
-def test_without_its_data_it_takes_phantoms_and_says_so(
-    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    facts = load_trained(trained)
-    facts.facts["data"]["folder"] = str(tmp_path / "gone")
-    monkeypatch.setattr(exporting, "load_trained", lambda path: facts)
-    report = export(trained, tmp_path / "model.onnx")
+def test_without_its_data_it_takes_phantoms_and_says_so(trained: Path, tmp_path: Path) -> None:
+    shutil.copy(trained / "last.ckpt", tmp_path / "alone.ckpt")
+    report = export(tmp_path / "alone.ckpt", tmp_path / "model.onnx")
     assert report.data == "phantoms"
     assert "--calibration-data" in report.notices[0]
 
@@ -173,6 +172,13 @@ def test_files_that_training_did_not_write_are_refused(trained: Path, tmp_path: 
     save_file({"a": torch.zeros(1)}, tmp_path / "b.safetensors")
     with pytest.raises(ModelError, match="not weights that 'edgeseg train' wrote"):
         load_trained(tmp_path / "b.safetensors")
+    with safe_open(trained / "model.safetensors", framework="pt") as opened:
+        facts = json.loads(opened.metadata()["edgeseg"])
+    del facts["data"]["training_sha256"]
+    weights = load_trained(trained).model.state_dict()
+    save_file(weights, tmp_path / "c.safetensors", metadata={"edgeseg": json.dumps(facts)})
+    with pytest.raises(ModelError, match="lacks 'training_sha256'"):
+        load_trained(tmp_path / "c.safetensors")
     with pytest.raises(ConfigError, match="expected one of fp32"):
         export(trained, tmp_path / "m.onnx", precision="fp8")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from edgeseg.errors import ConfigError, DataError, OutputExistsError
@@ -88,6 +89,13 @@ def test_what_exists_is_refused(
         train(phantom_data, tmp_path, tiny, resume=True)
     assert (tmp_path / "run.json").read_text() == "{}"
     assert (tmp_path / "last.ckpt").read_text() == "mine"
+
+
+def test_the_weights_carry_their_facts_but_no_path(trained: Path, phantom_data: Path) -> None:
+    with safe_open(trained / "model.safetensors", framework="pt") as opened:
+        text = opened.metadata()["edgeseg"]
+    assert json.loads(text)["data"]["name"] == phantom_data.name
+    assert str(phantom_data.parent) not in text
 
 
 def test_training_learns(trained: Path) -> None:

@@ -14,9 +14,16 @@ from torch import Tensor
 from edgeseg.errors import EdgesegError, ModelError, ModelNotFoundError
 from edgeseg_training.config import TrainConfig
 from edgeseg_training.model import SegmentationModel, build_model
-from edgeseg_training.record import CHECKPOINT_NAME, FACTS_KEY, WEIGHTS_NAME
+from edgeseg_training.record import CHECKPOINT_NAME, FACTS_KEY, RUN_NAME, WEIGHTS_NAME
 
 _MODULE_PREFIX = "model."
+_DESCRIBED = {
+    "name",
+    "n_training",
+    "n_validation",
+    "training_sha256",
+    "training_pixel_size_mm_range",
+}
 
 
 class Trained(NamedTuple):
@@ -26,11 +33,14 @@ class Trained(NamedTuple):
     ----------
     facts
         ``config``, ``data``, ``split``, ``validation``: see `edgeseg_training.record.Run.facts`.
+    data
+        Folder of the training data, where the run's record lies beside the weights.
     """
 
     model: SegmentationModel
     config: TrainConfig
     facts: dict[str, Any]
+    data: Path | None
 
 
 def load_trained(path: Path) -> Trained:
@@ -58,12 +68,26 @@ def load_trained(path: Path) -> Trained:
         config = TrainConfig().updated(facts["config"])
         model = build_model(config, load_encoder=False)
         model.load_state_dict(weights)
+        lacking = _DESCRIBED - facts["data"].keys() | {"split", "validation"} - facts.keys()
+        if lacking:
+            raise ModelError(
+                f"{path}: its record lacks {sorted(lacking)[0]!r}; it was trained by another "
+                "version of edgeseg, train it again"
+            )
     except EdgesegError:
         raise
     except (KeyError, RuntimeError, ValueError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(f"{path}: not weights that 'edgeseg train' wrote ({reason})") from error
-    return Trained(model.eval(), config, facts)
+    return Trained(model.eval(), config, facts, _data_folder(path))
+
+
+def _data_folder(path: Path) -> Path | None:
+    try:
+        record = json.loads(path.with_name(RUN_NAME).read_text(encoding="utf-8"))
+        return Path(record["data"]["folder"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

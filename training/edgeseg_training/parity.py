@@ -39,13 +39,15 @@ class Samples(NamedTuple):
 
 def find_samples(trained: Trained, folder: Path | None) -> Samples:
     """Read images to calibrate on (training ones) and to compare on (held-out ones, if any)."""
-    recorded = Path(trained.facts["data"].get("folder", ""))
+    chosen = folder or trained.data
     notices: tuple[str, ...] = ()
     try:
-        cases = hc18.load_cases(folder or recorded)
+        cases = hc18.load_cases(chosen) if chosen else []
     except EdgesegError:
         if folder is not None:
             raise
+        cases = []
+    if chosen is None or not cases:
         size = trained.config.input_height * 2, trained.config.input_width * 2
         drawn = [phantom.make_phantom(i, height=size[0], width=size[1]) for i in range(24)]
         samples = [Sample(p.image, p.pixel_size_mm) for p in drawn]
@@ -58,7 +60,7 @@ def find_samples(trained: Trained, folder: Path | None) -> Samples:
     training = [c for c in cases if c.file in set(split["training"])] or cases
     held_out = [c for c in cases if c.file in set(split["validation"])] or cases
     return Samples(
-        (folder or recorded).name,
+        chosen.name,
         _read(_spread(training, _CALIBRATION_IMAGES)),
         _read(_spread(held_out, _PARITY_IMAGES)),
         notices,

@@ -61,10 +61,20 @@ class Run:
         write_json(self.out / RUN_NAME, self.record | {"status": status, "history": history})
 
     def facts(self, history: History) -> dict[str, Any]:
-        """Return what must travel with the weights: config, data, split and last scores."""
+        """Return what must travel with the weights: config, data, split and last scores.
+
+        Weights are passed on, so no path of this machine is among them: files go by their names.
+        """
+        config, data = self.record["config"], self.record["data"]
+        names = {key: Path(config[key]).name for key in ("encoder_weights", "folds")}
         last = next((h["validation"] for h in reversed(history) if "validation" in h), None)
-        kept = ("edgeseg_version", "config", "data", "split")
-        return {key: self.record[key] for key in kept} | {"validation": last}
+        return {
+            "edgeseg_version": self.record["edgeseg_version"],
+            "config": config | names,
+            "data": {key: value for key, value in data.items() if key != "folder"},
+            "split": self.record["split"],
+            "validation": last,
+        }
 
     def check_same(self) -> None:
         """Refuse to resume with other data or values than the run began with.
