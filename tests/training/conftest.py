@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,14 @@ import pytest
 pytest.importorskip("torch", reason="the train extra is not installed")
 pytest.importorskip("lightning", reason="the train extra is not installed")
 
+import torch
+
 from edgeseg_training.config import TrainConfig
+
+# Two threads of a tiny network wait for each other more than they work: where other processes hold
+# the cores, an epoch of 0.3 s takes 20 s. The variable is for the runs that tests start.
+os.environ["OMP_NUM_THREADS"] = "1"
+torch.set_num_threads(1)
 
 TINY = {
     "encoder_weights": "none",
