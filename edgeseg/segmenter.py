@@ -18,7 +18,7 @@ from edgeseg.image import GrayImage
 from edgeseg.session import open_session, read_metadata
 
 # A smaller region is speckle, not a head: heads of HC18 fill 7 % of their image and more.
-_MIN_REGION_FRACTION = 0.002
+MIN_REGION_FRACTION = 0.002
 
 _SHIFT = 4  # sub-pixel bits for cv2's polygon filling
 
@@ -239,7 +239,7 @@ class Segmenter:
         started = time.perf_counter()
         threshold = self.metadata.threshold
         region = geometry.main_region(probability, threshold)
-        if region is not None and region.area_px < _MIN_REGION_FRACTION * probability.size:
+        if region is not None and region.area_px < MIN_REGION_FRACTION * probability.size:
             region = None
         fit = geometry.fit(probability, region, size, threshold) if region else None
         confidence, flags = 0.0, tuple[str, ...]()

@@ -54,7 +54,9 @@ def test_a_killed_run_resumes_to_the_same_history_and_weights(
 ) -> None:
     options = [f"--{k.replace('_', '-')}={v}" for k, v in TINY.items() if k != "epochs"]
     command = [sys.executable, "-m", "edgeseg", "train", "--data", str(phantom_data), *options]
+    # a loading process reads ahead; validation only now and then
     command += ["--epochs", "6", "--precision", "bf16", "--strategy", "decoder"]
+    command += ["--workers", "1", "--validate-every", "2"]
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     with subprocess.Popen([*command, "--out", str(killed)]) as process:
         while not (killed / "run.json").is_file() or len(history(killed)) < 2:

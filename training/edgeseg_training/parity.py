@@ -12,7 +12,7 @@ import torch
 
 from edgeseg import geometry, hc18, image, metrics, phantom
 from edgeseg.errors import DataError, EdgesegError, ParityError
-from edgeseg.segmenter import Segmenter
+from edgeseg.segmenter import MIN_REGION_FRACTION, Segmenter
 from edgeseg_training.checkpoint import Trained
 
 _CALIBRATION_IMAGES = 64
@@ -75,25 +75,28 @@ class Differences(NamedTuple):
     mean_dice: float
     mean_hc_mm: float
 
+    def hold(self, precision: str, max_dice_drop: float, max_hc_change_mm: float) -> bool:
+        """Tell whether the differences are within what the precision allows."""
+        if precision == "int8":
+            return self.mean_dice >= 1 - max_dice_drop and self.mean_hc_mm <= max_hc_change_mm
+        limit, limit_mm = _LIMITS[precision]
+        return self.max_probability <= limit and self.max_hc_mm <= limit_mm
+
     def judge(self, precision: str, max_dice_drop: float, max_hc_change_mm: float) -> None:
         """Raise `ParityError` if the differences are more than the precision allows."""
-        figures = (
-            f"probabilities differ by up to {self.max_probability:.2g}, HC by up to "
-            f"{self.max_hc_mm:.3f} mm (mean {self.mean_hc_mm:.3f}), mean Dice of the masks is "
-            f"{self.mean_dice:.5f}"
-        )
+        if self.hold(precision, max_dice_drop, max_hc_change_mm):
+            return
         if precision == "int8":
-            holds = self.mean_dice >= 1 - max_dice_drop and self.mean_hc_mm <= max_hc_change_mm
             allowed = f"Dice at least {1 - max_dice_drop:g} and mean HC {max_hc_change_mm:g} mm"
         else:
             limit, limit_mm = _LIMITS[precision]
-            holds = self.max_probability <= limit and self.max_hc_mm <= limit_mm
             allowed = f"probability {limit:g} and HC {limit_mm:g} mm"
-        if not holds:
-            raise ParityError(
-                f"the {precision} export is too far from torch: {figures}; allowed: {allowed}. "
-                "No file was written"
-            )
+        raise ParityError(
+            f"the {precision} export is too far from torch: probabilities differ by up to "
+            f"{self.max_probability:.2g}, HC by up to {self.max_hc_mm:.3f} mm (mean "
+            f"{self.mean_hc_mm:.3f}), mean Dice of the masks is {self.mean_dice:.5f}; allowed: "
+            f"{allowed}. No file was written"
+        )
 
 
 def compare(trained: Trained, segmenter: Segmenter, samples: Sequence[Sample]) -> Differences:
@@ -118,7 +121,7 @@ def compare(trained: Trained, segmenter: Segmenter, samples: Sequence[Sample]) -
 def _measure(probability: npt.NDArray[np.float32], sample: Sample) -> tuple[geometry.Mask, float]:
     """Return the head's mask at the network's size and its HC in mm, 0 without a head."""
     region = geometry.main_region(probability)
-    if region is None:
+    if region is None or region.area_px < MIN_REGION_FRACTION * probability.size:
         return np.zeros(probability.shape, dtype=np.uint8), 0.0
     fit = geometry.fit(probability, region, (sample.gray.shape[0], sample.gray.shape[1]))
     return region.mask, fit.ellipse.circumference_px * sample.pixel_size_mm if fit else 0.0

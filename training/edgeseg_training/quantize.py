@@ -22,25 +22,22 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-# Smaller tensors (depthwise filters, the first and the last layers) hold little of the size and
-# most of the rounding error.
-_MIN_HALF_ELEMENTS = 12_000
 # Activations are among them so that they are folded into the convolution before.
 _QUANTIZED = ("Conv", "Clip", "Relu", "Add", "Concat", "Resize")
 _PERCENTILE = 99.999
 
 
-def half_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy that stores its large weights as float16 and computes in float32.
+def half_weights(model: onnx.ModelProto, min_elements: int) -> onnx.ModelProto:
+    """Return a copy that stores tensors of ``min_elements`` and more as float16.
 
-    onnxruntime unpacks the weights once, when it loads the model: half the size at the same speed
-    on a CPU, where float16 arithmetic is slow or absent.
+    It still computes in float32: onnxruntime unpacks the weights once, when it loads the model.
+    Half the size at the same speed on a CPU, where float16 arithmetic is slow or absent.
     """
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     casts = []
     for tensor in copy.graph.initializer:
-        if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < _MIN_HALF_ELEMENTS:
+        if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < min_elements:
             continue
         name = tensor.name
         halved = numpy_helper.to_array(tensor).astype(np.float16)

@@ -158,8 +158,17 @@ class TrainingModule(lightning.LightningModule):
 class EpochCheckpoint(Checkpoint):
     """Replaces one checkpoint atomically after every epoch, then the record."""
 
-    def __init__(self, run: Run) -> None:
-        self.run = run
+    def __init__(self, run: Run, sampler: EpochSampler) -> None:
+        self.run, self.sampler = run, sampler
+
+    def on_load_checkpoint(
+        self, trainer: lightning.Trainer, module: Any, checkpoint: dict[str, Any]
+    ) -> None:
+        """Tell the sampler where a resumed run goes on.
+
+        The trainer does too, but only after loading processes have asked for their first images.
+        """
+        self.sampler.set_epoch(len(checkpoint[FACTS_KEY]["history"]))
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
         """Save; called after every other hook of the epoch's end."""
@@ -225,11 +234,12 @@ def train(
         steps = math.ceil(len(training) / config.batch_size)
         module = TrainingModule(config, steps, validation)
         module.to(memory_format=torch.channels_last)
-        trainer = _trainer(run, config, progress)
+        sampler = EpochSampler(len(training), config.seed)
+        trainer = _trainer(run, sampler, config, progress)
         with _without_noise():
             trainer.fit(
                 module,
-                _training_loader(training, config),
+                _training_loader(training, sampler, config),
                 _validation_loader(validation, config) if validation else None,
                 ckpt_path=checkpoint if continued else None,
                 weights_only=True if continued else None,
@@ -281,9 +291,11 @@ def _without_noise() -> Iterator[None]:
         yield
 
 
-def _trainer(run: Run, config: TrainConfig, progress: bool) -> lightning.Trainer:
+def _trainer(
+    run: Run, sampler: EpochSampler, config: TrainConfig, progress: bool
+) -> lightning.Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    callbacks: list[Any] = [EpochCheckpoint(run)]
+    callbacks: list[Any] = [EpochCheckpoint(run, sampler)]
     if config.ema_decay:
         callbacks.append(WeightAveraging(avg_fn=_ema(config.ema_decay)))
     if progress:
@@ -304,11 +316,13 @@ def _trainer(run: Run, config: TrainConfig, progress: bool) -> lightning.Trainer
     )
 
 
-def _training_loader(examples: list[Example], config: TrainConfig) -> DataLoader[Any]:
+def _training_loader(
+    examples: list[Example], sampler: EpochSampler, config: TrainConfig
+) -> DataLoader[Any]:
     return DataLoader(
         ViewDataset(examples, config),
         batch_size=config.batch_size,
-        sampler=EpochSampler(len(examples), config.seed),
+        sampler=sampler,
         num_workers=config.workers,
         persistent_workers=config.workers > 0,
     )
