@@ -20,8 +20,9 @@ from edgeseg.cli_options import (
     ThreadsOption,
     example,
     plain,
+    positive,
 )
-from edgeseg.errors import EdgesegError
+from edgeseg.errors import EdgesegError, OutputExistsError
 
 app = typer.Typer(
     name="edgeseg",
@@ -79,7 +80,8 @@ def infer(
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     pixel_size: Annotated[
-        float | None, typer.Option(metavar="MM", help="Millimetres per pixel of all images.")
+        float | None,
+        typer.Option(metavar="MM", help="Millimetres per pixel of all images.", callback=positive),
     ] = None,
     pixel_sizes: Annotated[
         Path | None, typer.Option(metavar="CSV", help="Table: filename, pixel size (mm).")
@@ -300,6 +302,8 @@ def challenge(
     from edgeseg import challenge as submission
     from edgeseg.files import claim
 
+    if out.is_dir():
+        raise OutputExistsError(f"{out} is a folder; give the name of a .csv file in it")
     claim(out, overwrite)
     items, sizes = submission.find_images(folder, pixel_sizes)
     segmenter = _open(model, device)

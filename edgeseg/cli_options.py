@@ -7,9 +7,29 @@ from typing import Annotated, Any
 
 import typer
 
+
+def known_device(value: str) -> str:
+    """Refuse a device that no provider has, as wrong usage."""
+    from edgeseg.session import PROVIDERS
+
+    if value != "auto" and value not in PROVIDERS:
+        raise typer.BadParameter(f"{value!r}; expected auto, {', '.join(PROVIDERS)}")
+    return value
+
+
+def positive(value: float | None) -> float | None:
+    """Refuse what is no size, as wrong usage."""
+    if value is not None and not 0 < value < float("inf"):
+        raise typer.BadParameter(f"{value}; expected a positive number")
+    return value
+
+
 ModelOption = Annotated[str, typer.Option(help="Bundled model or path of an ONNX file.")]
 DeviceOption = Annotated[
-    str, typer.Option(help="auto, cpu, cuda, tensorrt, coreml, openvino or directml.")
+    str,
+    typer.Option(
+        help="auto, cpu, cuda, tensorrt, coreml, openvino or directml.", callback=known_device
+    ),
 ]
 ThreadsOption = Annotated[
     int | None, typer.Option(min=1, help="Images worked on at once; default: all cores.")

@@ -75,6 +75,8 @@ def export(
     """Write a checkpoint as one ONNX file that agrees with torch. Needs the train extra."""
     from edgeseg.files import write_json
 
+    if precision not in ("fp32", "fp16", "int8"):
+        raise typer.BadParameter(f"--precision is {precision!r}; expected fp32, fp16 or int8")
     with _TrainExtra():
         from edgeseg_training.export import export as run_export
     report = run_export(

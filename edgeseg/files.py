@@ -42,7 +42,7 @@ def write_atomic(path: Path, data: bytes) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON atomically; NaN and infinity become null, which JSON can say."""
     text = json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False)
-    write_atomic(path, (text + "\n").encode())
+    write_atomic(path, (text + "\n").encode(errors="backslashreplace"))
 
 
 def csv_text(rows: Iterable[Sequence[str]]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg import host, image, overlay, report, results
-from edgeseg.errors import DataError, EdgesegError
+from edgeseg.errors import DataError, EdgesegError, ImageDecodeError
 from edgeseg.files import claim, locked, write_atomic, write_json
 from edgeseg.inputs import Item, PixelSizes
 from edgeseg.parallel import ordered_map, usable_cores
@@ -168,12 +168,15 @@ class FolderRun:
         for (item, gray, _, decode_ms), prediction in zip(good, predictions, strict=True):
             # Pictures before the row: a row on disk means that its pictures are there.
             mask_path, overlay_path = self._picture_paths(item)
-            if self.options.masks:
-                write_atomic(mask_path, image.encode(".png", prediction.mask()))
-            if self.options.overlays:
-                picture = overlay.draw(gray, prediction)
-                write_atomic(overlay_path, image.encode(".jpg", picture, _JPEG_QUALITY))
-            rows[item.file] = results.prediction_row(item.file, prediction, decode_ms)
+            try:
+                if self.options.masks:
+                    write_atomic(mask_path, image.encode(".png", prediction.mask()))
+                if self.options.overlays:
+                    picture = overlay.draw(gray, prediction)
+                    write_atomic(overlay_path, image.encode(".jpg", picture, _JPEG_QUALITY))
+                rows[item.file] = results.prediction_row(item.file, prediction, decode_ms)
+            except ImageDecodeError as error:
+                rows[item.file] = results.failed_row(item.file, str(error))
         return [rows[item.file] for item in items]
 
     def _picture_paths(self, item: Item) -> tuple[Path, Path]:
@@ -184,7 +187,7 @@ class FolderRun:
     def _kept_rows(self) -> dict[str, Row]:
         """Return the rows of an earlier run that need not be measured again."""
         record_path, table_path = self.out / RUN_NAME, self.out / RESULTS_NAME
-        if not record_path.is_file() or not table_path.is_file():
+        if not record_path.is_file():
             return {}
         try:
             sha256 = json.loads(record_path.read_text(encoding="utf-8"))["model"]["sha256"]
@@ -197,6 +200,8 @@ class FolderRun:
                 f"{self.out}: the run there used another model (SHA-256 {sha256[:12]}…, now "
                 f"{self.segmenter.file.sha256[:12]}…); choose another folder or --overwrite"
             )
+        if not table_path.is_file():
+            return {}
         rows = {row["file"]: row for row in results.read_rows(table_path)}
         items = {item.file: item for item in self.items}
         if strangers := rows.keys() - items.keys():

@@ -138,14 +138,24 @@ def to_native(
 
 
 def encode(extension: str, pixels: npt.NDArray[np.uint8], quality: int | None = None) -> bytes:
-    """Encode pixels, (H, W) gray or (H, W, 3) BGR, as a PNG or JPEG file's bytes."""
+    """Encode pixels, (H, W) gray or (H, W, 3) BGR, as a PNG or JPEG file's bytes.
+
+    Raises
+    ------
+    ImageDecodeError
+        If the format cannot hold an image of that size.
+    """
     # Level 1: masks and overlays are written once for every image, speed beats the last few bytes.
     options = [cv2.IMWRITE_PNG_COMPRESSION, 1]
     if quality is not None:
         options = [cv2.IMWRITE_JPEG_QUALITY, quality]
-    done, encoded = cv2.imencode(extension, pixels, options)
+    try:
+        done, encoded = cv2.imencode(extension, pixels, options)
+    except cv2.error:
+        done = False
     if not done:
-        raise ValueError(f"OpenCV cannot write {extension!r} files")
+        height, width = pixels.shape[:2]
+        raise ImageDecodeError(f"{width}x{height} pixels do not fit into a {extension} file")
     return encoded.tobytes()
 
 

@@ -79,16 +79,17 @@ def discover(inputs: Sequence[str], out: Path | None = None) -> Found:
         If an input does not exist, or there is no image in any.
     """
     rooted: dict[str, tuple[Path, Path]] = {}
-    skipped_folders: set[Path] = set()
     for given in inputs:
-        root, paths = _expand(given, out, skipped_folders)
+        root, paths = _expand(given)
         for path in paths:
             rooted.setdefault(os.path.abspath(path), (root, path))  # noqa: PTH100 (keeps symlinks)
     notices = []
-    kept = [pair for pair in rooted.values() if not _is_annotation(pair[1])]
-    if left_out := len(rooted) - len(kept):
+    scans = [pair for pair in rooted.values() if not _is_result(pair[1], out)]
+    if left_out := len(rooted) - len(scans):
+        notices.append(f"left out {left_out} masks and overlays of earlier runs")
+    kept = [pair for pair in scans if not _is_annotation(pair[1])]
+    if left_out := len(scans) - len(kept):
         notices.append(f"left out {left_out} annotation files (*{ANNOTATION_SUFFIX})")
-    notices += [f"left out the results of another run: {f}" for f in sorted(skipped_folders)]
     if not kept:
         raise InputNotFoundError(
             f"no image in {', '.join(map(str, inputs))}; expected files ending in "
@@ -157,11 +158,11 @@ class PixelSizes:
         return row.pixel_size_mm
 
 
-def _expand(given: str, out: Path | None, skipped: set[Path]) -> tuple[Path, list[Path]]:
+def _expand(given: str) -> tuple[Path, list[Path]]:
     """Return the root that names are relative to, and the files of one input."""
     path = Path(given)
     if path.is_dir():
-        return path, list(_walk(path, out, skipped))
+        return path, list(_walk(path))
     if path.exists():
         return path.parent, [path]
     if glob.has_magic(given):
@@ -170,7 +171,7 @@ def _expand(given: str, out: Path | None, skipped: set[Path]) -> tuple[Path, lis
         found: list[Path] = []
         for match in sorted(glob.glob(given, recursive=True)):  # noqa: PTH207 (absolute patterns)
             matched = Path(match)
-            found += _walk(matched, out, skipped) if matched.is_dir() else [matched]
+            found += _walk(matched) if matched.is_dir() else [matched]
         if found:
             return root, [p for p in found if p.suffix.lower() in IMAGE_SUFFIXES]
         raise InputNotFoundError(f"{given}: nothing matches this pattern")
@@ -181,26 +182,27 @@ def _first_magic(path: Path) -> int:
     return next(i for i, part in enumerate(path.parts) if glob.has_magic(part))
 
 
-def _walk(folder: Path, out: Path | None, skipped: set[Path]) -> Iterator[Path]:
-    """Yield image files below a folder, without hidden ones and earlier results."""
-    own = {(out / "masks").resolve(), (out / "overlays").resolve()} if out else set()
-    for here, folders, files in os.walk(folder, followlinks=False):
-        current = Path(here)
-        inner = []
-        for name in sorted(folders):
-            child = current / name
-            if name.startswith(".") or child.resolve() in own:
-                continue
-            if out and child.resolve() == out.resolve():
-                continue
-            if (child / LOCK_NAME).exists():
-                skipped.add(child)
-                continue
-            inner.append(name)
-        folders[:] = inner
-        for name in files:
+def _walk(folder: Path) -> Iterator[Path]:
+    """Yield the image files below a folder, without hidden ones."""
+    for here, folders, names in os.walk(folder, onerror=_not_readable):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
             if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:
-                yield current / name
+                yield Path(here) / name
+
+
+def _not_readable(error: OSError) -> None:
+    raise InputNotFoundError(f"{error.filename}: cannot be read ({error.strerror})") from error
+
+
+def _is_result(path: Path, out: Path | None) -> bool:
+    """Tell whether a picture lies in ``masks`` or ``overlays`` of this or another run's folder."""
+    for parent in path.absolute().parents:
+        if parent.name in ("masks", "overlays"):
+            run = parent.parent
+            if (run / LOCK_NAME).exists() or (out is not None and run.resolve() == out.resolve()):
+                return True
+    return False
 
 
 def _is_annotation(path: Path) -> bool:
@@ -228,4 +230,6 @@ def _names(rooted: Sequence[tuple[Path, Path]]) -> list[str]:
 def _relative(root: Path, path: Path, parents: int) -> str:
     below = path.relative_to(root)
     above = Path(os.path.abspath(root)).parts[1:]  # noqa: PTH100 (keeps symlinks)
-    return Path(*above[max(0, len(above) - parents) :] if parents else (), below).as_posix()
+    name = Path(*above[max(0, len(above) - parents) :] if parents else (), below).as_posix()
+    # A name that is not UTF-8, as old disks have, must not end the run when it is written.
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

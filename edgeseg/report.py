@@ -12,14 +12,14 @@ import cv2
 import numpy as np
 
 from edgeseg import image, quality
-from edgeseg.errors import ImageDecodeError
+from edgeseg.errors import EdgesegError, ImageDecodeError
 from edgeseg.files import write_atomic
 from edgeseg.inputs import Item
 from edgeseg.metadata import INTENDED_USE
 
 MAX_PICTURES = 200
 """Pictures on the page; flagged and failed images come first, so that those are seen."""
-_THUMBNAIL_WIDTH_PX = 320
+_THUMBNAIL_PX = (400, 320)  # largest height and width
 
 _STYLE = """
 :root { color-scheme: light dark; font: 15px/1.45 system-ui, sans-serif; }
@@ -68,7 +68,7 @@ def write_page(
     OutputWriteError
         If the page cannot be written.
     """
-    write_atomic(path, page(rows, record, overlays).encode())
+    write_atomic(path, page(rows, record, overlays).encode(errors="backslashreplace"))
 
 
 def page(
@@ -119,9 +119,13 @@ def _figure(row: Mapping[str, str], overlays: Path) -> str:
     measured = f"{row['hc_mm']} mm" if row["hc_mm"] else f"{row['hc_px']} px"
     text = measured if row["status"] == "ok" else "no head found"
     flags = f'<br><span class="flags">{escape(row["flags"].replace(";", ", "))}</span>'
-    picture = overlays / f"{Item(row['file'], Path()).picture_name}.jpg"
+    path = overlays / f"{Item(row['file'], Path()).picture_name}.jpg"
+    try:
+        picture = f'<img loading="lazy" alt="{name}" src="{_thumbnail(path)}">'
+    except EdgesegError:
+        picture = "(its overlay cannot be read)"
     return (
-        f'<figure><img loading="lazy" alt="{name}" src="{_thumbnail(picture)}">'
+        f"<figure>{picture}"
         f"<figcaption>{name}<br>{escape(text)}{flags if row['flags'] else ''}</figcaption></figure>"
     )
 
@@ -133,8 +137,10 @@ def _thumbnail(path: Path) -> str:
     picture = cv2.imdecode(data, cv2.IMREAD_REDUCED_COLOR_2)
     if picture is None:
         raise ImageDecodeError(f"{path}: the overlay cannot be read; run again with --overwrite")
-    height = max(1, round(picture.shape[0] * _THUMBNAIL_WIDTH_PX / picture.shape[1]))
-    small = cv2.resize(picture, (_THUMBNAIL_WIDTH_PX, height), interpolation=cv2.INTER_AREA)
+    height, width = picture.shape[:2]
+    scale = min(_THUMBNAIL_PX[0] / height, _THUMBNAIL_PX[1] / width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     encoded = base64.b64encode(image.encode(".jpg", small.astype(np.uint8), 75)).decode("ascii")
     return f"data:image/jpeg;base64,{encoded}"
 

@@ -112,7 +112,12 @@ def read_rows(path: Path) -> list[Row]:
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
     """Write a whole results file atomically."""
-    write_atomic(path, csv_text([COLUMNS, *(tuple(row.values()) for row in rows)]).encode())
+    write_atomic(
+        path,
+        csv_text([COLUMNS, *(tuple(row.values()) for row in rows)]).encode(
+            errors="backslashreplace"
+        ),
+    )
 
 
 class RowAppender:
@@ -140,7 +145,7 @@ class RowAppender:
     def append(self, row: Row) -> None:
         """Add one row."""
         try:
-            self._stream.write(csv_text([tuple(row.values())]).encode())
+            self._stream.write(csv_text([tuple(row.values())]).encode(errors="backslashreplace"))
             self._stream.flush()
         except OSError as error:
             raise OutputWriteError(f"{self._path}: cannot be written ({error.strerror})") from error

@@ -54,6 +54,9 @@ def test_wrong_usage_is_2() -> None:
     assert call("nothing").exit_code == 2
     assert call("infer", "x", "--out", "y", "--batch", "0").exit_code == 2
     assert call("infer", "x", "--out", "y", "--resume", "--overwrite").exit_code == 2
+    assert call("infer", "x", "--out", "y", "--pixel-size", "-1").exit_code == 2
+    assert call("infer", "x", "--out", "y", "--device", "gpu").exit_code == 2
+    assert call("export", "x", "--out", "y", "--precision", "fp64").exit_code == 2
     assert call("evaluate", "--data", "x", "--fold", "0").exit_code == 2
     assert call("benchmark", "--threads", "one").exit_code == 2
     train = ("train", "--data", "x", "--out", "y")

@@ -190,6 +190,28 @@ def test_resume_on_nothing_starts_but_not_among_the_user_s_files(
         run(segmenter, scans, tmp_path / "mine", resume=True)
 
 
+def test_resume_leaves_another_program_s_record_alone(
+    segmenter: Segmenter, scans: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "training"
+    out.mkdir()
+    (out / "run.json").write_text('{"config": {}, "history": []}')
+    with pytest.raises(DataError, match="not the record of a run"):
+        run(segmenter, scans, out, resume=True)
+    assert "history" in (out / "run.json").read_text()
+
+
+def test_a_long_narrow_image_is_measured_and_reported(segmenter: Segmenter, tmp_path: Path) -> None:
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    for name, height in (("narrow.png", 8000), ("too_long.png", 70_000)):
+        (scans / name).write_bytes(image.encode(".png", np.zeros((height, 32), np.uint8)))
+    summary = run(segmenter, scans, tmp_path / "out")
+    assert [row["status"] for row in summary.rows] == ["empty", "failed"]
+    assert "do not fit" in summary.rows[1]["error"]
+    assert "narrow.png" in (tmp_path / "out" / "report.html").read_text()
+
+
 def test_a_folder_in_use_or_not_writable_is_refused(
     segmenter: Segmenter, scans: Path, tmp_path: Path
 ) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,23 @@ def test_results_are_not_inputs(tmp_path: Path) -> None:
     touch(tmp_path / "old" / LOCK_NAME, tmp_path / "old" / "overlays" / "a.jpg")
     found = discover([str(tmp_path)], tmp_path / "out")
     assert [item.file for item in found.items] == ["a.png"]
-    assert found.notices == [f"left out the results of another run: {tmp_path / 'old'}"]
+    assert found.notices == ["left out 2 masks and overlays of earlier runs"]
+    for given in (tmp_path / "*", tmp_path / "**" / "*.*"):
+        assert files(str(given), out=tmp_path / "out") == ["a.png"]
+    with pytest.raises(InputNotFoundError, match="no image"):
+        files(str(tmp_path / "old"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems' names are always Unicode")
+def test_names_that_are_not_utf_8_are_written_with_escapes(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/b\xfc.png"))
+    try:
+        path.write_bytes(b"x")
+    except OSError:
+        pytest.skip("this file system takes Unicode names only")
+    found = discover([str(tmp_path)]).items
+    assert [item.file for item in found] == ["b\\xfc.png"]
+    assert found[0].path.read_bytes() == b"x"
 
 
 def test_results_beside_the_inputs_are_not_inputs(tmp_path: Path) -> None:

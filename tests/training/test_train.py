@@ -74,6 +74,18 @@ def test_a_killed_run_resumes_to_the_same_history_and_weights(
         assert torch.equal(tensor, resumed[name]), name
 
 
+def test_resuming_a_finished_run_changes_nothing(
+    tiny: TrainConfig, phantom_data: Path, tmp_path: Path
+) -> None:
+    weights = train(phantom_data, tmp_path / "run", tiny)
+    before = weights.read_bytes()
+    train(phantom_data, tmp_path / "run", tiny, resume=True)
+    assert weights.read_bytes() == before
+    weights.unlink()  # as if killed between the last checkpoint and the weights
+    train(phantom_data, tmp_path / "run", tiny, resume=True)
+    assert weights.read_bytes() == before
+
+
 def test_what_exists_is_refused(
     tiny: TrainConfig, phantom_data: Path, trained: Path, tmp_path: Path
 ) -> None:

@@ -64,7 +64,11 @@ def load_trained(path: Path) -> Trained:
             f"{path}: no such file; expected a run's folder, {WEIGHTS_NAME} or {CHECKPOINT_NAME}"
         )
     try:
-        weights, facts = _read_checkpoint(path) if path.suffix == ".ckpt" else _read_weights(path)
+        if path.suffix == ".ckpt":
+            weights, beside = read_checkpoint(path)
+            facts = beside["facts"]
+        else:
+            weights, facts = _read_weights(path)
         config = TrainConfig().updated(facts["config"])
         model = build_model(config, load_encoder=False)
         model.load_state_dict(weights)
@@ -99,7 +103,14 @@ def _read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise ModelError(f"{path}: not a safetensors file ({error})") from error
 
 
-def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read a checkpoint's weights, averaged where averaging is on, and its facts and history.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be read safely.
+    """
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises unpickling, zip and its own errors
@@ -109,4 +120,4 @@ def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         for name, tensor in checkpoint["state_dict"].items()
         if name.startswith(_MODULE_PREFIX)
     }
-    return weights, checkpoint[FACTS_KEY]["facts"]
+    return weights, checkpoint[FACTS_KEY]

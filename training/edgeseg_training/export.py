@@ -18,7 +18,7 @@ from onnxscript.optimizer import remove_unused_nodes
 from torch import Tensor, nn
 
 import edgeseg
-from edgeseg.errors import ConfigError
+from edgeseg.errors import ConfigError, OutputExistsError
 from edgeseg.files import claim
 from edgeseg.metadata import METADATA_KEY, ModelMetadata, TrainData
 from edgeseg.segmenter import Segmenter
@@ -112,6 +112,8 @@ def export(
     """
     if precision not in PRECISIONS:
         raise ConfigError(f"precision is {precision!r}; expected one of {', '.join(PRECISIONS)}")
+    if out.is_dir():
+        raise OutputExistsError(f"{out} is a folder; give the name of an .onnx file in it")
     claim(out, overwrite)
     trained = load_trained(checkpoint)
     samples = find_samples(trained, calibration_data)

@@ -58,7 +58,10 @@ def find_samples(trained: Trained, folder: Path | None) -> Samples:
         return Samples("phantoms", samples, samples, notices)
     split = trained.facts["split"]
     training = [c for c in cases if c.file in set(split["training"])] or cases
-    held_out = [c for c in cases if c.file in set(split["validation"])] or cases
+    held_out = [c for c in cases if c.file in set(split["validation"])]
+    if not held_out:
+        held_out = cases
+        notices = ("none of these images was held out in training: compared on any of them",)
     return Samples(
         chosen.name,
         _read(_spread(training, _CALIBRATION_IMAGES)),

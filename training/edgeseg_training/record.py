@@ -88,7 +88,7 @@ class Run:
         try:
             before = json.loads(path.read_text(encoding="utf-8"))
             data, config = before["data"], before["config"]
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(
                 f"{path}: not the record of a run; use --overwrite to start anew"
             ) from error

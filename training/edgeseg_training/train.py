@@ -22,6 +22,7 @@ from edgeseg import geometry, hc18, metrics
 from edgeseg.errors import EdgesegError
 from edgeseg.files import claim, locked
 from edgeseg_training import strategies
+from edgeseg_training.checkpoint import read_checkpoint
 from edgeseg_training.config import TrainConfig
 from edgeseg_training.data import (
     EpochSampler,
@@ -228,6 +229,10 @@ def train(
             for name in (CHECKPOINT_NAME, WEIGHTS_NAME, RUN_NAME, CURVES_NAME):
                 (out / name).unlink(missing_ok=True)
             run.write("running", [])
+        else:
+            weights, beside = read_checkpoint(checkpoint)
+            if len(beside["history"]) >= config.epochs:  # killed after its last epoch, or done
+                return _finish(run, weights, beside["history"])
         torch.manual_seed(config.seed)
         training = [load_example(case, config) for case in split.training]
         validation = [load_example(case, config) for case in split.validation]
@@ -237,20 +242,28 @@ def train(
         sampler = EpochSampler(len(training), config.seed)
         trainer = _trainer(run, sampler, config, progress)
         with _without_noise():
-            trainer.fit(
-                module,
-                _training_loader(training, sampler, config),
-                _validation_loader(validation, config) if validation else None,
-                ckpt_path=checkpoint if continued else None,
-                weights_only=True if continued else None,
-            )
-        if trainer.interrupted:
-            raise EdgesegError(f"training was interrupted; continue with --resume --out {out}")
-        facts = run.facts(module.history)
-        save_weights(out / WEIGHTS_NAME, module.model.state_dict(), facts)
-        run.write("done", module.history)
-        plot_history(out / CURVES_NAME, module.history)
-    return out / WEIGHTS_NAME
+            try:
+                trainer.fit(
+                    module,
+                    _training_loader(training, sampler, config),
+                    _validation_loader(validation, config) if validation else None,
+                    ckpt_path=checkpoint if continued else None,
+                    weights_only=True if continued else None,
+                )
+            except SystemExit:  # what the trainer makes of Ctrl-C
+                raise EdgesegError(
+                    f"training was interrupted; continue with --resume --out {out}"
+                ) from None
+        return _finish(run, module.model.state_dict(), module.history)
+
+
+def _finish(run: Run, weights: dict[str, Tensor], history: History) -> Path:
+    """Write what a finished run leaves behind; return the path of the weights."""
+    path = run.out / WEIGHTS_NAME
+    save_weights(path, weights, run.facts(history))
+    run.write("done", history)
+    plot_history(run.out / CURVES_NAME, history)
+    return path
 
 
 def segmentation_loss(logits: Tensor, mask: Tensor, kind: str) -> Tensor:
