@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import cast
@@ -24,8 +25,10 @@ from edgeseg.segmenter import Segmenter
 from edgeseg.verify import verify
 from edgeseg_training import export as exporting
 from edgeseg_training.checkpoint import Trained, load_trained
+from edgeseg_training.config import TrainConfig
 from edgeseg_training.export import export, multiply_accumulates, to_onnx
 from edgeseg_training.parity import compare, find_samples
+from edgeseg_training.train import train
 
 LOOSE = {"max_dice_drop": 0.5, "max_hc_change_mm": 50.0}  # a model of twelve epochs is no judge
 
@@ -87,10 +90,12 @@ def test_a_head_that_only_torch_finds_counts_in_full(trained: Path, phantom_data
     differences = compare(loaded, blind, samples)
     assert differences.mean_dice == 0
     assert differences.mean_hc_mm > 10
-    # and where neither finds one, they agree
+    # and where torch finds none, there is nothing to compare
     loaded.model.network.segmentation_head[0].bias.data.fill_(-1000.0)
     differences = compare(loaded, blind, samples)
-    assert (differences.mean_dice, differences.max_hc_mm) == (1, 0)
+    assert differences.n_heads == 0
+    assert math.isnan(differences.mean_dice)
+    assert math.isnan(differences.max_hc_mm)
 
 
 def report_count(run: Path) -> int:
@@ -140,6 +145,19 @@ def test_a_model_that_differs_leaves_no_file(
     with pytest.raises(ParityError, match="No file was written"):
         export(trained, tmp_path / "model.onnx", calibration_data=phantom_data)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_model_that_has_learned_nothing_exports_with_a_warning(
+    tiny: TrainConfig, phantom_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    train(phantom_data, run, tiny.updated({"epochs": 1, "learning_rate": 1e-6}))
+    monkeypatch.setattr(exporting, "to_onnx", to_onnx)
+    for precision in ("fp32", "fp16", "int8"):
+        report = export(run, tmp_path / f"{precision}.onnx", precision=precision)
+        assert report.n_heads == 0
+        assert "train longer" in report.notices[-1]
+        assert math.isnan(report.mean_dice_to_source)
 
 
 def test_int8_is_held_to_its_bounds(trained: Path, phantom_data: Path, tmp_path: Path) -> None:

@@ -29,6 +29,10 @@ from edgeseg_training.parity import Samples, compare, find_samples, network_inpu
 
 PRECISIONS = ("fp32", "fp16", "int8")
 _OPSET = 18
+_NO_HEAD = (
+    "torch itself is sure of no head in these images, so masks and HC were not compared: train "
+    "longer before using this model"
+)
 # Smaller tensors (depthwise filters, the first and the last layers) hold little of the size and
 # most of the rounding error. Models that react more to it keep more in float32.
 _MIN_HALF_ELEMENTS = (12_000, 100_000, 400_000, 1_000_000)
@@ -44,8 +48,9 @@ class ExportReport:
         Largest over the images compared; HC counts 0 where no head is found.
     mean_dice_to_source, mean_hc_difference_mm
         Dice of the two masks, and mean absolute difference of HC.
-    data, n_images
-        What was compared.
+    data, n_images, n_heads
+        What was compared, and on how many of the images torch is sure of a head: masks and HC are
+        compared on those, and NaN without any.
     notices
         Sentences a user should read.
     """
@@ -61,6 +66,7 @@ class ExportReport:
     mean_hc_difference_mm: float
     data: str
     n_images: int
+    n_heads: int
     notices: tuple[str, ...]
 
 
@@ -147,7 +153,8 @@ def export(
         differences.mean_hc_mm,
         samples.name,
         len(samples.parity),
-        samples.notices,
+        differences.n_heads,
+        samples.notices if differences.n_heads else (*samples.notices, _NO_HEAD),
     )
 
 
