@@ -47,3 +47,41 @@ def test_files_that_are_not_the_encoder_s_are_refused(tiny: TrainConfig, tmp_pat
     save_file({"a": torch.zeros(1)}, path)
     with pytest.raises(ModelError, match=r"features\.0\.0\.weight"):
         build_model(tiny.updated({"encoder_weights": str(path)}))
+
+
+@pytest.mark.parametrize("widths", ["16,16,8,8,8", "16,16,8,8"])
+@pytest.mark.parametrize("top", [True, False])
+def test_slimmer_networks_answer_at_the_input_s_size(
+    tiny: TrainConfig, tmp_path: Path, widths: str, top: bool
+) -> None:
+    whole = build_model(tiny)
+    path = tmp_path / "encoder.safetensors"
+    save_file({k: v.contiguous() for k, v in whole.network.encoder.state_dict().items()}, path)
+    values = {"decoder_channels": widths, "encoder_top": top, "encoder_weights": str(path)}
+    model = build_model(tiny.updated(values)).eval()
+    with torch.inference_mode():
+        assert model(torch.zeros(2, 1, 64, 96)).shape == (2, 1, 64, 96)
+    blocks = model.network.decoder.blocks
+    assert len(blocks) == len(widths.split(","))
+    assert blocks[0].conv1[0].in_channels == (1280 if top else 320) + 96
+    # the encoder is the same one, up to where it ends
+    ours, theirs = model.network.encoder.state_dict(), whole.network.encoder.state_dict()
+    assert set(ours) <= set(theirs)
+    for key, value in ours.items():
+        torch.testing.assert_close(value, theirs[key])
+
+
+def test_half_size_logits_are_upsampled_about_the_same_centre(tiny: TrainConfig) -> None:
+    """A map upsampled off its centre would shift every outline by a part of a pixel."""
+    model = build_model(tiny.updated({"decoder_channels": "16,16,8,8"})).eval()
+    columns = torch.arange(48).expand(1, 8, 32, 48).float()
+    head = model.network.segmentation_head[0]
+    head.weight.data.zero_()
+    head.weight.data[0, 0, 1, 1] = 1
+    head.bias.data.zero_()
+    model.network.decoder.register_forward_hook(lambda *_: columns)
+    with torch.inference_mode():
+        logits = model(torch.zeros(1, 1, 64, 96))[0, 0, 30]
+    # pixel i of 96 lies at (i + 0.5) / 2 - 0.5 of 48
+    expected = (torch.arange(96) + 0.5) / 2 - 0.5
+    torch.testing.assert_close(logits[2:-2], expected[2:-2])

@@ -67,3 +67,12 @@ def test_frozen_parts_keep_their_weights(tiny: TrainConfig) -> None:
     trainable = {n for n, p in module.model.named_parameters() if p.requires_grad}
     assert trainable
     assert all("decoder.blocks.4" in name for name in trainable)
+
+
+def test_a_decoder_of_four_blocks_has_no_fifth_to_train(tiny: TrainConfig) -> None:
+    network = build_model(tiny.updated({"decoder_channels": "16,16,8,8"})).network
+    trained = strategies.apply(network, "decoder")
+    heads = sum(p.numel() for p in network.segmentation_head.parameters())
+    assert trained == heads + sum(p.numel() for p in network.decoder.parameters())
+    with pytest.raises(ConfigError, match="trains D4, which this decoder lacks"):
+        strategies.apply(network, "decoder-4")

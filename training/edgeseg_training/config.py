@@ -49,7 +49,11 @@ class TrainConfig:
     input_width: int = _value(288, "network input width, a multiple of 32")
     input_mode: str = _value("gray", "channels the first convolution sees")
     normalization: str = _value("imagenet", "imagenet: its mean and SD; unit: x/255 only")
-    decoder_channels: tuple[int, ...] = _value((64, 32, 24, 16, 8), "widths, deepest first")
+    encoder_top: bool = _value(True, "keep the encoder's last convolution, 320 to 1280 channels")
+    decoder_channels: tuple[int, ...] = _value(
+        (64, 32, 24, 16, 8),
+        "widths, deepest first; four end at half the input's size, upsampled to all of it",
+    )
     freeze_batchnorm_statistics: bool = _value(
         True, "frozen parts keep their batch-norm statistics too"
     )
@@ -97,8 +101,10 @@ class TrainConfig:
             raise ConfigError(f"fraction is {self.fraction}; expected more than 0 and at most 1")
         if not 0 <= self.ema_decay < 1:
             raise ConfigError(f"ema_decay is {self.ema_decay}; expected 0 or more, below 1")
-        if len(self.decoder_channels) != 5 or min(self.decoder_channels) < 1:
-            raise ConfigError(f"decoder_channels is {self.decoder_channels}; expected five widths")
+        if len(self.decoder_channels) not in (4, 5) or min(self.decoder_channels) < 1:
+            raise ConfigError(
+                f"decoder_channels is {self.decoder_channels}; expected five widths, or four"
+            )
         if len(self.scale_range) != 2 or not 0 < self.scale_range[0] <= self.scale_range[1]:
             raise ConfigError(f"scale_range is {self.scale_range}; expected smallest, largest")
 

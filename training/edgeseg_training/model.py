@@ -8,6 +8,8 @@ import segmentation_models_pytorch as smp
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from segmentation_models_pytorch.base import SegmentationHead
+from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 from torch import Tensor, nn
 
 from edgeseg.errors import ConfigError, InputNotFoundError, ModelError
@@ -15,6 +17,7 @@ from edgeseg_training.config import TrainConfig
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_SD = (0.229, 0.224, 0.225)
+_TOP = "features.18."  # the encoder's last convolution
 
 
 class SegmentationModel(nn.Module):
@@ -84,6 +87,48 @@ class PlainUNet(nn.Module):
         return logits
 
 
+class SlimUNet(smp.Unet):  # type: ignore[misc]
+    """A MobileNetV2 U-Net without the parts that cost most for what they give.
+
+    Parameters
+    ----------
+    channels
+        Of the input.
+    decoder_channels
+        Widths, deepest first. With four of them the decoder ends at half the input's size and the
+        logits are upsampled, bilinearly: the outline is smooth and needs no more.
+    encoder_top
+        Whether to keep the encoder's last convolution, made for a classifier: 320 to 1280
+        channels, which the first decoder block then has to read.
+    """
+
+    def __init__(self, channels: int, decoder_channels: tuple[int, ...], encoder_top: bool) -> None:
+        super().__init__(
+            "mobilenet_v2", encoder_weights=None, in_channels=channels, classes=1,
+            decoder_channels=(*decoder_channels, 1)[:5],
+        )  # fmt: skip
+        encoder = self.encoder
+        if not encoder_top:
+            encoder.features = encoder.features[:-1]
+            encoder._out_indexes[-1] = len(encoder.features) - 1
+            encoder._out_channels = [*encoder._out_channels[:-1], 320]
+        self.decoder = UnetDecoder(
+            encoder.out_channels, decoder_channels, n_blocks=len(decoder_channels)
+        )
+        self.segmentation_head = SegmentationHead(decoder_channels[-1], 1, kernel_size=3)
+        self.initialize()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits, (N, 1, h, w); h and w must be multiples of 32."""
+        logits: Tensor = super().forward(x)
+        factor = x.shape[-1] // logits.shape[-1]
+        if factor == 1:
+            return logits
+        return nn.functional.interpolate(
+            logits, scale_factor=float(factor), mode="bilinear", align_corners=False
+        )
+
+
 def build_model(config: TrainConfig, load_encoder: bool = True) -> SegmentationModel:
     """Build the network a config describes; its random weights follow torch's seed.
 
@@ -102,13 +147,17 @@ def build_model(config: TrainConfig, load_encoder: bool = True) -> SegmentationM
     channels = 1 if config.input_mode == "gray" else 3
     if is_plain(config):
         return SegmentationModel(PlainUNet(channels), channels, config.normalization)
-    network = smp.Unet(
-        "mobilenet_v2",
-        encoder_weights=None,
-        in_channels=channels,
-        classes=1,
-        decoder_channels=config.decoder_channels,
-    )
+    network: smp.Unet
+    if config.encoder_top and len(config.decoder_channels) == 5:
+        network = smp.Unet(
+            "mobilenet_v2",
+            encoder_weights=None,
+            in_channels=channels,
+            classes=1,
+            decoder_channels=config.decoder_channels,
+        )
+    else:
+        network = SlimUNet(channels, config.decoder_channels, config.encoder_top)
     if load_encoder:
         _load_encoder(network, config.encoder_weights, channels)
     return SegmentationModel(network, channels, config.normalization)
@@ -130,7 +179,8 @@ def _load_encoder(network: smp.Unet, source: str, channels: int) -> None:
         # the same response to a gray image repeated over the colours
         weights[first] = weights[first].sum(dim=1, keepdim=True)
     wanted = set(network.encoder.state_dict())
-    found = {k: v for k, v in weights.items() if not k.startswith("classifier.")}
+    unused = ("classifier.",) if len(network.encoder.features) == 19 else ("classifier.", _TOP)
+    found = {k: v for k, v in weights.items() if not k.startswith(unused)}
     lacking = {k for k in wanted - set(found) if not k.endswith("num_batches_tracked")}
     if lacking or set(found) - wanted:
         odd = sorted(lacking or set(found) - wanted)[0]

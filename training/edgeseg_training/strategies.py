@@ -9,12 +9,11 @@ from edgeseg.errors import ConfigError
 
 # Parts as the paper numbers them: D0 is the deepest decoder block. The head is trained wherever
 # the whole decoder is; the paper's counts (6,976 for D4 alone) show that it stays frozen elsewhere.
-_ALL_DECODER = ("D0", "D1", "D2", "D3", "D4", "head")
 STRATEGIES: dict[str, tuple[str, ...]] = {
     "baseline": ("all",),
     "full": ("all",),
     "encoder": ("encoder",),
-    "decoder": _ALL_DECODER,
+    "decoder": ("decoder", "head"),
     "decoder-0": ("D0",),
     "decoder-0-1": ("D0", "D1"),
     "decoder-0-1-2": ("D0", "D1", "D2"),
@@ -47,7 +46,14 @@ def parts(network: nn.Module, strategy: str) -> list[nn.Module]:
     if not isinstance(network, smp.Unet):
         raise ConfigError(f"strategy {strategy!r} needs a network with an encoder")
     by_name = {f"D{i}": block for i, block in enumerate(network.decoder.blocks)}
-    by_name |= {"encoder": network.encoder, "head": network.segmentation_head}
+    by_name |= {
+        "encoder": network.encoder,
+        "decoder": network.decoder,
+        "head": network.segmentation_head,
+    }
+    lacking = [name for name in wanted if name not in by_name]
+    if lacking:
+        raise ConfigError(f"strategy {strategy!r} trains {lacking[0]}, which this decoder lacks")
     return [by_name[name] for name in wanted]
 
 
