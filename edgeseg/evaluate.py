@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnxruntime
 
 from edgeseg import hc18, image, metrics
@@ -135,14 +133,14 @@ def summarize(
             "sha256": hc18.data_sha256(cases),
         },
         "metrics": {
-            "dice": _overlap_summary([o.dice for o in overlaps]),
-            "iou": _overlap_summary([o.iou for o in overlaps]),
-            "pixel_accuracy": _overlap_summary([o.pixel_accuracy for o in overlaps]),
-            "dice_ellipse": _overlap_summary([score.dice_ellipse for score in scores]),
-            "hausdorff_mm": _distance_summary(
+            "dice": metrics.describe_overlaps([o.dice for o in overlaps]),
+            "iou": metrics.describe_overlaps([o.iou for o in overlaps]),
+            "pixel_accuracy": metrics.describe_overlaps([o.pixel_accuracy for o in overlaps]),
+            "dice_ellipse": metrics.describe_overlaps([score.dice_ellipse for score in scores]),
+            "hausdorff_mm": metrics.describe_distances(
                 [score.hausdorff_mm for score in scores if score.hausdorff_mm is not None]
             ),
-            "hc_error_mm": _error_summary([score.hc_error_mm for score in scores]),
+            "hc_error_mm": metrics.describe_errors([score.hc_error_mm for score in scores]),
         },
         "paper_metrics": metrics.pooled_by_batch(overlaps),
         "runtime": {
@@ -178,31 +176,3 @@ def write_csv(path: Path, scores: Sequence[Score]) -> None:
         for score in scores
     ]
     write_atomic(path, csv_text([CSV_COLUMNS, *rows]).encode())
-
-
-def _overlap_summary(values: Sequence[float]) -> dict[str, float | None]:
-    return {"mean": _mean(values), "sd": _sd(values), "min": min(values, default=None)}
-
-
-def _distance_summary(values: Sequence[float]) -> dict[str, float | None]:
-    return {"mean": _mean(values), "sd": _sd(values), "max": max(values, default=None)}
-
-
-def _error_summary(errors: Sequence[float]) -> dict[str, float | None]:
-    sizes = [abs(error) for error in errors]
-    return {
-        "mad": _mean(sizes),
-        "mad_sd": _sd(sizes),
-        "bias": _mean(errors),
-        "sd": _sd(errors),
-        "p95": float(np.percentile(sizes, 95)) if sizes else None,
-        "max": max(sizes, default=None),
-    }
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return math.fsum(values) / len(values) if values else None
-
-
-def _sd(values: Sequence[float]) -> float | None:
-    return float(np.std(values, ddof=1)) if len(values) > 1 else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -109,6 +110,48 @@ def pooled_by_batch(overlaps: Sequence[Overlap], batch: int = 10) -> dict[str, f
     }
 
 
+def describe_overlaps(values: Sequence[float]) -> dict[str, float | None]:
+    """Return mean, SD of the sample (n - 1) and smallest; None where there are too few values."""
+    return {"mean": _mean_or_none(values), "sd": _sd(values), "min": min(values, default=None)}
+
+
+def describe_distances(values: Sequence[float]) -> dict[str, float | None]:
+    """Return mean, SD of the sample (n - 1) and largest; None where there are too few values."""
+    return {"mean": _mean_or_none(values), "sd": _sd(values), "max": max(values, default=None)}
+
+
+def describe_errors(errors: Sequence[float]) -> dict[str, float | None]:
+    """Return size and spread of signed errors, prediction minus reference.
+
+    Returns
+    -------
+    dict
+        ``mad`` and ``mad_sd`` (mean and SD of the absolute errors), ``bias`` and ``sd`` (of the
+        errors), ``p95`` and ``max`` (of the absolute errors); None where there are too few values.
+    """
+    sizes = [abs(error) for error in errors]
+    return {
+        "mad": _mean_or_none(sizes),
+        "mad_sd": _sd(sizes),
+        "bias": _mean_or_none(errors),
+        "sd": _sd(errors),
+        "p95": float(np.percentile(sizes, 95)) if sizes else None,
+        "max": max(sizes, default=None),
+    }
+
+
+def auroc(scores: Sequence[float], positive: Sequence[bool]) -> float | None:
+    """Area under the ROC curve: how often a positive has a higher score than a negative.
+
+    Ties count half (Hanley and McNeil 1982). None if either kind is missing.
+    """
+    values, kind = np.asarray(scores, dtype=np.float64), np.asarray(positive, dtype=bool)
+    higher, lower = values[kind][:, None], values[~kind][None, :]
+    if not higher.size or not lower.size:
+        return None
+    return float(np.mean((higher > lower) + 0.5 * (higher == lower)))
+
+
 def _distance_to_polygon(points: FloatArray, polygon: FloatArray) -> FloatArray:
     """Distance of each point, shape (n, 2), to a closed polygon, shape (m, 2): shape (n,)."""
     start, edge = polygon, np.roll(polygon, -1, axis=0) - polygon
@@ -122,6 +165,14 @@ def _distance_to_polygon(points: FloatArray, polygon: FloatArray) -> FloatArray:
 
 def _total(overlaps: Sequence[Overlap]) -> Overlap:
     return sum(overlaps, start=Overlap(0, 0, 0, 0))
+
+
+def _mean_or_none(values: Sequence[float]) -> float | None:
+    return math.fsum(values) / len(values) if values else None
+
+
+def _sd(values: Sequence[float]) -> float | None:
+    return float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from edgeseg import hc18, metrics
+from edgeseg.errors import DataError, InputNotFoundError
+from edgeseg.evaluate import score_all, summarize, write_csv
+from edgeseg.segmenter import Segmenter
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "pool.py"
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("pool", SCRIPT)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_pooled_folds_are_the_figures_of_all_their_images(
+    script: ModuleType,
+    segmenter: Segmenter,
+    phantom_data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    cases = hc18.load_cases(phantom_data)
+    scores = score_all(segmenter, cases)
+    expected = summarize(segmenter, cases, scores, 1)["metrics"]
+    write_csv(tmp_path / "a.csv", scores[:5])
+    write_csv(tmp_path / "b.csv", scores[5:])
+    command = ["pool.py", str(tmp_path / "a.csv"), str(tmp_path / "b.csv"), "--json"]
+    monkeypatch.setattr(sys, "argv", [*command, str(tmp_path / "pooled.json")])
+    script.main()
+    pooled = json.loads((tmp_path / "pooled.json").read_text())
+    assert pooled["n_images"] == len(cases)
+    for key in ("dice", "dice_ellipse", "hausdorff_mm", "hc_error_mm"):
+        assert pooled[key] == pytest.approx(expected[key], abs=1e-3)
+    assert pooled["large_error_fraction"] == 0
+    assert pooled["auroc_large_error"] is None
+    assert "hc_error_mm" in capsys.readouterr().out
+
+
+def test_an_image_counts_once(
+    script: ModuleType, segmenter: Segmenter, phantom_data: Path, tmp_path: Path
+) -> None:
+    scores = score_all(segmenter, hc18.load_cases(phantom_data)[:2])
+    write_csv(tmp_path / "a.csv", scores)
+    with pytest.raises(DataError, match="is in two of the files"):
+        script.read_rows([tmp_path / "a.csv", tmp_path / "a.csv"])
+    with pytest.raises(InputNotFoundError, match="no such file"):
+        script.read_rows([tmp_path / "none.csv"])
+    (tmp_path / "other.csv").write_text("file,hc\n")
+    with pytest.raises(DataError, match="expected the columns"):
+        script.read_rows([tmp_path / "other.csv"])
+
+
+def test_auroc_counts_pairs_in_the_right_order() -> None:
+    assert metrics.auroc([0.9, 0.8, 0.1], [True, True, False]) == 1
+    assert metrics.auroc([0.1, 0.5, 0.5], [True, False, True]) == pytest.approx(0.25)
+    assert metrics.auroc([0.1], [True]) is None
