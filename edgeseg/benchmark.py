@@ -22,6 +22,7 @@ TITLES = (
     "model",
     "precision",
     "threads",
+    "provider",
     "p50 ms",
     "p90 ms",
     "images/s",
@@ -165,7 +166,7 @@ def markdown(report: dict[str, Any]) -> str:
     """Return a benchmark's table as Markdown, with the machine it was measured on."""
     lines = [
         "| " + " | ".join(TITLES) + " |",
-        "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+        "|---|---|--:|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
     lines += ["| " + " | ".join(cells(result)) + " |" for result in report["results"]]
     machine, versions = report["host"], report["host"]["versions"]
@@ -188,6 +189,7 @@ def cells(result: dict[str, Any]) -> list[str]:
         result["model"],
         result["precision"],
         str(result["threads"]),
+        result["provider"].removesuffix("ExecutionProvider"),
         f"{result['latency_ms']['p50']:.2f}",
         f"{result['latency_ms']['p90']:.2f}",
         f"{result['images_per_s']:.1f}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import io
 import json
 import math
@@ -16,6 +17,7 @@ from typing import Any
 from edgeseg.errors import OutputExistsError, OutputLockedError, OutputWriteError
 
 LOCK_NAME = ".edgeseg.lock"
+_held: set[Path] = set()  # by this process, which the system's lock does not keep from itself
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -54,27 +56,34 @@ def csv_text(rows: Iterable[Sequence[str]]) -> str:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder for this process; the lock dies with it, however it ends.
+    """Hold a folder for one run; the lock dies with its process, however it ends.
 
     Raises
     ------
     OutputLockedError
-        If another process holds the folder.
+        If another run holds the folder.
     OutputWriteError
-        If the folder cannot be made or written into.
+        If the folder cannot be made, written into or locked.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        stream = (folder / LOCK_NAME).open("a+b")
-    except OSError as error:
-        raise OutputWriteError(
-            f"{folder}: cannot write there ({error.strerror}); choose another output folder"
-        ) from error
-    with stream:
-        if not _lock(stream.fileno()):
+    with contextlib.ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            held = folder.resolve()
+            # Looked up before opening: closing any stream on the file would drop the lock we have.
+            free = held not in _held
+            if free:
+                stream = stack.enter_context((folder / LOCK_NAME).open("a+b"))
+                free = _lock(stream.fileno())
+        except OSError as error:
+            raise OutputWriteError(
+                f"{folder}: cannot write there ({error.strerror}); choose another output folder"
+            ) from error
+        if not free:
             raise OutputLockedError(
                 f"{folder}: another run is writing there; wait for it or choose another folder"
             )
+        _held.add(held)
+        stack.callback(_held.discard, held)
         yield
 
 
@@ -96,6 +105,7 @@ def claim(path: Path, overwrite: bool, why: str = "") -> None:
 
 
 def _lock(descriptor: int) -> bool:
+    """Lock a file and tell whether it was free."""
     try:
         if os.name == "nt":
             import msvcrt
@@ -106,8 +116,10 @@ def _lock(descriptor: int) -> bool:
 
             # Not flock: a forked child would share that lock and keep it when its parent is killed.
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EAGAIN):
+            return False
+        raise
     return True
 
 

@@ -79,11 +79,16 @@ def discover(inputs: Sequence[str], out: Path | None = None) -> Found:
         If an input does not exist, or there is no image in any.
     """
     rooted: dict[str, tuple[Path, Path]] = {}
+    links: list[Path] = []
     for given in inputs:
-        root, paths = _expand(given)
+        root, paths = _expand(given, links)
         for path in paths:
             rooted.setdefault(os.path.abspath(path), (root, path))  # noqa: PTH100 (keeps symlinks)
     notices = []
+    if links:
+        notices.append(
+            f"did not follow {len(links)} links to folders, such as {links[0]}; name them as inputs"
+        )
     scans = [pair for pair in rooted.values() if not _is_result(pair[1], out)]
     if left_out := len(rooted) - len(scans):
         notices.append(f"left out {left_out} masks and overlays of earlier runs")
@@ -158,11 +163,14 @@ class PixelSizes:
         return row.pixel_size_mm
 
 
-def _expand(given: str) -> tuple[Path, list[Path]]:
-    """Return the root that names are relative to, and the files of one input."""
+def _expand(given: str, links: list[Path]) -> tuple[Path, list[Path]]:
+    """Return the root that names are relative to, and the files of one input.
+
+    Links to folders, which are not followed, since they may lead back, are added to ``links``.
+    """
     path = Path(given)
     if path.is_dir():
-        return path, list(_walk(path))
+        return path, list(_walk(path, links))
     if path.exists():
         return path.parent, [path]
     if glob.has_magic(given):
@@ -171,7 +179,7 @@ def _expand(given: str) -> tuple[Path, list[Path]]:
         found: list[Path] = []
         for match in sorted(glob.glob(given, recursive=True)):  # noqa: PTH207 (absolute patterns)
             matched = Path(match)
-            found += _walk(matched) if matched.is_dir() else [matched]
+            found += _walk(matched, links) if matched.is_dir() else [matched]
         if found:
             return root, [p for p in found if p.suffix.lower() in IMAGE_SUFFIXES]
         raise InputNotFoundError(f"{given}: nothing matches this pattern")
@@ -182,10 +190,11 @@ def _first_magic(path: Path) -> int:
     return next(i for i, part in enumerate(path.parts) if glob.has_magic(part))
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path, links: list[Path]) -> Iterator[Path]:
     """Yield the image files below a folder, without hidden ones."""
     for here, folders, names in os.walk(folder, onerror=_not_readable):
         folders[:] = [name for name in folders if not name.startswith(".")]
+        links += [Path(here, name) for name in folders if Path(here, name).is_symlink()]
         for name in names:
             if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:
                 yield Path(here) / name

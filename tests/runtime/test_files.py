@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -46,6 +47,38 @@ def test_a_folder_held_by_another_process_is_refused(tmp_path: Path) -> None:
         process.communicate("")
     with files.locked(folder):
         pass
+
+
+def test_a_folder_this_process_holds_is_refused_too(tmp_path: Path) -> None:
+    with files.locked(tmp_path):
+        for again in (tmp_path, tmp_path / "." / "x" / ".."):
+            with pytest.raises(OutputLockedError, match="another run"), files.locked(again):
+                pytest.fail("the lock was given twice")
+        # and the refused attempts did not give it away
+        other = subprocess.run(
+            [sys.executable, "-c", HOLD, str(tmp_path)],
+            input="",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "OutputLockedError" in other.stderr
+    with files.locked(tmp_path):
+        pass
+
+
+def test_a_lock_the_system_cannot_give_is_no_other_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(descriptor: int) -> bool:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(files, "_lock", refused)
+    with (
+        pytest.raises(OutputWriteError, match="No locks available"),
+        files.locked(tmp_path),
+    ):
+        pytest.fail("there is no lock")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX's")

@@ -62,6 +62,20 @@ def test_annotations_beside_their_image_are_left_out_with_a_notice(tmp_path: Pat
     assert found.notices == ["left out 1 annotation files (*_Annotation.png)"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_links_to_folders_are_not_followed_but_named(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "in", tmp_path / "elsewhere"
+    for folder in (inside, outside):
+        folder.mkdir()
+        (folder / "a.png").touch()
+    (inside / "link").symlink_to(outside)
+    (inside / "back").symlink_to(inside)
+    found = discover([str(inside)])
+    assert [item.file for item in found.items] == ["a.png"]
+    assert "did not follow 2 links to folders" in found.notices[0]
+    assert [i.file for i in discover([str(inside / "link")]).items] == ["a.png"]
+
+
 def test_results_are_not_inputs(tmp_path: Path) -> None:
     touch(tmp_path / "a.png", tmp_path / "out" / "masks" / "a.png")
     touch(tmp_path / "old" / LOCK_NAME, tmp_path / "old" / "overlays" / "a.jpg")

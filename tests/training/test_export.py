@@ -18,6 +18,7 @@ from edgeseg.errors import (
     ModelError,
     ModelNotFoundError,
     OutputExistsError,
+    OutputWriteError,
     ParityError,
 )
 from edgeseg.metadata import METADATA_KEY
@@ -145,6 +146,12 @@ def test_a_model_that_differs_leaves_no_file(
     with pytest.raises(ParityError, match="No file was written"):
         export(trained, tmp_path / "model.onnx", calibration_data=phantom_data)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_place_that_cannot_be_written_is_named(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OutputWriteError, match=r"model\.onnx: cannot be written"):
+        export(trained, tmp_path / "file" / "model.onnx")
 
 
 def test_a_model_that_has_learned_nothing_exports_with_a_warning(

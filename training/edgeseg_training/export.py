@@ -18,7 +18,7 @@ from onnxscript.optimizer import remove_unused_nodes
 from torch import Tensor, nn
 
 import edgeseg
-from edgeseg.errors import ConfigError, OutputExistsError
+from edgeseg.errors import ConfigError, OutputExistsError, OutputWriteError
 from edgeseg.files import claim
 from edgeseg.metadata import METADATA_KEY, ModelMetadata, TrainData
 from edgeseg.segmenter import Segmenter
@@ -109,8 +109,8 @@ def export(
 
     Raises
     ------
-    OutputExistsError
-        If ``out`` exists and may not be overwritten.
+    OutputExistsError, OutputWriteError
+        If ``out`` exists and may not be overwritten, or cannot be written.
     ParityError
         If the exported model does not compute what torch does.
     EdgesegError
@@ -126,8 +126,12 @@ def export(
     exported = to_onnx(trained)
     gmac = multiply_accumulates(exported) / 1e9
     metadata = describe(trained, precision, gmac)
-    out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_name(f".{secrets.token_hex(6)}.part.onnx")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        part.touch()
+    except OSError as error:
+        raise OutputWriteError(f"{out}: cannot be written ({error.strerror})") from error
     try:
         for candidate in _candidates(exported, precision, trained, samples):
             del candidate.metadata_props[:]
