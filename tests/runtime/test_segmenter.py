@@ -67,8 +67,17 @@ def test_a_batch_of_mixed_sizes_equals_single_images(
         assert other.size == one.size
 
 
-def test_an_image_without_a_head_is_empty(segmenter: Segmenter) -> None:
-    prediction = segmenter.predict(np.zeros((540, 800), np.uint8), 0.1)
+@pytest.mark.parametrize("kind", ["black", "gray", "white", "noise", "dim noise"])
+def test_an_image_without_a_head_is_empty(segmenter: Segmenter, kind: str) -> None:
+    rng = np.random.default_rng(0)
+    gray = {
+        "black": np.zeros((540, 800), np.uint8),
+        "gray": np.full((540, 800), 90, np.uint8),
+        "white": np.full((540, 800), 255, np.uint8),
+        "noise": rng.integers(0, 255, (540, 800)).astype(np.uint8),
+        "dim noise": rng.integers(0, 12, (540, 800)).astype(np.uint8),
+    }[kind]
+    prediction = segmenter.predict(gray, 0.1)
     assert prediction.ellipse is None
     assert prediction.hc_mm is None
     assert prediction.confidence == 0

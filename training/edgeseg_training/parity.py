@@ -13,12 +13,9 @@ import torch
 
 from edgeseg import geometry, hc18, image, metrics, phantom
 from edgeseg.errors import DataError, EdgesegError, ParityError
-from edgeseg.segmenter import MIN_REGION_FRACTION, Segmenter, agreement
+from edgeseg.segmenter import MIN_AGREEMENT, MIN_REGION_FRACTION, Segmenter, agreement
 from edgeseg_training.checkpoint import Trained
 
-# Agreement of map and ellipse from which torch counts as having found a head; a trained model
-# is above 0.9, one that has learned little far below.
-_MIN_CONFIDENCE = 0.6
 _CALIBRATION_IMAGES = 64
 _PARITY_IMAGES = 32
 # (largest difference of a probability, largest difference of HC in mm)
@@ -124,7 +121,7 @@ def compare(trained: Trained, segmenter: Segmenter, samples: Sequence[Sample]) -
         exported = segmenter.infer(tensor)[0, 0]
         probability.append(float(np.abs(exported - source).max()))
         head_source, head = _measure(source, sample), _measure(exported, sample)
-        if head_source.confidence >= _MIN_CONFIDENCE:
+        if head_source.confidence >= MIN_AGREEMENT:
             dice.append(metrics.overlap(head.mask, head_source.mask).dice)
             hc_mm.append(abs(head.hc_mm - head_source.hc_mm))
     if not hc_mm:
