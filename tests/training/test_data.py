@@ -93,3 +93,14 @@ def test_coverage_has_the_head_s_area(tiny: TrainConfig, phantom_data: Path) -> 
     height, width = example.size
     area = float(np.asarray(example.coverage).mean()) * height * width
     assert area == pytest.approx(example.ellipse.area_px, rel=2e-3)
+
+
+def test_some_images_may_be_empty(tiny: TrainConfig, phantom_data: Path) -> None:
+    config = tiny.updated({"empty": 0.4})
+    examples = [load_example(case, config) for case in hc18.load_cases(phantom_data)[:2]]
+    views = [ViewDataset(examples, config)[epoch, i] for epoch in range(40) for i in (0, 1)]
+    empty = [gray for gray, mask in views if not mask.any()]
+    assert 15 < len(empty) < 50
+    assert all(float(gray.min()) >= 0 and float(gray.max()) <= 255 for gray in empty)
+    assert any(float(gray.max()) == 0 for gray in empty)  # a probe in the air
+    assert any(float(gray.std()) > 1 for gray in empty)

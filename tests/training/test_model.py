@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from edgeseg.errors import InputNotFoundError, ModelError
 from edgeseg_training.config import TrainConfig
 from edgeseg_training.model import SegmentationModel, build_model
+from edgeseg_training.networks import narrow_encoder
 
 
 def test_a_gray_encoder_answers_as_the_rgb_one_to_a_gray_image(
@@ -85,3 +86,37 @@ def test_half_size_logits_are_upsampled_about_the_same_centre(tiny: TrainConfig)
     # pixel i of 96 lies at (i + 0.5) / 2 - 0.5 of 48
     expected = (torch.arange(96) + 0.5) / 2 - 0.5
     torch.testing.assert_close(logits[2:-2], expected[2:-2])
+
+
+def test_four_stages_end_at_stride_16(tiny: TrainConfig) -> None:
+    model = build_model(tiny.updated({"encoder_stages": 4, "decoder_channels": "16,8,8"})).eval()
+    assert len(model.network.encoder.features) == 14
+    assert model.network.decoder.blocks[0].conv1[0].in_channels == 96 + 32
+    with torch.inference_mode():
+        assert model(torch.zeros(1, 1, 64, 96)).shape == (1, 1, 64, 96)
+
+
+def test_narrowing_keeps_the_strongest_channels_as_they_were(tiny: TrainConfig) -> None:
+    """Where the weak half adds nothing, the narrow encoder answers as the whole one does."""
+    torch.manual_seed(0)
+    encoder = build_model(tiny).network.encoder.eval()
+    for block in encoder.features[2:18]:
+        depthwise_norm, project = block.conv[1][1], block.conv[2]
+        weak = torch.randperm(project.in_channels)[: project.in_channels // 2]
+        depthwise_norm.bias.data.uniform_(0.1, 0.5)
+        project.weight.data[:, weak] = 0
+    x = torch.randn(1, 1, 64, 96)
+    with torch.inference_mode():
+        before = encoder(x)
+        narrow_encoder(encoder, 3)
+        after = encoder(x)
+    for a, b in zip(after[1:], before[1:], strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+    assert encoder.features[2].conv[1][0].groups == 48
+
+
+def test_a_narrow_network_trains_every_weight_it_has(tiny: TrainConfig) -> None:
+    values = {"encoder_expansion": 2, "encoder_stages": 4, "decoder_channels": "8,8,8"}
+    model = build_model(tiny.updated(values))
+    model(torch.rand(2, 1, 64, 96) * 255).mean().backward()
+    assert all(p.grad is not None for p in model.parameters())

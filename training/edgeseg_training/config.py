@@ -19,7 +19,7 @@ from edgeseg.errors import ConfigError, InputNotFoundError
 CHOICES: dict[str, tuple[str, ...]] = {
     "input_mode": ("gray", "rgb"),
     "normalization": ("imagenet", "unit"),
-    "loss": ("bce", "bce+dice"),
+    "loss": ("bce", "bce+dice", "bce+dice+hc"),
     "optimizer": ("adam", "adamw"),
     "schedule": ("constant", "one-cycle"),
     "precision": ("fp32", "bf16"),
@@ -50,9 +50,11 @@ class TrainConfig:
     input_mode: str = _value("gray", "channels the first convolution sees")
     normalization: str = _value("imagenet", "imagenet: its mean and SD; unit: x/255 only")
     encoder_top: bool = _value(True, "keep the encoder's last convolution, 320 to 1280 channels")
+    encoder_stages: int = _value(5, "5, or 4 to leave out the deepest, at stride 32")
+    encoder_expansion: int = _value(6, "hidden channels of a block for each input one, 1 to 6")
     decoder_channels: tuple[int, ...] = _value(
         (64, 32, 24, 16, 8),
-        "widths, deepest first; four end at half the input's size, upsampled to all of it",
+        "widths, deepest first; one less than stages ends at half the size, upsampled to all of it",
     )
     freeze_batchnorm_statistics: bool = _value(
         True, "frozen parts keep their batch-norm statistics too"
@@ -78,6 +80,7 @@ class TrainConfig:
     noise: float = _value(0.06, "largest SD of speckle and of additive noise, of full scale")
     blur: float = _value(0.0, "probability of a slight blur")
     shadow: float = _value(0.0, "probability of a dark sector")
+    empty: float = _value(0.0, "probability of an image without a head: blank or noise")
     seed: int = _value(0, "seeds weights, order and augmentation")
     fraction: float = _value(1.0, "share of the training heads to use")
     folds: str = _value("", "split file; without it five patient-grouped folds are dealt")
@@ -101,9 +104,16 @@ class TrainConfig:
             raise ConfigError(f"fraction is {self.fraction}; expected more than 0 and at most 1")
         if not 0 <= self.ema_decay < 1:
             raise ConfigError(f"ema_decay is {self.ema_decay}; expected 0 or more, below 1")
-        if len(self.decoder_channels) not in (4, 5) or min(self.decoder_channels) < 1:
+        if self.encoder_stages not in (4, 5) or not 1 <= self.encoder_expansion <= 6:
             raise ConfigError(
-                f"decoder_channels is {self.decoder_channels}; expected five widths, or four"
+                f"encoder_stages is {self.encoder_stages} and encoder_expansion "
+                f"{self.encoder_expansion}; expected 4 or 5, and 1 to 6"
+            )
+        counts = (self.encoder_stages, self.encoder_stages - 1)
+        if len(self.decoder_channels) not in counts or min(self.decoder_channels) < 1:
+            raise ConfigError(
+                f"decoder_channels is {self.decoder_channels}; expected {counts[0]} widths, or "
+                f"{counts[1]}"
             )
         if len(self.scale_range) != 2 or not 0 < self.scale_range[0] <= self.scale_range[1]:
             raise ConfigError(f"scale_range is {self.scale_range}; expected smallest, largest")

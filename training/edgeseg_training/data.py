@@ -154,6 +154,8 @@ class Augmentation:
 
     def __call__(self, gray: Tensor, coverage: Tensor) -> tuple[Tensor, Tensor]:
         """Return a random view, (1, h, w) float32 0 to 255, and its soft mask."""
+        if self.config.empty and float(torch.rand(())) < self.config.empty:
+            return _empty(gray.shape) * 255, torch.zeros_like(coverage)
         # As two channels of one image: the mask is a coverage, to be interpolated like gray values.
         both = self.geometry(torch.cat([gray.float() / 255, coverage]))
         x, mask = both[:1], both[1:]
@@ -171,6 +173,14 @@ class Augmentation:
             x = x * (1 + 2 * speckle * torch.randn_like(x))
             x = x + 0.5 * additive * torch.randn_like(x) * (x > 0.01)
         return x.clamp(0, 1) * 255, mask.clamp(0, 1)
+
+
+def _empty(shape: torch.Size) -> Tensor:
+    """Gray values of an image with nothing in it: one level, with or without noise, in [0, 1]."""
+    level, noise = torch.rand(2)
+    level = level * float(torch.rand(()) < 0.7)  # black is what a probe in the air shows
+    x = level + noise * float(torch.rand(()) < 0.6) * torch.randn(shape)
+    return x.clamp(0, 1)
 
 
 def _shadow(height: int, width: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""The networks: uint8 gray in, logits out, normalisation inside."""
+"""A model as a config describes it: uint8 gray in, logits out, normalisation inside."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ import segmentation_models_pytorch as smp
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from segmentation_models_pytorch.base import SegmentationHead
-from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 from torch import Tensor, nn
 
 from edgeseg.errors import ConfigError, InputNotFoundError, ModelError
 from edgeseg_training.config import TrainConfig
+from edgeseg_training.networks import PlainUNet, SlimUNet, narrow_encoder
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_SD = (0.229, 0.224, 0.225)
-_TOP = "features.18."  # the encoder's last convolution
 
 
 class SegmentationModel(nn.Module):
@@ -59,76 +57,6 @@ class SegmentationModel(nn.Module):
         return logits.float()
 
 
-class PlainUNet(nn.Module):
-    """The paper's baseline: U-Net (Ronneberger et al. 2015) with batch-norm, 31.0 M parameters."""
-
-    def __init__(self, channels: int = 3, width: int = 64) -> None:
-        super().__init__()
-        widths = [width * 2**i for i in range(5)]
-        self.down = nn.ModuleList(
-            _double_convolution(a, b) for a, b in zip([channels, *widths], widths, strict=False)
-        )
-        self.up = nn.ModuleList(
-            nn.ConvTranspose2d(a, b, 2, stride=2)
-            for a, b in zip(widths[:0:-1], widths[-2::-1], strict=True)
-        )
-        self.merge = nn.ModuleList(_double_convolution(2 * b, b) for b in widths[-2::-1])
-        self.head = nn.Conv2d(width, 1, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return logits, (N, 1, h, w); h and w must be multiples of 16."""
-        skips = []
-        for i, block in enumerate(self.down):
-            x = block(x if i == 0 else nn.functional.max_pool2d(x, 2))
-            skips.append(x)
-        for up, merge, skip in zip(self.up, self.merge, skips[-2::-1], strict=True):
-            x = merge(torch.cat([skip, up(x)], dim=1))
-        logits: Tensor = self.head(x)
-        return logits
-
-
-class SlimUNet(smp.Unet):  # type: ignore[misc]
-    """A MobileNetV2 U-Net without the parts that cost most for what they give.
-
-    Parameters
-    ----------
-    channels
-        Of the input.
-    decoder_channels
-        Widths, deepest first. With four of them the decoder ends at half the input's size and the
-        logits are upsampled, bilinearly: the outline is smooth and needs no more.
-    encoder_top
-        Whether to keep the encoder's last convolution, made for a classifier: 320 to 1280
-        channels, which the first decoder block then has to read.
-    """
-
-    def __init__(self, channels: int, decoder_channels: tuple[int, ...], encoder_top: bool) -> None:
-        super().__init__(
-            "mobilenet_v2", encoder_weights=None, in_channels=channels, classes=1,
-            decoder_channels=(*decoder_channels, 1)[:5],
-        )  # fmt: skip
-        encoder = self.encoder
-        if not encoder_top:
-            encoder.features = encoder.features[:-1]
-            encoder._out_indexes[-1] = len(encoder.features) - 1
-            encoder._out_channels = [*encoder._out_channels[:-1], 320]
-        self.decoder = UnetDecoder(
-            encoder.out_channels, decoder_channels, n_blocks=len(decoder_channels)
-        )
-        self.segmentation_head = SegmentationHead(decoder_channels[-1], 1, kernel_size=3)
-        self.initialize()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return logits, (N, 1, h, w); h and w must be multiples of 32."""
-        logits: Tensor = super().forward(x)
-        factor = x.shape[-1] // logits.shape[-1]
-        if factor == 1:
-            return logits
-        return nn.functional.interpolate(
-            logits, scale_factor=float(factor), mode="bilinear", align_corners=False
-        )
-
-
 def build_model(config: TrainConfig, load_encoder: bool = True) -> SegmentationModel:
     """Build the network a config describes; its random weights follow torch's seed.
 
@@ -148,7 +76,7 @@ def build_model(config: TrainConfig, load_encoder: bool = True) -> SegmentationM
     if is_plain(config):
         return SegmentationModel(PlainUNet(channels), channels, config.normalization)
     network: smp.Unet
-    if config.encoder_top and len(config.decoder_channels) == 5:
+    if config.encoder_top and config.encoder_stages == len(config.decoder_channels) == 5:
         network = smp.Unet(
             "mobilenet_v2",
             encoder_weights=None,
@@ -157,9 +85,13 @@ def build_model(config: TrainConfig, load_encoder: bool = True) -> SegmentationM
             decoder_channels=config.decoder_channels,
         )
     else:
-        network = SlimUNet(channels, config.decoder_channels, config.encoder_top)
+        network = SlimUNet(
+            channels, config.decoder_channels, config.encoder_stages, config.encoder_top
+        )
     if load_encoder:
         _load_encoder(network, config.encoder_weights, channels)
+    if config.encoder_expansion < 6:
+        narrow_encoder(network.encoder, config.encoder_expansion)
     return SegmentationModel(network, channels, config.normalization)
 
 
@@ -179,7 +111,8 @@ def _load_encoder(network: smp.Unet, source: str, channels: int) -> None:
         # the same response to a gray image repeated over the colours
         weights[first] = weights[first].sum(dim=1, keepdim=True)
     wanted = set(network.encoder.state_dict())
-    unused = ("classifier.",) if len(network.encoder.features) == 19 else ("classifier.", _TOP)
+    left_out = range(len(network.encoder.features), 19)  # blocks a slimmer encoder does without
+    unused = ("classifier.", *(f"features.{i}." for i in left_out))
     found = {k: v for k, v in weights.items() if not k.startswith(unused)}
     lacking = {k for k in wanted - set(found) if not k.endswith("num_batches_tracked")}
     if lacking or set(found) - wanted:
@@ -210,10 +143,3 @@ def _imagenet_weights() -> dict[str, Tensor]:
             "--encoder-weights FILE.safetensors with torchvision's MobileNetV2, or none"
         ) from error
     return dict(encoder.state_dict())
-
-
-def _double_convolution(channels_in: int, channels_out: int) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for a, b in ((channels_in, channels_out), (channels_out, channels_out)):
-        layers += [nn.Conv2d(a, b, 3, padding=1, bias=False), nn.BatchNorm2d(b), nn.ReLU(True)]
-    return nn.Sequential(*layers)

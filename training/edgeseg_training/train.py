@@ -15,7 +15,6 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Checkpoint, TQDMProgressBar, WeightAveraging
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from edgeseg import geometry, hc18, metrics
@@ -31,6 +30,7 @@ from edgeseg_training.data import (
     load_example,
     split_cases,
 )
+from edgeseg_training.losses import segmentation_loss
 from edgeseg_training.model import build_model
 from edgeseg_training.record import (
     CHECKPOINT_NAME,
@@ -264,23 +264,6 @@ def _finish(run: Run, weights: dict[str, Tensor], history: History) -> Path:
     run.write("done", history)
     plot_history(run.out / CURVES_NAME, history)
     return path
-
-
-def segmentation_loss(logits: Tensor, mask: Tensor, kind: str) -> Tensor:
-    """Return binary cross-entropy, with soft Dice (Milletari et al. 2016) added if asked.
-
-    Parameters
-    ----------
-    logits, mask
-        Shape (N, 1, h, w); the mask is a coverage in [0, 1].
-    """
-    loss = functional.binary_cross_entropy_with_logits(logits, mask)
-    if kind == "bce+dice":
-        probability = torch.sigmoid(logits)
-        both = (probability * mask).sum((1, 2, 3))
-        total = (probability + mask).sum((1, 2, 3))
-        loss = loss + (1 - (2 * both + 1) / (total + 1)).mean()
-    return loss
 
 
 def score_example(probability: Any, example: Example) -> tuple[dict[str, float], metrics.Overlap]:
