@@ -20,6 +20,7 @@ from edgeseg.evaluate import CSV_COLUMNS
 from edgeseg.files import write_json
 
 LARGE_ERROR_MM = 5.0
+LARGE_ERROR_FRACTION = 0.03  # of HC: within it 95 % of one observer's repeats fall (Sarris 2012)
 
 
 def read_rows(paths: Sequence[Path]) -> list[dict[str, str]]:
@@ -51,12 +52,18 @@ def read_rows(paths: Sequence[Path]) -> list[dict[str, str]]:
 def pool(rows: Sequence[dict[str, str]]) -> dict[str, Any]:
     """Return the pooled figures: overlaps as fractions, distances in mm, one image one vote.
 
-    ``auroc_large_error`` tells how well a low confidence points to an HC error above 5 mm; 0.5 is
-    chance.
+    The ``auroc`` figures tell how well the measurement itself points to its large errors; 0.5 is
+    chance. ``confidence`` has no unit and ranks errors relative to HC; for errors in millimetres
+    1 - confidence is multiplied by the measured HC (``confidence_and_hc``).
     """
     errors_mm = [float(row["hc_error_mm"]) for row in rows]
     large = [abs(error) > LARGE_ERROR_MM for error in errors_mm]
+    large_relative = [
+        abs(error) > LARGE_ERROR_FRACTION * float(row["hc_reference_mm"])
+        for error, row in zip(errors_mm, rows, strict=True)
+    ]
     doubt = [1 - float(row["confidence"]) for row in rows]
+    doubt_mm = [d * float(row["hc_mm"]) for d, row in zip(doubt, rows, strict=True)]
     return {
         "n_images": len(rows),
         "dice": metrics.describe_overlaps([float(row["dice"]) for row in rows]),
@@ -66,7 +73,11 @@ def pool(rows: Sequence[dict[str, str]]) -> dict[str, Any]:
         ),
         "hc_error_mm": metrics.describe_errors(errors_mm),
         "large_error_fraction": sum(large) / len(large) if large else None,
-        "auroc_large_error": metrics.auroc(doubt, large),
+        "auroc": {
+            "above_3_percent_by_confidence": metrics.auroc(doubt, large_relative),
+            "above_5_mm_by_confidence": metrics.auroc(doubt, large),
+            "above_5_mm_by_confidence_and_hc": metrics.auroc(doubt_mm, large),
+        },
     }
 
 

@@ -238,12 +238,20 @@ app.command(epilog=example("edgeseg export runs/mine --out mine.onnx --precision
 )
 
 
-@app.command(epilog=example("edgeseg models"))
-def models(json_file: JsonOption = None) -> None:
-    """List the bundled models."""
+@app.command(epilog=example("edgeseg models hc18-edge"))
+def models(
+    name: Annotated[str | None, typer.Argument(help="Print this model's card.")] = None,
+    json_file: JsonOption = None,
+) -> None:
+    """List the bundled models, or print the card of one."""
     from edgeseg import zoo
     from edgeseg.files import write_json
 
+    if name is not None:
+        console.table(("", ""), zoo.card_lines(name))
+        if json_file:
+            write_json(json_file, zoo.manifest()[name])
+        return
     listed = zoo.manifest()
     console.table(
         ("name", "size MB", "input", "Dice %", "HC MAD mm", "SHA-256"),

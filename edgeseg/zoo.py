@@ -48,6 +48,59 @@ def manifest() -> dict[str, dict[str, Any]]:
     return models
 
 
+def card_lines(name: str) -> list[tuple[str, str]]:
+    """Return a bundled model's card as labelled lines.
+
+    Raises
+    ------
+    ModelNotFoundError
+        If no bundled model has that name.
+    """
+    if name not in manifest():
+        raise _not_found(name, f"is not a bundled model ({', '.join(manifest())})")
+    card = manifest()[name]
+    data, measured = card["train_data"], card["metrics"]
+    figures, ranks = measured["figures"], measured["figures"]["auroc"]
+    smallest, largest = data["pixel_size_mm_range"]
+    return [
+        ("network", f"{card['architecture']}, strategy {card['strategy']}, {card['precision']}"),
+        ("input", f"{card['input_height']}x{card['input_width']}, gray"),
+        (
+            "cost",
+            f"{card['gmac']:.2f} GMAC, {card['parameters'] / 1e6:.2f} M parameters, "
+            f"{card['size_bytes'] / 1e6:.2f} MB",
+        ),
+        (
+            "trained on",
+            f"{data['name']}, {data['count']} images of {smallest:.3g} to {largest:.3g} mm a "
+            f"pixel (SHA-256 {data['sha256'][:12]}…)",
+        ),
+        ("measured on", f"{measured['data']}, {measured['split']}"),
+        (
+            "Dice",
+            f"{100 * figures['dice']:.2f} % (ellipse {100 * figures['dice_ellipse']:.2f} %), "
+            f"Hausdorff distance {figures['hausdorff_mm']:.2f} mm",
+        ),
+        (
+            "HC error",
+            f"{figures['hc_mad_mm']:.2f} ± {figures['hc_mad_sd_mm']:.2f} mm, bias "
+            f"{figures['hc_bias_mm']:+.2f} mm, 95 % below {figures['hc_p95_mm']:.1f} mm, "
+            f"{100 * figures['large_error_fraction']:.1f} % above 5 mm",
+        ),
+        (
+            "confidence",
+            f"AUROC {ranks['above_3_percent_by_confidence']:.2f} for HC errors above 3 %; with HC "
+            f"{ranks['above_5_mm_by_confidence_and_hc']:.2f} for those above 5 mm",
+        ),
+        ("each image", measured["results"]),
+        ("train again", card["train_command"]),
+        ("licence", card["licence"]),
+        ("use", card["intended_use"]),
+        *(("limit", limit) for limit in card["limits"]),
+        ("SHA-256", card["sha256"]),
+    ]
+
+
 def find(name_or_path: str | Path) -> ModelFile:
     """Find a bundled model by name, or an ONNX file by path.
 
@@ -75,12 +128,15 @@ def find(name_or_path: str | Path) -> ModelFile:
     if path.is_dir():
         raise ModelError(f"{path} is a folder; expected an .onnx file or a bundled model's name")
     if not path.is_file():
-        close = difflib.get_close_matches(name, manifest(), n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise ModelNotFoundError(
-            f"{name!r} is neither a bundled model ({', '.join(manifest())}) nor a file{hint}"
-        )
+        raise _not_found(name, f"is neither a bundled model ({', '.join(manifest())}) nor a file")
     return _describe(path, path.stem, bundled=False)
+
+
+def _not_found(name: str, why: str) -> ModelNotFoundError:
+    close = difflib.get_close_matches(name, manifest(), n=1)
+    return ModelNotFoundError(
+        f"{name!r} {why}" + (f"; did you mean {close[0]!r}?" if close else "")
+    )
 
 
 def _describe(path: Path, name: str, *, bundled: bool) -> ModelFile:

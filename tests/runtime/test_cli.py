@@ -171,6 +171,12 @@ def test_models_and_info_say_what_is_there(tmp_path: Path) -> None:
     assert {"size_bytes", "input_height", "input_width", "sha256", "metrics"} <= set(
         listed["hc18-edge"]
     )
+    result = call("models", "hc18-edge", "--json", tmp_path / "card.json")
+    assert result.exit_code == 0
+    card = json.loads((tmp_path / "card.json").read_text())
+    for text in (card["train_command"], card["licence"], card["limits"][0], "0.62 GMAC"):
+        assert text in result.stdout
+    assert "did you mean 'hc18-edge'" in str(call("models", "hc18-edg").exception)
     result = call("info", "--json", tmp_path / "info.json")
     assert result.exit_code == 0
     assert "onnxruntime" in result.stdout

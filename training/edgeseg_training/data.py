@@ -179,7 +179,7 @@ def _empty(shape: torch.Size) -> Tensor:
     """Gray values of an image with nothing in it: one level, with or without noise, in [0, 1]."""
     level, noise = torch.rand(2)
     level = level * float(torch.rand(()) < 0.7)  # black is what a probe in the air shows
-    x = level + noise * float(torch.rand(()) < 0.6) * torch.randn(shape)
+    x: Tensor = level + noise * float(torch.rand(()) < 0.6) * torch.randn(shape)
     return x.clamp(0, 1)
 
 

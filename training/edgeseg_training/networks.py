@@ -7,7 +7,7 @@ import torch
 from segmentation_models_pytorch.base import SegmentationHead
 from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 from torch import Tensor, nn
-from torchvision.models.mobilenetv2 import InvertedResidual
+from torchvision.models.mobilenetv2 import InvertedResidual, MobileNetV2
 
 
 class PlainUNet(nn.Module):
@@ -94,7 +94,7 @@ class SlimUNet(smp.Unet):  # type: ignore[misc]
         )
 
 
-def narrow_encoder(encoder: nn.Module, expansion: int) -> None:
+def narrow_encoder(encoder: MobileNetV2, expansion: int) -> None:
     """Keep the strongest hidden channels of each inverted residual, in place.
 
     MobileNetV2 widens each block's input six times (Sandler et al. 2018). A hidden channel's

@@ -1,0 +1,128 @@
+"""Draw the accuracy of the bundled models against their cost, and the errors of one of them.
+
+    python benchmarks/plots.py --data HC18
+
+``cost.png`` takes its figures from the models' cards; ``errors.png`` from the per-image results of
+hc18-edge (``--csv`` for another model's), with pixel sizes from the data's table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import numpy.typing as npt
+
+from edgeseg import hc18, zoo
+
+HERE = Path(__file__).parent
+# arXiv 2307.09067: Dice pooled over batches on its own 200 images; it measures no circumference.
+PAPER = {"name": "the paper", "gmac": 13.4, "dice": 0.9628}
+# DAG V-Net (2021), the challenge's test set, cost unknown.
+PUBLISHED = {"name": "DAG V-Net", "dice": 0.9793, "hc_mad_mm": 1.77}
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def draw_cost(models: dict[str, dict[str, Any]], path: Path) -> None:
+    """Draw Dice and HC error of models over GMAC, the paper and the best published beside them."""
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    for axis, key, factor, label in (
+        (axes[0], "dice", 100, "Dice per image, %"),
+        (axes[1], "hc_mad_mm", 1, "mean |HC error|, mm"),
+    ):
+        for name, card in models.items():
+            x, y = card["gmac"], factor * card["metrics"]["figures"][key]
+            hollow = card["precision"] == "int8"
+            axis.plot(x, y, "o", color="C0", markerfacecolor="white" if hollow else "C0")
+            axis.annotate(
+                name, (x, y), xytext=(6, -10 if hollow else 6), textcoords="offset points",
+                fontsize=8,
+            )  # fmt: skip
+        if key in PAPER:
+            axis.plot(PAPER["gmac"], factor * PAPER[key], "s", color="C3")
+            axis.annotate(
+                PAPER["name"], (PAPER["gmac"], factor * PAPER[key]), xytext=(-8, 8),
+                textcoords="offset points", fontsize=8, ha="right",
+            )  # fmt: skip
+        axis.axhline(factor * PUBLISHED[key], color="0.6", linestyle="--", linewidth=1)
+        axis.annotate(
+            f"{PUBLISHED['name']} (challenge test set)", (0.01, factor * PUBLISHED[key]),
+            xycoords=("axes fraction", "data"), xytext=(0, 3), textcoords="offset points",
+            fontsize=7, color="0.4",
+        )  # fmt: skip
+        axis.set(xscale="log", xlabel="GMAC an image", ylabel=label, xlim=(0.05, 30))
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def draw_errors(
+    hc_mm: FloatArray, hc_reference_mm: FloatArray, pixel_size_mm: FloatArray, path: Path
+) -> None:
+    """Draw a Bland-Altman plot, and |HC error| over HC and over pixel size with running medians."""
+    error = hc_mm - hc_reference_mm
+    figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
+    axes[0].scatter((hc_mm + hc_reference_mm) / 2, error, s=6, alpha=0.5)
+    bias, limit = error.mean(), 1.96 * error.std(ddof=1)
+    for y, style in ((bias, "-"), (bias - limit, "--"), (bias + limit, "--")):
+        axes[0].axhline(y, color="C3", linestyle=style, linewidth=1)
+    axes[0].set(
+        xlabel="mean of measured and labelled HC, mm", ylabel="measured - labelled HC, mm",
+        title=f"bias {bias:+.2f}, 95 % limits {bias - limit:.1f} to {bias + limit:+.1f} mm",
+    )  # fmt: skip
+    for axis, x, label in (
+        (axes[1], hc_reference_mm, "labelled HC, mm"),
+        (axes[2], pixel_size_mm, "pixel size, mm"),
+    ):
+        axis.scatter(x, np.abs(error), s=6, alpha=0.5)
+        axis.plot(*running_median(x, np.abs(error)), color="C3")
+        axis.set(xlabel=label, ylabel="|HC error|, mm", title="with running median")
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def running_median(x: FloatArray, y: FloatArray, bins: int = 12) -> tuple[FloatArray, FloatArray]:
+    """Return medians of x and y in bins with equally many points."""
+    parts = np.array_split(np.argsort(x), min(bins, len(x)))
+    medians = [(np.median(x[part]), np.median(y[part])) for part in parts]
+    return np.array([m[0] for m in medians]), np.array([m[1] for m in medians])
+
+
+def read_errors(paths: Sequence[Path], data: Path) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return measured HC, labelled HC and pixel size of every image in per-image results, in mm."""
+    sizes_mm = {case.file: case.pixel_size_mm for case in hc18.load_cases(data)}
+    rows = []
+    for path in paths:
+        with path.open(newline="", encoding="utf-8") as stream:
+            rows += [
+                (float(row["hc_mm"]), float(row["hc_reference_mm"]), sizes_mm[row["file"]])
+                for row in csv.DictReader(stream)
+            ]
+    hc_mm, hc_reference_mm, pixel_size_mm = np.array(rows, dtype=np.float64).T
+    return hc_mm, hc_reference_mm, pixel_size_mm
+
+
+def main() -> None:
+    """Draw both pictures."""
+    parser = argparse.ArgumentParser(description="Plots of the bundled models' accuracy.")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--csv", type=Path, nargs="+")
+    parser.add_argument("--out", type=Path, default=HERE)
+    options = parser.parse_args()
+    paths = options.csv or sorted((HERE / "results").glob("hc18-edge-fold*.csv"))
+    options.out.mkdir(parents=True, exist_ok=True)
+    draw_cost(zoo.manifest(), options.out / "cost.png")
+    draw_errors(*read_errors(paths, options.data), options.out / "errors.png")
+
+
+if __name__ == "__main__":
+    main()
