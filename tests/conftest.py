@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import settings
@@ -11,10 +14,18 @@ from hypothesis import settings
 from edgeseg.phantom import Phantom, make_phantom, write_hc18
 
 PHANTOM_SIZE = (270, 400)
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 # A busy or slow machine is no failure.
 settings.register_profile("edgeseg", deadline=None)
 settings.load_profile("edgeseg")
+
+
+def benchmark_script(name: str) -> ModuleType:
+    """Import a script of ``benchmarks/`` as running it would, beside its neighbours."""
+    if str(BENCHMARKS) not in sys.path:
+        sys.path.append(str(BENCHMARKS))
+    return importlib.import_module(name)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -12,17 +11,12 @@ from edgeseg import hc18, metrics
 from edgeseg.errors import DataError, InputNotFoundError
 from edgeseg.evaluate import score_all, summarize, write_csv
 from edgeseg.segmenter import Segmenter
-
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "pool.py"
+from tests.conftest import benchmark_script
 
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("pool", SCRIPT)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return benchmark_script("pool")
 
 
 def test_pooled_folds_are_the_figures_of_all_their_images(

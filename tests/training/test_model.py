@@ -115,6 +115,12 @@ def test_narrowing_keeps_the_strongest_channels_as_they_were(tiny: TrainConfig) 
     assert encoder.features[2].conv[1][0].groups == 48
 
 
+def test_the_first_widening_block_alone_can_be_narrowed(tiny: TrainConfig) -> None:
+    blocks = build_model(tiny.updated({"first_expansion": 3})).network.encoder.features
+    hidden = [block.conv[1][0].groups for block in blocks[2:5]]
+    assert hidden == [48, 144, 144]
+
+
 def test_a_narrow_network_trains_every_weight_it_has(tiny: TrainConfig) -> None:
     values = {"encoder_expansion": 2, "encoder_stages": 4, "decoder_channels": "8,8,8"}
     model = build_model(tiny.updated(values))

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -9,18 +8,12 @@ from types import ModuleType
 import pytest
 
 from edgeseg import hc18
-
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "strategies.py"
+from tests.conftest import benchmark_script
 
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("strategies_table", SCRIPT)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return benchmark_script("strategies")
 
 
 def test_a_row_is_trained_once_and_stands_beside_the_paper_s(

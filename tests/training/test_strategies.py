@@ -9,7 +9,7 @@ from edgeseg.errors import ConfigError
 from edgeseg_training import strategies
 from edgeseg_training.config import TrainConfig, load_config
 from edgeseg_training.model import build_model
-from edgeseg_training.train import TrainingModule
+from edgeseg_training.module import TrainingModule
 
 TRAINING = Path(__file__).parents[2] / "training"
 # arXiv 2307.09067: its table in millions, the authors' notebook to the unit

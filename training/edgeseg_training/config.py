@@ -52,6 +52,9 @@ class TrainConfig:
     encoder_top: bool = _value(True, "keep the encoder's last convolution, 320 to 1280 channels")
     encoder_stages: int = _value(5, "5, or 4 to leave out the deepest, at stride 32")
     encoder_expansion: int = _value(6, "hidden channels of a block for each input one, 1 to 6")
+    first_expansion: int = _value(
+        6, "the same, of the first block that widens: at half the size, it takes most memory"
+    )
     decoder_channels: tuple[int, ...] = _value(
         (64, 32, 24, 16, 8),
         "widths, deepest first; one less than stages ends at half the size, upsampled to all of it",
@@ -67,6 +70,7 @@ class TrainConfig:
     encoder_learning_rate_factor: float = _value(0.5, "encoder's share of the learning rate")
     weight_decay: float = _value(1e-2, "AdamW decay; never on biases and batch-norm")
     loss: str = _value("bce+dice", "training loss")
+    hc_weight: float = _value(1.0, "weight of the circumference in the loss bce+dice+hc")
     ema_decay: float = _value(0.998, "weight averaging over steps; 0 switches it off")
     precision: str = _value("bf16", "arithmetic of the training steps")
     rotate_deg: float = _value(25.0, "rotation, uniform within plus and minus this")
@@ -104,11 +108,11 @@ class TrainConfig:
             raise ConfigError(f"fraction is {self.fraction}; expected more than 0 and at most 1")
         if not 0 <= self.ema_decay < 1:
             raise ConfigError(f"ema_decay is {self.ema_decay}; expected 0 or more, below 1")
-        if self.encoder_stages not in (4, 5) or not 1 <= self.encoder_expansion <= 6:
-            raise ConfigError(
-                f"encoder_stages is {self.encoder_stages} and encoder_expansion "
-                f"{self.encoder_expansion}; expected 4 or 5, and 1 to 6"
-            )
+        if self.encoder_stages not in (4, 5):
+            raise ConfigError(f"encoder_stages is {self.encoder_stages}; expected 4 or 5")
+        for key in ("encoder_expansion", "first_expansion"):
+            if not 1 <= getattr(self, key) <= 6:
+                raise ConfigError(f"{key} is {getattr(self, key)}; expected 1 to 6")
         counts = (self.encoder_stages, self.encoder_stages - 1)
         if len(self.decoder_channels) not in counts or min(self.decoder_channels) < 1:
             raise ConfigError(

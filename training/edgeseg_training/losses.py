@@ -12,7 +12,7 @@ from torch.nn import functional
 _HC_ERROR_LIMIT = 0.25
 
 
-def segmentation_loss(logits: Tensor, mask: Tensor, kind: str) -> Tensor:
+def segmentation_loss(logits: Tensor, mask: Tensor, kind: str, hc_weight: float = 1.0) -> Tensor:
     """Return binary cross-entropy, with the terms that ``kind`` adds to it.
 
     Parameters
@@ -21,7 +21,7 @@ def segmentation_loss(logits: Tensor, mask: Tensor, kind: str) -> Tensor:
         Shape (N, 1, h, w); the mask is a coverage in [0, 1].
     kind
         ``bce``; ``bce+dice`` adds soft Dice (Milletari et al. 2016); ``bce+dice+hc`` adds the
-        relative error of the circumference too.
+        relative error of the circumference too, ``hc_weight`` times.
     """
     loss = functional.binary_cross_entropy_with_logits(logits, mask)
     if kind == "bce":
@@ -31,7 +31,7 @@ def segmentation_loss(logits: Tensor, mask: Tensor, kind: str) -> Tensor:
     total = (probability + mask).sum((1, 2, 3))
     loss = loss + (1 - (2 * both + 1) / (total + 1)).mean()
     if kind == "bce+dice+hc":
-        loss = loss + circumference_loss(probability, mask)
+        loss = loss + hc_weight * circumference_loss(probability, mask)
     return loss
 
 

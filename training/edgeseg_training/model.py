@@ -90,8 +90,7 @@ def build_model(config: TrainConfig, load_encoder: bool = True) -> SegmentationM
         )
     if load_encoder:
         _load_encoder(network, config.encoder_weights, channels)
-    if config.encoder_expansion < 6:
-        narrow_encoder(network.encoder, config.encoder_expansion)
+    narrow_encoder(network.encoder, config.encoder_expansion, config.first_expansion)
     return SegmentationModel(network, channels, config.normalization)
 
 

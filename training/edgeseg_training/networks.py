@@ -94,7 +94,7 @@ class SlimUNet(smp.Unet):  # type: ignore[misc]
         )
 
 
-def narrow_encoder(encoder: MobileNetV2, expansion: int) -> None:
+def narrow_encoder(encoder: MobileNetV2, expansion: int, first_expansion: int = 6) -> None:
     """Keep the strongest hidden channels of each inverted residual, in place.
 
     MobileNetV2 widens each block's input six times (Sandler et al. 2018). A hidden channel's
@@ -105,15 +105,19 @@ def narrow_encoder(encoder: MobileNetV2, expansion: int) -> None:
     ----------
     encoder
         A MobileNetV2, with the weights it starts from.
-    expansion
-        Hidden channels for each input channel, 1 to 6.
+    expansion, first_expansion
+        Hidden channels for each input channel, 1 to 6. The second caps the first block that widens,
+        whose activations, at half the input's size, are the largest of all.
     """
-    for block in encoder.features:
-        if not isinstance(block, InvertedResidual) or len(block.conv) != 4:
-            continue  # the stem; the first block, which does not widen
+    # the stem and the first block do not widen
+    widening = [b for b in encoder.features if isinstance(b, InvertedResidual) and len(b.conv) == 4]
+    for block in widening:
         (expand, expand_norm, _), (depthwise, depthwise_norm, _), project, _ = block.conv
         strength = depthwise_norm.weight.abs() * project.weight.flatten(1).norm(dim=0)
-        count = expand.in_channels * expansion
+        factor = min(expansion, first_expansion) if block is widening[0] else expansion
+        count = expand.in_channels * factor
+        if count == expand.out_channels:
+            continue
         kept = strength.detach().argsort(descending=True)[:count].sort().values
         for module in (expand, expand_norm, depthwise, depthwise_norm):
             for name in ("weight", "bias", "running_mean", "running_var"):

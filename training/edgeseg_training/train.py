@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,13 +13,13 @@ from typing import Any
 import lightning
 import torch
 from lightning.pytorch.callbacks import Checkpoint, TQDMProgressBar, WeightAveraging
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
-from edgeseg import geometry, hc18, metrics
+from edgeseg import hc18
 from edgeseg.errors import EdgesegError
 from edgeseg.files import claim, locked
-from edgeseg_training import strategies
+from edgeseg_training.allocator import keep_freed_memory
 from edgeseg_training.checkpoint import read_checkpoint
 from edgeseg_training.config import TrainConfig
 from edgeseg_training.data import (
@@ -30,8 +29,7 @@ from edgeseg_training.data import (
     load_example,
     split_cases,
 )
-from edgeseg_training.losses import segmentation_loss
-from edgeseg_training.model import build_model
+from edgeseg_training.module import TrainingModule
 from edgeseg_training.record import (
     CHECKPOINT_NAME,
     CURVES_NAME,
@@ -50,110 +48,6 @@ _NOISE = (
     ".*number of training batches",
     ".*lr_scheduler.step.*before.*optimizer.step",
 )
-
-
-class TrainingModule(lightning.LightningModule):
-    """Loss, optimizer, validation and history of a `SegmentationModel`."""
-
-    def __init__(self, config: TrainConfig, steps: int, validation: list[Example]) -> None:
-        super().__init__()
-        self.config, self.steps, self.validation = config, steps, validation
-        self.model = build_model(config)
-        strategies.apply(self.model.network, config.strategy)
-        self.still: list[nn.Module] = []
-        if config.freeze_batchnorm_statistics:
-            self.still = strategies.frozen_batchnorms(self.model.network, config.strategy)
-        self.history: History = []
-        self._losses: list[Tensor] = []
-        self._scores: list[dict[str, float]] = []
-        self._overlaps: list[metrics.Overlap] = []
-        self._started = 0.0
-
-    def train(self, mode: bool = True) -> TrainingModule:
-        """Switch modes as torch does, but leave frozen batch-norm layers in evaluation mode."""
-        super().train(mode)
-        for module in self.still:
-            module.eval()
-        return self
-
-    def configure_optimizers(self) -> Any:
-        """Adam or AdamW with the encoder at its own rate and no decay on vectors."""
-        config = self.config
-        encoder = getattr(self.model.network, "encoder", None)
-        encoder_ids = {id(p) for p in encoder.parameters()} if encoder is not None else set()
-        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-        for parameter in self.model.parameters():
-            if parameter.requires_grad:
-                factor = config.encoder_learning_rate_factor if id(parameter) in encoder_ids else 1
-                decay = config.weight_decay if parameter.ndim > 1 else 0.0
-                groups.setdefault((config.learning_rate * factor, decay), []).append(parameter)
-        listed = [
-            {"params": parameters, "lr": rate, "weight_decay": decay}
-            for (rate, decay), parameters in groups.items()
-        ]
-        kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
-        optimizer = kind(listed)
-        if config.schedule == "constant":
-            return optimizer
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            max_lr=[rate for rate, _ in groups],
-            total_steps=self.steps * config.epochs,
-            pct_start=0.2,
-        )
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
-
-    def on_train_epoch_start(self) -> None:
-        """Start the epoch's clock."""
-        self._started = time.perf_counter()
-        self._losses.clear()
-
-    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
-        """Return the loss of one batch."""
-        gray, mask = batch
-        loss = segmentation_loss(self.model(gray), mask, self.config.loss)
-        self._losses.append(loss.detach())
-        return loss
-
-    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
-        """Score one batch of held-out images at the network's size, HC in millimetres."""
-        gray, position = batch
-        probability = torch.sigmoid(self.model(gray)).float().cpu().numpy()
-        for row, i in zip(probability, position.tolist(), strict=True):
-            score, overlap = score_example(row[0], self.validation[i])
-            self._scores.append(score)
-            self._overlaps.append(overlap)
-
-    def on_train_epoch_end(self) -> None:
-        """Add the epoch to the history, which the checkpoint carries."""
-        record: dict[str, Any] = {
-            "epoch": self.current_epoch,
-            "train_loss": float(torch.stack(self._losses).mean()),
-            "learning_rate": self.trainer.optimizers[0].param_groups[-1]["lr"],
-        }
-        if self._scores:
-            errors = [s["hc_error_mm"] for s in self._scores]
-            record["validation"] = {
-                "dice": _mean([s["dice"] for s in self._scores]),
-                "hc_mad_mm": _mean([abs(e) for e in errors]),
-                "hc_bias_mm": _mean(errors),
-                "paper_dice": metrics.pooled_by_batch(self._overlaps)["dice"],
-            }
-            self._scores.clear()
-            self._overlaps.clear()
-        record["seconds"] = round(time.perf_counter() - self._started, 2)
-        self.history.append(record)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put the history beside the weights."""
-        checkpoint.setdefault(FACTS_KEY, {})["history"] = self.history
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the history of the epochs already done."""
-        self.history = list(checkpoint[FACTS_KEY]["history"])
 
 
 class EpochCheckpoint(Checkpoint):
@@ -233,6 +127,7 @@ def train(
             weights, beside = read_checkpoint(checkpoint)
             if len(beside["history"]) >= config.epochs:  # killed after its last epoch, or done
                 return _finish(run, weights, beside["history"])
+        keep_freed_memory()
         torch.manual_seed(config.seed)
         training = [load_example(case, config) for case in split.training]
         validation = [load_example(case, config) for case in split.validation]
@@ -264,18 +159,6 @@ def _finish(run: Run, weights: dict[str, Tensor], history: History) -> Path:
     run.write("done", history)
     plot_history(run.out / CURVES_NAME, history)
     return path
-
-
-def score_example(probability: Any, example: Example) -> tuple[dict[str, float], metrics.Overlap]:
-    """Score one probability map, (h, w), by the runtime's own region, fit and overlap."""
-    reference = (example.coverage[0].numpy() >= 0.5).astype("uint8")
-    hc_reference_mm = example.case.hc_reference_mm
-    region = geometry.main_region(probability)
-    fit = geometry.fit(probability, region, example.size) if region else None
-    mask = region.mask if region else reference * 0
-    hc_mm = fit.ellipse.circumference_px * example.case.pixel_size_mm if fit else 0.0
-    overlap = metrics.overlap(mask, reference)
-    return {"dice": overlap.dice, "hc_error_mm": hc_mm - hc_reference_mm}, overlap
 
 
 @contextlib.contextmanager
@@ -338,7 +221,3 @@ def _ema(decay: float) -> Callable[[Tensor, Tensor, Any], Tensor]:
         return averaged + (current - averaged) * weight
 
     return average
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)
