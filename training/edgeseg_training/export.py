@@ -26,6 +26,7 @@ from edgeseg_training import quantize
 from edgeseg_training.checkpoint import Trained, load_trained
 from edgeseg_training.model import SegmentationModel
 from edgeseg_training.parity import Samples, compare, find_samples, network_input
+from edgeseg_training.recentre import recentre
 
 PRECISIONS = ("fp32", "fp16", "int8")
 _OPSET = 18
@@ -274,7 +275,9 @@ def _candidates(
             yield quantize.half_weights(model, min_elements)
     else:
         tensors = [network_input(trained, sample) for sample in samples.calibration]
-        yield quantize.integers(model, tensors, _delicate_nodes(model))
+        quantised = quantize.integers(model, tensors, _delicate_nodes(model))
+        recentre(quantised, model, samples.calibration, tensors)
+        yield quantised
 
 
 def _delicate_nodes(model: onnx.ModelProto) -> list[str]:

@@ -120,7 +120,7 @@ def compare(trained: Trained, segmenter: Segmenter, samples: Sequence[Sample]) -
             source = torch.sigmoid(trained.model(torch.from_numpy(tensor))).numpy()[0, 0]
         exported = segmenter.infer(tensor)[0, 0]
         probability.append(float(np.abs(exported - source).max()))
-        head_source, head = _measure(source, sample), _measure(exported, sample)
+        head_source, head = measure(source, sample), measure(exported, sample)
         if head_source.confidence >= MIN_AGREEMENT:
             dice.append(metrics.overlap(head.mask, head_source.mask).dice)
             hc_mm.append(abs(head.hc_mm - head_source.hc_mm))
@@ -137,7 +137,8 @@ class _Head(NamedTuple):
     confidence: float
 
 
-def _measure(probability: npt.NDArray[np.float32], sample: Sample) -> _Head:
+def measure(probability: npt.NDArray[np.float32], sample: Sample) -> _Head:
+    """Measure a head in a map, (h, w), as the runtime does."""
     region = geometry.main_region(probability)
     if region is None or region.area_px < MIN_REGION_FRACTION * probability.size:
         return _Head(np.zeros(probability.shape, dtype=np.uint8), 0.0, 0.0)
