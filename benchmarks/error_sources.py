@@ -10,7 +10,7 @@ point to the label, which is one ellipse by one observer.
 from __future__ import annotations
 
 import argparse
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,7 @@ def sources(first: Rows, second: Rows) -> dict[str, Any]:
         },
         "by_hc": [
             _stratum(low, high, errors[0][(reference >= low) & (reference < high)])
-            for low, high in zip(BOUNDS_MM, BOUNDS_MM[1:], strict=False)
+            for low, high in pairwise(BOUNDS_MM)
         ],
         "worst": [
             {
