@@ -3,8 +3,9 @@
     python benchmarks/error_sources.py hc18-edge hc18-nano
 
 Each name stands for ``results/NAME-fold*.csv``. What two different networks get wrong alike is not
-noise of a network; what two images of one head do not share is not a property of the head. Both
-point to the label, which is one ellipse by one observer.
+noise of one network; what two images of one head do not share is not a property of the head. What
+remains is of the image and of its label, one ellipse by one observer. ``by_hc`` and ``worst`` are
+of the first model.
 """
 
 from __future__ import annotations
@@ -48,8 +49,16 @@ def column(rows: list[dict[str, str]], name: str) -> FloatArray:
 
 
 def sources(first: Rows, second: Rows) -> dict[str, Any]:
-    """Return the comparison of two models on the images both were measured on, in mm."""
+    """Return the comparison of two models on the images both were measured on, in mm.
+
+    Raises
+    ------
+    DataError
+        If there are no such images.
+    """
     files = sorted(first.keys() & second.keys())
+    if len(files) < 2:
+        raise DataError("the two models were not measured on the same images")
     rows = [first[file] for file in files]
     reference, hc = column(rows, "hc_reference_mm"), column(rows, "hc_mm")
     errors = np.stack([hc - reference, column([second[f] for f in files], "hc_error_mm")])
@@ -72,8 +81,8 @@ def sources(first: Rows, second: Rows) -> dict[str, Any]:
         "two_images_of_one_head": {
             "n_pairs": len(pairs),
             "error_correlation": _symmetric_correlation(errors[0][i], errors[0][j]),
-            "median_label_difference_mm": float(np.median(np.abs(reference[i] - reference[j]))),
-            "median_measured_difference_mm": float(np.median(np.abs(hc[i] - hc[j]))),
+            "median_label_difference_mm": _median_difference(reference, pairs),
+            "median_measured_difference_mm": _median_difference(hc, pairs),
         },
         "by_hc": [
             _stratum(low, high, errors[0][(reference >= low) & (reference < high)])
@@ -96,6 +105,10 @@ def _symmetric_correlation(a: FloatArray, b: FloatArray) -> float | None:
     if len(a) < 2:
         return None
     return float(np.corrcoef(np.concatenate([a, b]), np.concatenate([b, a]))[0, 1])
+
+
+def _median_difference(values: FloatArray, pairs: npt.NDArray[np.intp]) -> float | None:
+    return float(np.median(np.abs(np.diff(values[pairs])))) if len(pairs) else None
 
 
 def _stratum(low: float, high: float, errors: FloatArray) -> dict[str, Any]:

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from measuring import is_done, measure
 
-from edgeseg import hc18, metrics
+from edgeseg import metrics
 from edgeseg.errors import DataError, EdgesegError
-from edgeseg.evaluate import score_all, summarize
 from edgeseg.files import write_json
 from edgeseg.hc18 import Case
 from edgeseg.segmenter import Segmenter
@@ -108,7 +108,6 @@ def configure(row: Row, seed: int, options: argparse.Namespace) -> TrainConfig:
 def run(row: Row, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     """Train one run, or continue it, and return its figures."""
     from edgeseg_training.checkpoint import load_trained
-    from edgeseg_training.export import export
     from edgeseg_training.strategies import apply
     from edgeseg_training.train import train
 
@@ -116,32 +115,23 @@ def run(row: Row, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     out = options.runs / f"{row.name}-seed{seed}"
     train(options.data, out, config, resume=True, progress=options.progress)
     trained = load_trained(out)
-    report = export(out, out / "model.onnx", calibration_data=options.data, overwrite=True)
-    folds = hc18.read_folds(options.folds)
-    cases = hc18.select_fold(hc18.load_cases(options.data), folds, config.fold)
-    segmenter = Segmenter(report.path)
-    summary = summarize(segmenter, cases, score_all(segmenter, cases), threads=0)
+    measured = measure(out, out / "model.onnx", options.data, config)
     record = json.loads((out / "run.json").read_text(encoding="utf-8"))
+    summary, report = measured.summary, measured.report
     return {
         "row": row.name,
         "initial_encoder": row.weights,
         "seed": seed,
-        "config": described(config),
+        "config": summary["config"],
         "n_training": trained.facts["data"]["n_training"],
         "trained_parameters": apply(trained.model.network, config.strategy),
         "parameters": report.parameters,
         "gmac": report.gmac,
         "seconds": round(sum(epoch["seconds"] for epoch in record["history"])),
         "data": summary["data"],
-        "paper_metrics": pooled_at_input_size(segmenter, cases),
+        "paper_metrics": pooled_at_input_size(measured.segmenter, measured.cases),
         "metrics": summary["metrics"],
     }
-
-
-def described(config: TrainConfig) -> dict[str, Any]:
-    """Return the values that make a run what it is on any machine."""
-    paths = ("encoder_weights", "folds")
-    return {key: value for key, value in config.as_dict().items() if key not in paths}
 
 
 def pooled_at_input_size(segmenter: Segmenter, cases: Sequence[Case]) -> dict[str, float]:
@@ -190,22 +180,6 @@ def _spread(values: Sequence[float], digits: int = 2) -> str:
     """Mean of the runs, with half their range where there are several."""
     mean = f"{np.mean(values):.{digits}f}"
     return mean if len(values) < 2 else f"{mean} ± {np.ptp(values) / 2:.{digits}f}"
-
-
-def is_done(path: Path, config: TrainConfig) -> bool:
-    """Tell whether a run has left its result.
-
-    Raises
-    ------
-    DataError
-        If the result there was trained otherwise.
-    """
-    if not path.is_file():
-        return False
-    (result,) = read_results([path])
-    if result["config"] != described(config):
-        raise DataError(f"{path}: trained with other options; give --results another folder")
-    return True
 
 
 def read_results(paths: Iterable[Path]) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgeseg import hc18
+from edgeseg.segmenter import Segmenter
 from tests.conftest import benchmark_script
 
 from .conftest import TINY
@@ -27,7 +28,7 @@ def test_folds_are_trained_once_measured_and_pooled(
     results = tmp_path / "results"
     command = ["crossval.py", str(recipe), "--data", str(phantom_data), "--split", str(split)]
     command += ["--runs", str(tmp_path / "runs"), "--results", str(results)]
-    command += ["--precisions", "fp16"]
+    command += ["--models", str(tmp_path / "models"), "--precisions", "fp16"]
     script = benchmark_script("crossval")
 
     monkeypatch.setattr(sys, "argv", [*command, "--folds", "1"])
@@ -48,3 +49,10 @@ def test_folds_are_trained_once_measured_and_pooled(
         measured = (results / f"tiny-fold{k}.csv").read_text()
         assert not [name for name in run["split"]["training"] if name in measured]
     assert "tiny-fold1: Dice" in capsys.readouterr().out
+    model = Segmenter(tmp_path / "models" / "tiny-fold0.onnx", device="cpu")
+    assert folds[0]["model"]["sha256"] == model.file.sha256
+
+    recipe.write_text(recipe.read_text().replace("epochs = 8", "epochs = 9"))
+    with pytest.raises(SystemExit):
+        script.main()
+    assert "trained with other values" in capsys.readouterr().err

@@ -47,3 +47,7 @@ def test_each_term_adds_to_the_loss() -> None:
     assert losses[0] == pytest.approx(0.6931, abs=1e-3)
     assert 0 < losses[1] - losses[0] < 1
     assert float(segmentation_loss(logits, _map(HEAD), "bce+dice+hc")) > losses[1]
+    once, thrice = (
+        float(segmentation_loss(logits, _map(HEAD), "bce+dice+hc", weight)) for weight in (1, 3)
+    )
+    assert thrice - losses[1] == pytest.approx(3 * (once - losses[1]), rel=1e-4)

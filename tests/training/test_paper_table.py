@@ -51,7 +51,7 @@ def test_a_row_is_trained_once_and_stands_beside_the_paper_s(
     monkeypatch.setattr(sys, "argv", [*common, *options, "--epochs", "2"])
     with pytest.raises(SystemExit):
         script.main()
-    assert "trained with other options" in capsys.readouterr().err
+    assert "trained with other values" in capsys.readouterr().err
 
 
 def test_rows_are_the_paper_s_and_their_names_differ(script: ModuleType) -> None:

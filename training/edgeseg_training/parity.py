@@ -138,7 +138,7 @@ class _Head(NamedTuple):
 
 
 def measure(probability: npt.NDArray[np.float32], sample: Sample) -> _Head:
-    """Measure a head in a map, (h, w), as the runtime does."""
+    """Measure a head in a map, (h, w), as the runtime does but whatever its confidence."""
     region = geometry.main_region(probability)
     if region is None or region.area_px < MIN_REGION_FRACTION * probability.size:
         return _Head(np.zeros(probability.shape, dtype=np.uint8), 0.0, 0.0)

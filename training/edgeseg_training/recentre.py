@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,11 +11,13 @@ import onnx
 import onnxruntime
 from onnx import numpy_helper
 
+from edgeseg.segmenter import MIN_AGREEMENT
 from edgeseg_training.parity import Sample, measure
 
 _TRIAL = 0.1
+_LARGEST = 1.0
 _ROUNDS = 3
-_NEAR_ZERO = 1e-6
+_TINY = 1e-6
 
 Map = npt.NDArray[np.float32]
 
@@ -35,8 +38,7 @@ def recentre(
     samples, tensors
         Calibration images and their network inputs, (1, 1, h, w).
     """
-    pairs = list(zip(_maps(source, tensors), _maps(quantised, tensors), strict=True))
-    shift = logit_shift(*zip(*pairs, strict=True), samples)
+    shift = logit_shift(_maps(source, tensors), _maps(quantised, tensors), samples)
     convolution = [node for node in quantised.graph.node if node.op_type == "Conv"][-1]
     (bias,) = (t for t in quantised.graph.initializer if t.name == convolution.input[2])
     moved = numpy_helper.to_array(bias) + np.float32(shift)
@@ -47,29 +49,38 @@ def recentre(
 def logit_shift(source: Sequence[Map], maps: Sequence[Map], samples: Sequence[Sample]) -> float:
     """Return the logit to add to ``maps`` for circumferences as in ``source`` on average.
 
-    Maps are (h, w), probabilities. By the secant method; 0 where no head is found.
+    Only heads that both are sure of count: elsewhere the outline hangs on the last digits. By the
+    secant method, within 1 of 0; 0 where there is no such head.
+
+    Parameters
+    ----------
+    source, maps
+        Probabilities, each (h, w).
     """
-    wanted = [measure(m, sample).hc_mm for m, sample in zip(source, samples, strict=True)]
-    logits = [np.log(m.clip(1e-6) / (1 - m).clip(1e-6)) for m in maps]
+    heads = []
+    for wanted, found, sample in zip(source, maps, samples, strict=True):
+        before, after = measure(wanted, sample), measure(found, sample)
+        if min(before.confidence, after.confidence) >= MIN_AGREEMENT:
+            logit = np.log(found.clip(_TINY) / (1 - found).clip(_TINY))
+            heads.append((logit, sample, math.log(before.hc_mm)))
 
     def mean_log_ratio(shift: float) -> float:
-        found = [
-            measure((1 / (1 + np.exp(-(z + shift)))).astype(np.float32), sample).hc_mm
-            for z, sample in zip(logits, samples, strict=True)
-        ]
-        ratios = [np.log(a / b) for a, b in zip(found, wanted, strict=True) if a and b]
-        return float(np.mean(ratios)) if ratios else 0.0
+        total = 0.0
+        for logit, sample, wanted in heads:
+            moved = (1 / (1 + np.exp(-(logit + shift)))).astype(np.float32)
+            total += math.log(measure(moved, sample).hc_mm or 1.0) - wanted
+        return total / len(heads)
 
-    before, shift = (0.0, mean_log_ratio(0.0)), _TRIAL
+    if not heads:
+        return 0.0
+    tried = [(0.0, mean_log_ratio(0.0)), (_TRIAL, mean_log_ratio(_TRIAL))]
     for _ in range(_ROUNDS):
-        error = mean_log_ratio(shift)
-        slope = (error - before[1]) / (shift - before[0])
-        if abs(slope) < _NEAR_ZERO:
-            return before[0]
-        before, shift = (shift, error), shift - error / slope
-        if abs(before[0] - shift) < _NEAR_ZERO:
+        (x0, y0), (x1, y1) = tried[-2:]
+        if abs(y1) < _TINY or y1 == y0:
             break
-    return shift
+        x = float(np.clip(x1 - y1 * (x1 - x0) / (y1 - y0), -_LARGEST, _LARGEST))
+        tried.append((x, mean_log_ratio(x)))
+    return min(tried, key=lambda point: abs(point[1]))[0]
 
 
 def _maps(model: onnx.ModelProto, tensors: Sequence[npt.NDArray[np.uint8]]) -> list[Map]:

@@ -87,7 +87,8 @@ class Run:
         path = self.out / RUN_NAME
         try:
             before = json.loads(path.read_text(encoding="utf-8"))
-            data, config = before["data"], before["config"]
+            # a value that did not exist then was what its default says now
+            data, config = before["data"], TrainConfig().as_dict() | before["config"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(
                 f"{path}: not the record of a run; use --overwrite to start anew"
