@@ -8,6 +8,7 @@ import pytest
 
 from edgeseg import zoo
 from edgeseg.errors import DataError, DeviceError, ModelError, ModelNotFoundError
+from edgeseg.geometry import Ellipse
 from edgeseg.phantom import Phantom, demo_phantoms
 from edgeseg.segmenter import Segmenter
 from edgeseg.session import PROVIDERS
@@ -83,6 +84,24 @@ def test_an_image_without_a_head_is_empty(segmenter: Segmenter, kind: str) -> No
     assert prediction.confidence == 0
     assert not prediction.mask().any()
     assert segmenter.predict_batch([]) == []
+
+
+class SeesTwo(Segmenter):
+    """Sees a head and, beside it, a square with most of its area."""
+
+    def infer(self, tensor: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+        head = Ellipse(80.0, 90.0, 50.0, 40.0, 0.5).coverage(*tensor.shape[2:])
+        head[60:130, 190:260] = 1
+        return np.stack([head[None]] * len(tensor))
+
+
+def test_a_second_region_is_flagged_and_hides_no_head() -> None:
+    segmenter = SeesTwo("hc18-edge", device="cpu", threads=1)
+    prediction = segmenter.predict(np.zeros((192, 288), np.uint8), 0.5)
+    assert prediction.confidence < 0.75
+    expected = Ellipse(80.0, 90.0, 50.0, 40.0, 0.5).circumference_px
+    assert prediction.hc_px == pytest.approx(expected, rel=0.005)
+    assert {"several_regions", "low_confidence"} <= set(prediction.flags)
 
 
 @pytest.mark.parametrize(
