@@ -49,53 +49,63 @@ def column(rows: list[dict[str, str]], name: str) -> FloatArray:
 
 
 def sources(first: Rows, second: Rows) -> dict[str, Any]:
-    """Return the comparison of two models on the images both were measured on, in mm.
+    """Return what two models have in common, and more of the first one, in mm.
 
     Raises
     ------
     DataError
-        If there are no such images.
+        If they were not measured on the same images.
     """
-    files = sorted(first.keys() & second.keys())
-    if len(files) < 2:
+    shared = sorted(first.keys() & second.keys())
+    if len(shared) < 2:
         raise DataError("the two models were not measured on the same images")
-    rows = [first[file] for file in files]
-    reference, hc = column(rows, "hc_reference_mm"), column(rows, "hc_mm")
-    errors = np.stack([hc - reference, column([second[f] for f in files], "hc_error_mm")])
-    head_of = [file.split("_")[0] for file in files]
-    pairs = np.array(
-        [(i, j) for i, j in combinations(range(len(files)), 2) if head_of[i] == head_of[j]],
-        dtype=np.intp,
-    ).reshape(-1, 2)
-    i, j = pairs.T
-    worst = np.argsort(-np.abs(errors[0]))[:20]
+    errors = np.stack(
+        [column([rows[f] for f in shared], "hc_error_mm") for rows in (first, second)]
+    )
     return {
-        "n_images": len(files),
         "two_models": {
+            "n_images": len(shared),
             "correlation": float(np.corrcoef(errors)[0, 1]),
             "sd_mm": errors.std(axis=1, ddof=1).tolist(),
             "sd_of_difference_mm": float((errors[0] - errors[1]).std(ddof=1)),
             "mad_mm": np.abs(errors).mean(axis=1).tolist(),
             "mad_of_their_mean_mm": float(np.abs(errors.mean(axis=0)).mean()),
         },
+        **describe(first),
+    }
+
+
+def describe(model: Rows) -> dict[str, Any]:
+    """Return a model's errors between images of one head, by HC, and the twenty largest, in mm."""
+    files = sorted(model)
+    rows = [model[file] for file in files]
+    hc, reference, errors = (
+        column(rows, name) for name in ("hc_mm", "hc_reference_mm", "hc_error_mm")
+    )
+    head_of = [file.split("_")[0] for file in files]
+    pairs = np.array(
+        [(i, j) for i, j in combinations(range(len(files)), 2) if head_of[i] == head_of[j]],
+        dtype=np.intp,
+    ).reshape(-1, 2)
+    return {
         "two_images_of_one_head": {
             "n_pairs": len(pairs),
-            "error_correlation": _symmetric_correlation(errors[0][i], errors[0][j]),
+            "error_correlation": _symmetric_correlation(*errors[pairs].T),
             "median_label_difference_mm": _median_difference(reference, pairs),
             "median_measured_difference_mm": _median_difference(hc, pairs),
         },
         "by_hc": [
-            _stratum(low, high, errors[0][(reference >= low) & (reference < high)])
+            _stratum(low, high, errors[(reference >= low) & (reference < high)])
             for low, high in pairwise(BOUNDS_MM)
         ],
         "worst": [
             {
                 "file": files[k],
                 "hc_reference_mm": reference[k],
-                "errors_mm": errors[:, k].round(2).tolist(),
+                "error_mm": errors[k],
                 "flags": rows[k]["flags"],
             }
-            for k in worst
+            for k in np.argsort(-np.abs(errors))[:20]
         ],
     }
 
@@ -133,7 +143,7 @@ def main() -> None:
         write_json(options.results / "error_sources.json", {"models": options.models, **figures})
     except EdgesegError as error:
         parser.exit(1, f"error: {error}\n")
-    for key in ("n_images", "two_models", "two_images_of_one_head"):
+    for key in ("two_models", "two_images_of_one_head"):
         print(f"{key}: {figures[key]}")  # noqa: T201
     for line in (*figures["by_hc"], *figures["worst"]):
         print(line)  # noqa: T201

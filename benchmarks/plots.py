@@ -3,7 +3,7 @@
     python benchmarks/plots.py --data HC18
 
 ``cost.png`` takes its figures from the models' cards; ``errors.png`` from the per-image results of
-hc18-edge (``--csv`` for another model's), with pixel sizes from the data's table.
+hc18-edge (or ``--model``), with pixel sizes from the data's table.
 """
 
 from __future__ import annotations
@@ -115,10 +115,10 @@ def main() -> None:
     """Draw both pictures."""
     parser = argparse.ArgumentParser(description="Plots of the bundled models' accuracy.")
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--csv", type=Path, nargs="+")
+    parser.add_argument("--model", default=zoo.DEFAULT_MODEL, help="whose errors to draw")
     parser.add_argument("--out", type=Path, default=HERE)
     options = parser.parse_args()
-    paths = options.csv or sorted((HERE / "results").glob("hc18-edge-fold*.csv"))
+    paths = sorted((HERE / "results").glob(f"{options.model}-fold?.csv"))
     options.out.mkdir(parents=True, exist_ok=True)
     draw_cost(zoo.manifest(), options.out / "cost.png")
     draw_errors(*read_errors(paths, options.data), options.out / "errors.png")

@@ -100,6 +100,11 @@ def test_a_card_s_figures_are_those_of_the_published_results(name: str) -> None:
     assert figures["auroc"] == pytest.approx(pooled["auroc"], abs=1e-6)
 
 
+def test_the_readme_s_table_is_that_of_the_cards() -> None:
+    table = benchmark_script("accuracy_table").table(zoo.manifest())
+    assert table in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
 @pytest.mark.hc18
 @pytest.mark.slow
 @pytest.mark.parametrize("name", zoo.manifest())
