@@ -116,3 +116,13 @@ def test_training_learns(trained: Path) -> None:
     record = json.loads((trained / "run.json").read_text())
     losses = [h["train_loss"] for h in record["history"]]
     assert losses[-1] < 0.7 * losses[0]
+
+
+def test_a_run_on_everything_holds_nothing_out(
+    tiny: TrainConfig, phantom_data: Path, tmp_path: Path
+) -> None:
+    train(phantom_data, tmp_path / "run", tiny.updated({"fold": -1, "epochs": 1}))
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["data"]["n_training"] == 12
+    assert record["data"]["n_validation"] == 0
+    assert "validation" not in record["history"][0]
