@@ -13,7 +13,7 @@ def keep_freed_memory() -> bool:
     """Let freed memory stay with this process; return whether the allocator could be told.
 
     Activations of a training step are tens of megabytes each. glibc takes each from the system and
-    gives it back, and the system blanks every page again, which took a fifth of a step's time.
+    gives it back, and the system blanks every page again, which takes an eighth of a step's time.
     Elsewhere nothing is changed.
     """
     if platform.libc_ver()[0] != "glibc":
