@@ -43,5 +43,5 @@ def trained(
     from edgeseg_training.train import train
 
     out = tmp_path_factory.mktemp("run") / "trained"
-    train(phantom_data, out, tiny.updated({"epochs": 12, "name": "tiny", "learning_rate": 5e-3}))
+    train(phantom_data, out, tiny.updated({"epochs": 30, "name": "tiny", "learning_rate": 5e-3}))
     return out
