@@ -19,7 +19,9 @@ def demo() -> list[Phantom]:
     return demo_phantoms()
 
 
-def test_phantoms_are_measured_within_a_percent(segmenter: Segmenter, demo: list[Phantom]) -> None:
+@pytest.mark.parametrize("model", zoo.manifest())
+def test_phantoms_are_measured_within_a_percent(model: str, demo: list[Phantom]) -> None:
+    segmenter = Segmenter(model, device="cpu", threads=1)
     for phantom in demo:
         prediction = segmenter.predict(phantom.image, phantom.pixel_size_mm)
         assert prediction.hc_mm == pytest.approx(phantom.hc_mm, rel=0.01)
@@ -68,8 +70,10 @@ def test_a_batch_of_mixed_sizes_equals_single_images(
         assert other.size == one.size
 
 
+@pytest.mark.parametrize("model", zoo.manifest())
 @pytest.mark.parametrize("kind", ["black", "gray", "white", "noise", "dim noise"])
-def test_an_image_without_a_head_is_empty(segmenter: Segmenter, kind: str) -> None:
+def test_an_image_without_a_head_is_empty(model: str, kind: str) -> None:
+    segmenter = Segmenter(model, device="cpu", threads=1)
     rng = np.random.default_rng(0)
     gray = {
         "black": np.zeros((540, 800), np.uint8),
