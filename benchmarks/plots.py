@@ -60,6 +60,7 @@ def draw_cost(models: dict[str, dict[str, Any]], path: Path) -> None:
             xycoords=("axes fraction", "data"), xytext=(0, 3), textcoords="offset points",
             fontsize=7, color="0.4",
         )  # fmt: skip
+        axis.margins(y=0.2)  # room for names
         axis.set(xscale="log", xlabel="GMAC an image", ylabel=label, xlim=(0.05, 30))
     figure.savefig(path, dpi=150)
     plt.close(figure)
