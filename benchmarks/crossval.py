@@ -36,14 +36,19 @@ def measure_fold(config: TrainConfig, options: argparse.Namespace) -> None:
     """Train without one fold, or continue, and measure that fold in every precision asked for."""
     from edgeseg_training.train import train
 
+    stems = {p: f"{model_name(config.name, p)}-fold{config.fold}" for p in options.precisions}
+    missing = {
+        precision: stem
+        for precision, stem in stems.items()
+        if not is_done(options.results / f"{stem}.json", config)
+        or not (options.results / f"{stem}.csv").is_file()
+    }
+    if not missing:
+        return
     run = options.runs / f"{config.name}-fold{config.fold}"
-    for precision in options.precisions:
-        stem = f"{model_name(config.name, precision)}-fold{config.fold}"
-        path = options.results / f"{stem}.csv"
-        if is_done(path.with_suffix(".json"), config) and path.is_file():
-            continue
-        train(options.data, run, config, resume=True)  # returns at once where it is done
-        onnx = options.models / f"{stem}.onnx"
+    train(options.data, run, config, resume=True)
+    for precision, stem in missing.items():
+        path, onnx = options.results / f"{stem}.csv", options.models / f"{stem}.onnx"
         measured = measure(run, onnx, options.data, config, precision)
         write_csv(path, measured.scores)
         write_json(path.with_suffix(".json"), measured.summary)

@@ -1,6 +1,6 @@
 """Ask where the remaining error comes from: compare two models' held-out errors image by image.
 
-    python benchmarks/error_sources.py hc18-edge hc18-nano
+    python benchmarks/error_sources.py hc18-nano hc18-edge
 
 Each name stands for ``results/NAME-fold*.csv``. What two different networks get wrong alike is not
 noise of one network; what two images of one head do not share is not a property of the head. What

@@ -113,11 +113,11 @@ def narrow_encoder(encoder: MobileNetV2, expansion: int, first_expansion: int = 
     widening = [b for b in encoder.features if isinstance(b, InvertedResidual) and len(b.conv) == 4]
     for block in widening:
         (expand, expand_norm, _), (depthwise, depthwise_norm, _), project, _ = block.conv
-        strength = depthwise_norm.weight.abs() * project.weight.flatten(1).norm(dim=0)
         factor = min(expansion, first_expansion) if block is widening[0] else expansion
         count = expand.in_channels * factor
         if count == expand.out_channels:
             continue
+        strength = depthwise_norm.weight.abs() * project.weight.flatten(1).norm(dim=0)
         kept = strength.detach().argsort(descending=True)[:count].sort().values
         for module in (expand, expand_norm, depthwise, depthwise_norm):
             for name in ("weight", "bias", "running_mean", "running_var"):
