@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from edgeseg.errors import InputNotFoundError, ModelError
 from edgeseg_training.config import TrainConfig
 from edgeseg_training.model import SegmentationModel, build_model
-from edgeseg_training.networks import narrow_encoder
+from edgeseg_training.networks import StridedDepthwise, narrow_encoder, quicken_depthwise
 
 
 def test_a_gray_encoder_answers_as_the_rgb_one_to_a_gray_image(
@@ -126,3 +126,20 @@ def test_a_narrow_network_trains_every_weight_it_has(tiny: TrainConfig) -> None:
     model = build_model(tiny.updated(values))
     model(torch.rand(2, 1, 64, 96) * 255).mean().backward()
     assert all(p.grad is not None for p in model.parameters())
+
+
+def test_strided_depthwise_convolutions_do_their_arithmetic_in_float32() -> None:
+    torch.manual_seed(0)
+    plain = torch.nn.Conv2d(8, 8, 3, stride=2, padding=1, groups=8, bias=False)
+    x = torch.randn(2, 8, 12, 12).bfloat16()
+    exact = plain(x.float())
+    layers = torch.nn.Sequential(plain, torch.nn.Conv2d(8, 8, 3, stride=2))
+    quicken_depthwise(layers)
+    assert [type(layer) for layer in layers] == [StridedDepthwise, torch.nn.Conv2d]
+    with torch.autocast("cpu", torch.bfloat16):
+        y = layers[0](x)
+    assert y.dtype == torch.bfloat16
+    # one rounding of the result, none of the weights
+    torch.testing.assert_close(y, exact.bfloat16(), rtol=0, atol=0)
+    y.float().square().sum().backward()
+    assert plain.weight.grad is not None and plain.weight.grad.dtype == torch.float32

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from edgeseg.errors import ConfigError, InputNotFoundError, ModelError
 from edgeseg_training.config import TrainConfig
-from edgeseg_training.networks import PlainUNet, SlimUNet, narrow_encoder
+from edgeseg_training.networks import PlainUNet, SlimUNet, narrow_encoder, quicken_depthwise
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_SD = (0.229, 0.224, 0.225)
@@ -91,6 +91,7 @@ def build_model(config: TrainConfig, load_encoder: bool = True) -> SegmentationM
     if load_encoder:
         _load_encoder(network, config.encoder_weights, channels)
     narrow_encoder(network.encoder, config.encoder_expansion, config.first_expansion)
+    quicken_depthwise(network.encoder)
     return SegmentationModel(network, channels, config.normalization)
 
 
