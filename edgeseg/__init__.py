@@ -31,7 +31,7 @@ from edgeseg.errors import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgeseg.geometry import Ellipse
+    from edgeseg.ellipse import Ellipse
     from edgeseg.metadata import ModelMetadata
     from edgeseg.segmenter import Prediction, Segmenter
 
@@ -60,7 +60,7 @@ __all__ = [
 
 # Imported on first use: `edgeseg --help` must not pay for OpenCV and onnxruntime.
 _LAZY = {
-    "Ellipse": "edgeseg.geometry",
+    "Ellipse": "edgeseg.ellipse",
     "ModelMetadata": "edgeseg.metadata",
     "Prediction": "edgeseg.segmenter",
     "Segmenter": "edgeseg.segmenter",

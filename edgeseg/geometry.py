@@ -1,131 +1,21 @@
 """From a probability map to an ellipse, to a fraction of a pixel.
 
-Coordinates are points ``(x, y)`` in pixels with the origin at the **centre** of the top-left pixel,
-x to the right and y down; arrays are indexed ``(row, column)``.
+Coordinates are those of `edgeseg.ellipse`.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.uint8]
+from edgeseg.ellipse import Ellipse, FloatArray, Mask
 
 _ROBUST_ROUNDS = 4
 _MIN_BOUNDARY_POINTS = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Ellipse:
-    """An ellipse in image coordinates.
-
-    Attributes
-    ----------
-    center_x_px, center_y_px
-        Centre, in pixels; (0, 0) is the centre of the top-left pixel.
-    semi_major_px, semi_minor_px
-        Semi-axes, ``semi_major_px >= semi_minor_px > 0``.
-    angle_rad
-        Angle of the major axis from +x towards +y (down), in [0, pi).
-    """
-
-    center_x_px: float
-    center_y_px: float
-    semi_major_px: float
-    semi_minor_px: float
-    angle_rad: float
-
-    @property
-    def circumference_px(self) -> float:
-        """Circumference in pixels (Ramanujan's second approximation, as HC18 uses).
-
-        Relative error below 1e-7 for the eccentricities of a head (Ramanujan 1914, "Modular
-        equations and approximations to pi").
-        """
-        a, b = self.semi_major_px, self.semi_minor_px
-        h = ((a - b) / (a + b)) ** 2
-        return math.pi * (a + b) * (1 + 3 * h / (10 + math.sqrt(4 - 3 * h)))
-
-    @property
-    def area_px(self) -> float:
-        """Area in square pixels."""
-        return math.pi * self.semi_major_px * self.semi_minor_px
-
-    def shape_matrix(self) -> FloatArray:
-        """Matrix M, shape (2, 2), with the ellipse as {c + M u : |u| = 1}."""
-        cos, sin = math.cos(self.angle_rad), math.sin(self.angle_rad)
-        rotation = np.array([[cos, -sin], [sin, cos]])
-        matrix: FloatArray = rotation * np.array([self.semi_major_px, self.semi_minor_px])
-        return matrix
-
-    def transformed(self, matrix: FloatArray) -> Ellipse:
-        """Return the image of the ellipse under an affine map, which is an ellipse again.
-
-        Parameters
-        ----------
-        matrix
-            Shape (2, 3), maps ``(x, y, 1)`` to the new ``(x, y)``; must be invertible.
-        """
-        center = matrix @ np.array([self.center_x_px, self.center_y_px, 1.0])
-        axes, lengths, _ = np.linalg.svd(matrix[:, :2] @ self.shape_matrix())
-        angle = math.atan2(axes[1, 0], axes[0, 0]) % math.pi
-        return Ellipse(
-            float(center[0]), float(center[1]), float(lengths[0]), float(lengths[1]), angle
-        )
-
-    def resized(self, old_size: tuple[int, int], new_size: tuple[int, int]) -> Ellipse:
-        """Return the ellipse after its image was stretched from one (height, width) to another."""
-        sy, sx = new_size[0] / old_size[0], new_size[1] / old_size[1]
-        matrix = np.array([[sx, 0.0, (sx - 1) / 2], [0.0, sy, (sy - 1) / 2]])
-        return self.transformed(matrix)
-
-    def points(self, count: int) -> FloatArray:
-        """Return ``count`` points on the outline, shape (count, 2), as (x, y)."""
-        t = np.linspace(0.0, 2 * math.pi, count, endpoint=False)
-        circle = np.stack([np.cos(t), np.sin(t)])
-        offset: FloatArray = (self.shape_matrix() @ circle).T
-        return offset + _center(self)
-
-    def signed_distance(self, x: npt.ArrayLike, y: npt.ArrayLike) -> FloatArray:
-        """Signed distance to the outline in pixels, to first order; negative inside.
-
-        The Sampson distance (Sampson 1982): exact on the outline, and good to a few percent within
-        a tenth of the semi-minor axis of it.
-        """
-        inverse = np.linalg.inv(self.shape_matrix())
-        dx = np.asarray(x, dtype=np.float64) - self.center_x_px
-        dy = np.asarray(y, dtype=np.float64) - self.center_y_px
-        u = inverse[0, 0] * dx + inverse[0, 1] * dy
-        v = inverse[1, 0] * dx + inverse[1, 1] * dy
-        radius = np.hypot(u, v)
-        # gradient of |M^-1 (p - c)|: M^-T (u, v) / radius
-        gradient = np.hypot(
-            inverse[0, 0] * u + inverse[1, 0] * v, inverse[0, 1] * u + inverse[1, 1] * v
-        )
-        distance: FloatArray = (radius - 1) * radius / np.maximum(gradient, 1e-12)
-        return np.where(radius > 0, distance, -self.semi_minor_px)
-
-    def coverage(self, height: int, width: int) -> npt.NDArray[np.float32]:
-        """Fraction of each pixel inside the ellipse, shape (height, width), in [0, 1].
-
-        A pixel's coverage is taken from its centre's distance to the outline, which is right to
-        about 0.02 of a pixel for heads; pixels outside the image do not exist, so a head may be
-        cut by the border.
-        """
-        rows = np.arange(height, dtype=np.float64)[:, None]
-        columns = np.arange(width, dtype=np.float64)[None, :]
-        distance = self.signed_distance(columns, rows)
-        return np.clip(0.5 - distance, 0.0, 1.0).astype(np.float32)
-
-    def mask(self, height: int, width: int) -> Mask:
-        """Pixels whose centre lies inside, shape (height, width), 0 or 255."""
-        return np.where(self.coverage(height, width) >= 0.5, 255, 0).astype(np.uint8)
 
 
 class Region(NamedTuple):
@@ -295,13 +185,9 @@ def fit(
 def _arc_fraction(ellipse: Ellipse, points: FloatArray, distance: FloatArray) -> float:
     """Share of 72 sectors of the ellipse in which some boundary point lies near the outline."""
     near = points[np.abs(distance) < 0.1 * ellipse.semi_minor_px]
-    u = np.linalg.solve(ellipse.shape_matrix(), (near - _center(ellipse)).T)
+    u = np.linalg.solve(ellipse.shape_matrix(), (near - ellipse.center).T)
     sectors = np.floor((np.arctan2(u[1], u[0]) / (2 * math.pi) % 1.0) * 72)
     return len(np.unique(sectors)) / 72
-
-
-def _center(ellipse: Ellipse) -> FloatArray:
-    return np.array([ellipse.center_x_px, ellipse.center_y_px])
 
 
 def _direct_fit(points: FloatArray, weights: FloatArray) -> Ellipse | None:

@@ -23,8 +23,8 @@ import cv2
 import numpy as np
 
 from edgeseg import geometry
+from edgeseg.ellipse import Ellipse, FloatArray, Mask
 from edgeseg.errors import DataError, InputNotFoundError
-from edgeseg.geometry import Ellipse, FloatArray, Mask
 from edgeseg.image import read_gray
 
 CSV_NAME = "training_set_pixel_size_and_HC.csv"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edgeseg.geometry import Ellipse, FloatArray, Mask
+from edgeseg.ellipse import Ellipse, FloatArray, Mask
 
 _OUTLINE_POINTS = 360
 

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg import hc18, image
+from edgeseg.ellipse import Ellipse
 from edgeseg.files import csv_text, write_atomic
-from edgeseg.geometry import Ellipse
 from edgeseg.image import GrayImage
 from edgeseg.phantom_scan import Scan
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edgeseg.geometry import Ellipse
+from edgeseg.ellipse import Ellipse
 from edgeseg.image import GrayImage
 
 Field = npt.NDArray[np.floating[Any]]

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg import biometry, geometry, image, quality, zoo
+from edgeseg.ellipse import Ellipse, Mask
 from edgeseg.errors import DataError
-from edgeseg.geometry import Ellipse, Mask
 from edgeseg.image import GrayImage
 from edgeseg.session import open_session, read_metadata
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeseg import geometry
-from edgeseg.geometry import Ellipse
+from edgeseg.ellipse import Ellipse
 
 
 def floats(low: float, high: float) -> st.SearchStrategy[float]:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from edgeseg import hc18
+from edgeseg.ellipse import Ellipse
 from edgeseg.errors import DataError, InputNotFoundError
-from edgeseg.geometry import Ellipse
 from edgeseg.image import encode
 from edgeseg.phantom import Phantom
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from edgeseg.geometry import Ellipse
+from edgeseg.ellipse import Ellipse
 from edgeseg.metrics import Overlap, hausdorff_px, overlap, pooled_by_batch
 
 

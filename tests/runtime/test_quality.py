@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edgeseg import geometry, quality
-from edgeseg.geometry import Ellipse
+from edgeseg.ellipse import Ellipse
 
 SIZE = (540, 800)
 NETWORK = (192, 288)

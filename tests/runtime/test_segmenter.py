@@ -7,8 +7,8 @@ import onnxruntime
 import pytest
 
 from edgeseg import zoo
+from edgeseg.ellipse import Ellipse
 from edgeseg.errors import DataError, DeviceError, ModelError, ModelNotFoundError
-from edgeseg.geometry import Ellipse
 from edgeseg.phantom import Phantom, demo_phantoms
 from edgeseg.segmenter import Segmenter
 from edgeseg.session import PROVIDERS

@@ -15,8 +15,8 @@ from torch.utils.data import Dataset, Sampler
 from torchvision.transforms import InterpolationMode, v2
 
 from edgeseg import hc18, image
+from edgeseg.ellipse import Ellipse
 from edgeseg.errors import ConfigError
-from edgeseg.geometry import Ellipse
 from edgeseg.hc18 import Case
 from edgeseg_training.config import TrainConfig
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from edgeseg import geometry, hc18, image, metrics, phantom
+from edgeseg.ellipse import Mask
 from edgeseg.errors import DataError, EdgesegError, ParityError
 from edgeseg.segmenter import MIN_AGREEMENT, MIN_REGION_FRACTION, Segmenter, agreement
 from edgeseg_training.checkpoint import Trained
@@ -132,7 +133,7 @@ def compare(trained: Trained, segmenter: Segmenter, samples: Sequence[Sample]) -
 class _Head(NamedTuple):
     """A head at the network's size; ``hc_mm`` and ``confidence`` are 0 if there is none."""
 
-    mask: geometry.Mask
+    mask: Mask
     hc_mm: float
     confidence: float
 
