@@ -1,16 +1,18 @@
 """Draw the accuracy of the bundled models against their cost, and the errors of one of them.
 
     python benchmarks/plots.py --data HC18
+    python benchmarks/plots.py --benchmark table.json
 
 ``cost.png`` takes its figures from the models' cards; ``errors.png`` from the per-image results of
-hc18-edge (or ``--model``), with pixel sizes from the data's table.
+hc18-edge (or ``--model``), with pixel sizes from the data's table; ``latency.png`` from what
+``edgeseg benchmark --json`` wrote.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import numpy.typing as npt
 
-from edgeseg import hc18, zoo
+from edgeseg import benchmark_table, hc18, zoo
+from edgeseg.errors import DataError, EdgesegError
 
 HERE = Path(__file__).parent
 # arXiv 2307.09067: Dice pooled over batches on its own 200 images; it measures no circumference.
@@ -64,6 +67,60 @@ def draw_cost(models: dict[str, dict[str, Any]], path: Path) -> None:
         axis.set(xscale="log", xlabel="GMAC an image", ylabel=label, xlim=(0.05, 30))
     figure.savefig(path, dpi=150)
     plt.close(figure)
+
+
+def draw_latency(report: Mapping[str, Any], cards: Mapping[str, Any], path: Path) -> None:
+    """Draw HC error over latency, with the front: rows that no other beats in both.
+
+    Parameters
+    ----------
+    report
+        A benchmark. A row's HC error is its own accuracy, if it was measured, or its model's card.
+    cards
+        Cards of the bundled models by name.
+    path
+        PNG to write.
+
+    Raises
+    ------
+    DataError
+        If no row has an HC error.
+    """
+    points = []
+    for row in report["results"]:
+        known = cards.get(row["model"], {})
+        if row["accuracy"]:
+            hc_mad_mm = row["accuracy"]["metrics"]["hc_error_mm"]["mad"]
+        elif known.get("sha256") == row["sha256"]:
+            hc_mad_mm = known["metrics"]["figures"]["hc_mad_mm"]
+        else:
+            continue
+        label = f"{row['model']}, {row['threads']} thread{'s' * (row['threads'] > 1)}"
+        points.append((row["latency_ms"]["p50"], hc_mad_mm, label))
+    if not points:
+        raise DataError("no row has an HC error; run the benchmark with --data")
+    figure, axis = plt.subplots(figsize=(5.5, 3.6), layout="constrained")
+    for x, y, label in points:
+        axis.plot(x, y, "o", color="C0")
+        axis.annotate(label, (x, y), xytext=(6, 6), textcoords="offset points", fontsize=8)
+    front = pareto_front([(x, y) for x, y, _ in points])
+    axis.step(*zip(*front, strict=True), where="post", color="0.6", linewidth=1)
+    axis.margins(0.25)
+    axis.set(
+        xscale="log", xlabel="latency of the network, ms (median)", ylabel="mean |HC error|, mm",
+        title=str(report["host"]["cpu"]),
+    )  # fmt: skip
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def pareto_front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the points that no other is below in one coordinate and not above in the other."""
+    front: list[tuple[float, float]] = []
+    for x, y in sorted(set(points)):
+        if not front or y < front[-1][1]:
+            front.append((x, y))
+    return front
 
 
 def draw_errors(
@@ -113,16 +170,26 @@ def read_errors(paths: Sequence[Path], data: Path) -> tuple[FloatArray, FloatArr
 
 
 def main() -> None:
-    """Draw both pictures."""
-    parser = argparse.ArgumentParser(description="Plots of the bundled models' accuracy.")
-    parser.add_argument("--data", type=Path, required=True)
+    """Draw the pictures asked for."""
+    parser = argparse.ArgumentParser(description="Plots of accuracy, cost and latency.")
+    parser.add_argument("--data", type=Path, help="HC18 folder: draw cost and errors")
     parser.add_argument("--model", default=zoo.DEFAULT_MODEL, help="whose errors to draw")
+    parser.add_argument("--benchmark", type=Path, help="JSON of a benchmark: draw latency")
     parser.add_argument("--out", type=Path, default=HERE)
     options = parser.parse_args()
-    paths = sorted((HERE / "results").glob(f"{options.model}-fold?.csv"))
+    if not (options.data or options.benchmark):
+        parser.error("nothing to draw: give --data, --benchmark or both")
     options.out.mkdir(parents=True, exist_ok=True)
-    draw_cost(zoo.manifest(), options.out / "cost.png")
-    draw_errors(*read_errors(paths, options.data), options.out / "errors.png")
+    try:
+        if options.data:
+            paths = sorted((HERE / "results").glob(f"{options.model}-fold?.csv"))
+            draw_cost(zoo.manifest(), options.out / "cost.png")
+            draw_errors(*read_errors(paths, options.data), options.out / "errors.png")
+        if options.benchmark:
+            report = benchmark_table.read_report(options.benchmark)
+            draw_latency(report, zoo.manifest(), options.out / "latency.png")
+    except EdgesegError as error:
+        parser.exit(1, f"error: {error}\n")
 
 
 if __name__ == "__main__":

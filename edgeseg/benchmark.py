@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import subprocess
 import sys
 import time
@@ -13,25 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from edgeseg import evaluate, hc18, host, image, phantom
+from edgeseg import evaluate, hc18, host, image, phantom, sensors
 from edgeseg.errors import EdgesegError
 from edgeseg.segmenter import Segmenter
 
 _MAX_IMAGES = 20
-TITLES = (
-    "model",
-    "precision",
-    "threads",
-    "provider",
-    "p50 ms",
-    "p90 ms",
-    "images/s",
-    "peak MiB",
-    "size MB",
-    "Dice %",
-    "HC MAD mm",
-)
-"""Titles of the columns that `cells` fills."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +36,8 @@ class Job:
         As `Segmenter` takes it.
     warmup, runs
         Untimed and timed runs of the network, and of all stages together.
+    batch
+        Images in one run of the network.
     data
         An HC18-shaped folder whose images are used; "" takes phantoms.
     accuracy
@@ -59,6 +49,7 @@ class Job:
     device: str = "cpu"
     warmup: int = 10
     runs: int = 100
+    batch: int = 1
     data: str = ""
     accuracy: bool = False
 
@@ -71,14 +62,15 @@ def run(jobs: Sequence[Job], on_result: Callable[[dict[str, Any]], None]) -> dic
     Returns
     -------
     dict
-        ``host`` and ``results``, JSON-ready; accuracy is measured once for each model and
-        repeated in its other rows.
+        ``host``, with the processor's state ``before`` and ``after``, and ``results``, JSON-ready;
+        accuracy is measured once for each model and repeated in its other rows.
 
     Raises
     ------
     EdgesegError
         If a job fails; the text is the job's own.
     """
+    machine = host.describe() | {"versions": host.versions(), "before": sensors.state()}
     results: list[dict[str, Any]] = []
     for job in jobs:
         result = _in_fresh_process(job)
@@ -87,7 +79,7 @@ def run(jobs: Sequence[Job], on_result: Callable[[dict[str, Any]], None]) -> dic
             result["accuracy"] = next((r["accuracy"] for r in same), None)
         results.append(result)
         on_result(result)
-    return {"host": host.describe() | {"versions": host.versions()}, "results": results}
+    return {"host": machine | {"after": sensors.state()}, "results": results}
 
 
 def plan(
@@ -97,13 +89,17 @@ def plan(
     device: str = "cpu",
     warmup: int = 10,
     runs: int = 100,
+    batches: Sequence[int] = (1,),
     data: str = "",
 ) -> list[Job]:
-    """Return a job for each model and thread count; the first of each model measures accuracy."""
+    """Return a job for each model, thread count and batch size.
+
+    The first job of each model measures accuracy too, if there is data.
+    """
     return [
-        Job(model, count, device, warmup, runs, data, bool(data) and count == threads[0])
+        Job(model, count, device, warmup, runs, batch, data, bool(data) and i == 0)
         for model in models
-        for count in threads
+        for i, (count, batch) in enumerate(itertools.product(threads, batches))
     ]
 
 
@@ -113,9 +109,11 @@ def measure(job: Job) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``latency_ms`` is the wall time of the session on one image; ``stages_ms`` are means over
-        images of decoding from memory, preprocessing, inference and postprocessing, and
-        ``images_per_s`` is one image after another through all of them; ``peak_rss_mb`` is taken
+        ``latency_ms`` is the wall time of one run of the session, ``cpu_ms`` the processor time of
+        all its threads, spinning included, and ``power_w`` the processor's mean power meanwhile,
+        None where the system does not say; each is for ``batch`` images. ``stages_ms`` are means
+        of decoding from memory, preprocessing, inference and postprocessing of one image, and
+        ``images_per_s`` is one batch after another through all of them; ``peak_rss_mb`` is taken
         before the accuracy is measured.
     """
     started = time.perf_counter()
@@ -123,13 +121,19 @@ def measure(job: Job) -> dict[str, Any]:
     load_ms = (time.perf_counter() - started) * 1000
     encoded = _encoded_images(job.data)
     metadata = segmenter.metadata
-    first = image.preprocess(
-        image.decode_gray(encoded[0]), metadata.input_height, metadata.input_width
+    tensor = np.concatenate(
+        [
+            image.preprocess(image.decode_gray(data), metadata.input_height, metadata.input_width)
+            for data in itertools.islice(itertools.cycle(encoded), job.batch)
+        ]
     )
-    first_ms = _timed_ms(lambda: segmenter.infer(first))
+    first_ms = _timed_ms(lambda: segmenter.infer(tensor))
     for _ in range(job.warmup):
-        segmenter.infer(first)
-    latency = np.array([_timed_ms(lambda: segmenter.infer(first)) for _ in range(job.runs)])
+        segmenter.infer(tensor)
+    meter, cpu_started = sensors.EnergyMeter(), time.process_time()
+    latency = np.array([_timed_ms(lambda: segmenter.infer(tensor)) for _ in range(job.runs)])
+    cpu_ms = (time.process_time() - cpu_started) * 1000 / job.runs
+    power_w = meter.power_w()
     stages_ms = _stages_ms(segmenter, encoded, job)
     percentiles = np.percentile(latency, [50, 90, 99])
     result: dict[str, Any] = {
@@ -141,6 +145,7 @@ def measure(job: Job) -> dict[str, Any]:
         "precision": metadata.precision,
         "provider": segmenter.provider,
         "threads": job.threads,
+        "batch": job.batch,
         "load_ms": load_ms,
         "first_ms": first_ms,
         "latency_ms": {
@@ -149,6 +154,8 @@ def measure(job: Job) -> dict[str, Any]:
             "min": float(latency.min()),
             "max": float(latency.max()),
         },
+        "cpu_ms": cpu_ms,
+        "power_w": power_w,
         "stages_ms": stages_ms,
         "images_per_s": 1000 / sum(stages_ms.values()),
         "peak_rss_mb": host.peak_rss_mb(),
@@ -160,44 +167,6 @@ def measure(job: Job) -> dict[str, Any]:
         summary = evaluate.summarize(segmenter, cases, scores, job.threads)
         result["accuracy"] = {"data": summary["data"], "metrics": summary["metrics"]}
     return result
-
-
-def markdown(report: dict[str, Any]) -> str:
-    """Return a benchmark's table as Markdown, with the machine it was measured on."""
-    lines = [
-        "| " + " | ".join(TITLES) + " |",
-        "|---|---|--:|---|--:|--:|--:|--:|--:|--:|--:|",
-    ]
-    lines += ["| " + " | ".join(cells(result)) + " |" for result in report["results"]]
-    machine, versions = report["host"], report["host"]["versions"]
-    lines += [
-        "",
-        f"{machine['cpu']}, {machine['cores']} cores, {machine['os']}; onnxruntime "
-        f"{versions.get('onnxruntime', versions.get('onnxruntime-gpu', '?'))}, "
-        f"edgeseg {versions['edgeseg']}.",
-        "",
-    ]
-    return "\n".join(lines)
-
-
-def cells(result: dict[str, Any]) -> list[str]:
-    """Return one result as the cells of the table in `markdown`."""
-    accuracy, rss = result["accuracy"], result["peak_rss_mb"]
-    dice = f"{100 * accuracy['metrics']['dice']['mean']:.2f}" if accuracy else "-"
-    mad = f"{accuracy['metrics']['hc_error_mm']['mad']:.2f}" if accuracy else "-"
-    return [
-        result["model"],
-        result["precision"],
-        str(result["threads"]),
-        result["provider"].removesuffix("ExecutionProvider"),
-        f"{result['latency_ms']['p50']:.2f}",
-        f"{result['latency_ms']['p90']:.2f}",
-        f"{result['images_per_s']:.1f}",
-        f"{rss:.0f}" if rss else "-",
-        f"{result['size_bytes'] / 1e6:.2f}",
-        dice,
-        mad,
-    ]
 
 
 def worker() -> None:
@@ -236,15 +205,19 @@ def _encoded_images(data: str) -> list[bytes]:
 
 
 def _stages_ms(segmenter: Segmenter, encoded: Sequence[bytes], job: Job) -> dict[str, float]:
-    """Return the mean time of each stage over single images, warmed up."""
+    """Return the mean time of each stage of an image, warmed up."""
+    files = itertools.cycle(encoded)
     rows = []
-    for i in range(job.warmup + max(job.runs, len(encoded))):
+    for i in range(job.warmup + max(job.runs, math.ceil(len(encoded) / job.batch))):
+        batch = list(itertools.islice(files, job.batch))
         started = time.perf_counter()
-        gray = image.decode_gray(encoded[i % len(encoded)])
-        decode_ms = (time.perf_counter() - started) * 1000
-        times = segmenter.predict(gray, 0.1).times_ms
-        rows.append((decode_ms, times.preprocess, times.inference, times.postprocess))
-    means = np.mean(rows[job.warmup :], axis=0)
+        grays = [image.decode_gray(data) for data in batch]
+        decode_ms = (time.perf_counter() - started) * 1000 / job.batch
+        predictions = segmenter.predict_batch(grays, [0.1] * job.batch)
+        if i >= job.warmup:
+            times = [p.times_ms for p in predictions]
+            rows += [(decode_ms, t.preprocess, t.inference, t.postprocess) for t in times]
+    means = np.mean(rows, axis=0)
     names = ("decode", "preprocess", "inference", "postprocess")
     return {name: float(mean) for name, mean in zip(names, means, strict=True)}
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 import edgeseg
-from edgeseg import cli_training, console
+from edgeseg import cli_measuring, cli_training, console
 from edgeseg.cli_options import (
     RESUME_OR_OVERWRITE,
-    DataOption,
     DeviceOption,
     JsonOption,
     ModelOption,
     OverwriteOption,
     ThreadsOption,
     example,
+    open_model,
     plain,
     positive,
 )
@@ -62,16 +62,6 @@ def _root(
     """Fetal head segmentation and head circumference from ultrasound. Not a medical device."""
 
 
-def _open(model: str, device: str, threads: int | None = 1) -> Any:
-    """Open a model with one thread an image: images, not layers, are shared out over the cores."""
-    from edgeseg.segmenter import Segmenter
-
-    segmenter = Segmenter(model, device=device, threads=threads)
-    if device == "auto":
-        console.notice(f"device auto: running on {segmenter.provider}")
-    return segmenter
-
-
 @app.command(epilog=example("edgeseg infer scans/ --pixel-sizes sizes.csv --out results"))
 def infer(
     inputs: Annotated[list[str], typer.Argument(help="Images, folders (recursive) or patterns.")],
@@ -108,7 +98,7 @@ def infer(
     if not sizes.known:
         console.notice("no pixel size given: HC is in pixels, the mm columns stay empty")
     options = Options(masks, overlays, resume, overwrite, batch, threads)
-    segmenter = _open(model, device)
+    segmenter = open_model(model, device)
     run = FolderRun(segmenter, found.items, sizes, out, options, arguments)
     with console.progress(len(found.items), "measuring") as advance:
         summary = run.run(advance)
@@ -131,7 +121,7 @@ def demo(model: ModelOption = "hc18-edge", device: DeviceOption = "cpu") -> None
     """Measure eight synthetic heads of exactly known size into ./edgeseg-demo."""
     from edgeseg import demo as demonstration
 
-    summary, measured = demonstration.run(_open(model, device))
+    summary, measured = demonstration.run(open_model(model, device))
     console.table(
         ("file", "HC true mm", "HC measured mm", "error %", "flags"),
         [
@@ -155,80 +145,12 @@ def demo(model: ModelOption = "hc18-edge", device: DeviceOption = "cpu") -> None
         )
 
 
-@app.command(epilog=example("edgeseg evaluate hc18-edge --data hc18 --json scores.json"))
-def evaluate(
-    data: DataOption,
-    model: Annotated[str, typer.Argument(help="Bundled model or ONNX file.")] = "hc18-edge",
-    device: DeviceOption = "auto",
-    threads: ThreadsOption = None,
-    split: Annotated[
-        Path | None, typer.Option(help="Split file with 'folds'; with --fold, only that fold.")
-    ] = None,
-    fold: Annotated[int | None, typer.Option(help="Fold of --split, from 0.")] = None,
-    json_file: JsonOption = None,
-    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write a row an image.")] = None,
-) -> None:
-    """Measure a model's accuracy on labelled images."""
-    from edgeseg import evaluate as evaluation
-    from edgeseg import hc18
-    from edgeseg.files import write_json
-    from edgeseg.parallel import usable_cores
-
-    if (split is None) != (fold is None):
-        raise typer.BadParameter("--split and --fold go together: a file and one of its folds")
-    cases = hc18.load_cases(data)
-    if split is not None and fold is not None:
-        cases = hc18.select_fold(cases, hc18.read_folds(split), fold)
-    segmenter = _open(model, device)
-    workers = threads or usable_cores()
-    with console.progress(len(cases), "evaluating") as advance:
-        scores = evaluation.score_all(segmenter, cases, workers, advance)
-    summary = evaluation.summarize(segmenter, cases, scores, workers)
-    console.table(("", ""), console.accuracy_lines(summary))
-    if csv_file:
-        evaluation.write_csv(csv_file, scores)
-    if json_file:
-        write_json(json_file, summary)
-
-
-@app.command(epilog=example("edgeseg benchmark hc18-edge --threads 1,4 --markdown table.md"))
-def benchmark(
-    models: Annotated[
-        list[str] | None, typer.Argument(help="Bundled models or ONNX files.")
-    ] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="HC18 folder: its images, and the accuracy on them.")
-    ] = None,
-    device: DeviceOption = "cpu",
-    threads: Annotated[
-        str, typer.Option(help="Threads inside one inference, a list: 1,2,4. Default: 1 and all.")
-    ] = "",
-    runs: Annotated[int, typer.Option(min=1, help="Timed runs.")] = 100,
-    warmup: Annotated[int, typer.Option(min=0, help="Untimed runs before.")] = 10,
-    markdown: Annotated[Path | None, typer.Option(help="Write the table here.")] = None,
-    json_file: JsonOption = None,
-) -> None:
-    """Measure latency, memory, size and, with --data, accuracy of models."""
-    from edgeseg import benchmark as bench
-    from edgeseg import zoo
-    from edgeseg.files import write_atomic, write_json
-    from edgeseg.parallel import usable_cores
-
-    names = models or list(zoo.manifest())
-    for name in names:
-        zoo.find(name)  # a wrong name is said before anything is measured
-    counts = _thread_counts(threads) if threads else sorted({1, usable_cores()})
-    jobs = bench.plan(names, counts, device=device, warmup=warmup, runs=runs, data=str(data or ""))
-    with console.progress(len(jobs), "benchmarking") as advance:
-        report = bench.run(jobs, advance)
-    lines = [bench.cells(result) for result in report["results"]]
-    console.table(bench.TITLES, lines, numeric=range(2, len(bench.TITLES)))
-    if markdown:
-        write_atomic(markdown, bench.markdown(report).encode())
-    if json_file:
-        write_json(json_file, report)
-
-
+app.command(epilog=example("edgeseg evaluate hc18-edge --data hc18 --json scores.json"))(
+    cli_measuring.evaluate
+)
+app.command(epilog=example("edgeseg benchmark hc18-edge --threads 1,4 --markdown table.md"))(
+    cli_measuring.benchmark
+)
 app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     epilog=cli_training.training_help(),
@@ -314,7 +236,7 @@ def challenge(
         raise OutputExistsError(f"{out} is a folder; give the name of a .csv file in it")
     claim(out, overwrite)
     items, sizes = submission.find_images(folder, pixel_sizes)
-    segmenter = _open(model, device)
+    segmenter = open_model(model, device)
     with console.progress(len(items), "measuring") as advance:
         count = submission.write_submission(segmenter, items, sizes, out, advance)
     console.say(f"{count} rows in {out}")
@@ -337,13 +259,3 @@ def info(json_file: JsonOption = None) -> None:
     console.table(("", ""), [*lines, ("providers", ", ".join(facts["providers"]))])
     if json_file:
         write_json(json_file, facts)
-
-
-def _thread_counts(text: str) -> list[int]:
-    try:
-        counts = [int(part) for part in text.split(",")]
-    except ValueError:
-        counts = []
-    if not counts or min(counts) < 1:
-        raise typer.BadParameter(f"--threads is {text!r}; expected numbers such as 1,2,4")
-    return counts

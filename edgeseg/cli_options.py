@@ -1,4 +1,4 @@
-"""Options and texts that several commands share."""
+"""Options and steps that several commands share."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from edgeseg import console
 
 
 def known_device(value: str) -> str:
@@ -40,6 +42,16 @@ DataOption = Annotated[
     Path, typer.Option(help="HC18 folder: training_set/ and its CSV, or one of the same shape.")
 ]
 RESUME_OR_OVERWRITE = "--resume keeps and --overwrite replaces an earlier run; give one"
+
+
+def open_model(model: str, device: str, threads: int | None = 1) -> Any:
+    """Open a model with one thread an image: images, not layers, are shared out over the cores."""
+    from edgeseg.segmenter import Segmenter
+
+    segmenter = Segmenter(model, device=device, threads=threads)
+    if device == "auto":
+        console.notice(f"device auto: running on {segmenter.provider}")
+    return segmenter
 
 
 def example(command: str) -> str:

@@ -8,6 +8,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
+from edgeseg import sensors
 from edgeseg.parallel import usable_cores
 
 _PACKAGES = ("edgeseg", "onnxruntime", "onnxruntime-gpu", "numpy", "opencv-python-headless")
@@ -32,7 +33,7 @@ def describe() -> dict[str, Any]:
     -------
     dict
         ``cpu``, ``cores`` this process may use, ``memory_mb``, ``os``, ``machine``, ``governor``,
-        ``temperature_c``.
+        and what `edgeseg.sensors.state` returns.
     """
     return {
         "cpu": _cpu_name(),
@@ -40,15 +41,15 @@ def describe() -> dict[str, Any]:
         "memory_mb": _memory_mb(),
         "os": platform.platform(),
         "machine": platform.machine(),
-        "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
-        "temperature_c": _temperature_c(),
+        "governor": sensors.governor(),
+        **sensors.state(),
     }
 
 
 def peak_rss_mb() -> float | None:
     """Return the largest resident memory this process has had, in MiB; None if unknown."""
     # On Linux not getrusage: its peak is inherited from the process that started this one.
-    for line in (_read("/proc/self/status") or "").splitlines():
+    for line in (sensors.read_text(Path("/proc/self/status")) or "").splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
     try:
@@ -60,7 +61,7 @@ def peak_rss_mb() -> float | None:
 
 def _cpu_name() -> str | None:
     fields: dict[str, str] = {}
-    for line in (_read("/proc/cpuinfo") or "").splitlines():
+    for line in (sensors.read_text(Path("/proc/cpuinfo")) or "").splitlines():
         key, _, value = line.partition(":")
         fields.setdefault(key.strip(), value.strip())
     # ARM boards name themselves under "Model"
@@ -71,19 +72,4 @@ def _memory_mb() -> int | None:
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // _MB
     except (AttributeError, ValueError, OSError):  # Windows has no sysconf
-        return None
-
-
-def _temperature_c() -> float | None:
-    text = _read("/sys/class/thermal/thermal_zone0/temp")
-    try:
-        return int(text) / 1000 if text else None
-    except ValueError:
-        return None
-
-
-def _read(path: str) -> str | None:
-    try:
-        return Path(path).read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
         return None

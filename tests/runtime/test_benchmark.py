@@ -11,7 +11,9 @@ from edgeseg.errors import EdgesegError
 
 @pytest.fixture(scope="module")
 def report(phantom_data: Path) -> dict[str, Any]:
-    jobs = benchmark.plan(["hc18-edge"], [1, 2], warmup=1, runs=5, data=str(phantom_data))
+    jobs = benchmark.plan(
+        ["hc18-nano"], [1, 2], warmup=1, runs=5, batches=[1, 3], data=str(phantom_data)
+    )
     seen: list[dict[str, Any]] = []
     report = benchmark.run(jobs, seen.append)
     assert seen == report["results"]
@@ -20,33 +22,35 @@ def report(phantom_data: Path) -> dict[str, Any]:
 
 def test_keys_are_the_contract(report: dict[str, Any]) -> None:
     assert list(report) == ["host", "results"]
+    assert {"cpu", "cores", "governor", "temperature_c", "versions"} <= report["host"].keys()
+    assert report["host"]["before"].keys() == report["host"]["after"].keys()
     for result in report["results"]:
         assert list(result) == [
             "model", "sha256", "size_bytes", "parameters", "gmac", "precision", "provider",
-            "threads", "load_ms", "first_ms", "latency_ms", "stages_ms", "images_per_s",
-            "peak_rss_mb", "accuracy",
+            "threads", "batch", "load_ms", "first_ms", "latency_ms", "cpu_ms", "power_w",
+            "stages_ms", "images_per_s", "peak_rss_mb", "accuracy",
         ]  # fmt: skip
         assert list(result["latency_ms"]) == ["mean", "p50", "p90", "p99", "min", "max"]
         assert list(result["stages_ms"]) == ["decode", "preprocess", "inference", "postprocess"]
 
 
 def test_figures_make_sense(report: dict[str, Any]) -> None:
-    assert [r["threads"] for r in report["results"]] == [1, 2]
+    rows = [(r["threads"], r["batch"]) for r in report["results"]]
+    assert rows == [(1, 1), (1, 3), (2, 1), (2, 3)]
     for result in report["results"]:
         latency = result["latency_ms"]
         assert 0 < latency["min"] <= latency["p50"] <= latency["p90"] <= latency["max"]
         assert latency["p90"] <= latency["p99"] <= latency["max"]
         assert result["images_per_s"] == pytest.approx(1000 / sum(result["stages_ms"].values()))
         assert 30 < result["peak_rss_mb"] < 2000
+        assert result["power_w"] is None or result["power_w"] > 0
         assert result["accuracy"]["data"]["n_images"] == 12
         assert result["accuracy"]["metrics"]["dice"]["mean"] > 0.9
-
-
-def test_the_table_has_a_row_a_result(report: dict[str, Any]) -> None:
-    lines = benchmark.markdown(report).splitlines()
-    assert sum(line.startswith("| hc18-edge |") for line in lines) == 2
-    assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
-    assert "onnxruntime" in lines[-2] or "onnxruntime" in lines[-1]
+    # one thread works no longer than the clock runs
+    single = report["results"][0]
+    assert 0 < single["cpu_ms"] < 1.1 * single["latency_ms"]["mean"] + 1
+    # three images at once cost more than one
+    assert report["results"][1]["latency_ms"]["p50"] > 1.5 * single["latency_ms"]["p50"]
 
 
 def test_a_job_s_error_is_the_benchmark_s(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 import re
 from pathlib import Path
@@ -59,6 +60,7 @@ def test_wrong_usage_is_2() -> None:
     assert call("export", "x", "--out", "y", "--precision", "fp64").exit_code == 2
     assert call("evaluate", "--data", "x", "--fold", "0").exit_code == 2
     assert call("benchmark", "--threads", "one").exit_code == 2
+    assert call("benchmark", "--batch", "0").exit_code == 2
     train = ("train", "--data", "x", "--out", "y")
     assert call(*train, "--epoch", "3").exit_code == 2
     assert call(*train, "--epochs").exit_code == 2
@@ -159,8 +161,21 @@ def test_benchmark_writes_json_and_markdown(tmp_path: Path) -> None:
     files = ("--json", tmp_path / "b.json", "--markdown", tmp_path / "b.md")
     result = call("benchmark", "hc18-edge", *options, *files)
     assert result.exit_code == 0, result.output
-    assert len(json.loads((tmp_path / "b.json").read_text())["results"]) == 1
+    report = json.loads((tmp_path / "b.json").read_text())
+    assert len(report["results"]) == 1
     assert "| hc18-edge |" in (tmp_path / "b.md").read_text()
+
+    earlier = copy.deepcopy(report)
+    earlier["results"][0]["latency_ms"]["p50"] = 1e6
+    (tmp_path / "old.json").write_text(json.dumps(earlier))
+    result = call("benchmark", "hc18-edge", *options, "--compare", tmp_path / "old.json")
+    assert result.exit_code == 0, result.output
+    assert "0.000" in result.stdout and "worse" not in result.stdout
+    earlier["results"][0]["latency_ms"]["p50"] = 1e-6
+    (tmp_path / "old.json").write_text(json.dumps(earlier))
+    result = call("benchmark", "hc18-edge", *options, "--compare", tmp_path / "old.json")
+    assert result.exit_code == 1
+    assert "1 of 2 figures grew by more than 10 %" in str(result.exception)
 
 
 def test_models_and_info_say_what_is_there(tmp_path: Path) -> None:

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edgeseg import zoo
+from edgeseg.errors import DataError
+from tests.conftest import benchmark_script
+
+pytest.importorskip("matplotlib")
+plots = benchmark_script("plots")
+
+
+def test_the_front_is_what_no_other_beats() -> None:
+    points = [(3.0, 2.0), (1.0, 5.0), (2.0, 5.0), (4.0, 2.0), (5.0, 1.0), (3.0, 2.0), (6.0, 1.5)]
+    assert plots.pareto_front(points) == [(1.0, 5.0), (3.0, 2.0), (5.0, 1.0)]
+
+
+def test_running_medians_ignore_outliers() -> None:
+    x = np.arange(120.0)
+    y = np.where(x % 10 == 0, 1e6, x)
+    medians = plots.running_median(x, y, bins=4)
+    np.testing.assert_allclose(medians[0], [14.5, 44.5, 74.5, 104.5])
+    np.testing.assert_allclose(medians[1], medians[0], atol=3)
+
+
+def test_latency_is_drawn_with_the_card_s_error(tmp_path: Path) -> None:
+    card = zoo.manifest()["hc18-nano"]
+    row = {
+        "model": "hc18-nano", "sha256": card["sha256"], "threads": 2, "accuracy": None,
+        "latency_ms": {"p50": 2.5},
+    }  # fmt: skip
+    report = {"host": {"cpu": "some"}, "results": [row, row | {"sha256": "another"}]}
+    plots.draw_latency(report, zoo.manifest(), tmp_path / "latency.png")
+    picture = cv2.imread(str(tmp_path / "latency.png"))
+    assert picture is not None and picture.std() > 5
+    with pytest.raises(DataError, match="no row has an HC error"):
+        plots.draw_latency(report, {}, tmp_path / "none.png")
+    assert not (tmp_path / "none.png").exists()
