@@ -98,18 +98,24 @@ class Ellipse:
         The Sampson distance (Sampson 1982): exact on the outline, and good to a few percent within
         a tenth of the semi-minor axis of it.
         """
-        inverse = np.linalg.inv(self.shape_matrix())
-        dx = np.asarray(x, dtype=np.float64) - self.center_x_px
-        dy = np.asarray(y, dtype=np.float64) - self.center_y_px
-        u = inverse[0, 0] * dx + inverse[0, 1] * dy
-        v = inverse[1, 0] * dx + inverse[1, 1] * dy
-        radius = np.hypot(u, v)
-        # gradient of |M^-1 (p - c)|: M^-T (u, v) / radius
-        gradient = np.hypot(
-            inverse[0, 0] * u + inverse[1, 0] * v, inverse[0, 1] * u + inverse[1, 1] * v
-        )
+        u, v = self.in_unit_circle(x, y)
+        radius = np.sqrt(u * u + v * v)
+        along, across = u / self.semi_major_px, v / self.semi_minor_px
+        gradient = np.sqrt(along * along + across * across)
         distance: FloatArray = (radius - 1) * radius / np.maximum(gradient, 1e-12)
         return np.where(radius > 0, distance, -self.semi_minor_px)
+
+    def in_unit_circle(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+        """Return points (x, y) as (u, v) of the unit circle that the outline is stretched from.
+
+        The inverse of ``center + shape_matrix() @ (u, v)``.
+        """
+        cos, sin = math.cos(self.angle_rad), math.sin(self.angle_rad)
+        dx = np.asarray(x, dtype=np.float64) - self.center_x_px
+        dy = np.asarray(y, dtype=np.float64) - self.center_y_px
+        u = dx * (cos / self.semi_major_px) + dy * (sin / self.semi_major_px)
+        v = dy * (cos / self.semi_minor_px) - dx * (sin / self.semi_minor_px)
+        return u, v
 
     def coverage(self, height: int, width: int) -> npt.NDArray[np.float32]:
         """Fraction of each pixel inside the ellipse, shape (height, width), in [0, 1].

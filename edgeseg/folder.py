@@ -170,7 +170,7 @@ class FolderRun:
             mask_path, overlay_path = self._picture_paths(item)
             try:
                 if self.options.masks:
-                    write_atomic(mask_path, image.encode(".png", prediction.mask()))
+                    write_atomic(mask_path, image.encode_mask(prediction.mask()))
                 if self.options.overlays:
                     picture = overlay.draw(gray, prediction)
                     write_atomic(overlay_path, image.encode(".jpg", picture, _JPEG_QUALITY))

@@ -6,6 +6,7 @@ Coordinates are those of `edgeseg.ellipse`.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -70,16 +71,20 @@ def main_region(probability: npt.NDArray[np.float32], threshold: float = 0.5) ->
         None if no pixel reaches the threshold.
     """
     binary = (probability >= threshold).view(np.uint8)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(binary, connectivity=4)
-    if count < 2:
+    # Labelling is what costs most: only inside the box of all regions.
+    left, top, width, height = cv2.boundingRect(binary)
+    if not width:
         return None
+    boxed = binary[top : top + height, left : left + width]
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(boxed, connectivity=4)
     areas = stats[1:, cv2.CC_STAT_AREA]
     best = int(np.argmax(areas))
-    # Work inside the region's box: the rest of the image cannot hold a hole of it.
+    # Work inside the region's own box: the rest of the image cannot hold a hole of it.
     x, y, w, h = (int(v) for v in stats[best + 1, : cv2.CC_STAT_AREA])
     part = (labels[y : y + h, x : x + w] == best + 1).view(np.uint8)
     mask = np.zeros(probability.shape, dtype=np.uint8)
     outline, _ = cv2.findContours(part, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    x, y = x + left, y + top
     cv2.drawContours(mask[y : y + h, x : x + w], outline, -1, 255, cv2.FILLED)
     return Region(mask, cv2.countNonZero(mask), int(areas.sum() - areas[best]))
 
@@ -98,8 +103,11 @@ def boundary_points(
     ndarray, shape (n, 2)
         Points (x, y) in pixels of the map.
     """
-    # A hole counts as inside whatever its probability.
-    inside = region.mask > 0
+    # Only the region's box and the pixels around it can hold a crossing.
+    x, y, w, h = cv2.boundingRect(region.mask)
+    left, top = max(x - 1, 0), max(y - 1, 0)
+    box = (slice(top, y + h + 1), slice(left, x + w + 1))
+    inside, probability = region.mask[box] > 0, probability[box]  # a hole is inside
     parts = []
     for axis in (0, 1):
         first = inside[:-1] if axis == 0 else inside[:, :-1]
@@ -110,7 +118,7 @@ def boundary_points(
         there = probability[next_rows, next_columns].astype(np.float64)
         step = np.clip((threshold - here) / (there - here), 0.0, 1.0)
         parts.append(np.stack([columns + step * (axis == 1), rows + step * (axis == 0)], axis=1))
-    return np.concatenate(parts)
+    return np.concatenate(parts) + np.array([left, top])
 
 
 def fit_ellipse(points: FloatArray, outlier_px: float | None = None) -> Ellipse | None:
@@ -134,15 +142,22 @@ def fit_ellipse(points: FloatArray, outlier_px: float | None = None) -> Ellipse 
     """
     if len(points) < _MIN_BOUNDARY_POINTS:
         return None
-    weights = np.ones(len(points))
-    ellipse = _direct_fit(points, weights)
+    # Centre and scale first: the normal equations hold fourth powers of the coordinates.
+    origin = points.mean(axis=0)
+    centered = points - origin
+    unit = float(np.abs(centered).mean())
+    if not unit > 0:
+        return None
+    x, y = centered.T / unit
+    monomials = np.stack([x * x, x * y, y * y, x, y, np.ones_like(x)])
+    ellipse = _direct_fit(monomials @ monomials.T, origin, unit)
     for _ in range(_ROBUST_ROUNDS):
         if ellipse is None:
             return None
         distance = np.abs(ellipse.signed_distance(points[:, 0], points[:, 1]))
         scale = outlier_px or max(2.0 * 1.4826 * float(np.median(distance)), 0.05)
         weights = 1.0 / (1.0 + (distance / scale) ** 2)  # Cauchy
-        ellipse = _direct_fit(points, weights)
+        ellipse = _direct_fit((monomials * weights) @ monomials.T, origin, unit)
     return ellipse
 
 
@@ -185,24 +200,21 @@ def fit(
 def _arc_fraction(ellipse: Ellipse, points: FloatArray, distance: FloatArray) -> float:
     """Share of 72 sectors of the ellipse in which some boundary point lies near the outline."""
     near = points[np.abs(distance) < 0.1 * ellipse.semi_minor_px]
-    u = np.linalg.solve(ellipse.shape_matrix(), (near - ellipse.center).T)
-    sectors = np.floor((np.arctan2(u[1], u[0]) / (2 * math.pi) % 1.0) * 72)
-    return len(np.unique(sectors)) / 72
+    u, v = ellipse.in_unit_circle(near[:, 0], near[:, 1])
+    sectors = np.floor((np.arctan2(v, u) / (2 * math.pi) % 1.0) * 72).astype(np.intp) % 72
+    return int(np.count_nonzero(np.bincount(sectors))) / 72
 
 
-def _direct_fit(points: FloatArray, weights: FloatArray) -> Ellipse | None:
-    """Fit by weighted direct least squares (Halir and Flusser 1998, WSCG'98)."""
-    # Centre and scale first: the normal equations hold fourth powers of the coordinates.
-    origin = points.mean(axis=0)
-    unit = float(np.abs(points - origin).mean())
-    if not unit > 0:
-        return None
-    x, y = ((points - origin) / unit).T
-    quadratic = np.stack([x * x, x * y, y * y])
-    linear = np.stack([x, y, np.ones_like(x)])
-    s1 = (quadratic * weights) @ quadratic.T
-    s2 = (quadratic * weights) @ linear.T
-    s3 = (linear * weights) @ linear.T
+def _direct_fit(scatter: FloatArray, origin: FloatArray, unit: float) -> Ellipse | None:
+    """Fit by direct least squares (Halir and Flusser 1998, WSCG'98).
+
+    Parameters
+    ----------
+    scatter
+        Weighted sums of products of x², xy, y², x, y and 1, shape (6, 6), of the points less
+        ``origin`` over ``unit``.
+    """
+    s1, s2, s3 = scatter[:3, :3], scatter[:3, 3:], scatter[3:, 3:]
     try:
         to_linear = -np.linalg.solve(s3, s2.T)
         reduced = s1 + s2 @ to_linear
@@ -212,29 +224,35 @@ def _direct_fit(points: FloatArray, weights: FloatArray) -> Ellipse | None:
         return None
     vectors = np.real(vectors)
     constraint = 4 * vectors[0] * vectors[2] - vectors[1] ** 2
-    if not np.any(constraint > 0):
+    best = int(np.argmax(constraint))
+    if not constraint[best] > 0:
         return None
-    conic = vectors[:, int(np.argmax(constraint))]
-    return _from_conic(np.concatenate([conic, to_linear @ conic]), origin, unit)
+    conic = vectors[:, best]
+    return _from_conic((*conic.tolist(), *(to_linear @ conic).tolist()), origin, unit)
 
 
-def _from_conic(conic: FloatArray, origin: FloatArray, unit: float) -> Ellipse | None:
+def _from_conic(conic: Sequence[float], origin: FloatArray, unit: float) -> Ellipse | None:
     """Turn A x² + B xy + C y² + D x + E y + F = 0 into an Ellipse, or None if it is not one."""
-    a, b, c, d, e, f = (float(v) for v in conic)
-    quadratic = np.array([[a, b / 2], [b / 2, c]])
-    if not np.linalg.det(quadratic) > 0:
+    a, b, c, d, e, f = conic
+    determinant = a * c - b * b / 4
+    if not determinant > 0:
         return None
-    center = np.linalg.solve(quadratic, [-d / 2, -e / 2])
-    level = center @ quadratic @ center - f
-    values, vectors = np.linalg.eigh(quadratic)
+    x = (b * e / 4 - c * d / 2) / determinant
+    y = (b * d / 4 - a * e / 2) / determinant
+    level = -(f + (d * x + e * y) / 2)
     if level < 0:
-        level, values = -level, -values
-    if not (level > 0 and np.all(values > 0)):
+        a, b, c, level = -a, -b, -c, -level
+    mean, spread = (a + c) / 2, math.hypot((a - c) / 2, b / 2)
+    # of the curvatures mean + spread and mean - spread, which goes with the major axis; their
+    # product is the determinant, which loses no digits where they are far apart
+    least = determinant / (mean + spread) if mean > 0 else 0.0
+    if not (level > 0 and least > 0):
         return None
-    lengths = np.sqrt(level / values)
-    major = int(np.argmax(lengths))
-    angle = math.atan2(vectors[1, major], vectors[0, major]) % math.pi
-    x, y = center * unit + origin
+    angle = (math.atan2(b, a - c) + math.pi) / 2 % math.pi
     return Ellipse(
-        float(x), float(y), float(lengths.max() * unit), float(lengths.min() * unit), angle
+        x * unit + float(origin[0]),
+        y * unit + float(origin[1]),
+        math.sqrt(level / least) * unit,
+        math.sqrt(level / (mean + spread)) * unit,
+        angle,
     )

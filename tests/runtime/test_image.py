@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeseg import image
+from edgeseg import header, image
+from edgeseg.ellipse import Ellipse
 from edgeseg.errors import EdgesegError, ImageDecodeError, InputNotFoundError
 from edgeseg.phantom import Phantom
 
@@ -382,3 +383,12 @@ def test_to_native_keeps_place_and_range(phantoms: list[Phantom]) -> None:
 def test_encode_names_what_it_cannot_write(scan: np.ndarray) -> None:
     assert np.array_equal(image.decode_gray(image.encode(".png", scan)), scan)
     assert image.encode(".jpg", scan, 80)[:2] == b"\xff\xd8"
+
+
+def test_a_mask_comes_back_as_it_was_and_small() -> None:
+    mask = Ellipse(400.0, 270.0, 180.0, 140.0, 0.3).mask(540, 800)
+    data = image.encode_mask(mask)
+    assert np.array_equal(image.decode_gray(data), mask)
+    assert header.parse(data).width == 800
+    assert data[24:26] == bytes([8, 0])  # 8 bits, gray: 0 and 255 in any reader
+    assert len(data) < len(image.encode(".png", mask))
