@@ -118,7 +118,8 @@ def boundary_points(
         there = probability[next_rows, next_columns].astype(np.float64)
         step = np.clip((threshold - here) / (there - here), 0.0, 1.0)
         parts.append(np.stack([columns + step * (axis == 1), rows + step * (axis == 0)], axis=1))
-    return np.concatenate(parts) + np.array([left, top])
+    points: FloatArray = np.concatenate(parts) + np.array([left, top])
+    return points
 
 
 def fit_ellipse(points: FloatArray, outlier_px: float | None = None) -> Ellipse | None:

@@ -86,6 +86,22 @@ def test_resuming_a_finished_run_changes_nothing(
     assert weights.read_bytes() == before
 
 
+def test_a_run_may_go_on_with_its_split_file_elsewhere(
+    tiny: TrainConfig, phantom_data: Path, tmp_path: Path
+) -> None:
+    names = sorted(p.name for p in (phantom_data / "training_set").glob("*HC.png"))
+    for i, text in enumerate((names[:4], names[:4], names[:3])):
+        rest = [name for name in names if name not in text]
+        (tmp_path / f"{i}.json").write_text(json.dumps({"folds": [text, rest]}))
+    first, moved, other = (
+        tiny.updated({"epochs": 1, "folds": str(tmp_path / f"{i}.json")}) for i in range(3)
+    )
+    train(phantom_data, tmp_path / "run", first)
+    train(phantom_data, tmp_path / "run", moved, resume=True)
+    with pytest.raises(ConfigError, match="the run began with folds"):
+        train(phantom_data, tmp_path / "run", other, resume=True)
+
+
 def test_what_exists_is_refused(
     tiny: TrainConfig, phantom_data: Path, trained: Path, tmp_path: Path
 ) -> None:

@@ -59,6 +59,10 @@ class TrainConfig:
         (64, 32, 24, 16, 8),
         "widths, deepest first; one less than stages ends at half the size, upsampled to all of it",
     )
+    ellipse_prior: float = _value(
+        0.0,
+        "logits by which a map's own ellipse may correct it, in answers, not in training",
+    )
     freeze_batchnorm_statistics: bool = _value(
         True, "frozen parts keep their batch-norm statistics too"
     )
@@ -106,6 +110,8 @@ class TrainConfig:
                 raise ConfigError(f"{key} is {getattr(self, key)}; expected 1 or more")
         if not 0 < self.fraction <= 1:
             raise ConfigError(f"fraction is {self.fraction}; expected more than 0 and at most 1")
+        if not self.ellipse_prior >= 0:
+            raise ConfigError(f"ellipse_prior is {self.ellipse_prior}; expected 0 or more")
         if not 0 <= self.ema_decay < 1:
             raise ConfigError(f"ema_decay is {self.ema_decay}; expected 0 or more, below 1")
         if self.encoder_stages not in (4, 5):

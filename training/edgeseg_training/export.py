@@ -281,14 +281,11 @@ def _candidates(
 
 
 def _delicate_nodes(model: onnx.ModelProto) -> list[str]:
-    """Name the nodes that stay float32 in an int8 graph: normalisation, and the head's convolution.
+    """Name the nodes that stay float32 in an int8 graph: normalisation, last convolution and after.
 
-    The head's output decides where the outline lies, to a fraction of a pixel.
+    The last logits decide where the outline lies, to a fraction of a pixel.
     """
-    convolutions = [node.name for node in model.graph.node if node.op_type == "Conv"]
-    before = []
-    for node in model.graph.node:
-        if node.op_type == "Conv":
-            break
-        before.append(node.name)
-    return [*before, convolutions[-1]]
+    nodes = model.graph.node
+    convolutions = [i for i, node in enumerate(nodes) if node.op_type == "Conv"]
+    first, last = convolutions[0], convolutions[-1]
+    return [node.name for i, node in enumerate(nodes) if i < first or i >= last]

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from edgeseg.errors import ConfigError, InputNotFoundError, ModelError
 from edgeseg_training.config import TrainConfig
+from edgeseg_training.ellipse_prior import EllipsePrior
 from edgeseg_training.networks import PlainUNet, SlimUNet, narrow_encoder, quicken_depthwise
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -33,11 +34,20 @@ class SegmentationModel(nn.Module):
     normalization
         ``unit``: x / 255, as the paper; ``imagenet``: then mean and SD of ImageNet, averaged over
         the colours for a gray network.
+    prior
+        Takes and returns logits; applied in evaluation mode only.
     """
 
-    def __init__(self, network: nn.Module, channels: int, normalization: str) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        channels: int,
+        normalization: str,
+        prior: nn.Module | None = None,
+    ) -> None:
         super().__init__()
         self.network = network
+        self.prior = prior
         self.channels = channels
         mean, sd = torch.zeros(3), torch.ones(3)
         if normalization == "imagenet":
@@ -53,8 +63,10 @@ class SegmentationModel(nn.Module):
     def forward(self, gray: Tensor) -> Tensor:
         """Return logits, (N, 1, h, w)."""
         x = gray.float() * self.scale + self.offset
-        logits: Tensor = self.network(x.contiguous(memory_format=torch.channels_last))
-        return logits.float()
+        logits: Tensor = self.network(x.contiguous(memory_format=torch.channels_last)).float()
+        if self.prior is not None and not self.training:
+            logits = self.prior(logits)
+        return logits
 
 
 def build_model(config: TrainConfig, load_encoder: bool = True) -> SegmentationModel:
@@ -73,8 +85,11 @@ def build_model(config: TrainConfig, load_encoder: bool = True) -> SegmentationM
         If the encoder's weights are missing or do not fit.
     """
     channels = 1 if config.input_mode == "gray" else 3
+    prior = None
+    if config.ellipse_prior:
+        prior = EllipsePrior(config.input_height, config.input_width, config.ellipse_prior)
     if is_plain(config):
-        return SegmentationModel(PlainUNet(channels), channels, config.normalization)
+        return SegmentationModel(PlainUNet(channels), channels, config.normalization, prior)
     network: smp.Unet
     if config.encoder_top and config.encoder_stages == len(config.decoder_channels) == 5:
         network = smp.Unet(
@@ -92,7 +107,7 @@ def build_model(config: TrainConfig, load_encoder: bool = True) -> SegmentationM
         _load_encoder(network, config.encoder_weights, channels)
     narrow_encoder(network.encoder, config.encoder_expansion, config.first_expansion)
     quicken_depthwise(network.encoder)
-    return SegmentationModel(network, channels, config.normalization)
+    return SegmentationModel(network, channels, config.normalization, prior)
 
 
 def is_plain(config: TrainConfig) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -38,38 +38,45 @@ def recentre(
     samples, tensors
         Calibration images and their network inputs, (1, 1, h, w).
     """
-    shift = logit_shift(_maps(source, tensors), _maps(quantised, tensors), samples)
     convolution = [node for node in quantised.graph.node if node.op_type == "Conv"][-1]
     (bias,) = (t for t in quantised.graph.initializer if t.name == convolution.input[2])
-    moved = numpy_helper.to_array(bias) + np.float32(shift)
-    bias.CopyFrom(numpy_helper.from_array(moved, bias.name))
+    original = numpy_helper.to_array(bias).copy()
+
+    def answers(shift: float) -> list[Map]:
+        bias.CopyFrom(numpy_helper.from_array(original + np.float32(shift), bias.name))
+        return _maps(quantised, tensors)
+
+    shift = logit_shift(_maps(source, tensors), answers, samples)
+    bias.CopyFrom(numpy_helper.from_array(original + np.float32(shift), bias.name))
     return shift
 
 
-def logit_shift(source: Sequence[Map], maps: Sequence[Map], samples: Sequence[Sample]) -> float:
-    """Return the logit to add to ``maps`` for circumferences as in ``source`` on average.
+def logit_shift(
+    source: Sequence[Map], answers: Callable[[float], Sequence[Map]], samples: Sequence[Sample]
+) -> float:
+    """Return the shift with which circumferences are as in ``source`` on average.
 
     Only heads that both are sure of count: elsewhere the outline hangs on the last digits. By the
     secant method, within 1 of 0; 0 where there is no such head.
 
     Parameters
     ----------
-    source, maps
+    source
         Probabilities, each (h, w).
+    answers
+        Returns such maps for a shift of the logits.
     """
+    maps = answers(0.0)
     heads = []
-    for wanted, found, sample in zip(source, maps, samples, strict=True):
+    for i, (wanted, found, sample) in enumerate(zip(source, maps, samples, strict=True)):
         before, after = measure(wanted, sample), measure(found, sample)
         if min(before.confidence, after.confidence) >= MIN_AGREEMENT:
-            logit = np.log(found.clip(_TINY) / (1 - found).clip(_TINY))
-            heads.append((logit, sample, math.log(before.hc_mm)))
+            heads.append((i, sample, math.log(before.hc_mm)))
 
     def mean_log_ratio(shift: float) -> float:
-        total = 0.0
-        for logit, sample, wanted in heads:
-            moved = (1 / (1 + np.exp(-(logit + shift)))).astype(np.float32)
-            total += math.log(measure(moved, sample).hc_mm or 1.0) - wanted
-        return total / len(heads)
+        moved = answers(shift)
+        logs = [math.log(measure(moved[i], sample).hc_mm or 1.0) - hc for i, sample, hc in heads]
+        return sum(logs) / len(logs)
 
     if not heads:
         return 0.0

@@ -89,6 +89,7 @@ class Run:
             before = json.loads(path.read_text(encoding="utf-8"))
             # a value that did not exist then was what its default says now
             data, config = before["data"], TrainConfig().as_dict() | before["config"]
+            same_split = before["split"] == self.record["split"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(
                 f"{path}: not the record of a run; use --overwrite to start anew"
@@ -96,7 +97,9 @@ class Run:
         if data["sha256"] != self.record["data"]["sha256"]:
             raise DataError(f"{path}: the run began with other data; use --overwrite to start anew")
         now = self.record["config"]
-        changed = [key for key in now if config.get(key) != now[key] and key != "workers"]
+        # where the split file lies does not matter, what it says does
+        free = {"workers"} | ({"folds"} if same_split else set())
+        changed = [key for key in now if config.get(key) != now[key] and key not in free]
         if changed:
             raise ConfigError(
                 f"{path}: the run began with {changed[0]} = {config.get(changed[0])!r}, not "

@@ -1,0 +1,47 @@
+"""Rewrite a bundled model into forms that other engines' converters read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, numpy_helper
+
+
+def plain(source: Path, target: Path) -> None:
+    """Write a model with every weight stored in float32, as it is calculated with.
+
+    A bundled model stores its larger weights in float16 and widens them when it is loaded.
+    """
+    model = onnx.load(source)
+    graph = model.graph
+    stored = {initializer.name: initializer for initializer in graph.initializer}
+    widened = [n for n in graph.node if n.op_type == "Cast" and n.input[0] in stored]
+    for node in widened:
+        half = stored[node.input[0]]
+        values = numpy_helper.to_array(half).astype(np.float32)
+        graph.initializer.append(numpy_helper.from_array(values, node.output[0]))
+        graph.initializer.remove(half)
+        graph.node.remove(node)
+    onnx.checker.check_model(model)
+    onnx.save(model, target)
+
+
+def with_float_input(source: Path, target: Path) -> None:
+    """Write a plain model that takes one image as float32, 0 to 255, instead of uint8."""
+    model = onnx.load(source)
+    graph = model.graph
+    (cast,) = (node for node in graph.node if node.op_type == "Cast")
+    for node in graph.node:
+        for i, name in enumerate(node.input):
+            if name == cast.output[0]:
+                node.input[i] = cast.input[0]
+    graph.node.remove(cast)
+    graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT
+    for value in (graph.input[0], graph.output[0]):
+        batch = value.type.tensor_type.shape.dim[0]
+        batch.Clear()
+        batch.dim_value = 1
+    onnx.checker.check_model(model)
+    onnx.save(model, target)
