@@ -281,11 +281,10 @@ def _candidates(
 
 
 def _delicate_nodes(model: onnx.ModelProto) -> list[str]:
-    """Name the nodes that stay float32 in an int8 graph: normalisation, last convolution and after.
+    """Name the nodes that stay float32 in an int8 graph: normalisation, and the last convolution.
 
-    The last logits decide where the outline lies, to a fraction of a pixel.
+    Its logits decide where the outline lies, to a fraction of a pixel.
     """
     nodes = model.graph.node
     convolutions = [i for i, node in enumerate(nodes) if node.op_type == "Conv"]
-    first, last = convolutions[0], convolutions[-1]
-    return [node.name for i, node in enumerate(nodes) if i < first or i >= last]
+    return [node.name for node in nodes[: convolutions[0]]] + [nodes[convolutions[-1]].name]

@@ -64,11 +64,13 @@ def integers(
     tensors
         Calibration images, each (1, 1, h, w), uint8.
     float_nodes
-        Names of nodes that stay in float32.
+        Names of nodes that stay in float32. So does all that comes after the last convolution,
+        whose values are not even looked at: they have no range that a few images could show.
     """
+    body, tail = _cut_after_last_convolution(model)
     with tempfile.TemporaryDirectory() as folder:
         source, prepared, out = (Path(folder) / n for n in ("in.onnx", "prepared.onnx", "out.onnx"))
-        onnx.save(model, source)
+        onnx.save(body, source)
         level = logging.root.level
         logging.root.setLevel(logging.ERROR)  # the library advises on its own root logger
         try:
@@ -90,7 +92,38 @@ def integers(
                 )
         finally:
             logging.root.setLevel(level)
-        return onnx.load(out)
+        return _join(onnx.load(out), tail)
+
+
+def _cut_after_last_convolution(model: onnx.ModelProto) -> tuple[onnx.ModelProto, onnx.GraphProto]:
+    """Return a copy that ends with the last convolution, and a graph of the rest."""
+    body, tail = onnx.ModelProto(), onnx.GraphProto()
+    body.CopyFrom(model)
+    tail.CopyFrom(model.graph)
+    last = max(i for i, node in enumerate(model.graph.node) if node.op_type == "Conv")
+    del body.graph.node[last + 1 :]
+    del tail.node[: last + 1]
+    for graph in (body.graph, tail):
+        read = {name for node in graph.node for name in node.input}
+        unread = [t for t in graph.initializer if t.name not in read]
+        for tensor in unread:
+            graph.initializer.remove(tensor)
+    del body.graph.output[:]
+    logits = model.graph.node[last].output[0]
+    body.graph.output.append(helper.make_tensor_value_info(logits, TensorProto.FLOAT, [None] * 4))
+    return body, tail
+
+
+def _join(body: onnx.ModelProto, tail: onnx.GraphProto) -> onnx.ModelProto:
+    """Return the whole model again."""
+    joined = onnx.ModelProto()
+    joined.CopyFrom(body)
+    joined.graph.node.extend(tail.node)
+    known = {tensor.name for tensor in joined.graph.initializer}
+    joined.graph.initializer.extend(t for t in tail.initializer if t.name not in known)
+    del joined.graph.output[:]
+    joined.graph.output.extend(tail.output)
+    return joined
 
 
 class _Images(CalibrationDataReader):  # type: ignore[misc]
