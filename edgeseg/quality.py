@@ -14,7 +14,7 @@ MIN_SOLIDITY = 0.95
 MAX_OTHER_AREA_FRACTION = 0.05
 AXIS_RATIO_RANGE = (0.62, 0.97)
 HC_RANGE_MM = (40.0, 400.0)
-MIN_CONFIDENCE = 0.9
+MIN_CONFIDENCE = 0.96
 
 FLAGS: dict[str, str] = {
     "touches_border": "the head reaches the image border; the part outside is extrapolated",

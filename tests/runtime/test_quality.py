@@ -104,7 +104,7 @@ def test_sizes_out_of_range(pixel_size_mm: float | None, expected: set[str]) -> 
 
 
 def test_low_confidence() -> None:
-    assert quality.flags(facts(coverage(), confidence=0.89)) == ("low_confidence",)
+    assert quality.flags(facts(coverage(), confidence=0.95)) == ("low_confidence",)
 
 
 def test_flags_come_in_the_order_of_the_list() -> None:

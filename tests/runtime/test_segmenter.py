@@ -181,6 +181,6 @@ def test_the_bundled_model_s_card_is_true(segmenter: Segmenter) -> None:
     assert (card["input_height"], card["input_width"]) == (192, 288)
     for key in ("precision", "architecture", "strategy", "input_height", "parameters", "gmac"):
         assert card[key] == getattr(metadata, key)
-    assert metadata.train_data.count == 639
+    assert metadata.train_data.count == 799
     low, high = metadata.train_pixel_size_mm_range
     assert 0.04 < low < high < 0.4

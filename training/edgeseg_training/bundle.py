@@ -99,7 +99,7 @@ def bundle(
     }
     manifest = zoo / "manifest.json"
     listed = json.loads(manifest.read_text(encoding="utf-8"))
-    listed["models"][name] = card
+    listed["models"] = dict(sorted((listed["models"] | {name: card}).items()))
     write_atomic(target, model.read_bytes())
     write_json(manifest, listed)
     return card
