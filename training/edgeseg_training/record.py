@@ -94,8 +94,6 @@ class Run:
             raise DataError(
                 f"{path}: not the record of a run; use --overwrite to start anew"
             ) from error
-        if data["sha256"] != self.record["data"]["sha256"]:
-            raise DataError(f"{path}: the run began with other data; use --overwrite to start anew")
         now = self.record["config"]
         # where the split file lies does not matter, what it says does
         free = {"workers"} | ({"folds"} if same_split else set())
@@ -105,6 +103,8 @@ class Run:
                 f"{path}: the run began with {changed[0]} = {config.get(changed[0])!r}, not "
                 f"{now[changed[0]]!r}; resume with the same values or use --overwrite"
             )
+        if data["sha256"] != self.record["data"]["sha256"]:
+            raise DataError(f"{path}: the run began with other data; use --overwrite to start anew")
 
 
 def save_weights(path: Path, weights: dict[str, Tensor], facts: dict[str, Any]) -> None:
