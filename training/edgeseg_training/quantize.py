@@ -115,15 +115,14 @@ def _cut_after_last_convolution(model: onnx.ModelProto) -> tuple[onnx.ModelProto
 
 
 def _join(body: onnx.ModelProto, tail: onnx.GraphProto) -> onnx.ModelProto:
-    """Return the whole model again."""
-    joined = onnx.ModelProto()
-    joined.CopyFrom(body)
-    joined.graph.node.extend(tail.node)
-    known = {tensor.name for tensor in joined.graph.initializer}
-    joined.graph.initializer.extend(t for t in tail.initializer if t.name not in known)
-    del joined.graph.output[:]
-    joined.graph.output.extend(tail.output)
-    return joined
+    """Put the rest behind a body, in place, and return it."""
+    graph = body.graph
+    graph.node.extend(tail.node)
+    known = {tensor.name for tensor in graph.initializer}
+    graph.initializer.extend(t for t in tail.initializer if t.name not in known)
+    del graph.output[:]
+    graph.output.extend(tail.output)
+    return body
 
 
 class _Images(CalibrationDataReader):  # type: ignore[misc]

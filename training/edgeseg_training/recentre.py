@@ -42,12 +42,15 @@ def recentre(
     (bias,) = (t for t in quantised.graph.initializer if t.name == convolution.input[2])
     original = numpy_helper.to_array(bias).copy()
 
-    def answers(shift: float) -> list[Map]:
+    def move(shift: float) -> None:
         bias.CopyFrom(numpy_helper.from_array(original + np.float32(shift), bias.name))
+
+    def answers(shift: float) -> list[Map]:
+        move(shift)
         return _maps(quantised, tensors)
 
     shift = logit_shift(_maps(source, tensors), answers, samples)
-    bias.CopyFrom(numpy_helper.from_array(original + np.float32(shift), bias.name))
+    move(shift)
     return shift
 
 
@@ -66,21 +69,21 @@ def logit_shift(
     answers
         Returns such maps for a shift of the logits.
     """
-    maps = answers(0.0)
-    heads = []
-    for i, (wanted, found, sample) in enumerate(zip(source, maps, samples, strict=True)):
+    heads, at_zero = [], []
+    for i, (wanted, found, sample) in enumerate(zip(source, answers(0.0), samples, strict=True)):
         before, after = measure(wanted, sample), measure(found, sample)
         if min(before.confidence, after.confidence) >= MIN_AGREEMENT:
             heads.append((i, sample, math.log(before.hc_mm)))
+            at_zero.append(math.log(after.hc_mm) - math.log(before.hc_mm))
 
     def mean_log_ratio(shift: float) -> float:
         moved = answers(shift)
-        logs = [math.log(measure(moved[i], sample).hc_mm or 1.0) - hc for i, sample, hc in heads]
-        return sum(logs) / len(logs)
+        ratios = [math.log(measure(moved[i], sample).hc_mm or 1.0) - hc for i, sample, hc in heads]
+        return sum(ratios) / len(ratios)
 
     if not heads:
         return 0.0
-    tried = [(0.0, mean_log_ratio(0.0)), (_TRIAL, mean_log_ratio(_TRIAL))]
+    tried = [(0.0, sum(at_zero) / len(at_zero)), (_TRIAL, mean_log_ratio(_TRIAL))]
     for _ in range(_ROUNDS):
         (x0, y0), (x1, y1) = tried[-2:]
         if abs(y1) < _TINY or y1 == y0:
