@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
     from edgeseg.ellipse import Ellipse
     from edgeseg.metadata import ModelMetadata
-    from edgeseg.segmenter import Prediction, Segmenter
+    from edgeseg.prediction import Prediction
+    from edgeseg.segmenter import Segmenter
 
 __version__ = importlib.metadata.version("edgeseg")
 
@@ -62,7 +63,7 @@ __all__ = [
 _LAZY = {
     "Ellipse": "edgeseg.ellipse",
     "ModelMetadata": "edgeseg.metadata",
-    "Prediction": "edgeseg.segmenter",
+    "Prediction": "edgeseg.prediction",
     "Segmenter": "edgeseg.segmenter",
 }
 

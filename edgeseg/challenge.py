@@ -6,11 +6,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edgeseg import hc18, image
+from edgeseg.ellipse import Ellipse
 from edgeseg.errors import DataError, InputNotFoundError
 from edgeseg.files import csv_text, write_atomic
 from edgeseg.inputs import Item, PixelSizes, discover
 from edgeseg.parallel import ordered_map, usable_cores
 from edgeseg.segmenter import Segmenter
+
+COLUMNS = (
+    "filename",
+    "center_x_mm",
+    "center_y_mm",
+    "semi_axes_a_mm",
+    "semi_axes_b_mm",
+    "angle_rad",
+)
 
 _TEST_FOLDER = "test_set"
 
@@ -54,7 +64,7 @@ def write_submission(
     out: Path,
     on_image: Callable[[], None] = lambda: None,
 ) -> int:
-    """Measure every image and write the submission, columns ``hc18.CHALLENGE_COLUMNS``.
+    """Measure every image and write the submission, columns ``COLUMNS``.
 
     Returns
     -------
@@ -75,11 +85,22 @@ def write_submission(
         prediction = segmenter.predict(image.read_gray(item.path), pixel_size_mm)
         if prediction.ellipse is None or pixel_size_mm is None:
             raise DataError(f"{item.path}: no head was found; the challenge needs one an image")
-        return tuple(hc18.challenge_row(item.file, prediction.ellipse, pixel_size_mm).values())
+        return submission_row(item.file, prediction.ellipse, pixel_size_mm)
 
-    rows: list[tuple[str, ...]] = [hc18.CHALLENGE_COLUMNS]
+    rows: list[tuple[str, ...]] = [COLUMNS]
     for values in ordered_map(row, items, usable_cores()):
         rows.append(values)
         on_image()
     write_atomic(out, csv_text(rows).encode())
     return len(items)
+
+
+def submission_row(file: str, ellipse: Ellipse, pixel_size_mm: float) -> tuple[str, ...]:
+    """Return one row of the submission file, in the order of ``COLUMNS``."""
+    values_mm = (
+        ellipse.center_x_px * pixel_size_mm,
+        ellipse.center_y_px * pixel_size_mm,
+        ellipse.semi_major_px * pixel_size_mm,
+        ellipse.semi_minor_px * pixel_size_mm,
+    )
+    return (file, *(f"{v:.6f}" for v in (*values_mm, ellipse.angle_rad)))

@@ -1,4 +1,4 @@
-"""HC18: labelled images, the annotation as an ellipse, patient-grouped folds, the challenge file.
+"""HC18: labelled images, the annotation as an ellipse, patient-grouped folds.
 
 The data set: van den Heuvel et al. 2018, doi:10.5281/zenodo.1327317. Any folder of the same shape
 works::
@@ -15,7 +15,7 @@ import hashlib
 import json
 import math
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,14 +29,6 @@ from edgeseg.image import read_gray
 
 CSV_NAME = "training_set_pixel_size_and_HC.csv"
 ANNOTATION_SUFFIX = "_Annotation.png"
-CHALLENGE_COLUMNS = (
-    "filename",
-    "center_x_mm",
-    "center_y_mm",
-    "semi_axes_a_mm",
-    "semi_axes_b_mm",
-    "angle_rad",
-)
 HC_TOLERANCE = 0.005
 """Largest relative difference allowed between an annotation's HC and the table's."""
 
@@ -293,18 +285,6 @@ def select_fold(cases: Sequence[Case], folds: Sequence[Sequence[str]], fold: int
     if missing:
         raise DataError(f"fold {fold} names {missing[0]!r}, which the data lacks")
     return [by_name[name] for name in folds[fold]]
-
-
-def challenge_row(file: str, ellipse: Ellipse, pixel_size_mm: float) -> Mapping[str, str]:
-    """Return one row of the challenge's submission file, keyed by ``CHALLENGE_COLUMNS``."""
-    values = (
-        ellipse.center_x_px * pixel_size_mm,
-        ellipse.center_y_px * pixel_size_mm,
-        ellipse.semi_major_px * pixel_size_mm,
-        ellipse.semi_minor_px * pixel_size_mm,
-        ellipse.angle_rad,
-    )
-    return dict(zip(CHALLENGE_COLUMNS, (file, *(f"{v:.6f}" for v in values)), strict=True))
 
 
 def _is_disc(mask: Mask) -> bool:

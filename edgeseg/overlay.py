@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.image import GrayImage
-from edgeseg.segmenter import Prediction
+from edgeseg.prediction import Prediction
 
 _OUTLINE_BGR = (80, 220, 60)
 _FLAGGED_BGR = (0, 150, 255)

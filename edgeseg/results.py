@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edgeseg.errors import DataError, OutputWriteError
 from edgeseg.files import csv_text, write_atomic
-from edgeseg.segmenter import Prediction
+from edgeseg.prediction import Prediction
 
 COLUMNS = (
     "file",

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeseg import hc18, image
+from edgeseg import challenge, image
 from edgeseg.challenge import find_images, write_submission
+from edgeseg.ellipse import Ellipse
 from edgeseg.errors import DataError, InputNotFoundError
 from edgeseg.phantom import Phantom
 from edgeseg.segmenter import Segmenter
@@ -34,7 +35,7 @@ def test_the_submission_holds_one_row_an_image_in_mm(
     assert write_submission(segmenter, items, sizes, out) == 3
     with out.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
-    assert tuple(rows[0]) == hc18.CHALLENGE_COLUMNS
+    assert tuple(rows[0]) == challenge.COLUMNS
     for row, phantom in zip(rows, sorted(phantoms[:3], key=lambda p: p.name), strict=True):
         assert row["filename"] == phantom.name
         size_mm, ellipse = phantom.pixel_size_mm, phantom.ellipse
@@ -59,3 +60,17 @@ def test_a_table_is_needed(root: Path) -> None:
     (root / "test_set_pixel_size.csv").unlink()
     with pytest.raises(InputNotFoundError, match="--pixel-sizes"):
         find_images(root)
+
+
+def test_a_row_holds_the_ellipse_in_mm() -> None:
+    row = challenge.submission_row("a.png", Ellipse(100, 50, 80, 60, 0.25), 0.5)
+    assert challenge.COLUMNS == (
+        "filename",
+        "center_x_mm",
+        "center_y_mm",
+        "semi_axes_a_mm",
+        "semi_axes_b_mm",
+        "angle_rad",
+    )
+    assert row[0] == "a.png"
+    assert [float(cell) for cell in row[1:]] == [50, 25, 40, 30, 0.25]

@@ -12,7 +12,6 @@ from edgeseg import hc18
 from edgeseg.ellipse import Ellipse
 from edgeseg.errors import DataError, InputNotFoundError
 from edgeseg.image import encode
-from edgeseg.phantom import Phantom
 
 FOLDS = Path(__file__).parents[2] / "benchmarks" / "folds.json"
 HEADER = "filename,pixel size(mm),head circumference (mm)\n"
@@ -274,18 +273,3 @@ def test_the_datas_hash_covers_names_table_and_bytes(data: Path) -> None:
     table = data / hc18.CSV_NAME
     table.write_text(table.read_text("utf-8").replace("005_HC.png,0.", "005_HC.png,1."), "utf-8")
     assert hc18.data_sha256(hc18.load_cases(data)) != before
-
-
-def test_challenge_row(phantoms: list[Phantom]) -> None:
-    row = hc18.challenge_row("a.png", Ellipse(100, 50, 80, 60, 0.25), 0.5)
-    assert tuple(row) == hc18.CHALLENGE_COLUMNS
-    assert tuple(row) == (
-        "filename",
-        "center_x_mm",
-        "center_y_mm",
-        "semi_axes_a_mm",
-        "semi_axes_b_mm",
-        "angle_rad",
-    )
-    assert row["filename"] == "a.png"
-    assert [float(row[c]) for c in hc18.CHALLENGE_COLUMNS[1:]] == [50, 25, 40, 30, 0.25]
