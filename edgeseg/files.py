@@ -20,8 +20,15 @@ LOCK_NAME = ".edgeseg.lock"
 _held: set[Path] = set()  # by this process, which the system's lock does not keep from itself
 
 
-def write_atomic(path: Path, data: bytes) -> None:
+def write_atomic(path: Path, data: bytes | Iterable[bytes]) -> None:
     """Write a file so that it is either the old one or the new one, whenever it is looked at.
+
+    Parameters
+    ----------
+    path
+        The file; folders above it are made.
+    data
+        Its bytes, or parts of them that follow each other.
 
     Raises
     ------
@@ -32,7 +39,8 @@ def write_atomic(path: Path, data: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            part.write_bytes(data)
+            with part.open("wb") as stream:
+                stream.writelines([data] if isinstance(data, bytes) else data)
             part.replace(path)
         except BaseException:
             part.unlink(missing_ok=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ class Summary:
     """
 
     out: Path
-    rows: list[Row]
+    rows: Sequence[Row]
     n_kept: int
     wall_s: float
 
@@ -124,26 +125,26 @@ class FolderRun:
         if not (options.resume and (self.out / RUN_NAME).is_file()):
             claim(self.out, options.overwrite, " (--resume continues an earlier run)")
         with locked(self.out):
-            kept = self._kept_rows() if options.resume else {}
+            lines = self._kept_lines() if options.resume else {}
+            n_kept = len(lines)
             if options.overwrite and not options.resume:
                 self._remove_earlier()
             started = time.perf_counter()
             self._write_record("running", [], 0.0)
-            results.write_rows(self.out / RESULTS_NAME, kept.values())
-            rows = dict(kept)
-            todo = [item for item in self.items if item.file not in kept]
+            results.write_lines(self.out / RESULTS_NAME, lines.values())
+            todo = [item for item in self.items if item.file not in lines]
             with results.RowAppender(self.out / RESULTS_NAME) as appender:
                 for row in self._measure_all(todo):
-                    appender.append(row)
-                    rows[row["file"]] = row
+                    lines[row["file"]] = line = results.line(row)
+                    appender.append(line)
                     on_row(row)
-            ordered = [rows[item.file] for item in self.items]
+            rows = results.Table(lines[item.file] for item in self.items)
             wall_s = time.perf_counter() - started
-            results.write_rows(self.out / RESULTS_NAME, ordered)
-            record = self._write_record("done", ordered, wall_s)
+            results.write_lines(self.out / RESULTS_NAME, rows.lines)
+            record = self._write_record("done", rows, wall_s)
             overlays = self.out / "overlays" if options.overlays else None
-            report.write_page(self.out / REPORT_NAME, ordered, record, overlays)
-        return Summary(self.out, ordered, len(kept), wall_s)
+            report.write_page(self.out / REPORT_NAME, rows, record, overlays)
+        return Summary(self.out, rows, n_kept, wall_s)
 
     def _measure_all(self, items: Sequence[Item]) -> Iterator[Row]:
         workers = self.options.workers or usable_cores()
@@ -184,8 +185,8 @@ class FolderRun:
         name = item.picture_name
         return self.out / "masks" / f"{name}.png", self.out / "overlays" / f"{name}.jpg"
 
-    def _kept_rows(self) -> dict[str, Row]:
-        """Return the rows of an earlier run that need not be measured again."""
+    def _kept_lines(self) -> dict[str, str]:
+        """Return the rows of an earlier run that need not be measured again, as lines by file."""
         record_path, table_path = self.out / RUN_NAME, self.out / RESULTS_NAME
         if not record_path.is_file():
             return {}
@@ -210,7 +211,7 @@ class FolderRun:
                 f"input, such as {min(strangers)!r}; resume with the same input or choose another "
                 "folder"
             )
-        return {f: row for f, row in rows.items() if self._still_holds(row, items[f])}
+        return {f: results.line(r) for f, r in rows.items() if self._still_holds(r, items[f])}
 
     def _still_holds(self, row: Row, item: Item) -> bool:
         if row["status"] == "failed":
@@ -241,7 +242,7 @@ class FolderRun:
 
     def _write_record(self, status: str, rows: Sequence[Row], wall_s: float) -> dict[str, Any]:
         file, metadata = self.segmenter.file, self.segmenter.metadata
-        counts = {s: sum(row["status"] == s for row in rows) for s in ("ok", "empty", "failed")}
+        seen = Counter(row["status"] for row in rows)
         record = {
             "status": status,
             "arguments": self.arguments,
@@ -257,17 +258,26 @@ class FolderRun:
                 "input_width": metadata.input_width,
                 "provider": self.segmenter.provider,
             },
-            "counts": {"n_images": len(self.items), **counts},
+            "counts": {
+                "n_images": len(self.items),
+                **{status: seen[status] for status in ("ok", "empty", "failed")},
+            },
             "timings": {"wall_s": round(wall_s, 3), "stages_ms": mean_stages_ms(rows)},
         }
         write_json(self.out / RUN_NAME, record)
         return record
 
 
-def mean_stages_ms(rows: Sequence[Row]) -> dict[str, float | None]:
+def mean_stages_ms(rows: Iterable[Row]) -> dict[str, float | None]:
     """Return the mean time of each stage over the rows that were measured, in milliseconds."""
-    means: dict[str, float | None] = {}
-    for column in results.TIMING_COLUMNS:
-        values = [float(row[column]) for row in rows if row[column]]
-        means[column.removesuffix("_ms")] = sum(values) / len(values) if values else None
-    return means
+    sums = dict.fromkeys(results.TIMING_COLUMNS, 0.0)
+    counts = dict.fromkeys(results.TIMING_COLUMNS, 0)
+    for row in rows:
+        for column in results.TIMING_COLUMNS:
+            if row[column]:
+                sums[column] += float(row[column])
+                counts[column] += 1
+    return {
+        column.removesuffix("_ms"): sums[column] / counts[column] if counts[column] else None
+        for column in results.TIMING_COLUMNS
+    }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+import heapq
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -68,45 +69,56 @@ def write_page(
     OutputWriteError
         If the page cannot be written.
     """
-    write_atomic(path, page(rows, record, overlays).encode(errors="backslashreplace"))
+    parts = _parts(rows, record, overlays)
+    write_atomic(path, (part.encode(errors="backslashreplace") for part in parts))
 
 
 def page(
     rows: Sequence[Mapping[str, str]], record: Mapping[str, Any], overlays: Path | None
 ) -> str:
     """Return the page's HTML; it refers to no other file."""
+    return "".join(_parts(rows, record, overlays))
+
+
+def _parts(
+    rows: Sequence[Mapping[str, str]], record: Mapping[str, Any], overlays: Path | None
+) -> Iterator[str]:
+    """Yield the page piece by piece: all pictures of a large folder need not be held at once."""
     counts = record["counts"]
     summary = (
         f"{counts['n_images']} images: {counts['ok']} measured, {counts['empty']} without a head, "
         f"{counts['failed']} failed, {sum(bool(row['flags']) for row in rows)} flagged."
     )
-    return f"""<!doctype html>
+    yield f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>edgeseg: head circumference</title><style>{_STYLE}</style></head><body>
 <h1>Head circumference</h1>
 <p class="warning">{escape(INTENDED_USE)}</p>
 <p>{escape(summary)}</p>
-{_grid(rows, overlays)}
-<h2>Measurements</h2>
-{_table(_TABLE_COLUMNS.values(), ([row[column] for column in _TABLE_COLUMNS] for row in rows))}
-<h2>Flags</h2>
-{_table(["flag", "meaning"], quality.FLAGS.items())}
-<h2>This run</h2>
-{_table(["", ""], _facts(record))}
-</body></html>
 """
+    yield from _grid(rows, overlays)
+    yield "<h2>Measurements</h2>\n"
+    shown = ([row[column] for column in _TABLE_COLUMNS] for row in rows)
+    yield from _table(_TABLE_COLUMNS.values(), shown)
+    yield "<h2>Flags</h2>\n"
+    yield from _table(["flag", "meaning"], quality.FLAGS.items())
+    yield "<h2>This run</h2>\n"
+    yield from _table(["", ""], _facts(record))
+    yield "</body></html>\n"
 
 
-def _grid(rows: Sequence[Mapping[str, str]], overlays: Path | None) -> str:
+def _grid(rows: Sequence[Mapping[str, str]], overlays: Path | None) -> Iterator[str]:
     if overlays is None:
-        return "<p>No overlays were written, so there are no pictures here.</p>"
-    shown = sorted(rows, key=lambda row: (row["status"] == "ok", not row["flags"]))[:MAX_PICTURES]
-    note = ""
+        yield "<p>No overlays were written, so there are no pictures here.</p>\n"
+        return
+    shown = heapq.nsmallest(MAX_PICTURES, rows, key=lambda r: (r["status"] == "ok", not r["flags"]))
     if len(shown) < len(rows):
-        note = f"<p>{len(shown)} of {len(rows)} pictures; those that need a look come first.</p>"
-    figures = "\n".join(_figure(row, overlays) for row in shown)
-    return f'{note}<div class="grid">\n{figures}\n</div>'
+        yield f"<p>{len(shown)} of {len(rows)} pictures; those that need a look come first.</p>\n"
+    yield '<div class="grid">\n'
+    for row in shown:
+        yield _figure(row, overlays) + "\n"
+    yield "</div>\n"
 
 
 def _figure(row: Mapping[str, str], overlays: Path) -> str:
@@ -145,13 +157,12 @@ def _thumbnail(path: Path) -> str:
     return f"data:image/jpeg;base64,{encoded}"
 
 
-def _table(titles: Iterable[str], lines: Iterable[Iterable[Any]]) -> str:
+def _table(titles: Iterable[str], lines: Iterable[Iterable[Any]]) -> Iterator[str]:
     head = "".join(f"<th>{escape(title)}</th>" for title in titles)
-    body = "\n".join(
-        "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in line) + "</tr>"
-        for line in lines
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
+    yield f"<table><thead><tr>{head}</tr></thead><tbody>\n"
+    for line in lines:
+        yield "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in line) + "</tr>\n"
+    yield "</tbody></table>\n"
 
 
 def _facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:

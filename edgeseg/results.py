@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import overload
 
 from edgeseg.errors import DataError, OutputWriteError
 from edgeseg.files import csv_text, write_atomic
@@ -110,14 +111,44 @@ def read_rows(path: Path) -> list[Row]:
     ]
 
 
-def write_rows(path: Path, rows: Iterable[Row]) -> None:
+def line(row: Row) -> str:
+    """Return a row as its line of the results file."""
+    return csv_text([tuple(row.values())])
+
+
+class Table(Sequence[Row]):
+    """Rows in little memory: each as its line of the file, parsed whenever it is looked at.
+
+    Parameters
+    ----------
+    lines
+        As `line` gives them.
+    """
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self.lines = tuple(lines)
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+    @overload
+    def __getitem__(self, index: slice) -> Table: ...
+    def __getitem__(self, index: int | slice) -> Row | Table:
+        if isinstance(index, slice):
+            return Table(self.lines[index])
+        cells = next(csv.reader(io.StringIO(self.lines[index], newline="")))
+        return dict(zip(COLUMNS, cells, strict=True))
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
     """Write a whole results file atomically."""
-    write_atomic(
-        path,
-        csv_text([COLUMNS, *(tuple(row.values()) for row in rows)]).encode(
-            errors="backslashreplace"
-        ),
-    )
+    write_atomic(path, map(_encoded, (csv_text([COLUMNS]), *lines)))
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode(errors="backslashreplace")
 
 
 class RowAppender:
@@ -142,10 +173,10 @@ class RowAppender:
     def __exit__(self, *_: object) -> None:
         self._stream.close()
 
-    def append(self, row: Row) -> None:
-        """Add one row."""
+    def append(self, line: str) -> None:
+        """Add one row, given as its line."""
         try:
-            self._stream.write(csv_text([tuple(row.values())]).encode(errors="backslashreplace"))
+            self._stream.write(_encoded(line))
             self._stream.flush()
         except OSError as error:
             raise OutputWriteError(f"{self._path}: cannot be written ({error.strerror})") from error

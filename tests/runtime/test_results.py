@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from edgeseg.errors import DataError
-from edgeseg.results import COLUMNS, RowAppender, failed_row, read_rows, write_rows
+from edgeseg.results import (
+    COLUMNS,
+    RowAppender,
+    Table,
+    failed_row,
+    line,
+    read_rows,
+    write_lines,
+)
 
 
 def test_columns_are_the_contract() -> None:
@@ -18,18 +26,23 @@ def test_columns_are_the_contract() -> None:
 
 def test_rows_survive_awkward_texts(tmp_path: Path) -> None:
     path = tmp_path / "results.csv"
-    rows = [failed_row('a "b", ü\n.png', "why, exactly?\nso"), failed_row("c.png", "")]
-    write_rows(path, rows[:1])
+    names = ['a "b", ü\n.png', "c.png", "a\rb.png", "a\u2028b\x0bc.png"]
+    rows = [failed_row(name, "why, exactly?\nso") for name in names]
+    table = Table(map(line, rows))
+    write_lines(path, table.lines[:1])
     with RowAppender(path) as appender:
-        appender.append(rows[1])
+        for text in table.lines[1:]:
+            appender.append(text)
     assert read_rows(path) == rows
+    assert list(table) == rows
+    assert list(table[1:3]) == rows[1:3]
 
 
 @pytest.mark.parametrize("cut", range(1, 40))
 def test_a_row_that_was_cut_off_is_left_out(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "results.csv"
     rows = [failed_row("a.png", "first"), failed_row("b.png", "the second,\nof two lines")]
-    write_rows(path, rows)
+    write_lines(path, map(line, rows))
     path.write_bytes(path.read_bytes()[:-cut])
     assert read_rows(path) == rows[:1]
 
