@@ -58,7 +58,11 @@ def write_json(path: Path, value: Any) -> None:
 def csv_text(rows: Iterable[Sequence[str]]) -> str:
     """Return rows as CSV text, one line each, ended by a newline on every system."""
     stream = io.StringIO(newline="")
-    csv.writer(stream, lineterminator="\n").writerows(rows)
+    plain = csv.writer(stream, lineterminator="\n")
+    quoted = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    for row in rows:
+        # The module does not quote a bare carriage return, and then reads it as a line's end.
+        (quoted if any("\r" in cell for cell in row) else plain).writerow(row)
     return stream.getvalue()
 
 

@@ -92,7 +92,8 @@ def read_rows(path: Path) -> list[Row]:
         If it is not a results file.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8", newline="") as stream:
+            text = stream.read()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"{path}: cannot be read ({error}); use --overwrite to start anew"

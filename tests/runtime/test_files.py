@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -130,21 +131,38 @@ def test_atomic_write_makes_folders_and_leaves_nothing_beside(tmp_path: Path) ->
     assert [p.name for p in path.parent.iterdir()] == ["file.bin"]
 
 
-@pytest.mark.parametrize("broken", ["write_bytes", "replace"])
+@pytest.mark.parametrize("broken", ["open", "replace"])
 def test_a_write_that_fails_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
     path = tmp_path / "file.bin"
     path.write_bytes(b"old")
 
-    def fail(self: Path, *_: object) -> None:
-        self.touch()
+    def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, broken, fail)
-    with pytest.raises(OutputWriteError, match=r"file\.bin: cannot be written \(No space left"):
+    no_space = pytest.raises(
+        OutputWriteError, match=r"file\.bin: cannot be written \(No space left"
+    )
+    with monkeypatch.context() as patch, no_space:
+        patch.setattr(Path, broken, fail)
         files.write_atomic(path, b"new")
     assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file.bin"]
+
+
+def test_a_file_may_be_written_part_by_part(tmp_path: Path) -> None:
+    path = tmp_path / "file.bin"
+    files.write_atomic(path, (part for part in (b"one", b"", b" two")))
+    assert path.read_bytes() == b"one two"
+
+    def broken() -> Iterator[bytes]:
+        yield b"three"
+        raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        files.write_atomic(path, broken())
+    assert path.read_bytes() == b"one two"
     assert [p.name for p in tmp_path.iterdir()] == ["file.bin"]
 
 
