@@ -69,7 +69,11 @@ _LAZY = {
 
 
 def load(
-    model: str | Path = "hc18-edge", *, device: str = "auto", threads: int | None = None
+    model: str | Path = "hc18-edge",
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    spin: bool = True,
 ) -> Segmenter:
     """Open a model: ``load("hc18-edge")`` or ``load("my-model.onnx", device="cpu", threads=1)``.
 
@@ -77,7 +81,7 @@ def load(
     """
     from edgeseg.segmenter import Segmenter
 
-    return Segmenter(model, device=device, threads=threads)
+    return Segmenter(model, device=device, threads=threads, spin=spin)
 
 
 def __getattr__(name: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -14,6 +14,7 @@ from edgeseg import geometry, image, quality, zoo
 from edgeseg.ellipse import Ellipse
 from edgeseg.errors import DataError
 from edgeseg.image import GrayImage
+from edgeseg.live import newest
 from edgeseg.prediction import Prediction, StageTimes
 from edgeseg.session import open_session, read_metadata
 
@@ -41,6 +42,9 @@ class Segmenter:
         device or raises.
     threads
         Threads inside one inference on the CPU; None leaves it to onnxruntime.
+    spin
+        Whether several threads wait for work busily, between images too: quicker to answer, at the
+        price of whole cores. Without, they sleep.
 
     Attributes
     ----------
@@ -71,9 +75,10 @@ class Segmenter:
         *,
         device: str = "auto",
         threads: int | None = None,
+        spin: bool = True,
     ) -> None:
         self.file = zoo.find(model)
-        self._session = open_session(self.file.path, device, threads)
+        self._session = open_session(self.file.path, device, threads, spin=spin)
         self.provider: str = self._session.get_providers()[0]
         self.metadata = read_metadata(self._session, self.file.path)
         self._input_name: str = self._session.get_inputs()[0].name
@@ -146,6 +151,43 @@ class Segmenter:
             self._measure(probability[0], (gray.shape[0], gray.shape[1]), size_mm, before)
             for probability, gray, size_mm in zip(probabilities, grays, sizes_mm, strict=True)
         ]
+
+    def stream(
+        self,
+        frames: Iterable[GrayImage],
+        pixel_size_mm: float | None = None,
+        *,
+        drop_late: bool = False,
+    ) -> Iterator[tuple[GrayImage, Prediction]]:
+        """Measure frames as they come: one in, one out, before the next is asked for.
+
+        The network runs once before the first frame is asked for, so that this one is not slower.
+
+        Parameters
+        ----------
+        frames
+            Gray images, (height, width), uint8, of any size.
+        pixel_size_mm
+            Millimetres per pixel of all, or None.
+        drop_late
+            For a live source: while a frame is measured the source goes on, and then its newest
+            frame is taken and those in between are dropped (see `edgeseg.live.newest`). Without,
+            every frame is measured.
+
+        Yields
+        ------
+        (ndarray, Prediction)
+            The frame and what was measured on it.
+
+        Raises
+        ------
+        DataError
+            If the pixel size is not a positive number, or a frame is not a gray image.
+        """
+        metadata = self.metadata
+        self.infer(np.zeros((1, 1, metadata.input_height, metadata.input_width), dtype=np.uint8))
+        for frame in newest(frames) if drop_late else frames:
+            yield frame, self.predict(frame, pixel_size_mm)
 
     def _measure(
         self,

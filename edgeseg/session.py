@@ -27,8 +27,12 @@ _PACKAGES = {
 }
 
 
-def open_session(path: Path, device: str, threads: int | None) -> onnxruntime.InferenceSession:
+def open_session(
+    path: Path, device: str, threads: int | None, *, spin: bool = True
+) -> onnxruntime.InferenceSession:
     """Open a model on a device, or raise; ``auto`` is CUDA where it works and the CPU elsewhere.
+
+    Parameters are those of `edgeseg.Segmenter`.
 
     Raises
     ------
@@ -41,24 +45,33 @@ def open_session(path: Path, device: str, threads: int | None) -> onnxruntime.In
         raise DeviceError(f"device is {device!r}; expected auto, {', '.join(PROVIDERS)}")
     if threads is not None and threads < 1:
         raise DeviceError(f"threads is {threads}; expected 1 or more")
+    options = _options(threads, spin)
     if device == "auto":
         if PROVIDERS["cuda"] in onnxruntime.get_available_providers():
             try:
-                return _open_on(path, "cuda", threads)
+                return _open_on(path, "cuda", options)
             except DeviceError:
                 pass  # installed without a driver or a card: `auto` then means the CPU
         device = "cpu"
     elif PROVIDERS[device] not in onnxruntime.get_available_providers():
         raise DeviceError(_missing_provider(device))
-    return _open_on(path, device, threads)
+    return _open_on(path, device, options)
 
 
-def _open_on(path: Path, device: str, threads: int | None) -> onnxruntime.InferenceSession:
+def _options(threads: int | None, spin: bool) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # errors come back as exceptions
     if threads is not None:
         options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    if not spin:
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def _open_on(
+    path: Path, device: str, options: onnxruntime.SessionOptions
+) -> onnxruntime.InferenceSession:
     provider = PROVIDERS[device]
     chosen = [provider] if device == "cpu" else [provider, PROVIDERS["cpu"]]
     try:

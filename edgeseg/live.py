@@ -1,0 +1,61 @@
+"""Frames of a live source, which does not wait while one of them is measured."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def newest(frames: Iterable[T]) -> Iterator[T]:
+    """Yield a source's newest frame whenever one is asked for, and drop those that came before it.
+
+    The source is read in a thread of its own, so that it never waits; its last frame is always
+    yielded. Whoever stops early leaves that thread to end at the source's next frame.
+
+    Parameters
+    ----------
+    frames
+        The source; asking it for a frame may take as long as it likes.
+
+    Raises
+    ------
+    Exception
+        What the source raised, after its last frame.
+    """
+    slot: list[T] = []
+    failure: list[BaseException] = []
+    changed = threading.Condition()
+    ended = stopped = False
+
+    def read() -> None:
+        nonlocal ended
+        try:
+            for frame in frames:
+                with changed:
+                    if stopped:
+                        return
+                    slot[:] = [frame]
+                    changed.notify()
+        except BaseException as error:  # handed on to whoever asks for frames
+            failure.append(error)
+        finally:
+            with changed:
+                ended = True
+                changed.notify()
+
+    threading.Thread(target=read, name="edgeseg-frames", daemon=True).start()
+    try:
+        while True:
+            with changed:
+                changed.wait_for(lambda: slot or ended)
+                if not slot:
+                    break
+                frame = slot.pop()
+            yield frame
+    finally:
+        stopped = True
+    if failure:
+        raise failure[0]
