@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 from edgeseg.errors import (
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from edgeseg.prediction import Prediction
     from edgeseg.segmenter import Segmenter
 
-__version__ = importlib.metadata.version("edgeseg")
+__version__ = "0.1.0"
 
 __all__ = [
     "ConfigError",

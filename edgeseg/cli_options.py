@@ -44,7 +44,7 @@ DataOption = Annotated[
 RESUME_OR_OVERWRITE = "--resume keeps and --overwrite replaces an earlier run; give one"
 
 
-def open_model(model: str, device: str, threads: int | None = 1) -> Any:
+def open_model(model: str, device: str, threads: int = 1) -> Any:
     """Open a model with one thread an image: images, not layers, are shared out over the cores."""
     from edgeseg.segmenter import Segmenter
 

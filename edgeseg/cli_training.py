@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from edgeseg import console
 from edgeseg.cli_options import (
@@ -20,8 +21,17 @@ from edgeseg.cli_options import (
 from edgeseg.errors import ConfigError, EdgesegError, MissingExtraError
 
 
+class TrainCommand(typer.core.TyperCommand):
+    """`train`, whose help reads the training values, and only then."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help, which ends in the training values."""
+        self.epilog = training_help()
+        super().format_help(ctx, formatter)
+
+
 def training_help() -> str:
-    """Return the help of `train`: every training value with its default."""
+    """Return the end of the help of `train`: every training value with its default."""
     from edgeseg_training.config import TrainConfig
 
     lines = [
@@ -53,7 +63,7 @@ def train(
     with _TrainExtra():
         from edgeseg_training.train import train as run_training
     weights = run_training(
-        data, out, values, resume=resume, overwrite=overwrite, progress=console.err.is_terminal
+        data, out, values, resume=resume, overwrite=overwrite, progress=console.shows_progress()
     )
     console.say(f"weights in {weights}; next: edgeseg export {weights} --out model.onnx")
 

@@ -3,65 +3,82 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+import typer
 
-# Highlighting would colour numbers inside sentences; wrapping would cut paths in a pipe.
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+# Rich is imported where it draws: it takes as long as an inference.
+
 _PIPE_WIDTH = 240  # a table in a pipe is for a file or another program: never cut
 
 
 def say(text: str) -> None:
     """Print a line of plain text to standard output."""
-    out.print(text, markup=False)
+    typer.echo(text)
 
 
 def notice(text: str) -> None:
     """Print a remark to standard error, where it does not mix with results."""
-    err.print(text, markup=False, style="yellow")
+    _say_in_colour(text, typer.colors.YELLOW)
 
 
 def failure(text: str) -> None:
     """Print why a command failed."""
-    err.print(f"error: {text}", markup=False, style="red")
+    _say_in_colour(f"error: {text}", typer.colors.RED)
 
 
-def say_json(value: Any) -> None:
-    """Print a value as JSON."""
-    out.print(json.dumps(value, indent=2, ensure_ascii=False), markup=False)
+def _say_in_colour(text: str, colour: str) -> None:
+    typer.secho(text, fg=colour, err=True, color=False if "NO_COLOR" in os.environ else None)
+
+
+def shows_progress() -> bool:
+    """Return whether there is a terminal to show progress on."""
+    return sys.stderr.isatty()
 
 
 def table(
     titles: Sequence[str], lines: Iterable[Sequence[str]], numeric: Iterable[int] = ()
 ) -> None:
     """Print a table; columns in ``numeric`` are set to the right."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
     drawn = Table(box=None, pad_edge=False, header_style="bold")
     right = set(numeric)
     for i, title in enumerate(titles):
         drawn.add_column(escape(title), justify="right" if i in right else "left")
     for line in lines:
         drawn.add_row(*(escape(cell) for cell in line))
-    width = None if out.is_terminal else _PIPE_WIDTH
+    width = None if sys.stdout.isatty() else _PIPE_WIDTH
     Console(highlight=False, width=width).print(drawn)
 
 
 @contextlib.contextmanager
 def progress(total: int, label: str) -> Iterator[Callable[..., None]]:
     """Show a progress bar on a terminal only; yields the function to call after each item."""
+    if not shows_progress():
+        yield lambda *_: None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=total)
         yield lambda *_: bar.advance(task)
 

@@ -9,7 +9,6 @@ import io
 import json
 import math
 import os
-import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,7 @@ def write_atomic(path: Path, data: bytes | Iterable[bytes]) -> None:
     OutputWriteError
         If it cannot be written.
     """
-    part = path.with_name(f".{secrets.token_hex(6)}.part")
+    part = path.with_name(f".{os.urandom(6).hex()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

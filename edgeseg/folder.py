@@ -6,9 +6,9 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from edgeseg import host, image, overlay, report, results
 from edgeseg.errors import DataError, EdgesegError, ImageDecodeError
@@ -24,8 +24,7 @@ REPORT_NAME = "report.html"
 _JPEG_QUALITY = 88
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """How a folder is measured.
 
     Attributes
@@ -148,6 +147,8 @@ class FolderRun:
 
     def _measure_all(self, items: Sequence[Item]) -> Iterator[Row]:
         workers = self.options.workers or usable_cores()
+        if self.options.overlays and items:
+            overlay.prepare()  # while the first images are still in the network
         size = self.options.batch
         batches = (items[i : i + size] for i in range(0, len(items), size))
         for rows in ordered_map(self._measure, batches, workers):
@@ -246,7 +247,7 @@ class FolderRun:
         record = {
             "status": status,
             "arguments": self.arguments,
-            "options": asdict(self.options),
+            "options": self.options._asdict(),
             "versions": host.versions(),
             "host": host.describe(),
             "model": {

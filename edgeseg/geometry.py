@@ -156,7 +156,7 @@ def fit_ellipse(points: FloatArray, outlier_px: float | None = None) -> Ellipse 
         if ellipse is None:
             return None
         distance = np.abs(ellipse.signed_distance(points[:, 0], points[:, 1]))
-        scale = outlier_px or max(2.0 * 1.4826 * float(np.median(distance)), 0.05)
+        scale = outlier_px or max(2.0 * 1.4826 * _median(distance), 0.05)
         weights = 1.0 / (1.0 + (distance / scale) ** 2)  # Cauchy
         ellipse = _direct_fit((monomials * weights) @ monomials.T, origin, unit)
     return ellipse
@@ -196,6 +196,13 @@ def fit(
     return EllipseFit(
         ellipse, float(np.sqrt(np.mean(distance**2))), _arc_fraction(ellipse, points, distance)
     )
+
+
+def _median(values: FloatArray) -> float:
+    """Median of an array, as `numpy.median` but for its looking for masked arrays and NaN."""
+    low, high = (len(values) - 1) // 2, len(values) // 2
+    parted = np.partition(values, (low, high))
+    return float((parted[low] + parted[high]) / 2)
 
 
 def _arc_fraction(ellipse: Ellipse, points: FloatArray, distance: FloatArray) -> float:

@@ -14,10 +14,9 @@ import csv
 import hashlib
 import json
 import math
-import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -37,16 +36,14 @@ HC_TOLERANCE = 0.005
 _OUTLINE_HALF_WIDTH_PX = 0.94
 
 
-@dataclass(frozen=True, slots=True)
-class TableRow:
+class TableRow(NamedTuple):
     """One row of HC18's table: ``hc_mm`` is None where the table has no such column."""
 
     pixel_size_mm: float
     hc_mm: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(NamedTuple):
     """One labelled image.
 
     Attributes
@@ -236,6 +233,8 @@ def grouped_folds(cases: Sequence[Case], count: int, seed: int) -> list[list[str
     list of list of str
         File names, sorted within each fold; all images of a head are in one fold.
     """
+    import random
+
     heads: dict[str, list[str]] = {}
     for case in cases:
         heads.setdefault(case.head, []).append(case.file)

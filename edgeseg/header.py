@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from edgeseg.errors import ImageDecodeError
 
@@ -22,8 +22,7 @@ _NOT_READ = {
 READABLE = "PNG, JPEG, BMP or TIFF"
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """The facts that decide how, and whether, an image is decoded.
 
     Attributes

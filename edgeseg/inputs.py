@@ -6,8 +6,8 @@ import glob
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from edgeseg.errors import DataError, InputNotFoundError
 from edgeseg.files import LOCK_NAME
@@ -20,8 +20,7 @@ IMAGE_SUFFIXES = frozenset(
 _NO_SUFFIX = ".img"
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """One image to measure.
 
     Attributes
@@ -50,8 +49,7 @@ class Item:
         return self.file if ends_like_image else bare
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """Images found, sorted by ``file``, and sentences about what was left out."""
 
     items: list[Item]

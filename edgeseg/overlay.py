@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +17,9 @@ _FLAGGED_BGR = (0, 150, 255)
 _TEXT_BGR = (255, 255, 255)
 _SHIFT = 4  # sub-pixel bits of cv2's drawing
 _TYPICAL_WIDTH_PX = 800
+
+# OpenCV 5 unpacks its font anew in every thread that writes, which takes as long as an inference.
+_TEXT = ThreadPoolExecutor(1, "edgeseg-text")
 
 
 def draw(gray: GrayImage, prediction: Prediction) -> npt.NDArray[np.uint8]:
@@ -28,9 +34,9 @@ def draw(gray: GrayImage, prediction: Prediction) -> npt.NDArray[np.uint8]:
     -------
     ndarray, shape (H, W, 3), uint8, BGR
     """
-    picture = cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR)
+    picture = np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
     scale = max(gray.shape[1] / _TYPICAL_WIDTH_PX, 0.5)
-    width = max(1, round(1.5 * scale))
+    width = _line_width(scale)
     ellipse = prediction.ellipse
     if ellipse:
         colour = _FLAGGED_BGR if prediction.flags else _OUTLINE_BGR
@@ -39,14 +45,30 @@ def draw(gray: GrayImage, prediction: Prediction) -> npt.NDArray[np.uint8]:
         for points, closed, thickness in ((outline, True, width), (ends, False, 1)):
             fixed = np.round(points * (1 << _SHIFT)).astype(np.int32)
             cv2.polylines(picture, [fixed], closed, colour, thickness, cv2.LINE_AA, _SHIFT)
-    for i, text in enumerate((caption(prediction), ", ".join(prediction.flags))):
+    _TEXT.submit(
+        _write, picture, [caption(prediction), ", ".join(prediction.flags)], scale
+    ).result()
+    return np.asarray(picture, dtype=np.uint8)
+
+
+def prepare() -> None:
+    """Have the font unpacked while something else is going on; returns at once."""
+    _TEXT.submit(_write, np.zeros((40, 40, 3), dtype=np.uint8), ["H"], 1.0)
+
+
+def _write(picture: npt.NDArray[np.uint8], lines: Sequence[str], scale: float) -> None:
+    width = _line_width(scale)
+    for i, text in enumerate(lines):
         place = (round(10 * scale), round((24 + 22 * i) * scale))
         for tint, thickness in (((0, 0, 0), 3 * width), (_TEXT_BGR, width)):
             cv2.putText(
                 picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.6 * scale, tint, thickness,
                 cv2.LINE_AA,
             )  # fmt: skip
-    return np.asarray(picture, dtype=np.uint8)
+
+
+def _line_width(scale: float) -> int:
+    return max(1, round(1.5 * scale))
 
 
 def caption(prediction: Prediction) -> str:

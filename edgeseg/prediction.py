@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +12,7 @@ from edgeseg import biometry, geometry, image
 from edgeseg.ellipse import Ellipse, Mask
 
 
-@dataclass(frozen=True, slots=True)
-class StageTimes:
+class StageTimes(NamedTuple):
     """Wall time of one image's stages, in milliseconds; a batch's is shared out evenly."""
 
     preprocess: float

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from pathlib import Path
 
 import onnxruntime
@@ -97,6 +96,8 @@ def _open_on(
 
 
 def _missing_provider(device: str) -> str:
+    import importlib.metadata
+
     package = _PACKAGES[device]
     installed = ", ".join(onnxruntime.get_available_providers())
     try:

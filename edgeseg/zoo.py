@@ -5,10 +5,9 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from edgeseg.errors import ModelError, ModelNotFoundError
 
@@ -16,8 +15,7 @@ DEFAULT_MODEL = "hc18-edge"
 _FOLDER = Path(__file__).parent / "zoo"
 
 
-@dataclass(frozen=True, slots=True)
-class ModelFile:
+class ModelFile(NamedTuple):
     """A model on disk, bundled or the user's own.
 
     Attributes

@@ -1,0 +1,97 @@
+"""Time `edgeseg infer` on a folder: on all cores, on one, and against a plain loop.
+
+    python benchmarks/folder_speed.py --data HC18
+
+The same images, pictures and report included, as whole processes that take turns: `edgeseg infer`
+as it comes, the same pinned to one core, other shares of threads and images, and a loop over the
+same functions without any thread. Medians go to ``results/folder-speed.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+
+from processes import EDGESEG, Cost, run, take_turns, write_result
+
+
+def loop(model: str, folder: Path, out: Path) -> None:
+    """Measure a folder image by image with the functions that `edgeseg infer` calls."""
+    import cv2
+
+    from edgeseg.folder import FolderRun, Options
+    from edgeseg.inputs import PixelSizes, discover
+    from edgeseg.segmenter import Segmenter
+
+    class Loop(FolderRun):
+        def _measure_all(self, items):  # type: ignore[no-untyped-def]
+            for item in items:
+                yield from self._measure([item])
+
+    cv2.setNumThreads(1)
+    segmenter = Segmenter(model, device="cpu", threads=1)
+    items = discover([str(folder)]).items
+    options = Options(overwrite=True)
+    Loop(segmenter, items, PixelSizes(items, 0.1), out, options).run()
+
+
+def main() -> None:
+    """Measure, print and store."""
+    parser = argparse.ArgumentParser(description="How fast a folder is measured.")
+    parser.add_argument("--data", type=Path, required=True, help="HC18 folder")
+    parser.add_argument("--models", nargs="+", default=["hc18-edge", "hc18-edge-int8", "hc18-nano"])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--cores", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--loop", nargs=3, metavar=("MODEL", "FOLDER", "OUT"), help="inner use")
+    options = parser.parse_args()
+    if options.loop:
+        model, folder, out = options.loop
+        loop(model, Path(folder), Path(out))
+        return
+    scans = options.data / "training_set"
+    n_images = sum(not p.stem.endswith("_Annotation") for p in scans.glob("*.png"))
+    count = len(options.cores)
+    results = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for model in options.models:
+            command = [*EDGESEG, "infer", str(scans), "--out", f"{scratch}/out", "--model", model]
+            command += ["--device", "cpu", "--pixel-size", "0.1", "--overwrite"]
+            plain = [sys.executable, __file__, "--data", str(options.data)]
+            plain += ["--loop", model, str(scans), f"{scratch}/out"]
+            rows = {
+                "all cores": partial(run, command, options.cores),
+                "one core": partial(run, command, options.cores[:1]),
+                "plain loop": partial(run, plain, options.cores),
+                f"one image at a time, {count} threads": partial(
+                    run,
+                    [*command, "--threads", "1", "--inference-threads", str(count)],
+                    options.cores,
+                ),
+            }
+            costs = take_turns(rows, options.rounds)
+            results += [row(model, name, c, costs, n_images) for name, c in costs.items()]
+    write_result("folder-speed", {"rounds": options.rounds, "n_images": n_images, "rows": results})
+    for line in results:
+        print(line)  # noqa: T201
+
+
+def row(
+    model: str, name: str, cost: Cost, costs: dict[str, Cost], n_images: int
+) -> dict[str, str | float]:
+    """Return one line of the result; ``speedup`` is how much faster all cores are than it."""
+    return {
+        "model": model,
+        "row": name,
+        "wall_s": round(cost.wall_s, 3),
+        "images_per_s": round(n_images / cost.wall_s, 1),
+        "cpu_ms_per_image": round(1000 * cost.cpu_s / n_images, 3),
+        "peak_rss_mb": round(cost.peak_rss_mb, 1),
+        "speedup": round(cost.wall_s / costs["all cores"].wall_s, 3),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""Run a command and say what it cost. Imports little: a child's peak memory starts at its parent's.
+
+edgeseg itself is imported only after the measuring, by `write_result`.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+RESULTS = Path(__file__).parent / "results"
+EDGESEG = [sys.executable, "-m", "edgeseg"]
+_MB = 1024  # ru_maxrss is in KiB on Linux
+
+
+class Cost(NamedTuple):
+    """What a finished process took; ``peak_rss_mb`` in MiB."""
+
+    wall_s: float
+    cpu_s: float
+    peak_rss_mb: float
+
+
+def run(command: Sequence[str], cores: Iterable[int] | None = None) -> Cost:
+    """Run a command, on some cores only if told, and return its cost.
+
+    Raises
+    ------
+    SystemExit
+        If it fails; what it said is printed.
+    """
+    pin = None if cores is None else (lambda: os.sched_setaffinity(0, cores))
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=pin
+    )
+    assert process.stderr is not None
+    said = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    wall_s = time.perf_counter() - started
+    process.stderr.close()
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        sys.exit(f"{' '.join(command)} ended with status {process.returncode}: {said.decode()}")
+    return Cost(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / _MB)
+
+
+def take_turns(rows: Mapping[str, Callable[[], Cost]], rounds: int) -> dict[str, Cost]:
+    """Run each row once a round, one after the other, and return each one's medians.
+
+    A round before the first warms the file cache and is not counted.
+    """
+    costs: dict[str, list[Cost]] = {name: [] for name in rows}
+    for turn in range(rounds + 1):
+        for name, row in rows.items():
+            cost = row()
+            if turn:
+                costs[name].append(cost)
+                print(f"{name}: {cost.wall_s:.3f} s, {cost.cpu_s:.3f} s CPU", flush=True)  # noqa: T201
+    return {
+        name: Cost(*(statistics.median(column) for column in zip(*done, strict=True)))
+        for name, done in costs.items()
+    }
+
+
+def write_result(name: str, result: dict[str, Any]) -> None:
+    """Write a result, with the machine it is of, to ``results/NAME.json``."""
+    from edgeseg import host
+    from edgeseg.files import write_json
+
+    machine = host.describe() | {"versions": host.versions()}
+    write_json(RESULTS / f"{name}.json", {"host": machine, **result})
