@@ -1,10 +1,12 @@
-"""Run a command and say what it cost. Imports little: a child's peak memory starts at its parent's.
+"""Run a command and say what it cost.
 
-edgeseg itself is imported only after the measuring, by `write_result`.
+A process's peak memory starts at that of the one that started it, so a small one stands between:
+this file as a script, which runs its arguments and prints their cost.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 import subprocess
@@ -36,19 +38,27 @@ def run(command: Sequence[str], cores: Iterable[int] | None = None) -> Cost:
         If it fails; what it said is printed.
     """
     pin = None if cores is None else (lambda: os.sched_setaffinity(0, cores))
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=pin
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", __file__, *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=pin,
     )
-    assert process.stderr is not None
-    said = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} ended with status {done.returncode}: {done.stderr}")
+    return Cost(*json.loads(done.stdout))
+
+
+def launch(command: Sequence[str]) -> None:
+    """Run a command, print its cost as JSON and end as it did."""
+    quiet = (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)
+    started = time.perf_counter()
+    pid = os.posix_spawnp(command[0], command, os.environ, file_actions=[quiet])
+    _, status, usage = os.wait4(pid, 0)
     wall_s = time.perf_counter() - started
-    process.stderr.close()
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        sys.exit(f"{' '.join(command)} ended with status {process.returncode}: {said.decode()}")
-    return Cost(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / _MB)
+    print(json.dumps([wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / _MB]))  # noqa: T201
+    sys.exit(os.waitstatus_to_exitcode(status))
 
 
 def take_turns(rows: Mapping[str, Callable[[], Cost]], rounds: int) -> dict[str, Cost]:
@@ -76,3 +86,7 @@ def write_result(name: str, result: dict[str, Any]) -> None:
 
     machine = host.describe() | {"versions": host.versions()}
     write_json(RESULTS / f"{name}.json", {"host": machine, **result})
+
+
+if __name__ == "__main__":
+    launch(sys.argv[1:])

@@ -40,6 +40,7 @@ RECIPES = {
     "hc18-unet": "hc18-unet.toml",
 }
 _REFERENCE = "edgeseg"
+_INT8 = "-int8"
 _REST_S = 0.3  # threads of an engine that has just run may still spin
 
 
@@ -143,7 +144,7 @@ def compare(name: str, threads: int, options: argparse.Namespace) -> dict[str, A
                     plain=str(root / "plain.onnx"),
                     plain_float=str(root / "plain_float.onnx"),
                     int8=options.int8.get(name, ""),
-                    recipe=str(HERE.parent / "training" / RECIPES.get(file.name, "none")),
+                    recipe=str(HERE.parent / "training" / RECIPES.get(shape.name, "none")),
                     threads=threads,
                     image=str(root / "image.npy"),
                     answer=str(folder / "answer.npy"),
@@ -250,17 +251,29 @@ def table(results: Iterable[dict[str, Any]]) -> str:
 
 
 def _int8_files(texts: Sequence[str]) -> dict[str, str]:
+    """Return the int8 export of each model: the bundled one, or the one that was given."""
+    bundled = {
+        name: str(zoo.find(f"{name}{_INT8}").path)
+        for name in zoo.manifest()
+        if f"{name}{_INT8}" in zoo.manifest()
+    }
     pairs = [text.partition("=") for text in texts]
-    return {name: str(Path(path).resolve()) for name, _, path in pairs}
+    return bundled | {name: str(Path(path).resolve()) for name, _, path in pairs}
 
 
 def main() -> None:
     """Measure, or print what was measured."""
     parser = argparse.ArgumentParser(description="The same model on several engines.")
-    parser.add_argument("models", nargs="*", help="bundled models; all, unless told")
+    parser.add_argument("models", nargs="*", help="models or files; all bundled ones, unless told")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES))
-    parser.add_argument("--int8", nargs="*", default=[], metavar="NAME=FILE", help="int8 exports")
+    parser.add_argument(
+        "--int8",
+        nargs="*",
+        default=[],
+        metavar="NAME=FILE",
+        help="int8 exports of models given as files",
+    )
     parser.add_argument("--venvs", type=Path, default=Path("build/engines"))
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--runs", type=int, default=20, help="runs a round")
@@ -272,11 +285,13 @@ def main() -> None:
         options.engines = [_REFERENCE, *options.engines]
     try:
         if not options.table:
-            for name in options.models or list(zoo.manifest()):
+            bundled = [name for name in zoo.manifest() if not name.endswith(_INT8)]
+            for name in options.models or bundled:
                 for threads in options.threads:
                     result = compare(name, threads, options)
                     options.results.mkdir(parents=True, exist_ok=True)
-                    write_json(options.results / f"{name}-{threads}.json", result)
+                    path = options.results / f"{result['model']}-{threads}.json"
+                    write_json(path, result)
     except EdgesegError as error:
         parser.exit(1, f"error: {error}\n")
     found = [json.loads(path.read_text()) for path in sorted(options.results.glob("*.json"))]

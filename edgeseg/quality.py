@@ -60,10 +60,11 @@ def flags(facts: Facts) -> tuple[str, ...]:
     ellipse = facts.fit.ellipse
     low_size, high_size = facts.train_pixel_size_mm_range
     ratio = ellipse.semi_minor_px / ellipse.semi_major_px
+    at_border = touches_border(facts)
     raised = {
-        "touches_border": touches_border(facts),
+        "touches_border": at_border,
         "irregular_outline": facts.fit.residual_px > MAX_RESIDUAL_FRACTION * ellipse.semi_minor_px
-        or solidity(facts) < MIN_SOLIDITY,
+        or (not at_border and solidity(facts) < MIN_SOLIDITY),
         "incomplete_outline": facts.fit.arc_fraction < MIN_ARC_FRACTION,
         "several_regions": facts.region.other_area_px
         > MAX_OTHER_AREA_FRACTION * facts.region.area_px,
@@ -92,12 +93,10 @@ def touches_border(facts: Facts) -> bool:
 
 
 def solidity(facts: Facts) -> float:
-    """Area of the region over the area of the ellipse, at most 1; 1 for a head cut by the border.
+    """Area of the region over the area of the ellipse, or the other way round, at most 1.
 
-    A region that fills less of its ellipse has dents; one cut by the border says nothing.
+    A region that fills less of its ellipse has dents; of one cut by the border it says nothing.
     """
-    if touches_border(facts):
-        return 1.0
     height, width = facts.region.mask.shape
     native_area: float = facts.region.area_px * (facts.size[0] / height) * (facts.size[1] / width)
     ratio = native_area / facts.fit.ellipse.area_px
