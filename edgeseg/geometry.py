@@ -75,18 +75,22 @@ def main_region(probability: npt.NDArray[np.float32], threshold: float = 0.5) ->
     left, top, width, height = cv2.boundingRect(binary)
     if not width:
         return None
-    boxed = binary[top : top + height, left : left + width]
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(boxed, connectivity=4)
-    areas = stats[1:, cv2.CC_STAT_AREA]
-    best = int(np.argmax(areas))
-    # Work inside the region's own box: the rest of the image cannot hold a hole of it.
-    x, y, w, h = (int(v) for v in stats[best + 1, : cv2.CC_STAT_AREA])
-    part = (labels[y : y + h, x : x + w] == best + 1).view(np.uint8)
+    part = binary[top : top + height, left : left + width]
+    count, _ = cv2.connectedComponents(part, connectivity=4)
+    other_area_px = 0
+    if count > 2:  # the background is one; areas and boxes of the others cost as much again
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(part, connectivity=4)
+        areas = stats[1:, cv2.CC_STAT_AREA]
+        best = int(np.argmax(areas))
+        other_area_px = int(areas.sum() - areas[best])
+        # Work inside the region's own box: the rest of the image cannot hold a hole of it.
+        x, y, width, height = (int(v) for v in stats[best + 1, : cv2.CC_STAT_AREA])
+        part = (labels[y : y + height, x : x + width] == best + 1).view(np.uint8)
+        left, top = left + x, top + y
     mask = np.zeros(probability.shape, dtype=np.uint8)
     outline, _ = cv2.findContours(part, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    x, y = x + left, y + top
-    cv2.drawContours(mask[y : y + h, x : x + w], outline, -1, 255, cv2.FILLED)
-    return Region(mask, cv2.countNonZero(mask), int(areas.sum() - areas[best]))
+    cv2.drawContours(mask[top : top + height, left : left + width], outline, -1, 255, cv2.FILLED)
+    return Region(mask, cv2.countNonZero(mask), other_area_px)
 
 
 def boundary_points(

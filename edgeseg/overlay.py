@@ -18,8 +18,7 @@ _TEXT_BGR = (255, 255, 255)
 _SHIFT = 4  # sub-pixel bits of cv2's drawing
 _TYPICAL_WIDTH_PX = 800
 
-# OpenCV 5 unpacks its font anew in every thread that writes, which takes as long as an inference.
-_TEXT = ThreadPoolExecutor(1, "edgeseg-text")
+_prepared: list[ThreadPoolExecutor] = []  # threads that have the font and wait for a picture
 
 
 def draw(gray: GrayImage, prediction: Prediction) -> npt.NDArray[np.uint8]:
@@ -45,15 +44,26 @@ def draw(gray: GrayImage, prediction: Prediction) -> npt.NDArray[np.uint8]:
         for points, closed, thickness in ((outline, True, width), (ends, False, 1)):
             fixed = np.round(points * (1 << _SHIFT)).astype(np.int32)
             cv2.polylines(picture, [fixed], closed, colour, thickness, cv2.LINE_AA, _SHIFT)
-    _TEXT.submit(
-        _write, picture, [caption(prediction), ", ".join(prediction.flags)], scale
-    ).result()
-    return np.asarray(picture, dtype=np.uint8)
+    lines = [caption(prediction), ", ".join(prediction.flags)]
+    try:
+        writer = _prepared.pop()
+    except IndexError:
+        _write(picture, lines, scale)
+    else:
+        writer.submit(_write, picture, lines, scale).result()
+        writer.shutdown(wait=False)
+    return picture
 
 
 def prepare() -> None:
-    """Have the font unpacked while something else is going on; returns at once."""
-    _TEXT.submit(_write, np.zeros((40, 40, 3), dtype=np.uint8), ["H"], 1.0)
+    """Have the font unpacked while something else is going on; returns at once.
+
+    OpenCV 5 unpacks it anew in every thread, which takes longer than an inference, so the thread
+    that did it now will write on the next picture that is drawn.
+    """
+    writer = ThreadPoolExecutor(1, "edgeseg-text")
+    writer.submit(_write, np.zeros((40, 40, 3), dtype=np.uint8), ["H"], 1.0)
+    _prepared.append(writer)
 
 
 def _write(picture: npt.NDArray[np.uint8], lines: Sequence[str], scale: float) -> None:

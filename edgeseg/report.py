@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from edgeseg.errors import EdgesegError, ImageDecodeError
 from edgeseg.files import write_atomic
 from edgeseg.inputs import Item
 from edgeseg.metadata import INTENDED_USE
+from edgeseg.parallel import ordered_map, usable_cores
 
 MAX_PICTURES = 200
 """Pictures on the page; flagged and failed images come first, so that those are seen."""
@@ -116,8 +118,8 @@ def _grid(rows: Sequence[Mapping[str, str]], overlays: Path | None) -> Iterator[
     if len(shown) < len(rows):
         yield f"<p>{len(shown)} of {len(rows)} pictures; those that need a look come first.</p>\n"
     yield '<div class="grid">\n'
-    for row in shown:
-        yield _figure(row, overlays) + "\n"
+    for figure in ordered_map(partial(_figure, overlays=overlays), shown, usable_cores()):
+        yield figure + "\n"
     yield "</div>\n"
 
 
