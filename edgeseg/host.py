@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def versions() -> dict[str, str]:
         runtime.package_name: runtime.__version__,
         "numpy": numpy.__version__,
         "opencv": cv2.__version__,
-    }
+    } | {name: sys.modules[name].__version__ for name in ("openvino",) if name in sys.modules}
 
 
 def describe() -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
+from typing import Any, Protocol
 
 import onnxruntime
 
@@ -20,15 +22,31 @@ PROVIDERS: dict[str, str] = {
 _PACKAGES = {
     "cuda": "onnxruntime-gpu",
     "tensorrt": "onnxruntime-gpu",
-    "openvino": "onnxruntime-openvino",
     "directml": "onnxruntime-directml",
     "coreml": "onnxruntime (for macOS)",
 }
 
 
-def open_session(
-    path: Path, device: str, threads: int | None, *, spin: bool = True
-) -> onnxruntime.InferenceSession:
+class Session(Protocol):
+    """What edgeseg calls of an `onnxruntime.InferenceSession`, and other engines offer too."""
+
+    def run(self, output_names: None, input_feed: dict[str, Any], /) -> list[Any]:
+        """Run the network on named inputs and return its outputs."""
+
+    def get_providers(self) -> list[str]:
+        """Return what it runs on, the first choice first."""
+
+    def get_inputs(self) -> list[Any]:
+        """Return the inputs, each with a ``name``, a ``type`` and a ``shape``."""
+
+    def get_outputs(self) -> list[Any]:
+        """Return the outputs, likewise."""
+
+    def get_modelmeta(self) -> Any:
+        """Return the file's own texts, as ``custom_metadata_map``."""
+
+
+def open_session(path: Path, device: str, threads: int | None, *, spin: bool = True) -> Session:
     """Open a model on a device, or raise; ``auto`` is CUDA where it works and the CPU elsewhere.
 
     Parameters are those of `edgeseg.Segmenter`.
@@ -53,6 +71,10 @@ def open_session(
                 pass  # installed without a driver or a card: `auto` then means the CPU
         device = "cpu"
     elif PROVIDERS[device] not in onnxruntime.get_available_providers():
+        if device == "openvino" and importlib.util.find_spec("openvino"):
+            from edgeseg.openvino_session import OpenVinoSession
+
+            return OpenVinoSession(path, threads)
         raise DeviceError(_missing_provider(device))
     return _open_on(path, device, options)
 
@@ -68,9 +90,7 @@ def _options(threads: int | None, spin: bool) -> onnxruntime.SessionOptions:
     return options
 
 
-def _open_on(
-    path: Path, device: str, options: onnxruntime.SessionOptions
-) -> onnxruntime.InferenceSession:
+def _open_on(path: Path, device: str, options: onnxruntime.SessionOptions) -> Session:
     provider = PROVIDERS[device]
     chosen = [provider] if device == "cpu" else [provider, PROVIDERS["cpu"]]
     try:
@@ -92,10 +112,16 @@ def _open_on(
             "use --device cpu"
         )
     session.disable_fallback()
-    return session
+    opened: Session = session
+    return opened
 
 
 def _missing_provider(device: str) -> str:
+    if device == "openvino":
+        return (
+            "device 'openvino' needs the package openvino, which is not installed; run "
+            "pip install 'edgeseg[openvino]', or use --device cpu"
+        )
     import importlib.metadata
 
     package = _PACKAGES[device]
@@ -111,7 +137,7 @@ def _missing_provider(device: str) -> str:
     )
 
 
-def read_metadata(session: onnxruntime.InferenceSession, path: Path) -> ModelMetadata:
+def read_metadata(session: Session, path: Path) -> ModelMetadata:
     """Read a session's metadata and hold its input and output to it.
 
     Raises

@@ -139,7 +139,7 @@ def test_what_is_not_onnx_is_refused(tmp_path: Path) -> None:
         Segmenter(path)
 
 
-@pytest.mark.parametrize("device", ["cuda", "tensorrt", "openvino", "coreml", "directml"])
+@pytest.mark.parametrize("device", ["cuda", "tensorrt", "coreml", "directml"])
 def test_a_missing_device_is_an_error_that_names_the_package(device: str) -> None:
     if PROVIDERS[device] in onnxruntime.get_available_providers():
         pytest.skip(f"{device} is there")
