@@ -9,6 +9,7 @@ on stdin says and writes the latencies as JSON. Imports nothing but numpy and th
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import json
 import os
 import subprocess
@@ -158,7 +159,11 @@ def ncnn(task: Task) -> Run:
     folder = Path(task.folder)
     model = folder / "model.onnx"
     model.write_bytes(Path(task.plain_float).read_bytes())
-    _convert([str(Path(sys.executable).parent / "pnnx"), model.name, "fp16=0"], folder)
+    # the package's own command imports torch before it starts this program
+    package = importlib.util.find_spec("pnnx")
+    if package is None or package.origin is None:
+        raise RuntimeError("pnnx is not installed")
+    _convert([str(Path(package.origin).with_name("pnnx")), model.name, "fp16=0"], folder)
     net = engine.Net()
     net.opt.num_threads = task.threads
     net.opt.use_fp16_storage = net.opt.use_bf16_storage = False
@@ -275,7 +280,7 @@ ENGINES = {
 }
 PACKAGES = {
     "openvino": [["openvino"]],
-    # pnnx's package asks for torch, which its program does not use
+    # pnnx's package asks for torch, which its program does not need
     "ncnn": [["ncnn"], ["--no-deps", "pnnx"]],
     "mnn": [["MNN"]],
     "litert": [["litert-torch", "segmentation-models-pytorch", "onnx"]],

@@ -36,9 +36,10 @@ def main() -> None:
         for model, threads in itertools.product(options.models, options.threads):
             peaks = []
             for count in options.images:
-                command = [*EDGESEG, "infer", f"{scratch}/{count}", "--out", f"{scratch}/out"]
+                out = f"{scratch}/{model}-{threads}-{count}"
+                command = [*EDGESEG, "infer", f"{scratch}/{count}", "--out", out]
                 command += ["--model", model, "--threads", str(threads), "--pixel-size", "0.1"]
-                peaks.append(run([*command, "--device", "cpu", "--overwrite"]).peak_rss_mb)
+                peaks.append(run([*command, "--device", "cpu"]).peak_rss_mb)
             few, many = (round(peak, 1) for peak in peaks)
             results.append(
                 {

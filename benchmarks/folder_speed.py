@@ -3,15 +3,19 @@
     python benchmarks/folder_speed.py --data HC18
 
 The same images, pictures and report included, as whole processes that take turns: `edgeseg infer`
-as it comes, the same pinned to one core, other shares of threads and images, and a loop over the
-same functions without any thread. Medians go to ``results/folder-speed.json``.
+as it comes, the same pinned to one core, other shares of threads and images, a loop over the same
+functions without any thread, and one process pinned to each core, which is what the cores give
+together where nothing is shared. Medians go to ``results/folder-speed.json``.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -34,8 +38,19 @@ def loop(model: str, folder: Path, out: Path) -> None:
     cv2.setNumThreads(1)
     segmenter = Segmenter(model, device="cpu", threads=1)
     items = discover([str(folder)]).items
-    options = Options(overwrite=True)
+    options = Options(overwrite=True, workers=1)
     Loop(segmenter, items, PixelSizes(items, 0.1), out, options).run()
+
+
+def one_on_each_core(command: Sequence[str], out: str, cores: Sequence[int]) -> Cost:
+    """Run the whole folder once on each core at the same time; return the cost of one folder."""
+
+    def pinned(core: int) -> Cost:
+        return run([*command, "--out", f"{out}{core}"], [core])
+
+    with ThreadPoolExecutor(len(cores)) as pool:
+        walls, cpus, peaks = zip(*pool.map(pinned, cores), strict=True)
+    return Cost(max(walls) / len(cores), sum(cpus) / len(cores), sum(peaks))
 
 
 def main() -> None:
@@ -44,7 +59,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="HC18 folder")
     parser.add_argument("--models", nargs="+", default=["hc18-edge", "hc18-edge-int8", "hc18-nano"])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--cores", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--cores", type=int, nargs="+", default=sorted(os.sched_getaffinity(0)))
     parser.add_argument("--loop", nargs=3, metavar=("MODEL", "FOLDER", "OUT"), help="inner use")
     options = parser.parse_args()
     if options.loop:
@@ -57,8 +72,9 @@ def main() -> None:
     results = []
     with tempfile.TemporaryDirectory() as scratch:
         for model in options.models:
-            command = [*EDGESEG, "infer", str(scans), "--out", f"{scratch}/out", "--model", model]
-            command += ["--device", "cpu", "--pixel-size", "0.1", "--overwrite"]
+            bare = [*EDGESEG, "infer", str(scans), "--model", model, "--device", "cpu"]
+            bare += ["--pixel-size", "0.1", "--overwrite"]
+            command = [*bare, "--out", f"{scratch}/out"]
             plain = [sys.executable, __file__, "--data", str(options.data)]
             plain += ["--loop", model, str(scans), f"{scratch}/out"]
             rows = {
@@ -69,6 +85,9 @@ def main() -> None:
                     run,
                     [*command, "--threads", "1", "--inference-threads", str(count)],
                     options.cores,
+                ),
+                "a process on each core": partial(
+                    one_on_each_core, bare, f"{scratch}/out", options.cores
                 ),
             }
             costs = take_turns(rows, options.rounds)

@@ -1,7 +1,8 @@
 """Run a command and say what it cost.
 
 A process's peak memory starts at that of the one that started it, so a small one stands between:
-this file as a script, which runs its arguments and prints their cost.
+this file as a script, which runs its arguments, on the cores its first one says, and prints their
+cost.
 """
 
 from __future__ import annotations
@@ -37,21 +38,22 @@ def run(command: Sequence[str], cores: Iterable[int] | None = None) -> Cost:
     SystemExit
         If it fails; what it said is printed.
     """
-    pin = None if cores is None else (lambda: os.sched_setaffinity(0, cores))
+    pinned = ",".join(map(str, cores or ()))
     done = subprocess.run(
-        [sys.executable, "-I", "-S", __file__, *command],
+        [sys.executable, "-I", "-S", __file__, pinned, *command],
         capture_output=True,
         text=True,
         check=False,
-        preexec_fn=pin,
     )
     if done.returncode:
         sys.exit(f"{' '.join(command)} ended with status {done.returncode}: {done.stderr}")
     return Cost(*json.loads(done.stdout))
 
 
-def launch(command: Sequence[str]) -> None:
+def launch(cores: str, *command: str) -> None:
     """Run a command, print its cost as JSON and end as it did."""
+    if cores:
+        os.sched_setaffinity(0, map(int, cores.split(",")))
     quiet = (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)
     started = time.perf_counter()
     pid = os.posix_spawnp(command[0], command, os.environ, file_actions=[quiet])
@@ -89,4 +91,4 @@ def write_result(name: str, result: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    launch(sys.argv[1:])
+    launch(*sys.argv[1:])

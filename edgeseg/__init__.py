@@ -23,6 +23,7 @@ from edgeseg.errors import (
     ModelNotFoundError,
     OutputExistsError,
     OutputLockedError,
+    OutputNameError,
     OutputWriteError,
     ParityError,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "ModelNotFoundError",
     "OutputExistsError",
     "OutputLockedError",
+    "OutputNameError",
     "OutputWriteError",
     "ParityError",
     "Prediction",

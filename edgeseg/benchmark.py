@@ -70,10 +70,12 @@ def run(jobs: Sequence[Job], on_result: Callable[[dict[str, Any]], None]) -> dic
     EdgesegError
         If a job fails; the text is the job's own.
     """
-    machine = host.describe() | {"versions": host.versions(), "before": sensors.state()}
+    versions = host.versions()
+    machine = host.describe() | {"versions": versions, "before": sensors.state()}
     results: list[dict[str, Any]] = []
     for job in jobs:
-        result = _in_fresh_process(job)
+        result, used = _in_fresh_process(job)
+        versions |= used
         if result["accuracy"] is None:
             same = (r for r in results if r["sha256"] == result["sha256"])
             result["accuracy"] = next((r["accuracy"] for r in same), None)
@@ -173,12 +175,14 @@ def worker() -> None:
     """Measure the job on stdin and write its result, or its error, to stdout as JSON."""
     try:
         answer: dict[str, Any] = {"result": measure(Job(**json.load(sys.stdin)))}
+        answer["versions"] = host.versions()
     except EdgesegError as error:
         answer = {"error": str(error)}
     json.dump(answer, sys.stdout)
 
 
-def _in_fresh_process(job: Job) -> dict[str, Any]:
+def _in_fresh_process(job: Job) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return a job's result and the versions of the packages it used."""
     command = [sys.executable, "-c", "from edgeseg.benchmark import worker; worker()"]
     done = subprocess.run(
         command, input=json.dumps(asdict(job)), capture_output=True, text=True, check=False
@@ -193,8 +197,7 @@ def _in_fresh_process(job: Job) -> dict[str, Any]:
         ) from None
     if "error" in answer:
         raise EdgesegError(answer["error"])
-    result: dict[str, Any] = answer["result"]
-    return result
+    return answer["result"], answer["versions"]
 
 
 def _encoded_images(data: str) -> list[bytes]:

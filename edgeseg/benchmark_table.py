@@ -29,6 +29,7 @@ TITLES = (
 NUMERIC = [i for i, title in enumerate(TITLES) if title not in ("model", "precision", "provider")]
 """Columns that hold numbers."""
 
+_ENGINES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "openvino")
 _KEY = ("model", "precision", "provider", "threads", "batch")
 
 
@@ -83,17 +84,13 @@ def markdown(report: Mapping[str, Any]) -> str:
     lines += ["| " + " | ".join(cells(result)) + " |" for result in report["results"]]
     machine = report["host"]
     versions = machine["versions"]
-    runtime = versions.get("onnxruntime") or versions.get("onnxruntime-gpu", "?")
+    engines = [f"{name} {versions[name]}" for name in _ENGINES if name in versions]
     lines += [
         "",
         f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_mb']} MiB, "
-        f"{machine['os']}; Python {versions['python']}, onnxruntime {runtime}, "
+        f"{machine['os']}; Python {versions['python']}, {', '.join(engines)}, "
         f"edgeseg {versions['edgeseg']}.",
-    ]
-    lines += [
-        f"Processor {when}: {text}."
-        for when in ("before", "after")
-        if (text := _state(machine[when] | {"governor": machine["governor"]}))
+        *states(machine),
     ]
     powers = [(r["model"], r["power_w"]) for r in report["results"] if r["power_w"] is not None]
     if powers:
@@ -110,6 +107,15 @@ def markdown(report: Mapping[str, Any]) -> str:
     if command := report.get("command"):
         lines += ["", "```", command, "```"]
     return "\n".join([*lines, ""])
+
+
+def states(machine: Mapping[str, Any]) -> list[str]:
+    """Return the processor's state before and after as sentences, as far as it is known."""
+    return [
+        f"Processor {when}: {text}."
+        for when in ("before", "after")
+        if (text := _state(machine[when] | {"governor": machine["governor"]}))
+    ]
 
 
 def compare(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from edgeseg import hc18, image
 from edgeseg.ellipse import Ellipse
 from edgeseg.errors import DataError, InputNotFoundError
 from edgeseg.files import csv_text, write_atomic
-from edgeseg.inputs import Item, PixelSizes, discover
+from edgeseg.inputs import Found, Item, PixelSizes, discover
 from edgeseg.parallel import ordered_map, usable_cores
 from edgeseg.segmenter import Segmenter
 
@@ -25,7 +26,7 @@ COLUMNS = (
 _TEST_FOLDER = "test_set"
 
 
-def find_images(folder: Path, table: Path | None = None) -> tuple[list[Item], PixelSizes]:
+def find_images(folder: Path, table: Path | None = None) -> tuple[Found, PixelSizes]:
     """Find the images and pixel sizes of a challenge folder.
 
     Parameters
@@ -45,16 +46,16 @@ def find_images(folder: Path, table: Path | None = None) -> tuple[list[Item], Pi
     images = folder / _TEST_FOLDER if (folder / _TEST_FOLDER).is_dir() else folder
     found = discover([str(images)])
     if table is None:
-        beside = images.resolve().parent
-        tables = sorted(beside.glob(f"{images.resolve().name}_pixel_size*.csv"))
+        beside, name = images.resolve().parent, images.resolve().name
+        tables = sorted(beside.glob(f"{glob.escape(name)}_pixel_size*.csv"))
         if not tables:
             raise InputNotFoundError(
-                f"no {images.name}_pixel_size.csv beside {images}; give one with --pixel-sizes"
+                f"no {name}_pixel_size.csv in {beside}; give one with --pixel-sizes"
             )
         if len(tables) > 1:
             raise DataError(f"{beside} holds {len(tables)} tables; give one with --pixel-sizes")
         table = tables[0]
-    return found.items, PixelSizes(found.items, table=hc18.read_table(table))
+    return found, PixelSizes(found.items, table=hc18.read_table(table))
 
 
 def write_submission(

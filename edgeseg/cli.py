@@ -95,6 +95,7 @@ def infer(
     from edgeseg.folder import FolderRun, Options
     from edgeseg.hc18 import read_table
     from edgeseg.inputs import PixelSizes, discover
+    from edgeseg.parallel import usable_cores
 
     arguments = {k: plain(v) for k, v in locals().items() if k in infer.__annotations__}
     if resume and overwrite:
@@ -106,7 +107,8 @@ def infer(
     sizes = PixelSizes(found.items, pixel_size, table)
     if not sizes.known:
         console.notice("no pixel size given: HC is in pixels, the mm columns stay empty")
-    options = Options(masks, overlays, resume, overwrite, batch, threads)
+    workers = threads or max(1, usable_cores() // inference_threads)
+    options = Options(masks, overlays, resume, overwrite, batch, workers)
     segmenter = open_model(model, device, inference_threads)
     run = FolderRun(segmenter, found.items, sizes, out, options, arguments)
     with console.progress(len(found.items), "measuring") as advance:
@@ -244,23 +246,28 @@ def challenge(
     if out.is_dir():
         raise OutputExistsError(f"{out} is a folder; give the name of a .csv file in it")
     claim(out, overwrite)
-    items, sizes = submission.find_images(folder, pixel_sizes)
+    found, sizes = submission.find_images(folder, pixel_sizes)
+    for text in found.notices:
+        console.notice(text)
     segmenter = open_model(model, device)
-    with console.progress(len(items), "measuring") as advance:
-        count = submission.write_submission(segmenter, items, sizes, out, advance)
+    with console.progress(len(found.items), "measuring") as advance:
+        count = submission.write_submission(segmenter, found.items, sizes, out, advance)
     console.say(f"{count} rows in {out}")
 
 
 @app.command(epilog=example("edgeseg info"))
 def info(json_file: JsonOption = None) -> None:
     """Print versions, CPU, providers and threads: what to paste in a bug report."""
+    from importlib import metadata, util
+
     import onnxruntime
 
     from edgeseg import host
     from edgeseg.files import write_json
 
+    also = {name: metadata.version(name) for name in ("openvino",) if util.find_spec(name)}
     facts = {
-        "versions": host.versions(),
+        "versions": host.versions() | also,
         "host": host.describe(),
         "providers": onnxruntime.get_available_providers(),
     }

@@ -103,6 +103,8 @@ def benchmark(
     report["command"] = shlex.join(["edgeseg", *sys.argv[1:]])
     lines = [benchmark_table.cells(result) for result in report["results"]]
     console.table(benchmark_table.TITLES, lines, numeric=benchmark_table.NUMERIC)
+    for text in benchmark_table.states(report["host"]):
+        console.say(text)
     if markdown:
         write_atomic(markdown, benchmark_table.markdown(report).encode())
     if json_file:

@@ -73,5 +73,9 @@ class OutputWriteError(EdgesegError, OSError):
     """An output cannot be written: no permission, no space, or a file where a folder must be."""
 
 
+class OutputNameError(OutputWriteError):
+    """An output cannot be written under its name, though others beside it may."""
+
+
 class ParityError(EdgesegError, ArithmeticError):
     """An exported model does not compute what its source computes."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import onnxruntime
 
-from edgeseg import hc18, image, metrics
+from edgeseg import hc18, host, image, metrics
 from edgeseg.files import csv_text, write_atomic
 from edgeseg.hc18 import Case
 from edgeseg.metrics import Overlap
@@ -147,6 +147,7 @@ def summarize(
             "provider": segmenter.provider,
             "threads": threads,
             "onnxruntime": onnxruntime.__version__,
+            **{name: text for name, text in host.versions().items() if name == "openvino"},
         },
     }
 

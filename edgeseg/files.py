@@ -9,14 +9,23 @@ import io
 import json
 import math
 import os
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgeseg.errors import OutputExistsError, OutputLockedError, OutputWriteError
+from edgeseg.errors import (
+    OutputExistsError,
+    OutputLockedError,
+    OutputNameError,
+    OutputWriteError,
+)
 
 LOCK_NAME = ".edgeseg.lock"
 _held: set[Path] = set()  # by this process, which the system's lock does not keep from itself
+_looking = threading.Lock()  # to look whether a folder is held and to hold it are one step
+# too long, or a file where a folder must be, or the other way round
+_NAME_ERRORS = frozenset((errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST))
 
 
 def write_atomic(path: Path, data: bytes | Iterable[bytes]) -> None:
@@ -31,6 +40,8 @@ def write_atomic(path: Path, data: bytes | Iterable[bytes]) -> None:
 
     Raises
     ------
+    OutputNameError
+        If it cannot be written under this name.
     OutputWriteError
         If it cannot be written.
     """
@@ -45,7 +56,8 @@ def write_atomic(path: Path, data: bytes | Iterable[bytes]) -> None:
             part.unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise OutputWriteError(f"{path}: cannot be written ({error.strerror})") from error
+        kind = OutputNameError if error.errno in _NAME_ERRORS else OutputWriteError
+        raise kind(f"{path}: cannot be written ({error.strerror})") from error
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -80,11 +92,15 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             held = folder.resolve()
-            # Looked up before opening: closing any stream on the file would drop the lock we have.
-            free = held not in _held
-            if free:
-                stream = stack.enter_context((folder / LOCK_NAME).open("a+b"))
-                free = _lock(stream.fileno())
+            with _looking:
+                # Before opening: closing any stream on the file would drop the lock we have.
+                free = held not in _held
+                if free:
+                    stream = stack.enter_context((folder / LOCK_NAME).open("a+b"))
+                    free = _lock(stream.fileno())
+                if free:
+                    _held.add(held)
+                    stack.callback(_held.discard, held)
         except OSError as error:
             raise OutputWriteError(
                 f"{folder}: cannot write there ({error.strerror}); choose another output folder"
@@ -93,8 +109,6 @@ def locked(folder: Path) -> Iterator[None]:
             raise OutputLockedError(
                 f"{folder}: another run is writing there; wait for it or choose another folder"
             )
-        _held.add(held)
-        stack.callback(_held.discard, held)
         yield
 
 

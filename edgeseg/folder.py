@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections import Counter
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgeseg import host, image, overlay, report, results
-from edgeseg.errors import DataError, EdgesegError, ImageDecodeError
+from edgeseg.errors import DataError, EdgesegError, ImageDecodeError, OutputNameError
 from edgeseg.files import claim, locked, write_atomic, write_json
 from edgeseg.inputs import Item, PixelSizes
 from edgeseg.parallel import ordered_map, usable_cores
@@ -142,17 +143,21 @@ class FolderRun:
             results.write_lines(self.out / RESULTS_NAME, rows.lines)
             record = self._write_record("done", rows, wall_s)
             overlays = self.out / "overlays" if options.overlays else None
-            report.write_page(self.out / REPORT_NAME, rows, record, overlays)
+            report.write_page(self.out / REPORT_NAME, rows, record, overlays, self._workers)
         return Summary(self.out, rows, n_kept, wall_s)
 
+    @property
+    def _workers(self) -> int:
+        return self.options.workers or usable_cores()
+
     def _measure_all(self, items: Sequence[Item]) -> Iterator[Row]:
-        workers = self.options.workers or usable_cores()
-        if self.options.overlays and items:
-            overlay.prepare()  # while the first images are still in the network
         size = self.options.batch
         batches = (items[i : i + size] for i in range(0, len(items), size))
-        for rows in ordered_map(self._measure, batches, workers):
-            yield from rows
+        draws = self.options.overlays and items
+        # while the first images are still in the network
+        with overlay.prepared() if draws else contextlib.nullcontext():
+            for rows in ordered_map(self._measure, batches, self._workers):
+                yield from rows
 
     def _measure(self, items: Sequence[Item]) -> list[Row]:
         """Read, predict and draw a batch; a file that cannot be read becomes a failed row."""
@@ -177,7 +182,7 @@ class FolderRun:
                     picture = overlay.draw(gray, prediction)
                     write_atomic(overlay_path, image.encode(".jpg", picture, _JPEG_QUALITY))
                 rows[item.file] = results.prediction_row(item.file, prediction, decode_ms)
-            except ImageDecodeError as error:
+            except (ImageDecodeError, OutputNameError) as error:
                 rows[item.file] = results.failed_row(item.file, str(error))
         return [rows[item.file] for item in items]
 
@@ -192,7 +197,8 @@ class FolderRun:
         if not record_path.is_file():
             return {}
         try:
-            sha256 = json.loads(record_path.read_text(encoding="utf-8"))["model"]["sha256"]
+            model = json.loads(record_path.read_text(encoding="utf-8"))["model"]
+            sha256, provider = model["sha256"], model["provider"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(
                 f"{record_path}: not the record of a run; choose another folder or --overwrite"
@@ -202,17 +208,27 @@ class FolderRun:
                 f"{self.out}: the run there used another model (SHA-256 {sha256[:12]}…, now "
                 f"{self.segmenter.file.sha256[:12]}…); choose another folder or --overwrite"
             )
+        if provider != self.segmenter.provider:
+            raise DataError(
+                f"{self.out}: the run there used {provider}, now {self.segmenter.provider}, which "
+                "need not measure the same to the last digit; resume with the same device or "
+                "choose another folder"
+            )
         if not table_path.is_file():
             return {}
-        rows = {row["file"]: row for row in results.read_rows(table_path)}
+        table = results.read_rows(table_path)
         items = {item.file: item for item in self.items}
-        if strangers := rows.keys() - items.keys():
+        if strangers := {row["file"] for row in table} - items.keys():
             raise DataError(
                 f"{self.out}: the run there measured {len(strangers)} files that are not in the "
                 f"input, such as {min(strangers)!r}; resume with the same input or choose another "
                 "folder"
             )
-        return {f: results.line(r) for f, r in rows.items() if self._still_holds(r, items[f])}
+        return {
+            row["file"]: line
+            for row, line in zip(table, table.lines, strict=True)
+            if self._still_holds(row, items[row["file"]])
+        }
 
     def _still_holds(self, row: Row, item: Item) -> bool:
         if row["status"] == "failed":
@@ -224,7 +240,9 @@ class FolderRun:
         wanted = (self.options.masks, self.options.overlays)
         paths = self._picture_paths(item)
         return same_size and all(
-            path.is_file() for path, wants in zip(paths, wanted, strict=True) if wants
+            path.is_file() and path.stat().st_size > 0  # a power cut can leave an empty one
+            for path, wants in zip(paths, wanted, strict=True)
+            if wants
         )
 
     def _remove_earlier(self) -> None:

@@ -261,7 +261,7 @@ def read_folds(path: Path) -> list[list[str]]:
         folds = [[str(name) for name in fold] for fold in folds]
     except FileNotFoundError:
         raise InputNotFoundError(f"{path}: no such split file") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: expected JSON with 'folds', a list of lists of names") from error
     names = [name for fold in folds for name in fold]
     if len(names) != len(set(names)):

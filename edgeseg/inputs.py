@@ -75,6 +75,8 @@ def discover(inputs: Sequence[str], out: Path | None = None) -> Found:
     ------
     InputNotFoundError
         If an input does not exist, or there is no image in any.
+    DataError
+        If two files cannot be told apart by name.
     """
     rooted: dict[str, tuple[Path, Path]] = {}
     links: list[Path] = []
@@ -231,6 +233,11 @@ def _names(rooted: Sequence[tuple[Path, Path]]) -> list[str]:
         if not repeated:
             return names
         for i in repeated:
+            if parents[i] > len(Path(os.path.abspath(rooted[i][0])).parts):  # noqa: PTH100
+                raise DataError(
+                    f"two files are called {names[i]!r} where a name that is not UTF-8 is written "
+                    "with backslashes; rename one"
+                )
             parents[i] += 1
 
 

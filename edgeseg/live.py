@@ -18,7 +18,8 @@ def newest(frames: Iterable[T]) -> Iterator[T]:
     Parameters
     ----------
     frames
-        The source; asking it for a frame may take as long as it likes.
+        The source; asking it for a frame may take as long as it likes. It must not write into a
+        frame that it has handed out: it is asked for the next while that one is still in use.
 
     Raises
     ------

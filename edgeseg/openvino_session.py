@@ -5,15 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import openvino
 
-from edgeseg.errors import ModelError
+from edgeseg.errors import DeviceError, ModelError
 from edgeseg.metadata import METADATA_KEY
 from edgeseg.parallel import usable_cores
+
+if TYPE_CHECKING:
+    import openvino
 
 PROVIDER = "OpenVINO"
 _TYPES = {"u8": "tensor(uint8)", "f32": "tensor(float)"}
@@ -50,9 +52,18 @@ class OpenVinoSession:
     ------
     ModelError
         If the file cannot be read.
+    DeviceError
+        If the package does not load, or does not run the model.
     """
 
     def __init__(self, path: Path, threads: int | None) -> None:
+        try:
+            import openvino
+        except ImportError as error:
+            raise DeviceError(
+                f"the package openvino is installed but does not load ({error}); install it anew "
+                "or use --device cpu"
+            ) from error
         self._core = openvino.Core()
         # On processors that have bfloat16 it would be used: other figures than those on the card.
         self._options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
@@ -65,16 +76,24 @@ class OpenVinoSession:
             # from bytes: a model that keeps weights in other files is refused
             self._model = self._core.read_model(path.read_bytes())
         except RuntimeError as error:
-            last = str(error).strip().splitlines()[-1]
             raise ModelError(
-                f"{path}: not a model OpenVINO can load ({last}); expected a single-file ONNX "
-                "written by 'edgeseg export'"
+                f"{path}: not a model OpenVINO can load ({_last_line(error)}); expected a "
+                "single-file ONNX written by 'edgeseg export'"
             ) from error
         self._compiling = threading.Lock()
         self._compiled: dict[int, openvino.CompiledModel] = {}
         self._local = threading.local()
-        if len(self._model.inputs) == 1:
-            self._request(1)
+        if not _takes_images(self._model):
+            return  # nothing that edgeseg runs: whoever reads its inputs sees that
+        try:
+            # Once before threads may call: the first conversion of an array, in two threads at
+            # once, can lock both for ever (pybind11's initialisation against Python's lock).
+            _, *shape = self.get_inputs()[0].shape
+            self.run(None, {"": np.zeros((1, *map(int, shape)), dtype=np.uint8)})
+        except RuntimeError as error:
+            raise DeviceError(
+                f"the model does not start on openvino: {_last_line(error)}"
+            ) from error
 
     def run(
         self, _outputs: None, inputs: Mapping[str, npt.NDArray[np.uint8]], /
@@ -120,10 +139,23 @@ class OpenVinoSession:
         return requests[batch]
 
 
+def _takes_images(model: openvino.Model) -> bool:
+    """Tell whether a model takes one uint8 array of shape (N, 1, h, w), h and w fixed."""
+    ports = _ports(model.inputs)
+    if len(ports) != 1 or ports[0].type != _TYPES["u8"] or len(ports[0].shape) != 4:
+        return False
+    return all(isinstance(length, int) for length in ports[0].shape[1:])
+
+
+def _last_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
+
+
 def _ports(ports: Sequence[Any]) -> list[Port]:
     described = []
     for port in ports:
         kind = port.element_type.get_type_name()
-        shape = ["?" if d.is_dynamic else d.get_length() for d in port.partial_shape]
+        known = () if port.partial_shape.rank.is_dynamic else port.partial_shape
+        shape = ["?" if d.is_dynamic else d.get_length() for d in known]
         described.append(Port(port.any_name, _TYPES.get(kind, f"tensor({kind})"), shape))
     return described

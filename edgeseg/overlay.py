@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -19,6 +21,8 @@ _SHIFT = 4  # sub-pixel bits of cv2's drawing
 _TYPICAL_WIDTH_PX = 800
 
 _prepared: list[ThreadPoolExecutor] = []  # threads that have the font and wait for a picture
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_prepared.clear)  # a child has no threads but its own
 
 
 def draw(gray: GrayImage, prediction: Prediction) -> npt.NDArray[np.uint8]:
@@ -50,20 +54,28 @@ def draw(gray: GrayImage, prediction: Prediction) -> npt.NDArray[np.uint8]:
     except IndexError:
         _write(picture, lines, scale)
     else:
-        writer.submit(_write, picture, lines, scale).result()
-        writer.shutdown(wait=False)
+        with writer:
+            writer.submit(_write, picture, lines, scale).result()
     return picture
 
 
-def prepare() -> None:
-    """Have the font unpacked while something else is going on; returns at once.
+@contextlib.contextmanager
+def prepared() -> Iterator[None]:
+    """Have the font unpacked while something else is going on; begins at once.
 
     OpenCV 5 unpacks it anew in every thread, which takes longer than an inference, so the thread
-    that did it now will write on the next picture that is drawn.
+    that did it now will write on the next picture that is drawn. It ends with that picture, or
+    with the context if there was none.
     """
     writer = ThreadPoolExecutor(1, "edgeseg-text")
     writer.submit(_write, np.zeros((40, 40, 3), dtype=np.uint8), ["H"], 1.0)
     _prepared.append(writer)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):  # it has been taken
+            _prepared.remove(writer)
+        writer.shutdown(wait=False)
 
 
 def _write(picture: npt.NDArray[np.uint8], lines: Sequence[str], scale: float) -> None:

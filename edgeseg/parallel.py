@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -35,10 +36,8 @@ def ordered_map(function: Callable[[T], R], items: Iterable[T], workers: int) ->
     Exception
         What the function raised on the first item it failed on; later items are not started.
     """
-    threads_before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
     pending: deque[Future[R]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
+    with _single_threaded_opencv, ThreadPoolExecutor(workers) as pool:
         try:
             for item in items:
                 pending.append(pool.submit(function, item))
@@ -49,4 +48,28 @@ def ordered_map(function: Callable[[T], R], items: Iterable[T], workers: int) ->
         finally:
             for future in pending:
                 future.cancel()
-            cv2.setNumThreads(threads_before)
+
+
+class _SingleThreadedOpenCv:
+    """Switches OpenCV's threads off until the last of those who asked for it is done."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._asked = 0
+        self._threads_before = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._asked == 0:
+                self._threads_before = cv2.getNumThreads()
+                cv2.setNumThreads(1)
+            self._asked += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._asked -= 1
+            if self._asked == 0:
+                cv2.setNumThreads(self._threads_before)
+
+
+_single_threaded_opencv = _SingleThreadedOpenCv()

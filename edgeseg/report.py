@@ -16,9 +16,10 @@ import numpy as np
 from edgeseg import image, quality
 from edgeseg.errors import EdgesegError, ImageDecodeError
 from edgeseg.files import write_atomic
+from edgeseg.header import parse
 from edgeseg.inputs import Item
 from edgeseg.metadata import INTENDED_USE
-from edgeseg.parallel import ordered_map, usable_cores
+from edgeseg.parallel import ordered_map
 
 MAX_PICTURES = 200
 """Pictures on the page; flagged and failed images come first, so that those are seen."""
@@ -54,6 +55,7 @@ def write_page(
     rows: Sequence[Mapping[str, str]],
     record: Mapping[str, Any],
     overlays: Path | None,
+    workers: int,
 ) -> None:
     """Write the page: pictures, table, and the facts of the run.
 
@@ -65,13 +67,15 @@ def write_page(
         The run's record, as ``run.json`` holds it.
     overlays
         Folder of the overlay pictures; None if none were written.
+    workers
+        Pictures made smaller at once.
 
     Raises
     ------
     OutputWriteError
         If the page cannot be written.
     """
-    parts = _parts(rows, record, overlays)
+    parts = _parts(rows, record, overlays, workers)
     write_atomic(path, (part.encode(errors="backslashreplace") for part in parts))
 
 
@@ -79,11 +83,14 @@ def page(
     rows: Sequence[Mapping[str, str]], record: Mapping[str, Any], overlays: Path | None
 ) -> str:
     """Return the page's HTML; it refers to no other file."""
-    return "".join(_parts(rows, record, overlays))
+    return "".join(_parts(rows, record, overlays, 1))
 
 
 def _parts(
-    rows: Sequence[Mapping[str, str]], record: Mapping[str, Any], overlays: Path | None
+    rows: Sequence[Mapping[str, str]],
+    record: Mapping[str, Any],
+    overlays: Path | None,
+    workers: int,
 ) -> Iterator[str]:
     """Yield the page piece by piece: all pictures of a large folder need not be held at once."""
     counts = record["counts"]
@@ -99,7 +106,7 @@ def _parts(
 <p class="warning">{escape(INTENDED_USE)}</p>
 <p>{escape(summary)}</p>
 """
-    yield from _grid(rows, overlays)
+    yield from _grid(rows, overlays, workers)
     yield "<h2>Measurements</h2>\n"
     shown = ([row[column] for column in _TABLE_COLUMNS] for row in rows)
     yield from _table(_TABLE_COLUMNS.values(), shown)
@@ -110,7 +117,7 @@ def _parts(
     yield "</body></html>\n"
 
 
-def _grid(rows: Sequence[Mapping[str, str]], overlays: Path | None) -> Iterator[str]:
+def _grid(rows: Sequence[Mapping[str, str]], overlays: Path | None, workers: int) -> Iterator[str]:
     if overlays is None:
         yield "<p>No overlays were written, so there are no pictures here.</p>\n"
         return
@@ -118,7 +125,7 @@ def _grid(rows: Sequence[Mapping[str, str]], overlays: Path | None) -> Iterator[
     if len(shown) < len(rows):
         yield f"<p>{len(shown)} of {len(rows)} pictures; those that need a look come first.</p>\n"
     yield '<div class="grid">\n'
-    for figure in ordered_map(partial(_figure, overlays=overlays), shown, usable_cores()):
+    for figure in ordered_map(partial(_figure, overlays=overlays), shown, workers):
         yield figure + "\n"
     yield "</div>\n"
 
@@ -146,14 +153,18 @@ def _figure(row: Mapping[str, str], overlays: Path) -> str:
 
 def _thumbnail(path: Path) -> str:
     """Return a small JPEG of an overlay as a data URI."""
-    # Decoded at half size: four times cheaper, and still wider than the thumbnail.
-    data = np.frombuffer(image.read_bytes(path), dtype=np.uint8)
-    picture = cv2.imdecode(data, cv2.IMREAD_REDUCED_COLOR_2)
+    data = image.read_bytes(path)
+    header = parse(data)
+    scale = min(_THUMBNAIL_PX[0] / header.height, _THUMBNAIL_PX[1] / header.width, 1.0)
+    # Decoding at half size is four times cheaper.
+    how = cv2.IMREAD_REDUCED_COLOR_2 if scale <= 0.5 else cv2.IMREAD_COLOR
+    try:
+        picture = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), how)
+    except cv2.error:
+        picture = None
     if picture is None:
         raise ImageDecodeError(f"{path}: the overlay cannot be read; run again with --overwrite")
-    height, width = picture.shape[:2]
-    scale = min(_THUMBNAIL_PX[0] / height, _THUMBNAIL_PX[1] / width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
+    size = max(1, round(header.width * scale)), max(1, round(header.height * scale))
     small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     encoded = base64.b64encode(image.encode(".jpg", small.astype(np.uint8), 75)).decode("ascii")
     return f"data:image/jpeg;base64,{encoded}"

@@ -83,7 +83,7 @@ def failed_row(file: str, sentence: str) -> Row:
     return row | {"file": file, "status": "failed", "error": sentence}
 
 
-def read_rows(path: Path) -> list[Row]:
+def read_rows(path: Path) -> Table:
     """Read the rows of a results file; a last row that was cut off is left out.
 
     Raises
@@ -99,17 +99,16 @@ def read_rows(path: Path) -> list[Row]:
             f"{path}: cannot be read ({error}); use --overwrite to start anew"
         ) from error
     # Rows end in a newline; what follows the last one was being written.
-    lines = list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1], newline="")))
-    if not lines:
-        return []
-    if tuple(lines[0]) != COLUMNS:
+    rows = csv.reader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
+    titles = next(rows, None)
+    if titles is None:
+        return Table([])
+    if tuple(titles) != COLUMNS:
         raise DataError(
             f"{path}: its columns are not those of this edgeseg; choose another output folder or "
             "use --overwrite"
         )
-    return [
-        dict(zip(COLUMNS, line, strict=True)) for line in lines[1:] if len(line) == len(COLUMNS)
-    ]
+    return Table(csv_text([row]) for row in rows if len(row) == len(COLUMNS))
 
 
 def line(row: Row) -> str:

@@ -28,7 +28,7 @@ _SHIFT = 4  # sub-pixel bits for cv2's polygon filling
 
 
 class Segmenter:
-    """An onnxruntime session of one model, with everything needed to measure heads.
+    """A session of one model, with everything needed to measure heads.
 
     Safe to call from several threads at once.
 
@@ -44,7 +44,7 @@ class Segmenter:
         Threads inside one inference on the CPU; None leaves it to onnxruntime.
     spin
         Whether several threads wait for work busily, between images too: quicker to answer, at the
-        price of whole cores. Without, they sleep.
+        price of whole cores. Without, they sleep. OpenVINO decides for itself.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class Segmenter:
     file
         Path, name, hash and size of the model.
     provider
-        The onnxruntime provider the session really runs on.
+        The onnxruntime provider the session really runs on, or ``OpenVINO``.
 
     Raises
     ------
@@ -172,7 +172,8 @@ class Segmenter:
         drop_late
             For a live source: while a frame is measured the source goes on, and then its newest
             frame is taken and those in between are dropped (see `edgeseg.live.newest`). Without,
-            every frame is measured.
+            every frame is measured. Late frames are dropped from copies, so the source may fill
+            one buffer again and again.
 
         Yields
         ------
@@ -186,7 +187,7 @@ class Segmenter:
         """
         metadata = self.metadata
         self.infer(np.zeros((1, 1, metadata.input_height, metadata.input_width), dtype=np.uint8))
-        for frame in newest(frames) if drop_late else frames:
+        for frame in newest(np.array(frame) for frame in frames) if drop_late else frames:
             yield frame, self.predict(frame, pixel_size_mm)
 
     def _measure(

@@ -62,7 +62,7 @@ def open_session(path: Path, device: str, threads: int | None, *, spin: bool = T
         raise DeviceError(f"device is {device!r}; expected auto, {', '.join(PROVIDERS)}")
     if threads is not None and threads < 1:
         raise DeviceError(f"threads is {threads}; expected 1 or more")
-    options = _options(threads, spin)
+    options = session_options(threads, spin=spin)
     if device == "auto":
         if PROVIDERS["cuda"] in onnxruntime.get_available_providers():
             try:
@@ -79,7 +79,8 @@ def open_session(path: Path, device: str, threads: int | None, *, spin: bool = T
     return _open_on(path, device, options)
 
 
-def _options(threads: int | None, spin: bool) -> onnxruntime.SessionOptions:
+def session_options(threads: int | None, *, spin: bool) -> onnxruntime.SessionOptions:
+    """Return onnxruntime's options for `edgeseg.Segmenter`'s ``threads`` and ``spin``."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # errors come back as exceptions
     if threads is not None:

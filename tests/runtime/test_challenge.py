@@ -30,9 +30,9 @@ def root(tmp_path: Path, phantoms: list[Phantom]) -> Path:
 def test_the_submission_holds_one_row_an_image_in_mm(
     segmenter: Segmenter, root: Path, phantoms: list[Phantom], below: str
 ) -> None:
-    items, sizes = find_images(root / below)
+    found, sizes = find_images(root / below)
     out = root / "submission.csv"
-    assert write_submission(segmenter, items, sizes, out) == 3
+    assert write_submission(segmenter, found.items, sizes, out) == 3
     with out.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert tuple(rows[0]) == challenge.COLUMNS
@@ -50,9 +50,9 @@ def test_the_submission_holds_one_row_an_image_in_mm(
 def test_an_image_without_a_head_leaves_no_file(segmenter: Segmenter, root: Path) -> None:
     path = root / "test_set" / "000_HC.png"
     path.write_bytes(image.encode(".png", np.zeros((270, 400), np.uint8)))
-    items, sizes = find_images(root)
+    found, sizes = find_images(root)
     with pytest.raises(DataError, match="no head was found"):
-        write_submission(segmenter, items, sizes, root / "submission.csv")
+        write_submission(segmenter, found.items, sizes, root / "submission.csv")
     assert not (root / "submission.csv").exists()
 
 
@@ -60,6 +60,17 @@ def test_a_table_is_needed(root: Path) -> None:
     (root / "test_set_pixel_size.csv").unlink()
     with pytest.raises(InputNotFoundError, match="--pixel-sizes"):
         find_images(root)
+
+
+def test_a_folder_s_name_is_no_pattern_and_what_is_left_out_is_said(root: Path) -> None:
+    images = (root / "test_set").rename(root / "te[1]")
+    with pytest.raises(InputNotFoundError, match=r"no te\[1\]_pixel_size.csv in "):
+        find_images(images)
+    (root / "test_set_pixel_size.csv").rename(root / "te[1]_pixel_size.csv")
+    (images / "000_HC_Annotation.png").write_bytes((images / "000_HC.png").read_bytes())
+    found, _ = find_images(images)
+    assert len(found.items) == 3
+    assert found.notices == ["left out 1 annotation files (*_Annotation.png)"]
 
 
 def test_a_row_holds_the_ellipse_in_mm() -> None:

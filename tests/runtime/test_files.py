@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,6 +67,32 @@ def test_a_folder_this_process_holds_is_refused_too(tmp_path: Path) -> None:
         assert "OutputLockedError" in other.stderr
     with files.locked(tmp_path):
         pass
+
+
+def test_of_many_threads_one_gets_the_lock(tmp_path: Path) -> None:
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for i in range(50):
+            start, end, given = threading.Barrier(4), threading.Barrier(4), []
+
+            def take(folder: Path, start=start, end=end, given=given) -> None:  # type: ignore[no-untyped-def]
+                start.wait()
+                try:
+                    with files.locked(folder):
+                        given.append(1)
+                        end.wait()
+                except OutputLockedError:
+                    end.wait()
+
+            threads = [threading.Thread(target=take, args=(tmp_path / str(i),)) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert given == [1]
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def test_a_lock_the_system_cannot_give_is_no_other_run(

@@ -181,6 +181,8 @@ def test_a_split_that_is_none_is_refused(tmp_path: Path, text: str, message: str
     path.write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=message):
         hc18.read_folds(path)
+    with pytest.raises(DataError, match="expected JSON with 'folds'"):
+        hc18.read_folds(tmp_path)  # a folder
     with pytest.raises(InputNotFoundError, match="no such split file"):
         hc18.read_folds(tmp_path / "none.json")
 

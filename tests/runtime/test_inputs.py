@@ -98,6 +98,9 @@ def test_names_that_are_not_utf_8_are_written_with_escapes(tmp_path: Path) -> No
     found = discover([str(tmp_path)]).items
     assert [item.file for item in found] == ["b\\xfc.png"]
     assert found[0].path.read_bytes() == b"x"
+    (tmp_path / "b\\xfc.png").write_bytes(b"another")  # called as the first is written
+    with pytest.raises(DataError, match="rename one"):
+        discover([str(tmp_path)])
 
 
 def test_results_beside_the_inputs_are_not_inputs(tmp_path: Path) -> None:

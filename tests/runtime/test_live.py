@@ -10,6 +10,7 @@ from edgeseg.errors import DataError
 from edgeseg.live import newest
 from edgeseg.phantom import Phantom
 from edgeseg.segmenter import Segmenter
+from edgeseg.session import session_options
 
 TIMEOUT_S = 30
 
@@ -93,8 +94,24 @@ def test_a_stream_measures_as_predict_does(
             assert len(asked) == measured + 1  # no frame is asked for ahead of its turn
         measured += 1
         assert prediction.hc_mm == segmenter.predict(frame, 0.2).hc_mm
-    assert frame is phantoms[2].image
+    assert np.array_equal(frame, phantoms[2].image)
     assert 1 <= measured <= 3
+
+
+def test_a_source_may_fill_one_buffer_again_and_again(
+    segmenter: Segmenter, phantoms: list[Phantom]
+) -> None:
+    scans = [phantoms[0].image, np.zeros_like(phantoms[0].image)]
+    buffer = np.empty_like(scans[0])
+
+    def source() -> Iterator[np.ndarray]:
+        for i in range(200):
+            buffer[:] = scans[i % 2]
+            yield buffer
+
+    for frame, prediction in segmenter.stream(source(), drop_late=True):
+        assert (prediction.ellipse is not None) == bool(frame.any())
+        assert np.array_equal(frame, scans[0 if frame.any() else 1])
 
 
 def test_a_stream_refuses_what_is_no_frame(segmenter: Segmenter) -> None:
@@ -103,6 +120,10 @@ def test_a_stream_refuses_what_is_no_frame(segmenter: Segmenter) -> None:
 
 
 def test_threads_that_sleep_measure_the_same(segmenter: Segmenter, phantoms: list[Phantom]) -> None:
+    spinning = "session.intra_op.allow_spinning"
+    assert session_options(2, spin=False).get_session_config_entry(spinning) == "0"
+    with pytest.raises(RuntimeError):  # onnxruntime's own choice
+        session_options(2, spin=True).get_session_config_entry(spinning)
     asleep = Segmenter("hc18-edge", device="cpu", threads=2, spin=False)
     scan = phantoms[0].image
     assert asleep.predict(scan).hc_px == pytest.approx(segmenter.predict(scan).hc_px, abs=0.01)

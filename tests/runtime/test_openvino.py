@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeseg import host, zoo
+from edgeseg import host, image, zoo
 from edgeseg.errors import DeviceError, ModelError
 from edgeseg.phantom import Phantom
 from edgeseg.segmenter import Segmenter
@@ -53,6 +55,18 @@ def test_batches_and_threads(opened: Callable[[str], Segmenter], phantoms: list[
         assert [p.hc_px for p in pool.map(segmenter.predict, scans * 3)] == alone * 3
 
 
+@pytest.mark.usefixtures("opened")
+def test_the_first_inferences_of_a_process_do_not_lock_each_other(
+    phantoms: list[Phantom], tmp_path: Path
+) -> None:
+    for phantom in phantoms[:4]:
+        (tmp_path / phantom.name).write_bytes(image.encode(".png", phantom.image))
+    command = [sys.executable, "-m", "edgeseg", "infer", str(tmp_path), "--device", "openvino"]
+    command += ["--model", "hc18-nano", "--threads", "4", "--pixel-size", "0.2"]
+    for i in range(4):
+        subprocess.run([*command, "--out", str(tmp_path / f"out{i}")], check=True, timeout=60)
+
+
 def test_an_answer_is_not_overwritten_by_the_next(opened: Callable[[str], Segmenter]) -> None:
     segmenter = opened("hc18-nano")
     shape = (1, 1, segmenter.metadata.input_height, segmenter.metadata.input_width)
@@ -72,4 +86,23 @@ def test_what_is_no_model_of_ours_is_refused(
     shutil.copy(zoo.find("hc18-nano").path, path)
     path.write_bytes(path.read_bytes().replace(b"edgeseg", b"someone", 1))
     with pytest.raises(ModelError, match="no edgeseg metadata"):
+        opened(str(path))
+
+
+@pytest.mark.parametrize("shape", [None, [], ["N", 1, "h", 288], ["N", 1, 192, 288]])
+def test_a_graph_of_another_shape_is_refused_before_it_runs(
+    opened: Callable[[str], Segmenter], tmp_path: Path, shape: list[int | str] | None
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    given = onnx.helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, shape)
+    answer = onnx.helper.make_tensor_value_info("probability", onnx.TensorProto.FLOAT, shape)
+    node = onnx.helper.make_node("Sigmoid", ["image"], ["probability"])
+    graph = onnx.helper.make_graph([node], "g", [given], [answer])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)])
+    model.ir_version = 8
+    text = Segmenter("hc18-edge", device="cpu").metadata.to_json()
+    model.metadata_props.add(key="edgeseg", value=text)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match="expected one input"):
         opened(str(path))

@@ -46,3 +46,17 @@ def test_an_error_comes_out_and_opencv_is_as_before() -> None:
     with pytest.raises(ValueError, match="three"):
         list(ordered_map(fails, range(100), 2))
     assert cv2.getNumThreads() == before
+
+
+def test_opencv_is_as_before_when_the_last_of_two_ends() -> None:
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(3)
+    try:
+        first, second = (ordered_map(abs, range(20), 2) for _ in range(2))
+        next(first), next(second)
+        assert len(list(first)) == 19
+        assert cv2.getNumThreads() == 1
+        assert len(list(second)) == 19
+        assert cv2.getNumThreads() == 3
+    finally:
+        cv2.setNumThreads(before)

@@ -48,6 +48,12 @@ def test_turns_give_medians_and_do_not_count_the_first() -> None:
     assert costs == {"a": (2.0, 1.0, 2.0), "b": (3.0, 1.0, 2.0)}
 
 
+def test_processes_on_all_cores_share_the_time() -> None:
+    command = [sys.executable, "-c", "import time; time.sleep(0.4)"]
+    cost = benchmark_script("folder_speed").one_on_each_core(command, "out", [0, 0])
+    assert cost.wall_s == pytest.approx(0.2 + cost.cpu_s / 2, abs=0.1)
+
+
 def test_the_plain_loop_measures_what_infer_does(
     segmenter: Segmenter, phantoms: list[Phantom], tmp_path: Path
 ) -> None:
@@ -58,7 +64,7 @@ def test_the_plain_loop_measures_what_infer_does(
     benchmark_script("folder_speed").loop("hc18-edge", scans, tmp_path / "loop")
     items = discover([str(scans)]).items
     FolderRun(segmenter, items, PixelSizes(items, 0.1), tmp_path / "run").run()
-    rows = [read_rows(tmp_path / name / "results.csv") for name in ("loop", "run")]
+    rows = [list(read_rows(tmp_path / name / "results.csv")) for name in ("loop", "run")]
     for row in (*rows[0], *rows[1]):
         for column in TIMING_COLUMNS:
             del row[column]
