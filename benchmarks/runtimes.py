@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from engines import ENGINES, PACKAGES, Engine, Task
+from matrix_product import matrix_product_gflops
 from plain_onnx import plain, with_float_input
 
 from edgeseg import host, image, metrics, phantom, zoo
@@ -57,8 +59,10 @@ class Worker:
         python = venv_python(engine.venv, venvs) if engine.venv else sys.executable
         description = Path(task.folder) / "task.json"
         description.write_text(json.dumps(task._asdict()), encoding="utf-8")
+        sources = os.pathsep.join([str(HERE.parent), str(HERE.parent / "training")])
         self._process = subprocess.Popen(
             [python, str(HERE / "engines.py"), name, str(description)],
+            env=os.environ | {"PYTHONPATH": sources},  # the network in torch, in any venv
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -193,20 +197,6 @@ def take_turns(workers: dict[str, Worker], rounds: int, runs: int, threads: int)
         peaks.append(matrix_product_gflops(threads))
         time.sleep(_REST_S)
     return statistics.median(peaks[1:])
-
-
-def matrix_product_gflops(threads: int, size: int = 1536) -> float:
-    """Return the GFLOP/s of torch's float32 matrix product, the best of five."""
-    import torch
-
-    torch.set_num_threads(threads)
-    a, b = torch.rand(size, size), torch.rand(size, size)
-    times = []
-    for _ in range(5):
-        started = time.perf_counter()
-        torch.mm(a, b)
-        times.append(time.perf_counter() - started)
-    return 2 * size**3 / min(times) / 1e9
 
 
 def row(name: str, engine: Engine, worker: Worker, reference: Worker) -> dict[str, Any]:
