@@ -100,7 +100,7 @@ def export(
         The ONNX file.
     precision
         ``fp32`` (probabilities within 5e-4 of torch, HC within 0.05 mm), ``fp16`` (weights of half
-        the size; within 5e-3 and 0.05 mm) or ``int8`` (bounded by the two values below).
+        the size; within 5e-3 and 0.02 mm) or ``int8`` (bounded by the two values below).
     calibration_data
         HC18-shaped folder for calibration and comparison; by default the data of the training
         run, or phantoms where that is gone.
