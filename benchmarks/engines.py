@@ -9,238 +9,17 @@ on stdin says and writes the latencies as JSON. Imports nothing but numpy and th
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import engine_loaders as load
 import numpy as np
-import numpy.typing as npt
-
-Image = npt.NDArray[np.uint8]
-Run = Callable[[Image], npt.NDArray[np.float32]]
-
-
-class Task(NamedTuple):
-    """What an engine is given; the same model in the forms that engines read.
-
-    Attributes
-    ----------
-    shipped
-        The ONNX file as it is bundled.
-    plain
-        The same in float32 throughout.
-    plain_float
-        The same with a float32 image as input.
-    int8
-        Its int8 export, or "".
-    recipe
-        TOML file of the network, for torch.
-    threads
-        Threads inside one inference.
-    image, answer
-        ``.npy`` files: the input, uint8 of shape (1, 1, h, w), and where the output goes.
-    folder
-        For converted models.
-    """
-
-    shipped: str
-    plain: str
-    plain_float: str
-    int8: str
-    recipe: str
-    threads: int
-    image: str
-    answer: str
-    folder: str
-
-
-def onnxruntime(task: Task) -> Run:
-    """Run a bundled model as edgeseg does."""
-    return _onnxruntime(task.shipped, task.threads)
-
-
-def onnxruntime_int8(task: Task) -> Run:
-    """Run an int8 export as edgeseg does."""
-    return _onnxruntime(_int8(task), task.threads)
-
-
-def _onnxruntime(path: str, threads: int) -> Run:
-    from edgeseg.segmenter import Segmenter
-
-    return Segmenter(path, device="cpu", threads=threads).infer
-
-
-def torch_eager(task: Task) -> Run:
-    """Run the network as it was trained, with batch-norm folded."""
-    return _torch(_torch_network(task), task)
-
-
-def torch_channels_last(task: Task) -> Run:
-    """Run it with channels last."""
-    import torch
-
-    return _torch(_torch_network(task).to(memory_format=torch.channels_last), task)
-
-
-def torch_bf16(task: Task) -> Run:
-    """Run it in bfloat16, channels last."""
-    import torch
-
-    network = _torch_network(task).to(memory_format=torch.channels_last)
-    return _torch(network, task, torch.bfloat16)
-
-
-def torch_compile(task: Task) -> Run:
-    """Run it through torch.compile, channels last."""
-    import torch
-
-    network = _torch_network(task).to(memory_format=torch.channels_last)
-    return _torch(torch.compile(network), task)
-
-
-def _torch_network(task: Task) -> Any:
-    from torch_weights import load_network
-
-    return load_network(Path(task.recipe), Path(task.plain))
-
-
-def _torch(network: Any, task: Task, autocast: Any = None) -> Run:
-    import torch
-
-    torch.set_num_threads(task.threads)
-
-    def run(image: Image) -> npt.NDArray[np.float32]:
-        with torch.inference_mode(), torch.autocast("cpu", autocast, enabled=autocast is not None):
-            answer: npt.NDArray[np.float32] = network(torch.from_numpy(image)).sigmoid().numpy()
-        return answer
-
-    return run
-
-
-def openvino(task: Task) -> Run:
-    """Run OpenVINO in float32."""
-    return _openvino(task.plain, task.threads, "f32")
-
-
-def openvino_default(task: Task) -> Run:
-    """Run OpenVINO as it is: in bfloat16 where the processor has that."""
-    return _openvino(task.plain, task.threads, None)
-
-
-def openvino_int8(task: Task) -> Run:
-    """Run the int8 export, with its scales."""
-    return _openvino(_int8(task), task.threads, "f32")
-
-
-def _openvino(path: str, threads: int, precision: str | None) -> Run:
-    import openvino as ov
-
-    core = ov.Core()
-    model = core.read_model(path)
-    _, *rest = model.inputs[0].partial_shape
-    model.reshape([1, *(dimension.get_length() for dimension in rest)])
-    options: dict[str, Any] = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
-    if precision:
-        options["INFERENCE_PRECISION_HINT"] = precision
-    request = core.compile_model(model, "CPU", options).create_infer_request()
-    return lambda image: np.array(request.infer([image], share_inputs=True)[0])
-
-
-def ncnn(task: Task) -> Run:
-    """Run what pnnx converts, stored in float32."""
-    import ncnn as engine
-
-    folder = Path(task.folder)
-    model = folder / "model.onnx"
-    model.write_bytes(Path(task.plain_float).read_bytes())
-    # the package's own command imports torch before it starts this program
-    package = importlib.util.find_spec("pnnx")
-    if package is None or package.origin is None:
-        raise RuntimeError("pnnx is not installed")
-    _convert([str(Path(package.origin).with_name("pnnx")), model.name, "fp16=0"], folder)
-    net = engine.Net()
-    net.opt.num_threads = task.threads
-    net.opt.use_fp16_storage = net.opt.use_bf16_storage = False
-    net.load_param(str(folder / "model.ncnn.param"))
-    net.load_model(str(folder / "model.ncnn.bin"))
-
-    def run(image: Image) -> npt.NDArray[np.float32]:
-        extractor = net.create_extractor()
-        pixels = image.astype(np.float32)
-        extractor.input("in0", engine.Mat(pixels, batch_index=0).clone())
-        answer: npt.NDArray[np.float32] = extractor.extract("out0")[1].numpy(batch_index=0).copy()
-        return answer
-
-    return run
-
-
-def mnn(task: Task) -> Run:
-    """Run what mnnconvert converts, in "high" precision, which is float32."""
-    from MNN import expr, nn
-
-    converter = str(Path(sys.executable).parent / "mnnconvert")
-    model = Path(task.folder) / "model.mnn"
-    _convert(
-        [converter, "-f", "ONNX", "--modelFile", task.plain_float, "--MNNModel", str(model),
-         "--bizCode", "edgeseg"],
-        Path(task.folder),
-    )  # fmt: skip
-    config = {"backend": 0, "numThread": task.threads, "precision": "high"}
-    manager = nn.create_runtime_manager((config,))
-    names = (["image"], ["probability"])
-    net = nn.load_module_from_file(str(model), *names, runtime_manager=manager)
-
-    def run(image: Image) -> npt.NDArray[np.float32]:
-        variable = expr.placeholder(image.shape, expr.NCHW)
-        variable.write(image.astype(np.float32))
-        return np.array(net.forward([variable])[0].read(), dtype=np.float32)
-
-    return run
-
-
-def litert(task: Task) -> Run:
-    """Run what litert-torch converts from torch, in float32."""
-    import litert_torch
-    import torch
-    from ai_edge_litert.interpreter import Interpreter
-
-    image = np.load(task.image)
-    network = torch.nn.Sequential(_torch_network(task), torch.nn.Sigmoid()).eval()
-    example = (torch.from_numpy(image).float(),)
-    model = Path(task.folder) / "model.tflite"
-    litert_torch.convert(network, example).export(str(model))
-    interpreter = Interpreter(model_path=str(model), num_threads=task.threads)
-    interpreter.allocate_tensors()
-    index_in = interpreter.get_input_details()[0]["index"]
-    index_out = interpreter.get_output_details()[0]["index"]
-
-    def run(image: Image) -> npt.NDArray[np.float32]:
-        interpreter.set_tensor(index_in, image.astype(np.float32))
-        interpreter.invoke()
-        answer: npt.NDArray[np.float32] = interpreter.get_tensor(index_out)
-        return answer
-
-    return run
-
-
-def _convert(command: list[str], folder: Path) -> None:
-    """Run a converter, which talks much, and say its last line if it fails."""
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        last = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
-        raise RuntimeError(f"{Path(command[0]).name} ended with status {done.returncode}: {last}")
-
-
-def _int8(task: Task) -> str:
-    if not task.int8:
-        raise RuntimeError("no int8 export was given (--int8)")
-    return task.int8
+from engine_loaders import Run, Task
 
 
 class Engine(NamedTuple):
@@ -265,18 +44,18 @@ class Engine(NamedTuple):
 
 
 ENGINES = {
-    "edgeseg": Engine(onnxruntime, "", "onnxruntime", "float32"),
-    "edgeseg int8": Engine(onnxruntime_int8, "", "onnxruntime", "int8"),
-    "torch": Engine(torch_eager, "", "torch", "float32"),
-    "torch channels_last": Engine(torch_channels_last, "", "torch", "float32"),
-    "torch.compile": Engine(torch_compile, "", "torch", "float32"),
-    "torch bf16": Engine(torch_bf16, "", "torch", "bfloat16"),
-    "openvino": Engine(openvino, "openvino", "openvino", "float32"),
-    "openvino default": Engine(openvino_default, "openvino", "openvino", "its own choice"),
-    "openvino int8": Engine(openvino_int8, "openvino", "openvino", "int8"),
-    "ncnn": Engine(ncnn, "ncnn", "ncnn", "float32"),
-    "mnn": Engine(mnn, "mnn", "MNN", "float32"),
-    "litert": Engine(litert, "litert", "ai-edge-litert", "float32"),
+    "edgeseg": Engine(load.onnxruntime, "", "onnxruntime", "float32"),
+    "edgeseg int8": Engine(load.onnxruntime_int8, "", "onnxruntime", "int8"),
+    "torch": Engine(load.torch_eager, "", "torch", "float32"),
+    "torch channels_last": Engine(load.torch_channels_last, "", "torch", "float32"),
+    "torch.compile": Engine(load.torch_compile, "", "torch", "float32"),
+    "torch bf16": Engine(load.torch_bf16, "", "torch", "bfloat16"),
+    "openvino": Engine(load.openvino, "openvino", "openvino", "float32"),
+    "openvino default": Engine(load.openvino_default, "openvino", "openvino", "its own choice"),
+    "openvino int8": Engine(load.openvino_int8, "openvino", "openvino", "int8"),
+    "ncnn": Engine(load.ncnn, "ncnn", "ncnn", "float32"),
+    "mnn": Engine(load.mnn, "mnn", "MNN", "float32"),
+    "litert": Engine(load.litert, "litert", "ai-edge-litert", "float32"),
 }
 PACKAGES = {
     "openvino": [["openvino"]],

@@ -25,7 +25,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from engines import ENGINES, PACKAGES, Engine, Task
+from engine_loaders import Task
+from engines import ENGINES, PACKAGES, Engine
 from matrix_product import matrix_product_gflops
 from plain_onnx import plain, with_float_input
 

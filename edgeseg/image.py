@@ -89,7 +89,7 @@ def decode_gray(data: bytes) -> GrayImage:
     if head.may_be_transparent:
         _refuse_transparent(buffer)
     # ANYDEPTH keeps 16 bits, so that they are scaled here and not cut to their upper half
-    return _to_8_bit(_decode(buffer, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH))
+    return _to_8_bit(decode_pixels(buffer, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH))
 
 
 def preprocess(gray: GrayImage, height: int, width: int) -> GrayImage:
@@ -181,7 +181,14 @@ def _encode(extension: str, pixels: npt.NDArray[np.uint8], options: list[int]) -
     return encoded.tobytes()
 
 
-def _decode(buffer: GrayImage, flags: int) -> npt.NDArray[np.generic]:
+def decode_pixels(buffer: npt.NDArray[np.uint8], flags: int) -> npt.NDArray[np.generic]:
+    """Decode a file's bytes, shape (n,), by one of OpenCV's ``IMREAD`` flags.
+
+    Raises
+    ------
+    ImageDecodeError
+        If OpenCV cannot.
+    """
     try:
         pixels = cv2.imdecode(buffer, flags)
     except cv2.error:
@@ -192,7 +199,7 @@ def _decode(buffer: GrayImage, flags: int) -> npt.NDArray[np.generic]:
 
 
 def _refuse_transparent(buffer: GrayImage) -> None:
-    pixels = _decode(buffer, cv2.IMREAD_UNCHANGED)
+    pixels = decode_pixels(buffer, cv2.IMREAD_UNCHANGED)
     if pixels.ndim == 3 and pixels.shape[2] == 4:
         alpha = pixels[..., 3]
         opaque = _OPAQUE if alpha.dtype == np.uint8 else np.iinfo(np.uint16).max

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from edgeseg import image, quality
-from edgeseg.errors import EdgesegError, ImageDecodeError
+from edgeseg.errors import EdgesegError
 from edgeseg.files import write_atomic
 from edgeseg.header import parse
 from edgeseg.inputs import Item
@@ -158,12 +158,9 @@ def _thumbnail(path: Path) -> str:
     scale = min(_THUMBNAIL_PX[0] / header.height, _THUMBNAIL_PX[1] / header.width, 1.0)
     # Decoding at half size is four times cheaper.
     how = cv2.IMREAD_REDUCED_COLOR_2 if scale <= 0.5 else cv2.IMREAD_COLOR
-    try:
-        picture = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), how)
-    except cv2.error:
-        picture = None
-    if picture is None:
-        raise ImageDecodeError(f"{path}: the overlay cannot be read; run again with --overwrite")
+    picture = image.decode_pixels(np.frombuffer(data, dtype=np.uint8), how).astype(
+        np.uint8, copy=False
+    )
     size = max(1, round(header.width * scale)), max(1, round(header.height * scale))
     small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     encoded = base64.b64encode(image.encode(".jpg", small.astype(np.uint8), 75)).decode("ascii")

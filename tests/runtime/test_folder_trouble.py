@@ -6,26 +6,21 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgeseg import files, image, overlay
 from edgeseg.errors import DataError, OutputWriteError
-from edgeseg.phantom import Phantom
 from edgeseg.segmenter import Segmenter
 from tests.runtime.test_folder import run, untimed
 
 
 @pytest.fixture
-def scan(phantoms: list[Phantom]) -> bytes:
-    return image.encode(".png", phantoms[0].image)
-
-
-@pytest.fixture
-def scans(tmp_path: Path, scan: bytes) -> Path:
+def scans(tmp_path: Path, scan: np.ndarray) -> Path:
     folder = tmp_path / "scans"
     folder.mkdir()
     for name in ("a.png", "b.png"):
-        (folder / name).write_bytes(scan)
+        (folder / name).write_bytes(image.encode(".png", scan))
     return folder
 
 
@@ -104,8 +99,7 @@ def test_no_thread_is_left_by_a_run_that_draws_nothing(
 
 @pytest.mark.skipif(not hasattr(os, "fork") or sys.platform == "darwin", reason="forks")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_forked_child_can_draw(segmenter: Segmenter, phantoms: list[Phantom]) -> None:
-    scan = phantoms[0].image
+def test_a_forked_child_can_draw(segmenter: Segmenter, scan: np.ndarray) -> None:
     prediction = segmenter.predict(scan)
     with overlay.prepared():
         child = os.fork()
