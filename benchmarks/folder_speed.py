@@ -5,7 +5,9 @@
 The same images, pictures and report included, as whole processes that take turns: `edgeseg infer`
 as it comes, the same pinned to one core, other shares of threads and images, a loop over the same
 functions without any thread, and one process pinned to each core, which is what the cores give
-together where nothing is shared. Medians go to ``results/folder-speed.json``.
+together where nothing is shared. Every run writes into a new folder, in memory where the system
+has such a place: ext4 takes a millisecond to make a file for minutes after many were deleted, as
+they are between runs. Medians go to ``results/folder-speed.json``.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from functools import partial
 from pathlib import Path
 
 from processes import EDGESEG, Cost, run, take_turns, write_result
+
+MEMORY = Path("/dev/shm")
 
 
 def loop(model: str, folder: Path, out: Path) -> None:
@@ -38,15 +42,21 @@ def loop(model: str, folder: Path, out: Path) -> None:
     cv2.setNumThreads(1)
     segmenter = Segmenter(model, device="cpu", threads=1)
     items = discover([str(folder)]).items
-    options = Options(overwrite=True, workers=1)
+    options = Options(workers=1)
     Loop(segmenter, items, PixelSizes(items, 0.1), out, options).run()
 
 
-def one_on_each_core(command: Sequence[str], out: str, cores: Sequence[int]) -> Cost:
+def measure_folder(command: Sequence[str], scratch: Path, cores: Sequence[int]) -> Cost:
+    """Run a command that ends with where it writes, on some cores; what it wrote is removed."""
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        return run([*command, f"{folder}/out"], cores)
+
+
+def one_on_each_core(command: Sequence[str], scratch: Path, cores: Sequence[int]) -> Cost:
     """Run the whole folder once on each core at the same time; return the cost of one folder."""
 
     def pinned(core: int) -> Cost:
-        return run([*command, "--out", f"{out}{core}"], [core])
+        return measure_folder(command, scratch, [core])
 
     with ThreadPoolExecutor(len(cores)) as pool:
         walls, cpus, peaks = zip(*pool.map(pinned, cores), strict=True)
@@ -60,6 +70,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["hc18-edge", "hc18-edge-int8", "hc18-nano"])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--cores", type=int, nargs="+", default=sorted(os.sched_getaffinity(0)))
+    parser.add_argument("--scratch", type=Path, default=MEMORY if MEMORY.is_dir() else None)
     parser.add_argument("--loop", nargs=3, metavar=("MODEL", "FOLDER", "OUT"), help="inner use")
     options = parser.parse_args()
     if options.loop:
@@ -70,28 +81,24 @@ def main() -> None:
     n_images = sum(not p.stem.endswith("_Annotation") for p in scans.glob("*.png"))
     count = len(options.cores)
     results = []
-    with tempfile.TemporaryDirectory() as scratch:
-        for model in options.models:
-            bare = [*EDGESEG, "infer", str(scans), "--model", model, "--device", "cpu"]
-            bare += ["--pixel-size", "0.1", "--overwrite"]
-            command = [*bare, "--out", f"{scratch}/out"]
-            plain = [sys.executable, __file__, "--data", str(options.data)]
-            plain += ["--loop", model, str(scans), f"{scratch}/out"]
-            rows = {
-                "all cores": partial(run, command, options.cores),
-                "one core": partial(run, command, options.cores[:1]),
-                "plain loop": partial(run, plain, options.cores),
-                f"one image at a time, {count} threads": partial(
-                    run,
-                    [*command, "--threads", "1", "--inference-threads", str(count)],
-                    options.cores,
-                ),
-                "a process on each core": partial(
-                    one_on_each_core, bare, f"{scratch}/out", options.cores
-                ),
-            }
-            costs = take_turns(rows, options.rounds)
-            results += [row(model, name, c, costs, n_images) for name, c in costs.items()]
+    for model in options.models:
+        command = [*EDGESEG, "infer", str(scans), "--model", model, "--device", "cpu"]
+        command += ["--pixel-size", "0.1"]
+        inner = ["--threads", "1", "--inference-threads", str(count)]
+        plain = [sys.executable, __file__, "--data", str(options.data)]
+        plain += ["--loop", model, str(scans)]
+        infer, scratch, cores = [*command, "--out"], options.scratch, options.cores
+        rows = {
+            "all cores": partial(measure_folder, infer, scratch, cores),
+            "one core": partial(measure_folder, infer, scratch, cores[:1]),
+            "plain loop": partial(measure_folder, plain, scratch, cores),
+            f"one image at a time, {count} threads": partial(
+                measure_folder, [*command, *inner, "--out"], scratch, cores
+            ),
+            "a process on each core": partial(one_on_each_core, infer, scratch, cores),
+        }
+        costs = take_turns(rows, options.rounds)
+        results += [row(model, name, c, costs, n_images) for name, c in costs.items()]
     write_result("folder-speed", {"rounds": options.rounds, "n_images": n_images, "rows": results})
     for line in results:
         print(line)  # noqa: T201

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -42,6 +43,9 @@ def main() -> None:
     # at once: looking for cycles among them would take a fifth of what one image takes.
     gc.set_threshold(50_000)
     atexit.register(gc.freeze)
+    # Nothing here is a large product of matrices; numpy's idle threads would keep the cores busy
+    # for as long as a model takes to load.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     for stream in (sys.stdout, sys.stderr):
         # A file name that the terminal's encoding lacks must not end a run.
         if hasattr(stream, "reconfigure"):

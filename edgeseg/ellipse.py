@@ -6,6 +6,7 @@ x to the right and y down; arrays are indexed ``(row, column)``.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -87,9 +88,7 @@ class Ellipse:
 
     def points(self, count: int) -> FloatArray:
         """Return ``count`` points on the outline, shape (count, 2), as (x, y)."""
-        t = np.linspace(0.0, 2 * math.pi, count, endpoint=False)
-        circle = np.stack([np.cos(t), np.sin(t)])
-        offset: FloatArray = (self.shape_matrix() @ circle).T
+        offset: FloatArray = (self.shape_matrix() @ _unit_circle(count)).T
         return offset + self.center
 
     def signed_distance(self, x: npt.ArrayLike, y: npt.ArrayLike) -> FloatArray:
@@ -132,3 +131,12 @@ class Ellipse:
     def mask(self, height: int, width: int) -> Mask:
         """Pixels whose centre lies inside, shape (height, width), 0 or 255."""
         return np.where(self.coverage(height, width) >= 0.5, 255, 0).astype(np.uint8)
+
+
+@functools.lru_cache(maxsize=16)
+def _unit_circle(count: int) -> FloatArray:
+    """Return points of the unit circle, shape (2, count), which nobody may write to."""
+    t = np.linspace(0.0, 2 * math.pi, count, endpoint=False)
+    circle = np.stack([np.cos(t), np.sin(t)])
+    circle.flags.writeable = False
+    return circle

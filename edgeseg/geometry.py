@@ -6,13 +6,13 @@ Coordinates are those of `edgeseg.ellipse`.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edgeseg import conic
 from edgeseg.ellipse import Ellipse, FloatArray, Mask
 
 _ROBUST_ROUNDS = 4
@@ -147,23 +147,23 @@ def fit_ellipse(points: FloatArray, outlier_px: float | None = None) -> Ellipse 
     """
     if len(points) < _MIN_BOUNDARY_POINTS:
         return None
-    # Centre and scale first: the normal equations hold fourth powers of the coordinates.
     origin = points.mean(axis=0)
     centered = points - origin
     unit = float(np.abs(centered).mean())
     if not unit > 0:
         return None
-    x, y = centered.T / unit
-    monomials = np.stack([x * x, x * y, y * y, x, y, np.ones_like(x)])
-    ellipse = _direct_fit(monomials @ monomials.T, origin, unit)
+    powers = conic.powers(*(centered.T / unit))
+    found = conic.direct_fit(powers @ powers.T)
     for _ in range(_ROBUST_ROUNDS):
-        if ellipse is None:
+        if found is None:
             return None
-        distance = np.abs(ellipse.signed_distance(points[:, 0], points[:, 1]))
-        scale = outlier_px or max(2.0 * 1.4826 * _median(distance), 0.05)
+        distance = np.abs(found.signed_distance(powers))
+        scale = (
+            outlier_px / unit if outlier_px else max(2.0 * 1.4826 * _median(distance), 0.05 / unit)
+        )
         weights = 1.0 / (1.0 + (distance / scale) ** 2)  # Cauchy
-        ellipse = _direct_fit((monomials * weights) @ monomials.T, origin, unit)
-    return ellipse
+        found = conic.direct_fit((powers * weights) @ powers.T)
+    return found.ellipse(origin, unit) if found else None
 
 
 def fit(
@@ -215,56 +215,3 @@ def _arc_fraction(ellipse: Ellipse, points: FloatArray, distance: FloatArray) ->
     u, v = ellipse.in_unit_circle(near[:, 0], near[:, 1])
     sectors = np.floor((np.arctan2(v, u) / (2 * math.pi) % 1.0) * 72).astype(np.intp) % 72
     return int(np.count_nonzero(np.bincount(sectors))) / 72
-
-
-def _direct_fit(scatter: FloatArray, origin: FloatArray, unit: float) -> Ellipse | None:
-    """Fit by direct least squares (Halir and Flusser 1998, WSCG'98).
-
-    Parameters
-    ----------
-    scatter
-        Weighted sums of products of x², xy, y², x, y and 1, shape (6, 6), of the points less
-        ``origin`` over ``unit``.
-    """
-    s1, s2, s3 = scatter[:3, :3], scatter[:3, 3:], scatter[3:, 3:]
-    try:
-        to_linear = -np.linalg.solve(s3, s2.T)
-        reduced = s1 + s2 @ to_linear
-        # inverse of the constraint matrix [[0, 0, 2], [0, -1, 0], [2, 0, 0]] applied from the left
-        _, vectors = np.linalg.eig(np.stack([reduced[2] / 2, -reduced[1], reduced[0] / 2]))
-    except np.linalg.LinAlgError:
-        return None
-    vectors = np.real(vectors)
-    constraint = 4 * vectors[0] * vectors[2] - vectors[1] ** 2
-    best = int(np.argmax(constraint))
-    if not constraint[best] > 0:
-        return None
-    conic = vectors[:, best]
-    return _from_conic((*conic.tolist(), *(to_linear @ conic).tolist()), origin, unit)
-
-
-def _from_conic(conic: Sequence[float], origin: FloatArray, unit: float) -> Ellipse | None:
-    """Turn A x² + B xy + C y² + D x + E y + F = 0 into an Ellipse, or None if it is not one."""
-    a, b, c, d, e, f = conic
-    determinant = a * c - b * b / 4
-    if not determinant > 0:
-        return None
-    x = (b * e / 4 - c * d / 2) / determinant
-    y = (b * d / 4 - a * e / 2) / determinant
-    level = -(f + (d * x + e * y) / 2)
-    if level < 0:
-        a, b, c, level = -a, -b, -c, -level
-    mean, spread = (a + c) / 2, math.hypot((a - c) / 2, b / 2)
-    # of the curvatures mean + spread and mean - spread, which goes with the major axis; their
-    # product is the determinant, which loses no digits where they are far apart
-    least = determinant / (mean + spread) if mean > 0 else 0.0
-    if not (level > 0 and least > 0):
-        return None
-    angle = (math.atan2(b, a - c) + math.pi) / 2 % math.pi
-    return Ellipse(
-        x * unit + float(origin[0]),
-        y * unit + float(origin[1]),
-        math.sqrt(level / least) * unit,
-        math.sqrt(level / (mean + spread)) * unit,
-        angle,
-    )

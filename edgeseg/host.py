@@ -46,7 +46,7 @@ def describe() -> dict[str, Any]:
         "cpu": _cpu_name(),
         "cores": usable_cores(),
         "memory_mb": _memory_mb(),
-        "os": platform.platform(),
+        "os": _system(),
         "machine": platform.machine(),
         "governor": sensors.governor(),
         **sensors.state(),
@@ -73,6 +73,13 @@ def _cpu_name() -> str | None:
         fields.setdefault(key.strip(), value.strip())
     # ARM boards name themselves under "Model"
     return fields.get("model name") or fields.get("Model") or platform.processor() or None
+
+
+def _system() -> str:
+    """Return what `platform.platform` does on Linux, which starts a process to find it out."""
+    libc = "".join(platform.libc_ver())
+    parts = [platform.system(), platform.release(), platform.machine(), libc and f"with-{libc}"]
+    return "-".join(filter(None, parts))
 
 
 def _memory_mb() -> int | None:

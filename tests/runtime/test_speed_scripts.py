@@ -48,10 +48,12 @@ def test_turns_give_medians_and_do_not_count_the_first() -> None:
     assert costs == {"a": (2.0, 1.0, 2.0), "b": (3.0, 1.0, 2.0)}
 
 
-def test_processes_on_all_cores_share_the_time() -> None:
-    command = [sys.executable, "-c", "import time; time.sleep(0.4)"]
-    cost = benchmark_script("folder_speed").one_on_each_core(command, "out", [0, 0])
+def test_processes_on_all_cores_share_the_time(tmp_path: Path) -> None:
+    code = "import os, sys, time; os.mkdir(sys.argv[1]); time.sleep(0.4)"
+    command = [sys.executable, "-c", code]
+    cost = benchmark_script("folder_speed").one_on_each_core(command, tmp_path, [0, 0])
     assert cost.wall_s == pytest.approx(0.2 + cost.cpu_s / 2, abs=0.1)
+    assert not list(tmp_path.iterdir())  # what each wrote was new and is gone
 
 
 def test_the_plain_loop_measures_what_infer_does(

@@ -27,8 +27,9 @@ from edgeseg.verify import verify
 from edgeseg_training import export as exporting
 from edgeseg_training.checkpoint import Trained, load_trained
 from edgeseg_training.config import TrainConfig
-from edgeseg_training.export import export, multiply_accumulates, to_onnx
-from edgeseg_training.parity import compare, find_samples
+from edgeseg_training.export import export
+from edgeseg_training.graph import multiply_accumulates, to_onnx
+from edgeseg_training.parity import Tolerance, compare, find_samples
 from edgeseg_training.train import train
 
 LOOSE = {"max_dice_drop": 0.5, "max_hc_change_mm": 50.0}  # a model of twelve epochs is no judge
@@ -173,6 +174,19 @@ def test_int8_is_held_to_its_bounds(trained: Path, phantom_data: Path, tmp_path:
         out = tmp_path / "model.onnx"
         export(trained, out, precision="int8", calibration_data=phantom_data, **bounds)
     assert not list(tmp_path.iterdir())
+
+
+def test_floats_are_held_to_the_tolerance_given(
+    trained: Path, phantom_data: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "model.onnx"
+    for tolerance in (Tolerance(1e-12, 50.0), Tolerance(0.5, 1e-12)):
+        with pytest.raises(
+            ParityError, match=rf"{tolerance.probability:g} and HC {tolerance.hc_mm:g}"
+        ):
+            export(trained, out, calibration_data=phantom_data, tolerance=tolerance)
+    assert not list(tmp_path.iterdir())
+    export(trained, out, calibration_data=phantom_data, tolerance=Tolerance(0.5, 50.0))
 
 
 def test_what_exists_is_kept(trained: Path, phantom_data: Path, tmp_path: Path) -> None:

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import math
 import secrets
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import onnx
-import torch
-from onnxscript.optimizer import remove_unused_nodes
-from torch import Tensor, nn
 
 import edgeseg
 from edgeseg.errors import ConfigError, OutputExistsError, OutputWriteError
@@ -24,12 +16,19 @@ from edgeseg.metadata import METADATA_KEY, ModelMetadata, TrainData
 from edgeseg.segmenter import Segmenter
 from edgeseg_training import quantize
 from edgeseg_training.checkpoint import Trained, load_trained
-from edgeseg_training.model import SegmentationModel
-from edgeseg_training.parity import Samples, compare, find_samples, network_input
+from edgeseg_training.graph import multiply_accumulates, to_onnx
+from edgeseg_training.parity import (
+    TOLERANCES,
+    Bounds,
+    Samples,
+    Tolerance,
+    compare,
+    find_samples,
+    network_input,
+)
 from edgeseg_training.recentre import recentre
 
 PRECISIONS = ("fp32", "fp16", "int8")
-_OPSET = 18
 _NO_HEAD = (
     "torch itself is sure of no head in these images, so masks and HC were not compared: train "
     "longer before using this model"
@@ -71,21 +70,13 @@ class ExportReport:
     notices: tuple[str, ...]
 
 
-class _WithSigmoid(nn.Module):
-    def __init__(self, model: SegmentationModel) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, gray: Tensor) -> Tensor:
-        return torch.sigmoid(self.model(gray))
-
-
 def export(
     checkpoint: Path,
     out: Path,
     *,
     precision: str = "fp32",
     calibration_data: Path | None = None,
+    tolerance: Tolerance | None = None,
     max_dice_drop: float = 0.005,
     max_hc_change_mm: float = 0.5,
     overwrite: bool = False,
@@ -99,11 +90,12 @@ def export(
     out
         The ONNX file.
     precision
-        ``fp32`` (probabilities within 5e-4 of torch, HC within 0.05 mm), ``fp16`` (weights of half
-        the size; within 5e-3 and 0.02 mm) or ``int8`` (bounded by the two values below).
+        ``fp32``, ``fp16`` (weights of half the size) or ``int8``.
     calibration_data
         HC18-shaped folder for calibration and comparison; by default the data of the training
         run, or phantoms where that is gone.
+    tolerance
+        Bounds for ``fp32`` and ``fp16``; by default their own of `parity.TOLERANCES`.
     max_dice_drop, max_hc_change_mm
         Bounds for ``int8``: mean Dice to the float32 masks may fall short of 1, and HC may change
         on average, by this much.
@@ -122,6 +114,8 @@ def export(
     if out.is_dir():
         raise OutputExistsError(f"{out} is a folder; give the name of an .onnx file in it")
     claim(out, overwrite)
+    default = TOLERANCES.get(precision, TOLERANCES["fp16"])
+    bounds = Bounds(precision, tolerance or default, max_dice_drop, max_hc_change_mm)
     trained = load_trained(checkpoint)
     samples = find_samples(trained, calibration_data)
     exported = to_onnx(trained)
@@ -140,9 +134,9 @@ def export(
             onnx.save(candidate, part)
             onnx.checker.check_model(part)
             differences = compare(trained, Segmenter(part, device="cpu"), samples.parity)
-            if differences.hold(precision, max_dice_drop, max_hc_change_mm):
+            if differences.hold(bounds):
                 break
-        differences.judge(precision, max_dice_drop, max_hc_change_mm)
+        differences.judge(bounds)
         part.replace(out)
     finally:
         part.unlink(missing_ok=True)
@@ -161,50 +155,6 @@ def export(
         differences.n_heads,
         samples.notices if differences.n_heads else (*samples.notices, _NO_HEAD),
     )
-
-
-def to_onnx(trained: Trained) -> onnx.ModelProto:
-    """Return the float32 graph: ``image``, uint8 (N, 1, h, w), to ``probability``, float32."""
-    config = trained.config
-    example = torch.zeros((2, 1, config.input_height, config.input_width), dtype=torch.uint8)
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")  # deprecations inside the exporter
-        program = torch.onnx.export(
-            _WithSigmoid(trained.model).eval(),
-            (example,),
-            input_names=["image"],
-            output_names=["probability"],
-            dynamic_shapes=({0: torch.export.Dim("N", min=1)},),
-            opset_version=_OPSET,
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
-    assert program is not None
-    graph: onnx.ModelProto = program.model_proto
-    for node in graph.graph.node:  # stack traces of this machine's files
-        del node.metadata_props[:]
-        node.doc_string = ""
-    for value in (*graph.graph.value_info, *graph.graph.input, *graph.graph.output):
-        del value.metadata_props[:]
-    del graph.graph.metadata_props[:]
-    _fix_scales(graph)
-    return graph
-
-
-def multiply_accumulates(model: onnx.ModelProto) -> int:
-    """Count the multiply-accumulates of the convolutions for one image."""
-    shapes = _shapes(model)
-    weights = {t.name: list(t.dims) for t in model.graph.initializer}
-    total = 0
-    for node in model.graph.node:
-        if node.op_type == "Conv":
-            # each output value takes one product for each weight of its filter
-            total += math.prod(shapes[node.output[0]]) * math.prod(weights[node.input[1]][1:])
-        elif node.op_type == "ConvTranspose":
-            pixels = math.prod(shapes[node.input[0]][2:])
-            total += pixels * math.prod(weights[node.input[1]])
-    return total
 
 
 def describe(trained: Trained, precision: str, gmac: float) -> ModelMetadata:
@@ -233,35 +183,6 @@ def describe(trained: Trained, precision: str, gmac: float) -> ModelMetadata:
         parameters=sum(p.numel() for p in trained.model.parameters()),
         gmac=round(gmac, 4),
     )
-
-
-def _shapes(model: onnx.ModelProto) -> dict[str, list[int]]:
-    """Return the shape of every value for one image."""
-    fixed = onnx.ModelProto()
-    fixed.CopyFrom(model)
-    del fixed.graph.value_info[:]
-    for value in (*fixed.graph.input, *fixed.graph.output):
-        value.type.tensor_type.shape.dim[0].dim_value = 1
-    inferred = onnx.shape_inference.infer_shapes(fixed, strict_mode=True, data_prop=True).graph
-    values = (*inferred.input, *inferred.value_info, *inferred.output)
-    return {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in values}
-
-
-def _fix_scales(model: onnx.ModelProto) -> None:
-    """Give the upsampling constant scales.
-
-    The exporter computes each output size from the batch size at run time, which other runtimes
-    and converters cope with badly.
-    """
-    shapes = _shapes(model)
-    for node in model.graph.node:
-        if node.op_type == "Resize":
-            sizes = zip(shapes[node.output[0]], shapes[node.input[0]], strict=True)
-            scales = np.array([after / before for after, before in sizes], dtype=np.float32)
-            name = f"{node.output[0]}_scales"
-            model.graph.initializer.append(onnx.numpy_helper.from_array(scales, name))
-            node.input[:] = [node.input[0], "", name]
-    remove_unused_nodes(model)
 
 
 def _candidates(

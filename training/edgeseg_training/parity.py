@@ -19,9 +19,33 @@ from edgeseg_training.checkpoint import Trained
 
 _CALIBRATION_IMAGES = 64
 _PARITY_IMAGES = 32
-# (largest difference of a probability, largest difference of HC in mm); rounding alone gives 6e-6
-# on hc18-edge, and 1.3e-4 and 0.03 mm on models that are unsure everywhere
-_LIMITS = {"fp32": (5e-4, 0.05), "fp16": (5e-3, 0.02)}
+
+
+class Tolerance(NamedTuple):
+    """How far the maps of a float export may be from torch's, and HC in mm, on any image."""
+
+    probability: float
+    hc_mm: float
+
+
+TOLERANCES = {"fp32": Tolerance(1e-4, 0.02), "fp16": Tolerance(5e-3, 0.02)}
+"""What users get; rounding alone gives 6e-6 in the probabilities of hc18-edge in float32."""
+
+
+class Bounds(NamedTuple):
+    """What an export must hold: ``tolerance`` if it is of floats, the means if it is ``int8``."""
+
+    precision: str
+    tolerance: Tolerance
+    max_dice_drop: float
+    max_hc_change_mm: float
+
+    def __str__(self) -> str:
+        if self.precision == "int8":
+            return (
+                f"Dice at least {1 - self.max_dice_drop:g} and mean HC {self.max_hc_change_mm:g} mm"
+            )
+        return f"probability {self.tolerance.probability:g} and HC {self.tolerance.hc_mm:g} mm"
 
 
 class Sample(NamedTuple):
@@ -82,30 +106,25 @@ class Differences(NamedTuple):
     mean_hc_mm: float
     n_heads: int
 
-    def hold(self, precision: str, max_dice_drop: float, max_hc_change_mm: float) -> bool:
-        """Tell whether the differences are within what the precision allows."""
+    def hold(self, bounds: Bounds) -> bool:
+        """Tell whether the differences are within the bounds."""
+        near = bounds.precision == "int8" or self.max_probability <= bounds.tolerance.probability
         if not self.n_heads:
-            return precision == "int8" or self.max_probability <= _LIMITS[precision][0]
-        if precision == "int8":
-            return self.mean_dice >= 1 - max_dice_drop and self.mean_hc_mm <= max_hc_change_mm
-        limit, limit_mm = _LIMITS[precision]
-        return self.max_probability <= limit and self.max_hc_mm <= limit_mm
+            return near
+        if bounds.precision == "int8":
+            dice_drop = 1 - self.mean_dice
+            return dice_drop <= bounds.max_dice_drop and self.mean_hc_mm <= bounds.max_hc_change_mm
+        return near and self.max_hc_mm <= bounds.tolerance.hc_mm
 
-    def judge(self, precision: str, max_dice_drop: float, max_hc_change_mm: float) -> None:
-        """Raise `ParityError` if the differences are more than the precision allows."""
-        if self.hold(precision, max_dice_drop, max_hc_change_mm):
-            return
-        if precision == "int8":
-            allowed = f"Dice at least {1 - max_dice_drop:g} and mean HC {max_hc_change_mm:g} mm"
-        else:
-            limit, limit_mm = _LIMITS[precision]
-            allowed = f"probability {limit:g} and HC {limit_mm:g} mm"
-        raise ParityError(
-            f"the {precision} export is too far from torch: probabilities differ by up to "
-            f"{self.max_probability:.2g}, HC by up to {self.max_hc_mm:.3f} mm (mean "
-            f"{self.mean_hc_mm:.3f}), mean Dice of the masks is {self.mean_dice:.5f}; allowed: "
-            f"{allowed}. No file was written"
-        )
+    def judge(self, bounds: Bounds) -> None:
+        """Raise `ParityError` if the differences are outside the bounds."""
+        if not self.hold(bounds):
+            raise ParityError(
+                f"the {bounds.precision} export is too far from torch: probabilities differ by up "
+                f"to {self.max_probability:.2g}, HC by up to {self.max_hc_mm:.3f} mm (mean "
+                f"{self.mean_hc_mm:.3f}), mean Dice of the masks is {self.mean_dice:.5f}; allowed: "
+                f"{bounds}. No file was written"
+            )
 
 
 def compare(trained: Trained, segmenter: Segmenter, samples: Sequence[Sample]) -> Differences:

@@ -1,0 +1,101 @@
+"""A trained network as a float32 ONNX graph, and what that graph costs."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import warnings
+
+import numpy as np
+import onnx
+import torch
+from onnxscript.optimizer import remove_unused_nodes
+from torch import Tensor, nn
+
+from edgeseg_training.checkpoint import Trained
+from edgeseg_training.model import SegmentationModel
+
+_OPSET = 18
+
+
+class _WithSigmoid(nn.Module):
+    def __init__(self, model: SegmentationModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, gray: Tensor) -> Tensor:
+        return torch.sigmoid(self.model(gray))
+
+
+def to_onnx(trained: Trained) -> onnx.ModelProto:
+    """Return the float32 graph: ``image``, uint8 (N, 1, h, w), to ``probability``, float32."""
+    config = trained.config
+    example = torch.zeros((2, 1, config.input_height, config.input_width), dtype=torch.uint8)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")  # deprecations inside the exporter
+        program = torch.onnx.export(
+            _WithSigmoid(trained.model).eval(),
+            (example,),
+            input_names=["image"],
+            output_names=["probability"],
+            dynamic_shapes=({0: torch.export.Dim("N", min=1)},),
+            opset_version=_OPSET,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    assert program is not None
+    graph: onnx.ModelProto = program.model_proto
+    for node in graph.graph.node:  # stack traces of this machine's files
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in (*graph.graph.value_info, *graph.graph.input, *graph.graph.output):
+        del value.metadata_props[:]
+    del graph.graph.metadata_props[:]
+    _fix_scales(graph)
+    return graph
+
+
+def multiply_accumulates(model: onnx.ModelProto) -> int:
+    """Count the multiply-accumulates of the convolutions for one image."""
+    shapes = _shapes(model)
+    weights = {t.name: list(t.dims) for t in model.graph.initializer}
+    total = 0
+    for node in model.graph.node:
+        if node.op_type == "Conv":
+            # each output value takes one product for each weight of its filter
+            total += math.prod(shapes[node.output[0]]) * math.prod(weights[node.input[1]][1:])
+        elif node.op_type == "ConvTranspose":
+            pixels = math.prod(shapes[node.input[0]][2:])
+            total += pixels * math.prod(weights[node.input[1]])
+    return total
+
+
+def _shapes(model: onnx.ModelProto) -> dict[str, list[int]]:
+    """Return the shape of every value for one image."""
+    fixed = onnx.ModelProto()
+    fixed.CopyFrom(model)
+    del fixed.graph.value_info[:]
+    for value in (*fixed.graph.input, *fixed.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 1
+    inferred = onnx.shape_inference.infer_shapes(fixed, strict_mode=True, data_prop=True).graph
+    values = (*inferred.input, *inferred.value_info, *inferred.output)
+    return {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in values}
+
+
+def _fix_scales(model: onnx.ModelProto) -> None:
+    """Give the upsampling constant scales.
+
+    The exporter computes each output size from the batch size at run time, which other runtimes
+    and converters cope with badly.
+    """
+    shapes = _shapes(model)
+    for node in model.graph.node:
+        if node.op_type == "Resize":
+            sizes = zip(shapes[node.output[0]], shapes[node.input[0]], strict=True)
+            scales = np.array([after / before for after, before in sizes], dtype=np.float32)
+            name = f"{node.output[0]}_scales"
+            model.graph.initializer.append(onnx.numpy_helper.from_array(scales, name))
+            node.input[:] = [node.input[0], "", name]
+    remove_unused_nodes(model)
