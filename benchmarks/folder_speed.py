@@ -6,7 +6,7 @@ The same images, pictures and report included, as whole processes that take turn
 as it comes, the same pinned to one core, other shares of threads and images, a loop over the same
 functions without any thread, and one process pinned to each core, which is what the cores give
 together where nothing is shared. Every run writes into a new folder, in memory where the system
-has such a place: ext4 takes a millisecond to make a file for minutes after many were deleted, as
+has such a place: ext4 can take a millisecond to make a file for minutes after many were deleted, as
 they are between runs. Medians go to ``results/folder-speed.json``.
 """
 

@@ -23,6 +23,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import numpy.typing as npt
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from edgeseg import benchmark_table, hc18, zoo
 from edgeseg.errors import DataError, EdgesegError
@@ -32,6 +33,8 @@ HERE = Path(__file__).parent
 PAPER = {"name": "the paper", "gmac": 13.4, "dice": 0.9628}
 # DAG V-Net (2021), the challenge's test set, cost unknown.
 PUBLISHED = {"name": "DAG V-Net", "dice": 0.9793, "hc_mad_mm": 1.77}
+
+_LEAST_HC_RANGE_MM = 0.3  # less would blow up differences that mean nothing
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -70,12 +73,13 @@ def draw_cost(models: dict[str, dict[str, Any]], path: Path) -> None:
 
 
 def draw_latency(report: Mapping[str, Any], cards: Mapping[str, Any], path: Path) -> None:
-    """Draw HC error over latency, with the front: rows that no other beats in both.
+    """Draw HC error over latency, image by image, with the front: what no other beats in both.
 
     Parameters
     ----------
     report
-        A benchmark. A row's HC error is its own accuracy, if it was measured, or its model's card.
+        A benchmark. A row's HC error is that on the card of a bundled model, which is out of fold,
+        and of other models the one that was measured with it.
     cards
         Cards of the bundled models by name.
     path
@@ -86,30 +90,46 @@ def draw_latency(report: Mapping[str, Any], cards: Mapping[str, Any], path: Path
     DataError
         If no row has an HC error.
     """
-    points = []
+    points: dict[str, list[tuple[float, float, int]]] = {}
     for row in report["results"]:
         known = cards.get(row["model"], {})
-        if row["accuracy"]:
-            hc_mad_mm = row["accuracy"]["metrics"]["hc_error_mm"]["mad"]
-        elif known.get("sha256") == row["sha256"]:
+        if known.get("sha256") == row["sha256"]:
             hc_mad_mm = known["metrics"]["figures"]["hc_mad_mm"]
+        elif row["accuracy"]:
+            hc_mad_mm = row["accuracy"]["metrics"]["hc_error_mm"]["mad"]
         else:
             continue
-        label = f"{row['model']}, {row['threads']} thread{'s' * (row['threads'] > 1)}"
-        points.append((row["latency_ms"]["p50"], hc_mad_mm, label))
+        if row["batch"] == 1:
+            point = row["latency_ms"]["p50"], hc_mad_mm, row["threads"]
+            points.setdefault(row["model"], []).append(point)
     if not points:
         raise DataError("no row has an HC error; run the benchmark with --data")
-    figure, axis = plt.subplots(figsize=(5.5, 3.6), layout="constrained")
-    for x, y, label in points:
-        axis.plot(x, y, "o", color="C0")
-        axis.annotate(label, (x, y), xytext=(6, 6), textcoords="offset points", fontsize=8)
-    front = pareto_front([(x, y) for x, y, _ in points])
+    figure, axis = plt.subplots(figsize=(6, 3.6), layout="constrained")
+    for name, found in points.items():
+        latency_ms, hc_mad_mm, threads = zip(*sorted(found), strict=True)
+        (line,) = axis.plot(latency_ms, hc_mad_mm, "o-", linewidth=1)
+        axis.annotate(
+            name, (latency_ms[0], hc_mad_mm[0]), xytext=(0, 8), textcoords="offset points",
+            fontsize=8, color=line.get_color(),
+        )  # fmt: skip
+        for x, y, count in zip(latency_ms, hc_mad_mm, threads, strict=True):
+            axis.annotate(
+                count, (x, y), xytext=(0, -12), textcoords="offset points", fontsize=7,
+                ha="center", color="0.4",
+            )  # fmt: skip
+    front = pareto_front([point[:2] for found in points.values() for point in found])
     axis.step(*zip(*front, strict=True), where="post", color="0.6", linewidth=1)
-    axis.margins(0.25)
+    axis.margins(x=0.25)
+    low, high = axis.get_ylim()
+    middle, half = (low + high) / 2, max(high - low, _LEAST_HC_RANGE_MM) / 2
     axis.set(
-        xscale="log", xlabel="latency of the network, ms (median)", ylabel="mean |HC error|, mm",
+        xscale="log", xlabel="latency of the network, ms (median); small figures: threads",
+        ylabel="mean |HC error|, mm", ylim=(middle - half, middle + half),
         title=str(report["host"]["cpu"]),
     )  # fmt: skip
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.xaxis.set_minor_formatter(NullFormatter())
     figure.savefig(path, dpi=150)
     plt.close(figure)
 

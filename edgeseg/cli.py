@@ -262,16 +262,13 @@ def challenge(
 @app.command(epilog=example("edgeseg info"))
 def info(json_file: JsonOption = None) -> None:
     """Print versions, CPU, providers and threads: what to paste in a bug report."""
-    from importlib import metadata, util
-
     import onnxruntime
 
     from edgeseg import host
     from edgeseg.files import write_json
 
-    also = {name: metadata.version(name) for name in ("openvino",) if util.find_spec(name)}
     facts = {
-        "versions": host.versions() | also,
+        "versions": host.versions(installed=True),
         "host": host.describe(),
         "providers": onnxruntime.get_available_providers(),
     }

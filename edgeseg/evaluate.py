@@ -147,7 +147,7 @@ def summarize(
             "provider": segmenter.provider,
             "threads": threads,
             "onnxruntime": onnxruntime.__version__,
-            **{name: text for name, text in host.versions().items() if name == "openvino"},
+            **({"openvino": openvino} if (openvino := host.openvino_version()) else {}),
         },
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,17 @@ from edgeseg.parallel import usable_cores
 _MB = 2**20
 
 
-def versions() -> dict[str, str]:
+def versions(*, installed: bool = False) -> dict[str, str]:
     """Return the versions of Python and of the packages that decide the figures.
 
     As the modules say themselves: asking the packages' metadata takes as long as an inference.
+
+    Parameters
+    ----------
+    installed
+        Whether OpenVINO counts where it is only installed, not in use.
     """
+    openvino = openvino_version(installed=installed)
     import cv2
     import numpy
     from onnxruntime.capi import build_and_package_info as runtime
@@ -30,7 +37,18 @@ def versions() -> dict[str, str]:
         runtime.package_name: runtime.__version__,
         "numpy": numpy.__version__,
         "opencv": cv2.__version__,
-    } | {name: sys.modules[name].__version__ for name in ("openvino",) if name in sys.modules}
+    } | ({"openvino": openvino} if openvino else {})
+
+
+def openvino_version(*, installed: bool = False) -> str | None:
+    """Return the version of OpenVINO if this process uses it or, if told, if it is installed."""
+    if "openvino" in sys.modules:
+        return str(sys.modules["openvino"].__version__)
+    if installed and find_spec("openvino"):
+        from importlib.metadata import version
+
+        return version("openvino")
+    return None
 
 
 def describe() -> dict[str, Any]:

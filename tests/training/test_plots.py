@@ -30,7 +30,7 @@ def test_running_medians_ignore_outliers() -> None:
 def test_latency_is_drawn_with_the_card_s_error(tmp_path: Path) -> None:
     card = zoo.manifest()["hc18-nano"]
     row = {
-        "model": "hc18-nano", "sha256": card["sha256"], "threads": 2, "accuracy": None,
+        "model": "hc18-nano", "sha256": card["sha256"], "threads": 2, "batch": 1, "accuracy": None,
         "latency_ms": {"p50": 2.5},
     }  # fmt: skip
     report = {"host": {"cpu": "some"}, "results": [row, row | {"sha256": "another"}]}
