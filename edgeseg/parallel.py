@@ -37,7 +37,7 @@ def ordered_map(function: Callable[[T], R], items: Iterable[T], workers: int) ->
         What the function raised on the first item it failed on; later items are not started.
     """
     pending: deque[Future[R]] = deque()
-    with _single_threaded_opencv, ThreadPoolExecutor(workers) as pool:
+    with single_threaded_opencv, ThreadPoolExecutor(workers) as pool:
         try:
             for item in items:
                 pending.append(pool.submit(function, item))
@@ -72,4 +72,5 @@ class _SingleThreadedOpenCv:
                 cv2.setNumThreads(self._threads_before)
 
 
-_single_threaded_opencv = _SingleThreadedOpenCv()
+single_threaded_opencv = _SingleThreadedOpenCv()
+"""Context in which OpenCV starts no threads, in the whole process."""

@@ -15,6 +15,7 @@ from edgeseg.ellipse import Ellipse
 from edgeseg.errors import DataError
 from edgeseg.image import GrayImage
 from edgeseg.live import newest
+from edgeseg.parallel import single_threaded_opencv
 from edgeseg.prediction import Prediction, StageTimes
 from edgeseg.session import open_session, read_metadata
 
@@ -162,6 +163,8 @@ class Segmenter:
         """Measure frames as they come: one in, one out, before the next is asked for.
 
         The network runs once before the first frame is asked for, so that this one is not slower.
+        OpenCV's own threads are off until the stream ends: they would keep a core busy for half a
+        millisecond a frame and answer no sooner.
 
         Parameters
         ----------
@@ -187,8 +190,10 @@ class Segmenter:
         """
         metadata = self.metadata
         self.infer(np.zeros((1, 1, metadata.input_height, metadata.input_width), dtype=np.uint8))
-        for frame in newest(np.array(frame) for frame in frames) if drop_late else frames:
-            yield frame, self.predict(frame, pixel_size_mm)
+        taken = newest(np.array(frame) for frame in frames) if drop_late else frames
+        with single_threaded_opencv:
+            for frame in taken:
+                yield frame, self.predict(frame, pixel_size_mm)
 
     def _measure(
         self,

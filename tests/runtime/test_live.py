@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 
+import cv2
 import numpy as np
 import pytest
 
@@ -96,6 +97,21 @@ def test_a_stream_measures_as_predict_does(
         assert prediction.hc_mm == segmenter.predict(frame, 0.2).hc_mm
     assert np.array_equal(frame, phantoms[2].image)
     assert 1 <= measured <= 3
+
+
+def test_opencv_has_no_threads_until_the_stream_ends(
+    segmenter: Segmenter, phantoms: list[Phantom]
+) -> None:
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(2)
+    try:
+        stream = segmenter.stream(iter([phantoms[0].image] * 2))
+        next(stream)
+        assert cv2.getNumThreads() == 1
+        stream.close()
+        assert cv2.getNumThreads() == 2
+    finally:
+        cv2.setNumThreads(before)
 
 
 def test_a_source_may_fill_one_buffer_again_and_again(
