@@ -8,11 +8,14 @@ import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
+from edgeseg_training.graph import turn_convolution
+
 
 def plain(source: Path, target: Path) -> None:
-    """Write a model with every weight stored in float32, as it is calculated with.
+    """Write a model as it was trained: weights in float32, convolutions that are convolutions.
 
-    A bundled model stores its larger weights in float16 and widens them when it is loaded.
+    A bundled model stores its larger weights in float16 and widens them when it is loaded, and its
+    last layer is turned for onnxruntime.
     """
     model = onnx.load(source)
     graph = model.graph
@@ -24,6 +27,9 @@ def plain(source: Path, target: Path) -> None:
         graph.initializer.append(numpy_helper.from_array(values, node.output[0]))
         graph.initializer.remove(half)
         graph.node.remove(node)
+    for node in graph.node:
+        if node.op_type == "ConvTranspose":
+            turn_convolution(node, stored[node.input[1]])
     onnx.checker.check_model(model)
     onnx.save(model, target)
 

@@ -9,7 +9,8 @@ from typing import cast
 import numpy as np
 import onnx
 import pytest
-from onnx import helper
+from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -28,7 +29,12 @@ from edgeseg_training import export as exporting
 from edgeseg_training.checkpoint import Trained, load_trained
 from edgeseg_training.config import TrainConfig
 from edgeseg_training.export import export
-from edgeseg_training.graph import multiply_accumulates, to_onnx
+from edgeseg_training.graph import (
+    multiply_accumulates,
+    to_onnx,
+    turn_convolution,
+    turn_thin_convolutions,
+)
 from edgeseg_training.parity import Tolerance, compare, find_samples
 from edgeseg_training.train import train
 
@@ -63,6 +69,7 @@ def test_every_precision_agrees_with_torch_and_runs(
     if precision == "fp32":
         assert report.max_probability_difference <= 1e-4
     assert all(check.holds for check in verify(out))
+    assert [n.op_type for n in onnx.load(out).graph.node].count("ConvTranspose") == 1
     segmenter = Segmenter(out, threads=1)
     metadata = segmenter.metadata
     assert (metadata.name, metadata.precision, metadata.strategy) == ("tiny", precision, "full")
@@ -254,6 +261,35 @@ def test_external_data_is_refused(trained: Path, phantom_data: Path, tmp_path: P
         Segmenter(split)
 
 
+@pytest.mark.parametrize("pads", [[1, 1, 1, 1], [0, 2, 1, 0]])
+def test_a_turned_convolution_gives_the_same(pads: list[int]) -> None:
+    rng = np.random.default_rng(0)
+    weights = {
+        "w": rng.random((1, 4, 3, 3)),
+        "bias": rng.random(1),
+        "wide": rng.random((2, 4, 1, 1)),
+    }
+    nodes = [
+        helper.make_node("Conv", ["x", "wide"], ["two"], pads=[0] * 4),
+        helper.make_node("Conv", ["x", "w", "bias"], ["y"], pads=pads),
+    ]
+    ports = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, *[None] * 3]) for n in "xy"]
+    graph = helper.make_graph(nodes, "g", ports[:1], ports[1:])
+    for name, values in weights.items():
+        graph.initializer.append(numpy_helper.from_array(values.astype(np.float32), name))
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+    graph = model.graph
+    feed = {"x": rng.random((1, 4, 6, 7), np.float32)}
+    (expected,) = ReferenceEvaluator(model).run(None, feed)
+    before = model.SerializeToString()
+    turn_thin_convolutions(model)
+    assert [node.op_type for node in graph.node] == ["Conv", "ConvTranspose"]
+    onnx.checker.check_model(model)
+    np.testing.assert_allclose(ReferenceEvaluator(model).run(None, feed)[0], expected, rtol=1e-5)
+    turn_convolution(graph.node[1], graph.initializer[0])
+    assert model.SerializeToString() == before
+
+
 def test_multiply_accumulates_of_a_known_convolution() -> None:
     x, y = (
         helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, ["N", c, 8, 6])
@@ -263,4 +299,5 @@ def test_multiply_accumulates_of_a_known_convolution() -> None:
     node = helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])
     graph = helper.make_graph([node], "g", [x], [y], [weight])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+    graph = model.graph
     assert multiply_accumulates(model) == 8 * 6 * 5 * 4 * 9

@@ -16,7 +16,7 @@ from edgeseg.metadata import METADATA_KEY, ModelMetadata, TrainData
 from edgeseg.segmenter import Segmenter
 from edgeseg_training import quantize
 from edgeseg_training.checkpoint import Trained, load_trained
-from edgeseg_training.graph import multiply_accumulates, to_onnx
+from edgeseg_training.graph import multiply_accumulates, to_onnx, turn_thin_convolutions
 from edgeseg_training.parity import (
     TOLERANCES,
     Bounds,
@@ -129,6 +129,7 @@ def export(
         raise OutputWriteError(f"{out}: cannot be written ({error.strerror})") from error
     try:
         for candidate in _candidates(exported, precision, trained, samples):
+            turn_thin_convolutions(candidate)
             del candidate.metadata_props[:]
             onnx.helper.set_model_props(candidate, {METADATA_KEY: metadata.to_json()})
             onnx.save(candidate, part)

@@ -10,6 +10,7 @@ import warnings
 import numpy as np
 import onnx
 import torch
+from onnx import TensorProto, numpy_helper
 from onnxscript.optimizer import remove_unused_nodes
 from torch import Tensor, nn
 
@@ -57,6 +58,45 @@ def to_onnx(trained: Trained) -> onnx.ModelProto:
     return graph
 
 
+def turn_thin_convolutions(model: onnx.ModelProto) -> None:
+    """Turn the float32 convolutions of one output channel, in place; see `turn_convolution`.
+
+    onnxruntime pads the channels of a convolution on x86 to 8 or 16, and carries them through what
+    follows, here the upsampling of the logits; a transposed one has as many as it says.
+    """
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        weight = weights.get(node.input[1]) if node.op_type == "Conv" else None
+        if weight is None or weight.data_type != TensorProto.FLOAT or weight.dims[0] != 1:
+            continue
+        values = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+        plain = all(n == 1 for key in ("strides", "dilations") for n in values.get(key, ()))
+        if plain and values.get("group", 1) == 1 and "pads" in values:
+            turn_convolution(node, weight)
+
+
+def turn_convolution(node: onnx.NodeProto, weight: onnx.TensorProto) -> None:
+    """Make a convolution a transposed one of the same values, or the other way round, in place.
+
+    Its filter is turned by half a turn, and its two channel axes change places.
+
+    Parameters
+    ----------
+    node
+        ``Conv`` or ``ConvTranspose`` with pads, stride 1, dilation 1 and one group.
+    weight
+        Its filter.
+    """
+    filters = numpy_helper.to_array(weight)
+    turned = np.ascontiguousarray(filters[..., ::-1, ::-1].swapaxes(0, 1))
+    weight.CopyFrom(numpy_helper.from_array(turned, weight.name))
+    (pads,) = (a for a in node.attribute if a.name == "pads")
+    height, width = filters.shape[2:]
+    reach = (height - 1, width - 1) * 2
+    pads.ints[:] = [most - pad for most, pad in zip(reach, pads.ints, strict=True)]
+    node.op_type = "ConvTranspose" if node.op_type == "Conv" else "Conv"
+
+
 def multiply_accumulates(model: onnx.ModelProto) -> int:
     """Count the multiply-accumulates of the convolutions for one image."""
     shapes = _shapes(model)
@@ -96,6 +136,6 @@ def _fix_scales(model: onnx.ModelProto) -> None:
             sizes = zip(shapes[node.output[0]], shapes[node.input[0]], strict=True)
             scales = np.array([after / before for after, before in sizes], dtype=np.float32)
             name = f"{node.output[0]}_scales"
-            model.graph.initializer.append(onnx.numpy_helper.from_array(scales, name))
+            model.graph.initializer.append(numpy_helper.from_array(scales, name))
             node.input[:] = [node.input[0], "", name]
     remove_unused_nodes(model)
