@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -23,7 +24,8 @@ from pathlib import Path
 
 from processes import EDGESEG, Cost, run, take_turns, write_result
 
-MEMORY = Path("/dev/shm")
+_MEMORY = Path("/dev/shm")
+_NEEDED_BYTES = 500 * 10**6
 
 
 def loop(model: str, folder: Path, out: Path) -> None:
@@ -44,6 +46,13 @@ def loop(model: str, folder: Path, out: Path) -> None:
     items = discover([str(folder)]).items
     options = Options(workers=1)
     Loop(segmenter, items, PixelSizes(items, 0.1), out, options).run()
+
+
+def memory_folder() -> Path | None:
+    """Return a folder in memory that holds what the runs write, if there is one."""
+    if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _NEEDED_BYTES:
+        return _MEMORY
+    return None
 
 
 def measure_folder(command: Sequence[str], scratch: Path, cores: Sequence[int]) -> Cost:
@@ -70,7 +79,9 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["hc18-edge", "hc18-edge-int8", "hc18-nano"])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--cores", type=int, nargs="+", default=sorted(os.sched_getaffinity(0)))
-    parser.add_argument("--scratch", type=Path, default=MEMORY if MEMORY.is_dir() else None)
+    parser.add_argument(
+        "--scratch", type=Path, default=memory_folder(), help="where the runs write"
+    )
     parser.add_argument("--loop", nargs=3, metavar=("MODEL", "FOLDER", "OUT"), help="inner use")
     options = parser.parse_args()
     if options.loop:

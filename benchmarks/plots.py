@@ -73,7 +73,7 @@ def draw_cost(models: dict[str, dict[str, Any]], path: Path) -> None:
 
 
 def draw_latency(report: Mapping[str, Any], cards: Mapping[str, Any], path: Path) -> None:
-    """Draw HC error over latency, image by image, with the front: what no other beats in both.
+    """Draw HC error over latency, one image at a time, with the Pareto front.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def draw_latency(report: Mapping[str, Any], cards: Mapping[str, Any], path: Path
     Raises
     ------
     DataError
-        If no row has an HC error.
+        If no row of one image at a time has an HC error.
     """
     points: dict[str, list[tuple[float, float, int]]] = {}
     for row in report["results"]:
@@ -99,11 +99,14 @@ def draw_latency(report: Mapping[str, Any], cards: Mapping[str, Any], path: Path
             hc_mad_mm = row["accuracy"]["metrics"]["hc_error_mm"]["mad"]
         else:
             continue
-        if row["batch"] == 1:
+        if row.get("batch", 1) == 1:
             point = row["latency_ms"]["p50"], hc_mad_mm, row["threads"]
             points.setdefault(row["model"], []).append(point)
     if not points:
-        raise DataError("no row has an HC error; run the benchmark with --data")
+        raise DataError(
+            "no row of one image at a time has an HC error; run the benchmark with --data and "
+            "--batch 1"
+        )
     figure, axis = plt.subplots(figsize=(6, 3.6), layout="constrained")
     for name, found in points.items():
         latency_ms, hc_mad_mm, threads = zip(*sorted(found), strict=True)
@@ -117,8 +120,6 @@ def draw_latency(report: Mapping[str, Any], cards: Mapping[str, Any], path: Path
                 count, (x, y), xytext=(0, -12), textcoords="offset points", fontsize=7,
                 ha="center", color="0.4",
             )  # fmt: skip
-    front = pareto_front([point[:2] for found in points.values() for point in found])
-    axis.step(*zip(*front, strict=True), where="post", color="0.6", linewidth=1)
     axis.margins(x=0.25)
     low, high = axis.get_ylim()
     middle, half = (low + high) / 2, max(high - low, _LEAST_HC_RANGE_MM) / 2
@@ -127,6 +128,9 @@ def draw_latency(report: Mapping[str, Any], cards: Mapping[str, Any], path: Path
         ylabel="mean |HC error|, mm", ylim=(middle - half, middle + half),
         title=str(report["host"]["cpu"]),
     )  # fmt: skip
+    front = pareto_front([point[:2] for found in points.values() for point in found])
+    edges = [(front[0][0], axis.get_ylim()[1]), *front, (axis.get_xlim()[1], front[-1][1])]
+    axis.step(*zip(*edges, strict=True), where="post", color="0.7", linestyle=":", zorder=0)
     axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axis.xaxis.set_minor_formatter(NullFormatter())
@@ -135,7 +139,7 @@ def draw_latency(report: Mapping[str, Any], cards: Mapping[str, Any], path: Path
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the points that no other is below in one coordinate and not above in the other."""
+    """Return the points that no other is at most equal to in both coordinates, by rising x."""
     front: list[tuple[float, float]] = []
     for x, y in sorted(set(points)):
         if not front or y < front[-1][1]:

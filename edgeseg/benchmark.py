@@ -7,16 +7,17 @@ import json
 import math
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgeseg import evaluate, hc18, host, image, phantom, sensors
-from edgeseg.errors import EdgesegError
+from edgeseg import evaluate, hc18, host, image, phantom, sensors, zoo
+from edgeseg.errors import DataError, EdgesegError
 from edgeseg.segmenter import Segmenter
 
 _MAX_IMAGES = 20
@@ -42,6 +43,9 @@ class Job:
         An HC18-shaped folder whose images are used; "" takes phantoms.
     accuracy
         Whether the accuracy on ``data`` is measured too, after timing and memory.
+    phantoms
+        Folder of images used where there is no data; "" draws them, which takes more memory than
+        the model.
     """
 
     model: str
@@ -52,6 +56,7 @@ class Job:
     batch: int = 1
     data: str = ""
     accuracy: bool = False
+    phantoms: str = ""
 
 
 def run(jobs: Sequence[Job], on_result: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
@@ -73,14 +78,18 @@ def run(jobs: Sequence[Job], on_result: Callable[[dict[str, Any]], None]) -> dic
     versions = host.versions()
     machine = host.describe() | {"versions": versions, "before": sensors.state()}
     results: list[dict[str, Any]] = []
-    for job in jobs:
-        result, used = _in_fresh_process(job)
-        versions |= used
-        if result["accuracy"] is None:
-            same = (r for r in results if r["sha256"] == result["sha256"])
-            result["accuracy"] = next((r["accuracy"] for r in same), None)
-        results.append(result)
-        on_result(result)
+    with tempfile.TemporaryDirectory() as folder:
+        if not all(job.data for job in jobs):
+            for drawn in phantom.demo_phantoms():
+                (Path(folder) / drawn.name).write_bytes(image.encode(".png", drawn.image))
+        for job in jobs:
+            result, used = _in_fresh_process(replace(job, phantoms=folder))
+            versions |= used
+            if result["accuracy"] is None:
+                same = (r for r in results if r["sha256"] == result["sha256"])
+                result["accuracy"] = next((r["accuracy"] for r in same), None)
+            results.append(result)
+            on_result(result)
     return {"host": machine | {"after": sensors.state()}, "results": results}
 
 
@@ -94,14 +103,30 @@ def plan(
     batches: Sequence[int] = (1,),
     data: str = "",
 ) -> list[Job]:
-    """Return a job for each model, thread count and batch size.
+    """Return a job for each model, thread count and batch size, each once.
 
     The first job of each model measures accuracy too, if there is data.
+
+    Raises
+    ------
+    ModelNotFoundError, ModelError
+        If there is no such model.
+    DataError
+        If two models have one name: their rows could not be told apart.
     """
+    files: dict[str, zoo.ModelFile] = {}
+    for model in models:
+        file = zoo.find(model)
+        if files.setdefault(file.name, file).path.resolve() != file.path.resolve():
+            raise DataError(
+                f"{files[file.name].path} and {file.path} are both called {file.name!r}; rename one"
+            )
+    names = {zoo.find(model).name: model for model in models}
+    kinds = list(itertools.product(dict.fromkeys(threads), dict.fromkeys(batches)))
     return [
         Job(model, count, device, warmup, runs, batch, data, bool(data) and i == 0)
-        for model in models
-        for i, (count, batch) in enumerate(itertools.product(threads, batches))
+        for model in names.values()
+        for i, (count, batch) in enumerate(kinds)
     ]
 
 
@@ -121,7 +146,7 @@ def measure(job: Job) -> dict[str, Any]:
     started = time.perf_counter()
     segmenter = Segmenter(job.model, device=job.device, threads=job.threads)
     load_ms = (time.perf_counter() - started) * 1000
-    encoded = _encoded_images(job.data)
+    encoded = _encoded_images(job)
     metadata = segmenter.metadata
     tensor = np.concatenate(
         [
@@ -200,10 +225,12 @@ def _in_fresh_process(job: Job) -> tuple[dict[str, Any], dict[str, str]]:
     return answer["result"], answer["versions"]
 
 
-def _encoded_images(data: str) -> list[bytes]:
+def _encoded_images(job: Job) -> list[bytes]:
     """Return image files' bytes: of the data's first cases, or of phantoms."""
-    if data:
-        return [c.image_path.read_bytes() for c in hc18.load_cases(Path(data))[:_MAX_IMAGES]]
+    if job.data:
+        return [c.image_path.read_bytes() for c in hc18.load_cases(Path(job.data))[:_MAX_IMAGES]]
+    if job.phantoms:
+        return [path.read_bytes() for path in sorted(Path(job.phantoms).iterdir())]
     return [image.encode(".png", p.image) for p in phantom.demo_phantoms()]
 
 

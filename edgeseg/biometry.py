@@ -8,8 +8,19 @@ from edgeseg.errors import DataError
 
 # Hadlock 1984 gives 2 SD for these ranges of HC, in mm; each reaches up to the next.
 _HADLOCK_TWO_SD_WEEKS = ((68.0, 1.19), (147.5, 1.48), (221.5, 2.06), (282.0, 2.98), (326.5, 3.2))
+PIXEL_SIZE_RANGE_MM = (0.001, 10.0)
+"""No image of a head has pixels smaller or larger than this: such a figure has another unit."""
+PIXEL_SIZE_EXPECTED = "expected a positive number of mm from {:g} to {:g}".format(
+    *PIXEL_SIZE_RANGE_MM
+)
 _HADLOCK_RANGE_MM = (68.0, 360.0)
 _INTERGROWTH_RANGE_WEEKS = (14.0, 40.0)
+
+
+def plausible_pixel_size(pixel_size_mm: float) -> bool:
+    """Tell whether a number can be an image's millimetres per pixel."""
+    low, high = PIXEL_SIZE_RANGE_MM
+    return low <= pixel_size_mm <= high
 
 
 def ga_weeks_hadlock(hc_mm: float) -> float | None:
@@ -63,7 +74,7 @@ def ga_weeks_intergrowth(hc_mm: float) -> float | None:
         If ``hc_mm`` is not a positive number.
     """
     _check(hc_mm)
-    if hc_mm > 1000:  # far outside, where the exponential overflows
+    if not 20 <= hc_mm <= 1000:  # far outside, where ln² rises again or the exponential overflows
         return None
     days = math.exp(0.05970 * math.log(hc_mm) ** 2 + 6.409e-9 * hc_mm**3 + 3.3258)
     weeks = days / 7

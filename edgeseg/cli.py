@@ -23,7 +23,7 @@ from edgeseg.cli_options import (
     example,
     open_model,
     plain,
-    positive,
+    refuse_pixel_size,
 )
 from edgeseg.errors import EdgesegError, OutputExistsError
 
@@ -81,7 +81,9 @@ def infer(
     threads: ThreadsOption = None,
     pixel_size: Annotated[
         float | None,
-        typer.Option(metavar="MM", help="Millimetres per pixel of all images.", callback=positive),
+        typer.Option(
+            metavar="MM", help="Millimetres per pixel of all images.", callback=refuse_pixel_size
+        ),
     ] = None,
     pixel_sizes: Annotated[
         Path | None, typer.Option(metavar="CSV", help="Table: filename, pixel size (mm).")

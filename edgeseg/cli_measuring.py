@@ -32,9 +32,10 @@ def evaluate(
     """Measure a model's accuracy on labelled images."""
     from edgeseg import evaluate as evaluation
     from edgeseg import hc18
-    from edgeseg.files import write_json
+    from edgeseg.files import check_targets, write_json
     from edgeseg.parallel import usable_cores
 
+    check_targets(csv_file, json_file)
     if (split is None) != (fold is None):
         raise typer.BadParameter("--split and --fold go together: a file and one of its folds")
     cases = hc18.load_cases(data)
@@ -81,16 +82,15 @@ def benchmark(
     """Measure latency, memory, size and, with --data, accuracy of models."""
     from edgeseg import benchmark as bench
     from edgeseg import benchmark_table, zoo
-    from edgeseg.files import write_atomic, write_json
+    from edgeseg.files import check_targets, write_atomic, write_json
     from edgeseg.parallel import usable_cores
 
-    names = models or list(zoo.manifest())
-    for name in names:
-        zoo.find(name)  # a wrong name is said before anything is measured
+    # what is wrong with the arguments is said before anything is measured
+    check_targets(markdown, json_file)
     earlier = benchmark_table.read_report(compare) if compare else None
     counts = _numbers("--threads", threads) if threads else sorted({1, usable_cores()})
     jobs = bench.plan(
-        names,
+        models or list(zoo.manifest()),
         counts,
         device=device,
         warmup=warmup,

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from edgeseg import console
+from edgeseg.biometry import PIXEL_SIZE_EXPECTED, plausible_pixel_size
 
 
 def known_device(value: str) -> str:
@@ -19,10 +20,10 @@ def known_device(value: str) -> str:
     return value
 
 
-def positive(value: float | None) -> float | None:
-    """Refuse what is no size, as wrong usage."""
-    if value is not None and not 0 < value < float("inf"):
-        raise typer.BadParameter(f"{value}; expected a positive number")
+def refuse_pixel_size(value: float | None) -> float | None:
+    """Refuse what is no pixel size, as wrong usage."""
+    if value is not None and not plausible_pixel_size(value):
+        raise typer.BadParameter(f"{value}; {PIXEL_SIZE_EXPECTED}")
     return value
 
 

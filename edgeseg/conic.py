@@ -28,12 +28,16 @@ class Conic(NamedTuple):
     f: float
 
     def signed_distance(self, powers: FloatArray) -> FloatArray:
-        """Signed distance to the outline, as `Ellipse.signed_distance` for points as `powers`."""
+        """Signed distance to the outline, as `Ellipse.signed_distance`, of points as `powers`.
+
+        Within a ten-thousandth of the way from the centre to the outline digits run out, and the
+        distance comes out larger.
+        """
         a, b, c, d, e, f = self
         left, slope_x, slope_y = (
             np.array([[a, b, c, d, e, f], [0, 0, 0, 2 * a, b, d], [0, 0, 0, b, 2 * c, e]]) @ powers
         )
-        square = np.maximum(left + 1, 1e-24)  # r², which is 0 at the centre
+        square = np.maximum(left + 1, 1e-8)  # r²
         gradient = np.sqrt(slope_x * slope_x + slope_y * slope_y) / 2
         distance: FloatArray = (square - np.sqrt(square)) / np.maximum(gradient, 1e-12)
         return distance

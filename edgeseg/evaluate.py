@@ -74,7 +74,7 @@ def score_case(segmenter: Segmenter, case: Case) -> Score:
     """
     gray = image.read_gray(case.image_path)
     prediction = segmenter.predict(gray, case.pixel_size_mm)
-    reference = case.reference_ellipse()
+    reference = case.reference_ellipse(prediction.size)
     mask_reference = reference.mask(*prediction.size)
     dice_ellipse, hausdorff_mm = 0.0, None
     if prediction.ellipse is not None:

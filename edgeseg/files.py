@@ -60,6 +60,22 @@ def write_atomic(path: Path, data: bytes | Iterable[bytes]) -> None:
         raise kind(f"{path}: cannot be written ({error.strerror})") from error
 
 
+def check_targets(*paths: Path | None) -> None:
+    """Find out before a long measurement whether its reports can be written; None is none.
+
+    Raises
+    ------
+    OutputWriteError
+        If one is a folder or lies where nothing can be written.
+    """
+    for path in filter(None, paths):
+        above = next(parent for parent in path.absolute().parents if parent.exists())
+        if path.is_dir():
+            raise OutputWriteError(f"{path} is a folder; give the name of a file in it")
+        if not above.is_dir() or not os.access(above, os.W_OK):
+            raise OutputWriteError(f"{path}: cannot be written: {above} is no folder to write in")
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write JSON atomically; NaN and infinity become null, which JSON can say."""
     text = json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False)

@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 
 from edgeseg import geometry
+from edgeseg.biometry import PIXEL_SIZE_EXPECTED, plausible_pixel_size
 from edgeseg.ellipse import Ellipse, FloatArray, Mask
 from edgeseg.errors import DataError, InputNotFoundError
 from edgeseg.image import read_gray
@@ -69,16 +70,22 @@ class Case(NamedTuple):
         """The head's number: images of one head share the digits before the underscore."""
         return self.file.split("_", 1)[0]
 
-    def reference_ellipse(self) -> Ellipse:
+    def reference_ellipse(self, size: tuple[int, int] | None = None) -> Ellipse:
         """Read the annotation and return its ellipse, held to the table's HC.
+
+        Parameters
+        ----------
+        size
+            (height, width) of the image, which the annotation must have too; None where only the
+            ellipse's own size matters.
 
         Raises
         ------
         DataError
-            If the annotation holds no ellipse, or its HC differs from the table's by more than
-            0.5 %.
+            If the annotation holds no ellipse, has another size than the image, or its HC differs
+            from the table's by more than 0.5 %.
         """
-        ellipses = read_annotation(self.annotation_path)
+        ellipses = read_annotation(self.annotation_path, size)
         best = min(ellipses, key=lambda e: abs(self._hc_error_mm(e)))
         error_mm = self._hc_error_mm(best)
         if abs(error_mm) > HC_TOLERANCE * self.hc_reference_mm:
@@ -112,7 +119,8 @@ def read_table(path: Path) -> dict[str, TableRow]:
     InputNotFoundError
         If there is no such file.
     DataError
-        If it is not such a table, repeats a file, or holds a size that is not a positive number.
+        If it is not such a table, repeats a file, or holds a size that is not a positive number
+        or no pixel size of an image (see `edgeseg.biometry.PIXEL_SIZE_RANGE_MM`).
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
@@ -121,11 +129,7 @@ def read_table(path: Path) -> dict[str, TableRow]:
         raise InputNotFoundError(f"{path}: no such file; a pixel-size CSV was expected") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: not a readable CSV ({error})") from error
-    if not lines or "pixel" not in ",".join(lines[0]).lower():
-        raise DataError(
-            f"{path}: the first line must be a header such as "
-            "'filename,pixel size(mm),head circumference (mm)'"
-        )
+    _check_header(path, lines[0] if lines else [])
     table: dict[str, TableRow] = {}
     for number, line in enumerate(lines[1:], start=2):
         name = line[0].strip()
@@ -135,9 +139,11 @@ def read_table(path: Path) -> dict[str, TableRow]:
             raise DataError(f"{path}, row {number}: {name!r} has no pixel size")
         hc_mm = line[2].strip() if len(line) > 2 else ""
         where = f"{path}, row {number} ({name!r})"
+        size_mm = _positive(line[1], f"{where}: pixel size")
+        if not plausible_pixel_size(size_mm):
+            raise DataError(f"{where}: pixel size is {size_mm:g}; {PIXEL_SIZE_EXPECTED}")
         table[name] = TableRow(
-            _positive(line[1], f"{where}: pixel size"),
-            _positive(hc_mm, f"{where}: head circumference") if hc_mm else None,
+            size_mm, _positive(hc_mm, f"{where}: head circumference") if hc_mm else None
         )
     return table
 
@@ -181,19 +187,29 @@ def load_cases(root: Path) -> list[Case]:
     return cases
 
 
-def read_annotation(path: Path) -> list[Ellipse]:
+def read_annotation(path: Path, size: tuple[int, int] | None = None) -> list[Ellipse]:
     """Read an annotation and return the ellipses it can mean, most likely first.
 
     HC18 draws the outline; some copies hold filled discs. An outline means its mid-line. A disc
     means either its edge or, if it was filled to the outer edge of the outline, an ellipse smaller
     by half the outline's width; only the table's HC can tell which.
 
+    Parameters
+    ----------
+    size
+        (height, width) that it must have, if any.
+
     Raises
     ------
     DataError
-        If the file holds no ellipse.
+        If the file holds no ellipse or has another size.
     """
     mask = np.where(read_gray(path) > 127, 255, 0).astype(np.uint8)
+    if size is not None and mask.shape != size:
+        raise DataError(
+            f"{path}: the annotation is {mask.shape[1]}x{mask.shape[0]} pixels, its image "
+            f"{size[1]}x{size[0]}; bring them to one size"
+        )
     rows, columns = np.nonzero(mask)
     ellipse = geometry.fit_ellipse(np.stack([columns, rows], axis=1).astype(np.float64))
     if ellipse is None:
@@ -284,6 +300,22 @@ def select_fold(cases: Sequence[Case], folds: Sequence[Sequence[str]], fold: int
     if missing:
         raise DataError(f"fold {fold} names {missing[0]!r}, which the data lacks")
     return [by_name[name] for name in folds[fold]]
+
+
+def _check_header(path: Path, titles: Sequence[str]) -> None:
+    """Refuse a table whose second column does not say that it holds pixel sizes in mm."""
+    title = titles[1].lower() if len(titles) > 1 else ""
+    # "µm" has two code points, and some write "um"
+    if "pixel" in title and not any(unit in title for unit in ("µm", "μm", "um)", "micro", "cm")):
+        return
+    found = ",".join(titles)
+    separated = next(
+        (f"; it is separated by {s!r}, not by commas" for s in ";\t" if s in found), ""
+    )
+    raise DataError(
+        f"{path}: the first line must be a header such as "
+        f"'filename,pixel size(mm),head circumference (mm)', found {found!r}{separated}"
+    )
 
 
 def _is_disc(mask: Mask) -> bool:

@@ -94,10 +94,12 @@ def _cpu_name() -> str | None:
 
 
 def _system() -> str:
-    """Return what `platform.platform` does on Linux, which starts a process to find it out."""
+    """Return the system's name as `platform.platform`, which on Linux starts a process for it."""
+    if platform.system() != "Linux":
+        return platform.platform()
     libc = "".join(platform.libc_ver())
-    parts = [platform.system(), platform.release(), platform.machine(), libc and f"with-{libc}"]
-    return "-".join(filter(None, parts))
+    parts = ["Linux", platform.release(), platform.machine(), *([f"with-{libc}"] if libc else [])]
+    return "-".join(parts)
 
 
 def _memory_mb() -> int | None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from edgeseg.biometry import PIXEL_SIZE_EXPECTED, plausible_pixel_size
 from edgeseg.errors import DataError, InputNotFoundError
 from edgeseg.files import LOCK_NAME
 from edgeseg.hc18 import ANNOTATION_SUFFIX, TableRow
@@ -119,7 +120,7 @@ class PixelSizes:
     Raises
     ------
     DataError
-        If the size is not a positive number.
+        If the size is none (see `edgeseg.biometry.PIXEL_SIZE_RANGE_MM`).
     """
 
     def __init__(
@@ -128,8 +129,8 @@ class PixelSizes:
         pixel_size_mm: float | None = None,
         table: Mapping[str, TableRow] | None = None,
     ) -> None:
-        if pixel_size_mm is not None and not 0 < pixel_size_mm < float("inf"):
-            raise DataError(f"pixel size is {pixel_size_mm}; expected a positive number of mm")
+        if pixel_size_mm is not None and not plausible_pixel_size(pixel_size_mm):
+            raise DataError(f"pixel size is {pixel_size_mm}; {PIXEL_SIZE_EXPECTED}")
         self._one_mm = pixel_size_mm
         self._table = table
         self._bare_names = Counter(Path(item.file).name for item in items)

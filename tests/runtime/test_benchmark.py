@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edgeseg import benchmark
-from edgeseg.errors import EdgesegError
+from edgeseg import benchmark, zoo
+from edgeseg.errors import DataError, EdgesegError
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,24 @@ def test_figures_make_sense(report: dict[str, Any]) -> None:
     assert 0 < single["cpu_ms"] < 1.1 * single["latency_ms"]["mean"] + 1
     # three images at once cost more than one
     assert report["results"][1]["latency_ms"]["p50"] > 1.5 * single["latency_ms"]["p50"]
+
+
+def test_every_row_is_planned_once_and_two_models_of_one_name_are_refused(tmp_path: Path) -> None:
+    bundled = zoo.find("hc18-nano").path
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(bundled, tmp_path / folder / "model.onnx")
+    first, second = (str(tmp_path / folder / "model.onnx") for folder in "ab")
+    jobs = benchmark.plan([first, first], [1, 1, 2], batches=[1, 1])
+    assert [(job.model, job.threads, job.batch) for job in jobs] == [(first, 1, 1), (first, 2, 1)]
+    with pytest.raises(DataError, match=r"are both called 'model'; rename one"):
+        benchmark.plan([first, second], [1])
+
+
+def test_memory_is_that_of_the_model_with_and_without_data(report: dict[str, Any]) -> None:
+    jobs = benchmark.plan(["hc18-nano"], [1], warmup=1, runs=5)
+    (result,) = benchmark.run(jobs, lambda result: None)["results"]
+    assert result["peak_rss_mb"] == pytest.approx(report["results"][0]["peak_rss_mb"], rel=0.15)
 
 
 def test_a_job_s_error_is_the_benchmark_s(tmp_path: Path) -> None:

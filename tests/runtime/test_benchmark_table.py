@@ -83,6 +83,15 @@ def test_rows_that_have_no_partner_and_other_machines_are_named() -> None:
         benchmark_table.compare(report(result(model="other")), now, 0.1)
 
 
+def test_errors_on_other_data_are_not_compared() -> None:
+    others = copy.deepcopy(result())
+    others["accuracy"]["data"]["sha256"] = "another"
+    others["accuracy"]["metrics"]["hc_error_mm"]["mad"] = 9.0
+    changes, remarks = benchmark_table.compare(report(result()), report(others), 0.1)
+    assert [change.figure for change in changes] == ["p50 ms", "peak MiB"]
+    assert remarks == ["HC errors are on different data and were not compared"]
+
+
 def test_a_file_that_is_no_benchmark_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "old.json"
     with pytest.raises(InputNotFoundError):

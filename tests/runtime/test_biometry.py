@@ -59,6 +59,10 @@ def test_intergrowth_is_silent_outside_14_to_40_weeks() -> None:
     assert biometry.ga_weeks_intergrowth(1e9) is None
 
 
+def test_intergrowth_is_silent_where_its_formula_turns_back() -> None:
+    assert all(biometry.ga_weeks_intergrowth(hc_mm) is None for hc_mm in (1e-9, 0.002, 0.007, 1.0))
+
+
 def test_the_two_charts_agree_in_the_middle() -> None:
     for hc_mm in (120.0, 170.0, 220.0, 270.0):
         hadlock = biometry.ga_weeks_hadlock(hc_mm)

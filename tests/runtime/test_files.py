@@ -209,6 +209,16 @@ def test_an_interrupted_write_leaves_the_old_file(
     assert path.read_bytes() == b"old"
 
 
+def test_a_report_that_cannot_be_written_is_found_before(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    files.check_targets(None, tmp_path / "new" / "deep" / "report.json", tmp_path / "file")
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(OutputWriteError, match="is a folder; give the name of a file in it"):
+        files.check_targets(tmp_path / "report.json", tmp_path)
+    with pytest.raises(OutputWriteError, match="is no folder to write in"):
+        files.check_targets(tmp_path / "file" / "report.json")
+
+
 def test_json_says_null_for_what_it_cannot_say(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     value = {"a": math.nan, "b": [math.inf, 1.5, {"c": -math.inf}], "d": (1, None), "ü": "é"}

@@ -121,6 +121,18 @@ def test_an_annotation_without_an_ellipse_is_refused(tmp_path: Path) -> None:
         hc18.read_annotation(path)
 
 
+def test_a_table_that_is_not_separated_by_commas_is_named_so(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="it is separated by ';', not by commas"):
+        hc18.read_table(write_table(tmp_path, "filename;pixel size(mm)\na.png;0,1\n"))
+
+
+def test_an_annotation_of_another_size_than_its_image_is_refused(tmp_path: Path) -> None:
+    path = write_annotation(tmp_path, Ellipse(400.0, 270.0, 120.0, 90.0, 0.3).mask(540, 800))
+    hc18.read_annotation(path, (540, 800))
+    with pytest.raises(DataError, match=r"the annotation is 800x540 pixels, its image 400x270"):
+        hc18.read_annotation(path, (270, 400))
+
+
 def test_an_annotation_that_contradicts_the_table_is_refused(data: Path) -> None:
     case = hc18.load_cases(data)[0]
     wrong = hc18.Case(
@@ -209,6 +221,7 @@ def test_the_table_as_hc18_ships_it(tmp_path: Path) -> None:
         ("a.png,nan,170\n", "pixel size is 'nan', expected a positive number"),
         ("a.png,inf,170\n", "pixel size is 'inf', expected a positive number"),
         ("a.png,wide,170\n", "pixel size is 'wide', expected a positive number"),
+        ("a.png,70,170\n", r"pixel size is 70; expected .* mm from 0\.001 to 10"),
         ("a.png,0.1,-170\n", "head circumference is '-170', expected a positive number"),
     ],
 )
@@ -217,7 +230,17 @@ def test_a_wrong_row_is_refused(tmp_path: Path, rows: str, message: str) -> None
         hc18.read_table(write_table(tmp_path, HEADER + rows))
 
 
-@pytest.mark.parametrize("text", ["", "a.png,0.1,170\n", "filename\na.png\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a.png,0.1,170\n",
+        "filename\na.png\n",
+        "filename,head circumference (mm),pixel size(mm)\na.png,170,0.1\n",
+        "filename,pixel size(um)\na.png,0.1\n",
+        "filename,pixel size (µm)\na.png,0.1\n",
+    ],
+)
 def test_a_table_without_its_header_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(DataError, match="the first line must be a header such as"):
         hc18.read_table(write_table(tmp_path, text))

@@ -33,10 +33,17 @@ def test_latency_is_drawn_with_the_card_s_error(tmp_path: Path) -> None:
         "model": "hc18-nano", "sha256": card["sha256"], "threads": 2, "batch": 1, "accuracy": None,
         "latency_ms": {"p50": 2.5},
     }  # fmt: skip
-    report = {"host": {"cpu": "some"}, "results": [row, row | {"sha256": "another"}]}
+    accuracy = {"metrics": {"hc_error_mm": {"mad": 2.1}}}
+    mine = {"model": "mine", "sha256": "another", "threads": 1, "accuracy": accuracy} | {
+        "latency_ms": {"p50": 4.0}  # an old report says nothing of batches
+    }
+    results = [row, row | {"sha256": "another"}, mine]
+    report = {"host": {"cpu": "some"}, "results": results}
     plots.draw_latency(report, zoo.manifest(), tmp_path / "latency.png")
     picture = cv2.imread(str(tmp_path / "latency.png"))
     assert picture is not None and picture.std() > 5
-    with pytest.raises(DataError, match="no row has an HC error"):
-        plots.draw_latency(report, {}, tmp_path / "none.png")
+    with pytest.raises(DataError, match="no row of one image at a time has an HC error"):
+        plots.draw_latency(
+            report | {"results": [row, mine | {"batch": 8}]}, {}, tmp_path / "none.png"
+        )
     assert not (tmp_path / "none.png").exists()

@@ -79,8 +79,8 @@ def split_cases(cases: Sequence[Case], config: TrainConfig) -> Split:
 def load_example(case: Case, config: TrainConfig) -> Example:
     """Read a case once and bring it to the network's size, as inference does."""
     gray = image.read_gray(case.image_path)
-    ellipse = case.reference_ellipse()
     size = (gray.shape[0], gray.shape[1])
+    ellipse = case.reference_ellipse(size)
     height, width = config.input_height, config.input_width
     tensor = image.preprocess(gray, height, width)[0]
     coverage = cv2.resize(ellipse.coverage(*size), (width, height), interpolation=cv2.INTER_AREA)

@@ -114,8 +114,8 @@ def export(
     if out.is_dir():
         raise OutputExistsError(f"{out} is a folder; give the name of an .onnx file in it")
     claim(out, overwrite)
-    default = TOLERANCES.get(precision, TOLERANCES["fp16"])
-    bounds = Bounds(precision, tolerance or default, max_dice_drop, max_hc_change_mm)
+    tolerance = None if precision == "int8" else tolerance or TOLERANCES[precision]
+    bounds = Bounds(precision, tolerance, max_dice_drop, max_hc_change_mm)
     trained = load_trained(checkpoint)
     samples = find_samples(trained, calibration_data)
     exported = to_onnx(trained)

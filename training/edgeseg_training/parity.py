@@ -28,24 +28,23 @@ class Tolerance(NamedTuple):
     hc_mm: float
 
 
-TOLERANCES = {"fp32": Tolerance(1e-4, 0.02), "fp16": Tolerance(5e-3, 0.02)}
-"""What users get; rounding alone gives 6e-6 in the probabilities of hc18-edge in float32."""
+TOLERANCES = {"fp32": Tolerance(5e-4, 0.02), "fp16": Tolerance(5e-3, 0.02)}
+"""What users get; in float32 rounding alone gives 6e-6 in the probabilities of hc18-edge, 1.3e-4
+where a network is unsure everywhere."""
 
 
 class Bounds(NamedTuple):
-    """What an export must hold: ``tolerance`` if it is of floats, the means if it is ``int8``."""
+    """What an export must hold: the tolerance, or without one, as for ``int8``, the means."""
 
     precision: str
-    tolerance: Tolerance
+    tolerance: Tolerance | None
     max_dice_drop: float
     max_hc_change_mm: float
 
     def __str__(self) -> str:
-        if self.precision == "int8":
-            return (
-                f"Dice at least {1 - self.max_dice_drop:g} and mean HC {self.max_hc_change_mm:g} mm"
-            )
-        return f"probability {self.tolerance.probability:g} and HC {self.tolerance.hc_mm:g} mm"
+        if self.tolerance:
+            return f"probability {self.tolerance.probability:g} and HC {self.tolerance.hc_mm:g} mm"
+        return f"Dice at least {1 - self.max_dice_drop:g} and mean HC {self.max_hc_change_mm:g} mm"
 
 
 class Sample(NamedTuple):
@@ -108,23 +107,28 @@ class Differences(NamedTuple):
 
     def hold(self, bounds: Bounds) -> bool:
         """Tell whether the differences are within the bounds."""
-        near = bounds.precision == "int8" or self.max_probability <= bounds.tolerance.probability
-        if not self.n_heads:
-            return near
-        if bounds.precision == "int8":
-            dice_drop = 1 - self.mean_dice
-            return dice_drop <= bounds.max_dice_drop and self.mean_hc_mm <= bounds.max_hc_change_mm
-        return near and self.max_hc_mm <= bounds.tolerance.hc_mm
+        if bounds.tolerance is None:
+            return not self.n_heads or (
+                self.mean_dice >= 1 - bounds.max_dice_drop
+                and self.mean_hc_mm <= bounds.max_hc_change_mm
+            )
+        near = self.max_probability <= bounds.tolerance.probability
+        return near and (not self.n_heads or self.max_hc_mm <= bounds.tolerance.hc_mm)
 
     def judge(self, bounds: Bounds) -> None:
         """Raise `ParityError` if the differences are outside the bounds."""
-        if not self.hold(bounds):
-            raise ParityError(
-                f"the {bounds.precision} export is too far from torch: probabilities differ by up "
-                f"to {self.max_probability:.2g}, HC by up to {self.max_hc_mm:.3f} mm (mean "
-                f"{self.mean_hc_mm:.3f}), mean Dice of the masks is {self.mean_dice:.5f}; allowed: "
-                f"{bounds}. No file was written"
-            )
+        if self.hold(bounds):
+            return
+        heads = (
+            f"HC by up to {self.max_hc_mm:.3f} mm (mean {self.mean_hc_mm:.3f}), mean Dice of the "
+            f"masks is {self.mean_dice:.5f}"
+            if self.n_heads
+            else "torch is sure of no head to compare"
+        )
+        raise ParityError(
+            f"the {bounds.precision} export is too far from torch: probabilities differ by up to "
+            f"{self.max_probability:.2g}, {heads}; allowed: {bounds}. No file was written"
+        )
 
 
 def compare(trained: Trained, segmenter: Segmenter, samples: Sequence[Sample]) -> Differences:
