@@ -14,7 +14,6 @@ from edgeseg.hc18 import Case
 from edgeseg.parallel import usable_cores
 from edgeseg.segmenter import Segmenter
 from edgeseg_training.config import TrainConfig
-from edgeseg_training.parity import Tolerance
 
 _NOT_THE_RECIPE = ("encoder_weights", "folds", "workers")  # paths and processes of one machine
 
@@ -36,27 +35,12 @@ class Measured(NamedTuple):
 
 
 def measure(
-    run: Path,
-    onnx: Path,
-    data: Path,
-    config: TrainConfig,
-    precision: str = "fp32",
-    tolerance: Tolerance | None = None,
+    run: Path, onnx: Path, data: Path, config: TrainConfig, precision: str = "fp32"
 ) -> Measured:
-    """Export a finished run and score it on its held-out fold, as ``edgeseg evaluate`` does.
-
-    ``tolerance`` is `export`'s.
-    """
+    """Export a finished run and score it on its held-out fold, as ``edgeseg evaluate`` does."""
     from edgeseg_training.export import export
 
-    report = export(
-        run,
-        onnx,
-        precision=precision,
-        calibration_data=data,
-        tolerance=tolerance,
-        overwrite=True,
-    )
+    report = export(run, onnx, precision=precision, calibration_data=data, overwrite=True)
     folds = hc18.read_folds(Path(config.folds))
     cases = hc18.select_fold(hc18.load_cases(data), folds, config.fold)
     segmenter = Segmenter(onnx, device="cpu", threads=1)

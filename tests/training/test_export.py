@@ -35,7 +35,7 @@ from edgeseg_training.graph import (
     turn_convolution,
     turn_thin_convolutions,
 )
-from edgeseg_training.parity import Tolerance, compare, find_samples
+from edgeseg_training.parity import Bounds, Differences, compare, find_samples
 from edgeseg_training.train import train
 
 LOOSE = {"max_dice_drop": 0.5, "max_hc_change_mm": 50.0}  # a model of twelve epochs is no judge
@@ -183,17 +183,31 @@ def test_int8_is_held_to_its_bounds(trained: Path, phantom_data: Path, tmp_path:
     assert not list(tmp_path.iterdir())
 
 
-def test_floats_are_held_to_the_tolerance_given(
-    trained: Path, phantom_data: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "model.onnx"
-    for tolerance in (Tolerance(1e-12, 50.0), Tolerance(0.5, 1e-12)):
-        with pytest.raises(
-            ParityError, match=rf"{tolerance.probability:g} and HC {tolerance.hc_mm:g}"
-        ):
-            export(trained, out, calibration_data=phantom_data, tolerance=tolerance)
-    assert not list(tmp_path.iterdir())
-    export(trained, out, calibration_data=phantom_data, tolerance=Tolerance(0.5, 50.0))
+@pytest.mark.parametrize(
+    ("precision", "differences", "holds"),
+    [
+        ("fp32", (4e-4, 0.04, 1.0, 0.001, 9), True),
+        ("fp32", (6e-4, 0.0, 1.0, 0.0, 9), False),
+        ("fp32", (0.0, 0.06, 1.0, 0.001, 9), False),
+        ("fp32", (4e-4, math.nan, math.nan, math.nan, 0), True),
+        ("fp32", (6e-4, math.nan, math.nan, math.nan, 0), False),
+        ("fp16", (4e-3, 0.01, 1.0, 0.001, 9), True),
+        ("fp16", (4e-3, 0.03, 1.0, 0.001, 9), False),
+        ("int8", (0.9, 9.0, 0.995, 0.5, 9), True),
+        ("int8", (0.0, 0.0, 0.9949, 0.0, 9), False),
+        ("int8", (0.0, 0.0, 1.0, 0.51, 9), False),
+        ("int8", (0.9, math.nan, math.nan, math.nan, 0), True),
+    ],
+)
+def test_bounds(precision: str, differences: tuple[float, ...], holds: bool) -> None:
+    found, bounds = Differences(*differences), Bounds(precision, 0.005, 0.5)  # type: ignore[arg-type]
+    assert found.hold(bounds) is holds
+    if holds:
+        found.judge(bounds)
+    else:
+        with pytest.raises(ParityError, match=f"the {precision} export is too far") as raised:
+            found.judge(bounds)
+        assert "nan" not in str(raised.value)
 
 
 def test_what_exists_is_kept(trained: Path, phantom_data: Path, tmp_path: Path) -> None:
