@@ -55,13 +55,13 @@ def memory_folder() -> Path | None:
     return None
 
 
-def measure_folder(command: Sequence[str], scratch: Path, cores: Sequence[int]) -> Cost:
+def measure_folder(command: Sequence[str], scratch: Path | None, cores: Sequence[int]) -> Cost:
     """Run a command that ends with where it writes, on some cores; what it wrote is removed."""
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         return run([*command, f"{folder}/out"], cores)
 
 
-def one_on_each_core(command: Sequence[str], scratch: Path, cores: Sequence[int]) -> Cost:
+def one_on_each_core(command: Sequence[str], scratch: Path | None, cores: Sequence[int]) -> Cost:
     """Run the whole folder once on each core at the same time; return the cost of one folder."""
 
     def pinned(core: int) -> Cost:

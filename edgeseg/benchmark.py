@@ -114,18 +114,18 @@ def plan(
     DataError
         If two models have one name: their rows could not be told apart.
     """
-    files: dict[str, zoo.ModelFile] = {}
+    paths: dict[str, Path] = {}
+    chosen: dict[str, str] = {}
     for model in models:
         file = zoo.find(model)
-        if files.setdefault(file.name, file).path.resolve() != file.path.resolve():
-            raise DataError(
-                f"{files[file.name].path} and {file.path} are both called {file.name!r}; rename one"
-            )
-    names = {zoo.find(model).name: model for model in models}
+        first = paths.setdefault(file.name, file.path)
+        if first.resolve() != file.path.resolve():
+            raise DataError(f"{first} and {file.path} are both called {file.name!r}; rename one")
+        chosen.setdefault(file.name, model)
     kinds = list(itertools.product(dict.fromkeys(threads), dict.fromkeys(batches)))
     return [
         Job(model, count, device, warmup, runs, batch, data, bool(data) and i == 0)
-        for model in names.values()
+        for model in chosen.values()
         for i, (count, batch) in enumerate(kinds)
     ]
 
