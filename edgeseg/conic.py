@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from edgeseg.ellipse import Ellipse, FloatArray
 
-# inverse of the constraint matrix [[0, 0, 2], [0, -1, 0], [2, 0, 0]], as order and factors of rows
-_ROW_ORDER = np.array([2, 1, 0])
-_ROW_FACTORS = np.array([[0.5], [-1.0], [0.5]])
+Vector = tuple[float, float, float]
+
+_MOST_STEPS = 60  # of Newton's method; a handful but where two roots are one
+_SINGULAR = 1e-13  # relative to the product of the diagonal: points on a line
 
 
 class Conic(NamedTuple):
@@ -67,6 +69,9 @@ def powers(x: FloatArray, y: FloatArray) -> FloatArray:
 def direct_fit(scatter: FloatArray) -> Conic | None:
     """Fit by direct least squares (Halir and Flusser 1998, WSCG'98).
 
+    In Python's own numbers: after an inference the processor has to fetch anew the code it runs,
+    and three by three equations do not repay fetching LAPACK.
+
     Parameters
     ----------
     scatter
@@ -78,20 +83,69 @@ def direct_fit(scatter: FloatArray) -> Conic | None:
     Conic or None
         None if the points do not determine an ellipse.
     """
-    s1, s2, s3 = scatter[:3, :3], scatter[:3, 3:], scatter[3:, 3:]
-    try:
-        to_linear = -np.linalg.solve(s3, s2.T)
-        reduced = s1 + s2 @ to_linear
-        _, vectors = np.linalg.eig(reduced[_ROW_ORDER] * _ROW_FACTORS)
-    except np.linalg.LinAlgError:
+    rows = scatter.tolist()
+    squares, mixed, linear = rows[:3], [row[3:] for row in rows[:3]], [row[3:] for row in rows[3:]]
+    inverse = _inverse(linear)
+    if inverse is None:
         return None
-    vectors = vectors.real
-    constraint = 4 * vectors[0] * vectors[2] - vectors[1] ** 2
-    best = int(constraint.argmax())
-    if not constraint[best] > 0:
+    # the best d, e and f for given a, b and c, and what is left of the squares with these
+    to_linear = [[-_dot(row, column) for column in mixed] for row in inverse]
+    reduced = [
+        [squares[i][j] + sum(mixed[i][k] * to_linear[k][j] for k in range(3)) for j in range(3)]
+        for i in range(3)
+    ]
+    quadratic = _constrained_minimum(reduced)
+    if quadratic is None:
         return None
-    quadratic = vectors[:, best]
-    return _scaled(Conic(*quadratic.tolist(), *(to_linear @ quadratic).tolist()))
+    return _scaled(Conic(*quadratic, *(_dot(row, quadratic) for row in to_linear)))
+
+
+def _constrained_minimum(r: Sequence[Sequence[float]]) -> Vector | None:
+    """Return (a, b, c) with the least v' R v for its 4 a c - b², which is v' C v and positive.
+
+    It solves R v = λ C v for the one positive λ, the largest root of det(R - λ C), a cubic that is
+    concave beyond it: Newton's method comes down to it from any larger value.
+    """
+    (p, q, s), (_, t, u), (_, _, w) = r
+    # det(R - λ C) = k0 - k1 λ + k2 λ² - 4 λ³
+    k0 = p * (t * w - u * u) - q * (q * w - u * s) + s * (q * u - t * s)
+    k1 = 4 * (q * u - s * t) + s * s - p * w
+    k2 = 4 * (s - t)
+    value = (p + 2 * s + w) / 4  # that of a circle, so no less than the least
+    for _ in range(_MOST_STEPS):
+        slope = -k1 + value * (2 * k2 - 12 * value)
+        if not slope < 0:
+            break
+        step = (k0 + value * (-k1 + value * (k2 - 4 * value))) / slope
+        value -= step
+        if abs(step) <= 1e-15 * abs(value):
+            break
+    rows = ((p, q, s - 2 * value), (q, t + value, u), (s - 2 * value, u, w))
+    found = max(
+        (_cross(rows[i], rows[j]) for i, j in ((0, 1), (0, 2), (1, 2))), key=lambda v: _dot(v, v)
+    )
+    return found if 4 * found[0] * found[2] - found[1] ** 2 > 0 else None
+
+
+def _inverse(m: Sequence[Sequence[float]]) -> tuple[Vector, Vector, Vector] | None:
+    """Invert a symmetric matrix of positive diagonal; None if it is as good as singular."""
+    x, y, z = (_cross(m[i], m[j]) for i, j in ((1, 2), (2, 0), (0, 1)))
+    determinant = _dot(m[0], x)
+    if not determinant > _SINGULAR * m[0][0] * m[1][1] * m[2][2]:
+        return None
+    return _over(x, determinant), _over(y, determinant), _over(z, determinant)
+
+
+def _cross(u: Sequence[float], v: Sequence[float]) -> Vector:
+    return u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]
+
+
+def _over(v: Vector, divisor: float) -> Vector:
+    return v[0] / divisor, v[1] / divisor, v[2] / divisor
+
+
+def _dot(u: Sequence[float], v: Sequence[float]) -> float:
+    return u[0] * v[0] + u[1] * v[1] + u[2] * v[2]
 
 
 def _scaled(conic: Conic) -> Conic | None:

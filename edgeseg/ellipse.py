@@ -73,11 +73,21 @@ class Ellipse:
         matrix
             Shape (2, 3), maps ``(x, y, 1)`` to the new ``(x, y)``; must be invertible.
         """
-        center = matrix @ np.array([self.center_x_px, self.center_y_px, 1.0])
-        axes, lengths, _ = np.linalg.svd(matrix[:, :2] @ self.shape_matrix())
-        angle = math.atan2(axes[1, 0], axes[0, 0]) % math.pi
+        # in Python's own numbers: fetching LAPACK anew after each inference would take ten times
+        # as long as its singular values of two by two
+        (a, b, x), (c, d, y) = matrix.tolist()
+        cos, sin = math.cos(self.angle_rad), math.sin(self.angle_rad)
+        # the images of the two semi-axes, (e, g) and (f, h)
+        e, f = self.semi_major_px * (a * cos + b * sin), self.semi_minor_px * (b * cos - a * sin)
+        g, h = self.semi_major_px * (c * cos + d * sin), self.semi_minor_px * (d * cos - c * sin)
+        xx, xy, yy = e * e + f * f, e * g + f * h, g * g + h * h
+        semi_major = math.sqrt((xx + yy) / 2 + math.hypot((xx - yy) / 2, xy))
         return Ellipse(
-            float(center[0]), float(center[1]), float(lengths[0]), float(lengths[1]), angle
+            a * self.center_x_px + b * self.center_y_px + x,
+            c * self.center_x_px + d * self.center_y_px + y,
+            semi_major,
+            abs(e * h - f * g) / semi_major,
+            (math.atan2(2 * xy, xx - yy) + 2 * math.pi) / 2 % math.pi,
         )
 
     def resized(self, old_size: tuple[int, int], new_size: tuple[int, int]) -> Ellipse:
