@@ -44,7 +44,7 @@ class Conic(NamedTuple):
         distance: FloatArray = (square - np.sqrt(square)) / np.maximum(gradient, 1e-12)
         return distance
 
-    def ellipse(self, origin: FloatArray, unit: float) -> Ellipse:
+    def ellipse(self, origin: tuple[float, float], unit: float) -> Ellipse:
         """Return the ellipse in the coordinates in which ``origin`` and ``unit`` are given."""
         a, b, c = self.a, self.b, self.c
         x, y = _center(self)
@@ -53,8 +53,8 @@ class Conic(NamedTuple):
         # product is the determinant, which loses no digits where they are far apart
         least = _determinant(self) / (mean + spread)
         return Ellipse(
-            x * unit + float(origin[0]),
-            y * unit + float(origin[1]),
+            x * unit + origin[0],
+            y * unit + origin[1],
             unit / math.sqrt(least),
             unit / math.sqrt(mean + spread),
             (math.atan2(b, a - c) + math.pi) / 2 % math.pi,
@@ -63,7 +63,12 @@ class Conic(NamedTuple):
 
 def powers(x: FloatArray, y: FloatArray) -> FloatArray:
     """Return x², xy, y², x, y and 1 of n points, shape (6, n)."""
-    return np.stack([x * x, x * y, y * y, x, y, np.ones_like(x)])
+    rows = np.empty((6, len(x)))
+    np.multiply(x, x, out=rows[0])
+    np.multiply(x, y, out=rows[1])
+    np.multiply(y, y, out=rows[2])
+    rows[3], rows[4], rows[5] = x, y, 1
+    return rows
 
 
 def direct_fit(scatter: FloatArray) -> Conic | None:

@@ -120,10 +120,12 @@ def boundary_points(
         next_rows, next_columns = rows + (axis == 0), columns + (axis == 1)
         here = probability[rows, columns].astype(np.float64)
         there = probability[next_rows, next_columns].astype(np.float64)
-        step = np.clip((threshold - here) / (there - here), 0.0, 1.0)
-        parts.append(np.stack([columns + step * (axis == 1), rows + step * (axis == 0)], axis=1))
-    points: FloatArray = np.concatenate(parts) + np.array([left, top])
-    return points
+        crossings = np.empty((len(rows), 2))
+        crossings[:, 0], crossings[:, 1] = columns + left, rows + top
+        step = (threshold - here) / (there - here)
+        crossings[:, 1 - axis] += np.minimum(np.maximum(step, 0.0), 1.0)
+        parts.append(crossings)
+    return np.concatenate(parts)
 
 
 def fit_ellipse(points: FloatArray, outlier_px: float | None = None) -> Ellipse | None:
@@ -147,12 +149,13 @@ def fit_ellipse(points: FloatArray, outlier_px: float | None = None) -> Ellipse 
     """
     if len(points) < _MIN_BOUNDARY_POINTS:
         return None
-    origin = points.mean(axis=0)
-    centered = points - origin
-    unit = float(np.abs(centered).mean())
+    count = len(points)
+    origin = float(points[:, 0].sum()) / count, float(points[:, 1].sum()) / count
+    x, y = points[:, 0] - origin[0], points[:, 1] - origin[1]
+    unit = float(np.abs(x).sum() + np.abs(y).sum()) / (2 * count)
     if not unit > 0:
         return None
-    powers = conic.powers(*(centered.T / unit))
+    powers = conic.powers(x / unit, y / unit)
     found = conic.direct_fit(powers @ powers.T)
     for _ in range(_ROBUST_ROUNDS):
         if found is None:
