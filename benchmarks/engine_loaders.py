@@ -54,17 +54,22 @@ class Task(NamedTuple):
     folder: str
 
 
-def onnxruntime(task: Task) -> Run:
+def edgeseg(task: Task) -> Run:
     """Run a bundled model as edgeseg does."""
-    return _onnxruntime(task.shipped, task.threads)
+    return _edgeseg(task.shipped, task.threads)
 
 
-def onnxruntime_int8(task: Task) -> Run:
+def edgeseg_int8(task: Task) -> Run:
     """Run an int8 export as edgeseg does."""
-    return _onnxruntime(_int8(task), task.threads)
+    return _edgeseg(_int8(task), task.threads)
 
 
-def _onnxruntime(path: str, threads: int) -> Run:
+def onnxruntime(task: Task) -> Run:
+    """Run the network as it was trained, without what export does for onnxruntime."""
+    return _edgeseg(task.plain, task.threads)
+
+
+def _edgeseg(path: str, threads: int) -> Run:
     from edgeseg.segmenter import Segmenter
 
     return Segmenter(path, device="cpu", threads=threads).infer

@@ -44,8 +44,9 @@ class Engine(NamedTuple):
 
 
 ENGINES = {
-    "edgeseg": Engine(load.onnxruntime, "", "onnxruntime", "float32"),
-    "edgeseg int8": Engine(load.onnxruntime_int8, "", "onnxruntime", "int8"),
+    "edgeseg": Engine(load.edgeseg, "", "onnxruntime", "float32"),
+    "edgeseg int8": Engine(load.edgeseg_int8, "", "onnxruntime", "int8"),
+    "onnxruntime": Engine(load.onnxruntime, "", "onnxruntime", "float32"),
     "torch": Engine(load.torch_eager, "", "torch", "float32"),
     "torch channels_last": Engine(load.torch_channels_last, "", "torch", "float32"),
     "torch.compile": Engine(load.torch_compile, "", "torch", "float32"),
