@@ -112,20 +112,22 @@ def draw_latency(report: Mapping[str, Any], cards: Mapping[str, Any], path: Path
         latency_ms, hc_mad_mm, threads = zip(*sorted(found), strict=True)
         (line,) = axis.plot(latency_ms, hc_mad_mm, "o-", linewidth=1)
         axis.annotate(
-            name, (latency_ms[0], hc_mad_mm[0]), xytext=(0, 8), textcoords="offset points",
-            fontsize=8, color=line.get_color(),
+            name, (latency_ms[-1], hc_mad_mm[-1]), xytext=(0, 8), textcoords="offset points",
+            fontsize=8, color=line.get_color(), ha="right",
         )  # fmt: skip
         for x, y, count in zip(latency_ms, hc_mad_mm, threads, strict=True):
             axis.annotate(
                 count, (x, y), xytext=(0, -12), textcoords="offset points", fontsize=7,
                 ha="center", color="0.4",
             )  # fmt: skip
-    axis.margins(x=0.25)
+    fastest = min(point[0] for found in points.values() for point in found)
+    slowest = max(point[0] for found in points.values() for point in found)
     low, high = axis.get_ylim()
     middle, half = (low + high) / 2, max(high - low, _LEAST_HC_RANGE_MM) / 2
     axis.set(
         xscale="log", xlabel="latency of the network, ms (median); small figures: threads",
         ylabel="mean |HC error|, mm", ylim=(middle - half, middle + half),
+        xlim=(fastest / 2, slowest * 1.5),
         title=str(report["host"]["cpu"]),
     )  # fmt: skip
     front = pareto_front([point[:2] for found in points.values() for point in found])
