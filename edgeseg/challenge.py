@@ -6,13 +6,14 @@ import glob
 from collections.abc import Callable
 from pathlib import Path
 
-from edgeseg import hc18, image
+from edgeseg import image
 from edgeseg.ellipse import Ellipse
 from edgeseg.errors import DataError, InputNotFoundError
 from edgeseg.files import csv_text, write_atomic
 from edgeseg.inputs import Found, Item, PixelSizes, discover
 from edgeseg.parallel import ordered_map, usable_cores
 from edgeseg.segmenter import Segmenter
+from edgeseg.size_table import read_table
 
 COLUMNS = (
     "filename",
@@ -55,7 +56,7 @@ def find_images(folder: Path, table: Path | None = None) -> tuple[Found, PixelSi
         if len(tables) > 1:
             raise DataError(f"{beside} holds {len(tables)} tables; give one with --pixel-sizes")
         table = tables[0]
-    return found, PixelSizes(found.items, table=hc18.read_table(table))
+    return found, PixelSizes(found.items, table=read_table(table))
 
 
 def write_submission(

@@ -99,9 +99,9 @@ def infer(
 ) -> None:
     """Measure head circumference in images: results.csv, masks, overlays and a report."""
     from edgeseg.folder import FolderRun, Options
-    from edgeseg.hc18 import read_table
     from edgeseg.inputs import PixelSizes, discover
     from edgeseg.parallel import usable_cores
+    from edgeseg.size_table import read_table
 
     arguments = {k: plain(v) for k, v in locals().items() if k in infer.__annotations__}
     if resume and overwrite:

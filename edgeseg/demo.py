@@ -9,12 +9,12 @@ from pathlib import Path
 from edgeseg import image
 from edgeseg.files import write_atomic
 from edgeseg.folder import FolderRun, Options, Summary
-from edgeseg.hc18 import read_table
 from edgeseg.inputs import Item, PixelSizes
 from edgeseg.phantom import demo_phantoms
 from edgeseg.phantom import table as phantom_table
 from edgeseg.results import Row
 from edgeseg.segmenter import Segmenter
+from edgeseg.size_table import read_table
 
 FOLDER = Path("edgeseg-demo")
 TOLERANCE = 0.01

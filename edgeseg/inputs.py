@@ -12,7 +12,8 @@ from typing import NamedTuple
 from edgeseg.biometry import PIXEL_SIZE_EXPECTED, plausible_pixel_size
 from edgeseg.errors import DataError, InputNotFoundError
 from edgeseg.files import LOCK_NAME
-from edgeseg.hc18 import ANNOTATION_SUFFIX, TableRow
+from edgeseg.hc18 import ANNOTATION_SUFFIX
+from edgeseg.size_table import TableRow
 
 # The last four are not read, but a user who has them in a folder must learn it: they get a row.
 IMAGE_SUFFIXES = frozenset(
@@ -115,7 +116,7 @@ class PixelSizes:
     pixel_size_mm
         Size of all, beats the table.
     table
-        As `edgeseg.hc18.read_table` gives it; a row is found by ``file``, else by bare name.
+        As `edgeseg.size_table.read_table` gives it; a row is found by ``file``, else by bare name.
 
     Raises
     ------

@@ -7,8 +7,8 @@ import pytest
 
 from edgeseg.errors import DataError, InputNotFoundError
 from edgeseg.files import LOCK_NAME
-from edgeseg.hc18 import TableRow
 from edgeseg.inputs import Item, PixelSizes, discover
+from edgeseg.size_table import TableRow
 
 
 def touch(*paths: Path) -> None:
