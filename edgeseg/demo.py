@@ -55,7 +55,7 @@ def run(
     for phantom in phantoms:
         write_atomic(inputs / phantom.name, image.encode(".png", phantom.image))
     write_atomic(out / "phantoms.csv", phantom_table(phantoms).encode())
-    items = [Item(phantom.name, inputs / phantom.name) for phantom in phantoms]
+    items = [Item(phantom.name, str(inputs / phantom.name)) for phantom in phantoms]
     pixel_sizes = PixelSizes(items, table=read_table(out / "phantoms.csv"))
     options = Options(overwrite=True)
     summary = FolderRun(segmenter, items, pixel_sizes, out, options).run(on_row)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from edgeseg import host, image, overlay, report, results
 from edgeseg.errors import DataError, EdgesegError, ImageDecodeError, OutputNameError
 from edgeseg.files import claim, locked, write_atomic, write_json
-from edgeseg.inputs import Item, PixelSizes
+from edgeseg.inputs import Item, PixelSizes, picture_name
 from edgeseg.parallel import ordered_map, usable_cores
 from edgeseg.results import Row
 from edgeseg.segmenter import Segmenter
@@ -174,7 +174,7 @@ class FolderRun:
         predictions = self.segmenter.predict_batch([g[1] for g in good], [g[2] for g in good])
         for (item, gray, _, decode_ms), prediction in zip(good, predictions, strict=True):
             # Pictures before the row: a row on disk means that its pictures are there.
-            mask_path, overlay_path = self._picture_paths(item)
+            mask_path, overlay_path = self._picture_paths(item.file)
             try:
                 if self.options.masks:
                     write_atomic(mask_path, image.encode_mask(prediction.mask()))
@@ -186,9 +186,9 @@ class FolderRun:
                 rows[item.file] = results.failed_row(item.file, str(error))
         return [rows[item.file] for item in items]
 
-    def _picture_paths(self, item: Item) -> tuple[Path, Path]:
+    def _picture_paths(self, file: str) -> tuple[Path, Path]:
         """Return the paths of an image's mask and overlay."""
-        name = item.picture_name
+        name = picture_name(file)
         return self.out / "masks" / f"{name}.png", self.out / "overlays" / f"{name}.jpg"
 
     def _kept_lines(self) -> dict[str, str]:
@@ -238,7 +238,7 @@ class FolderRun:
         except DataError:
             return False
         wanted = (self.options.masks, self.options.overlays)
-        paths = self._picture_paths(item)
+        paths = self._picture_paths(item.file)
         return same_size and all(
             path.is_file() and path.stat().st_size > 0  # a power cut can leave an empty one
             for path, wants in zip(paths, wanted, strict=True)
@@ -253,7 +253,7 @@ class FolderRun:
         except DataError:
             rows = []  # another program's table: replaced, as --overwrite says
         for row in rows:
-            for path in self._picture_paths(Item(row["file"], Path(row["file"]))):
+            for path in self._picture_paths(row["file"]):
                 if path.resolve().is_relative_to(self.out.resolve()):
                     path.unlink(missing_ok=True)
         for name in (RESULTS_NAME, RUN_NAME, REPORT_NAME):

@@ -29,26 +29,31 @@ class Item(NamedTuple):
     ----------
     file
         Path below its input, with forward slashes; what results name it by.
-    path
-        Where it lies.
+    location
+        Where it lies: a text, a tenth of a path's memory in folders of many thousand images.
     """
 
     file: str
-    path: Path
+    location: str
 
     @property
-    def picture_name(self) -> str:
-        """Name of its mask and overlay, without their suffix; different for different files.
+    def path(self) -> Path:
+        """Where it lies."""
+        return Path(self.location)
 
-        ``a.png`` gives ``a``; names of other images are kept whole: ``a.jpg`` gives ``a.jpg``, and
-        so does ``a.jpg.png``, which would meet it otherwise. A name without an image's suffix gets
-        one of its own: ``a`` gives ``a.img``.
-        """
-        if Path(self.file).suffix.lower() not in IMAGE_SUFFIXES:
-            return self.file + _NO_SUFFIX
-        bare = self.file.removesuffix(".png")
-        ends_like_image = Path(bare).suffix.lower() in {*IMAGE_SUFFIXES, _NO_SUFFIX}
-        return self.file if ends_like_image else bare
+
+def picture_name(file: str) -> str:
+    """Return the name of an image's mask and overlay, without their suffix, for its ``file``.
+
+    Different for different files: ``a.png`` gives ``a``; names of other images are kept whole:
+    ``a.jpg`` gives ``a.jpg``, and so does ``a.jpg.png``, which would meet it otherwise. A name
+    without an image's suffix gets one of its own: ``a`` gives ``a.img``.
+    """
+    if Path(file).suffix.lower() not in IMAGE_SUFFIXES:
+        return file + _NO_SUFFIX
+    bare = file.removesuffix(".png")
+    ends_like_image = Path(bare).suffix.lower() in {*IMAGE_SUFFIXES, _NO_SUFFIX}
+    return file if ends_like_image else bare
 
 
 class Found(NamedTuple):
@@ -102,7 +107,7 @@ def discover(inputs: Sequence[str], out: Path | None = None) -> Found:
             f"no image in {', '.join(map(str, inputs))}; expected files ending in "
             f"{', '.join(sorted(IMAGE_SUFFIXES))}"
         )
-    items = [Item(file, path) for file, (_, path) in zip(_names(kept), kept, strict=True)]
+    items = [Item(file, str(path)) for file, (_, path) in zip(_names(kept), kept, strict=True)]
     return Found(sorted(items, key=lambda item: item.file), notices)
 
 

@@ -17,7 +17,7 @@ from edgeseg import image, quality
 from edgeseg.errors import EdgesegError
 from edgeseg.files import write_atomic
 from edgeseg.header import parse
-from edgeseg.inputs import Item
+from edgeseg.inputs import picture_name
 from edgeseg.metadata import INTENDED_USE
 from edgeseg.parallel import ordered_map
 
@@ -140,7 +140,7 @@ def _figure(row: Mapping[str, str], overlays: Path) -> str:
     measured = f"{row['hc_mm']} mm" if row["hc_mm"] else f"{row['hc_px']} px"
     text = measured if row["status"] == "ok" else "no head found"
     flags = f'<br><span class="flags">{escape(row["flags"].replace(";", ", "))}</span>'
-    path = overlays / f"{Item(row['file'], Path()).picture_name}.jpg"
+    path = overlays / f"{picture_name(row['file'])}.jpg"
     try:
         picture = f'<img loading="lazy" alt="{name}" src="{_thumbnail(path)}">'
     except EdgesegError:

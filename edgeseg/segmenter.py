@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from edgeseg.ellipse import Ellipse
 from edgeseg.errors import DataError
 from edgeseg.image import GrayImage
 from edgeseg.live import newest
-from edgeseg.parallel import single_threaded_opencv
+from edgeseg.parallel import single_threaded_opencv, usable_cores
 from edgeseg.prediction import Prediction, StageTimes
 from edgeseg.session import open_session, read_metadata
 
@@ -32,7 +33,8 @@ _SHIFT = 4  # sub-pixel bits for cv2's polygon filling
 class Segmenter:
     """A session of one model, with everything needed to measure heads.
 
-    Safe to call from several threads at once.
+    Safe to call from several threads at once; the network runs as often at once as there are cores
+    for ``threads`` each.
 
     Parameters
     ----------
@@ -84,6 +86,8 @@ class Segmenter:
         self.provider: str = self._session.get_providers()[0]
         self.metadata = read_metadata(self._session, self.file.path)
         self._input_name: str = self._session.get_inputs()[0].name
+        # Runs at once keep memory each, for good; more than there are cores for gain nothing.
+        self._turns = threading.BoundedSemaphore(max(1, usable_cores() // (threads or 1)))
 
     def infer(self, tensor: GrayImage) -> npt.NDArray[np.float32]:
         """Run the network.
@@ -98,7 +102,8 @@ class Segmenter:
         ndarray, shape (N, 1, h, w), float32 in [0, 1]
         """
         probability: npt.NDArray[np.float32]
-        (probability,) = self._session.run(None, {self._input_name: tensor})
+        with self._turns:
+            (probability,) = self._session.run(None, {self._input_name: tensor})
         return probability
 
     def predict(
