@@ -44,8 +44,8 @@ class Job:
     accuracy
         Whether the accuracy on ``data`` is measured too, after timing and memory.
     phantoms
-        Folder of images used where there is no data; "" draws them, which takes more memory than
-        the model.
+        Folder of the phantoms used where there is no data; `run` draws them, since drawing takes
+        more memory than the model.
     """
 
     model: str
@@ -229,9 +229,7 @@ def _encoded_images(job: Job) -> list[bytes]:
     """Return image files' bytes: of the data's first cases, or of phantoms."""
     if job.data:
         return [c.image_path.read_bytes() for c in hc18.load_cases(Path(job.data))[:_MAX_IMAGES]]
-    if job.phantoms:
-        return [path.read_bytes() for path in sorted(Path(job.phantoms).iterdir())]
-    return [image.encode(".png", p.image) for p in phantom.demo_phantoms()]
+    return [path.read_bytes() for path in sorted(Path(job.phantoms).iterdir())]
 
 
 def _stages_ms(segmenter: Segmenter, encoded: Sequence[bytes], job: Job) -> dict[str, float]:

@@ -150,20 +150,21 @@ def compare(
             f", this one {'; '.join(map(str, new))}"
         )
     changes = []
+    on_other_data = False
     for key, result in new.items():
         if key not in old:
             continue
         earlier = _figures(old[key])
-        other_data = _data(old[key]) != _data(result)
+        if _HC_ERROR in earlier and result["accuracy"] and _data(old[key]) != _data(result):
+            on_other_data = True
+            del earlier[_HC_ERROR]
         for figure, value in _figures(result).items():
-            if figure == _HC_ERROR and other_data:
-                continue
             if figure in earlier:
                 was = earlier[figure]
                 ratio = value / was if was else (1.0 if value == was else float("inf"))
                 changes.append(Change(key, figure, was, value, ratio, ratio > 1 + tolerance))
     remarks = [f"only in one of the two: {key}" for key in sorted(old.keys() ^ new.keys())]
-    if any(_data(old[k]) != _data(new[k]) for k in old.keys() & new.keys()):
+    if on_other_data:
         remarks.append("HC errors are on different data and were not compared")
     machines = [report["host"].get("cpu") for report in (before, now)]
     if machines[0] != machines[1]:
@@ -212,8 +213,9 @@ def _figures(result: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _data(result: Mapping[str, Any]) -> str | None:
-    """Return the hash of the data that a row's accuracy is of."""
-    return result["accuracy"]["data"].get("sha256") if result["accuracy"] else None
+    """Return the hash of the data that a row's accuracy is of; None if it does not say."""
+    sha256: str | None = result["accuracy"]["data"].get("sha256")
+    return sha256
 
 
 def _state(state: Mapping[str, Any]) -> str:

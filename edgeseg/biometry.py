@@ -6,21 +6,29 @@ import math
 
 from edgeseg.errors import DataError
 
-# Hadlock 1984 gives 2 SD for these ranges of HC, in mm; each reaches up to the next.
-_HADLOCK_TWO_SD_WEEKS = ((68.0, 1.19), (147.5, 1.48), (221.5, 2.06), (282.0, 2.98), (326.5, 3.2))
 PIXEL_SIZE_RANGE_MM = (0.001, 10.0)
 """No image of a head has pixels smaller or larger than this: such a figure has another unit."""
-PIXEL_SIZE_EXPECTED = "expected a positive number of mm from {:g} to {:g}".format(
-    *PIXEL_SIZE_RANGE_MM
-)
+
+# Hadlock 1984 gives 2 SD for these ranges of HC, in mm; each reaches up to the next.
+_HADLOCK_TWO_SD_WEEKS = ((68.0, 1.19), (147.5, 1.48), (221.5, 2.06), (282.0, 2.98), (326.5, 3.2))
 _HADLOCK_RANGE_MM = (68.0, 360.0)
 _INTERGROWTH_RANGE_WEEKS = (14.0, 40.0)
 
 
-def plausible_pixel_size(pixel_size_mm: float) -> bool:
-    """Tell whether a number can be an image's millimetres per pixel."""
+def check_pixel_size(pixel_size_mm: float | None, where: str = "") -> None:
+    """Refuse what cannot be an image's millimetres per pixel; None is an unknown size.
+
+    Raises
+    ------
+    DataError
+        If it lies outside ``PIXEL_SIZE_RANGE_MM``; the text begins with ``where``.
+    """
     low, high = PIXEL_SIZE_RANGE_MM
-    return low <= pixel_size_mm <= high
+    if pixel_size_mm is not None and not low <= pixel_size_mm <= high:
+        raise DataError(
+            f"{where}pixel size is {pixel_size_mm:g}; expected a positive number of mm from "
+            f"{low:g} to {high:g}"
+        )
 
 
 def ga_weeks_hadlock(hc_mm: float) -> float | None:

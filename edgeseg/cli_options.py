@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from edgeseg import console
-from edgeseg.biometry import PIXEL_SIZE_EXPECTED, plausible_pixel_size
+from edgeseg.biometry import check_pixel_size
+from edgeseg.errors import DataError
 
 
 def known_device(value: str) -> str:
@@ -22,8 +23,10 @@ def known_device(value: str) -> str:
 
 def refuse_pixel_size(value: float | None) -> float | None:
     """Refuse what is no pixel size, as wrong usage."""
-    if value is not None and not plausible_pixel_size(value):
-        raise typer.BadParameter(f"{value}; {PIXEL_SIZE_EXPECTED}")
+    try:
+        check_pixel_size(value)
+    except DataError as error:
+        raise typer.BadParameter(str(error)) from None
     return value
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from edgeseg.biometry import PIXEL_SIZE_EXPECTED, plausible_pixel_size
+from edgeseg.biometry import check_pixel_size
 from edgeseg.errors import DataError, InputNotFoundError
 from edgeseg.files import LOCK_NAME
 from edgeseg.hc18 import ANNOTATION_SUFFIX
@@ -126,7 +126,7 @@ class PixelSizes:
     Raises
     ------
     DataError
-        If the size is none (see `edgeseg.biometry.PIXEL_SIZE_RANGE_MM`).
+        If the size cannot be one (see `edgeseg.biometry.check_pixel_size`).
     """
 
     def __init__(
@@ -135,8 +135,7 @@ class PixelSizes:
         pixel_size_mm: float | None = None,
         table: Mapping[str, TableRow] | None = None,
     ) -> None:
-        if pixel_size_mm is not None and not plausible_pixel_size(pixel_size_mm):
-            raise DataError(f"pixel size is {pixel_size_mm}; {PIXEL_SIZE_EXPECTED}")
+        check_pixel_size(pixel_size_mm)
         self._one_mm = pixel_size_mm
         self._table = table
         self._bare_names = Counter(Path(item.file).name for item in items)

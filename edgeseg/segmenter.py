@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg import geometry, image, quality, zoo
-from edgeseg.biometry import PIXEL_SIZE_EXPECTED, plausible_pixel_size
+from edgeseg.biometry import check_pixel_size
 from edgeseg.ellipse import Ellipse
 from edgeseg.errors import DataError
 from edgeseg.image import GrayImage
@@ -131,16 +131,15 @@ class Segmenter:
         ImageDecodeError, InputNotFoundError
             If a file cannot be read.
         DataError
-            If a pixel size is none (see `edgeseg.biometry.PIXEL_SIZE_RANGE_MM`), or an array is
-            not a gray image.
+            If a pixel size cannot be one (see `edgeseg.biometry.check_pixel_size`), or an array
+            is not a gray image.
         """
         sizes_mm = [None] * len(sources) if pixel_sizes_mm is None else list(pixel_sizes_mm)
         if len(sizes_mm) != len(sources):
             raise DataError(f"{len(sources)} images but {len(sizes_mm)} pixel sizes")
         grays = [_gray(source) for source in sources]
         for size_mm in sizes_mm:
-            if size_mm is not None and not plausible_pixel_size(size_mm):
-                raise DataError(f"pixel size is {size_mm}; {PIXEL_SIZE_EXPECTED}")
+            check_pixel_size(size_mm)
         if not grays:
             return []
         started = time.perf_counter()
@@ -193,7 +192,7 @@ class Segmenter:
         Raises
         ------
         DataError
-            If the pixel size is none, or a frame is not a gray image.
+            If the pixel size cannot be one, or a frame is not a gray image.
         """
         metadata = self.metadata
         self.infer(np.zeros((1, 1, metadata.input_height, metadata.input_width), dtype=np.uint8))

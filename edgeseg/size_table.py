@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from edgeseg.biometry import PIXEL_SIZE_EXPECTED, plausible_pixel_size
+from edgeseg.biometry import check_pixel_size
 from edgeseg.errors import DataError, InputNotFoundError
 
 
@@ -39,7 +39,7 @@ def read_table(path: Path) -> dict[str, TableRow]:
         If there is no such file.
     DataError
         If it is not such a table, repeats a file, or holds a size that is not a positive number
-        or no pixel size of an image (see `edgeseg.biometry.PIXEL_SIZE_RANGE_MM`).
+        or cannot be a pixel size (see `edgeseg.biometry.check_pixel_size`).
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
@@ -59,8 +59,7 @@ def read_table(path: Path) -> dict[str, TableRow]:
         hc_mm = line[2].strip() if len(line) > 2 else ""
         where = f"{path}, row {number} ({name!r})"
         size_mm = _positive(line[1], f"{where}: pixel size")
-        if not plausible_pixel_size(size_mm):
-            raise DataError(f"{where}: pixel size is {size_mm:g}; {PIXEL_SIZE_EXPECTED}")
+        check_pixel_size(size_mm, f"{where}: ")
         table[name] = TableRow(
             size_mm, _positive(hc_mm, f"{where}: head circumference") if hc_mm else None
         )

@@ -92,6 +92,14 @@ def test_errors_on_other_data_are_not_compared() -> None:
     assert remarks == ["HC errors are on different data and were not compared"]
 
 
+def test_nothing_is_said_of_data_where_only_one_has_an_error() -> None:
+    without = report(result(accuracy=None))
+    for before, now in ((without, report(result())), (report(result()), without)):
+        changes, remarks = benchmark_table.compare(before, now, 0.1)
+        assert [change.figure for change in changes] == ["p50 ms", "peak MiB"]
+        assert not remarks
+
+
 def test_a_file_that_is_no_benchmark_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "old.json"
     with pytest.raises(InputNotFoundError):
