@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from edgeseg import zoo
+from edgeseg.network import zoo
 
 _HEADER = (
     "| model | GMAC | parameters | file | Dice % | ellipse Dice % | HC error mm | bias mm | > 5 mm "

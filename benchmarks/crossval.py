@@ -17,10 +17,10 @@ from pathlib import Path
 from measuring import is_done, measure
 from pool import pool, read_rows
 
-from edgeseg import hc18
 from edgeseg.errors import EdgesegError
-from edgeseg.evaluate import write_csv
-from edgeseg.files import write_json
+from edgeseg.score import hc18
+from edgeseg.score.evaluate import write_csv
+from edgeseg.system.files import write_json
 from edgeseg_training.config import TrainConfig, load_config
 
 HERE = Path(__file__).parent

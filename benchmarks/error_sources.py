@@ -20,7 +20,7 @@ import numpy.typing as npt
 from pool import LARGE_ERROR_MM, read_rows
 
 from edgeseg.errors import DataError, EdgesegError
-from edgeseg.files import write_json
+from edgeseg.system.files import write_json
 
 RESULTS = Path(__file__).parent / "results"
 BOUNDS_MM = (0, 100, 150, 180, 200, 260, 1000)

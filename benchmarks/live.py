@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 from processes import write_result
 
-from edgeseg import image, phantom
-from edgeseg.image import GrayImage
+from edgeseg.network.preprocess import preprocess
+from edgeseg.phantom import head as phantom
 from edgeseg.segmenter import Segmenter
+from edgeseg.sources.frame import GrayImage
 
 _GAPS_S = (0.0, 1 / 30)
 _FRAME = (540, 800)
@@ -56,7 +57,7 @@ def compare(segmenter: Segmenter, gap_s: float, rounds: int, runs: int) -> dict[
     height, width = _FRAME
     scan = phantom.make_phantom(0, height=height, width=width).image
     metadata = segmenter.metadata
-    tensor = image.preprocess(scan, metadata.input_height, metadata.input_width)
+    tensor = preprocess(scan, metadata.input_height, metadata.input_width)
 
     def frames() -> Iterator[GrayImage]:
         while True:

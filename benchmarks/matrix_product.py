@@ -8,7 +8,7 @@ import onnxruntime
 import torch
 from onnx import TensorProto, helper
 
-from edgeseg.session import session_options
+from edgeseg.network.session import session_options
 
 _SIZE = 1536
 

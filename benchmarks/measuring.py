@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from edgeseg import hc18
 from edgeseg.errors import DataError
-from edgeseg.evaluate import Score, score_all, summarize
-from edgeseg.hc18 import Case
-from edgeseg.parallel import usable_cores
+from edgeseg.score import hc18
+from edgeseg.score.evaluate import Score, score_all, summarize
+from edgeseg.score.hc18 import Case
 from edgeseg.segmenter import Segmenter
+from edgeseg.system.parallel import usable_cores
 from edgeseg_training.config import TrainConfig
 
 _NOT_THE_RECIPE = ("encoder_weights", "folds", "workers")  # paths and processes of one machine

@@ -25,8 +25,10 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-from edgeseg import benchmark_table, hc18, zoo
+from edgeseg.bench import table as benchmark_table
 from edgeseg.errors import DataError, EdgesegError
+from edgeseg.network import zoo
+from edgeseg.score import hc18
 
 HERE = Path(__file__).parent
 # arXiv 2307.09067: Dice pooled over batches on its own 200 images; it measures no circumference.

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edgeseg import metrics
 from edgeseg.errors import DataError, EdgesegError, InputNotFoundError
-from edgeseg.evaluate import CSV_COLUMNS
-from edgeseg.files import write_json
+from edgeseg.score import metrics
+from edgeseg.score.evaluate import CSV_COLUMNS
+from edgeseg.system.files import write_json
 
 LARGE_ERROR_MM = 5.0
 LARGE_ERROR_FRACTION = 0.03  # of HC: within it 95 % of one observer's repeats fall (Sarris 2012)

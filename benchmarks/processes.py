@@ -83,8 +83,8 @@ def take_turns(rows: Mapping[str, Callable[[], Cost]], rounds: int) -> dict[str,
 
 def write_result(name: str, result: dict[str, Any]) -> None:
     """Write a result, with the machine it is of, to ``results/NAME.json``."""
-    from edgeseg import host
-    from edgeseg.files import write_json
+    from edgeseg.system import host
+    from edgeseg.system.files import write_json
 
     machine = host.describe() | {"versions": host.versions()}
     write_json(RESULTS / f"{name}.json", {"host": machine, **result})

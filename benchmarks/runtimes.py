@@ -30,10 +30,14 @@ from engines import ENGINES, PACKAGES, Engine
 from matrix_product import matrix_product_gflops
 from plain_onnx import plain, with_float_input
 
-from edgeseg import host, image, metrics, phantom, zoo
 from edgeseg.errors import EdgesegError
-from edgeseg.files import write_json
+from edgeseg.network import zoo
+from edgeseg.network.preprocess import preprocess
+from edgeseg.phantom import head as phantom
+from edgeseg.score import metrics
 from edgeseg.segmenter import Segmenter
+from edgeseg.system import host
+from edgeseg.system.files import write_json
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "runtimes"
@@ -132,7 +136,7 @@ def compare(name: str, threads: int, options: argparse.Namespace) -> dict[str, A
     file = zoo.find(name)
     shape = Segmenter(file.path, device="cpu", threads=1).metadata
     scan = phantom.demo_phantoms()[0].image
-    tensor = image.preprocess(scan, shape.input_height, shape.input_width)
+    tensor = preprocess(scan, shape.input_height, shape.input_width)
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         np.save(root / "image.npy", tensor)

@@ -20,11 +20,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from measuring import is_done, measure
 
-from edgeseg import metrics
 from edgeseg.errors import DataError, EdgesegError
-from edgeseg.files import write_json
-from edgeseg.hc18 import Case
+from edgeseg.score import metrics
+from edgeseg.score.hc18 import Case
 from edgeseg.segmenter import Segmenter
+from edgeseg.system.files import write_json
 from edgeseg_training.config import TrainConfig, load_config
 
 HERE = Path(__file__).parent

@@ -27,16 +27,15 @@ from edgeseg.errors import (
     OutputWriteError,
     ParityError,
 )
+from edgeseg.system.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgeseg.ellipse import Ellipse
-    from edgeseg.metadata import ModelMetadata
+    from edgeseg.measure.ellipse import Ellipse
+    from edgeseg.network.metadata import ModelMetadata
     from edgeseg.prediction import Prediction
     from edgeseg.segmenter import Segmenter
-
-__version__ = "0.1.0"
 
 __all__ = [
     "ConfigError",
@@ -62,8 +61,8 @@ __all__ = [
 
 # Imported on first use: `edgeseg --help` must not pay for OpenCV and onnxruntime.
 _LAZY = {
-    "Ellipse": "edgeseg.ellipse",
-    "ModelMetadata": "edgeseg.metadata",
+    "Ellipse": "edgeseg.measure.ellipse",
+    "ModelMetadata": "edgeseg.network.metadata",
     "Prediction": "edgeseg.prediction",
     "Segmenter": "edgeseg.segmenter",
 }

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from edgeseg import biometry, geometry, image
-from edgeseg.ellipse import Ellipse, Mask
+from edgeseg.measure.ellipse import Ellipse, Mask
+from edgeseg.measure.measurement import Measurement, Stroke
+from edgeseg.measure.tasks import measure_of
+from edgeseg.network.metadata import ModelMetadata
+from edgeseg.network.task import Task
+from edgeseg.sources.frame import Frame, PixelSize
 
 
 class StageTimes(NamedTuple):
@@ -20,77 +25,127 @@ class StageTimes(NamedTuple):
     postprocess: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
-    """What was measured on one image.
+    """What was measured on one image, by a model of any task.
 
     Attributes
     ----------
-    size
-        Native (height, width) of the image.
-    ellipse
-        Outline of the head in native pixels; None if no head was found.
-    pixel_size_mm
-        Millimetres per pixel; None if unknown, and then all millimetre values are None too.
-    confidence
-        In [0, 1]: soft Dice between the probability map and the fitted ellipse; 0 without a head.
-    flags
-        Names from `edgeseg.quality.FLAGS`: reasons not to trust the measurement.
-    probability
-        The network's output, shape (h, w), float32 in [0, 1].
-    threshold
-        Probability from which a pixel is head.
+    frame
+        The image.
+    maps
+        The network's output, shape (C, h, w), float32 in [0, 1].
+    measurement
+        What the model's task made of it.
+    metadata
+        The model's own description.
     times_ms
         Where the time went.
     """
 
-    size: tuple[int, int]
-    ellipse: Ellipse | None
-    pixel_size_mm: float | None
-    confidence: float
-    flags: tuple[str, ...]
-    probability: npt.NDArray[np.float32]
-    threshold: float
+    frame: Frame
+    maps: npt.NDArray[np.float32]
+    measurement: Measurement
+    metadata: ModelMetadata
     times_ms: StageTimes
+
+    @property
+    def task(self) -> Task:
+        """What the model answers."""
+        return self.metadata.task
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Native (height, width) of the image."""
+        return self.frame.size
+
+    @property
+    def pixel_size(self) -> PixelSize | None:
+        """Millimetres per pixel and where they come from; None if unknown."""
+        return self.frame.pixel_size
+
+    @property
+    def pixel_size_mm(self) -> float | None:
+        """Millimetres per pixel, across the image; None if unknown."""
+        return self.frame.pixel_size.x_mm if self.frame.pixel_size else None
+
+    @property
+    def status(self) -> str:
+        """``ok``, or ``empty`` where nothing was found."""
+        return self.measurement.status
+
+    @property
+    def reason(self) -> str:
+        """Why nothing was found; empty where something was."""
+        return self.measurement.reason
+
+    @property
+    def figures(self) -> Mapping[str, float | None]:
+        """Every figure of the task by its name, such as ``hc_mm`` or ``lesion_area_mm2``."""
+        return self.measurement.figures
+
+    @property
+    def confidence(self) -> float:
+        """How far the map and what was read off it agree, in [0, 1]; 0 where nothing was found."""
+        return self.measurement.confidence
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Reasons not to trust the measurement."""
+        return self.measurement.flags
+
+    @property
+    def probability(self) -> npt.NDArray[np.float32]:
+        """The network's output, in [0, 1]: shape (h, w) of one structure, else (C, h, w)."""
+        return self.maps[0] if len(self.maps) == 1 else self.maps
+
+    @property
+    def threshold(self) -> float:
+        """Probability from which a pixel belongs to a structure."""
+        return self.metadata.threshold
+
+    @property
+    def ellipse(self) -> Ellipse | None:
+        """Outline of the head in native pixels; None if no head was found."""
+        return self.measurement.ellipse
 
     @property
     def hc_px(self) -> float | None:
         """Head circumference in pixels."""
-        return self.ellipse.circumference_px if self.ellipse else None
+        return self.figures.get("hc_px")
 
     @property
     def hc_mm(self) -> float | None:
         """Head circumference in millimetres."""
-        if self.ellipse is None or self.pixel_size_mm is None:
-            return None
-        return self.ellipse.circumference_px * self.pixel_size_mm
+        return self.figures.get("hc_mm")
 
     @property
     def area_mm2(self) -> float | None:
-        """Area of the ellipse in square millimetres."""
-        if self.ellipse is None or self.pixel_size_mm is None:
-            return None
-        return self.ellipse.area_px * self.pixel_size_mm**2
+        """Area of the head's ellipse in square millimetres."""
+        return self.figures.get("area_mm2")
 
     @property
     def ga_weeks_hadlock(self) -> float | None:
         """Gestational age in weeks (Hadlock 1984); None outside its range."""
-        return None if self.hc_mm is None else biometry.ga_weeks_hadlock(self.hc_mm)
+        return self.figures.get("ga_weeks_hadlock")
 
     @property
     def ga_weeks_intergrowth(self) -> float | None:
         """Gestational age in weeks (INTERGROWTH-21st); None outside its range."""
-        return None if self.hc_mm is None else biometry.ga_weeks_intergrowth(self.hc_mm)
+        return self.figures.get("ga_weeks_intergrowth")
 
     def mask(self) -> Mask:
-        """Return the head's pixels at native size, 0 or 255; empty if no head was found.
+        """Return the mask at native size, uint8.
 
-        The main region of the probability map, thresholded at native size: what the network saw,
-        not the fitted ellipse, and so cut where the image is.
+        Of a head 0 or 255, and empty if none was found; of regions the class numbers.
         """
-        if self.ellipse is not None:
-            native = image.to_native(self.probability, self.size)
-            region = geometry.main_region(native, self.threshold)
-            if region is not None:
-                return region.mask
-        return np.zeros(self.size, dtype=np.uint8)
+        measure = measure_of(self.task)
+        return measure.mask(self.maps, self.measurement, self.size, self.metadata)
+
+    def strokes(self) -> list[Stroke]:
+        """Return the lines that an overlay draws, in native pixels."""
+        return measure_of(self.task).strokes(self.measurement)
+
+    def caption(self) -> str:
+        """Return the measurement in one line of ASCII."""
+        return measure_of(self.task).caption(self.measurement, self.task)

@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edgeseg import geometry, image, quality, zoo
-from edgeseg.biometry import check_pixel_size
-from edgeseg.ellipse import Ellipse
-from edgeseg.errors import DataError
-from edgeseg.image import GrayImage
-from edgeseg.live import newest
-from edgeseg.parallel import single_threaded_opencv, usable_cores
+from edgeseg.errors import DataError, ModelError
+from edgeseg.measure.tasks import measure_of
+from edgeseg.network import zoo
+from edgeseg.network.preprocess import preprocess
+from edgeseg.network.session import open_session, read_metadata, read_port
 from edgeseg.prediction import Prediction, StageTimes
-from edgeseg.session import open_session, read_metadata
+from edgeseg.sources.frame import Frame, GrayImage, PixelSize, as_gray, as_pixel_size
+from edgeseg.sources.live import newest
+from edgeseg.system.parallel import single_threaded_opencv, usable_cores
 
-# A smaller region is speckle, not a head: heads of HC18 fill 7 % of their image and more.
-MIN_REGION_FRACTION = 0.002
-# Agreement of a region and its ellipse below which no head is claimed: black, gray or noise alone
-# reach 0.7, held-out heads of HC18 at least 0.9. What lies between is measured and flagged.
-MIN_AGREEMENT = 0.75
-
-_SHIFT = 4  # sub-pixel bits for cv2's polygon filling
+Source = Frame | GrayImage | str | os.PathLike[str]
+"""An image as it may be given: read, as gray values (height, width), uint8, or as a path."""
+Size = float | Sequence[float] | PixelSize | None
+"""Millimetres per pixel as they may be given: one number, (x, y), or unknown."""
+_ROUNDING = 1e-3  # of half-precision and 8-bit networks
 
 
 class Segmenter:
-    """A session of one model, with everything needed to measure heads.
+    """A session of one model, with everything needed to measure what it is for.
 
     Safe to call from several threads at once; the network runs as often at once as there are cores
     for ``threads`` each.
@@ -85,9 +83,25 @@ class Segmenter:
         self._session = open_session(self.file.path, device, threads, spin=spin)
         self.provider: str = self._session.get_providers()[0]
         self.metadata = read_metadata(self._session, self.file.path)
-        self._input_name: str = self._session.get_inputs()[0].name
+        self._task = measure_of(self.metadata.task)
+        self._port = read_port(self._session)
         # Runs at once keep memory each, for good; more than there are cores for gain nothing.
         self._turns = threading.BoundedSemaphore(max(1, usable_cores() // (threads or 1)))
+
+    @property
+    def fixed_batch(self) -> int | None:
+        """The one batch size that the model's graph takes; None if it takes any."""
+        return self._port.batch
+
+    @property
+    def input_type(self) -> str:
+        """Type of the graph's input: ``uint8``, or ``float32`` of a graph edgeseg did not write."""
+        return "uint8" if self._port.channels is None else "float32"
+
+    @property
+    def input_channels(self) -> int:
+        """Channels of the graph's input."""
+        return self._port.channels or 1
 
     def infer(self, tensor: GrayImage) -> npt.NDArray[np.float32]:
         """Run the network.
@@ -95,74 +109,74 @@ class Segmenter:
         Parameters
         ----------
         tensor
-            Shape (N, 1, h, w), uint8, as `edgeseg.image.preprocess` makes it.
+            Shape (N, 1, h, w), uint8, as `edgeseg.network.preprocess` makes it.
 
         Returns
         -------
-        ndarray, shape (N, 1, h, w), float32 in [0, 1]
-        """
-        probability: npt.NDArray[np.float32]
-        with self._turns:
-            (probability,) = self._session.run(None, {self._input_name: tensor})
-        return probability
+        ndarray, shape (N, C, h, w), float32 in [0, 1]
+            A map for each structure.
 
-    def predict(
-        self, source: GrayImage | str | Path, pixel_size_mm: float | None = None
-    ) -> Prediction:
-        """Measure one image, given as a file or as gray values (height, width), uint8."""
+        Raises
+        ------
+        ModelError
+            If what comes out are no probabilities.
+        """
+        with self._turns:
+            maps = self._port.run(self._session, tensor)
+        low, high = float(maps.min()), float(maps.max())
+        if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):  # NaN is neither
+            raise ModelError(
+                f"{self.file.name}: the model's answers run from {low:.3g} to {high:.3g}; expected "
+                "probabilities from 0 to 1. If these are logits, 'edgeseg adopt' wraps the network "
+                "with its activation"
+            )
+        return maps
+
+    def predict(self, source: Source, pixel_size_mm: Size = None) -> Prediction:
+        """Measure one image; see `predict_batch`."""
         return self.predict_batch([source], [pixel_size_mm])[0]
 
     def predict_batch(
-        self,
-        sources: Sequence[GrayImage | str | Path],
-        pixel_sizes_mm: Sequence[float | None] | None = None,
+        self, sources: Sequence[Source], pixel_sizes_mm: Sequence[Size] | None = None
     ) -> list[Prediction]:
         """Measure several images in one run of the network.
 
         Parameters
         ----------
         sources
-            Files, or gray images of any size, (height, width), uint8.
+            Frames, files, or gray images of any size, (height, width), uint8.
         pixel_sizes_mm
-            Millimetres per pixel of each, or None.
+            Millimetres per pixel of each: one number, (x, y), or None, which leaves a frame its
+            own.
 
         Raises
         ------
         ImageDecodeError, InputNotFoundError
             If a file cannot be read.
         DataError
-            If a pixel size cannot be one (see `edgeseg.biometry.check_pixel_size`), or an array
-            is not a gray image.
+            If a pixel size cannot be one (see `edgeseg.sources.frame.check_pixel_size`), or an
+            array is not a gray image.
         """
         sizes_mm = [None] * len(sources) if pixel_sizes_mm is None else list(pixel_sizes_mm)
         if len(sizes_mm) != len(sources):
             raise DataError(f"{len(sources)} images but {len(sizes_mm)} pixel sizes")
-        grays = [_gray(source) for source in sources]
-        for size_mm in sizes_mm:
-            check_pixel_size(size_mm)
-        if not grays:
+        frames = [_frame(*pair) for pair in zip(sources, sizes_mm, strict=True)]
+        if not frames:
             return []
+        height, width = self.metadata.input_height, self.metadata.input_width
         started = time.perf_counter()
-        tensor = np.concatenate(
-            [
-                image.preprocess(g, self.metadata.input_height, self.metadata.input_width)
-                for g in grays
-            ]
-        )
+        tensor = np.concatenate([preprocess(frame.pixels, height, width) for frame in frames])
         prepared = time.perf_counter()
-        probabilities = self.infer(tensor)
+        maps = self.infer(tensor)
         inferred = time.perf_counter()
-        share = 1000 / len(grays)
+        share = 1000 / len(frames)
         before = ((prepared - started) * share, (inferred - prepared) * share)
-        return [
-            self._measure(probability[0], (gray.shape[0], gray.shape[1]), size_mm, before)
-            for probability, gray, size_mm in zip(probabilities, grays, sizes_mm, strict=True)
-        ]
+        return [self._measure(*pair, before) for pair in zip(maps, frames, strict=True)]
 
     def stream(
         self,
         frames: Iterable[GrayImage],
-        pixel_size_mm: float | None = None,
+        pixel_size_mm: Size = None,
         *,
         drop_late: bool = False,
     ) -> Iterator[tuple[GrayImage, Prediction]]:
@@ -180,7 +194,7 @@ class Segmenter:
             Millimetres per pixel of all, or None.
         drop_late
             For a live source: while a frame is measured the source goes on, and then its newest
-            frame is taken and those in between are dropped (see `edgeseg.live.newest`). Without,
+            frame is taken and those in between are dropped (see `edgeseg.sources.live.newest`). Without,
             every frame is measured. Late frames are dropped from copies, so the source may fill
             one buffer again and again.
 
@@ -202,68 +216,19 @@ class Segmenter:
                 yield frame, self.predict(frame, pixel_size_mm)
 
     def _measure(
-        self,
-        probability: npt.NDArray[np.float32],
-        size: tuple[int, int],
-        pixel_size_mm: float | None,
-        before_ms: tuple[float, float],
+        self, maps: npt.NDArray[np.float32], frame: Frame, before_ms: tuple[float, float]
     ) -> Prediction:
         started = time.perf_counter()
-        threshold = self.metadata.threshold
-        region = geometry.main_region(probability, threshold)
-        if region is not None and region.area_px < MIN_REGION_FRACTION * probability.size:
-            region = None
-        fit = geometry.fit(probability, region, size, threshold) if region else None
-        confidence, flags = 0.0, tuple[str, ...]()
-        if fit is not None and region is not None:
-            outline = fit.ellipse.resized(size, region.mask.shape)
-            confidence = agreement(probability, outline)
-            if confidence < MIN_AGREEMENT:
-                # a second region makes the map doubtful, but not that there is a head
-                alone = np.where((region.mask > 0) | (probability < threshold), probability, 0)
-                if agreement(alone, outline) < MIN_AGREEMENT:
-                    fit, confidence = None, 0.0
-        if fit is not None and region is not None:
-            flags = quality.flags(
-                quality.Facts(
-                    fit,
-                    region,
-                    size,
-                    confidence,
-                    pixel_size_mm,
-                    fit.ellipse.circumference_px * pixel_size_mm if pixel_size_mm else None,
-                    self.metadata.train_pixel_size_mm_range,
-                )
-            )
+        measurement = self._task.measure(maps, frame, self.metadata)
         elapsed_ms = (time.perf_counter() - started) * 1000
-        return Prediction(
-            size,
-            fit.ellipse if fit else None,
-            pixel_size_mm,
-            confidence,
-            flags,
-            probability,
-            threshold,
-            StageTimes(*before_ms, elapsed_ms),
-        )
+        times = StageTimes(*before_ms, elapsed_ms)
+        return Prediction(frame, maps, measurement, self.metadata, times)
 
 
-def agreement(probability: npt.NDArray[np.float32], ellipse: Ellipse) -> float:
-    """Soft Dice between a probability map and an ellipse in its pixels, in [0, 1]."""
-    inside = np.zeros(probability.shape, dtype=np.uint8)
-    points = np.round(ellipse.points(128) * (1 << _SHIFT)).astype(np.int32)
-    cv2.fillPoly(inside, [points], 1, cv2.LINE_8, _SHIFT)
-    both = cv2.mean(probability, inside)[0] * (area := cv2.countNonZero(inside))
-    total = cv2.sumElems(probability)[0] + area
-    return float(2 * both / total) if total else 0.0
-
-
-def _gray(source: GrayImage | str | Path) -> GrayImage:
-    if isinstance(source, str | Path):
-        return image.read_gray(Path(source))
-    if source.ndim != 2 or source.dtype != np.uint8 or min(source.shape) < image.MIN_SIDE_PX:
-        raise DataError(
-            f"got an array of shape {source.shape} and type {source.dtype}; expected gray values "
-            f"(height, width), uint8, each side at least {image.MIN_SIDE_PX}"
-        )
-    return source
+def _frame(source: Source, pixel_size_mm: Size) -> Frame:
+    pixel_size = as_pixel_size(pixel_size_mm)
+    if not isinstance(source, Frame):
+        return Frame(as_gray(source), pixel_size)
+    if pixel_size is None:
+        return source
+    return Frame(source.pixels, pixel_size, source.name)

@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 from hypothesis import settings
 
-from edgeseg.phantom import Phantom, make_phantom, write_hc18
+from edgeseg.phantom.head import Phantom, make_phantom, write_hc18
+from edgeseg.segmenter import Segmenter
 
 PHANTOM_SIZE = (270, 400)
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -58,3 +60,14 @@ def phantom_data(phantoms: list[Phantom], tmp_path_factory: pytest.TempPathFacto
     folder = tmp_path_factory.mktemp("phantoms")
     write_hc18(phantoms, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def segmenter() -> Segmenter:
+    return Segmenter("hc18-edge", device="cpu", threads=1)
+
+
+@pytest.fixture(scope="session")
+def scan(phantoms: list[Phantom]) -> np.ndarray:
+    """The first phantom's gray values."""
+    return phantoms[0].image

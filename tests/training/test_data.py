@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from edgeseg import hc18
 from edgeseg.errors import ConfigError
+from edgeseg.score import hc18
 from edgeseg_training.config import TrainConfig
 from edgeseg_training.data import EpochSampler, ViewDataset, load_example, split_cases
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from edgeseg.ellipse import Ellipse
+from edgeseg.measure.ellipse import Ellipse
 from edgeseg_training.config import TrainConfig
 from edgeseg_training.ellipse_prior import EllipsePrior
 from edgeseg_training.model import SegmentationModel, build_model

@@ -14,6 +14,7 @@ from onnx.reference import ReferenceEvaluator
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from edgeseg.bench.verify import verify
 from edgeseg.errors import (
     ConfigError,
     ModelError,
@@ -22,9 +23,8 @@ from edgeseg.errors import (
     OutputWriteError,
     ParityError,
 )
-from edgeseg.metadata import METADATA_KEY
+from edgeseg.network.metadata import METADATA_KEY
 from edgeseg.segmenter import Segmenter
-from edgeseg.verify import verify
 from edgeseg_training import export as exporting
 from edgeseg_training.checkpoint import Trained, load_trained
 from edgeseg_training.config import TrainConfig

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from edgeseg.ellipse import Ellipse
+from edgeseg.measure.ellipse import Ellipse
 from edgeseg_training.losses import circumference_loss, segmentation_loss, soft_circumference
 
 HEAD = Ellipse(70.3, 45.8, 40.0, 28.0, 0.4)

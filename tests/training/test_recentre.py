@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from edgeseg.ellipse import Ellipse
+from edgeseg.measure.ellipse import Ellipse
 from edgeseg_training import recentre as recentring
 from edgeseg_training.parity import Sample
 from edgeseg_training.recentre import logit_shift

@@ -16,8 +16,9 @@ from typing import Annotated, Any
 import typer
 
 import edgeseg
-from edgeseg.files import write_atomic, write_json
+from edgeseg.errors import ModelError
 from edgeseg.segmenter import Segmenter
+from edgeseg.system.files import write_atomic, write_json
 
 _ZOO = Path(edgeseg.__file__).parent / "zoo"
 LIMITS = (
@@ -56,6 +57,9 @@ def bundle(
     segmenter = Segmenter(model, device="cpu")
     file, metadata = segmenter.file, segmenter.metadata
     # one recipe, one name; its 8-bit form is another model to choose
+    data, sizes_mm = metadata.train_data, metadata.train_pixel_size_mm_range
+    if data is None or sizes_mm is None:
+        raise ModelError(f"{model}: its metadata does not say what it was trained on")
     name = metadata.name + ("-int8" if metadata.precision == "int8" else "")
     target = zoo / f"{name}.onnx"
     error = pooled["hc_error_mm"]
@@ -71,14 +75,14 @@ def bundle(
         "parameters": metadata.parameters,
         "gmac": metadata.gmac,
         "train_data": {
-            "name": metadata.train_data.name,
-            "count": metadata.train_data.count,
-            "sha256": metadata.train_data.sha256,
-            "pixel_size_mm_range": list(metadata.train_pixel_size_mm_range),
+            "name": data.name,
+            "count": data.count,
+            "sha256": data.sha256,
+            "pixel_size_mm_range": list(sizes_mm),
         },
         "train_command": train_command,
         "metrics": {
-            "data": f"{metadata.train_data.name}, {pooled['n_images']} images",
+            "data": f"{data.name}, {pooled['n_images']} images",
             "split": split,
             "results": results,
             "figures": {

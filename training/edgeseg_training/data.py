@@ -14,10 +14,12 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 from torchvision.transforms import InterpolationMode, v2
 
-from edgeseg import hc18, image
-from edgeseg.ellipse import Ellipse
 from edgeseg.errors import ConfigError
-from edgeseg.hc18 import Case
+from edgeseg.measure.ellipse import Ellipse
+from edgeseg.network.preprocess import preprocess
+from edgeseg.score import hc18
+from edgeseg.score.hc18 import Case
+from edgeseg.sources import image_file
 from edgeseg_training.config import TrainConfig
 
 _FOLDS = 5
@@ -78,11 +80,11 @@ def split_cases(cases: Sequence[Case], config: TrainConfig) -> Split:
 
 def load_example(case: Case, config: TrainConfig) -> Example:
     """Read a case once and bring it to the network's size, as inference does."""
-    gray = image.read_gray(case.image_path)
+    gray = image_file.read_gray(case.image_path)
     size = (gray.shape[0], gray.shape[1])
     ellipse = case.reference_ellipse(size)
     height, width = config.input_height, config.input_width
-    tensor = image.preprocess(gray, height, width)[0]
+    tensor = preprocess(gray, height, width)[0]
     coverage = cv2.resize(ellipse.coverage(*size), (width, height), interpolation=cv2.INTER_AREA)
     return Example(
         case, torch.from_numpy(tensor), torch.from_numpy(coverage.astype(np.float32))[None],

@@ -11,9 +11,9 @@ import onnx
 
 import edgeseg
 from edgeseg.errors import ConfigError, OutputExistsError, OutputWriteError
-from edgeseg.files import claim
-from edgeseg.metadata import METADATA_KEY, ModelMetadata, TrainData
+from edgeseg.network.metadata import METADATA_KEY, ModelMetadata, TrainData
 from edgeseg.segmenter import Segmenter
+from edgeseg.system.files import claim
 from edgeseg_training import quantize
 from edgeseg_training.checkpoint import Trained, load_trained
 from edgeseg_training.graph import multiply_accumulates, to_onnx, turn_thin_convolutions

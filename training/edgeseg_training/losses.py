@@ -70,5 +70,5 @@ def soft_circumference(weight: Tensor) -> Tensor:
     a = 2 * torch.sqrt(middle + spread)
     b = 2 * torch.sqrt((middle - spread).clamp(min=1e-3))
     h = ((a - b) / (a + b)) ** 2
-    # Ramanujan's second approximation, as `edgeseg.ellipse.Ellipse.circumference_px`
+    # Ramanujan's second approximation, as `edgeseg.measure.ellipse.Ellipse.circumference_px`
     return math.pi * (a + b) * (1 + 3 * h / (10 + torch.sqrt(4 - 3 * h)))

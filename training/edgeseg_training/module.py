@@ -9,7 +9,9 @@ import lightning
 import torch
 from torch import Tensor, nn
 
-from edgeseg import geometry, metrics
+from edgeseg.measure.outline import fit_outline
+from edgeseg.measure.region import main_region
+from edgeseg.score import metrics
 from edgeseg_training import strategies
 from edgeseg_training.config import TrainConfig
 from edgeseg_training.data import Example
@@ -126,8 +128,8 @@ def score_example(probability: Any, example: Example) -> tuple[dict[str, float],
     """Score one probability map, (h, w), by the runtime's own region, fit and overlap."""
     reference = (example.coverage[0].numpy() >= 0.5).astype("uint8")
     hc_reference_mm = example.case.hc_reference_mm
-    region = geometry.main_region(probability)
-    fit = geometry.fit(probability, region, example.size) if region else None
+    region = main_region(probability)
+    fit = fit_outline(probability, region, example.size) if region else None
     mask = region.mask if region else reference * 0
     hc_mm = fit.ellipse.circumference_px * example.case.pixel_size_mm if fit else 0.0
     overlap = metrics.overlap(mask, reference)

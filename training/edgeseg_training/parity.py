@@ -11,10 +11,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from edgeseg import geometry, hc18, image, metrics, phantom
-from edgeseg.ellipse import Mask
 from edgeseg.errors import DataError, EdgesegError, ParityError
-from edgeseg.segmenter import MIN_AGREEMENT, MIN_REGION_FRACTION, Segmenter, agreement
+from edgeseg.measure.ellipse import Mask
+from edgeseg.measure.head import MIN_AGREEMENT, find
+from edgeseg.network.preprocess import preprocess
+from edgeseg.phantom import head as phantom
+from edgeseg.score import hc18, metrics
+from edgeseg.segmenter import Segmenter
+from edgeseg.sources import image_file
+from edgeseg.sources.frame import GrayImage
 from edgeseg_training.checkpoint import Trained
 
 _CALIBRATION_IMAGES = 64
@@ -57,7 +62,7 @@ class Bounds(NamedTuple):
 class Sample(NamedTuple):
     """An image to calibrate on or to compare on: gray values and millimetres per pixel."""
 
-    gray: image.GrayImage
+    gray: GrayImage
     pixel_size_mm: float
 
 
@@ -171,21 +176,17 @@ class _Head(NamedTuple):
 
 def measure(probability: npt.NDArray[np.float32], sample: Sample) -> _Head:
     """Measure a head in a map, (h, w), as the runtime does but whatever its confidence."""
-    region = geometry.main_region(probability)
-    if region is None or region.area_px < MIN_REGION_FRACTION * probability.size:
+    found = find(probability, (sample.gray.shape[0], sample.gray.shape[1]))
+    if isinstance(found, str):
         return _Head(np.zeros(probability.shape, dtype=np.uint8), 0.0, 0.0)
-    size = (sample.gray.shape[0], sample.gray.shape[1])
-    fit = geometry.fit(probability, region, size)
-    if fit is None:
-        return _Head(region.mask, 0.0, 0.0)
-    confidence = agreement(probability, fit.ellipse.resized(size, region.mask.shape))
-    return _Head(region.mask, fit.ellipse.circumference_px * sample.pixel_size_mm, confidence)
+    hc_mm = found.fit.ellipse.circumference_px * sample.pixel_size_mm
+    return _Head(found.region.mask, hc_mm, found.confidence)
 
 
 def network_input(trained: Trained, sample: Sample) -> npt.NDArray[np.uint8]:
     """Return a sample at the network's size, (1, 1, h, w), uint8."""
     config = trained.config
-    return image.preprocess(sample.gray, config.input_height, config.input_width)
+    return preprocess(sample.gray, config.input_height, config.input_width)
 
 
 def _spread(cases: list[hc18.Case], count: int) -> list[hc18.Case]:
@@ -198,7 +199,7 @@ def _spread(cases: list[hc18.Case], count: int) -> list[hc18.Case]:
 def _read(cases: Sequence[hc18.Case]) -> list[Sample]:
     if not cases:
         raise DataError("there is no image to compare on")
-    return [Sample(image.read_gray(case.image_path), case.pixel_size_mm) for case in cases]
+    return [Sample(image_file.read_gray(case.image_path), case.pixel_size_mm) for case in cases]
 
 
 def _mean(values: Sequence[float]) -> float:

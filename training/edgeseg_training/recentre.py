@@ -11,7 +11,7 @@ import onnx
 import onnxruntime
 from onnx import numpy_helper
 
-from edgeseg.segmenter import MIN_AGREEMENT
+from edgeseg.measure.head import MIN_AGREEMENT
 from edgeseg_training.parity import Sample, measure
 
 _TRIAL = 0.1

@@ -13,9 +13,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import edgeseg
-from edgeseg import hc18
 from edgeseg.errors import ConfigError, DataError
-from edgeseg.files import write_atomic, write_json
+from edgeseg.score import hc18
+from edgeseg.system.files import write_atomic, write_json
 from edgeseg_training.config import TrainConfig
 from edgeseg_training.data import Split
 

@@ -16,9 +16,9 @@ from lightning.pytorch.callbacks import Checkpoint, TQDMProgressBar, WeightAvera
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from edgeseg import hc18
 from edgeseg.errors import EdgesegError
-from edgeseg.files import claim, locked
+from edgeseg.score import hc18
+from edgeseg.system.files import claim, locked
 from edgeseg_training.allocator import keep_freed_memory
 from edgeseg_training.checkpoint import read_checkpoint
 from edgeseg_training.config import TrainConfig

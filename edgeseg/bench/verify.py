@@ -1,0 +1,104 @@
+"""Check that a model file is what it says and computes what it must."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgeseg.errors import ModelError
+from edgeseg.network import zoo
+from edgeseg.network.preprocess import preprocess
+from edgeseg.phantom.head import Phantom, make_phantom
+from edgeseg.segmenter import Segmenter
+
+_PHANTOM_SEED = 81  # a whole head, also the demo's first
+_PHANTOM_TOLERANCE = 0.01
+# A sum in another order, as a batch of two may take, moves the last digits of a float32.
+_BATCH_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was checked: whether it holds, and what was seen."""
+
+    name: str
+    holds: bool
+    seen: str
+
+
+def verify(model: str | Path, device: str = "auto") -> list[Check]:
+    """Check a model's hash, metadata, graph, and a run on a phantom.
+
+    The phantom's head circumference must be right to 1 % for a bundled model; for a user's own,
+    which may have learned something else or little, it is reported only.
+
+    Raises
+    ------
+    ModelNotFoundError, ModelError
+        If the file is missing, no ONNX, without metadata, of another input, or a bundled file
+        with another hash: then there is nothing to run.
+    DeviceError
+        If the device cannot run it.
+    """
+    segmenter = Segmenter(model, device=device)
+    phantom = make_phantom(_PHANTOM_SEED)
+    height, width = segmenter.metadata.input_height, segmenter.metadata.input_width
+    tensor = preprocess(phantom.image, height, width)
+    checks = _described(segmenter)
+    try:
+        maps = segmenter.infer(tensor)
+    except ModelError as error:
+        return [*checks, Check("output", False, str(error))]
+    seen = f"shape {maps.shape}, {maps.min():.3g} to {maps.max():.3g}"
+    checks.append(Check("output", maps.shape[-2:] == tensor.shape[-2:], seen))
+    both = segmenter.infer(np.concatenate([tensor, tensor[..., ::-1]]))
+    difference = float(np.abs(both[:1] - maps).max())
+    seen = f"a batch of two differs by {difference:.1e}"
+    if (batch := segmenter.fixed_batch) is not None:
+        seen = (
+            f"the graph takes {batch} at a time, as which it is run; two differ by {difference:.1e}"
+        )
+    checks.append(Check("batch", difference <= _BATCH_TOLERANCE, seen))
+    if segmenter.metadata.task.kind == "head":
+        checks.append(_phantom(segmenter, phantom))
+    return checks
+
+
+def _described(segmenter: Segmenter) -> list[Check]:
+    """Return what holds of a model that could be opened, as checks."""
+    file, metadata = segmenter.file, segmenter.metadata
+    known = next((n for n, e in zoo.manifest().items() if e["sha256"] == file.sha256), None)
+    of_bundled = f", that of the bundled {known}" if known else ""
+    data = metadata.train_data
+    trained = (
+        f"trained on {data.count} images of {data.name}" if data else "trained on unknown data"
+    )
+    answers = ", ".join(metadata.task.structures)
+    size = f"{metadata.input_height}, {metadata.input_width}"
+    return [
+        Check("hash", True, f"SHA-256 {file.sha256}{of_bundled}"),
+        Check(
+            "metadata",
+            True,
+            f"{metadata.name}, {metadata.architecture}, {metadata.strategy}, {metadata.precision}, "
+            f"{trained}",
+        ),
+        Check(
+            "graph",
+            True,
+            f"{segmenter.input_type} (N, {segmenter.input_channels}, {size}) to float32, "
+            f"{metadata.task.kind}: {answers}, on {segmenter.provider}",
+        ),
+    ]
+
+
+def _phantom(segmenter: Segmenter, phantom: Phantom) -> Check:
+    hc_mm = segmenter.predict(phantom.image, phantom.pixel_size_mm).hc_mm
+    error = ((hc_mm or 0.0) - phantom.hc_mm) / phantom.hc_mm
+    seen = "no head found" if hc_mm is None else f"HC {hc_mm:.1f} mm, true {phantom.hc_mm:.1f} mm"
+    right = abs(error) <= _PHANTOM_TOLERANCE
+    bundled = segmenter.file.bundled
+    judged = "" if right or bundled else " (not judged: the model is not a bundled one)"
+    return Check("phantom", right or not bundled, seen + judged)

@@ -1,0 +1,68 @@
+"""Options and steps that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edgeseg.cli import console
+from edgeseg.errors import DataError
+from edgeseg.sources.frame import check_pixel_size
+
+
+def known_device(value: str) -> str:
+    """Refuse a device that no provider has, as wrong usage."""
+    from edgeseg.network.session import PROVIDERS
+
+    if value != "auto" and value not in PROVIDERS:
+        raise typer.BadParameter(f"{value!r}; expected auto, {', '.join(PROVIDERS)}")
+    return value
+
+
+def refuse_pixel_size(value: float | None) -> float | None:
+    """Refuse what is no pixel size, as wrong usage."""
+    try:
+        check_pixel_size(value)
+    except DataError as error:
+        raise typer.BadParameter(str(error)) from None
+    return value
+
+
+ModelOption = Annotated[str, typer.Option(help="Bundled model or path of an ONNX file.")]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        help="auto, cpu, cuda, tensorrt, coreml, openvino or directml.", callback=known_device
+    ),
+]
+ThreadsOption = Annotated[
+    int | None, typer.Option(min=1, help="Images worked on at once; default: all cores.")
+]
+JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the figures here.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+DataOption = Annotated[
+    Path, typer.Option(help="HC18 folder: training_set/ and its CSV, or one of the same shape.")
+]
+RESUME_OR_OVERWRITE = "--resume keeps and --overwrite replaces an earlier run; give one"
+
+
+def open_model(model: str, device: str, threads: int = 1) -> Any:
+    """Open a model with one thread an image: images, not layers, are shared out over the cores."""
+    from edgeseg.segmenter import Segmenter
+
+    segmenter = Segmenter(model, device=device, threads=threads)
+    if device == "auto":
+        console.notice(f"device auto: running on {segmenter.provider}")
+    return segmenter
+
+
+def example(command: str) -> str:
+    """Return the line that ends a command's help."""
+    return f"Example: `{command}`"
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON can hold it."""
+    return str(value) if isinstance(value, Path) else value

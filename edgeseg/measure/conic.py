@@ -1,0 +1,179 @@
+"""Ellipses as curves of the second degree, which is how least squares finds them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from edgeseg.measure.ellipse import Ellipse, FloatArray
+
+Vector = tuple[float, float, float]
+
+_MOST_STEPS = 60  # of Newton's method; a handful but where two roots are one
+_SINGULAR = 1e-13  # relative to the product of the diagonal: points on a line
+
+
+class Conic(NamedTuple):
+    """The ellipse ``a x² + b xy + c y² + d x + e y + f = 0``, the left side -1 at its centre.
+
+    The left side is then r² - 1 for points at r times the outline's distance from the centre.
+    """
+
+    a: float
+    b: float
+    c: float
+    d: float
+    e: float
+    f: float
+
+    def signed_distance(self, powers: FloatArray) -> FloatArray:
+        """Signed distance to the outline, as `Ellipse.signed_distance`, of points as `powers`.
+
+        Within a ten-thousandth of the way from the centre to the outline digits run out, and the
+        distance comes out larger.
+        """
+        a, b, c, d, e, f = self
+        left, slope_x, slope_y = (
+            np.array([[a, b, c, d, e, f], [0, 0, 0, 2 * a, b, d], [0, 0, 0, b, 2 * c, e]]) @ powers
+        )
+        square = np.maximum(left + 1, 1e-8)  # r²
+        gradient = np.sqrt(slope_x * slope_x + slope_y * slope_y) / 2
+        distance: FloatArray = (square - np.sqrt(square)) / np.maximum(gradient, 1e-12)
+        return distance
+
+    def ellipse(self, origin: tuple[float, float], unit: float) -> Ellipse:
+        """Return the ellipse in the coordinates in which ``origin`` and ``unit`` are given."""
+        a, b, c = self.a, self.b, self.c
+        x, y = _center(self)
+        mean, spread = (a + c) / 2, math.hypot((a - c) / 2, b / 2)
+        # of the curvatures mean + spread and mean - spread, which goes with the major axis; their
+        # product is the determinant, which loses no digits where they are far apart
+        least = _determinant(self) / (mean + spread)
+        return Ellipse(
+            x * unit + origin[0],
+            y * unit + origin[1],
+            unit / math.sqrt(least),
+            unit / math.sqrt(mean + spread),
+            (math.atan2(b, a - c) + math.pi) / 2 % math.pi,
+        )
+
+
+def powers(x: FloatArray, y: FloatArray) -> FloatArray:
+    """Return x², xy, y², x, y and 1 of n points, shape (6, n)."""
+    rows = np.empty((6, len(x)))
+    np.multiply(x, x, out=rows[0])
+    np.multiply(x, y, out=rows[1])
+    np.multiply(y, y, out=rows[2])
+    rows[3], rows[4], rows[5] = x, y, 1
+    return rows
+
+
+def direct_fit(scatter: FloatArray) -> Conic | None:
+    """Fit by direct least squares (Halir and Flusser 1998, WSCG'98).
+
+    In Python's own numbers: after an inference the processor has to fetch anew the code it runs,
+    and three by three equations do not repay fetching LAPACK.
+
+    Parameters
+    ----------
+    scatter
+        Weighted sums of the products of the points' `powers`, shape (6, 6). They hold fourth powers
+        of the coordinates, which should be centred and of the order of 1.
+
+    Returns
+    -------
+    Conic or None
+        None if the points do not determine an ellipse.
+    """
+    rows = scatter.tolist()
+    squares, mixed, linear = rows[:3], [row[3:] for row in rows[:3]], [row[3:] for row in rows[3:]]
+    inverse = _inverse(linear)
+    if inverse is None:
+        return None
+    # the best d, e and f for given a, b and c, and what is left of the squares with these
+    to_linear = [[-_dot(row, column) for column in mixed] for row in inverse]
+    reduced = [
+        [squares[i][j] + sum(mixed[i][k] * to_linear[k][j] for k in range(3)) for j in range(3)]
+        for i in range(3)
+    ]
+    quadratic = _constrained_minimum(reduced)
+    if quadratic is None:
+        return None
+    return _scaled(Conic(*quadratic, *(_dot(row, quadratic) for row in to_linear)))
+
+
+def _constrained_minimum(r: Sequence[Sequence[float]]) -> Vector | None:
+    """Return (a, b, c) with the least v' R v for its 4 a c - b², which is v' C v and positive.
+
+    It solves R v = λ C v for the one positive λ, the largest root of det(R - λ C), a cubic that is
+    concave beyond it: Newton's method comes down to it from any larger value.
+    """
+    (p, q, s), (_, t, u), (_, _, w) = r
+    # det(R - λ C) = k0 - k1 λ + k2 λ² - 4 λ³
+    k0 = p * (t * w - u * u) - q * (q * w - u * s) + s * (q * u - t * s)
+    k1 = 4 * (q * u - s * t) + s * s - p * w
+    k2 = 4 * (s - t)
+    value = (p + 2 * s + w) / 4  # that of a circle, so no less than the least
+    for _ in range(_MOST_STEPS):
+        slope = -k1 + value * (2 * k2 - 12 * value)
+        if not slope < 0:
+            break
+        step = (k0 + value * (-k1 + value * (k2 - 4 * value))) / slope
+        value -= step
+        if abs(step) <= 1e-15 * abs(value):
+            break
+    rows = ((p, q, s - 2 * value), (q, t + value, u), (s - 2 * value, u, w))
+    found = max(
+        (_cross(rows[i], rows[j]) for i, j in ((0, 1), (0, 2), (1, 2))), key=lambda v: _dot(v, v)
+    )
+    return found if 4 * found[0] * found[2] - found[1] ** 2 > 0 else None
+
+
+def _inverse(m: Sequence[Sequence[float]]) -> tuple[Vector, Vector, Vector] | None:
+    """Invert a symmetric matrix of positive diagonal; None if it is as good as singular."""
+    x, y, z = (_cross(m[i], m[j]) for i, j in ((1, 2), (2, 0), (0, 1)))
+    determinant = _dot(m[0], x)
+    if not determinant > _SINGULAR * m[0][0] * m[1][1] * m[2][2]:
+        return None
+    return _over(x, determinant), _over(y, determinant), _over(z, determinant)
+
+
+def _cross(u: Sequence[float], v: Sequence[float]) -> Vector:
+    return u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]
+
+
+def _over(v: Vector, divisor: float) -> Vector:
+    return v[0] / divisor, v[1] / divisor, v[2] / divisor
+
+
+def _dot(u: Sequence[float], v: Sequence[float]) -> float:
+    return u[0] * v[0] + u[1] * v[1] + u[2] * v[2]
+
+
+def _scaled(conic: Conic) -> Conic | None:
+    """Scale a curve's equation to what `Conic` says; None if it is not an ellipse."""
+    if not _determinant(conic) > 0:
+        return None
+    x, y = _center(conic)
+    level = -(conic.f + (conic.d * x + conic.e * y) / 2)
+    if level == 0 or not math.isfinite(level):
+        return None
+    scaled = Conic(*(value / level for value in conic))
+    # an imaginary ellipse is upside down; one too thin for its digits has lost its determinant
+    return scaled if scaled.a + scaled.c > 0 and _determinant(scaled) > 0 else None
+
+
+def _determinant(conic: Conic) -> float:
+    return conic.a * conic.c - conic.b * conic.b / 4
+
+
+def _center(conic: Conic) -> tuple[float, float]:
+    _, b, _, d, e, _ = conic
+    determinant = _determinant(conic)
+    return (
+        (b * e / 4 - conic.c * d / 2) / determinant,
+        (b * d / 4 - conic.a * e / 2) / determinant,
+    )

@@ -1,0 +1,165 @@
+"""An ellipse in an image: its outline, size, area and transformations.
+
+Coordinates are points ``(x, y)`` in pixels with the origin at the **centre** of the top-left pixel,
+x to the right and y down; arrays are indexed ``(row, column)``.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Ellipse:
+    """An ellipse in image coordinates.
+
+    Attributes
+    ----------
+    center_x_px, center_y_px
+        Centre, in pixels; (0, 0) is the centre of the top-left pixel.
+    semi_major_px, semi_minor_px
+        Semi-axes, ``semi_major_px >= semi_minor_px > 0``.
+    angle_rad
+        Angle of the major axis from +x towards +y (down), in [0, pi).
+    """
+
+    center_x_px: float
+    center_y_px: float
+    semi_major_px: float
+    semi_minor_px: float
+    angle_rad: float
+
+    @property
+    def circumference_px(self) -> float:
+        """Circumference in pixels (Ramanujan's second approximation, as HC18 uses).
+
+        Relative error below 1e-7 for the eccentricities of a head (Ramanujan 1914, "Modular
+        equations and approximations to pi").
+        """
+        a, b = self.semi_major_px, self.semi_minor_px
+        h = ((a - b) / (a + b)) ** 2
+        return math.pi * (a + b) * (1 + 3 * h / (10 + math.sqrt(4 - 3 * h)))
+
+    @property
+    def area_px(self) -> float:
+        """Area in square pixels."""
+        return math.pi * self.semi_major_px * self.semi_minor_px
+
+    @property
+    def center(self) -> FloatArray:
+        """Centre (x, y) in pixels, shape (2,)."""
+        return np.array([self.center_x_px, self.center_y_px])
+
+    def shape_matrix(self) -> FloatArray:
+        """Matrix M, shape (2, 2), with the ellipse as {c + M u : |u| = 1}."""
+        cos, sin = math.cos(self.angle_rad), math.sin(self.angle_rad)
+        rotation = np.array([[cos, -sin], [sin, cos]])
+        matrix: FloatArray = rotation * np.array([self.semi_major_px, self.semi_minor_px])
+        return matrix
+
+    def transformed(self, matrix: FloatArray) -> Ellipse:
+        """Return the image of the ellipse under an affine map, which is an ellipse again.
+
+        Parameters
+        ----------
+        matrix
+            Shape (2, 3), maps ``(x, y, 1)`` to the new ``(x, y)``; must be invertible.
+        """
+        # in Python's own numbers: fetching LAPACK anew after each inference would take ten times
+        # as long as its singular values of two by two
+        (a, b, x), (c, d, y) = matrix.tolist()
+        cos, sin = math.cos(self.angle_rad), math.sin(self.angle_rad)
+        # the images of the two semi-axes, (e, g) and (f, h)
+        e, f = self.semi_major_px * (a * cos + b * sin), self.semi_minor_px * (b * cos - a * sin)
+        g, h = self.semi_major_px * (c * cos + d * sin), self.semi_minor_px * (d * cos - c * sin)
+        xx, xy, yy = e * e + f * f, e * g + f * h, g * g + h * h
+        semi_major = math.sqrt((xx + yy) / 2 + math.hypot((xx - yy) / 2, xy))
+        return Ellipse(
+            a * self.center_x_px + b * self.center_y_px + x,
+            c * self.center_x_px + d * self.center_y_px + y,
+            semi_major,
+            abs(e * h - f * g) / semi_major,
+            (math.atan2(2 * xy, xx - yy) + 2 * math.pi) / 2 % math.pi,
+        )
+
+    def resized(self, old_size: tuple[int, int], new_size: tuple[int, int]) -> Ellipse:
+        """Return the ellipse after its image was stretched from one (height, width) to another."""
+        sy, sx = new_size[0] / old_size[0], new_size[1] / old_size[1]
+        matrix = np.array([[sx, 0.0, (sx - 1) / 2], [0.0, sy, (sy - 1) / 2]])
+        return self.transformed(matrix)
+
+    def scaled(self, x: float, y: float) -> Ellipse:
+        """Return the ellipse with its coordinates multiplied, as from pixels to millimetres:
+        its fields are then lengths in that unit, whatever their names say."""
+        if x == y:
+            return Ellipse(
+                self.center_x_px * x,
+                self.center_y_px * x,
+                self.semi_major_px * x,
+                self.semi_minor_px * x,
+                self.angle_rad,
+            )
+        return self.transformed(np.array([[x, 0.0, 0.0], [0.0, y, 0.0]]))
+
+    def points(self, count: int) -> FloatArray:
+        """Return ``count`` points on the outline, shape (count, 2), as (x, y)."""
+        offset: FloatArray = (self.shape_matrix() @ _unit_circle(count)).T
+        return offset + self.center
+
+    def signed_distance(self, x: npt.ArrayLike, y: npt.ArrayLike) -> FloatArray:
+        """Signed distance to the outline in pixels, to first order; negative inside.
+
+        The Sampson distance (Sampson 1982): exact on the outline, and good to a few percent within
+        a tenth of the semi-minor axis of it.
+        """
+        u, v = self.in_unit_circle(x, y)
+        radius = np.sqrt(u * u + v * v)
+        along, across = u / self.semi_major_px, v / self.semi_minor_px
+        gradient = np.sqrt(along * along + across * across)
+        distance: FloatArray = (radius - 1) * radius / np.maximum(gradient, 1e-12)
+        return np.where(radius > 0, distance, -self.semi_minor_px)
+
+    def in_unit_circle(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+        """Return points (x, y) as (u, v) of the unit circle that the outline is stretched from.
+
+        The inverse of ``center + shape_matrix() @ (u, v)``.
+        """
+        cos, sin = math.cos(self.angle_rad), math.sin(self.angle_rad)
+        dx = np.asarray(x, dtype=np.float64) - self.center_x_px
+        dy = np.asarray(y, dtype=np.float64) - self.center_y_px
+        u = dx * (cos / self.semi_major_px) + dy * (sin / self.semi_major_px)
+        v = dy * (cos / self.semi_minor_px) - dx * (sin / self.semi_minor_px)
+        return u, v
+
+    def coverage(self, height: int, width: int) -> npt.NDArray[np.float32]:
+        """Fraction of each pixel inside the ellipse, shape (height, width), in [0, 1].
+
+        A pixel's coverage is taken from its centre's distance to the outline, which is right to
+        about 0.02 of a pixel for heads; pixels outside the image do not exist, so a head may be
+        cut by the border.
+        """
+        rows = np.arange(height, dtype=np.float64)[:, None]
+        columns = np.arange(width, dtype=np.float64)[None, :]
+        distance = self.signed_distance(columns, rows)
+        return np.clip(0.5 - distance, 0.0, 1.0).astype(np.float32)
+
+    def mask(self, height: int, width: int) -> Mask:
+        """Pixels whose centre lies inside, shape (height, width), 0 or 255."""
+        return np.where(self.coverage(height, width) >= 0.5, 255, 0).astype(np.uint8)
+
+
+@functools.lru_cache(maxsize=16)
+def _unit_circle(count: int) -> FloatArray:
+    """Return points of the unit circle, shape (2, count), which nobody may write to."""
+    t = np.linspace(0.0, 2 * math.pi, count, endpoint=False)
+    circle = np.stack([np.cos(t), np.sin(t)])
+    circle.flags.writeable = False
+    return circle

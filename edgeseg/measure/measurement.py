@@ -1,0 +1,125 @@
+"""What a task makes of a probability map, in a form that tables and overlays can take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeseg.measure.ellipse import Ellipse, FloatArray, Mask
+from edgeseg.network.metadata import ModelMetadata
+from edgeseg.network.task import Task
+from edgeseg.sources.frame import Frame
+
+Probability = npt.NDArray[np.float32]
+
+
+class Column(NamedTuple):
+    """A figure of a task.
+
+    Attributes
+    ----------
+    name
+        Ends in its unit; what tables call it.
+    decimals
+        It is written with.
+    title
+        What a page for people calls it; empty where that page leaves it out.
+    """
+
+    name: str
+    decimals: int
+    title: str = ""
+
+
+class Stroke(NamedTuple):
+    """A line of an overlay.
+
+    Attributes
+    ----------
+    points
+        Shape (n, 2), (x, y) in pixels of the image.
+    structure
+        Number of the class it belongs to, from 1.
+    closed
+        Whether the last point joins the first.
+    thin
+        Whether it is a help line, not an outline.
+    """
+
+    points: FloatArray
+    structure: int = 1
+    closed: bool = True
+    thin: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measurement:
+    """What was measured in one map.
+
+    Attributes
+    ----------
+    figures
+        Value of each of the task's columns; None where there is none.
+    confidence
+        In [0, 1]; 0 where nothing was found.
+    flags
+        Reasons not to trust it.
+    reason
+        Why nothing was found; empty where something was.
+    ellipse
+        In pixels of the image, of tasks that measure one.
+    mask
+        Shape (height, width) of the image, class numbers, where the task had to make it anyway.
+    """
+
+    figures: Mapping[str, float | None] = field(default_factory=dict)
+    confidence: float = 0.0
+    flags: tuple[str, ...] = ()
+    reason: str = ""
+    ellipse: Ellipse | None = None
+    mask: Mask | None = None
+
+    @property
+    def status(self) -> str:
+        """``ok``, or ``empty`` where nothing was found."""
+        return "empty" if self.reason else "ok"
+
+
+class TaskMeasure(Protocol):
+    """What a module of this package offers to be a task; see `edgeseg.measure.tasks`."""
+
+    FLAGS: Mapping[str, str]
+    """Every flag, with what it means."""
+    NOTHING: str
+    """What images are called in which nothing was found, such as ``without a head``."""
+
+    def title(self, task: Task, /) -> str:
+        """Return what it measures, as a page's title."""
+
+    def columns(self, task: Task, /) -> tuple[Column, ...]:
+        """Return the figures it measures, in the order of the table."""
+
+    def measure(
+        self, probability: Probability, frame: Frame, metadata: ModelMetadata, /
+    ) -> Measurement:
+        """Measure a map, shape (C, h, w), that the network gave for a frame."""
+
+    def mask(
+        self,
+        probability: Probability,
+        measurement: Measurement,
+        size: tuple[int, int],
+        metadata: ModelMetadata,
+        /,
+    ) -> Mask:
+        """Return the mask that is kept of it, shape ``size``, uint8."""
+
+    def strokes(self, measurement: Measurement, /) -> list[Stroke]:
+        """Return what an overlay draws of it."""
+
+    def caption(self, measurement: Measurement, task: Task, /) -> str:
+        """Return it in one line of ASCII, which OpenCV's fonts can draw."""

@@ -1,0 +1,129 @@
+"""From a probability map to an ellipse, to a fraction of a pixel.
+
+Coordinates are those of `edgeseg.measure.ellipse`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeseg.measure import conic
+from edgeseg.measure.ellipse import Ellipse, FloatArray
+from edgeseg.measure.region import Region, boundary_points
+
+_ROBUST_ROUNDS = 4
+_MIN_BOUNDARY_POINTS = 12
+
+
+class EllipseFit(NamedTuple):
+    """An ellipse and how well the boundary follows it.
+
+    Attributes
+    ----------
+    ellipse
+        In the coordinates the fit was asked for.
+    residual_px
+        Root mean square distance of the boundary points from it, outliers included.
+    arc_fraction
+        Share of the ellipse's circumference (by angle, in [0, 1]) near which a boundary was seen.
+    """
+
+    ellipse: Ellipse
+    residual_px: float
+    arc_fraction: float
+
+
+def fit_ellipse(points: FloatArray, outlier_px: float | None = None) -> Ellipse | None:
+    """Fit an ellipse to points on its outline, robustly.
+
+    Direct least squares (Halir and Flusser 1998), refined by rounds that weigh each point by its
+    own distance from the last ellipse, so that a dent or a bulge does not pull the outline.
+
+    Parameters
+    ----------
+    points
+        Shape (n, 2), (x, y).
+    outlier_px
+        Distance from the outline at which a point stops counting in full; by default from the
+        points' own spread.
+
+    Returns
+    -------
+    Ellipse or None
+        None if the points do not determine an ellipse.
+    """
+    if len(points) < _MIN_BOUNDARY_POINTS:
+        return None
+    count = len(points)
+    origin = float(points[:, 0].sum()) / count, float(points[:, 1].sum()) / count
+    x, y = points[:, 0] - origin[0], points[:, 1] - origin[1]
+    unit = float(np.abs(x).sum() + np.abs(y).sum()) / (2 * count)
+    if not unit > 0:
+        return None
+    powers = conic.powers(x / unit, y / unit)
+    found = conic.direct_fit(powers @ powers.T)
+    for _ in range(_ROBUST_ROUNDS):
+        if found is None:
+            return None
+        distance = np.abs(found.signed_distance(powers))
+        scale = (
+            outlier_px / unit if outlier_px else max(2.0 * 1.4826 * _median(distance), 0.05 / unit)
+        )
+        weights = 1.0 / (1.0 + (distance / scale) ** 2)  # Cauchy
+        found = conic.direct_fit((powers * weights) @ powers.T)
+    return found.ellipse(origin, unit) if found else None
+
+
+def fit_outline(
+    probability: npt.NDArray[np.float32],
+    region: Region,
+    size: tuple[int, int],
+    threshold: float = 0.5,
+) -> EllipseFit | None:
+    """Fit the head's ellipse to a probability map and express it in native pixels.
+
+    Parameters
+    ----------
+    probability
+        Shape (h, w), the network's output.
+    region
+        Its main region.
+    size
+        Native (height, width) of the image the map was stretched from.
+    threshold
+        Probability at the outline.
+
+    Returns
+    -------
+    EllipseFit or None
+        None if the boundary does not determine an ellipse.
+    """
+    points = boundary_points(probability, region, threshold)
+    scale = np.array([size[1] / probability.shape[1], size[0] / probability.shape[0]])
+    points = (points + 0.5) * scale - 0.5
+    ellipse = fit_ellipse(points)
+    if ellipse is None:
+        return None
+    distance = ellipse.signed_distance(points[:, 0], points[:, 1])
+    return EllipseFit(
+        ellipse, float(np.sqrt(np.mean(distance**2))), _arc_fraction(ellipse, points, distance)
+    )
+
+
+def _median(values: FloatArray) -> float:
+    """Median of an array, as `numpy.median` but for its looking for masked arrays and NaN."""
+    low, high = (len(values) - 1) // 2, len(values) // 2
+    parted = np.partition(values, (low, high))
+    return float((parted[low] + parted[high]) / 2)
+
+
+def _arc_fraction(ellipse: Ellipse, points: FloatArray, distance: FloatArray) -> float:
+    """Share of 72 sectors of the ellipse in which some boundary point lies near the outline."""
+    near = points[np.abs(distance) < 0.1 * ellipse.semi_minor_px]
+    u, v = ellipse.in_unit_circle(near[:, 0], near[:, 1])
+    sectors = np.floor((np.arctan2(v, u) / (2 * math.pi) % 1.0) * 72).astype(np.intp) % 72
+    return int(np.count_nonzero(np.bincount(sectors))) / 72

@@ -1,0 +1,125 @@
+"""The regions of a probability map, and where their borders run.
+
+Coordinates are those of `edgeseg.measure.ellipse`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edgeseg.measure.ellipse import FloatArray, Mask
+
+
+class Region(NamedTuple):
+    """The main connected region of a thresholded probability map.
+
+    Attributes
+    ----------
+    mask
+        Shape (height, width), 0 or 255, holes filled.
+    area_px
+        Its pixels, holes included.
+    other_area_px
+        Pixels above the threshold in all other regions together.
+    """
+
+    mask: Mask
+    area_px: int
+    other_area_px: int
+
+
+def main_region(probability: npt.NDArray[np.float32], threshold: float = 0.5) -> Region | None:
+    """Return the largest 4-connected region at or above the threshold, with holes filled.
+
+    Parameters
+    ----------
+    probability
+        Shape (height, width), in [0, 1].
+    threshold
+        A pixel belongs to the head from this probability on.
+
+    Returns
+    -------
+    Region or None
+        None if no pixel reaches the threshold.
+    """
+    binary = (probability >= threshold).view(np.uint8)
+    # Labelling is what costs most: only inside the box of all regions.
+    left, top, width, height = cv2.boundingRect(binary)
+    if not width:
+        return None
+    part = binary[top : top + height, left : left + width]
+    count, _ = cv2.connectedComponents(part, connectivity=4)
+    other_area_px = 0
+    if count > 2:  # the background is one; areas and boxes of the others cost as much again
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(part, connectivity=4)
+        areas = stats[1:, cv2.CC_STAT_AREA]
+        best = int(np.argmax(areas))
+        other_area_px = int(areas.sum() - areas[best])
+        # Work inside the region's own box: the rest of the image cannot hold a hole of it.
+        x, y, width, height = (int(v) for v in stats[best + 1, : cv2.CC_STAT_AREA])
+        part = (labels[y : y + height, x : x + width] == best + 1).view(np.uint8)
+        left, top = left + x, top + y
+    mask = np.zeros(probability.shape, dtype=np.uint8)
+    outline, _ = cv2.findContours(part, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(mask[top : top + height, left : left + width], outline, -1, 255, cv2.FILLED)
+    return Region(mask, cv2.countNonZero(mask), other_area_px)
+
+
+def boundary_points(
+    probability: npt.NDArray[np.float32], region: Region, threshold: float = 0.5
+) -> FloatArray:
+    """Points where the probability crosses the threshold around a region, to sub-pixel.
+
+    Every horizontal or vertical pair of neighbours with one pixel inside and one outside gives one
+    point by linear interpolation. A region cut by the image border has no pair across it, so the
+    cut is not mistaken for skull.
+
+    Returns
+    -------
+    ndarray, shape (n, 2)
+        Points (x, y) in pixels of the map.
+    """
+    # Only the region's box and the pixels around it can hold a crossing.
+    x, y, w, h = cv2.boundingRect(region.mask)
+    left, top = max(x - 1, 0), max(y - 1, 0)
+    box = (slice(top, y + h + 1), slice(left, x + w + 1))
+    inside, probability = region.mask[box] > 0, probability[box]  # a hole is inside
+    parts = []
+    for axis in (0, 1):
+        first = inside[:-1] if axis == 0 else inside[:, :-1]
+        second = inside[1:] if axis == 0 else inside[:, 1:]
+        rows, columns = np.nonzero(first != second)
+        next_rows, next_columns = rows + (axis == 0), columns + (axis == 1)
+        here = probability[rows, columns].astype(np.float64)
+        there = probability[next_rows, next_columns].astype(np.float64)
+        crossings = np.empty((len(rows), 2))
+        crossings[:, 0], crossings[:, 1] = columns + left, rows + top
+        step = (threshold - here) / (there - here)
+        crossings[:, 1 - axis] += np.minimum(np.maximum(step, 0.0), 1.0)
+        parts.append(crossings)
+    return np.concatenate(parts)
+
+
+def to_native(
+    probability: npt.NDArray[np.float32], size: tuple[int, int]
+) -> npt.NDArray[np.float32]:
+    """Bring a probability map back to its image's size, by linear interpolation.
+
+    Parameters
+    ----------
+    probability
+        Shape (h, w), in [0, 1].
+    size
+        Native (height, width).
+
+    Returns
+    -------
+    ndarray, shape ``size``, float32, in [0, 1]
+    """
+    native = cv2.resize(probability, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(native, dtype=np.float32)

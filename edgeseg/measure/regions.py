@@ -1,0 +1,153 @@
+"""Any structures: how much of each class there is, and in how many pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+
+from edgeseg.measure.ellipse import Mask
+from edgeseg.measure.measurement import Column, Measurement, Probability, Stroke
+from edgeseg.measure.region import to_native
+from edgeseg.network.metadata import ModelMetadata
+from edgeseg.network.task import Task
+from edgeseg.sources.frame import Frame
+
+FLAGS: Mapping[str, str] = {
+    "touches_border": "a region reaches the image border; what lies outside is not counted",
+}
+NOTHING = "with nothing found"
+# A piece below this share of the image is speckle: it adds to the area, not to the count.
+MIN_PIECE_FRACTION = 1e-4
+
+
+def title(task: Task, /) -> str:
+    """Return what is measured."""
+    return f"Areas: {', '.join(task.structures)}"
+
+
+def columns(task: Task, /) -> tuple[Column, ...]:
+    """Return area and count of each class after the background."""
+    return tuple(
+        column
+        for name in task.structures
+        for column in (
+            Column(f"{name}_area_px", 0, f"{name} (px)"),
+            Column(f"{name}_area_mm2", 2, f"{name} (mm²)"),
+            Column(f"{name}_count", 0, f"{name} (pieces)"),
+        )
+    )
+
+
+def measure(probability: Probability, frame: Frame, metadata: ModelMetadata, /) -> Measurement:
+    """Measure the regions in the maps of a frame; see `edgeseg.measure.measurement`.
+
+    Areas and counts are of the mask at the image's own size. Confidence is the least, over the
+    classes seen, of the soft Dice between a class's map and its mask at the network's size.
+    """
+    labels = label(to_native_maps(probability, frame.size), metadata)
+    figures: dict[str, float | None] = {}
+    for number, name in enumerate(metadata.task.structures, start=1):
+        area_px, count = _pieces(labels == number)
+        pixel = frame.pixel_size
+        area_mm2 = area_px * pixel.x_mm * pixel.y_mm if pixel else None
+        figures[f"{name}_area_px"] = area_px
+        figures[f"{name}_area_mm2"] = area_mm2
+        figures[f"{name}_count"] = count
+    if not labels.any():
+        seen = ", ".join(f"{name} {p:.2f}" for name, p in _peaks(probability, metadata.task))
+        return Measurement(
+            figures, reason=f"nothing found: highest probability {seen}", mask=labels
+        )
+    edges = (labels[0], labels[-1], labels[:, 0], labels[:, -1])
+    flags = ("touches_border",) if any(edge.any() for edge in edges) else ()
+    return Measurement(figures, _confidence(probability, metadata), flags, mask=labels)
+
+
+def label(probability: Probability, metadata: ModelMetadata) -> Mask:
+    """Decide each pixel's class.
+
+    Parameters
+    ----------
+    probability
+        Shape (C, h, w), one map for each class after the background, in [0, 1].
+
+    Returns
+    -------
+    ndarray, shape (h, w), uint8
+        Class numbers, 0 is background.
+    """
+    best = probability.argmax(axis=0)
+    highest = np.take_along_axis(probability, best[None], axis=0)[0]
+    if len(probability) > 1 and metadata.task.exclusive:
+        present = highest > 1 - probability.sum(axis=0)
+    else:
+        present = highest >= metadata.threshold
+    return np.where(present, best + 1, 0).astype(np.uint8)
+
+
+def to_native_maps(probability: Probability, size: tuple[int, int]) -> Probability:
+    """Bring maps, (C, h, w), to an image's (height, width), by linear interpolation."""
+    return np.stack([to_native(each, size) for each in probability])
+
+
+def mask(
+    probability: Probability,
+    measurement: Measurement,
+    size: tuple[int, int],
+    metadata: ModelMetadata,
+    /,
+) -> Mask:
+    """Return class numbers at native size."""
+    if measurement.mask is not None:
+        return measurement.mask
+    return label(to_native_maps(probability, size), metadata)
+
+
+def strokes(measurement: Measurement, /) -> list[Stroke]:
+    """Return the border of each piece."""
+    if measurement.mask is None:
+        return []
+    lines = []
+    for number in np.unique(measurement.mask[measurement.mask > 0]).tolist():
+        of_class = (measurement.mask == number).view(np.uint8)
+        borders, _ = cv2.findContours(of_class, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+        lines += [Stroke(border[:, 0].astype(np.float64), number) for border in borders]
+    return lines
+
+
+def caption(measurement: Measurement, task: Task, /) -> str:
+    """Return each class's area in one line."""
+    if measurement.reason:
+        return "nothing found"
+    parts = []
+    for name in task.structures:
+        area_px = measurement.figures[f"{name}_area_px"]
+        area_mm2 = measurement.figures[f"{name}_area_mm2"]
+        if area_px:
+            area = f"{area_px:.0f} px" if area_mm2 is None else f"{area_mm2:.0f} mm2"
+            parts.append(f"{name} {area}")
+    return ", ".join(parts).encode("ascii", "replace").decode()
+
+
+def _pieces(of_class: np.ndarray) -> tuple[float, float]:
+    """Return a class's pixels, and its 4-connected pieces that are no speckle."""
+    _, _, stats, _ = cv2.connectedComponentsWithStats(of_class.view(np.uint8), connectivity=4)
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    return float(areas.sum()), float((areas >= MIN_PIECE_FRACTION * of_class.size).sum())
+
+
+def _confidence(probability: Probability, metadata: ModelMetadata) -> float:
+    labels = label(probability, metadata)
+    agreements = []
+    for number, each in enumerate(probability, start=1):
+        of_class = labels == number
+        if area := np.count_nonzero(of_class):
+            both = float(each[of_class].sum())
+            agreements.append(2 * both / (float(each.sum()) + area))
+    return min(agreements, default=0.0)
+
+
+def _peaks(probability: Probability, task: Task) -> list[tuple[str, float]]:
+    return [(n, float(p.max())) for n, p in zip(task.structures, probability, strict=True)]

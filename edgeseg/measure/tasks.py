@@ -1,0 +1,28 @@
+"""The tasks edgeseg can measure: a new one is a module of this package and an entry here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from edgeseg.errors import ModelError
+from edgeseg.measure import head, regions
+from edgeseg.measure.measurement import TaskMeasure
+from edgeseg.network.task import Task
+
+TASKS: Mapping[str, TaskMeasure] = {"head": head, "regions": regions}
+
+
+def measure_of(task: Task) -> TaskMeasure:
+    """Return how a task is measured.
+
+    Raises
+    ------
+    ModelError
+        If this edgeseg does not know the task.
+    """
+    if task.kind not in TASKS:
+        raise ModelError(
+            f"the model's task is {task.kind!r}; this edgeseg knows {', '.join(TASKS)}: install a "
+            "newer one"
+        )
+    return TASKS[task.kind]

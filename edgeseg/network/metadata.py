@@ -1,0 +1,121 @@
+"""What a model file says of itself: one JSON string in the ONNX ``metadata_props``."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from edgeseg.errors import ModelError
+from edgeseg.network.task import Task, read_task
+
+METADATA_KEY = "edgeseg"
+SCHEMA_VERSION = 2
+_READ = (1, 2)  # schema 1 knows no task: its models are of heads
+INTENDED_USE = "Research and education. Not a medical device; not for diagnosis."
+
+
+@dataclass(frozen=True, slots=True)
+class TrainData:
+    """The images a model was trained on: a name, how many, and their hash (`hc18.data_sha256`)."""
+
+    name: str
+    count: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelMetadata:
+    """Everything the runtime must know to use a model, and a user to judge it.
+
+    Attributes
+    ----------
+    name, architecture, strategy, precision
+        What it is and how it was trained; ``precision`` is ``fp32``, ``fp16`` or ``int8``.
+    input_height, input_width
+        Network input, pixels.
+    threshold
+        Probability from which a pixel belongs to a structure.
+    train_data, train_pixel_size_mm_range
+        What it has seen; the range is (smallest, largest) mm per pixel. None if unknown.
+    metrics
+        ``{"data": ..., "split": ..., "figures": {...}}`` as measured, empty if never measured.
+    licence, intended_use
+        Terms and limits.
+    parameters, gmac
+        Weights, and 1e9 multiply-accumulates for one image; None if unknown.
+    task
+        What it answers; files of schema 1 are of heads.
+    """
+
+    name: str
+    architecture: str
+    strategy: str
+    precision: str
+    input_height: int
+    input_width: int
+    train_data: TrainData | None
+    train_pixel_size_mm_range: tuple[float, float] | None
+    edgeseg_version: str
+    threshold: float = 0.5
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    licence: str = "CC-BY-4.0"
+    intended_use: str = INTENDED_USE
+    parameters: int | None = None
+    gmac: float | None = None
+    task: Task = field(default_factory=Task)
+    schema_version: int = SCHEMA_VERSION
+
+    def to_json(self) -> str:
+        """Return the JSON text stored under `METADATA_KEY`."""
+        values = asdict(self) | {"task": self.task.as_dict()}
+        return json.dumps(values, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelMetadata:
+        """Parse and check the JSON text; unknown keys are ignored.
+
+        Raises
+        ------
+        ModelError
+            If it is not this schema.
+        """
+        try:
+            values = json.loads(text)
+            version = values["schema_version"]
+            if version not in _READ:
+                raise ModelError(
+                    f"the model's metadata has schema {version}, this edgeseg reads "
+                    f"{' and '.join(map(str, _READ))}; install a matching edgeseg or export it again"
+                )
+            known = {f.name for f in fields(cls)}
+            values = {key: value for key, value in values.items() if key in known}
+            if values["train_pixel_size_mm_range"] is not None:
+                low, high = values["train_pixel_size_mm_range"]
+                values["train_pixel_size_mm_range"] = (float(low), float(high))
+            if values["train_data"] is not None:
+                values["train_data"] = TrainData(**values["train_data"])
+            values["task"] = read_task(values["task"]) if version > 1 else Task()
+            metadata = cls(**values)
+            metadata._check()
+        except ModelError:
+            raise
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+            raise ModelError(
+                f"the model's '{METADATA_KEY}' metadata is damaged ({error}); export it again"
+            ) from error
+        return metadata
+
+    def _check(self) -> None:
+        for side in (self.input_height, self.input_width):
+            if not isinstance(side, int) or side < 1:
+                raise ModelError(f"the model's metadata gives {side!r} as an input side")
+        if not (math.isfinite(self.threshold) and 0 < self.threshold < 1):
+            raise ModelError(f"the model's metadata gives {self.threshold!r} as its threshold")
+        low, high = self.train_pixel_size_mm_range or (1.0, 1.0)
+        if not 0 < low <= high < math.inf:
+            raise ModelError(
+                f"the model's metadata gives {low} to {high} mm as its range of pixel sizes"
+            )

@@ -1,0 +1,161 @@
+"""OpenVINO behind the few methods of an onnxruntime session that edgeseg calls."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeseg.errors import DeviceError, ModelError
+from edgeseg.network.metadata import METADATA_KEY
+from edgeseg.system.parallel import usable_cores
+
+if TYPE_CHECKING:
+    import openvino
+
+PROVIDER = "OpenVINO"
+_TYPES = {"u8": "tensor(uint8)", "f32": "tensor(float)"}
+
+
+class Port(NamedTuple):
+    """An input or output as onnxruntime describes it; a length that may vary is a text."""
+
+    name: str
+    type: str
+    shape: list[int | str]
+
+
+class ModelMeta(NamedTuple):
+    """The file's own key-value texts."""
+
+    custom_metadata_map: dict[str, str]
+
+
+class OpenVinoSession:
+    """A model compiled for the CPU by OpenVINO, in float32 as the file says.
+
+    Compiled anew for each batch size: with shapes that are fixed it runs a fifth faster. Safe to
+    call from several threads at once, each has its own request.
+
+    Parameters
+    ----------
+    path
+        ONNX file.
+    threads
+        Threads inside one inference; None takes all cores for one at a time.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be read.
+    DeviceError
+        If the package does not load, or does not run the model.
+    """
+
+    def __init__(self, path: Path, threads: int | None) -> None:
+        try:
+            import openvino
+        except ImportError as error:
+            raise DeviceError(
+                f"the package openvino is installed but does not load ({error}); install it anew "
+                "or use --device cpu"
+            ) from error
+        self._core = openvino.Core()
+        # On processors that have bfloat16 it would be used: other figures than those on the card.
+        self._options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
+        if threads is None:
+            self._options["PERFORMANCE_HINT"] = "LATENCY"
+        else:
+            streams = max(1, usable_cores() // threads)
+            self._options |= {"NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": streams * threads}
+        try:
+            # from bytes: a model that keeps weights in other files is refused
+            self._model = self._core.read_model(path.read_bytes())
+        except RuntimeError as error:
+            raise ModelError(
+                f"{path}: not a model OpenVINO can load ({_last_line(error)}); expected a "
+                "single-file ONNX written by 'edgeseg export'"
+            ) from error
+        self._compiling = threading.Lock()
+        self._compiled: dict[int, openvino.CompiledModel] = {}
+        self._local = threading.local()
+        if not _takes_images(self._model):
+            return  # nothing that edgeseg runs: whoever reads its inputs sees that
+        try:
+            # Once before threads may call: the first conversion of an array, in two threads at
+            # once, can lock both for ever (pybind11's initialisation against Python's lock).
+            _, *shape = self.get_inputs()[0].shape
+            self.run(None, {"": np.zeros((1, *map(int, shape)), dtype=np.uint8)})
+        except RuntimeError as error:
+            raise DeviceError(
+                f"the model does not start on openvino: {_last_line(error)}"
+            ) from error
+
+    def run(
+        self, _outputs: Sequence[str] | None, inputs: Mapping[str, npt.NDArray[np.uint8]], /
+    ) -> list[npt.NDArray[np.float32]]:
+        """Run the network on its one input, shape (N, 1, h, w), and return its first output."""
+        (tensor,) = inputs.values()
+        answer = self._request(len(tensor)).infer([tensor], share_inputs=True)
+        return [np.array(answer[0])]
+
+    def get_providers(self) -> list[str]:
+        """Return what it runs on."""
+        return [PROVIDER]
+
+    def get_inputs(self) -> list[Port]:
+        """Describe the inputs."""
+        return _ports(self._model.inputs)
+
+    def get_outputs(self) -> list[Port]:
+        """Describe the outputs."""
+        return _ports(self._model.outputs)
+
+    def get_modelmeta(self) -> ModelMeta:
+        """Return the file's own texts, as far as edgeseg reads them."""
+        try:
+            text = self._model.get_rt_info(["framework", METADATA_KEY]).value
+        except RuntimeError:  # there is none
+            return ModelMeta({})
+        return ModelMeta({METADATA_KEY: text})
+
+    def _request(self, batch: int) -> openvino.InferRequest:
+        """Return this thread's request for a batch size."""
+        requests: dict[int, openvino.InferRequest] | None = getattr(self._local, "requests", None)
+        if requests is None:
+            requests = self._local.requests = {}
+        if batch not in requests:
+            with self._compiling:
+                if batch not in self._compiled:
+                    model = self._model.clone()
+                    _, *rest = model.inputs[0].partial_shape
+                    model.reshape([batch, *rest])
+                    self._compiled[batch] = self._core.compile_model(model, "CPU", self._options)
+            requests[batch] = self._compiled[batch].create_infer_request()
+        return requests[batch]
+
+
+def _takes_images(model: openvino.Model) -> bool:
+    """Tell whether a model takes one uint8 array of shape (N, 1, h, w), h and w fixed."""
+    ports = _ports(model.inputs)
+    if len(ports) != 1 or ports[0].type != _TYPES["u8"] or len(ports[0].shape) != 4:
+        return False
+    return all(isinstance(length, int) for length in ports[0].shape[1:])
+
+
+def _last_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
+
+
+def _ports(ports: Sequence[Any]) -> list[Port]:
+    described = []
+    for port in ports:
+        kind = port.element_type.get_type_name()
+        known = () if port.partial_shape.rank.is_dynamic else port.partial_shape
+        shape = ["?" if d.is_dynamic else d.get_length() for d in known]
+        described.append(Port(port.any_name, _TYPES.get(kind, f"tensor({kind})"), shape))
+    return described

@@ -1,0 +1,241 @@
+"""An onnxruntime session on the device that was asked for, and on no other."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from edgeseg.errors import DeviceError, ModelError
+from edgeseg.network.metadata import METADATA_KEY, ModelMetadata
+
+PROVIDERS: dict[str, str] = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "directml": "DmlExecutionProvider",
+}
+_PACKAGES = {
+    "cuda": "onnxruntime-gpu",
+    "tensorrt": "onnxruntime-gpu",
+    "directml": "onnxruntime-directml",
+    "coreml": "onnxruntime (for macOS)",
+}
+
+
+class Session(Protocol):
+    """What edgeseg calls of an `onnxruntime.InferenceSession`, and other engines offer too."""
+
+    def run(self, output_names: list[str], input_feed: dict[str, Any], /) -> list[Any]:
+        """Run the network on named inputs and return the outputs asked for."""
+
+    def get_providers(self) -> list[str]:
+        """Return what it runs on, the first choice first."""
+
+    def get_inputs(self) -> list[Any]:
+        """Return the inputs, each with a ``name``, a ``type`` and a ``shape``."""
+
+    def get_outputs(self) -> list[Any]:
+        """Return the outputs, likewise."""
+
+    def get_modelmeta(self) -> Any:
+        """Return the file's own texts, as ``custom_metadata_map``."""
+
+
+def open_session(path: Path, device: str, threads: int | None, *, spin: bool = True) -> Session:
+    """Open a model on a device, or raise; ``auto`` is CUDA where it works and the CPU elsewhere.
+
+    Parameters are those of `edgeseg.Segmenter`.
+
+    Raises
+    ------
+    DeviceError
+        If the device is unknown, or the session would not run on it.
+    ModelError
+        If the file is not a model that can be loaded.
+    """
+    if device != "auto" and device not in PROVIDERS:
+        raise DeviceError(f"device is {device!r}; expected auto, {', '.join(PROVIDERS)}")
+    if threads is not None and threads < 1:
+        raise DeviceError(f"threads is {threads}; expected 1 or more")
+    options = session_options(threads, spin=spin)
+    if device == "auto":
+        if PROVIDERS["cuda"] in onnxruntime.get_available_providers():
+            try:
+                return _open_on(path, "cuda", options)
+            except DeviceError:
+                pass  # installed without a driver or a card: `auto` then means the CPU
+        device = "cpu"
+    elif PROVIDERS[device] not in onnxruntime.get_available_providers():
+        if device == "openvino" and importlib.util.find_spec("openvino"):
+            from edgeseg.network.openvino import OpenVinoSession
+
+            return OpenVinoSession(path, threads)
+        raise DeviceError(_missing_provider(device))
+    return _open_on(path, device, options)
+
+
+def session_options(threads: int | None, *, spin: bool) -> onnxruntime.SessionOptions:
+    """Return onnxruntime's options for `edgeseg.Segmenter`'s ``threads`` and ``spin``."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # errors come back as exceptions
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    if not spin:
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def _open_on(path: Path, device: str, options: onnxruntime.SessionOptions) -> Session:
+    provider = PROVIDERS[device]
+    chosen = [provider] if device == "cpu" else [provider, PROVIDERS["cpu"]]
+    try:
+        # From bytes, not from the path: a model that keeps weights in other files is refused.
+        session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=chosen)
+    except Exception as error:  # onnxruntime's own exceptions share no base but this
+        if device != "cpu":
+            raise DeviceError(
+                f"the model does not start on {device}: {_first_line(error)}"
+            ) from error
+        raise ModelError(
+            f"{path}: not a model onnxruntime can load ({_first_line(error)}); expected a "
+            "single-file ONNX written by 'edgeseg export'"
+        ) from error
+    if session.get_providers()[0] != provider:
+        raise DeviceError(
+            f"onnxruntime could not start {provider} and would run on "
+            f"{session.get_providers()[0]}; check the driver and its libraries ({device}), or "
+            "use --device cpu"
+        )
+    session.disable_fallback()
+    opened: Session = session
+    return opened
+
+
+def _missing_provider(device: str) -> str:
+    if device == "openvino":
+        return (
+            "device 'openvino' needs the package openvino, which is not installed; run "
+            "pip install 'edgeseg[openvino]', or use --device cpu"
+        )
+    import importlib.metadata
+
+    package = _PACKAGES[device]
+    installed = ", ".join(onnxruntime.get_available_providers())
+    try:
+        importlib.metadata.version(package)
+        state = f"{package} is installed but another onnxruntime package hides it"
+    except importlib.metadata.PackageNotFoundError:
+        state = f"{package} is not installed"
+    return (
+        f"device {device!r} needs {PROVIDERS[device]}, this onnxruntime has {installed}: {state}. "
+        f"Run 'pip uninstall onnxruntime', then 'pip install {package}'; or use --device cpu"
+    )
+
+
+def read_metadata(session: Session, path: Path) -> ModelMetadata:
+    """Read a session's metadata and hold its input and output to it.
+
+    Raises
+    ------
+    ModelError
+        If there is none, it is damaged, or the graph is another than it says.
+    """
+    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    if text is None:
+        raise ModelError(
+            f"{path}: the model carries no edgeseg metadata, so its input and threshold are "
+            f"unknown; write it with 'edgeseg export', or store the JSON of ModelMetadata under "
+            f"the key '{METADATA_KEY}' of metadata_props"
+        )
+    metadata = ModelMetadata.from_json(text)
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    n_maps = len(metadata.task.structures)
+    sides = [metadata.input_height, metadata.input_width]
+    takes = [list(i.shape) for i in inputs if i.type in ("tensor(uint8)", "tensor(float)")]
+    gives = [list(o.shape) for o in outputs if o.name == outputs[0].name]
+    fits = (
+        len(inputs) == len(takes) == 1
+        and outputs[0].type == "tensor(float)"
+        and len(takes[0]) == 4
+        and takes[0][1] in ((1,) if inputs[0].type == "tensor(uint8)" else (1, 3))
+        and takes[0][2:] == sides
+        and len(gives[0]) == 4
+        and gives[0][1] in (n_maps, *_unknown(gives[0][1]))
+    )
+    if not fits:
+        got = "; ".join(f"{i.name} {i.type} {i.shape}" for i in (*inputs, *outputs))
+        raise ModelError(
+            f"{path}: expected one input tensor(uint8) of shape (N, 1, {sides[0]}, {sides[1]}) and "
+            f"an output tensor(float) of shape (N, {n_maps}, {sides[0]}, {sides[1]}), got {got}"
+        )
+    return metadata
+
+
+def _unknown(length: int | str | None) -> tuple[int | str | None, ...]:
+    """Return a length that the graph leaves open as one that may be anything."""
+    return () if isinstance(length, int) else (length,)
+
+
+class Port(NamedTuple):
+    """How a session is fed, and in how many runs.
+
+    Attributes
+    ----------
+    input_name, output_name
+        Of the image and of the maps.
+    channels
+        Channels of a float input, which takes gray values over 255; None of the uint8 gray input
+        that edgeseg writes.
+    batch
+        The one batch size that the graph takes; None if any.
+    """
+
+    input_name: str
+    output_name: str
+    channels: int | None
+    batch: int | None
+
+    def run(self, session: Session, tensor: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Run gray images, (N, 1, h, w), uint8; return their maps, (N, C, h, w), float32."""
+        fed: npt.NDArray[Any] = tensor
+        if self.channels is not None:
+            fed = np.repeat(tensor.astype(np.float32) / 255, self.channels, axis=1)
+        if self.batch is None or self.batch == len(fed):
+            return self._once(session, fed)
+        # A last part that is too short is filled up with images that are then thrown away.
+        lacking = -len(fed) % self.batch
+        filled = np.concatenate([fed, *[fed[-1:]] * lacking])
+        parts = np.split(filled, len(filled) // self.batch)
+        return np.concatenate([self._once(session, part) for part in parts])[: len(fed)]
+
+    def _once(self, session: Session, fed: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        try:
+            answers = session.run([self.output_name], {self.input_name: fed})
+        except Exception as error:  # the engines' own exceptions share no base but this
+            raise ModelError(f"the network failed on this image: {_first_line(error)}") from error
+        maps: npt.NDArray[np.float32] = answers[0]
+        return maps
+
+
+def read_port(session: Session) -> Port:
+    """Return how a session that `read_metadata` has accepted is fed."""
+    (given,), found = session.get_inputs(), session.get_outputs()[0]
+    batch, channels = given.shape[:2]
+    return Port(
+        given.name,
+        found.name,
+        channels if given.type == "tensor(float)" else None,
+        batch if isinstance(batch, int) else None,
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

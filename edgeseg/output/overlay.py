@@ -1,0 +1,107 @@
+"""The picture a person checks: the image with the outline that was measured on it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edgeseg.prediction import Prediction
+
+# Of the structures in turn, chosen to be told apart by most colour-blind eyes (after Okabe and Ito
+# 2008); the first is green, and a flagged prediction's orange.
+COLOURS_BGR = (
+    (80, 220, 60), (233, 180, 86), (66, 228, 240), (167, 121, 204), (178, 114, 0), (0, 94, 213),
+)  # fmt: skip
+_FLAGGED_BGR = (0, 150, 255)
+_TEXT_BGR = (255, 255, 255)
+_TINT = 0.25  # how much of its colour a class lays over its pixels
+_SHIFT = 4  # sub-pixel bits of cv2's drawing
+_TYPICAL_WIDTH_PX = 800
+
+_prepared: list[ThreadPoolExecutor] = []  # threads that have the font and wait for a picture
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_prepared.clear)  # a child has no threads but its own
+
+
+def draw(prediction: Prediction) -> npt.NDArray[np.uint8]:
+    """Draw what was measured and its figure; orange instead of the first colour if flagged.
+
+    Returns
+    -------
+    ndarray, shape (H, W, 3), uint8, BGR
+    """
+    gray = prediction.frame.pixels
+    picture = np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
+    if prediction.measurement.mask is not None:
+        _tint(picture, prediction.measurement.mask)
+    scale = max(gray.shape[1] / _TYPICAL_WIDTH_PX, 0.5)
+    for stroke in prediction.strokes():
+        colour = colour_bgr(stroke.structure)
+        if prediction.flags and stroke.structure == 1:
+            colour = _FLAGGED_BGR
+        fixed = np.round(stroke.points * (1 << _SHIFT)).astype(np.int32)
+        thickness = 1 if stroke.thin else _line_width(scale)
+        cv2.polylines(picture, [fixed], stroke.closed, colour, thickness, cv2.LINE_AA, _SHIFT)
+    lines = [prediction.caption(), ", ".join(prediction.flags)]
+    try:
+        writer = _prepared.pop()
+    except IndexError:
+        _write(picture, lines, scale)
+    else:
+        with writer:
+            writer.submit(_write, picture, lines, scale).result()
+    return picture
+
+
+def colour_bgr(structure: int) -> tuple[int, int, int]:
+    """Return the colour of a structure, numbered from 1."""
+    return COLOURS_BGR[(structure - 1) % len(COLOURS_BGR)]
+
+
+@contextlib.contextmanager
+def prepared() -> Iterator[None]:
+    """Have the font unpacked while something else is going on; begins at once.
+
+    OpenCV 5 unpacks it anew in every thread, which takes longer than an inference, so the thread
+    that did it now will write on the next picture that is drawn. It ends with that picture, or
+    with the context if there was none.
+    """
+    writer = ThreadPoolExecutor(1, "edgeseg-text")
+    writer.submit(_write, np.zeros((40, 40, 3), dtype=np.uint8), ["H"], 1.0)
+    _prepared.append(writer)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):  # it has been taken
+            _prepared.remove(writer)
+        writer.shutdown(wait=False)
+
+
+def _tint(picture: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8]) -> None:
+    """Lay each class's colour over its pixels, in place."""
+    palette = np.zeros((256, 3), dtype=np.float32)
+    palette[1:] = [colour_bgr(number) for number in range(1, 256)]
+    inside = mask > 0
+    mixed = (1 - _TINT) * picture[inside] + _TINT * palette[mask[inside]]
+    picture[inside] = np.round(mixed).astype(np.uint8)
+
+
+def _write(picture: npt.NDArray[np.uint8], lines: Sequence[str], scale: float) -> None:
+    width = _line_width(scale)
+    for i, text in enumerate(lines):
+        place = (round(10 * scale), round((24 + 22 * i) * scale))
+        for tint, thickness in (((0, 0, 0), 3 * width), (_TEXT_BGR, width)):
+            cv2.putText(
+                picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.6 * scale, tint, thickness,
+                cv2.LINE_AA,
+            )  # fmt: skip
+
+
+def _line_width(scale: float) -> int:
+    return max(1, round(1.5 * scale))

@@ -1,0 +1,87 @@
+"""A run's record, ``run.json``: what was asked, with what, and how long it took."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from edgeseg.output.table import TIMING_COLUMNS, Row
+from edgeseg.segmenter import Segmenter
+from edgeseg.system import host
+from edgeseg.system.files import write_json
+
+RUN_NAME = "run.json"
+
+
+def write_record(
+    out: Path,
+    segmenter: Segmenter,
+    asked: Mapping[str, Any],
+    *,
+    status: str,
+    n_images: int,
+    rows: Sequence[Row] = (),
+    wall_s: float = 0.0,
+) -> dict[str, Any]:
+    """Write ``out/run.json`` and return what it holds.
+
+    Parameters
+    ----------
+    asked
+        ``arguments`` and ``options`` of the run, recorded as they are.
+    status
+        ``running`` or ``done``.
+    n_images
+        Images of the input.
+    rows
+        All rows, once they are there.
+    wall_s
+        Time of the run, without loading the model.
+
+    Raises
+    ------
+    OutputWriteError
+        If it cannot be written.
+    """
+    file, metadata = segmenter.file, segmenter.metadata
+    seen = Counter(row["status"] for row in rows)
+    record = {
+        "status": status,
+        **asked,
+        "versions": host.versions(),
+        "host": host.describe(),
+        "model": {
+            "name": file.name,
+            "sha256": file.sha256,
+            "size_bytes": file.size_bytes,
+            "precision": metadata.precision,
+            "input_height": metadata.input_height,
+            "input_width": metadata.input_width,
+            "task": metadata.task.as_dict(),
+            "provider": segmenter.provider,
+        },
+        "counts": {
+            "n_images": n_images,
+            **{status: seen[status] for status in ("ok", "empty", "failed")},
+        },
+        "timings": {"wall_s": round(wall_s, 3), "stages_ms": mean_stages_ms(rows)},
+    }
+    write_json(out / RUN_NAME, record)
+    return record
+
+
+def mean_stages_ms(rows: Iterable[Row]) -> dict[str, float | None]:
+    """Return the mean time of each stage over the rows that were measured, in milliseconds."""
+    sums = dict.fromkeys(TIMING_COLUMNS, 0.0)
+    counts = dict.fromkeys(TIMING_COLUMNS, 0)
+    for row in rows:
+        for column in TIMING_COLUMNS:
+            if row[column]:
+                sums[column] += float(row[column])
+                counts[column] += 1
+    return {
+        column.removesuffix("_ms"): sums[column] / counts[column] if counts[column] else None
+        for column in TIMING_COLUMNS
+    }

@@ -1,0 +1,177 @@
+"""One self-contained HTML page of a folder's results."""
+
+from __future__ import annotations
+
+import base64
+import heapq
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edgeseg.errors import EdgesegError
+from edgeseg.measure.measurement import Column
+from edgeseg.measure.tasks import measure_of
+from edgeseg.network.metadata import INTENDED_USE
+from edgeseg.network.task import Task
+from edgeseg.output.pictures import encode, picture_name
+from edgeseg.sources import image_file
+from edgeseg.sources.header import parse
+from edgeseg.system.files import write_atomic
+from edgeseg.system.parallel import ordered_map
+
+MAX_PICTURES = 200
+"""Pictures on the page; flagged and failed images come first, so that those are seen."""
+_THUMBNAIL_PX = (400, 320)  # largest height and width
+
+
+def write_page(
+    path: Path,
+    task: Task,
+    rows: Sequence[Mapping[str, str]],
+    record: Mapping[str, Any],
+    overlays: Path | None,
+    workers: int,
+) -> None:
+    """Write the page: pictures, table, and the facts of the run.
+
+    Parameters
+    ----------
+    rows
+        Rows of the results table, in order.
+    record
+        The run's record, as ``run.json`` holds it.
+    overlays
+        Folder of the overlay pictures; None if none were written.
+    workers
+        Pictures made smaller at once.
+
+    Raises
+    ------
+    OutputWriteError
+        If the page cannot be written.
+    """
+    parts = _parts(task, rows, record, overlays, workers)
+    write_atomic(path, (part.encode(errors="backslashreplace") for part in parts))
+
+
+def _parts(
+    task: Task,
+    rows: Sequence[Mapping[str, str]],
+    record: Mapping[str, Any],
+    overlays: Path | None,
+    workers: int,
+) -> Iterator[str]:
+    """Yield the page piece by piece: all pictures of a large folder need not be held at once."""
+    measure = measure_of(task)
+    counts = record["counts"]
+    summary = (
+        f"{counts['n_images']} images: {counts['ok']} measured, {counts['empty']} "
+        f"{measure.NOTHING}, {counts['failed']} failed, "
+        f"{sum(bool(row['flags']) for row in rows)} flagged."
+    )
+    style = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
+    title = escape(measure.title(task))
+    yield f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>edgeseg: {title}</title><style>{style}</style></head><body>
+<h1>{title}</h1>
+<p class="warning">{escape(INTENDED_USE)}</p>
+<p>{escape(summary)}</p>
+"""
+    columns = [column for column in measure.columns(task) if column.title]
+    yield from _grid(columns, rows, overlays, workers)
+    yield "<h2>Measurements</h2>\n"
+    titles = {"file": "file", "status": "status"}
+    titles |= {column.name: column.title for column in columns}
+    titles |= {"confidence": "confidence", "flags": "flags", "reason": "reason"}
+    yield from _table(titles.values(), ([row[name] for name in titles] for row in rows))
+    yield "<h2>Flags</h2>\n"
+    yield from _table(["flag", "meaning"], measure.FLAGS.items())
+    yield "<h2>This run</h2>\n"
+    yield from _table(["", ""], _facts(record))
+    yield "</body></html>\n"
+
+
+def _grid(
+    columns: Sequence[Column],
+    rows: Sequence[Mapping[str, str]],
+    overlays: Path | None,
+    workers: int,
+) -> Iterator[str]:
+    if overlays is None:
+        yield "<p>No overlays were written, so there are no pictures here.</p>\n"
+        return
+    shown = heapq.nsmallest(MAX_PICTURES, rows, key=lambda r: (r["status"] == "ok", not r["flags"]))
+    if len(shown) < len(rows):
+        yield f"<p>{len(shown)} of {len(rows)} pictures; those that need a look come first.</p>\n"
+    yield '<div class="grid">\n'
+    for figure in ordered_map(partial(_figure, columns=columns, overlays=overlays), shown, workers):
+        yield figure + "\n"
+    yield "</div>\n"
+
+
+def _figure(row: Mapping[str, str], columns: Sequence[Column], overlays: Path) -> str:
+    name = escape(row["file"])
+    if row["status"] == "failed":
+        return (
+            f'<figure><figcaption>{name}<br><span class="failed">{escape(row["reason"])}</span>'
+            "</figcaption></figure>"
+        )
+    text = row["reason"]
+    if row["status"] == "ok":
+        seen = next((column for column in columns if row[column.name]), None)
+        text = f"{seen.title} {row[seen.name]}" if seen else ""
+    flags = f'<br><span class="flags">{escape(row["flags"].replace(";", ", "))}</span>'
+    path = overlays / f"{picture_name(row['file'])}.jpg"
+    try:
+        picture = f'<img loading="lazy" alt="{name}" src="{_thumbnail(path)}">'
+    except EdgesegError:
+        picture = "(its overlay cannot be read)"
+    return (
+        f"<figure>{picture}"
+        f"<figcaption>{name}<br>{escape(text)}{flags if row['flags'] else ''}</figcaption></figure>"
+    )
+
+
+def _thumbnail(path: Path) -> str:
+    """Return a small JPEG of an overlay as a data URI."""
+    data = image_file.read_bytes(path)
+    header = parse(data)
+    scale = min(_THUMBNAIL_PX[0] / header.height, _THUMBNAIL_PX[1] / header.width, 1.0)
+    # Decoding at half size is four times cheaper.
+    how = cv2.IMREAD_REDUCED_COLOR_2 if scale <= 0.5 else cv2.IMREAD_COLOR
+    picture = image_file.decode_pixels(np.frombuffer(data, dtype=np.uint8), how).astype(
+        np.uint8, copy=False
+    )
+    size = max(1, round(header.width * scale)), max(1, round(header.height * scale))
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    encoded = base64.b64encode(encode(".jpg", small.astype(np.uint8), 75)).decode("ascii")
+    return f"data:image/jpeg;base64,{encoded}"
+
+
+def _table(titles: Iterable[str], lines: Iterable[Iterable[Any]]) -> Iterator[str]:
+    head = "".join(f"<th>{escape(title)}</th>" for title in titles)
+    yield f"<table><thead><tr>{head}</tr></thead><tbody>\n"
+    for line in lines:
+        yield "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in line) + "</tr>\n"
+    yield "</tbody></table>\n"
+
+
+def _facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Flatten a run's record into names and values a person can read."""
+    facts = []
+    for section in ("model", "timings", "host", "versions", "arguments"):
+        for key, value in record[section].items():
+            if isinstance(value, Mapping):
+                value = ", ".join(
+                    f"{k} {v:.2f}" if isinstance(v, float) else f"{k} {v}" for k, v in value.items()
+                )
+            if value is not None:
+                facts.append((f"{section}: {key}", str(value)))
+    return facts

@@ -1,0 +1,175 @@
+"""The table of results: one row an image, in a file that may be cut off at any moment."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import overload
+
+from edgeseg.errors import DataError, OutputWriteError
+from edgeseg.measure.tasks import measure_of
+from edgeseg.network.task import Task
+from edgeseg.prediction import Prediction
+from edgeseg.sources.frame import PixelSize
+from edgeseg.system.files import csv_text, write_atomic
+
+RESULTS_NAME = "results.csv"
+_FIRST = ("file", "frame", "status", "reason", "flags", "confidence")
+_PIXEL_SIZE = ("pixel_size_x_mm", "pixel_size_y_mm", "pixel_size_source")
+TIMING_COLUMNS = ("decode_ms", "preprocess_ms", "inference_ms", "postprocess_ms")
+
+Row = dict[str, str]
+
+
+def columns(task: Task) -> tuple[str, ...]:
+    """Return the columns of a task's table: its own stand between those that all tasks have."""
+    own = (column.name for column in measure_of(task).columns(task))
+    return (*_FIRST, *own, *_PIXEL_SIZE, *TIMING_COLUMNS)
+
+
+def number(value: float | None, decimals: int) -> str:
+    """Format a number with fixed decimals; None becomes an empty cell."""
+    return "" if value is None else f"{value:.{decimals}f}"
+
+
+def pixel_size_cells(pixel_size: PixelSize | None) -> dict[str, str]:
+    """Return the cells of a pixel size, in full: it was given, not measured."""
+    if pixel_size is None:
+        return dict.fromkeys(_PIXEL_SIZE, "")
+    values = (repr(float(pixel_size.x_mm)), repr(float(pixel_size.y_mm)), pixel_size.source)
+    return dict(zip(_PIXEL_SIZE, values, strict=True))
+
+
+def prediction_row(file: str, prediction: Prediction, decode_ms: float) -> Row:
+    """Return the row of an image that was read, ``ok`` or ``empty`` as something was found."""
+    figures = {
+        column.name: number(prediction.figures[column.name], column.decimals)
+        for column in measure_of(prediction.task).columns(prediction.task)
+    }
+    times_ms = (decode_ms, *prediction.times_ms)
+    return {
+        "file": file,
+        "frame": "",
+        "status": prediction.status,
+        "reason": prediction.reason,
+        "flags": ";".join(prediction.flags),
+        "confidence": number(prediction.confidence, 4),
+        **figures,
+        **pixel_size_cells(prediction.pixel_size),
+        **{c: number(ms, 3) for c, ms in zip(TIMING_COLUMNS, times_ms, strict=True)},
+    }
+
+
+def failed_row(file: str, sentence: str, task: Task) -> Row:
+    """Return the row of an image that could not be measured, and why."""
+    row = dict.fromkeys(columns(task), "")
+    return row | {"file": file, "status": "failed", "reason": sentence}
+
+
+def read_rows(path: Path, titles: Sequence[str] | None = None) -> Table:
+    """Read the rows of a results file; a last row that was cut off is left out.
+
+    Parameters
+    ----------
+    titles
+        The columns it must have; None takes those it has.
+
+    Raises
+    ------
+    DataError
+        If it is not a results file.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            text = stream.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{path}: cannot be read ({error}); use --overwrite to start anew"
+        ) from error
+    # Rows end in a newline; what follows the last one was being written.
+    rows = csv.reader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
+    found = next(rows, None)
+    if found is None:
+        return Table(titles or _FIRST, [])
+    if (titles is not None and found != list(titles)) or found[: len(_FIRST)] != list(_FIRST):
+        raise DataError(
+            f"{path}: its columns are not those of this edgeseg and model; choose another output "
+            "folder or use --overwrite"
+        )
+    return Table(found, (csv_text([row]) for row in rows if len(row) == len(found)))
+
+
+def line(row: Row) -> str:
+    """Return a row as its line of the results file."""
+    return csv_text([tuple(row.values())])
+
+
+class Table(Sequence[Row]):
+    """Rows in little memory: each as its line of the file, parsed whenever it is looked at.
+
+    Parameters
+    ----------
+    titles
+        Its columns.
+    lines
+        As `line` gives them.
+    """
+
+    def __init__(self, titles: Iterable[str], lines: Iterable[str]) -> None:
+        self.titles = tuple(titles)
+        self.lines = tuple(lines)
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+    @overload
+    def __getitem__(self, index: slice) -> Table: ...
+    def __getitem__(self, index: int | slice) -> Row | Table:
+        if isinstance(index, slice):
+            return Table(self.titles, self.lines[index])
+        cells = next(csv.reader(io.StringIO(self.lines[index], newline="")))
+        return dict(zip(self.titles, cells, strict=True))
+
+
+def write_lines(path: Path, titles: Iterable[str], lines: Iterable[str]) -> None:
+    """Write a whole results file atomically."""
+    write_atomic(path, map(_encoded, (csv_text([tuple(titles)]), *lines)))
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode(errors="backslashreplace")
+
+
+class RowAppender:
+    """Appends rows to a results file, each on disk before the next image is reported.
+
+    Raises
+    ------
+    OutputWriteError
+        If the file cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._stream = path.open("ab")
+        except OSError as error:
+            raise OutputWriteError(f"{path}: cannot be written ({error.strerror})") from error
+
+    def __enter__(self) -> RowAppender:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+    def append(self, line: str) -> None:
+        """Add one row, given as its line."""
+        try:
+            self._stream.write(_encoded(line))
+            self._stream.flush()
+        except OSError as error:
+            raise OutputWriteError(f"{self._path}: cannot be written ({error.strerror})") from error

@@ -1,0 +1,1 @@
+"""Synthetic scans whose truth is known, and the demo that measures them."""

@@ -1,0 +1,72 @@
+"""Measure phantoms, whose head circumference is known exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeseg.output.pictures import encode
+from edgeseg.output.table import Row
+from edgeseg.phantom.head import demo_phantoms
+from edgeseg.phantom.head import table as phantom_table
+from edgeseg.run.folder import FolderRun, Options, Summary
+from edgeseg.segmenter import Segmenter
+from edgeseg.sources.discover import Item
+from edgeseg.sources.pixel_sizes import PixelSizes, read_table
+from edgeseg.system.files import write_atomic
+
+FOLDER = Path("edgeseg-demo")
+TOLERANCE = 0.01
+"""Largest relative HC error on a phantom of an installation that works."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One phantom's measured and true head circumference; ``hc_mm`` is None without a head."""
+
+    file: str
+    hc_mm: float | None
+    hc_true_mm: float
+    flags: str
+
+    @property
+    def relative_error(self) -> float:
+        """(Measured - true) / true; -1 if no head was found."""
+        return ((self.hc_mm or 0.0) - self.hc_true_mm) / self.hc_true_mm
+
+
+def run(
+    segmenter: Segmenter,
+    out: Path = FOLDER,
+    on_row: Callable[[Row], None] = lambda row: None,
+) -> tuple[Summary, list[Measured]]:
+    """Write the phantoms to ``out/phantoms``, measure them into ``out`` and compare.
+
+    An earlier demo there is replaced.
+
+    Raises
+    ------
+    OutputLockedError, OutputWriteError
+        If the folder is in use or cannot be written.
+    """
+    phantoms = demo_phantoms()
+    inputs = out / "phantoms"
+    for phantom in phantoms:
+        write_atomic(inputs / phantom.name, encode(".png", phantom.image))
+    write_atomic(out / "phantoms.csv", phantom_table(phantoms).encode())
+    items = [Item(phantom.name, str(inputs / phantom.name)) for phantom in phantoms]
+    pixel_sizes = PixelSizes(items, table=read_table(out / "phantoms.csv"))
+    options = Options(overwrite=True)
+    summary = FolderRun(segmenter, items, pixel_sizes, out, options).run(on_row)
+    true_mm = {p.name: p.hc_mm for p in phantoms}
+    measured = [
+        Measured(
+            row["file"],
+            float(row["hc_mm"]) if row["hc_mm"] else None,
+            true_mm[row["file"]],
+            row["flags"],
+        )
+        for row in summary.rows
+    ]
+    return summary, measured

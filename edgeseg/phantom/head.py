@@ -1,0 +1,182 @@
+"""Synthetic B-mode images of fetal heads whose ellipse is known exactly.
+
+They look enough like HC18's scans for a network trained on those to measure them, and no further:
+a figure on phantoms says that an installation works, nothing about a model's accuracy on patients.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeseg.measure.ellipse import Ellipse
+from edgeseg.output.pictures import encode
+from edgeseg.phantom.scan import Scan
+from edgeseg.score import hc18
+from edgeseg.sources.discover import ANNOTATION_SUFFIX
+from edgeseg.sources.frame import GrayImage
+from edgeseg.system.files import csv_text, write_atomic
+
+HC_RANGE_MM = (70.0, 330.0)
+PIXEL_SIZE_RANGE_MM = (0.05, 0.39)
+_DEMO_HC_MM = (172.0, 71.0, 118.0, 148.0, 205.0, 262.0, 328.0, 186.0)
+_DEMO_FIRST_SEED = 80
+# The share of a cut head's outline that lies outside the image.
+_CUT_FRACTION = 0.125
+_OUTLINE_HALF_WIDTH_PX = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Phantom:
+    """A synthetic scan and its truth.
+
+    Attributes
+    ----------
+    name
+        File name, such as ``phantom_1.png``.
+    image
+        Shape (height, width), uint8.
+    ellipse
+        The outer border of the skull, in the image's pixels.
+    pixel_size_mm
+        Millimetres per pixel.
+    """
+
+    name: str
+    image: GrayImage
+    ellipse: Ellipse
+    pixel_size_mm: float
+
+    @property
+    def hc_mm(self) -> float:
+        """True head circumference in millimetres."""
+        return self.ellipse.circumference_px * self.pixel_size_mm
+
+    def probability(self, height: int, width: int) -> npt.NDArray[np.float32]:
+        """Return the map of a perfect network: the share of each of its pixels that is head.
+
+        Parameters
+        ----------
+        height, width
+            The network's size; the image is stretched to it.
+
+        Returns
+        -------
+        ndarray, shape (height, width), float32 in [0, 1]
+        """
+        size = (self.image.shape[0], self.image.shape[1])
+        return self.ellipse.resized(size, (height, width)).coverage(height, width)
+
+
+def make_phantom(
+    seed: int,
+    *,
+    height: int = 540,
+    width: int = 800,
+    cut_by_border: bool = False,
+    name: str | None = None,
+    hc_mm: float | None = None,
+) -> Phantom:
+    """Draw a synthetic scan; the same arguments give the same scan.
+
+    Parameters
+    ----------
+    seed
+        Of numpy's PCG64.
+    height, width
+        Size of the image in pixels.
+    cut_by_border
+        Whether an eighth of the outline lies outside the image.
+    name
+        File name; ``phantom_<seed>.png`` by default.
+    hc_mm
+        Head circumference; drawn from 70 to 330 mm by default. It is lowered where the pixels
+        would exceed 0.39 mm.
+
+    Returns
+    -------
+    Phantom
+    """
+    rng = np.random.Generator(np.random.PCG64(seed))
+    ellipse = _draw_ellipse(rng, height, width)
+    if cut_by_border:
+        ellipse = _shift_out(ellipse, height, width)
+    drawn_mm = math.exp(rng.uniform(math.log(HC_RANGE_MM[0]), math.log(HC_RANGE_MM[1])))
+    pixel_size_mm = (drawn_mm if hc_mm is None else hc_mm) / ellipse.circumference_px
+    pixel_size_mm = min(max(pixel_size_mm, PIXEL_SIZE_RANGE_MM[0]), PIXEL_SIZE_RANGE_MM[1])
+    scan = Scan(rng, ellipse, height, width, pixel_size_mm)
+    return Phantom(name or f"phantom_{seed}.png", scan.draw(), ellipse, pixel_size_mm)
+
+
+def demo_phantoms() -> list[Phantom]:
+    """Return the eight phantoms of the demo, 71 to 328 mm; the last is cut by the border."""
+    last = len(_DEMO_HC_MM)
+    return [
+        make_phantom(
+            _DEMO_FIRST_SEED + number,
+            name=f"phantom_{number}.png",
+            hc_mm=hc_mm,
+            cut_by_border=number == last,
+        )
+        for number, hc_mm in enumerate(_DEMO_HC_MM, start=1)
+    ]
+
+
+def write_hc18(phantoms: Iterable[Phantom], folder: Path) -> None:
+    """Write phantoms as an HC18-shaped folder: images, outlines and the table.
+
+    Parameters
+    ----------
+    phantoms
+        Their names are the files' names, such as ``000_HC.png``.
+    folder
+        Made if missing; files of the same names are replaced.
+
+    Raises
+    ------
+    OutputWriteError
+        If it cannot be written.
+    """
+    listed = list(phantoms)
+    for phantom in listed:
+        path = folder / "training_set" / phantom.name
+        rows, columns = np.ogrid[: phantom.image.shape[0], : phantom.image.shape[1]]
+        distance = phantom.ellipse.signed_distance(columns, rows)
+        outline = np.where(np.abs(distance) < _OUTLINE_HALF_WIDTH_PX, 255, 0).astype(np.uint8)
+        write_atomic(path, encode(".png", phantom.image))
+        write_atomic(path.with_name(path.stem + ANNOTATION_SUFFIX), encode(".png", outline))
+    write_atomic(folder / hc18.CSV_NAME, table(listed).encode())
+
+
+def table(phantoms: Iterable[Phantom]) -> str:
+    """Return the phantoms' pixel sizes and true HC as a CSV of HC18's columns."""
+    rows = [(p.name, repr(p.pixel_size_mm), f"{p.hc_mm:.4f}") for p in phantoms]
+    return csv_text([("filename", "pixel size(mm)", "head circumference (mm)"), *rows])
+
+
+def _draw_ellipse(rng: np.random.Generator, height: int, width: int) -> Ellipse:
+    ratio = rng.uniform(0.74, 0.84)
+    semi_minor = min(rng.uniform(0.29, 0.36) * height, rng.uniform(0.33, 0.39) * width * ratio)
+    return Ellipse(
+        width * rng.uniform(0.46, 0.54),
+        height * rng.uniform(0.51, 0.56),
+        semi_minor / ratio,
+        semi_minor,
+        math.radians(rng.uniform(-14, 14)) % math.pi,
+    )
+
+
+def _shift_out(ellipse: Ellipse, height: int, width: int) -> Ellipse:
+    """Move an ellipse to the right until the wanted share of its outline is outside."""
+    low, high = 0.0, float(width)
+    for _ in range(40):
+        middle = (low + high) / 2
+        moved = replace(ellipse, center_x_px=ellipse.center_x_px + middle)
+        outside = np.mean(moved.points(3600)[:, 0] > width - 0.5)
+        low, high = (low, middle) if outside >= _CUT_FRACTION else (middle, high)
+    return replace(ellipse, center_x_px=ellipse.center_x_px + high)

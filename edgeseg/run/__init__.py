@@ -1,0 +1,1 @@
+"""Many frames: folders measured safe to kill and to resume."""

@@ -1,0 +1,240 @@
+"""Measure a folder of images: pictures, table, record and report, safe to kill and to resume."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from edgeseg.errors import DataError, EdgesegError, ImageDecodeError, OutputNameError
+from edgeseg.output import overlay, table
+from edgeseg.output.pictures import encode, encode_mask, picture_paths
+from edgeseg.output.record import RUN_NAME, write_record
+from edgeseg.output.report.page import write_page
+from edgeseg.output.table import RESULTS_NAME, Row
+from edgeseg.prediction import Prediction
+from edgeseg.run.resume import kept_lines, remove_earlier
+from edgeseg.segmenter import Segmenter
+from edgeseg.sources import image_file
+from edgeseg.sources.discover import Item
+from edgeseg.sources.frame import Frame
+from edgeseg.sources.pixel_sizes import PixelSizes
+from edgeseg.system.files import claim, locked, write_atomic
+from edgeseg.system.parallel import ordered_map, usable_cores
+
+REPORT_NAME = "report.html"
+_JPEG_QUALITY = 88
+
+
+class Options(NamedTuple):
+    """How a folder is measured.
+
+    Attributes
+    ----------
+    masks, overlays
+        Whether these pictures are written.
+    resume
+        Keep the rows of an earlier run of the same model and do what is missing.
+    overwrite
+        Replace an earlier run.
+    batch
+        Images in one run of the network.
+    workers
+        Images, or batches, worked on at once; None: one for each core.
+    """
+
+    masks: bool = True
+    overlays: bool = True
+    resume: bool = False
+    overwrite: bool = False
+    batch: int = 1
+    workers: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a run ended with.
+
+    Attributes
+    ----------
+    rows
+        All rows, sorted by file.
+    n_kept
+        How many came from an earlier run.
+    wall_s
+        Time of this run, without loading the model.
+    """
+
+    out: Path
+    rows: Sequence[Row]
+    n_kept: int
+    wall_s: float
+
+    def count(self, status: str) -> int:
+        """Return how many rows have a status: ``ok``, ``empty`` or ``failed``."""
+        return sum(row["status"] == status for row in self.rows)
+
+    @property
+    def n_flagged(self) -> int:
+        """Number of rows with at least one flag."""
+        return sum(bool(row["flags"]) for row in self.rows)
+
+
+class Read(NamedTuple):
+    """An image that was read, and how long that took."""
+
+    frame: Frame
+    decode_ms: float
+
+
+@dataclass(slots=True)
+class FolderRun:
+    """One run of a model over images into a folder.
+
+    Parameters
+    ----------
+    segmenter
+        The model; on a CPU best opened with one thread, the images are worked on in parallel.
+    items, pixel_sizes
+        The images.
+    out
+        Folder for everything that is written.
+    options
+        See `Options`.
+    arguments
+        Recorded in ``run.json`` as they are.
+    """
+
+    segmenter: Segmenter
+    items: Sequence[Item]
+    pixel_sizes: PixelSizes
+    out: Path
+    options: Options = field(default_factory=Options)
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+    def run(self, on_row: Callable[[Row], None] = lambda row: None) -> Summary:
+        """Measure what is not yet measured and write everything.
+
+        Parameters
+        ----------
+        on_row
+            Called after each row is on disk, in the order of the items.
+
+        Raises
+        ------
+        OutputExistsError, OutputLockedError, OutputWriteError
+            If the folder holds something, is in use or cannot be written.
+        DataError
+            If the run in it cannot be resumed with these images and this model.
+        """
+        options = self.options
+        if options.batch < 1 or (options.workers is not None and options.workers < 1):
+            raise DataError("batch and workers must be 1 or more")
+        if not (options.resume and (self.out / RUN_NAME).is_file()):
+            claim(self.out, options.overwrite, " (--resume continues an earlier run)")
+        with locked(self.out):
+            lines = self._earlier_lines()
+            n_kept = len(lines)
+            started = time.perf_counter()
+            self._write_record("running")
+            titles = table.columns(self.segmenter.metadata.task)
+            results = self.out / RESULTS_NAME
+            table.write_lines(results, titles, lines.values())
+            todo = [item for item in self.items if item.file not in lines]
+            with table.RowAppender(results) as appender:
+                for row in self._measure_all(todo):
+                    lines[row["file"]] = line = table.line(row)
+                    appender.append(line)
+                    on_row(row)
+            rows = table.Table(titles, (lines[item.file] for item in self.items))
+            wall_s = time.perf_counter() - started
+            table.write_lines(results, titles, rows.lines)
+            record = self._write_record("done", rows=rows, wall_s=wall_s)
+            overlays = self.out / "overlays" if options.overlays else None
+            task = self.segmenter.metadata.task
+            write_page(self.out / REPORT_NAME, task, rows, record, overlays, self._workers)
+        return Summary(self.out, rows, n_kept, wall_s)
+
+    @property
+    def _workers(self) -> int:
+        return self.options.workers or usable_cores()
+
+    @property
+    def _pictures(self) -> list[str]:
+        """The kinds of pictures that are written."""
+        kinds = {"masks": self.options.masks, "overlays": self.options.overlays}
+        return [kind for kind, wanted in kinds.items() if wanted]
+
+    def _earlier_lines(self) -> dict[str, str]:
+        """Return the rows that are kept of an earlier run, or remove what it wrote."""
+        if self.options.resume:
+            return kept_lines(
+                self.out, self.segmenter, self.items, self.pixel_sizes, self._pictures
+            )
+        if self.options.overwrite:
+            remove_earlier(self.out, (RESULTS_NAME, RUN_NAME, REPORT_NAME))
+        return {}
+
+    def _write_record(self, status: str, **done: Any) -> dict[str, Any]:
+        asked = {"arguments": self.arguments, "options": self.options._asdict()}
+        n_images = len(self.items)
+        return write_record(
+            self.out, self.segmenter, asked, status=status, n_images=n_images, **done
+        )
+
+    def _measure_all(self, items: Sequence[Item]) -> Iterator[Row]:
+        size = self.options.batch
+        batches = (items[i : i + size] for i in range(0, len(items), size))
+        draws = self.options.overlays and items
+        # the first images are in the network meanwhile
+        with overlay.prepared() if draws else contextlib.nullcontext():
+            for rows in ordered_map(self._measure, batches, self._workers):
+                yield from rows
+
+    def _measure(self, items: Sequence[Item]) -> list[Row]:
+        """Measure a batch; what fails becomes a failed row, and the others go on."""
+        outcomes: list[Read | str] = [self._read(item) for item in items]
+        good = [outcome for outcome in outcomes if isinstance(outcome, Read)]
+        predictions = iter(self._predict(good))
+        return [
+            self._row(item, outcome if isinstance(outcome, str) else next(predictions), outcome)
+            for item, outcome in zip(items, outcomes, strict=True)
+        ]
+
+    def _read(self, item: Item) -> Read | str:
+        """Read an image; a sentence if that fails."""
+        started = time.perf_counter()
+        try:
+            gray = image_file.decode_gray(image_file.read_bytes(item.path))
+            decode_ms = (time.perf_counter() - started) * 1000
+            return Read(Frame(gray, self.pixel_sizes.of(item), item.file), decode_ms)
+        except EdgesegError as error:
+            return str(error)
+
+    def _predict(self, images: Sequence[Read]) -> list[Prediction | str]:
+        """Predict a batch; a sentence for each image on which the network fails."""
+        try:
+            return [*self.segmenter.predict_batch([image.frame for image in images])]
+        except EdgesegError as error:
+            if len(images) == 1:
+                return [str(error)]
+            return [self._predict([image])[0] for image in images]
+
+    def _row(self, item: Item, prediction: Prediction | str, read: Read | str) -> Row:
+        """Write an image's pictures, then return its row: a row means that they are there."""
+        task = self.segmenter.metadata.task
+        if isinstance(prediction, str) or isinstance(read, str):
+            return table.failed_row(item.file, str(prediction), task)
+        paths = picture_paths(self.out, item.file)
+        try:
+            if self.options.masks:
+                write_atomic(paths["masks"], encode_mask(prediction.mask()))
+            if self.options.overlays:
+                picture = encode(".jpg", overlay.draw(prediction), _JPEG_QUALITY)
+                write_atomic(paths["overlays"], picture)
+        except (ImageDecodeError, OutputNameError) as error:
+            return table.failed_row(item.file, str(error), task)
+        return table.prediction_row(item.file, prediction, read.decode_ms)

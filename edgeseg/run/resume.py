@@ -1,0 +1,108 @@
+"""What an earlier run left in a folder: rows that still hold, and what is replaced."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgeseg.errors import DataError
+from edgeseg.output import table
+from edgeseg.output.pictures import picture_paths
+from edgeseg.output.record import RUN_NAME
+from edgeseg.output.table import RESULTS_NAME, Row
+from edgeseg.segmenter import Segmenter
+from edgeseg.sources.discover import Item
+from edgeseg.sources.pixel_sizes import PixelSizes
+
+
+def kept_lines(
+    out: Path,
+    segmenter: Segmenter,
+    items: Sequence[Item],
+    pixel_sizes: PixelSizes,
+    pictures: Sequence[str],
+) -> dict[str, str]:
+    """Return the rows of an earlier run that need not be measured again, as lines by file.
+
+    Parameters
+    ----------
+    pictures
+        Kinds of pictures, see `edgeseg.output.pictures.picture_paths`, that must be there too.
+
+    Raises
+    ------
+    DataError
+        If the run there was of another model, engine or input.
+    """
+    record_path, table_path = out / RUN_NAME, out / RESULTS_NAME
+    if not record_path.is_file():
+        return {}
+    _check_same(record_path, out, segmenter)
+    if not table_path.is_file():
+        return {}
+    rows = table.read_rows(table_path, table.columns(segmenter.metadata.task))
+    by_file = {item.file: item for item in items}
+    if strangers := {row["file"] for row in rows} - by_file.keys():
+        raise DataError(
+            f"{out}: the run there measured {len(strangers)} files that are not in the input, such "
+            f"as {min(strangers)!r}; resume with the same input or choose another folder"
+        )
+    return {
+        row["file"]: line
+        for row, line in zip(rows, rows.lines, strict=True)
+        if _still_holds(row, by_file[row["file"]], pixel_sizes)
+        and _pictures_are_there(out, row["file"], pictures)
+    }
+
+
+def remove_earlier(out: Path, names: Sequence[str]) -> None:
+    """Remove what an earlier run wrote, its files ``names`` among it, and nothing else."""
+    results = out / RESULTS_NAME
+    try:
+        rows: Sequence[Row] = table.read_rows(results) if results.is_file() else []
+    except DataError:
+        rows = []  # another program's table: replaced, as --overwrite says
+    for row in rows:
+        for path in picture_paths(out, row["file"]).values():
+            if path.resolve().is_relative_to(out.resolve()):
+                path.unlink(missing_ok=True)
+    for name in names:
+        (out / name).unlink(missing_ok=True)
+
+
+def _check_same(record_path: Path, out: Path, segmenter: Segmenter) -> None:
+    try:
+        model = json.loads(record_path.read_text(encoding="utf-8"))["model"]
+        sha256, provider = model["sha256"], model["provider"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{record_path}: not the record of a run; choose another folder or --overwrite"
+        ) from error
+    if sha256 != segmenter.file.sha256:
+        raise DataError(
+            f"{out}: the run there used another model (SHA-256 {sha256[:12]}…, now "
+            f"{segmenter.file.sha256[:12]}…); choose another folder or --overwrite"
+        )
+    if provider != segmenter.provider:
+        raise DataError(
+            f"{out}: the run there used {provider}, now {segmenter.provider}, which need not "
+            "measure the same to the last digit; resume with the same device or choose another "
+            "folder"
+        )
+
+
+def _still_holds(row: Row, item: Item, pixel_sizes: PixelSizes) -> bool:
+    if row["status"] == "failed":
+        return False
+    try:
+        cells = table.pixel_size_cells(pixel_sizes.of(item))
+    except DataError:
+        return False
+    return all(row[column] == cell for column, cell in cells.items())
+
+
+def _pictures_are_there(out: Path, file: str, kinds: Sequence[str]) -> bool:
+    paths = picture_paths(out, file)
+    # a power cut can leave an empty one
+    return all(paths[kind].is_file() and paths[kind].stat().st_size > 0 for kind in kinds)

@@ -1,0 +1,1 @@
+"""Predictions against labels: data sets, metrics, evaluation, the challenge's file."""

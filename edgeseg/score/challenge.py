@@ -1,0 +1,105 @@
+"""The submission file of the HC18 challenge."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable
+from pathlib import Path
+
+from edgeseg.errors import DataError, InputNotFoundError
+from edgeseg.measure.ellipse import Ellipse
+from edgeseg.segmenter import Segmenter
+from edgeseg.sources import image_file
+from edgeseg.sources.discover import Found, Item, discover
+from edgeseg.sources.pixel_sizes import PixelSizes, read_table
+from edgeseg.system.files import csv_text, write_atomic
+from edgeseg.system.parallel import ordered_map, usable_cores
+
+COLUMNS = (
+    "filename",
+    "center_x_mm",
+    "center_y_mm",
+    "semi_axes_a_mm",
+    "semi_axes_b_mm",
+    "angle_rad",
+)
+
+_TEST_FOLDER = "test_set"
+
+
+def find_images(folder: Path, table: Path | None = None) -> tuple[Found, PixelSizes]:
+    """Find the images and pixel sizes of a challenge folder.
+
+    Parameters
+    ----------
+    folder
+        The HC18 folder, with ``test_set/`` in it, or any folder of images.
+    table
+        Pixel-size CSV; by default ``<images folder>_pixel_size*.csv`` beside the images' folder.
+
+    Raises
+    ------
+    InputNotFoundError
+        If there is no image or no table.
+    DataError
+        If there are several tables, or the table is not one.
+    """
+    images = folder / _TEST_FOLDER if (folder / _TEST_FOLDER).is_dir() else folder
+    found = discover([str(images)])
+    if table is None:
+        beside, name = images.resolve().parent, images.resolve().name
+        tables = sorted(beside.glob(f"{glob.escape(name)}_pixel_size*.csv"))
+        if not tables:
+            raise InputNotFoundError(
+                f"no {name}_pixel_size.csv in {beside}; give one with --pixel-sizes"
+            )
+        if len(tables) > 1:
+            raise DataError(f"{beside} holds {len(tables)} tables; give one with --pixel-sizes")
+        table = tables[0]
+    return found, PixelSizes(found.items, table=read_table(table))
+
+
+def write_submission(
+    segmenter: Segmenter,
+    items: list[Item],
+    pixel_sizes: PixelSizes,
+    out: Path,
+    on_image: Callable[[], None] = lambda: None,
+) -> int:
+    """Measure every image and write the submission, columns ``COLUMNS``.
+
+    Returns
+    -------
+    int
+        Number of rows.
+
+    Raises
+    ------
+    DataError
+        If an image has no pixel size, or no head was found in it: the challenge takes complete
+        files only, so nothing is written then.
+    ImageDecodeError
+        If an image cannot be read.
+    """
+
+    def row(item: Item) -> tuple[str, ...]:
+        pixel_size = pixel_sizes.of(item)
+        prediction = segmenter.predict(image_file.read_gray(item.path), pixel_size)
+        if prediction.ellipse is None or pixel_size is None:
+            raise DataError(f"{item.path}: no head was found; the challenge needs one an image")
+        return submission_row(
+            item.file, prediction.ellipse.scaled(pixel_size.x_mm, pixel_size.y_mm)
+        )
+
+    rows: list[tuple[str, ...]] = [COLUMNS]
+    for values in ordered_map(row, items, usable_cores()):
+        rows.append(values)
+        on_image()
+    write_atomic(out, csv_text(rows).encode())
+    return len(items)
+
+
+def submission_row(file: str, in_mm: Ellipse) -> tuple[str, ...]:
+    """Return one row of the submission file, in the order of ``COLUMNS``, for an ellipse in mm."""
+    values_mm = (in_mm.center_x_px, in_mm.center_y_px, in_mm.semi_major_px, in_mm.semi_minor_px)
+    return (file, *(f"{v:.6f}" for v in (*values_mm, in_mm.angle_rad)))

@@ -1,0 +1,121 @@
+"""One image as everything after it sees it: gray pixels, their size, a name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeseg.errors import DataError
+
+GrayImage = npt.NDArray[np.uint8]
+
+MIN_SIDE_PX = 32
+PIXEL_SIZE_RANGE_MM = (0.001, 10.0)
+"""No image of a body has pixels smaller or larger than this: such a figure has another unit."""
+
+
+class PixelSize(NamedTuple):
+    """Millimetres per pixel.
+
+    Attributes
+    ----------
+    x_mm, y_mm
+        Across and down.
+    source
+        Where it comes from: ``option``, ``table``, or the kind of file that says it.
+    """
+
+    x_mm: float
+    y_mm: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One image to measure.
+
+    Attributes
+    ----------
+    pixels
+        Shape (height, width), uint8.
+    pixel_size
+        None if unknown.
+    name
+        What results call it; may be empty.
+    """
+
+    pixels: GrayImage
+    pixel_size: PixelSize | None = None
+    name: str = ""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+
+def as_pixel_size(
+    value: float | Sequence[float] | PixelSize | None, source: str = "option"
+) -> PixelSize | None:
+    """Return a pixel size given as one number, as (x, y), or as it is; None is an unknown size.
+
+    Raises
+    ------
+    DataError
+        If it cannot be one (see `check_pixel_size`).
+    """
+    if value is None or isinstance(value, PixelSize):
+        return value
+    x_mm, y_mm = (value, value) if isinstance(value, int | float) else value
+    for side_mm in (x_mm, y_mm):
+        check_pixel_size(side_mm)
+    return PixelSize(float(x_mm), float(y_mm), source)
+
+
+def check_pixel_size(pixel_size_mm: float | None, where: str = "") -> None:
+    """Refuse what cannot be an image's millimetres per pixel; None is an unknown size.
+
+    Raises
+    ------
+    DataError
+        If it lies outside ``PIXEL_SIZE_RANGE_MM``; the text begins with ``where``.
+    """
+    low, high = PIXEL_SIZE_RANGE_MM
+    if pixel_size_mm is not None and not low <= pixel_size_mm <= high:
+        raise DataError(
+            f"{where}pixel size is {pixel_size_mm:g}; expected a positive number of mm from "
+            f"{low:g} to {high:g}"
+        )
+
+
+def as_gray(source: GrayImage | str | os.PathLike[str]) -> GrayImage:
+    """Return an image's gray values, (height, width), uint8, read if it is given as a path.
+
+    Raises
+    ------
+    ImageDecodeError, InputNotFoundError
+        If a file cannot be read.
+    DataError
+        If an array is not a gray image.
+    """
+    if isinstance(source, str | os.PathLike):
+        from edgeseg.sources.image_file import read_gray
+
+        return read_gray(Path(source))
+    if not isinstance(source, np.ndarray):
+        raise DataError(
+            f"got {type(source).__name__}; expected a path, or gray values (height, width), uint8, "
+            "as numpy.asarray(image.convert('L')) gives of a PIL image"
+        )
+    if source.ndim != 2 or source.dtype != np.uint8 or min(source.shape) < MIN_SIDE_PX:
+        raise DataError(
+            f"got an array of shape {source.shape} and type {source.dtype}; expected gray values "
+            f"(height, width), uint8, each side at least {MIN_SIDE_PX}"
+        )
+    return source

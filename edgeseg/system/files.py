@@ -1,0 +1,169 @@
+"""Files a run writes: claimed before, locked while it runs, and never half there."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import errno
+import io
+import json
+import math
+import os
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from edgeseg.errors import OutputExistsError, OutputLockedError, OutputNameError, OutputWriteError
+
+LOCK_NAME = ".edgeseg.lock"
+_held: set[Path] = set()  # by this process, which the system's lock does not keep from itself
+_looking = threading.Lock()  # to look whether a folder is held and to hold it are one step
+# too long, or a file where a folder must be, or the other way round
+_NAME_ERRORS = frozenset((errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST))
+
+
+def write_atomic(path: Path, data: bytes | Iterable[bytes]) -> None:
+    """Write a file so that it is either the old one or the new one, whenever it is looked at.
+
+    Parameters
+    ----------
+    path
+        The file; folders above it are made.
+    data
+        Its bytes, or parts of them that follow each other.
+
+    Raises
+    ------
+    OutputNameError
+        If it cannot be written under this name.
+    OutputWriteError
+        If it cannot be written.
+    """
+    part = path.with_name(f".{os.urandom(6).hex()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with part.open("wb") as stream:
+                stream.writelines([data] if isinstance(data, bytes) else data)
+            part.replace(path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        kind = OutputNameError if error.errno in _NAME_ERRORS else OutputWriteError
+        raise kind(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def check_targets(*paths: Path | None) -> None:
+    """Find out before a long measurement whether its reports can be written; None is none.
+
+    Raises
+    ------
+    OutputWriteError
+        If one is a folder or lies where nothing can be written.
+    """
+    for path in filter(None, paths):
+        above = next(parent for parent in path.absolute().parents if parent.exists())
+        if path.is_dir():
+            raise OutputWriteError(f"{path} is a folder; give the name of a file in it")
+        if not above.is_dir() or not os.access(above, os.W_OK):
+            raise OutputWriteError(f"{path}: cannot be written: {above} is no folder to write in")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically; NaN and infinity become null, which JSON can say."""
+    text = json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False)
+    write_atomic(path, (text + "\n").encode(errors="backslashreplace"))
+
+
+def csv_text(rows: Iterable[Sequence[str]]) -> str:
+    """Return rows as CSV text, one line each, ended by a newline on every system."""
+    stream = io.StringIO(newline="")
+    plain = csv.writer(stream, lineterminator="\n")
+    quoted = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    for row in rows:
+        # The module does not quote a bare carriage return, and then reads it as a line's end.
+        (quoted if any("\r" in cell for cell in row) else plain).writerow(row)
+    return stream.getvalue()
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder for one run; the lock dies with its process, however it ends.
+
+    Raises
+    ------
+    OutputLockedError
+        If another run holds the folder.
+    OutputWriteError
+        If the folder cannot be made, written into or locked.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            held = folder.resolve()
+            with _looking:
+                # Before opening: closing any stream on the file would drop the lock we have.
+                free = held not in _held
+                if free:
+                    stream = stack.enter_context((folder / LOCK_NAME).open("a+b"))
+                    free = _lock(stream.fileno())
+                if free:
+                    _held.add(held)
+                    stack.callback(_held.discard, held)
+        except OSError as error:
+            raise OutputWriteError(
+                f"{folder}: cannot write there ({error.strerror}); choose another output folder"
+            ) from error
+        if not free:
+            raise OutputLockedError(
+                f"{folder}: another run is writing there; wait for it or choose another folder"
+            )
+        yield
+
+
+def claim(path: Path, overwrite: bool, why: str = "") -> None:
+    """Refuse an output that exists unless it may be overwritten.
+
+    Raises
+    ------
+    OutputExistsError
+        If ``path`` exists, is not an empty folder, and ``overwrite`` is false.
+    """
+    if overwrite or not path.exists():
+        return
+    if path.is_dir() and not any(p for p in path.iterdir() if p.name != LOCK_NAME):
+        return
+    raise OutputExistsError(
+        f"{path} exists{why}; pass --overwrite to replace it, or choose another output"
+    )
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock a file and tell whether it was free."""
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        else:
+            import fcntl
+
+            # Not flock: a forked child would share that lock and keep it when its parent is killed.
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EAGAIN):
+            return False
+        raise
+    return True
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,109 @@
+"""The machine and the packages a figure was measured with."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from edgeseg.system import sensors
+from edgeseg.system.parallel import usable_cores
+from edgeseg.system.version import __version__
+
+_MB = 2**20
+
+
+def versions(*, installed: bool = False) -> dict[str, str]:
+    """Return the versions of Python and of the packages that decide the figures.
+
+    As the modules say themselves: asking the packages' metadata takes as long as an inference.
+
+    Parameters
+    ----------
+    installed
+        Whether OpenVINO counts where it is only installed, not in use.
+    """
+    openvino = openvino_version(installed=installed)
+    import cv2
+    import numpy
+    from onnxruntime.capi import build_and_package_info as runtime
+
+    return {
+        "python": platform.python_version(),
+        "edgeseg": __version__,
+        runtime.package_name: runtime.__version__,
+        "numpy": numpy.__version__,
+        "opencv": cv2.__version__,
+    } | ({"openvino": openvino} if openvino else {})
+
+
+def openvino_version(*, installed: bool = False) -> str | None:
+    """Return the version of OpenVINO if this process uses it or, if told, if it is installed."""
+    if "openvino" in sys.modules:
+        return str(sys.modules["openvino"].__version__)
+    if installed and find_spec("openvino"):
+        from importlib.metadata import version
+
+        return version("openvino")
+    return None
+
+
+def describe() -> dict[str, Any]:
+    """Return what is known of this machine; None where the system does not say.
+
+    Returns
+    -------
+    dict
+        ``cpu``, ``cores`` this process may use, ``memory_mb``, ``os``, ``machine``, ``governor``,
+        and what `edgeseg.system.sensors.state` returns.
+    """
+    return {
+        "cpu": _cpu_name(),
+        "cores": usable_cores(),
+        "memory_mb": _memory_mb(),
+        "os": _system(),
+        "machine": platform.machine(),
+        "governor": sensors.governor(),
+        **sensors.state(),
+    }
+
+
+def peak_rss_mb() -> float | None:
+    """Return the largest resident memory this process has had, in MiB; None if unknown."""
+    # On Linux not getrusage: its peak is inherited from the process that started this one.
+    for line in (sensors.read_text(Path("/proc/self/status")) or "").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _MB  # bytes, on macOS
+
+
+def _cpu_name() -> str | None:
+    fields: dict[str, str] = {}
+    for line in (sensors.read_text(Path("/proc/cpuinfo")) or "").splitlines():
+        key, _, value = line.partition(":")
+        fields.setdefault(key.strip(), value.strip())
+    # ARM boards name themselves under "Model"
+    return fields.get("model name") or fields.get("Model") or platform.processor() or None
+
+
+def _system() -> str:
+    """Return the system's name as `platform.platform`, which on Linux starts a process for it."""
+    if platform.system() != "Linux":
+        return platform.platform()
+    libc = "".join(platform.libc_ver())
+    parts = ["Linux", platform.release(), platform.machine(), *([f"with-{libc}"] if libc else [])]
+    return "-".join(parts)
+
+
+def _memory_mb() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // _MB
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return None

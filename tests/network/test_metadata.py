@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from edgeseg.errors import ModelError
+from edgeseg.network.metadata import INTENDED_USE, SCHEMA_VERSION, ModelMetadata, TrainData
+
+METADATA = ModelMetadata(
+    name="tiny",
+    architecture="unet-mobilenet_v2",
+    strategy="full",
+    precision="fp32",
+    input_height=192,
+    input_width=288,
+    train_data=TrainData("HC18", 799, "ab" * 32),
+    train_pixel_size_mm_range=(0.05, 0.35),
+    edgeseg_version="0.1.0",
+    metrics={"data": "fold 0", "figures": {"dice": 0.97}},
+    parameters=1234,
+    gmac=0.5,
+)
+
+
+def changed(**changes: object) -> str:
+    return json.dumps(json.loads(METADATA.to_json()) | changes)
+
+
+def without(key: str) -> str:
+    values = json.loads(METADATA.to_json())
+    del values[key]
+    return json.dumps(values)
+
+
+def test_there_and_back() -> None:
+    assert ModelMetadata.from_json(METADATA.to_json()) == METADATA
+
+
+def test_every_field_of_the_schema_is_written() -> None:
+    written = json.loads(METADATA.to_json())
+    assert set(written) == {f.name for f in dataclasses.fields(ModelMetadata)}
+    assert written["schema_version"] == SCHEMA_VERSION
+    assert written["intended_use"] == INTENDED_USE
+    assert "Not a medical device" in INTENDED_USE
+
+
+def test_unknown_keys_are_ignored() -> None:
+    assert ModelMetadata.from_json(changed(added_later=[1, 2])) == METADATA
+
+
+def test_optional_keys_have_defaults() -> None:
+    assert ModelMetadata.from_json(without("gmac")).gmac is None
+    assert ModelMetadata.from_json(without("threshold")).threshold == 0.5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *["", "{", "[]", "null", "3", '"text"', "{}"],
+        *[without("name"), without("train_data"), without("train_pixel_size_mm_range")],
+        *[changed(train_pixel_size_mm_range=[1]), changed(train_pixel_size_mm_range="x")],
+        *[changed(train_data={"name": "x"}), changed(train_data=None), changed(threshold="high")],
+    ],
+)
+def test_damaged_text_is_refused_with_advice(text: str) -> None:
+    with pytest.raises(ModelError, match=r"'edgeseg' metadata is damaged \(.*\); export it again"):
+        ModelMetadata.from_json(text)
+
+
+@pytest.mark.parametrize("version", [0, 2, "1", None])
+def test_another_schema_is_refused_with_advice(version: object) -> None:
+    with pytest.raises(ModelError, match=f"has schema {version}, this edgeseg reads 1; install"):
+        ModelMetadata.from_json(changed(schema_version=version))
+
+
+@pytest.mark.parametrize("side", [0, -192, 19.5, "192", None])
+def test_sides_must_be_whole_and_positive(side: object) -> None:
+    for key in ("input_height", "input_width"):
+        with pytest.raises(ModelError, match="as an input side"):
+            ModelMetadata.from_json(changed(**{key: side}))
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0, -1, 2, 1e400])
+def test_thresholds_lie_between_0_and_1(threshold: float) -> None:
+    with pytest.raises(ModelError, match="as its threshold"):
+        ModelMetadata.from_json(changed(threshold=threshold))
+
+
+def test_infinite_figures_are_not_written() -> None:
+    broken = dataclasses.replace(METADATA, metrics={"dice": float("nan")})
+    with pytest.raises(ValueError, match="JSON"):
+        broken.to_json()

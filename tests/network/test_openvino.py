@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgeseg.errors import DeviceError, ModelError
+from edgeseg.network import zoo
+from edgeseg.output.pictures import encode
+from edgeseg.phantom.head import Phantom
+from edgeseg.segmenter import Segmenter
+from edgeseg.system import host
+
+
+def test_without_its_package_the_device_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(DeviceError, match=r"not installed; run pip install 'edgeseg\[openvino\]'"):
+        Segmenter("hc18-edge", device="openvino")
+
+
+@pytest.fixture(scope="module")
+def opened() -> Callable[[str], Segmenter]:
+    pytest.importorskip("openvino")
+    return lambda model: Segmenter(model, device="openvino", threads=1)
+
+
+@pytest.mark.parametrize("model", zoo.manifest())
+def test_it_measures_as_onnxruntime_does(
+    opened: Callable[[str], Segmenter], model: str, phantoms: list[Phantom]
+) -> None:
+    ours = Segmenter(model, device="cpu", threads=1)
+    theirs = opened(model)
+    assert theirs.provider == "OpenVINO"
+    assert theirs.metadata == ours.metadata
+    tolerance_mm = 0.2 if theirs.metadata.precision == "int8" else 0.002
+    for phantom in phantoms[:4]:
+        expected = ours.predict(phantom.image, phantom.pixel_size_mm).hc_mm
+        got = theirs.predict(phantom.image, phantom.pixel_size_mm).hc_mm
+        assert got == pytest.approx(expected, abs=tolerance_mm)
+    assert "openvino" in host.versions()
+
+
+def test_batches_and_threads(opened: Callable[[str], Segmenter], phantoms: list[Phantom]) -> None:
+    segmenter = opened("hc18-nano")
+    scans = [phantom.image for phantom in phantoms[:6]]
+    alone = [segmenter.predict(scan).hc_px for scan in scans]
+    together = [p.hc_px for p in segmenter.predict_batch(scans)]
+    assert together == pytest.approx(alone, abs=0.01)
+    with ThreadPoolExecutor(3) as pool:
+        assert [p.hc_px for p in pool.map(segmenter.predict, scans * 3)] == alone * 3
+
+
+@pytest.mark.usefixtures("opened")
+def test_the_first_inferences_of_a_process_do_not_lock_each_other(
+    phantoms: list[Phantom], tmp_path: Path
+) -> None:
+    for phantom in phantoms[:4]:
+        (tmp_path / phantom.name).write_bytes(encode(".png", phantom.image))
+    command = [sys.executable, "-m", "edgeseg", "infer", str(tmp_path), "--device", "openvino"]
+    command += ["--model", "hc18-nano", "--threads", "4", "--pixel-size", "0.2"]
+    for i in range(4):
+        subprocess.run([*command, "--out", str(tmp_path / f"out{i}")], check=True, timeout=60)
+
+
+def test_an_answer_is_not_overwritten_by_the_next(opened: Callable[[str], Segmenter]) -> None:
+    segmenter = opened("hc18-nano")
+    shape = (1, 1, segmenter.metadata.input_height, segmenter.metadata.input_width)
+    first = segmenter.infer(np.zeros(shape, dtype=np.uint8))
+    kept = first.copy()
+    segmenter.infer(np.full(shape, 200, dtype=np.uint8))
+    assert np.array_equal(first, kept)
+
+
+def test_what_is_no_model_of_ours_is_refused(
+    opened: Callable[[str], Segmenter], tmp_path: Path
+) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"garbage")
+    with pytest.raises(ModelError, match="not a model OpenVINO can load"):
+        opened(str(path))
+    shutil.copy(zoo.find("hc18-nano").path, path)
+    path.write_bytes(path.read_bytes().replace(b"edgeseg", b"someone", 1))
+    with pytest.raises(ModelError, match="no edgeseg metadata"):
+        opened(str(path))
+
+
+@pytest.mark.parametrize("shape", [None, [], ["N", 1, "h", 288], ["N", 1, 192, 288]])
+def test_a_graph_of_another_shape_is_refused_before_it_runs(
+    opened: Callable[[str], Segmenter], tmp_path: Path, shape: list[int | str] | None
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    given = onnx.helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, shape)
+    answer = onnx.helper.make_tensor_value_info("probability", onnx.TensorProto.FLOAT, shape)
+    node = onnx.helper.make_node("Sigmoid", ["image"], ["probability"])
+    graph = onnx.helper.make_graph([node], "g", [given], [answer])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)])
+    model.ir_version = 8
+    text = Segmenter("hc18-edge", device="cpu").metadata.to_json()
+    model.metadata_props.add(key="edgeseg", value=text)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match="expected one input"):
+        opened(str(path))

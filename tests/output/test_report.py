@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgeseg.output import report
+from edgeseg.output.pictures import encode
+from edgeseg.output.table import COLUMNS, failed_row
+
+RECORD: dict[str, Any] = {
+    "counts": {"n_images": 3, "ok": 2, "empty": 0, "failed": 1},
+    "model": {"name": "hc18-edge"},
+    "timings": {"wall_s": 1.0, "stages_ms": {"decode": 1.25, "inference": None}},
+    "host": {"cpu": "a <fast> one", "governor": None},
+    "versions": {"edgeseg": "0"},
+    "arguments": {"inputs": ["scans"]},
+}
+
+
+class Checker(HTMLParser):
+    """Counts tags and collects the sources of pictures."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.sources: list[str] = []
+        self.tags: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.sources += [value or "" for name, value in attrs if name in ("src", "href")]
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> list[dict[str, str]]:
+    overlay = encode(".jpg", np.zeros((300, 400, 3), np.uint8))
+    (tmp_path / "good.jpg").write_bytes(overlay)
+    (tmp_path / "flagged.jpg").write_bytes(overlay)
+    blank = dict.fromkeys(COLUMNS, "")
+    return [
+        blank | {"file": "good.png", "status": "ok", "hc_mm": "173.205"},
+        blank | {"file": "flagged.png", "status": "ok", "hc_px": "9.5", "flags": "touches_border"},
+        failed_row("<script>alert(1)</script>.png", "cut short & bad"),
+    ]
+
+
+def test_the_page_is_self_contained_and_escaped(rows: list[dict[str, str]], tmp_path: Path) -> None:
+    page = report.page(rows, RECORD, tmp_path)
+    checker = Checker(page)
+    assert "script" not in checker.tags
+    assert "&lt;script&gt;" in page
+    assert "cut short &amp; bad" in page
+    assert "a &lt;fast&gt; one" in page
+    assert len(checker.sources) == 2
+    assert all(source.startswith("data:image/jpeg;base64,") for source in checker.sources)
+    assert "Not a medical device" in page
+    assert "173.205" in page
+
+
+def test_images_that_need_a_look_come_first(rows: list[dict[str, str]], tmp_path: Path) -> None:
+    captions = re.findall(r"<figcaption>([^<]+)", report.page(rows, RECORD, tmp_path))
+    assert captions == ["&lt;script&gt;alert(1)&lt;/script&gt;.png", "flagged.png", "good.png"]
+
+
+def test_pictures_are_limited(
+    rows: list[dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "MAX_PICTURES", 2)
+    page = report.page(rows, RECORD, tmp_path)
+    assert page.count("<figure>") == 2
+    assert "2 of 3 pictures" in page
+
+
+def test_without_overlays_there_are_no_pictures(rows: list[dict[str, str]]) -> None:
+    page = report.page(rows, RECORD, None)
+    assert "<img" not in page
+    assert "No overlays were written" in page

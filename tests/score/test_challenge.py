@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgeseg.errors import DataError, InputNotFoundError
+from edgeseg.measure.ellipse import Ellipse
+from edgeseg.output.pictures import encode
+from edgeseg.phantom.head import Phantom
+from edgeseg.score import challenge
+from edgeseg.score.challenge import find_images, write_submission
+from edgeseg.segmenter import Segmenter
+
+
+@pytest.fixture
+def root(tmp_path: Path, phantoms: list[Phantom]) -> Path:
+    folder = tmp_path / "hc18" / "test_set"
+    folder.mkdir(parents=True)
+    lines = ["filename,pixel size(mm)"]
+    for phantom in phantoms[:3]:
+        (folder / phantom.name).write_bytes(encode(".png", phantom.image))
+        lines.append(f"{phantom.name},{phantom.pixel_size_mm!r}")
+    (tmp_path / "hc18" / "test_set_pixel_size.csv").write_text("\n".join(lines) + "\n")
+    return tmp_path / "hc18"
+
+
+@pytest.mark.parametrize("below", ["", "test_set"])
+def test_the_submission_holds_one_row_an_image_in_mm(
+    segmenter: Segmenter, root: Path, phantoms: list[Phantom], below: str
+) -> None:
+    found, sizes = find_images(root / below)
+    out = root / "submission.csv"
+    assert write_submission(segmenter, found.items, sizes, out) == 3
+    with out.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert tuple(rows[0]) == challenge.COLUMNS
+    for row, phantom in zip(rows, sorted(phantoms[:3], key=lambda p: p.name), strict=True):
+        assert row["filename"] == phantom.name
+        size_mm, ellipse = phantom.pixel_size_mm, phantom.ellipse
+        assert float(row["center_x_mm"]) == pytest.approx(ellipse.center_x_px * size_mm, rel=0.02)
+        assert float(row["semi_axes_a_mm"]) == pytest.approx(
+            ellipse.semi_major_px * size_mm, rel=0.02
+        )
+        assert float(row["semi_axes_b_mm"]) <= float(row["semi_axes_a_mm"])
+        assert 0 <= float(row["angle_rad"]) < np.pi
+
+
+def test_an_image_without_a_head_leaves_no_file(segmenter: Segmenter, root: Path) -> None:
+    path = root / "test_set" / "000_HC.png"
+    path.write_bytes(encode(".png", np.zeros((270, 400), np.uint8)))
+    found, sizes = find_images(root)
+    with pytest.raises(DataError, match="no head was found"):
+        write_submission(segmenter, found.items, sizes, root / "submission.csv")
+    assert not (root / "submission.csv").exists()
+
+
+def test_a_table_is_needed(root: Path) -> None:
+    (root / "test_set_pixel_size.csv").unlink()
+    with pytest.raises(InputNotFoundError, match="--pixel-sizes"):
+        find_images(root)
+
+
+def test_a_folder_s_name_is_no_pattern_and_what_is_left_out_is_said(root: Path) -> None:
+    images = (root / "test_set").rename(root / "te[1]")
+    with pytest.raises(InputNotFoundError, match=r"no te\[1\]_pixel_size.csv in "):
+        find_images(images)
+    (root / "test_set_pixel_size.csv").rename(root / "te[1]_pixel_size.csv")
+    (images / "000_HC_Annotation.png").write_bytes((images / "000_HC.png").read_bytes())
+    found, _ = find_images(images)
+    assert len(found.items) == 3
+    assert found.notices == ["left out 1 annotation files (*_Annotation.png)"]
+
+
+def test_a_row_holds_the_ellipse_in_mm() -> None:
+    row = challenge.submission_row("a.png", Ellipse(100, 50, 80, 60, 0.25), 0.5)
+    assert challenge.COLUMNS == (
+        "filename",
+        "center_x_mm",
+        "center_y_mm",
+        "semi_axes_a_mm",
+        "semi_axes_b_mm",
+        "angle_rad",
+    )
+    assert row[0] == "a.png"
+    assert [float(cell) for cell in row[1:]] == [50, 25, 40, 30, 0.25]

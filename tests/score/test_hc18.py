@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edgeseg.errors import DataError, InputNotFoundError
+from edgeseg.measure.ellipse import Ellipse
+from edgeseg.output.pictures import encode
+from edgeseg.score import hc18
+
+FOLDS = Path(__file__).parents[2] / "benchmarks" / "folds.json"
+
+
+@pytest.fixture
+def data(phantom_data: Path, tmp_path: Path) -> Path:
+    """A copy of the phantoms that a test may damage."""
+    return shutil.copytree(phantom_data, tmp_path / "data")
+
+
+def write_annotation(tmp_path: Path, mask: np.ndarray) -> Path:
+    path = tmp_path / "x_Annotation.png"
+    path.write_bytes(encode(".png", mask.astype(np.uint8)))
+    return path
+
+
+def ring(ellipse: Ellipse, height: int = 540, width: int = 800, half_px: float = 1.5) -> np.ndarray:
+    rows, columns = np.ogrid[:height, :width]
+    return 255 * (np.abs(ellipse.signed_distance(columns, rows)) < half_px)
+
+
+@pytest.mark.hc18
+def test_all_annotations_give_the_tables_hc(hc18_root: Path) -> None:
+    cases = hc18.load_cases(hc18_root)
+    assert len(cases) == 799
+    errors_mm = []
+    for case in cases:
+        # raises where they differ by more than 0.5 %
+        ellipse = case.reference_ellipse()
+        errors_mm.append(ellipse.circumference_px * case.pixel_size_mm - case.hc_reference_mm)
+        assert abs(errors_mm[-1]) < hc18.HC_TOLERANCE * case.hc_reference_mm, case.file
+    assert abs(np.mean(errors_mm)) < 0.05
+
+
+@pytest.mark.hc18
+def test_the_published_folds_are_those_of_this_code(hc18_root: Path) -> None:
+    cases = hc18.load_cases(hc18_root)
+    stored = json.loads(FOLDS.read_text(encoding="utf-8"))
+    assert hc18.grouped_folds(cases, len(stored["folds"]), stored["seed"]) == stored["folds"]
+    assert hc18.data_sha256(cases) == stored["data"]["sha256"]
+    assert len(cases) == stored["data"]["n_images"]
+
+
+def test_the_published_folds_never_split_a_head() -> None:
+    folds = hc18.read_folds(FOLDS)
+    assert sum(len(fold) for fold in folds) == 799
+    heads = [{name.split("_")[0] for name in fold} for fold in folds]
+    assert sum(len(group) for group in heads) == len(set().union(*heads))
+    assert max(map(len, folds)) - min(map(len, folds)) <= 3
+
+
+def test_a_ring_means_its_midline(tmp_path: Path) -> None:
+    ellipse = Ellipse(400.3, 270.7, 210.4, 160.2, 0.3)
+    (found,) = hc18.read_annotation(write_annotation(tmp_path, ring(ellipse)))
+    assert found.circumference_px == pytest.approx(ellipse.circumference_px, rel=3e-4)
+    assert found.semi_minor_px == pytest.approx(ellipse.semi_minor_px, abs=0.05)
+
+
+@pytest.mark.parametrize("center_x", [60.0, 760.0])
+def test_an_open_ring_is_completed(tmp_path: Path, center_x: float) -> None:
+    ellipse = Ellipse(center_x, 270.0, 210.0, 160.0, 0.1)
+    (found,) = hc18.read_annotation(write_annotation(tmp_path, ring(ellipse)))
+    assert found.circumference_px == pytest.approx(ellipse.circumference_px, rel=2e-3)
+
+
+@pytest.mark.parametrize("width_px", [1, 2, 3, 5])
+def test_rings_drawn_by_opencv(tmp_path: Path, width_px: int) -> None:
+    mask = np.zeros((540, 800), dtype=np.uint8)
+    points = Ellipse(400, 270, 210, 160, 0.3).points(720)
+    cv2.polylines(mask, [np.round(points).astype(np.int32)], True, 255, width_px)
+    (found,) = hc18.read_annotation(write_annotation(tmp_path, mask))
+    assert found.semi_major_px == pytest.approx(210, abs=0.3)
+    assert found.semi_minor_px == pytest.approx(160, abs=0.3)
+
+
+@pytest.mark.parametrize(
+    ("grown_px", "best"), [(0.0, 0), (0.94, 1)], ids=["mid-line", "outer edge"]
+)
+def test_a_disc_is_resolved_by_the_tables_hc(tmp_path: Path, grown_px: float, best: int) -> None:
+    ellipse = Ellipse(400.3, 270.7, 120.4, 90.2, 0.3)
+    disc = Ellipse(400.3, 270.7, 120.4 + grown_px, 90.2 + grown_px, 0.3).mask(540, 800)
+    path = write_annotation(tmp_path, disc)
+    candidates = hc18.read_annotation(path)
+    assert len(candidates) == 2
+    assert candidates[best].circumference_px == pytest.approx(ellipse.circumference_px, rel=1e-3)
+    case = hc18.Case("x.png", path, path, 0.2, 0.2 * ellipse.circumference_px)
+    found = case.reference_ellipse()
+    assert found.circumference_px == pytest.approx(ellipse.circumference_px, rel=1e-3)
+
+
+def test_a_disc_cut_by_the_border_is_completed(tmp_path: Path) -> None:
+    ellipse = Ellipse(60.0, 270.0, 210.0, 160.0, 0.1)
+    edge, _ = hc18.read_annotation(write_annotation(tmp_path, ellipse.mask(540, 800)))
+    assert edge.circumference_px == pytest.approx(ellipse.circumference_px, rel=3e-3)
+
+
+def test_an_annotation_without_an_ellipse_is_refused(tmp_path: Path) -> None:
+    path = write_annotation(tmp_path, np.zeros((540, 800)))
+    with pytest.raises(DataError, match="no ellipse found in the annotation"):
+        hc18.read_annotation(path)
+
+
+def test_an_annotation_of_another_size_than_its_image_is_refused(tmp_path: Path) -> None:
+    path = write_annotation(tmp_path, Ellipse(400.0, 270.0, 120.0, 90.0, 0.3).mask(540, 800))
+    hc18.read_annotation(path, (540, 800))
+    with pytest.raises(DataError, match=r"the annotation is 800x540 pixels, its image 400x270"):
+        hc18.read_annotation(path, (270, 400))
+
+
+def test_an_annotation_that_contradicts_the_table_is_refused(data: Path) -> None:
+    case = hc18.load_cases(data)[0]
+    wrong = hc18.Case(
+        case.file,
+        case.image_path,
+        case.annotation_path,
+        case.pixel_size_mm * 1.01,
+        case.hc_reference_mm,
+    )
+    with pytest.raises(DataError, match=r"the outline measures .* mm, the table says .* mm; check"):
+        wrong.reference_ellipse()
+
+
+def test_cases_are_sorted_and_grouped_by_head(data: Path) -> None:
+    cases = hc18.load_cases(data)
+    assert [c.file for c in cases] == sorted(c.file for c in cases)
+    assert [c.file for c in cases if c.head == "003"] == ["003_2HC.png", "003_HC.png"]
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_folds_hold_each_file_once_and_never_split_a_head(data: Path, count: int) -> None:
+    cases = hc18.load_cases(data)
+    for seed in range(5):
+        folds = hc18.grouped_folds(cases, count, seed)
+        assert sorted(name for fold in folds for name in fold) == [c.file for c in cases]
+        assert len({i for i, fold in enumerate(folds) for n in fold if n[:3] == "003"}) == 1
+        assert folds == hc18.grouped_folds(cases[::-1], count, seed)
+        assert max(map(len, folds)) - min(map(len, folds)) <= 2
+    assert hc18.grouped_folds(cases, count, 0) == hc18.grouped_folds(cases, count, 0)
+    assert hc18.grouped_folds(cases, count, 0) != hc18.grouped_folds(cases, count, 1)
+
+
+def test_a_fold_is_selected(data: Path, tmp_path: Path) -> None:
+    cases = hc18.load_cases(data)
+    path = tmp_path / "folds.json"
+    path.write_text(json.dumps({"folds": hc18.grouped_folds(cases, 3, 0)}), encoding="utf-8")
+    folds = hc18.read_folds(path)
+    chosen = hc18.select_fold(cases, folds, 2)
+    assert [c.file for c in chosen] == folds[2]
+    for fold in (-1, 3):
+        with pytest.raises(DataError, match=f"fold {fold} was asked for, the split has folds 0 to"):
+            hc18.select_fold(cases, folds, fold)
+    with pytest.raises(DataError, match=r"names '000_HC\.png', which the data lacks"):
+        hc18.select_fold(cases[1:], [["000_HC.png"]], 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "expected JSON with 'folds'"),
+        ("[]", "expected JSON with 'folds'"),
+        ('{"folds": 3}', "expected JSON with 'folds'"),
+        ('{"folds": [["a.png"], ["a.png"]]}', "a file is in two folds"),
+    ],
+)
+def test_a_split_that_is_none_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "split.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=message):
+        hc18.read_folds(path)
+    with pytest.raises(DataError, match="expected JSON with 'folds'"):
+        hc18.read_folds(tmp_path)  # a folder
+    with pytest.raises(InputNotFoundError, match="no such split file"):
+        hc18.read_folds(tmp_path / "none.json")
+
+
+def test_a_folder_of_another_shape_is_refused(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputNotFoundError, match="expected an HC18 folder with 'training_set/'"):
+        hc18.load_cases(data / "training_set")
+    (tmp_path / "empty" / "training_set").mkdir(parents=True)
+    with pytest.raises(InputNotFoundError, match=r"there is no \.png image"):
+        hc18.load_cases(tmp_path / "empty")
+
+
+def test_a_missing_annotation_is_named(data: Path) -> None:
+    (data / "training_set" / "002_HC_Annotation.png").unlink()
+    with pytest.raises(DataError, match=r"002_HC_Annotation\.png is missing"):
+        hc18.load_cases(data)
+
+
+def test_a_missing_image_is_named(data: Path) -> None:
+    (data / "training_set" / "002_HC.png").unlink()
+    (data / "training_set" / "002_HC_Annotation.png").unlink()
+    with pytest.raises(DataError, match=r"'002_HC\.png' is listed but not in"):
+        hc18.load_cases(data)
+
+
+def test_a_missing_row_or_column_is_named(data: Path) -> None:
+    table = data / hc18.CSV_NAME
+    lines = table.read_text(encoding="utf-8").splitlines(keepends=True)
+    table.write_text("".join(line for line in lines if "002_HC" not in line), encoding="utf-8")
+    with pytest.raises(DataError, match=r"there is no row for 002_HC\.png"):
+        hc18.load_cases(data)
+    table.write_text("".join(line.rsplit(",", 1)[0] + "\n" for line in lines), encoding="utf-8")
+    with pytest.raises(DataError, match=r"there is no head circumference for 000_HC\.png"):
+        hc18.load_cases(data)
+
+
+def test_the_datas_hash_covers_names_table_and_bytes(data: Path) -> None:
+    before = hc18.data_sha256(hc18.load_cases(data))
+    assert before == hc18.data_sha256(hc18.load_cases(data))
+    image = data / "training_set" / "005_HC_Annotation.png"
+    content = image.read_bytes()
+    image.write_bytes(content + b"\0")
+    assert hc18.data_sha256(hc18.load_cases(data)) != before
+    image.write_bytes(content)
+    table = data / hc18.CSV_NAME
+    table.write_text(table.read_text("utf-8").replace("005_HC.png,0.", "005_HC.png,1."), "utf-8")
+    assert hc18.data_sha256(hc18.load_cases(data)) != before

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from edgeseg.measure.ellipse import Ellipse
+from edgeseg.score.metrics import Overlap, hausdorff_px, overlap, pooled_by_batch
+
+
+def rectangle(left: int, right: int) -> np.ndarray:
+    mask = np.zeros((10, 20), dtype=np.uint8)
+    mask[:, left:right] = 255
+    return mask
+
+
+def test_known_answer() -> None:
+    found = overlap(rectangle(0, 10), rectangle(5, 13))
+    assert found == Overlap(50, 50, 30, 70)
+    assert found.dice == pytest.approx(100 / 180)
+    assert found.iou == pytest.approx(50 / 130)
+    assert found.pixel_accuracy == pytest.approx(120 / 200)
+
+
+@pytest.mark.parametrize(
+    ("mask", "reference", "dice", "iou", "accuracy"),
+    [
+        (rectangle(0, 0), rectangle(0, 0), 1.0, 1.0, 1.0),
+        (rectangle(0, 0), rectangle(0, 5), 0.0, 0.0, 0.75),
+        (rectangle(0, 5), rectangle(0, 0), 0.0, 0.0, 0.75),
+        (rectangle(0, 5), rectangle(10, 15), 0.0, 0.0, 0.5),
+        (rectangle(0, 20), rectangle(0, 20), 1.0, 1.0, 1.0),
+    ],
+    ids=["both empty", "nothing found", "nothing there", "apart", "both full"],
+)
+def test_edge_cases(
+    mask: np.ndarray, reference: np.ndarray, dice: float, iou: float, accuracy: float
+) -> None:
+    found = overlap(mask, reference)
+    assert (found.dice, found.iou, found.pixel_accuracy) == (dice, iou, accuracy)
+
+
+def test_shapes_must_agree() -> None:
+    with pytest.raises(ValueError, match=r"masks differ in shape: \(10, 20\) and \(20, 10\)"):
+        overlap(rectangle(0, 5), rectangle(0, 5).T)
+
+
+masks = hnp.arrays(np.uint8, (6, 7), elements=st.sampled_from([0, 255]))
+
+
+@given(masks, masks)
+def test_overlap_properties(first: np.ndarray, second: np.ndarray) -> None:
+    found, mirrored = overlap(first, second), overlap(second, first)
+    total = found.true_positive + found.false_positive + found.false_negative + found.true_negative
+    assert total == first.size
+    assert found.dice == mirrored.dice
+    assert 0 <= found.iou <= found.dice <= 1
+    assert found.dice == pytest.approx(2 * found.iou / (1 + found.iou))
+    assert overlap(first, first).dice == 1
+
+
+def test_pooling_adds_pixels_within_a_batch_and_averages_batches() -> None:
+    small, large = Overlap(1, 1, 0, 98), Overlap(80, 0, 10, 10)
+    pooled = pooled_by_batch([small, large, small], batch=2)
+    assert pooled["dice"] == pytest.approx((162 / (162 + 1 + 10) + 2 / 3) / 2)
+    assert pooled["miou"] == pytest.approx((81 / 92 + 1 / 2) / 2)
+    assert pooled["pixel_accuracy"] == pytest.approx((189 / 200 + 99 / 100) / 2)
+    assert all(math.isnan(value) for value in pooled_by_batch([]).values())
+
+
+def test_hausdorff_of_circles_and_shifts() -> None:
+    circle = Ellipse(100, 100, 50, 50, 0)
+    assert hausdorff_px(circle, circle) == pytest.approx(0, abs=1e-9)
+    assert hausdorff_px(circle, Ellipse(100, 100, 53, 53, 0)) == pytest.approx(3, abs=0.01)
+    head = Ellipse(100, 100, 60, 45, 0.3)
+    shift = Ellipse(107, 100, 60, 45, 0.3)
+    assert hausdorff_px(head, shift) == pytest.approx(7, abs=0.2)
+
+
+def test_hausdorff_takes_the_far_end_both_ways() -> None:
+    # one tip sticks out by 10 px: only the larger one's outline is that far from the other
+    short, long = Ellipse(0, 0, 50, 40, 0), Ellipse(0, 0, 60, 40, 0)
+    assert hausdorff_px(short, long) == pytest.approx(10, abs=0.01)
+    assert hausdorff_px(long, short) == pytest.approx(10, abs=0.01)
+
+
+def test_hausdorff_against_dense_outlines() -> None:
+    first, second = Ellipse(200, 150, 170, 130, 0.2), Ellipse(206, 147, 163, 134, 0.35)
+    a, b = first.points(2000), second.points(2000)
+    apart = np.hypot(a[:, None, 0] - b[None, :, 0], a[:, None, 1] - b[None, :, 1])
+    dense = max(apart.min(axis=1).max(), apart.min(axis=0).max())
+    assert hausdorff_px(first, second) == pytest.approx(dense, abs=0.02)
+
+
+def test_hausdorff_is_to_the_outline_not_to_its_sampled_points() -> None:
+    # the same circle sampled half a step apart: the points are 4.4 px from each other
+    circle = Ellipse(0, 0, 500, 500, 0)
+    assert hausdorff_px(circle, Ellipse(0, 0, 500, 500, math.pi / 360)) < 0.03

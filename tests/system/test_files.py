@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgeseg.errors import OutputExistsError, OutputLockedError, OutputWriteError
+from edgeseg.system import files
+
+HOLD = """
+import sys
+from pathlib import Path
+from edgeseg.system.files import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def hold_elsewhere(folder: Path) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_a_folder_held_by_another_process_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    with hold_elsewhere(folder) as process:
+        with (
+            pytest.raises(OutputLockedError, match="another run is writing there; wait for it"),
+            files.locked(folder),
+        ):
+            pytest.fail("the lock was given twice")
+        process.communicate("")
+    with files.locked(folder):
+        pass
+
+
+def test_a_folder_this_process_holds_is_refused_too(tmp_path: Path) -> None:
+    with files.locked(tmp_path):
+        for again in (tmp_path, tmp_path / "." / "x" / ".."):
+            with pytest.raises(OutputLockedError, match="another run"), files.locked(again):
+                pytest.fail("the lock was given twice")
+        # and the refused attempts did not give it away
+        other = subprocess.run(
+            [sys.executable, "-c", HOLD, str(tmp_path)],
+            input="",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "OutputLockedError" in other.stderr
+    with files.locked(tmp_path):
+        pass
+
+
+def test_of_many_threads_one_gets_the_lock(tmp_path: Path) -> None:
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for i in range(50):
+            start, end, given = threading.Barrier(4), threading.Barrier(4), []
+
+            def take(folder: Path, start=start, end=end, given=given) -> None:  # type: ignore[no-untyped-def]
+                start.wait()
+                try:
+                    with files.locked(folder):
+                        given.append(1)
+                        end.wait()
+                except OutputLockedError:
+                    end.wait()
+
+            threads = [threading.Thread(target=take, args=(tmp_path / str(i),)) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert given == [1]
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def test_a_lock_the_system_cannot_give_is_no_other_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(descriptor: int) -> bool:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(files, "_lock", refused)
+    with (
+        pytest.raises(OutputWriteError, match="No locks available"),
+        files.locked(tmp_path),
+    ):
+        pytest.fail("there is no lock")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX's")
+def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
+    with hold_elsewhere(tmp_path) as process:
+        process.send_signal(signal.SIGKILL)
+        process.wait(10)
+    with files.locked(tmp_path):
+        pass
+
+
+def test_a_lock_is_given_back_when_the_block_fails(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), files.locked(tmp_path):
+        raise ZeroDivisionError
+    with files.locked(tmp_path):
+        pass
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with (
+        pytest.raises(OutputWriteError, match="cannot write there"),
+        files.locked(tmp_path / "file" / "out"),
+    ):
+        pytest.fail("there is no such folder")
+
+
+def test_claim(tmp_path: Path) -> None:
+    files.claim(tmp_path / "new", overwrite=False)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    files.claim(empty, overwrite=False)
+    (empty / files.LOCK_NAME).touch()
+    files.claim(empty, overwrite=False)
+    (empty / "result").touch()
+    with pytest.raises(OutputExistsError, match="empty exists; pass --overwrite to replace it"):
+        files.claim(empty, overwrite=False)
+    with pytest.raises(OutputExistsError, match="result exists, of another model; pass"):
+        files.claim(empty / "result", overwrite=False, why=", of another model")
+    files.claim(empty, overwrite=True)
+    assert (empty / "result").exists()
+
+
+def test_atomic_write_makes_folders_and_leaves_nothing_beside(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b ü" / "file.bin"
+    files.write_atomic(path, b"one")
+    files.write_atomic(path, b"two")
+    assert path.read_bytes() == b"two"
+    assert [p.name for p in path.parent.iterdir()] == ["file.bin"]
+
+
+@pytest.mark.parametrize("broken", ["open", "replace"])
+def test_a_write_that_fails_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    path = tmp_path / "file.bin"
+    path.write_bytes(b"old")
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    no_space = pytest.raises(
+        OutputWriteError, match=r"file\.bin: cannot be written \(No space left"
+    )
+    with monkeypatch.context() as patch, no_space:
+        patch.setattr(Path, broken, fail)
+        files.write_atomic(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file.bin"]
+
+
+def test_a_file_may_be_written_part_by_part(tmp_path: Path) -> None:
+    path = tmp_path / "file.bin"
+    files.write_atomic(path, (part for part in (b"one", b"", b" two")))
+    assert path.read_bytes() == b"one two"
+
+    def broken() -> Iterator[bytes]:
+        yield b"three"
+        raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        files.write_atomic(path, broken())
+    assert path.read_bytes() == b"one two"
+    assert [p.name for p in tmp_path.iterdir()] == ["file.bin"]
+
+
+def test_an_interrupted_write_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file.bin"
+    path.write_bytes(b"old")
+
+    def interrupt(self: Path, target: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        files.write_atomic(path, b"new")
+    assert [p.name for p in tmp_path.iterdir()] == ["file.bin"]
+    assert path.read_bytes() == b"old"
+
+
+def test_a_report_that_cannot_be_written_is_found_before(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    files.check_targets(None, tmp_path / "new" / "deep" / "report.json", tmp_path / "file")
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(OutputWriteError, match="is a folder; give the name of a file in it"):
+        files.check_targets(tmp_path / "report.json", tmp_path)
+    with pytest.raises(OutputWriteError, match="is no folder to write in"):
+        files.check_targets(tmp_path / "file" / "report.json")
+
+
+def test_json_says_null_for_what_it_cannot_say(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    value = {"a": math.nan, "b": [math.inf, 1.5, {"c": -math.inf}], "d": (1, None), "ü": "é"}
+    files.write_json(path, value)
+    text = path.read_text(encoding="utf-8")
+    assert json.loads(text) == {"a": None, "b": [None, 1.5, {"c": None}], "d": [1, None], "ü": "é"}
+    assert text.endswith("}\n")
+    assert "ü" in text
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_the_lock_dies_with_its_process_though_a_child_lives(tmp_path: Path) -> None:
+    code = (
+        "import os, sys, time; from pathlib import Path; from edgeseg.files import locked\n"
+        "with locked(Path(sys.argv[1])):\n"
+        "    child = os.fork()\n"
+        "    if child: print(child, flush=True)\n"
+        "    time.sleep(60)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        child = int(holder.stdout.readline())
+        with pytest.raises(OutputLockedError), files.locked(tmp_path):
+            pass
+        holder.kill()
+        holder.wait()
+        try:
+            with files.locked(tmp_path):
+                pass
+        finally:
+            os.kill(child, signal.SIGKILL)

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from edgeseg.system import host
+
+
+def test_the_system_is_named_as_python_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert host.describe()["os"] == platform.platform()
+    if platform.system() == "Linux":
+        monkeypatch.setattr(
+            subprocess, "check_output", lambda *_, **__: pytest.fail("starts a process")
+        )
+        monkeypatch.setattr(platform, "_uname_cache", None)
+        host.describe()
+    monkeypatch.setattr(platform, "system", lambda: "Windows")
+    monkeypatch.setattr(platform, "platform", lambda: "Windows-11-10.0.22631-SP0")
+    assert host.describe()["os"] == "Windows-11-10.0.22631-SP0"
+
+
+def test_openvino_is_named_where_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "openvino", raising=False)
+    assert "openvino" not in host.versions()
+    monkeypatch.setitem(sys.modules, "openvino", SimpleNamespace(__version__="2026.4"))
+    assert host.versions()["openvino"] == host.openvino_version() == "2026.4"
+
+
+def test_openvino_is_named_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "openvino", raising=False)
+    monkeypatch.setattr(host, "find_spec", lambda name: None)
+    assert "openvino" not in host.versions(installed=True)
+    monkeypatch.setattr(host, "find_spec", lambda name: name)
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "2025.1")
+    assert host.versions(installed=True)["openvino"] == "2025.1"

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import threading
+import time
+
+import cv2
+import pytest
+
+from edgeseg.system.parallel import ordered_map
+
+
+def test_results_come_in_order_from_several_threads() -> None:
+    seen = set()
+
+    def slow_first(i: int) -> int:
+        seen.add(threading.get_ident())
+        time.sleep(0.02 if i == 0 else 0.001)
+        return i * i
+
+    assert list(ordered_map(slow_first, range(50), 4)) == [i * i for i in range(50)]
+    assert len(seen) > 1
+
+
+def test_few_items_are_in_flight() -> None:
+    taken = []
+
+    def items() -> object:
+        for i in range(1000):
+            taken.append(i)
+            yield i
+
+    results = ordered_map(lambda i: i, items(), 2)  # type: ignore[arg-type, var-annotated]
+    next(results)
+    assert len(taken) < 20
+    results.close()  # type: ignore[attr-defined]
+
+
+def test_an_error_comes_out_and_opencv_is_as_before() -> None:
+    before = cv2.getNumThreads()
+
+    def fails(i: int) -> int:
+        if i == 3:
+            raise ValueError("three")
+        return i
+
+    with pytest.raises(ValueError, match="three"):
+        list(ordered_map(fails, range(100), 2))
+    assert cv2.getNumThreads() == before
+
+
+def test_opencv_is_as_before_when_the_last_of_two_ends() -> None:
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(3)
+    try:
+        first, second = (ordered_map(abs, range(20), 2) for _ in range(2))
+        next(first), next(second)
+        assert len(list(first)) == 19
+        assert cv2.getNumThreads() == 1
+        assert len(list(second)) == 19
+        assert cv2.getNumThreads() == 3
+    finally:
+        cv2.setNumThreads(before)

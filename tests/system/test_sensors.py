@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from edgeseg.system import sensors
+
+
+def write(root: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n")
+
+
+CPU = "sys/devices/system/cpu"
+
+
+def test_a_raspberry_pi_says_clock_heat_and_throttling(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            f"{CPU}/cpu0/cpufreq/scaling_governor": "ondemand",
+            f"{CPU}/cpu0/cpufreq/scaling_cur_freq": "1500000",
+            f"{CPU}/cpu1/cpufreq/scaling_cur_freq": "2400000",
+            "sys/class/thermal/thermal_zone0/temp": "61300",
+            "sys/devices/platform/soc/soc:firmware/get_throttled": "50005",
+        },
+    )
+    assert sensors.governor(tmp_path) == "ondemand"
+    assert sensors.state(tmp_path) == {
+        "frequency_mhz": 1950.0, "temperature_c": 61.3, "throttled": "0x50005",
+    }  # fmt: skip
+
+
+def test_a_server_says_its_clock_elsewhere_and_counts_throttling(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "proc/cpuinfo": "cpu MHz\t\t: 2600.000\nflags : fpu\ncpu MHz\t\t: 2800.000",
+            f"{CPU}/cpu0/thermal_throttle/core_throttle_count": "3",
+            f"{CPU}/cpu1/thermal_throttle/core_throttle_count": "4",
+            "sys/class/thermal/thermal_zone0/temp": "40000",
+            "sys/class/thermal/thermal_zone1/temp": "52500",
+            "sys/class/thermal/thermal_zone2/temp": "broken",
+        },
+    )
+    state = sensors.state(tmp_path)
+    assert state == {"frequency_mhz": 2700.0, "temperature_c": 52.5, "throttled": 7}
+
+
+def test_what_no_file_says_is_none(tmp_path: Path) -> None:
+    assert set(sensors.state(tmp_path).values()) == {None}
+    assert sensors.governor(tmp_path) is None
+    assert sensors.EnergyMeter(tmp_path).power_w() is None
+
+
+def test_power_is_energy_over_time_of_all_packages(tmp_path: Path) -> None:
+    rapl = "sys/class/powercap"
+    write(
+        tmp_path,
+        {
+            f"{rapl}/intel-rapl:0/energy_uj": "1000000",
+            f"{rapl}/intel-rapl:0:0/energy_uj": "999",
+            f"{rapl}/intel-rapl:1/energy_uj": "9000000",
+            f"{rapl}/intel-rapl:1/max_energy_range_uj": "10000000",
+        },
+    )
+    started = time.perf_counter()
+    meter = sensors.EnergyMeter(tmp_path)
+    time.sleep(0.05)
+    # 2 J in the one; 1.5 J past its range in the other
+    write(tmp_path, {f"{rapl}/intel-rapl:0/energy_uj": "3000000"})
+    write(tmp_path, {f"{rapl}/intel-rapl:1/energy_uj": "500000"})
+    power = meter.power_w()
+    elapsed = time.perf_counter() - started
+    assert power is not None
+    assert 3.5 / elapsed <= power < 3.5 / 0.05

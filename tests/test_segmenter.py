@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from edgeseg.errors import DataError, DeviceError, ModelError, ModelNotFoundError
+from edgeseg.measure.ellipse import Ellipse
+from edgeseg.network import zoo
+from edgeseg.network.session import PROVIDERS
+from edgeseg.phantom.head import Phantom, demo_phantoms
+from edgeseg.segmenter import Segmenter
+
+
+@pytest.fixture(scope="module")
+def demo() -> list[Phantom]:
+    return demo_phantoms()
+
+
+@pytest.mark.parametrize("model", zoo.manifest())
+def test_phantoms_are_measured_within_a_percent(model: str, demo: list[Phantom]) -> None:
+    segmenter = Segmenter(model, device="cpu", threads=1)
+    for phantom in demo:
+        prediction = segmenter.predict(phantom.image, phantom.pixel_size_mm)
+        assert prediction.hc_mm == pytest.approx(phantom.hc_mm, rel=0.01)
+        assert prediction.hc_px == pytest.approx(phantom.ellipse.circumference_px, rel=0.01)
+        assert prediction.area_mm2 == pytest.approx(
+            phantom.ellipse.area_px * phantom.pixel_size_mm**2, rel=0.02
+        )
+        assert 0.9 < prediction.confidence <= 1
+
+
+def test_a_head_cut_by_the_border_is_measured_and_flagged(
+    segmenter: Segmenter, demo: list[Phantom]
+) -> None:
+    flags = [segmenter.predict(p.image, p.pixel_size_mm).flags for p in demo]
+    assert "touches_border" in flags[-1]
+    assert not any(flags[:-1])
+
+
+def test_the_mask_is_native_and_matches_the_head(segmenter: Segmenter, demo: list[Phantom]) -> None:
+    phantom = demo[0]
+    mask = segmenter.predict(phantom.image).mask()
+    assert mask.shape == phantom.image.shape
+    assert set(np.unique(mask)) == {0, 255}
+    reference = phantom.ellipse.mask(*phantom.image.shape)
+    assert np.mean(mask != reference) < 0.01
+
+
+def test_without_a_pixel_size_there_are_pixels_only(
+    segmenter: Segmenter, demo: list[Phantom]
+) -> None:
+    prediction = segmenter.predict(demo[0].image)
+    assert prediction.hc_px is not None
+    assert prediction.hc_mm is None
+    assert prediction.area_mm2 is None
+    assert prediction.ga_weeks_hadlock is None
+
+
+def test_a_batch_of_mixed_sizes_equals_single_images(
+    segmenter: Segmenter, demo: list[Phantom]
+) -> None:
+    images = [demo[0].image, demo[1].image[:500, :700], demo[2].image]
+    single = [segmenter.predict(image, 0.1) for image in images]
+    batch = segmenter.predict_batch(images, [0.1] * 3)
+    for one, other in zip(single, batch, strict=True):
+        assert other.hc_mm == pytest.approx(one.hc_mm, abs=0.01)
+        assert other.size == one.size
+
+
+@pytest.mark.parametrize("model", zoo.manifest())
+@pytest.mark.parametrize("kind", ["black", "gray", "white", "noise", "dim noise"])
+def test_an_image_without_a_head_is_empty(model: str, kind: str) -> None:
+    segmenter = Segmenter(model, device="cpu", threads=1)
+    rng = np.random.default_rng(0)
+    gray = {
+        "black": np.zeros((540, 800), np.uint8),
+        "gray": np.full((540, 800), 90, np.uint8),
+        "white": np.full((540, 800), 255, np.uint8),
+        "noise": rng.integers(0, 255, (540, 800)).astype(np.uint8),
+        "dim noise": rng.integers(0, 12, (540, 800)).astype(np.uint8),
+    }[kind]
+    prediction = segmenter.predict(gray, 0.1)
+    assert prediction.ellipse is None
+    assert prediction.hc_mm is None
+    assert prediction.confidence == 0
+    assert not prediction.mask().any()
+    assert segmenter.predict_batch([]) == []
+
+
+class SeesTwo(Segmenter):
+    """Sees a head and, beside it, a square with most of its area."""
+
+    def infer(self, tensor: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+        head = Ellipse(80.0, 90.0, 50.0, 40.0, 0.5).coverage(*tensor.shape[2:])
+        head[60:130, 190:260] = 1
+        return np.stack([head[None]] * len(tensor))
+
+
+def test_a_second_region_is_flagged_and_hides_no_head() -> None:
+    segmenter = SeesTwo("hc18-edge", device="cpu", threads=1)
+    prediction = segmenter.predict(np.zeros((192, 288), np.uint8), 0.5)
+    assert prediction.confidence < 0.75
+    expected = Ellipse(80.0, 90.0, 50.0, 40.0, 0.5).circumference_px
+    assert prediction.hc_px == pytest.approx(expected, rel=0.005)
+    assert {"several_regions", "low_confidence"} <= set(prediction.flags)
+
+
+@pytest.mark.parametrize(
+    ("array", "sizes", "reason"),
+    [
+        (np.zeros((540, 800, 3), np.uint8), [None], "expected gray values"),
+        (np.zeros((540, 800), np.float32), [None], "expected gray values"),
+        (np.zeros((10, 800), np.uint8), [None], "each side at least"),
+        (np.zeros((540, 800), np.uint8), [-1.0], "positive number"),
+        (np.zeros((540, 800), np.uint8), [0.1, 0.1], "1 images but 2 pixel sizes"),
+    ],
+)
+def test_wrong_arguments_are_refused(
+    segmenter: Segmenter, array: object, sizes: list[float | None], reason: str
+) -> None:
+    with pytest.raises(DataError, match=reason):
+        segmenter.predict_batch([array], sizes)  # type: ignore[list-item]
+
+
+def test_unknown_models_are_not_found_and_close_names_suggested(tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFoundError, match="did you mean 'hc18-edge'"):
+        Segmenter("hc18-edg")
+    with pytest.raises(ModelError, match="is a folder"):
+        Segmenter(tmp_path)
+
+
+def test_what_is_not_onnx_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_text("hello")
+    with pytest.raises(ModelError, match="not a model onnxruntime can load"):
+        Segmenter(path)
+
+
+@pytest.mark.parametrize("device", ["cuda", "tensorrt", "coreml", "directml"])
+def test_a_missing_device_is_an_error_that_names_the_package(device: str) -> None:
+    if PROVIDERS[device] in onnxruntime.get_available_providers():
+        pytest.skip(f"{device} is there")
+    with pytest.raises(DeviceError, match=r"is not installed.*pip install onnxruntime"):
+        Segmenter("hc18-edge", device=device)
+
+
+@pytest.mark.parametrize(("device", "threads"), [("gpu", 1), ("cpu", 0)])
+def test_wrong_devices_and_threads_are_refused(device: str, threads: int) -> None:
+    with pytest.raises(DeviceError, match="expected"):
+        Segmenter("hc18-edge", device=device, threads=threads)
+
+
+def test_auto_is_the_cpu_here(segmenter: Segmenter) -> None:
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("CUDA is there")
+    assert Segmenter("hc18-edge").provider == "CPUExecutionProvider"
+    assert segmenter.provider == "CPUExecutionProvider"
+
+
+def test_a_bundled_model_that_was_changed_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    entry = zoo.manifest()["hc18-edge"]
+    data = bytearray(zoo.find("hc18-edge").path.read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / entry["file"]).write_bytes(data)
+    monkeypatch.setattr(zoo, "_FOLDER", tmp_path)
+    with pytest.raises(ModelError, match="the file was changed"):
+        Segmenter("hc18-edge")
+    (tmp_path / entry["file"]).unlink()
+    with pytest.raises(ModelError, match="missing"):
+        Segmenter("hc18-edge")
+
+
+def test_the_bundled_model_s_card_is_true(segmenter: Segmenter) -> None:
+    card, metadata = zoo.manifest()["hc18-edge"], segmenter.metadata
+    assert card["size_bytes"] == segmenter.file.size_bytes
+    assert (card["input_height"], card["input_width"]) == (192, 288)
+    for key in ("precision", "architecture", "strategy", "input_height", "parameters", "gmac"):
+        assert card[key] == getattr(metadata, key)
+    assert metadata.train_data.count == 799
+    low, high = metadata.train_pixel_size_mm_range
+    assert 0.04 < low < high < 0.4
