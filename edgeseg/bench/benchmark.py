@@ -21,7 +21,8 @@ from edgeseg.network import zoo
 from edgeseg.network.preprocess import preprocess
 from edgeseg.output.pictures import encode
 from edgeseg.phantom import head as phantom
-from edgeseg.score import evaluate, hc18
+from edgeseg.score import evaluate
+from edgeseg.score.labelled import load_for, load_labelled
 from edgeseg.segmenter import Segmenter
 from edgeseg.sources import image_file
 from edgeseg.system import host, sensors
@@ -46,7 +47,7 @@ class Job:
     batch
         Images in one run of the network.
     data
-        An HC18-shaped folder whose images are used; "" takes phantoms.
+        A folder of labelled data whose images are used; "" takes phantoms.
     accuracy
         Whether the accuracy on ``data`` is measured too, after timing and memory.
     phantoms
@@ -195,7 +196,7 @@ def measure(job: Job) -> dict[str, Any]:
         "accuracy": None,
     }
     if job.accuracy:
-        cases = hc18.load_cases(Path(job.data))
+        cases = load_for(segmenter, Path(job.data)).cases
         scores = evaluate.score_all(segmenter, cases, workers=1)
         summary = evaluate.summarize(segmenter, cases, scores, job.threads)
         result["accuracy"] = {"data": summary["data"], "metrics": summary["metrics"]}
@@ -214,7 +215,7 @@ def worker() -> None:
 
 def _in_fresh_process(job: Job) -> tuple[dict[str, Any], dict[str, str]]:
     """Return a job's result and the versions of the packages it used."""
-    command = [sys.executable, "-c", "from edgeseg.benchmark import worker; worker()"]
+    command = [sys.executable, "-c", "from edgeseg.bench.benchmark import worker; worker()"]
     done = subprocess.run(
         command, input=json.dumps(asdict(job)), capture_output=True, text=True, check=False
     )
@@ -234,7 +235,8 @@ def _in_fresh_process(job: Job) -> tuple[dict[str, Any], dict[str, str]]:
 def _encoded_images(job: Job) -> list[bytes]:
     """Return image files' bytes: of the data's first cases, or of phantoms."""
     if job.data:
-        return [c.image_path.read_bytes() for c in hc18.load_cases(Path(job.data))[:_MAX_IMAGES]]
+        cases = load_labelled(Path(job.data)).cases
+        return [case.image_path.read_bytes() for case in cases[:_MAX_IMAGES]]
     return [path.read_bytes() for path in sorted(Path(job.phantoms).iterdir())]
 
 

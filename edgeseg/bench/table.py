@@ -72,7 +72,7 @@ def cells(result: Mapping[str, Any]) -> list[str]:
         _text(result["peak_rss_mb"], 0),
         _text(result["size_bytes"] / 1e6, 2),
         _text(100 * accuracy["metrics"]["dice"]["mean"] if accuracy else None, 2),
-        _text(accuracy["metrics"]["hc_error_mm"]["mad"] if accuracy else None, 2),
+        _text(_hc_mad_mm(accuracy), 2),
     ]
 
 
@@ -207,9 +207,15 @@ def _figures(result: Mapping[str, Any]) -> dict[str, float]:
     figures = {"p50 ms": result["latency_ms"]["p50"]}
     if result["peak_rss_mb"] is not None:
         figures["peak MiB"] = result["peak_rss_mb"]
-    if result["accuracy"]:
-        figures[_HC_ERROR] = result["accuracy"]["metrics"]["hc_error_mm"]["mad"]
+    if (mad_mm := _hc_mad_mm(result["accuracy"])) is not None:
+        figures[_HC_ERROR] = mad_mm
     return figures
+
+
+def _hc_mad_mm(accuracy: Mapping[str, Any] | None) -> float | None:
+    """Return the mean absolute HC error; None of models that measure something else."""
+    error = accuracy["metrics"].get("hc_error_mm") if accuracy else None
+    return error["mad"] if error else None
 
 
 def _data(result: Mapping[str, Any]) -> str | None:

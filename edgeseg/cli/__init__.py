@@ -137,9 +137,24 @@ def infer(
 
 
 @app.command(epilog=example("edgeseg demo"))
-def demo(model: ModelOption = "hc18-edge", device: DeviceOption = "cpu") -> None:
+def demo(
+    model: ModelOption = "hc18-edge",
+    device: DeviceOption = "cpu",
+    pairs: Annotated[
+        Path | None,
+        typer.Option(help="Instead, write a synthetic data set of two structures here."),
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="Images of --pairs.")] = 150,
+) -> None:
     """Measure eight synthetic heads of exactly known size into ./edgeseg-demo."""
     from edgeseg.phantom import demo as demonstration
+
+    if pairs is not None:
+        from edgeseg.phantom.shapes import write_pairs
+
+        write_pairs(pairs, count)
+        console.say(f"{count} images and masks in {pairs}; next: edgeseg train --data {pairs}")
+        return
 
     summary, measured = demonstration.run(open_model(model, device))
     console.table(

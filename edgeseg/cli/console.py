@@ -85,8 +85,10 @@ def progress(total: int, label: str) -> Iterator[Callable[..., None]]:
 
 def accuracy_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return an evaluation's figures as names and texts."""
-    data, metrics, paper = summary["data"], summary["metrics"], summary["paper_metrics"]
-    error = metrics["hc_error_mm"]
+    data, metrics = summary["data"], summary["metrics"]
+    if "classes" in metrics:
+        return _class_lines(data, metrics)
+    paper, error = summary["paper_metrics"], metrics["hc_error_mm"]
     lines = [("images", f"{data['n_images']}, no head found in {data['n_failed']}")]
     for key, name in (
         ("dice", "Dice %"),
@@ -115,6 +117,20 @@ def accuracy_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
             f"mIoU {_percent(paper['miou'])}",
         ),
     ]
+    return lines
+
+
+def _class_lines(data: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    lines = [
+        ("images", f"{data['n_images']}, nothing found in {data['n_failed']} that have labels")
+    ]
+    for name, figures in metrics["classes"].items():
+        for key, title in (("dice", "Dice %"), ("iou", "IoU %")):
+            m = figures[key]
+            text = f"{_percent(m['mean'])} ± {_percent(m['sd'])}, lowest {_percent(m['min'])}"
+            pooled = f"; pooled {_percent(figures['pooled_dice'])}" if key == "dice" else ""
+            lines.append((f"{name}: {title}", f"{text}, {figures['n_images']} images{pooled}"))
+    lines.append(("pixel accuracy %", _percent(metrics["pixel_accuracy"]["mean"])))
     return lines
 
 

@@ -23,25 +23,34 @@ def evaluate(
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     split: Annotated[
-        Path | None, typer.Option(help="Split file with 'folds'; with --fold, only that fold.")
+        Path | None,
+        typer.Option(help="Split file or a training run's run.json: only what --fold holds out."),
     ] = None,
-    fold: Annotated[int | None, typer.Option(help="Fold of --split, from 0.")] = None,
+    fold: Annotated[
+        int | None, typer.Option(help="Fold of --split, from 0; of a run.json 0 alone.")
+    ] = None,
     json_file: JsonOption = None,
     csv_file: Annotated[Path | None, typer.Option("--csv", help="Write a row an image.")] = None,
 ) -> None:
     """Measure a model's accuracy on labelled images."""
     from edgeseg.score import evaluate as evaluation
-    from edgeseg.score import hc18
+    from edgeseg.score import folds
+    from edgeseg.score.labelled import load_for
     from edgeseg.system.files import check_targets, write_json
     from edgeseg.system.parallel import usable_cores
 
     check_targets(csv_file, json_file)
+    if fold is None and split is not None and split.name == "run.json":
+        fold = 0
     if (split is None) != (fold is None):
         raise typer.BadParameter("--split and --fold go together: a file and one of its folds")
-    cases = hc18.load_cases(data)
-    if split is not None and fold is not None:
-        cases = hc18.select_fold(cases, hc18.read_folds(split), fold)
     segmenter = open_model(model, device)
+    loaded = load_for(segmenter, data)
+    for text in loaded.notices:
+        console.notice(text)
+    cases = loaded.cases
+    if split is not None and fold is not None:
+        cases = folds.select_fold(cases, folds.read_folds(split), fold)
     workers = threads or usable_cores()
     with console.progress(len(cases), "evaluating") as advance:
         scores = evaluation.score_all(segmenter, cases, workers, advance)

@@ -63,7 +63,13 @@ def train(
     with _TrainExtra():
         from edgeseg_training.train import train as run_training
     weights = run_training(
-        data, out, values, resume=resume, overwrite=overwrite, progress=console.shows_progress()
+        data,
+        out,
+        values,
+        resume=resume,
+        overwrite=overwrite,
+        progress=console.shows_progress(),
+        on_notice=console.notice,
     )
     console.say(f"weights in {weights}; next: edgeseg export {weights} --out model.onnx")
 

@@ -97,8 +97,10 @@ class Ellipse:
         return self.transformed(matrix)
 
     def scaled(self, x: float, y: float) -> Ellipse:
-        """Return the ellipse with its coordinates multiplied, as from pixels to millimetres:
-        its fields are then lengths in that unit, whatever their names say."""
+        """Return the ellipse with its coordinates multiplied, as from pixels to millimetres.
+
+        Its fields are then lengths in that unit, whatever their names say.
+        """
         if x == y:
             return Ellipse(
                 self.center_x_px * x,

@@ -85,11 +85,11 @@ def measure(probability: Probability, frame: Frame, metadata: ModelMetadata, /) 
     head_map = probability[0]
     outline = find(head_map, frame.size, metadata.threshold)
     if isinstance(outline, str):
-        return Measurement(dict.fromkeys((c.name for c in _COLUMNS)), reason=outline)
+        return Measurement(dict.fromkeys(c.name for c in _COLUMNS), reason=outline)
     agreed = _best_agreement(head_map, outline, frame.size, metadata.threshold)
     if agreed < MIN_AGREEMENT:
         reason = f"no head found: the region seen agrees with an ellipse by {agreed:.2f} only"
-        return Measurement(dict.fromkeys((c.name for c in _COLUMNS)), reason=reason)
+        return Measurement(dict.fromkeys(c.name for c in _COLUMNS), reason=reason)
     ellipse = outline.fit.ellipse
     figures = _figures(ellipse, frame.pixel_size)
     facts = quality.Facts(

@@ -46,7 +46,7 @@ def measure(probability: Probability, frame: Frame, metadata: ModelMetadata, /) 
     Areas and counts are of the mask at the image's own size. Confidence is the least, over the
     classes seen, of the soft Dice between a class's map and its mask at the network's size.
     """
-    labels = label(to_native_maps(probability, frame.size), metadata)
+    labels = _labelled(probability, frame.size, metadata)
     figures: dict[str, float | None] = {}
     for number, name in enumerate(metadata.task.structures, start=1):
         area_px, count = _pieces(labels == number)
@@ -65,13 +65,15 @@ def measure(probability: Probability, frame: Frame, metadata: ModelMetadata, /) 
     return Measurement(figures, _confidence(probability, metadata), flags, mask=labels)
 
 
-def label(probability: Probability, metadata: ModelMetadata) -> Mask:
+def label(probability: Probability, task: Task, threshold: float = 0.5) -> Mask:
     """Decide each pixel's class.
 
     Parameters
     ----------
     probability
         Shape (C, h, w), one map for each class after the background, in [0, 1].
+    threshold
+        Probability from which a pixel belongs to a class that does not exclude others.
 
     Returns
     -------
@@ -80,10 +82,10 @@ def label(probability: Probability, metadata: ModelMetadata) -> Mask:
     """
     best = probability.argmax(axis=0)
     highest = np.take_along_axis(probability, best[None], axis=0)[0]
-    if len(probability) > 1 and metadata.task.exclusive:
+    if len(probability) > 1 and task.exclusive:
         present = highest > 1 - probability.sum(axis=0)
     else:
-        present = highest >= metadata.threshold
+        present = highest >= threshold
     return np.where(present, best + 1, 0).astype(np.uint8)
 
 
@@ -102,7 +104,7 @@ def mask(
     """Return class numbers at native size."""
     if measurement.mask is not None:
         return measurement.mask
-    return label(to_native_maps(probability, size), metadata)
+    return _labelled(probability, size, metadata)
 
 
 def strokes(measurement: Measurement, /) -> list[Stroke]:
@@ -131,6 +133,11 @@ def caption(measurement: Measurement, task: Task, /) -> str:
     return ", ".join(parts).encode("ascii", "replace").decode()
 
 
+def _labelled(probability: Probability, size: tuple[int, int], metadata: ModelMetadata) -> Mask:
+    """Return class numbers at an image's own size."""
+    return label(to_native_maps(probability, size), metadata.task, metadata.threshold)
+
+
 def _pieces(of_class: np.ndarray) -> tuple[float, float]:
     """Return a class's pixels, and its 4-connected pieces that are no speckle."""
     _, _, stats, _ = cv2.connectedComponentsWithStats(of_class.view(np.uint8), connectivity=4)
@@ -139,7 +146,7 @@ def _pieces(of_class: np.ndarray) -> tuple[float, float]:
 
 
 def _confidence(probability: Probability, metadata: ModelMetadata) -> float:
-    labels = label(probability, metadata)
+    labels = label(probability, metadata.task, metadata.threshold)
     agreements = []
     for number, each in enumerate(probability, start=1):
         of_class = labels == number

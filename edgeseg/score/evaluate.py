@@ -1,126 +1,75 @@
-"""Accuracy of a model on labelled images."""
+"""Accuracy of a model on labelled images, whatever its task."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import onnxruntime
 
-from edgeseg.output.table import number
-from edgeseg.score import hc18, metrics
+from edgeseg.score import metrics
+from edgeseg.score.classes import (
+    ClassScore,
+    class_columns,
+    class_row,
+    score_classes,
+    summarize_classes,
+)
+from edgeseg.score.folds import Labelled, data_sha256
 from edgeseg.score.hc18 import Case
-from edgeseg.score.metrics import Overlap
+from edgeseg.score.heads import CSV_COLUMNS, Score, head_row, score_case, summarize_heads
 from edgeseg.segmenter import Segmenter
-from edgeseg.sources import image_file
 from edgeseg.system import host
 from edgeseg.system.files import csv_text, write_atomic
 from edgeseg.system.parallel import ordered_map, usable_cores
 
-CSV_COLUMNS = (
-    "file",
-    "dice",
-    "iou",
-    "pixel_accuracy",
-    "dice_ellipse",
-    "hausdorff_mm",
-    "hc_mm",
-    "hc_reference_mm",
-    "hc_error_mm",
-    "confidence",
-    "flags",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """One image's prediction against its reference.
-
-    Attributes
-    ----------
-    overlap
-        Main region of the probability, thresholded at native size, against the reference mask.
-    dice_ellipse
-        Dice of the fitted ellipse's mask; 0 if no head was found.
-    hausdorff_mm
-        Hausdorff distance of the two ellipses; None if no head was found.
-    hc_mm
-        Measured head circumference; 0 if no head was found, so that its error is the full HC.
-    """
-
-    file: str
-    overlap: Overlap
-    dice_ellipse: float
-    hausdorff_mm: float | None
-    hc_mm: float
-    hc_reference_mm: float
-    confidence: float
-    flags: tuple[str, ...]
-
-    @property
-    def hc_error_mm(self) -> float:
-        """Prediction minus reference."""
-        return self.hc_mm - self.hc_reference_mm
-
-
-def score_case(segmenter: Segmenter, case: Case) -> Score:
-    """Measure one labelled image and compare.
-
-    Raises
-    ------
-    EdgesegError
-        If the image or its annotation cannot be read.
-    """
-    gray = image_file.read_gray(case.image_path)
-    prediction = segmenter.predict(gray, case.pixel_size_mm)
-    reference = case.reference_ellipse(prediction.size)
-    mask_reference = reference.mask(*prediction.size)
-    dice_ellipse, hausdorff_mm = 0.0, None
-    if prediction.ellipse is not None:
-        mask_ellipse = prediction.ellipse.mask(*prediction.size)
-        dice_ellipse = metrics.overlap(mask_ellipse, mask_reference).dice
-        distance_px = metrics.hausdorff_px(prediction.ellipse, reference)
-        hausdorff_mm = distance_px * case.pixel_size_mm
-    return Score(
-        case.file,
-        metrics.overlap(prediction.mask(), mask_reference),
-        dice_ellipse,
-        hausdorff_mm,
-        prediction.hc_mm or 0.0,
-        case.hc_reference_mm,
-        prediction.confidence,
-        prediction.flags,
-    )
+AnyScore = Score | ClassScore
+"""Of a head on HC18-shaped data, or of any classes."""
 
 
 def score_all(
     segmenter: Segmenter,
-    cases: Sequence[Case],
+    cases: Sequence[Labelled],
     workers: int | None = None,
-    on_score: Callable[[Score], None] = lambda score: None,
-) -> list[Score]:
-    """Score all cases, in their order, on ``workers`` threads (None: one for each core)."""
+    on_score: Callable[[AnyScore], None] = lambda score: None,
+) -> list[AnyScore]:
+    """Score all cases, in their order, on ``workers`` threads (None: one for each core).
+
+    A model of heads is scored by its outline where the labels are outlines, any other by its mask.
+    """
+    heads = segmenter.metadata.task.kind == "head"
+
+    def score(case: Labelled) -> AnyScore:
+        if heads and isinstance(case, Case):
+            return score_case(segmenter, case)
+        return score_classes(segmenter, case)
+
     scores = []
-    for score in ordered_map(partial(score_case, segmenter), cases, workers or usable_cores()):
-        scores.append(score)
-        on_score(score)
+    for scored in ordered_map(score, cases, workers or usable_cores()):
+        scores.append(scored)
+        on_score(scored)
     return scores
 
 
 def summarize(
-    segmenter: Segmenter, cases: Sequence[Case], scores: Sequence[Score], threads: int
+    segmenter: Segmenter, cases: Sequence[Labelled], scores: Sequence[AnyScore], threads: int
 ) -> dict[str, Any]:
     """Return the evaluation as JSON-ready values.
 
     Overlaps are fractions, errors are prediction minus reference in mm, SDs are of the sample
-    (n - 1), a missing value is None. Images without a head found count, with Dice 0 and their
-    full HC as error.
+    (n - 1), a missing value is None.
     """
     file, metadata = segmenter.file, segmenter.metadata
-    overlaps = [score.overlap for score in scores]
+    heads, classes = _parted(scores)
+    figures: dict[str, Any]
+    if heads:
+        figures = {
+            "metrics": summarize_heads(heads),
+            "paper_metrics": metrics.pooled_by_batch([score.overlap for score in heads]),
+        }
+    else:
+        figures = {"metrics": summarize_classes(metadata.task.structures, classes)}
     return {
         "model": {
             "name": file.name,
@@ -131,20 +80,11 @@ def summarize(
         },
         "data": {
             "n_images": len(scores),
-            "n_failed": sum(score.hausdorff_mm is None for score in scores),
-            "sha256": hc18.data_sha256(cases),
+            "n_failed": sum(score.hausdorff_mm is None for score in heads)
+            + sum(score.confidence == 0 and bool(score.present()) for score in classes),
+            "sha256": data_sha256(cases),
         },
-        "metrics": {
-            "dice": metrics.describe_overlaps([o.dice for o in overlaps]),
-            "iou": metrics.describe_overlaps([o.iou for o in overlaps]),
-            "pixel_accuracy": metrics.describe_overlaps([o.pixel_accuracy for o in overlaps]),
-            "dice_ellipse": metrics.describe_overlaps([score.dice_ellipse for score in scores]),
-            "hausdorff_mm": metrics.describe_distances(
-                [score.hausdorff_mm for score in scores if score.hausdorff_mm is not None]
-            ),
-            "hc_error_mm": metrics.describe_errors([score.hc_error_mm for score in scores]),
-        },
-        "paper_metrics": metrics.pooled_by_batch(overlaps),
+        **figures,
         "runtime": {
             "provider": segmenter.provider,
             "threads": threads,
@@ -154,28 +94,23 @@ def summarize(
     }
 
 
-def write_csv(path: Path, scores: Sequence[Score]) -> None:
-    """Write one row an image, columns ``CSV_COLUMNS``, replacing the file.
+def write_csv(path: Path, scores: Sequence[AnyScore]) -> None:
+    """Write one row an image, replacing the file.
 
     Raises
     ------
     OutputWriteError
         If it cannot be written.
     """
-    rows = [
-        (
-            score.file,
-            number(score.overlap.dice, 6),
-            number(score.overlap.iou, 6),
-            number(score.overlap.pixel_accuracy, 6),
-            number(score.dice_ellipse, 6),
-            number(score.hausdorff_mm, 3),
-            number(score.hc_mm, 3),
-            number(score.hc_reference_mm, 3),
-            number(score.hc_error_mm, 3),
-            number(score.confidence, 4),
-            ";".join(score.flags),
-        )
-        for score in scores
-    ]
-    write_atomic(path, csv_text([CSV_COLUMNS, *rows]).encode())
+    heads, classes = _parted(scores)
+    if classes:
+        titles, rows = class_columns(tuple(classes[0].overlaps)), [class_row(s) for s in classes]
+    else:
+        titles, rows = CSV_COLUMNS, [head_row(score) for score in heads]
+    write_atomic(path, csv_text([titles, *rows]).encode())
+
+
+def _parted(scores: Sequence[AnyScore]) -> tuple[list[Score], list[ClassScore]]:
+    """Return the scores of heads and those of classes; one of the two is empty."""
+    heads = [score for score in scores if isinstance(score, Score)]
+    return heads, [score for score in scores if isinstance(score, ClassScore)]

@@ -10,10 +10,8 @@ works::
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,10 +22,12 @@ from edgeseg.errors import DataError, InputNotFoundError
 from edgeseg.measure.ellipse import Ellipse, FloatArray, Mask
 from edgeseg.measure.outline import fit_ellipse, fit_outline
 from edgeseg.measure.region import main_region
-from edgeseg.sources.discover import ANNOTATION_SUFFIX
+from edgeseg.score.groups import find_groups
+from edgeseg.score.pairs import Match, match_labels
 from edgeseg.sources.image_file import read_gray
-from edgeseg.sources.pixel_sizes import read_table
+from edgeseg.sources.pixel_sizes import TableRow, read_table
 
+FOLDER_NAME = "training_set"
 CSV_NAME = "training_set_pixel_size_and_HC.csv"
 HC_TOLERANCE = 0.005
 """Largest relative difference allowed between an annotation's HC and the table's."""
@@ -44,24 +44,39 @@ class Case(NamedTuple):
     ----------
     file
         File name, as the table has it.
-    image_path, annotation_path
+    image_path, label_path
         Where the image and its outline lie.
     pixel_size_mm
         Millimetres per pixel.
     hc_reference_mm
         Head circumference, from the table.
+    group
+        The head it is of.
     """
 
     file: str
     image_path: Path
-    annotation_path: Path
+    label_path: Path
     pixel_size_mm: float
     hc_reference_mm: float
+    group: str
 
     @property
-    def head(self) -> str:
-        """The head's number: images of one head share the digits before the underscore."""
-        return self.file.split("_", 1)[0]
+    def facts(self) -> tuple[object, ...]:
+        """What the table says of it."""
+        return self.pixel_size_mm, self.hc_reference_mm
+
+    def mask(self, size: tuple[int, int] | None = None) -> Mask:
+        """Return the head's pixels as class numbers, 0 and 1; see `reference_ellipse`.
+
+        Raises
+        ------
+        DataError
+            If the annotation does not fit image and table.
+        """
+        if size is None:
+            size = read_labels(self.label_path).shape
+        return (self.reference_ellipse(size).mask(*size) > 0).astype(np.uint8)
 
     def reference_ellipse(self, size: tuple[int, int] | None = None) -> Ellipse:
         """Read the annotation and return its ellipse, held to the table's HC.
@@ -78,12 +93,12 @@ class Case(NamedTuple):
             If the annotation holds no ellipse, has another size than the image, or its HC differs
             from the table's by more than 0.5 %.
         """
-        ellipses = read_annotation(self.annotation_path, size)
+        ellipses = read_annotation(self.label_path, size)
         best = min(ellipses, key=lambda e: abs(self._hc_error_mm(e)))
         error_mm = self._hc_error_mm(best)
         if abs(error_mm) > HC_TOLERANCE * self.hc_reference_mm:
             raise DataError(
-                f"{self.annotation_path}: the outline measures "
+                f"{self.label_path}: the outline measures "
                 f"{self.hc_reference_mm + error_mm:.2f} mm, the table says "
                 f"{self.hc_reference_mm:.2f} mm; check the pixel size and the annotation"
             )
@@ -93,43 +108,90 @@ class Case(NamedTuple):
         return ellipse.circumference_px * self.pixel_size_mm - self.hc_reference_mm
 
 
-def load_cases(root: Path) -> list[Case]:
+class HeadData(NamedTuple):
+    """Cases sorted by file, and sentences on what was left out."""
+
+    cases: list[Case]
+    notices: list[str]
+
+
+def load_cases(root: Path, group_pattern: str = "") -> list[Case]:
+    """Find the labelled images of an HC18-shaped folder; see `load_data`."""
+    return load_data(root, group_pattern).cases
+
+
+def load_data(root: Path, group_pattern: str = "") -> HeadData:
     """Find the labelled images of an HC18-shaped folder, sorted by file name.
+
+    Images and annotations may lie in folders below, be of any kind that is read, and be a part of
+    those that the table lists. Images of one head must not part: see `edgeseg.score.groups`.
 
     Parameters
     ----------
     root
         The folder that holds ``training_set/`` and the CSV.
+    group_pattern
+        See `edgeseg.score.pairs.load_pairs`.
 
     Raises
     ------
     InputNotFoundError
-        If the folder, its CSV or its ``training_set`` is missing.
+        If the folder, its CSV or its ``training_set`` is missing, or there is no image.
     DataError
-        If an image lacks its annotation or its row, or a row lacks its image.
+        If an image lacks its annotation or its row.
     """
-    folder = root / "training_set"
+    folder = root / FOLDER_NAME
     if not folder.is_dir():
         raise InputNotFoundError(
-            f"{root}: expected an HC18 folder with 'training_set/' and '{CSV_NAME}' in it"
+            f"{root}: expected an HC18 folder with '{FOLDER_NAME}/' and '{CSV_NAME}' in it"
         )
-    images = sorted(p for p in folder.glob("*.png") if not p.name.endswith(ANNOTATION_SUFFIX))
-    if not images:
-        raise InputNotFoundError(f"{folder}: there is no .png image")
+    matches = match_labels(folder)
     table = read_table(root / CSV_NAME)
+    groups = find_groups(root, [match.file for match in matches], group_pattern)
+    used = set()
     cases = []
-    for image in images:
-        annotation = image.with_name(image.stem + ANNOTATION_SUFFIX)
-        if not annotation.is_file():
-            raise DataError(f"{image}: its annotation {annotation.name} is missing")
-        row = table.pop(image.name, None)
+    for match, group in zip(matches, groups, strict=True):
+        name = _row_name(table, match)
+        row = table[name] if name is not None else None
         if row is None or row.hc_mm is None:
             lack = "row" if row is None else "head circumference"
-            raise DataError(f"{root / CSV_NAME}: there is no {lack} for {image.name}")
-        cases.append(Case(image.name, image, annotation, row.pixel_size_mm, row.hc_mm))
-    if table:
-        raise DataError(f"{root / CSV_NAME}: {next(iter(table))!r} is listed but not in {folder}")
-    return cases
+            raise DataError(f"{root / CSV_NAME}: there is no {lack} for {match.file}")
+        used.add(name)
+        cases.append(Case(*match, row.pixel_size_mm, row.hc_mm, group))
+    notices = []
+    if absent := [name for name in table if name not in used]:
+        notices.append(
+            f"{root / CSV_NAME} lists {len(absent)} images that are not there, such as {absent[0]}"
+        )
+    return HeadData(cases, notices)
+
+
+def _row_name(table: Mapping[str, TableRow], match: Match) -> str | None:
+    """Return the name of an image's row: its path, its name, or its name with another suffix."""
+    bare = Path(match.file).name
+    for name in (match.file, bare):
+        if name in table:
+            return name
+    same_stem = [name for name in table if Path(name).stem == Path(bare).stem]
+    return same_stem[0] if len(same_stem) == 1 else None
+
+
+def read_labels(path: Path) -> Mask:
+    """Read an annotation's drawn pixels, shape (height, width), 0 or 255.
+
+    Whatever they were saved as: 0 and 1, 0 and 255, a colour on black, with the noise of JPEG.
+
+    Raises
+    ------
+    DataError
+        If nothing is drawn.
+    """
+    codes = read_gray(path)
+    largest = int(codes.max())
+    if not largest:
+        raise DataError(f"{path}: the annotation is empty; its largest value is 0")
+    mask: Mask = np.where(codes > largest / 2, 255, 0).astype(np.uint8)
+    return mask
 
 
 def read_annotation(path: Path, size: tuple[int, int] | None = None) -> list[Ellipse]:
@@ -149,7 +211,7 @@ def read_annotation(path: Path, size: tuple[int, int] | None = None) -> list[Ell
     DataError
         If the file holds no ellipse or has another size.
     """
-    mask = np.where(read_gray(path) > 127, 255, 0).astype(np.uint8)
+    mask = read_labels(path)
     if size is not None and mask.shape != size:
         raise DataError(
             f"{path}: the annotation is {mask.shape[1]}x{mask.shape[0]} pixels, its image "
@@ -174,77 +236,6 @@ def read_annotation(path: Path, size: tuple[int, int] | None = None) -> list[Ell
         edge.angle_rad,
     )
     return [edge, shrunk]
-
-
-def data_sha256(cases: Iterable[Case]) -> str:
-    """Hash of the data itself: names, pixel sizes, HC, image and annotation bytes, in order."""
-    digest = hashlib.sha256()
-    for case in cases:
-        digest.update(f"{case.file},{case.pixel_size_mm!r},{case.hc_reference_mm!r}\n".encode())
-        digest.update(case.image_path.read_bytes())
-        digest.update(case.annotation_path.read_bytes())
-    return digest.hexdigest()
-
-
-def grouped_folds(cases: Sequence[Case], count: int, seed: int) -> list[list[str]]:
-    """Deal the heads, not the images, into folds of nearly equal size.
-
-    Returns
-    -------
-    list of list of str
-        File names, sorted within each fold; all images of a head are in one fold.
-    """
-    import random
-
-    heads: dict[str, list[str]] = {}
-    for case in cases:
-        heads.setdefault(case.head, []).append(case.file)
-    order = sorted(heads)
-    random.Random(seed).shuffle(order)
-    folds: list[list[str]] = [[] for _ in range(count)]
-    for head in order:
-        min(folds, key=len).extend(heads[head])
-    return [sorted(fold) for fold in folds]
-
-
-def read_folds(path: Path) -> list[list[str]]:
-    """Read a split file: JSON with ``folds``, a list of lists of file names.
-
-    Raises
-    ------
-    InputNotFoundError
-        If there is no such file.
-    DataError
-        If it is not a split, or a file is in two folds.
-    """
-    try:
-        folds = json.loads(path.read_text(encoding="utf-8"))["folds"]
-        folds = [[str(name) for name in fold] for fold in folds]
-    except FileNotFoundError:
-        raise InputNotFoundError(f"{path}: no such split file") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: expected JSON with 'folds', a list of lists of names") from error
-    names = [name for fold in folds for name in fold]
-    if len(names) != len(set(names)):
-        raise DataError(f"{path}: a file is in two folds")
-    return folds
-
-
-def select_fold(cases: Sequence[Case], folds: Sequence[Sequence[str]], fold: int) -> list[Case]:
-    """Return the cases of one fold.
-
-    Raises
-    ------
-    DataError
-        If there is no such fold, or it names a file the data lacks.
-    """
-    if not 0 <= fold < len(folds):
-        raise DataError(f"fold {fold} was asked for, the split has folds 0 to {len(folds) - 1}")
-    by_name = {case.file: case for case in cases}
-    missing = [name for name in folds[fold] if name not in by_name]
-    if missing:
-        raise DataError(f"fold {fold} names {missing[0]!r}, which the data lacks")
-    return [by_name[name] for name in folds[fold]]
 
 
 def _is_disc(mask: Mask) -> bool:

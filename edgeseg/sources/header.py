@@ -176,3 +176,16 @@ def _tiff_directory(data: bytes, order: str, offset: int) -> dict[int, int]:
             where = at + 8
         (values[tag],) = struct.unpack_from(order + code, data, where)
     return values
+
+
+def png_palette(data: bytes) -> list[int]:
+    """Return the colours of a palette PNG as 0xRRGGBB, in the order of their numbers.
+
+    Empty for any other file.
+    """
+    if not data.startswith(_PNG):
+        return []
+    for kind, start, length in _png_chunks(data):
+        if kind == b"PLTE":
+            return [int.from_bytes(data[i : i + 3]) for i in range(start, start + length - 2, 3)]
+    return []

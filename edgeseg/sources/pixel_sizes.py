@@ -104,7 +104,7 @@ class PixelSizes:
     pixel_size_mm
         Size of all, beats the table.
     table
-        As `edgeseg.sources.pixel_sizes.read_table` gives it; a row is found by ``file``, else by bare name.
+        As `read_table` gives it; a row is found by ``file``, else by bare name.
 
     Raises
     ------

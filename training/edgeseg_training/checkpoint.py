@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from edgeseg.errors import EdgesegError, ModelError, ModelNotFoundError
+from edgeseg.network.task import Task, read_task
 from edgeseg_training.config import TrainConfig
 from edgeseg_training.model import SegmentationModel, build_model
 from edgeseg_training.record import CHECKPOINT_NAME, FACTS_KEY, RUN_NAME, WEIGHTS_NAME
@@ -39,6 +40,7 @@ class Trained(NamedTuple):
 
     model: SegmentationModel
     config: TrainConfig
+    task: Task
     facts: dict[str, Any]
     data: Path | None
 
@@ -70,7 +72,8 @@ def load_trained(path: Path) -> Trained:
         else:
             weights, facts = _read_weights(path)
         config = TrainConfig().updated(facts["config"])
-        model = build_model(config, load_encoder=False)
+        task = read_task(facts.get("task", {"kind": "head"}))
+        model = build_model(config, task, load_encoder=False)
         model.load_state_dict(weights)
         lacking = _DESCRIBED - facts["data"].keys() | {"split", "validation"} - facts.keys()
         if lacking:
@@ -83,7 +86,7 @@ def load_trained(path: Path) -> Trained:
     except (KeyError, RuntimeError, ValueError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(f"{path}: not weights that 'edgeseg train' wrote ({reason})") from error
-    return Trained(model.eval(), config, facts, _data_folder(path))
+    return Trained(model.eval(), config, task, facts, _data_folder(path))
 
 
 def _data_folder(path: Path) -> Path | None:

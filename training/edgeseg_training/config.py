@@ -23,6 +23,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "optimizer": ("adam", "adamw"),
     "schedule": ("constant", "one-cycle"),
     "precision": ("fp32", "bf16"),
+    "task": ("auto", "head", "regions"),
     "architecture": ("unet-mobilenet_v2", "unet-plain"),
 }
 
@@ -42,7 +43,14 @@ class TrainConfig:
     """
 
     name: str = _value("hc18-edge", "name the exported model carries")
-    architecture: str = _value("unet-mobilenet_v2", "network")
+    task: str = _value("auto", "head, regions, or auto: a head where the data has outlines and HC")
+    group_pattern: str = _value(
+        "", "expression for an image's patient in its name; images of one never part"
+    )
+    architecture: str = _value(
+        "unet-mobilenet_v2", "unet-plain, or unet-mobilenet_v2: a U-Net with the encoder below"
+    )
+    encoder: str = _value("mobilenet_v2", "encoder, by its segmentation-models-pytorch name")
     strategy: str = _value("full", "which parts are trained; see edgeseg_training.strategies")
     encoder_weights: str = _value("imagenet", "imagenet, none or a .safetensors file")
     input_height: int = _value(192, "network input height, a multiple of 32")
@@ -73,7 +81,7 @@ class TrainConfig:
     learning_rate: float = _value(2e-3, "peak learning rate of the decoder")
     encoder_learning_rate_factor: float = _value(0.5, "encoder's share of the learning rate")
     weight_decay: float = _value(1e-2, "AdamW decay; never on biases and batch-norm")
-    loss: str = _value("bce+dice", "training loss")
+    loss: str = _value("bce+dice", "training loss; of several classes bce is cross-entropy")
     hc_weight: float = _value(1.0, "weight of the circumference in the loss bce+dice+hc")
     ema_decay: float = _value(0.998, "weight averaging over steps; 0 switches it off")
     precision: str = _value("bf16", "arithmetic of the training steps")
@@ -125,6 +133,11 @@ class TrainConfig:
                 f"decoder_channels is {self.decoder_channels}; expected {counts[0]} widths, or "
                 f"{counts[1]}"
             )
+        if self.encoder != "mobilenet_v2" and (self.encoder_expansion, self.first_expansion) != (
+            6,
+            6,
+        ):
+            raise ConfigError("encoder_expansion and first_expansion are of mobilenet_v2 alone")
         if len(self.scale_range) != 2 or not 0 < self.scale_range[0] <= self.scale_range[1]:
             raise ConfigError(f"scale_range is {self.scale_range}; expected smallest, largest")
 

@@ -1,4 +1,4 @@
-"""HC18 cases as training examples: an image, a soft mask, and random views of both."""
+"""Labelled images as training examples: an image, soft masks, and random views of both."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from torchvision.transforms import InterpolationMode, v2
 from edgeseg.errors import ConfigError
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.network.preprocess import preprocess
-from edgeseg.score import hc18
+from edgeseg.network.task import Task
+from edgeseg.score.folds import Labelled, grouped_folds, read_folds, select_fold
 from edgeseg.score.hc18 import Case
 from edgeseg.sources import image_file
 from edgeseg_training.config import TrainConfig
@@ -27,10 +28,10 @@ _FOLD_SEED = 2018
 
 
 class Split(NamedTuple):
-    """The cases a run trains on and those it is validated on; they share no head."""
+    """The cases a run trains on and those it is validated on; they share no group."""
 
-    training: list[Case]
-    validation: list[Case]
+    training: list[Labelled]
+    validation: list[Labelled]
 
 
 class Example(NamedTuple):
@@ -41,22 +42,22 @@ class Example(NamedTuple):
     gray
         Shape (1, h, w), uint8.
     coverage
-        Shape (1, h, w), float32 in [0, 1]: the share of each pixel that is head.
+        Shape (C, h, w), float32 in [0, 1]: the share of each pixel that is a structure.
     ellipse
-        Reference ellipse in native pixels.
+        Reference ellipse in native pixels, of a head.
     size
         Native (height, width).
     """
 
-    case: Case
+    case: Labelled
     gray: Tensor
     coverage: Tensor
-    ellipse: Ellipse
+    ellipse: Ellipse | None
     size: tuple[int, int]
 
 
-def split_cases(cases: Sequence[Case], config: TrainConfig) -> Split:
-    """Split by head: a fold for validation, a fraction of the other heads for training.
+def split_cases(cases: Sequence[Labelled], config: TrainConfig) -> Split:
+    """Split by group: a fold for validation, a fraction of the other groups for training.
 
     Raises
     ------
@@ -64,31 +65,43 @@ def split_cases(cases: Sequence[Case], config: TrainConfig) -> Split:
         If nothing is left to train on.
     """
     if config.folds:
-        folds = hc18.read_folds(Path(config.folds))
+        folds = read_folds(Path(config.folds))
     else:
-        folds = hc18.grouped_folds(cases, _FOLDS, _FOLD_SEED)
-    validation = hc18.select_fold(cases, folds, config.fold) if config.fold >= 0 else []
-    held_out = {case.head for case in validation}
-    heads = sorted({case.head for case in cases} - held_out)
-    random.Random(config.seed).shuffle(heads)
-    kept = set(heads[: max(1, round(config.fraction * len(heads)))]) if heads else set()
-    training = [case for case in cases if case.head in kept]
+        folds = grouped_folds(cases, _FOLDS, _FOLD_SEED)
+    validation = select_fold(cases, folds, config.fold) if config.fold >= 0 else []
+    held_out = {case.group for case in validation}
+    groups = sorted({case.group for case in cases} - held_out)
+    random.Random(config.seed).shuffle(groups)
+    kept = set(groups[: max(1, round(config.fraction * len(groups)))]) if groups else set()
+    training = [case for case in cases if case.group in kept]
     if not training:
-        raise ConfigError("no head is left for training; use more data or another fold")
+        raise ConfigError(
+            f"the {len(cases)} images are of {len(held_out)} heads or patients, and fold "
+            f"{config.fold} holds all of them out: none is left for training. Names such as "
+            "010_HC and 010_2HC are of one head; groups.csv or --group-pattern say it otherwise"
+        )
     return Split(training, validation)
 
 
-def load_example(case: Case, config: TrainConfig) -> Example:
+def load_example(case: Labelled, config: TrainConfig, task: Task) -> Example:
     """Read a case once and bring it to the network's size, as inference does."""
     gray = image_file.read_gray(case.image_path)
     size = (gray.shape[0], gray.shape[1])
-    ellipse = case.reference_ellipse(size)
     height, width = config.input_height, config.input_width
     tensor = preprocess(gray, height, width)[0]
-    coverage = cv2.resize(ellipse.coverage(*size), (width, height), interpolation=cv2.INTER_AREA)
+    ellipse = None
+    if task.kind == "head" and isinstance(case, Case):
+        ellipse = case.reference_ellipse(size)
+        shares = [ellipse.coverage(*size)]
+    else:
+        mask = case.mask(size)
+        shares = [(mask == i).astype(np.float32) for i in range(1, len(task.classes))]
+    coverage = np.stack(
+        [cv2.resize(share, (width, height), interpolation=cv2.INTER_AREA) for share in shares]
+    )
     return Example(
-        case, torch.from_numpy(tensor), torch.from_numpy(coverage.astype(np.float32))[None],
-        ellipse, size,
+        case, torch.from_numpy(tensor), torch.from_numpy(coverage.astype(np.float32)), ellipse,
+        size,
     )  # fmt: skip
 
 
@@ -108,7 +121,7 @@ class ViewDataset(Dataset[tuple[Tensor, Tensor]]):
         return len(self.examples)
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """Return an image, (1, h, w) float32 0 to 255, and its soft mask, (1, h, w) float32."""
+        """Return an image, (1, h, w) float32 0 to 255, and its soft masks, (C, h, w) float32."""
         epoch, index = key
         example = self.examples[index]
         with torch.random.fork_rng(devices=[]):
@@ -155,10 +168,10 @@ class Augmentation:
         self.blur = v2.RandomApply([v2.GaussianBlur(5, (0.3, 1.2))], p=config.blur)
 
     def __call__(self, gray: Tensor, coverage: Tensor) -> tuple[Tensor, Tensor]:
-        """Return a random view, (1, h, w) float32 0 to 255, and its soft mask."""
+        """Return a random view, (1, h, w) float32 0 to 255, and its soft masks, (C, h, w)."""
         if self.config.empty and float(torch.rand(())) < self.config.empty:
             return _empty(gray.shape) * 255, torch.zeros_like(coverage)
-        # As two channels of one image: the mask is a coverage, to be interpolated like gray values.
+        # As channels of one image: the mask is a coverage, to be interpolated like gray values.
         both = self.geometry(torch.cat([gray.float() / 255, coverage]))
         x, mask = both[:1], both[1:]
         config = self.config

@@ -27,9 +27,9 @@ from edgeseg_training.parity import (
 from edgeseg_training.recentre import recentre
 
 PRECISIONS = ("fp32", "fp16", "int8")
-_NO_HEAD = (
-    "torch itself is sure of no head in these images, so masks and HC were not compared: train "
-    "longer before using this model"
+_NOTHING = (
+    "torch itself is sure of nothing in these images, so masks were not compared: train longer "
+    "before using this model"
 )
 # Smaller tensors (depthwise filters, the first and the last layers) hold little of the size and
 # most of the rounding error. Models that react more to it keep more in float32.
@@ -43,12 +43,12 @@ class ExportReport:
     Attributes
     ----------
     max_probability_difference, max_hc_difference_mm
-        Largest over the images compared; HC counts 0 where no head is found.
+        Largest over the images compared; HC counts 0 where no head is found, and in other tasks.
     mean_dice_to_source, mean_hc_difference_mm
         Dice of the two masks, and mean absolute difference of HC.
     data, n_images, n_heads
-        What was compared, and on how many of the images torch is sure of a head: masks and HC are
-        compared on those, and NaN without any.
+        What was compared, and how many masks: of heads that torch is sure of, or of classes that
+        it sees, in each image. Masks and HC are NaN without any.
     notices
         Sentences a user should read.
     """
@@ -90,7 +90,7 @@ def export(
         ``fp32`` (probabilities within 5e-4 of torch, HC within 0.05 mm), ``fp16`` (weights of half
         the size; within 5e-3 and 0.02 mm) or ``int8`` (bounded by the two values below).
     calibration_data
-        HC18-shaped folder for calibration and comparison; by default the data of the training
+        Labelled data for calibration and comparison; by default the data of the training
         run, or phantoms where that is gone.
     max_dice_drop, max_hc_change_mm
         Bounds for ``int8``: mean Dice to the float32 masks may fall short of 1, and HC may change
@@ -148,8 +148,8 @@ def export(
         differences.mean_hc_mm,
         samples.name,
         len(samples.parity),
-        differences.n_heads,
-        samples.notices if differences.n_heads else (*samples.notices, _NO_HEAD),
+        differences.n_compared,
+        samples.notices if differences.n_compared else (*samples.notices, _NOTHING),
     )
 
 
@@ -164,7 +164,7 @@ def describe(trained: Trained, precision: str, gmac: float) -> ModelMetadata:
             "scored in torch at the network's size",
             "figures": scores,
         }
-    low, high = data["training_pixel_size_mm_range"]
+    sizes_mm = data["training_pixel_size_mm_range"]
     return ModelMetadata(
         name=config.name,
         architecture=config.architecture,
@@ -173,11 +173,12 @@ def describe(trained: Trained, precision: str, gmac: float) -> ModelMetadata:
         input_height=config.input_height,
         input_width=config.input_width,
         train_data=TrainData(data["name"], data["n_training"], data["training_sha256"]),
-        train_pixel_size_mm_range=(low, high),
+        train_pixel_size_mm_range=(sizes_mm[0], sizes_mm[1]) if sizes_mm else None,
         edgeseg_version=edgeseg.__version__,
         metrics=figures,
         parameters=sum(p.numel() for p in trained.model.parameters()),
         gmac=round(gmac, 4),
+        task=trained.task,
     )
 
 
@@ -193,7 +194,8 @@ def _candidates(
     else:
         tensors = [network_input(trained, sample) for sample in samples.calibration]
         quantised = quantize.integers(model, tensors, _delicate_nodes(model))
-        recentre(quantised, model, samples.calibration, tensors)
+        if trained.task.kind == "head":
+            recentre(quantised, model, samples.calibration, tensors)
         yield quantised
 
 

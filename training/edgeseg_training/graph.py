@@ -15,18 +15,18 @@ from onnxscript.optimizer import remove_unused_nodes
 from torch import Tensor, nn
 
 from edgeseg_training.checkpoint import Trained
-from edgeseg_training.model import SegmentationModel
+from edgeseg_training.model import SegmentationModel, probabilities
 
 _OPSET = 18
 
 
-class _WithSigmoid(nn.Module):
+class _WithProbabilities(nn.Module):
     def __init__(self, model: SegmentationModel) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, gray: Tensor) -> Tensor:
-        return torch.sigmoid(self.model(gray))
+        return probabilities(self.model(gray))
 
 
 def to_onnx(trained: Trained) -> onnx.ModelProto:
@@ -36,7 +36,7 @@ def to_onnx(trained: Trained) -> onnx.ModelProto:
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")  # deprecations inside the exporter
         program = torch.onnx.export(
-            _WithSigmoid(trained.model).eval(),
+            _WithProbabilities(trained.model).eval(),
             (example,),
             input_names=["image"],
             output_names=["probability"],

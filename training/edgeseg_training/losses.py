@@ -8,27 +8,35 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from edgeseg_training.model import probabilities
+
 # A relative error of the circumference beyond this pulls no harder: early maps have no outline yet.
 _HC_ERROR_LIMIT = 0.25
 
 
 def segmentation_loss(logits: Tensor, mask: Tensor, kind: str, hc_weight: float = 1.0) -> Tensor:
-    """Return binary cross-entropy, with the terms that ``kind`` adds to it.
+    """Return cross-entropy, with the terms that ``kind`` adds to it.
 
     Parameters
     ----------
-    logits, mask
-        Shape (N, 1, h, w); the mask is a coverage in [0, 1].
+    logits
+        Shape (N, 1, h, w), or (N, 1 + C, h, w), the background first.
+    mask
+        Shape (N, C, h, w), a coverage in [0, 1] of each structure.
     kind
         ``bce``; ``bce+dice`` adds soft Dice (Milletari et al. 2016); ``bce+dice+hc`` adds the
         relative error of the circumference too, ``hc_weight`` times.
     """
-    loss = functional.binary_cross_entropy_with_logits(logits, mask)
+    if logits.shape[1] == 1:
+        loss = functional.binary_cross_entropy_with_logits(logits, mask)
+    else:
+        background = (1 - mask.sum(1, keepdim=True)).clamp(min=0)
+        loss = functional.cross_entropy(logits, torch.cat([background, mask], dim=1))
     if kind == "bce":
         return loss
-    probability = torch.sigmoid(logits)
-    both = (probability * mask).sum((1, 2, 3))
-    total = (probability + mask).sum((1, 2, 3))
+    probability = probabilities(logits)
+    both = (probability * mask).sum((2, 3))
+    total = (probability + mask).sum((2, 3))
     loss = loss + (1 - (2 * both + 1) / (total + 1)).mean()
     if kind == "bce+dice+hc":
         loss = loss + hc_weight * circumference_loss(probability, mask)

@@ -9,32 +9,45 @@ import lightning
 import torch
 from torch import Tensor, nn
 
-from edgeseg.measure.outline import fit_outline
-from edgeseg.measure.region import main_region
-from edgeseg.score import metrics
+from edgeseg.network.task import Task
 from edgeseg_training import strategies
 from edgeseg_training.config import TrainConfig
 from edgeseg_training.data import Example
 from edgeseg_training.losses import segmentation_loss
-from edgeseg_training.model import build_model
+from edgeseg_training.model import build_model, probabilities
 from edgeseg_training.record import FACTS_KEY, History
+from edgeseg_training.validation import Validator
+
+# Of the peak: what epochs beyond the planned ones are trained with.
+_CONSTANT_RATE = 0.1
+
+
+class CycleThenConstant(torch.optim.lr_scheduler.OneCycleLR):
+    """A cycle over the planned steps, then a tenth of the peak for as many as are added."""
+
+    def get_lr(self) -> list[float | Tensor]:
+        """Return the rate of each group of weights."""
+        if self.last_epoch < self.total_steps:
+            return list(super().get_lr())
+        return [_CONSTANT_RATE * group["max_lr"] for group in self.optimizer.param_groups]
 
 
 class TrainingModule(lightning.LightningModule):
     """Loss, optimizer, validation and history of a `SegmentationModel`."""
 
-    def __init__(self, config: TrainConfig, steps: int, validation: list[Example]) -> None:
+    def __init__(
+        self, config: TrainConfig, task: Task, steps: int, validation: list[Example]
+    ) -> None:
         super().__init__()
         self.config, self.steps, self.validation = config, steps, validation
-        self.model = build_model(config)
+        self.validator = Validator(task)
+        self.model = build_model(config, task)
         strategies.apply(self.model.network, config.strategy)
         self.still: list[nn.Module] = []
         if config.freeze_batchnorm_statistics:
             self.still = strategies.frozen_batchnorms(self.model.network, config.strategy)
         self.history: History = []
         self._losses: list[Tensor] = []
-        self._scores: list[dict[str, float]] = []
-        self._overlaps: list[metrics.Overlap] = []
         self._started = 0.0
 
     def train(self, mode: bool = True) -> TrainingModule:
@@ -63,7 +76,7 @@ class TrainingModule(lightning.LightningModule):
         optimizer = kind(listed)
         if config.schedule == "constant":
             return optimizer
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
+        schedule = CycleThenConstant(
             optimizer,
             max_lr=[rate for rate, _ in groups],
             total_steps=self.steps * config.epochs,
@@ -87,13 +100,11 @@ class TrainingModule(lightning.LightningModule):
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
-        """Score one batch of held-out images at the network's size, HC in millimetres."""
+        """Score one batch of held-out images at the network's size."""
         gray, position = batch
-        probability = torch.sigmoid(self.model(gray)).float().cpu().numpy()
-        for row, i in zip(probability, position.tolist(), strict=True):
-            score, overlap = score_example(row[0], self.validation[i])
-            self._scores.append(score)
-            self._overlaps.append(overlap)
+        maps = probabilities(self.model(gray)).float().cpu().numpy()
+        for each, i in zip(maps, position.tolist(), strict=True):
+            self.validator.add(each, self.validation[i])
 
     def on_train_epoch_end(self) -> None:
         """Add the epoch to the history, which the checkpoint carries."""
@@ -102,16 +113,8 @@ class TrainingModule(lightning.LightningModule):
             "train_loss": float(torch.stack(self._losses).mean()),
             "learning_rate": self.trainer.optimizers[0].param_groups[-1]["lr"],
         }
-        if self._scores:
-            errors = [s["hc_error_mm"] for s in self._scores]
-            record["validation"] = {
-                "dice": _mean([s["dice"] for s in self._scores]),
-                "hc_mad_mm": _mean([abs(e) for e in errors]),
-                "hc_bias_mm": _mean(errors),
-                "paper_dice": metrics.pooled_by_batch(self._overlaps)["dice"],
-            }
-            self._scores.clear()
-            self._overlaps.clear()
+        if scores := self.validator.scores():
+            record["validation"] = scores
         record["seconds"] = round(time.perf_counter() - self._started, 2)
         self.history.append(record)
 
@@ -122,19 +125,3 @@ class TrainingModule(lightning.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the history of the epochs already done."""
         self.history = list(checkpoint[FACTS_KEY]["history"])
-
-
-def score_example(probability: Any, example: Example) -> tuple[dict[str, float], metrics.Overlap]:
-    """Score one probability map, (h, w), by the runtime's own region, fit and overlap."""
-    reference = (example.coverage[0].numpy() >= 0.5).astype("uint8")
-    hc_reference_mm = example.case.hc_reference_mm
-    region = main_region(probability)
-    fit = fit_outline(probability, region, example.size) if region else None
-    mask = region.mask if region else reference * 0
-    hc_mm = fit.ellipse.circumference_px * example.case.pixel_size_mm if fit else 0.0
-    overlap = metrics.overlap(mask, reference)
-    return {"dice": overlap.dice, "hc_error_mm": hc_mm - hc_reference_mm}, overlap
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)

@@ -13,7 +13,7 @@ from torchvision.models.mobilenetv2 import InvertedResidual, MobileNetV2
 class PlainUNet(nn.Module):
     """The paper's baseline: U-Net (Ronneberger et al. 2015) with batch-norm, 31.0 M parameters."""
 
-    def __init__(self, channels: int = 3, width: int = 64) -> None:
+    def __init__(self, channels: int = 3, outputs: int = 1, width: int = 64) -> None:
         super().__init__()
         widths = [width * 2**i for i in range(5)]
         self.down = nn.ModuleList(
@@ -24,10 +24,10 @@ class PlainUNet(nn.Module):
             for a, b in zip(widths[:0:-1], widths[-2::-1], strict=True)
         )
         self.merge = nn.ModuleList(_double_convolution(2 * b, b) for b in widths[-2::-1])
-        self.head = nn.Conv2d(width, 1, 1)
+        self.head = nn.Conv2d(width, outputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits, (N, 1, h, w); h and w must be multiples of 16."""
+        """Return logits, (N, K, h, w); h and w must be multiples of 16."""
         skips = []
         for i, block in enumerate(self.down):
             x = block(x if i == 0 else nn.functional.max_pool2d(x, 2))
@@ -39,7 +39,7 @@ class PlainUNet(nn.Module):
 
 
 class SlimUNet(smp.Unet):  # type: ignore[misc]
-    """A MobileNetV2 U-Net without the parts that cost most for what they give.
+    """A U-Net without the parts that cost most for what they give.
 
     Parameters
     ----------
@@ -53,7 +53,11 @@ class SlimUNet(smp.Unet):  # type: ignore[misc]
         5, or 4 to leave out the deepest stage (stride 32).
     encoder_top
         Whether to keep the last convolution of a whole encoder, made for a classifier: 320 to 1280
-        channels, which the first decoder block then has to read.
+        channels, which the first decoder block then has to read. Of MobileNetV2 alone.
+    name
+        Encoder, as segmentation-models-pytorch calls it.
+    outputs
+        Maps of logits.
     """
 
     def __init__(
@@ -62,13 +66,18 @@ class SlimUNet(smp.Unet):  # type: ignore[misc]
         decoder_channels: tuple[int, ...],
         encoder_stages: int = 5,
         encoder_top: bool = False,
+        name: str = "mobilenet_v2",
+        outputs: int = 1,
     ) -> None:
+        depth = 5 if name == "mobilenet_v2" else encoder_stages
         super().__init__(
-            "mobilenet_v2", encoder_weights=None, in_channels=channels, classes=1,
-            decoder_channels=(16,) * 5,
+            name, encoder_depth=depth, encoder_weights=None, in_channels=channels, classes=outputs,
+            decoder_channels=(16,) * depth,
         )  # fmt: skip
         encoder = self.encoder
-        if encoder_stages == 4:
+        if name != "mobilenet_v2":
+            pass  # as deep as asked for, and without a classifier's convolution
+        elif encoder_stages == 4:
             encoder.features = encoder.features[: encoder._out_indexes[-2] + 1]
             encoder._out_indexes = encoder._out_indexes[:-1]
             encoder._out_channels = encoder._out_channels[:-1]
@@ -80,11 +89,11 @@ class SlimUNet(smp.Unet):  # type: ignore[misc]
         self.decoder = UnetDecoder(
             encoder.out_channels, decoder_channels, n_blocks=len(decoder_channels)
         )
-        self.segmentation_head = SegmentationHead(decoder_channels[-1], 1, kernel_size=3)
+        self.segmentation_head = SegmentationHead(decoder_channels[-1], outputs, kernel_size=3)
         self.initialize()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits, (N, 1, h, w); h and w must be multiples of 32."""
+        """Return logits, (N, K, h, w); h and w must be multiples of 32."""
         logits: Tensor = super().forward(x)
         factor = x.shape[-1] // logits.shape[-1]
         if factor == 1:

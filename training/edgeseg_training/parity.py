@@ -14,13 +14,20 @@ import torch
 from edgeseg.errors import DataError, EdgesegError, ParityError
 from edgeseg.measure.ellipse import Mask
 from edgeseg.measure.head import MIN_AGREEMENT, find
+from edgeseg.measure.regions import label
 from edgeseg.network.preprocess import preprocess
+from edgeseg.network.task import Task
 from edgeseg.phantom import head as phantom
-from edgeseg.score import hc18, metrics
+from edgeseg.score import metrics
+from edgeseg.score.folds import Labelled
+from edgeseg.score.labelled import load_labelled
 from edgeseg.segmenter import Segmenter
 from edgeseg.sources import image_file
 from edgeseg.sources.frame import GrayImage
 from edgeseg_training.checkpoint import Trained
+from edgeseg_training.model import probabilities
+
+Maps = npt.NDArray[np.float32]
 
 _CALIBRATION_IMAGES = 64
 _PARITY_IMAGES = 32
@@ -60,10 +67,10 @@ class Bounds(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """An image to calibrate on or to compare on: gray values and millimetres per pixel."""
+    """An image to calibrate on or to compare on: gray values, and mm per pixel if known."""
 
     gray: GrayImage
-    pixel_size_mm: float
+    pixel_size_mm: float | None
 
 
 class Samples(NamedTuple):
@@ -80,7 +87,7 @@ def find_samples(trained: Trained, folder: Path | None) -> Samples:
     chosen = folder or trained.data
     notices: tuple[str, ...] = ()
     try:
-        cases = hc18.load_cases(chosen) if chosen else []
+        cases = [*_cases(trained, chosen)] if chosen else []
     except EdgesegError:
         if folder is not None:
             raise
@@ -108,24 +115,33 @@ def find_samples(trained: Trained, folder: Path | None) -> Samples:
     )
 
 
+def _cases(trained: Trained, folder: Path) -> Sequence[Labelled]:
+    """Load a folder's images as the model's training data was loaded."""
+    config = trained.config
+    return load_labelled(folder, config.task, config.group_pattern).cases
+
+
 class Differences(NamedTuple):
-    """How far an export is from torch; see `ExportReport`."""
+    """How far an export is from torch; see `ExportReport`.
+
+    ``max_hc_mm`` and ``mean_hc_mm`` are 0 of tasks without a circumference.
+    """
 
     max_probability: float
     max_hc_mm: float
     mean_dice: float
     mean_hc_mm: float
-    n_heads: int
+    n_compared: int
 
     def hold(self, bounds: Bounds) -> bool:
         """Tell whether the differences are within the bounds."""
         if bounds.tolerance is None:
-            return not self.n_heads or (
+            return not self.n_compared or (
                 self.mean_dice >= 1 - bounds.max_dice_drop
                 and self.mean_hc_mm <= bounds.max_hc_change_mm
             )
         near = self.max_probability <= bounds.tolerance.probability
-        return near and (not self.n_heads or self.max_hc_mm <= bounds.tolerance.hc_mm)
+        return near and (not self.n_compared or self.max_hc_mm <= bounds.tolerance.hc_mm)
 
     def judge(self, bounds: Bounds) -> None:
         """Raise `ParityError` if the differences are outside the bounds."""
@@ -134,8 +150,8 @@ class Differences(NamedTuple):
         heads = (
             f"HC by up to {self.max_hc_mm:.3f} mm (mean {self.mean_hc_mm:.3f}), mean Dice of the "
             f"masks is {self.mean_dice:.5f}"
-            if self.n_heads
-            else "torch is sure of no head to compare"
+            if self.n_compared
+            else "torch is sure of nothing to compare"
         )
         raise ParityError(
             f"the {bounds.precision} export is too far from torch: probabilities differ by up to "
@@ -154,16 +170,27 @@ def compare(trained: Trained, segmenter: Segmenter, samples: Sequence[Sample]) -
     for sample in samples:
         tensor = network_input(trained, sample)
         with torch.inference_mode():
-            source = torch.sigmoid(trained.model(torch.from_numpy(tensor))).numpy()[0, 0]
-        exported = segmenter.infer(tensor)[0, 0]
+            source = probabilities(trained.model(torch.from_numpy(tensor))).numpy()[0]
+        exported = segmenter.infer(tensor)[0]
         probability.append(float(np.abs(exported - source).max()))
-        head_source, head = measure(source, sample), measure(exported, sample)
+        if trained.task.kind != "head":
+            dice += _class_dice(source, exported, trained.task)
+            continue
+        head_source, head = measure(source[0], sample), measure(exported[0], sample)
         if head_source.confidence >= MIN_AGREEMENT:
             dice.append(metrics.overlap(head.mask, head_source.mask).dice)
             hc_mm.append(abs(head.hc_mm - head_source.hc_mm))
-    if not hc_mm:
+    if not dice:
         return Differences(max(probability), math.nan, math.nan, math.nan, 0)
-    return Differences(max(probability), max(hc_mm), _mean(dice), _mean(hc_mm), len(hc_mm))
+    hc_mm = hc_mm or [0.0]
+    return Differences(max(probability), max(hc_mm), _mean(dice), _mean(hc_mm), len(dice))
+
+
+def _class_dice(source: Maps, exported: Maps, task: Task) -> list[float]:
+    """Return the Dice of each class's two masks, of the classes that torch sees."""
+    expected, found = label(source, task), label(exported, task)
+    numbers = [i for i in range(1, len(task.classes)) if (expected == i).any()]
+    return [metrics.overlap(found == i, expected == i).dice for i in numbers]
 
 
 class _Head(NamedTuple):
@@ -179,7 +206,7 @@ def measure(probability: npt.NDArray[np.float32], sample: Sample) -> _Head:
     found = find(probability, (sample.gray.shape[0], sample.gray.shape[1]))
     if isinstance(found, str):
         return _Head(np.zeros(probability.shape, dtype=np.uint8), 0.0, 0.0)
-    hc_mm = found.fit.ellipse.circumference_px * sample.pixel_size_mm
+    hc_mm = found.fit.ellipse.circumference_px * (sample.pixel_size_mm or 1.0)
     return _Head(found.region.mask, hc_mm, found.confidence)
 
 
@@ -189,14 +216,14 @@ def network_input(trained: Trained, sample: Sample) -> npt.NDArray[np.uint8]:
     return preprocess(sample.gray, config.input_height, config.input_width)
 
 
-def _spread(cases: list[hc18.Case], count: int) -> list[hc18.Case]:
+def _spread(cases: Sequence[Labelled], count: int) -> Sequence[Labelled]:
     """Return up to ``count`` cases, evenly spread."""
     if len(cases) <= count:
         return cases
     return [cases[i * len(cases) // count] for i in range(count)]
 
 
-def _read(cases: Sequence[hc18.Case]) -> list[Sample]:
+def _read(cases: Sequence[Labelled]) -> list[Sample]:
     if not cases:
         raise DataError("there is no image to compare on")
     return [Sample(image_file.read_gray(case.image_path), case.pixel_size_mm) for case in cases]

@@ -14,7 +14,8 @@ from torch import Tensor
 
 import edgeseg
 from edgeseg.errors import ConfigError, DataError
-from edgeseg.score import hc18
+from edgeseg.network.task import Task
+from edgeseg.score.folds import data_sha256
 from edgeseg.system.files import write_atomic, write_json
 from edgeseg_training.config import TrainConfig
 from edgeseg_training.data import Split
@@ -31,23 +32,28 @@ History = list[dict[str, Any]]
 class Run:
     """The folder of a run and its record, ``run.json``."""
 
-    def __init__(self, out: Path, config: TrainConfig, data: Path, split: Split) -> None:
+    def __init__(
+        self, out: Path, config: TrainConfig, data: Path, task: Task, split: Split
+    ) -> None:
         self.out = out
-        sizes_mm = [case.pixel_size_mm for case in split.training]
+        sizes_mm = [c.pixel_size_mm for c in split.training if c.pixel_size_mm is not None]
         name = data.resolve().name
         self.record: dict[str, Any] = {
             "edgeseg_version": edgeseg.__version__,
             "torch_version": torch.__version__,
             "status": "running",
             "config": config.as_dict(),
+            "task": task.as_dict(),
             "data": {
                 "folder": str(data.resolve()),
                 "name": "HC18" if name.lower() == "hc18" else name,
                 "n_training": len(split.training),
                 "n_validation": len(split.validation),
-                "sha256": hc18.data_sha256([*split.training, *split.validation]),
-                "training_sha256": hc18.data_sha256(split.training),
-                "training_pixel_size_mm_range": [min(sizes_mm), max(sizes_mm)],
+                "sha256": data_sha256([*split.training, *split.validation]),
+                "training_sha256": data_sha256(split.training),
+                "training_pixel_size_mm_range": [min(sizes_mm), max(sizes_mm)]
+                if sizes_mm
+                else None,
             },
             "split": {
                 "training": [case.file for case in split.training],
@@ -71,6 +77,7 @@ class Run:
         return {
             "edgeseg_version": self.record["edgeseg_version"],
             "config": config | names,
+            "task": self.record["task"],
             "data": {key: value for key, value in data.items() if key != "folder"},
             "split": self.record["split"],
             "validation": last,
@@ -97,6 +104,8 @@ class Run:
         now = self.record["config"]
         # where the split file lies does not matter, what it says does
         free = {"workers"} | ({"folds"} if same_split else set())
+        if config["epochs"] <= now["epochs"]:  # a run may go on for longer than it was meant to
+            free.add("epochs")
         changed = [key for key in now if config.get(key) != now[key] and key not in free]
         if changed:
             raise ConfigError(
@@ -116,18 +125,27 @@ def save_weights(path: Path, weights: dict[str, Tensor], facts: dict[str, Any]) 
 
 
 def plot_history(path: Path, history: History) -> None:
-    """Draw loss, Dice and HC error over the epochs."""
-    figure = Figure(figsize=(9, 3), layout="constrained")
-    axes = figure.subplots(1, 3)
-    scored = [h for h in history if "validation" in h]
-    epochs = [h["epoch"] + 1 for h in scored]
-    axes[0].plot([h["epoch"] + 1 for h in history], [h["train_loss"] for h in history])
-    axes[1].plot(epochs, [h["validation"]["dice"] for h in scored])
-    axes[2].plot(epochs, [h["validation"]["hc_mad_mm"] for h in scored])
-    titles = ("training loss", "validation Dice", "validation HC error, mean |.| (mm)")
-    for axis, title in zip(axes, titles, strict=True):
+    """Draw the loss over the epochs, Dice, and what else was scored: HC error, or each class."""
+    scored = [(h["epoch"] + 1, h["validation"]) for h in history if "validation" in h]
+    lines = {
+        "training loss": {"": [(h["epoch"] + 1, h["train_loss"]) for h in history]},
+        "validation Dice": {"": [(epoch, v["dice"]) for epoch, v in scored]},
+    }
+    if any("hc_mad_mm" in v for _, v in scored):
+        errors_mm = [(epoch, v["hc_mad_mm"]) for epoch, v in scored]
+        lines["validation HC error, mean |.| (mm)"] = {"": errors_mm}
+    elif scored:
+        names = scored[0][1]["class_dice"]
+        of_class = {name: [(epoch, v["class_dice"][name]) for epoch, v in scored] for name in names}
+        lines["validation Dice of each class"] = of_class
+    figure = Figure(figsize=(3 * len(lines), 3), layout="constrained")
+    for axis, (title, each) in zip(figure.subplots(1, len(lines)), lines.items(), strict=True):
+        for name, points in each.items():
+            axis.plot(*zip(*points, strict=True) if points else ((), ()), label=name)
         axis.set(title=title, xlabel="epoch")
         axis.grid(alpha=0.3)
+        if len(each) > 1:
+            axis.legend()
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     write_atomic(path, buffer.getvalue())

@@ -16,8 +16,9 @@ from lightning.pytorch.callbacks import Checkpoint, TQDMProgressBar, WeightAvera
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from edgeseg.errors import EdgesegError
-from edgeseg.score import hc18
+from edgeseg.errors import ConfigError, EdgesegError
+from edgeseg.network.task import Task
+from edgeseg.score.labelled import load_labelled
 from edgeseg.system.files import claim, locked
 from edgeseg_training.allocator import keep_freed_memory
 from edgeseg_training.checkpoint import read_checkpoint
@@ -88,35 +89,43 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = False,
+    on_notice: Callable[[str], None] = lambda text: None,
 ) -> Path:
     """Train a model and return the path of its weights, ``out/model.safetensors``.
 
     Parameters
     ----------
     data
-        An HC18-shaped folder.
+        Labelled images; see `edgeseg.score.labelled.load_labelled`.
     out
         Folder for ``last.ckpt``, ``model.safetensors``, ``run.json`` and ``curves.png``.
     resume
         Continue from ``out/last.ckpt`` if it is there; the result equals an uninterrupted run.
+        With more epochs than the run was planned for, those are at a tenth of the peak rate.
     overwrite
         Start again in a folder that holds a run.
     progress
         Show a progress bar.
+    on_notice
+        Called with sentences on the data that a user should read.
 
     Raises
     ------
     EdgesegError
         If the data, the config or the folder does not allow the run.
     """
-    cases = hc18.load_cases(data)
-    split = split_cases(cases, config)
+    loaded = load_labelled(data, config.task, config.group_pattern)
+    for text in loaded.notices:
+        on_notice(text)
+    task = loaded.task
+    check_task(config, task)
+    split = split_cases(loaded.cases, config)
     checkpoint = out / CHECKPOINT_NAME
     continues = resume and (out / RUN_NAME).is_file()
     if not continues:
         claim(out, overwrite, " (--resume continues a run)")
     with locked(out):
-        run = Run(out, config, data, split)
+        run = Run(out, config, data, task, split)
         if continues:
             run.check_same()
         continued = continues and checkpoint.is_file()  # a run killed in its first epoch has none
@@ -130,10 +139,10 @@ def train(
                 return _finish(run, weights, beside["history"])
         keep_freed_memory()
         torch.manual_seed(config.seed)
-        training = [load_example(case, config) for case in split.training]
-        validation = [load_example(case, config) for case in split.validation]
+        training = [load_example(case, config, task) for case in split.training]
+        validation = [load_example(case, config, task) for case in split.validation]
         steps = math.ceil(len(training) / config.batch_size)
-        module = TrainingModule(config, steps, validation)
+        module = TrainingModule(config, task, steps, validation)
         module.to(memory_format=torch.channels_last)
         sampler = EpochSampler(len(training), config.seed)
         trainer = _trainer(run, sampler, config, progress)
@@ -151,6 +160,25 @@ def train(
                     f"training was interrupted; continue with --resume --out {out}"
                 ) from None
         return _finish(run, module.model.state_dict(), module.history)
+
+
+def check_task(config: TrainConfig, task: Task) -> None:
+    """Refuse values that only a head can have.
+
+    Raises
+    ------
+    ConfigError
+        If the data teaches regions and a value is about ellipses or circumferences.
+    """
+    if task.kind == "head":
+        return
+    for key, off in (("ellipse_prior", 0.0), ("loss", "bce+dice")):
+        value = getattr(config, key)
+        if value and (key != "loss" or value == "bce+dice+hc"):
+            raise ConfigError(
+                f"{key} is {value!r}, which is for heads: it measures an ellipse, and the data has "
+                f"{', '.join(task.structures)}; use {key} = {off!r}"
+            )
 
 
 def _finish(run: Run, weights: dict[str, Tensor], history: History) -> Path:

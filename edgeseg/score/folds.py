@@ -1,0 +1,132 @@
+"""Folds that part labelled images by group, never by image, and the data's own hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from edgeseg.errors import DataError, InputNotFoundError
+from edgeseg.measure.ellipse import Mask
+
+
+class Labelled(Protocol):
+    """A labelled image of any data set.
+
+    Attributes
+    ----------
+    file
+        Name in its data set.
+    image_path, label_path
+        Where image and label lie.
+    group
+        What it shares with images that must not part: its head, its patient.
+    pixel_size_mm
+        Millimetres per pixel; None if unknown.
+    """
+
+    @property
+    def file(self) -> str:
+        """See the class."""
+
+    @property
+    def image_path(self) -> Path:
+        """See the class."""
+
+    @property
+    def label_path(self) -> Path:
+        """See the class."""
+
+    @property
+    def group(self) -> str:
+        """See the class."""
+
+    @property
+    def pixel_size_mm(self) -> float | None:
+        """See the class."""
+
+    @property
+    def facts(self) -> tuple[object, ...]:
+        """What the label says beside its pixels; part of the data's hash."""
+
+    def mask(self, size: tuple[int, int] | None = None) -> Mask:
+        """Return the label as class numbers, shape (height, width), held to a size."""
+
+
+Case = TypeVar("Case", bound=Labelled)
+
+
+def data_sha256(cases: Iterable[Labelled]) -> str:
+    """Hash of the data itself: names, facts, image and label bytes, in order."""
+    digest = hashlib.sha256()
+    for case in cases:
+        facts = ",".join((case.file, *map(repr, case.facts)))
+        digest.update(f"{facts}\n".encode())
+        digest.update(case.image_path.read_bytes())
+        digest.update(case.label_path.read_bytes())
+    return digest.hexdigest()
+
+
+def grouped_folds(cases: Sequence[Labelled], count: int, seed: int) -> list[list[str]]:
+    """Deal the groups, not the images, into folds of nearly equal size.
+
+    Returns
+    -------
+    list of list of str
+        File names, sorted within each fold; all images of a group are in one fold.
+    """
+    groups: dict[str, list[str]] = {}
+    for case in cases:
+        groups.setdefault(case.group, []).append(case.file)
+    order = sorted(groups)
+    random.Random(seed).shuffle(order)
+    folds: list[list[str]] = [[] for _ in range(count)]
+    for group in order:
+        min(folds, key=len).extend(groups[group])
+    return [sorted(fold) for fold in folds]
+
+
+def read_folds(path: Path) -> list[list[str]]:
+    """Read a split file: JSON with ``folds``, a list of lists of file names.
+
+    The record of a training run, ``run.json``, is one too: its one fold is what it held out.
+
+    Raises
+    ------
+    InputNotFoundError
+        If there is no such file.
+    DataError
+        If it is not a split, or a file is in two folds.
+    """
+    try:
+        split = json.loads(path.read_text(encoding="utf-8"))
+        folds = split["folds"] if "folds" in split else [split["split"]["validation"]]
+        folds = [[str(name) for name in fold] for fold in folds]
+    except FileNotFoundError:
+        raise InputNotFoundError(f"{path}: no such split file") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: expected JSON with 'folds', a list of lists of names") from error
+    names = [name for fold in folds for name in fold]
+    if len(names) != len(set(names)):
+        raise DataError(f"{path}: a file is in two folds")
+    return folds
+
+
+def select_fold(cases: Sequence[Case], folds: Sequence[Sequence[str]], fold: int) -> list[Case]:
+    """Return the cases of one fold.
+
+    Raises
+    ------
+    DataError
+        If there is no such fold, or it names a file the data lacks.
+    """
+    if not 0 <= fold < len(folds):
+        raise DataError(f"fold {fold} was asked for, the split has folds 0 to {len(folds) - 1}")
+    by_name = {case.file: case for case in cases}
+    missing = [name for name in folds[fold] if name not in by_name]
+    if missing:
+        raise DataError(f"fold {fold} names {missing[0]!r}, which the data lacks")
+    return [by_name[name] for name in folds[fold]]

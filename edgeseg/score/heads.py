@@ -1,0 +1,124 @@
+"""Accuracy of heads: overlap of the mask, and errors of outline and circumference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edgeseg.output.table import number
+from edgeseg.score import metrics
+from edgeseg.score.hc18 import Case
+from edgeseg.score.metrics import Overlap
+from edgeseg.segmenter import Segmenter
+from edgeseg.sources.image_file import read_gray
+
+CSV_COLUMNS = (
+    "file",
+    "dice",
+    "iou",
+    "pixel_accuracy",
+    "dice_ellipse",
+    "hausdorff_mm",
+    "hc_mm",
+    "hc_reference_mm",
+    "hc_error_mm",
+    "confidence",
+    "flags",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One image's prediction against its reference.
+
+    Attributes
+    ----------
+    overlap
+        Main region of the probability, thresholded at native size, against the reference mask.
+    dice_ellipse
+        Dice of the fitted ellipse's mask; 0 if no head was found.
+    hausdorff_mm
+        Hausdorff distance of the two ellipses; None if no head was found.
+    hc_mm
+        Measured head circumference; 0 if no head was found, so that its error is the full HC.
+    """
+
+    file: str
+    overlap: Overlap
+    dice_ellipse: float
+    hausdorff_mm: float | None
+    hc_mm: float
+    hc_reference_mm: float
+    confidence: float
+    flags: tuple[str, ...]
+
+    @property
+    def hc_error_mm(self) -> float:
+        """Prediction minus reference."""
+        return self.hc_mm - self.hc_reference_mm
+
+
+def score_case(segmenter: Segmenter, case: Case) -> Score:
+    """Measure one labelled image and compare.
+
+    Raises
+    ------
+    EdgesegError
+        If the image or its annotation cannot be read.
+    """
+    gray = read_gray(case.image_path)
+    prediction = segmenter.predict(gray, case.pixel_size_mm)
+    reference = case.reference_ellipse(prediction.size)
+    mask_reference = reference.mask(*prediction.size)
+    dice_ellipse, hausdorff_mm = 0.0, None
+    if prediction.ellipse is not None:
+        mask_ellipse = prediction.ellipse.mask(*prediction.size)
+        dice_ellipse = metrics.overlap(mask_ellipse, mask_reference).dice
+        distance_px = metrics.hausdorff_px(prediction.ellipse, reference)
+        hausdorff_mm = distance_px * case.pixel_size_mm
+    return Score(
+        case.file,
+        metrics.overlap(prediction.mask(), mask_reference),
+        dice_ellipse,
+        hausdorff_mm,
+        prediction.hc_mm or 0.0,
+        case.hc_reference_mm,
+        prediction.confidence,
+        prediction.flags,
+    )
+
+
+def summarize_heads(scores: Sequence[Score]) -> dict[str, Any]:
+    """Return overlaps as fractions and errors in mm, as JSON-ready values.
+
+    Images without a head found count, with Dice 0 and their full HC as error.
+    """
+    overlaps = [score.overlap for score in scores]
+    return {
+        "dice": metrics.describe_overlaps([o.dice for o in overlaps]),
+        "iou": metrics.describe_overlaps([o.iou for o in overlaps]),
+        "pixel_accuracy": metrics.describe_overlaps([o.pixel_accuracy for o in overlaps]),
+        "dice_ellipse": metrics.describe_overlaps([score.dice_ellipse for score in scores]),
+        "hausdorff_mm": metrics.describe_distances(
+            [score.hausdorff_mm for score in scores if score.hausdorff_mm is not None]
+        ),
+        "hc_error_mm": metrics.describe_errors([score.hc_error_mm for score in scores]),
+    }
+
+
+def head_row(score: Score) -> tuple[str, ...]:
+    """Return one image's cells, in the order of ``CSV_COLUMNS``."""
+    return (
+        score.file,
+        number(score.overlap.dice, 6),
+        number(score.overlap.iou, 6),
+        number(score.overlap.pixel_accuracy, 6),
+        number(score.dice_ellipse, 6),
+        number(score.hausdorff_mm, 3),
+        number(score.hc_mm, 3),
+        number(score.hc_reference_mm, 3),
+        number(score.hc_error_mm, 3),
+        number(score.confidence, 4),
+        ";".join(score.flags),
+    )

@@ -1,0 +1,76 @@
+"""Any labelled data that edgeseg trains on and scores: HC18's shape, or images and masks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from edgeseg.errors import DataError
+from edgeseg.network.task import Task
+from edgeseg.score import hc18
+from edgeseg.score.classes import check_classes_agree
+from edgeseg.score.folds import Labelled
+from edgeseg.score.pairs import load_pairs
+from edgeseg.segmenter import Segmenter
+
+
+class LabelledData(NamedTuple):
+    """Labelled images, sorted by file.
+
+    Attributes
+    ----------
+    task
+        What their labels can teach.
+    notices
+        Sentences on what was understood or left out.
+    """
+
+    cases: Sequence[Labelled]
+    task: Task
+    notices: list[str]
+
+
+def load_labelled(root: Path, kind: str = "auto", group_pattern: str = "") -> LabelledData:
+    """Load a folder's labelled images.
+
+    Parameters
+    ----------
+    root
+        HC18-shaped (see `edgeseg.score.hc18`), or with ``images/`` and ``masks/`` (see
+        `edgeseg.score.pairs`).
+    kind
+        ``head`` needs HC18's shape; ``regions`` takes both, HC18's heads as filled ellipses;
+        ``auto`` is the first where it can be.
+    group_pattern
+        See `edgeseg.score.pairs.load_pairs`.
+
+    Raises
+    ------
+    InputNotFoundError, DataError
+        If there is no such data, or it does not fit the kind.
+    """
+    if (root / hc18.FOLDER_NAME).is_dir() or (root / hc18.CSV_NAME).is_file():
+        cases, notices = hc18.load_data(root, group_pattern)
+        task = Task("regions", Task().classes) if kind == "regions" else Task()
+        return LabelledData(cases, task, notices)
+    if kind == "head":
+        raise DataError(
+            f"{root}: a head is learnt from outlines and circumferences; expected an HC18 folder "
+            f"with '{hc18.FOLDER_NAME}/' and '{hc18.CSV_NAME}', or task = regions"
+        )
+    data = load_pairs(root, group_pattern)
+    return LabelledData(data.pairs, Task("regions", data.classes), data.notices)
+
+
+def load_for(segmenter: Segmenter, root: Path) -> LabelledData:
+    """Load a folder's labelled images to score a model on.
+
+    Raises
+    ------
+    InputNotFoundError, DataError
+        If there is no such data, or its classes are not the model's.
+    """
+    data = load_labelled(root, "auto" if segmenter.metadata.task.kind == "head" else "regions")
+    check_classes_agree(segmenter, data.task)
+    return data
