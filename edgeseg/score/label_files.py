@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -18,6 +19,7 @@ from edgeseg.sources.image_file import decode_pixels, read_bytes
 # Values up to this are class numbers; above it, gray levels chosen for the eye.
 _LARGEST_CLASS_NUMBER = 31
 _MAX_LEVELS = 16
+_LEAST_GAP = 8  # between levels that are meant to be told apart
 # Lossy or smoothed masks have all levels, but nearly all of their pixels near two of them.
 _NEAR_FRACTION = 0.1
 _CLEAR_SHARE = 0.95
@@ -143,11 +145,12 @@ def learn_code(paths: Iterable[Path], colours: Mapping[int, int] | None = None) 
         return _of_colours(counts)
     if found in ([largest], [0, largest]):
         return LabelCode({0: 0, largest: 1})
+    apart = min(b - a for a, b in pairwise(found)) >= _LEAST_GAP
     near = sum(n for v, n in counts.items() if min(v, largest - v) <= _NEAR_FRACTION * largest)
-    if near >= _CLEAR_SHARE * sum(counts.values()) and len(found) > _MAX_LEVELS:
+    if not apart and near >= _CLEAR_SHARE * sum(counts.values()):
         note = f"masks have {len(found)} gray levels, as after JPEG: cut at {largest / 2:g}"
         return LabelCode({0: 0, largest: 1}, smooth=True, note=note)
-    if len(found) > _MAX_LEVELS:
+    if not apart or len(found) > _MAX_LEVELS:
         raise DataError(
             f"{first}: the masks have {len(found)} gray levels; expected class numbers, 0 and 255, "
             f"or up to {_MAX_LEVELS} levels or colours. Masks must not be smoothed or saved as JPEG"

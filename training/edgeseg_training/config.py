@@ -22,7 +22,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "loss": ("bce", "bce+dice", "bce+dice+hc"),
     "optimizer": ("adam", "adamw"),
     "schedule": ("constant", "one-cycle"),
-    "precision": ("fp32", "bf16"),
+    "precision": ("auto", "fp32", "bf16"),
     "task": ("auto", "head", "regions"),
     "architecture": ("unet-mobilenet_v2", "unet-plain"),
 }
@@ -84,7 +84,9 @@ class TrainConfig:
     loss: str = _value("bce+dice", "training loss; of several classes bce is cross-entropy")
     hc_weight: float = _value(1.0, "weight of the circumference in the loss bce+dice+hc")
     ema_decay: float = _value(0.998, "weight averaging over steps; 0 switches it off")
-    precision: str = _value("bf16", "arithmetic of the training steps")
+    precision: str = _value(
+        "auto", "arithmetic of the training steps: fp32, bf16, or bf16 where the processor has it"
+    )
     rotate_deg: float = _value(25.0, "rotation, uniform within plus and minus this")
     scale_range: tuple[float, ...] = _value((0.8, 1.25), "zoom, uniform between the two")
     shift: float = _value(0.08, "shift, uniform within this share of the size")

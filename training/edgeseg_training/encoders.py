@@ -43,7 +43,7 @@ def build_unet(
         close = difflib.get_close_matches(encoder, known, n=3)
         hint = f"; did you mean {', '.join(close)}?" if close else ""
         raise ConfigError(
-            f"there is no encoder {encoder!r} in segmentation-models-pytorch {smp.__version__}{hint}"
+            f"segmentation-models-pytorch {smp.__version__} has no encoder {encoder!r}{hint}"
         )
     whole = len(decoder_channels) == stages and (stages == 5 or encoder != "mobilenet_v2")
     try:
@@ -94,9 +94,9 @@ def _load_any(network: smp.Unet, weights: dict[str, Tensor], source: str, channe
     wanted = network.encoder.state_dict()
     for name, tensor in weights.items():
         # the first convolution: the same response to a gray image repeated over the colours
-        if channels == 1 and name in wanted and tensor.ndim == 4 and tensor.shape[1] == 3:
-            if wanted[name].shape[1] == 1:
-                weights[name] = tensor.sum(dim=1, keepdim=True)
+        first = channels == 1 and name in wanted and tensor.ndim == 4 and tensor.shape[1] == 3
+        if first and wanted[name].shape[1] == 1:
+            weights[name] = tensor.sum(dim=1, keepdim=True)
     found = {k: v for k, v in weights.items() if k in wanted and v.shape == wanted[k].shape}
     lacking = {k for k in wanted.keys() - found.keys() if not k.endswith("num_batches_tracked")}
     if lacking:

@@ -210,7 +210,7 @@ def _trainer(
         callbacks.append(TQDMProgressBar())
     return lightning.Trainer(
         max_epochs=config.epochs,
-        precision="bf16-mixed" if config.precision == "bf16" else "32-true",
+        precision="bf16-mixed" if trains_in_bf16(config) else "32-true",
         accelerator="auto",
         devices=1,
         check_val_every_n_epoch=config.validate_every,
@@ -222,6 +222,15 @@ def _trainer(
         enable_model_summary=False,
         default_root_dir=run.out,
     )
+
+
+def trains_in_bf16(config: TrainConfig) -> bool:
+    """Tell whether the steps are in bfloat16, which a processor without it only imitates."""
+    if config.precision != "auto":
+        return config.precision == "bf16"
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _training_loader(

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edgeseg.errors import DataError, InputNotFoundError
+from edgeseg.phantom.shapes import CLASSES, make_shapes, write_pairs
+from edgeseg.score.folds import grouped_folds
+from edgeseg.score.groups import find_groups
+from edgeseg.score.labelled import load_labelled
+from edgeseg.score.pairs import load_pairs
+
+
+@pytest.fixture
+def shapes(tmp_path: Path) -> Path:
+    folder = tmp_path / "shapes"
+    write_pairs(folder, 9, height=64, width=96)
+    return folder
+
+
+def test_images_masks_classes_patients_and_pixel_sizes_are_read(shapes: Path) -> None:
+    data = load_pairs(shapes)
+    assert data.classes == CLASSES
+    assert [pair.file for pair in data.pairs][:4] == [
+        "p000_0.png", "p000_1.png", "p000_2.png", "p001_0.png"
+    ]  # fmt: skip
+    assert [pair.group for pair in data.pairs][2:4] == ["p000", "p001"]
+    truth = make_shapes(4, height=64, width=96)
+    pair = data.pairs[4]
+    assert np.array_equal(pair.mask((64, 96)), truth.mask)
+    assert pair.pixel_size_mm == truth.pixel_size_mm
+    assert not data.notices
+    assert load_labelled(shapes).task.classes == CLASSES
+
+
+def test_folds_keep_patients_together(shapes: Path) -> None:
+    folds = grouped_folds(load_pairs(shapes).pairs, 3, 0)
+    assert sorted({name[:4] for name in fold}.pop() for fold in folds) == ["p000", "p001", "p002"]
+
+
+def test_without_names_and_groups_each_image_is_its_own(shapes: Path) -> None:
+    for name in ("classes.txt", "groups.csv", "pixel_sizes.csv"):
+        (shapes / name).unlink()
+    data = load_pairs(shapes)
+    assert data.classes == ("background", "class_1", "class_2")
+    assert len({pair.group for pair in data.pairs}) == len(data.pairs)
+    assert {pair.pixel_size_mm for pair in data.pairs} == {None}
+    assert [p.group for p in load_pairs(shapes, r"^(p\d+)").pairs][2:4] == ["p000", "p001"]
+
+
+def test_other_folders_suffixes_endings_and_nesting(shapes: Path) -> None:
+    (shapes / "images").rename(shapes / "imgs")
+    (shapes / "masks").rename(shapes / "labels")
+    for path in sorted((shapes / "imgs").iterdir()):
+        (shapes / "imgs" / path.name[:4]).mkdir(exist_ok=True)
+        image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        cv2.imwrite(str(shapes / "imgs" / path.name[:4] / f"{path.stem}.jpg"), image)
+        path.unlink()
+    for path in sorted((shapes / "labels").iterdir()):
+        (shapes / "labels" / path.name[:4]).mkdir(exist_ok=True)
+        path.rename(shapes / "labels" / path.name[:4] / f"{path.stem}_mask.png")
+    (shapes / "imgs" / "._p000_0.jpg").write_bytes(b"\0\5\x16\7")
+    (shapes / "groups.csv").unlink()
+    (shapes / "pixel_sizes.csv").unlink()
+    data = load_pairs(shapes)
+    assert [pair.file for pair in data.pairs][:2] == ["p000/p000_0.jpg", "p000/p000_1.jpg"]
+    assert np.array_equal(data.pairs[4].mask(), make_shapes(4, height=64, width=96).mask)
+
+
+def test_what_is_missing_is_said(shapes: Path, tmp_path: Path) -> None:
+    (shapes / "images" / "p000_0.png").unlink()
+    assert load_pairs(shapes).notices == [
+        "1 labels have no image, such as masks/p000_0.png"
+    ]  # fmt: skip
+    (shapes / "masks" / "p000_1.png").unlink()
+    with pytest.raises(DataError, match=r"p000_1\.png: its label is missing; expected one file"):
+        load_pairs(shapes)
+    with pytest.raises(InputNotFoundError, match="no such folder; expected one with images/"):
+        load_pairs(tmp_path / "none")
+    (tmp_path / "bare" / "pictures").mkdir(parents=True)
+    with pytest.raises(InputNotFoundError, match="expected images/ and masks/.*found pictures"):
+        load_pairs(tmp_path / "bare")
+    shutil.copy(shapes / "masks" / "p000_2.png", shapes / "masks" / "p000_2.bmp")
+    (shapes / "images" / "p000_1.png").unlink()
+    with pytest.raises(DataError, match="it has 2 labels"):
+        load_pairs(shapes)
+
+
+def test_names_must_fit_the_masks(shapes: Path) -> None:
+    (shapes / "classes.txt").write_text("cyst\n")
+    with pytest.raises(DataError, match=r"the masks have 3 classes, .* names 2: background, cyst"):
+        load_pairs(shapes)
+    (shapes / "classes.txt").write_text("cyst\ncyst\n")
+    with pytest.raises(DataError, match="expected 2 to 256 different names"):
+        load_pairs(shapes)
+    (shapes / "classes.txt").write_text("background #000000\ncyst #ff0000\ncrescent\n")
+    with pytest.raises(DataError, match="give all or none"):
+        load_pairs(shapes)
+
+
+def test_groups_are_complete_and_never_all_one(tmp_path: Path) -> None:
+    files = ["a_1.png", "a_2.png", "b_1.png"]
+    assert find_groups(tmp_path, files, "^[ab]") == ["a", "a", "b"]
+    with pytest.raises(DataError, match="puts all 3 images into one group"):
+        find_groups(tmp_path, files, r"png")
+    with pytest.raises(DataError, match=r"gives no group for 1 of 3 images, such as 'b_1\.png'"):
+        find_groups(tmp_path, files, "^a")
+    with pytest.raises(DataError, match="is no expression"):
+        find_groups(tmp_path, files, "(")
+    (tmp_path / "groups.csv").write_text("file,group\na_1.png,x\na_2.png,x\nb_1.png,y\n")
+    assert find_groups(tmp_path, files) == ["x", "x", "y"]
+    (tmp_path / "groups.csv").write_text("file,group\na_1.png,x\n")
+    with pytest.raises(DataError, match="gives no group for 2 of 3"):
+        find_groups(tmp_path, files)
+    (tmp_path / "groups.csv").write_text("name,patient\n")
+    with pytest.raises(DataError, match="the first line must be 'file,group'"):
+        find_groups(tmp_path, files)
+
+
+def test_only_hc18_s_own_names_share_a_head(tmp_path: Path) -> None:
+    files = [
+        "010_HC.png",
+        "010_2HC.png",
+        "011_HC.png",
+        "scan_001.png",
+        "scan_002.png",
+        "2024_1.png",
+    ]
+    groups = find_groups(tmp_path, files)
+    assert groups == ["010", "010", "011", *files[3:]]
+
+
+def test_a_head_cannot_be_learnt_from_masks(shapes: Path) -> None:
+    with pytest.raises(DataError, match="learnt from outlines and circumferences"):
+        load_labelled(shapes, "head")
+
+
+def test_hc18_s_heads_are_regions_too(phantom_data: Path) -> None:
+    data = load_labelled(phantom_data, "regions")
+    assert data.task.classes == ("background", "head")
+    mask = data.cases[0].mask()
+    assert set(np.unique(mask)) == {0, 1}
+    assert mask.mean() > 0.05
