@@ -195,8 +195,8 @@ class Segmenter:
         drop_late
             For a live source: while a frame is measured the source goes on, and then its newest
             frame is taken and those in between are dropped (see `edgeseg.sources.live.newest`).
-            Without, every frame is measured. Late frames are dropped from copies, so the source may fill
-            one buffer again and again.
+            Without, every frame is measured. Late frames are dropped from copies, so the source
+            may fill one buffer again and again.
 
         Yields
         ------

@@ -11,7 +11,6 @@ from typing import Annotated
 
 import typer
 
-import edgeseg
 from edgeseg.cli import console
 from edgeseg.cli import measuring as cli_measuring
 from edgeseg.cli import training as cli_training
@@ -28,6 +27,7 @@ from edgeseg.cli.options import (
     refuse_pixel_size,
 )
 from edgeseg.errors import EdgesegError, OutputExistsError
+from edgeseg.system.version import __version__
 
 app = typer.Typer(
     name="edgeseg",
@@ -61,7 +61,7 @@ def main() -> None:
 
 def _version(value: bool) -> None:
     if value:
-        console.say(edgeseg.__version__)
+        console.say(__version__)
         raise typer.Exit
 
 
@@ -126,9 +126,10 @@ def infer(
         if row["status"] == "failed":
             console.notice(f"{row['file']}: {row['reason']}")
     n_new = len(summary.rows) - summary.n_kept
+    nothing = measure_of(segmenter.metadata.task).NOTHING
     console.say(
         f"{len(summary.rows)} images: {summary.count('ok')} measured, {summary.count('empty')} "
-        f"{measure_of(segmenter.metadata.task).NOTHING}, {summary.count('failed')} failed, {summary.n_flagged} flagged; "
+        f"{nothing}, {summary.count('failed')} failed, {summary.n_flagged} flagged; "
         f"{n_new} in {summary.wall_s:.1f} s ({n_new / max(summary.wall_s, 1e-9):.1f}/s)"
     )
     console.say(f"results in {out}: results.csv, report.html, run.json")

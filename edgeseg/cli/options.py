@@ -9,7 +9,6 @@ import typer
 
 from edgeseg.cli import console
 from edgeseg.errors import DataError
-from edgeseg.sources.frame import check_pixel_size
 
 
 def known_device(value: str) -> str:
@@ -23,6 +22,8 @@ def known_device(value: str) -> str:
 
 def refuse_pixel_size(value: float | None) -> float | None:
     """Refuse what is no pixel size, as wrong usage."""
+    from edgeseg.sources.frame import check_pixel_size
+
     try:
         check_pixel_size(value)
     except DataError as error:

@@ -88,7 +88,8 @@ class ModelMetadata:
             if version not in _READ:
                 raise ModelError(
                     f"the model's metadata has schema {version}, this edgeseg reads "
-                    f"{' and '.join(map(str, _READ))}; install a matching edgeseg or export it again"
+                    f"{' and '.join(map(str, _READ))}; install a matching edgeseg or export it "
+                    "again"
                 )
             known = {f.name for f in fields(cls)}
             values = {key: value for key, value in values.items() if key in known}

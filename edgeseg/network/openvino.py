@@ -88,17 +88,19 @@ class OpenVinoSession:
         try:
             # Once before threads may call: the first conversion of an array, in two threads at
             # once, can lock both for ever (pybind11's initialisation against Python's lock).
-            _, *shape = self.get_inputs()[0].shape
-            self.run(None, {"": np.zeros((1, *map(int, shape)), dtype=np.uint8)})
+            given = self.get_inputs()[0]
+            batch, *shape = (n if isinstance(n, int) else 1 for n in given.shape)
+            kind = np.uint8 if given.type == _TYPES["u8"] else np.float32
+            self.run(None, {"": np.zeros((batch, *shape), dtype=kind)})
         except RuntimeError as error:
             raise DeviceError(
                 f"the model does not start on openvino: {_last_line(error)}"
             ) from error
 
     def run(
-        self, _outputs: Sequence[str] | None, inputs: Mapping[str, npt.NDArray[np.uint8]], /
+        self, _outputs: Sequence[str] | None, inputs: Mapping[str, npt.NDArray[Any]], /
     ) -> list[npt.NDArray[np.float32]]:
-        """Run the network on its one input, shape (N, 1, h, w), and return its first output."""
+        """Run the network on its one input, shape (N, C, h, w), and return its first output."""
         (tensor,) = inputs.values()
         answer = self._request(len(tensor)).infer([tensor], share_inputs=True)
         return [np.array(answer[0])]
@@ -140,9 +142,9 @@ class OpenVinoSession:
 
 
 def _takes_images(model: openvino.Model) -> bool:
-    """Tell whether a model takes one uint8 array of shape (N, 1, h, w), h and w fixed."""
+    """Tell whether a model takes one array of images, (N, C, h, w), all but N fixed."""
     ports = _ports(model.inputs)
-    if len(ports) != 1 or ports[0].type != _TYPES["u8"] or len(ports[0].shape) != 4:
+    if len(ports) != 1 or ports[0].type not in _TYPES.values() or len(ports[0].shape) != 4:
         return False
     return all(isinstance(length, int) for length in ports[0].shape[1:])
 

@@ -68,7 +68,7 @@ def open_session(path: Path, device: str, threads: int | None, *, spin: bool = T
     if device == "auto":
         if PROVIDERS["cuda"] in onnxruntime.get_available_providers():
             try:
-                return _open_on(path, "cuda", options)
+                return _open_on(path, "cuda", options, alone=False)
             except DeviceError:
                 pass  # installed without a driver or a card: `auto` then means the CPU
         device = "cpu"
@@ -93,16 +93,25 @@ def session_options(threads: int | None, *, spin: bool) -> onnxruntime.SessionOp
     return options
 
 
-def _open_on(path: Path, device: str, options: onnxruntime.SessionOptions) -> Session:
+def _open_on(
+    path: Path, device: str, options: onnxruntime.SessionOptions, *, alone: bool = True
+) -> Session:
+    """Open a model on a device; ``alone``: no part of it may run on the CPU instead."""
     provider = PROVIDERS[device]
-    chosen = [provider] if device == "cpu" else [provider, PROVIDERS["cpu"]]
+    chosen = [provider] if alone else [provider, PROVIDERS["cpu"]]
+    if alone and device != "cpu":
+        # The provider would still be listed first, and nothing would say what runs elsewhere.
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     try:
         # From bytes, not from the path: a model that keeps weights in other files is refused.
-        session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=chosen)
+        session = onnxruntime.InferenceSession(
+            path.read_bytes(), options, providers=chosen, enable_fallback=0
+        )
     except Exception as error:  # onnxruntime's own exceptions share no base but this
         if device != "cpu":
             raise DeviceError(
-                f"the model does not start on {device}: {_first_line(error)}"
+                f"the model does not start on {device}, or not all of it: {_first_line(error)}; "
+                "check the driver and its libraries, or use --device cpu"
             ) from error
         raise ModelError(
             f"{path}: not a model onnxruntime can load ({_first_line(error)}); expected a "
@@ -114,7 +123,7 @@ def _open_on(path: Path, device: str, options: onnxruntime.SessionOptions) -> Se
             f"{session.get_providers()[0]}; check the driver and its libraries ({device}), or "
             "use --device cpu"
         )
-    session.disable_fallback()
+    session.disable_fallback()  # of older versions, which do not take it as an argument
     opened: Session = session
     return opened
 

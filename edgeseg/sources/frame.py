@@ -16,6 +16,7 @@ from edgeseg.errors import DataError
 GrayImage = npt.NDArray[np.uint8]
 
 MIN_SIDE_PX = 32
+_NUMBERS = (int, float, np.integer, np.floating)
 PIXEL_SIZE_RANGE_MM = (0.001, 10.0)
 """No image of a body has pixels smaller or larger than this: such a figure has another unit."""
 
@@ -68,14 +69,16 @@ def as_pixel_size(
     Raises
     ------
     DataError
-        If it cannot be one (see `check_pixel_size`).
+        If it is neither, or cannot be one (see `check_pixel_size`).
     """
     if value is None or isinstance(value, PixelSize):
         return value
-    x_mm, y_mm = (value, value) if isinstance(value, int | float) else value
-    for side_mm in (x_mm, y_mm):
+    sides_mm = [value, value] if isinstance(value, _NUMBERS) else [*value]
+    if len(sides_mm) != 2 or not all(isinstance(side, _NUMBERS) for side in sides_mm):
+        raise DataError(f"pixel size is {value!r}; expected mm, one number or (x, y)")
+    for side_mm in sides_mm:
         check_pixel_size(side_mm)
-    return PixelSize(float(x_mm), float(y_mm), source)
+    return PixelSize(float(sides_mm[0]), float(sides_mm[1]), source)
 
 
 def check_pixel_size(pixel_size_mm: float | None, where: str = "") -> None:

@@ -9,8 +9,7 @@ import pytest
 from edgeseg.score import hc18
 from edgeseg.segmenter import Segmenter
 from tests.conftest import benchmark_script
-
-from .conftest import TINY
+from tests.training.tiny import TINY
 
 
 def test_folds_are_trained_once_measured_and_pooled(

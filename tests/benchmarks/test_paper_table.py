@@ -9,6 +9,7 @@ import pytest
 
 from edgeseg.score import hc18
 from tests.conftest import benchmark_script
+from tests.training.tiny import TINY
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,8 @@ def test_a_row_is_trained_once_and_stands_beside_the_paper_s(
     common = ["strategies.py", "--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "r")]
     options = [
         "--data", str(phantom_data), "--rows", "decoder-4", "--folds", str(folds),
-        "--size", "64", "--encoder-weights", "none", "--precision", "fp32",
+        "--size", "64", "--encoder-weights", TINY["encoder_weights"],
+        "--precision", TINY["precision"],
     ]  # fmt: skip
     monkeypatch.setattr(sys, "argv", [*common, *options, "--epochs", "1"])
     script.main()

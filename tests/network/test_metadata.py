@@ -7,6 +7,7 @@ import pytest
 
 from edgeseg.errors import ModelError
 from edgeseg.network.metadata import INTENDED_USE, SCHEMA_VERSION, ModelMetadata, TrainData
+from edgeseg.network.task import Task
 
 METADATA = ModelMetadata(
     name="tiny",
@@ -50,6 +51,12 @@ def test_unknown_keys_are_ignored() -> None:
     assert ModelMetadata.from_json(changed(added_later=[1, 2])) == METADATA
 
 
+def test_what_a_model_was_trained_on_may_be_unknown() -> None:
+    unknown = {"train_data": None, "train_pixel_size_mm_range": None}
+    expected = dataclasses.replace(METADATA, **unknown)  # type: ignore[arg-type]
+    assert ModelMetadata.from_json(changed(**unknown)) == expected
+
+
 def test_optional_keys_have_defaults() -> None:
     assert ModelMetadata.from_json(without("gmac")).gmac is None
     assert ModelMetadata.from_json(without("threshold")).threshold == 0.5
@@ -61,7 +68,7 @@ def test_optional_keys_have_defaults() -> None:
         *["", "{", "[]", "null", "3", '"text"', "{}"],
         *[without("name"), without("train_data"), without("train_pixel_size_mm_range")],
         *[changed(train_pixel_size_mm_range=[1]), changed(train_pixel_size_mm_range="x")],
-        *[changed(train_data={"name": "x"}), changed(train_data=None), changed(threshold="high")],
+        *[changed(train_data={"name": "x"}), changed(train_data="HC18"), changed(threshold="high")],
     ],
 )
 def test_damaged_text_is_refused_with_advice(text: str) -> None:
@@ -69,9 +76,11 @@ def test_damaged_text_is_refused_with_advice(text: str) -> None:
         ModelMetadata.from_json(text)
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None])
+@pytest.mark.parametrize("version", [0, 3, "1", None])
 def test_another_schema_is_refused_with_advice(version: object) -> None:
-    with pytest.raises(ModelError, match=f"has schema {version}, this edgeseg reads 1; install"):
+    with pytest.raises(
+        ModelError, match=f"has schema {version}, this edgeseg reads 1 and 2; install"
+    ):
         ModelMetadata.from_json(changed(schema_version=version))
 
 
@@ -92,3 +101,31 @@ def test_infinite_figures_are_not_written() -> None:
     broken = dataclasses.replace(METADATA, metrics={"dice": float("nan")})
     with pytest.raises(ValueError, match="JSON"):
         broken.to_json()
+
+
+def test_files_of_schema_1_are_of_heads() -> None:
+    old = json.loads(METADATA.to_json()) | {"schema_version": 1}
+    del old["task"]
+    read = ModelMetadata.from_json(json.dumps(old))
+    assert read == dataclasses.replace(METADATA, schema_version=1)
+    assert read.task == Task()
+    # what such a file says of a task was never its task
+    assert ModelMetadata.from_json(json.dumps(old | {"task": {"kind": "x"}})).task == Task()
+
+
+def test_files_of_schema_2_say_their_task() -> None:
+    lesions = dataclasses.replace(METADATA, task=Task("regions", ("background", "lesion")))
+    assert json.loads(lesions.to_json())["task"] == {
+        "kind": "regions",
+        "classes": ["background", "lesion"],
+        "exclusive": True,
+    }
+    assert ModelMetadata.from_json(lesions.to_json()) == lesions
+    with pytest.raises(ModelError, match=r"metadata is damaged \('task'\)"):
+        ModelMetadata.from_json(without("task"))
+
+
+@pytest.mark.parametrize("sizes", [[0.0, 0.3], [0.3, 0.1], [-1, 1], [0.1, 1e400]])
+def test_a_range_of_pixel_sizes_is_one(sizes: list[float]) -> None:
+    with pytest.raises(ModelError, match="as its range of pixel sizes"):
+        ModelMetadata.from_json(changed(train_pixel_size_mm_range=sizes))

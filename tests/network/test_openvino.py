@@ -91,10 +91,8 @@ def test_what_is_no_model_of_ours_is_refused(
         opened(str(path))
 
 
-@pytest.mark.parametrize("shape", [None, [], ["N", 1, "h", 288], ["N", 1, 192, 288]])
-def test_a_graph_of_another_shape_is_refused_before_it_runs(
-    opened: Callable[[str], Segmenter], tmp_path: Path, shape: list[int | str] | None
-) -> None:
+def write_sigmoid(path: Path, shape: list[int | str] | None) -> None:
+    """Write a float graph of one node that says it is the bundled model's."""
     onnx = pytest.importorskip("onnx")
     given = onnx.helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, shape)
     answer = onnx.helper.make_tensor_value_info("probability", onnx.TensorProto.FLOAT, shape)
@@ -104,7 +102,24 @@ def test_a_graph_of_another_shape_is_refused_before_it_runs(
     model.ir_version = 8
     text = Segmenter("hc18-edge", device="cpu").metadata.to_json()
     model.metadata_props.add(key="edgeseg", value=text)
-    path = tmp_path / "model.onnx"
     path.write_bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize("shape", [None, [], ["N", 1, "h", 288], ["N", 2, 192, 288]])
+def test_a_graph_of_another_shape_is_refused_before_it_runs(
+    opened: Callable[[str], Segmenter], tmp_path: Path, shape: list[int | str] | None
+) -> None:
+    write_sigmoid(tmp_path / "model.onnx", shape)
     with pytest.raises(ModelError, match="expected one input"):
-        opened(str(path))
+        opened(str(tmp_path / "model.onnx"))
+
+
+@pytest.mark.parametrize("batch", ["N", 1, 2])
+def test_a_float_graph_runs_on_it_too(
+    opened: Callable[[str], Segmenter], tmp_path: Path, batch: int | str
+) -> None:
+    write_sigmoid(tmp_path / "model.onnx", [batch, 1, 192, 288])
+    segmenter = opened(str(tmp_path / "model.onnx"))
+    gray = np.random.default_rng(0).integers(0, 256, (3, 1, 192, 288), dtype=np.uint8)
+    expected = 1 / (1 + np.exp(-(gray.astype(np.float32) / 255)))
+    np.testing.assert_allclose(segmenter.infer(gray), expected, atol=1e-6)

@@ -5,21 +5,35 @@ from pathlib import Path
 import pytest
 
 from edgeseg.errors import DataError
+from edgeseg.network.task import Task
 from edgeseg.output.table import (
-    COLUMNS,
     RowAppender,
     Table,
+    columns,
     failed_row,
     line,
     read_rows,
     write_lines,
 )
 
+HEAD = Task()
+LESION = Task("regions", ("background", "lesion", "cyst"))
 
-def test_columns_are_the_contract() -> None:
-    assert ",".join(COLUMNS) == (
-        "file,status,error,hc_mm,hc_px,center_x_px,center_y_px,semi_major_px,semi_minor_px,"
-        "angle_rad,pixel_size_mm,area_mm2,confidence,flags,ga_weeks_hadlock,ga_weeks_intergrowth,"
+
+def test_columns_of_a_head_are_the_contract() -> None:
+    assert ",".join(columns(HEAD)) == (
+        "file,frame,status,reason,flags,confidence,hc_mm,hc_low_mm,hc_high_mm,bpd_mm,ofd_mm,"
+        "cephalic_index,area_mm2,ga_weeks_hadlock,ga_low_weeks_hadlock,ga_high_weeks_hadlock,"
+        "ga_weeks_intergrowth,hc_px,center_x_px,center_y_px,semi_major_px,semi_minor_px,angle_rad,"
+        "pixel_size_x_mm,pixel_size_y_mm,pixel_size_source,decode_ms,preprocess_ms,inference_ms,"
+        "postprocess_ms"
+    )
+
+
+def test_columns_of_regions_are_the_contract() -> None:
+    assert ",".join(columns(LESION)) == (
+        "file,frame,status,reason,flags,confidence,lesion_area_px,lesion_area_mm2,lesion_count,"
+        "cyst_area_px,cyst_area_mm2,cyst_count,pixel_size_x_mm,pixel_size_y_mm,pixel_size_source,"
         "decode_ms,preprocess_ms,inference_ms,postprocess_ms"
     )
 
@@ -27,13 +41,13 @@ def test_columns_are_the_contract() -> None:
 def test_rows_survive_awkward_texts(tmp_path: Path) -> None:
     path = tmp_path / "results.csv"
     names = ['a "b", ü\n.png', "c.png", "a\rb.png", "a\u2028b\x0bc.png"]
-    rows = [failed_row(name, "why, exactly?\nso") for name in names]
-    table = Table(map(line, rows))
-    write_lines(path, table.lines[:1])
+    rows = [failed_row(name, "why, exactly?\nso", HEAD) for name in names]
+    table = Table(columns(HEAD), map(line, rows))
+    write_lines(path, table.titles, table.lines[:1])
     with RowAppender(path) as appender:
         for text in table.lines[1:]:
             appender.append(text)
-    assert list(read_rows(path)) == rows
+    assert list(read_rows(path)) == list(read_rows(path, columns(HEAD))) == rows
     assert list(table) == rows
     assert list(table[1:3]) == rows[1:3]
 
@@ -41,8 +55,9 @@ def test_rows_survive_awkward_texts(tmp_path: Path) -> None:
 @pytest.mark.parametrize("cut", range(1, 40))
 def test_a_row_that_was_cut_off_is_left_out(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "results.csv"
-    rows = [failed_row("a.png", "first"), failed_row("b.png", "the second,\nof two lines")]
-    write_lines(path, map(line, rows))
+    sentences = {"a.png": "first", "b.png": "the second,\nof two lines"}
+    rows = [failed_row(file, sentence, HEAD) for file, sentence in sentences.items()]
+    write_lines(path, columns(HEAD), map(line, rows))
     path.write_bytes(path.read_bytes()[:-cut])
     assert list(read_rows(path)) == rows[:1]
 
@@ -52,3 +67,7 @@ def test_another_table_is_refused(tmp_path: Path) -> None:
     path.write_text("name,value\na,1\n")
     with pytest.raises(DataError, match="columns are not those"):
         read_rows(path)
+    write_lines(path, columns(LESION), [])
+    assert len(read_rows(path)) == 0
+    with pytest.raises(DataError, match="columns are not those"):
+        read_rows(path, columns(HEAD))

@@ -1,52 +1,20 @@
 from __future__ import annotations
 
-import csv
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from edgeseg.errors import DataError, OutputExistsError, OutputLockedError, OutputWriteError
+from edgeseg.errors import OutputExistsError, OutputLockedError, OutputWriteError
 from edgeseg.output.pictures import encode
-from edgeseg.output.table import TIMING_COLUMNS, Row, read_rows
-from edgeseg.phantom.head import Phantom
-from edgeseg.run.folder import FolderRun, Options, Summary
+from edgeseg.output.table import read_rows
 from edgeseg.segmenter import Segmenter
 from edgeseg.sources import image_file
-from edgeseg.sources.discover import discover
-from edgeseg.sources.pixel_sizes import PixelSizes
-from edgeseg.system import files
-
-
-@pytest.fixture
-def scans(tmp_path: Path, phantoms: list[Phantom]) -> Path:
-    """Four readable images in two folders, and three that are not."""
-    folder = tmp_path / "scans"
-    for name, phantom in zip(("a.png", "b.jpg", "a b/ü.png", "a b/a.png"), phantoms, strict=False):
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(encode(path.suffix, phantom.image))
-    (folder / "broken.png").write_bytes((folder / "a.png").read_bytes()[:1000])
-    (folder / "empty.png").write_bytes(b"")
-    (folder / "text.png").write_text("not an image")
-    return folder
-
-
-def run(
-    segmenter: Segmenter, scans: Path, out: Path, size_mm: float | None = 0.2, **options: object
-) -> Summary:
-    items = discover([str(scans)], out).items
-    sizes = PixelSizes(items, size_mm)
-    return FolderRun(segmenter, items, sizes, out, Options(**options)).run()  # type: ignore[arg-type]
-
-
-def untimed(rows: list[Row]) -> list[Row]:
-    return [{k: v for k, v in row.items() if k not in TIMING_COLUMNS} for row in rows]
+from tests.run.folders import run, untimed
 
 
 def test_everything_the_contract_names_is_written(
@@ -63,9 +31,9 @@ def test_everything_the_contract_names_is_written(
     for row in rows[:4]:
         assert float(row["hc_mm"]) == pytest.approx(0.2 * float(row["hc_px"]), abs=1e-3)
         assert float(row["decode_ms"]) > 0
-        assert not row["error"]
+        assert not row["reason"]
     for row in rows[4:]:
-        assert len(row["error"]) > 20
+        assert len(row["reason"]) > 20
         assert not row["hc_mm"]
     found = sorted(p.relative_to(out).as_posix() for p in out.rglob("*.*") if p.suffix != ".lock")
     assert found == sorted(
@@ -103,7 +71,8 @@ def test_without_sizes_the_mm_cells_are_empty(
     row = run(segmenter, scans, tmp_path / "out", size_mm=None).rows[0]
     assert row["status"] == "ok"
     assert row["hc_px"]
-    assert [row[c] for c in ("hc_mm", "pixel_size_mm", "area_mm2", "ga_weeks_hadlock")] == [""] * 4
+    assert not any(row[c] for c in row if c.endswith("_mm") or "_weeks_" in c)
+    assert [row[c] for c in ("area_mm2", "pixel_size_source", "cephalic_index")] == [""] * 3
 
 
 def test_an_image_without_a_head_is_empty_not_failed(segmenter: Segmenter, tmp_path: Path) -> None:
@@ -140,70 +109,6 @@ def test_overwrite_replaces_its_own_files_and_keeps_the_user_s(
     assert not (out / "overlays" / "b.jpg.jpg").exists()
 
 
-def test_resume_keeps_rows_retries_failures_and_takes_new_images(
-    segmenter: Segmenter, scans: Path, tmp_path: Path
-) -> None:
-    out, whole = tmp_path / "out", tmp_path / "whole"
-    run(segmenter, scans, out)
-    (scans / "broken.png").write_bytes((scans / "a.png").read_bytes())
-    (scans / "0new.png").write_bytes((scans / "a.png").read_bytes())
-    (out / "masks" / "a.png").unlink()
-    stamp = (out / "masks" / "b.jpg.png").stat().st_mtime_ns
-    summary = run(segmenter, scans, out, resume=True)
-    assert summary.n_kept == 3
-    assert (out / "masks" / "a.png").is_file()
-    assert (out / "masks" / "b.jpg.png").stat().st_mtime_ns == stamp
-    assert untimed(summary.rows) == untimed(run(segmenter, scans, whole).rows)
-    assert untimed(read_rows(out / "results.csv")) == untimed(read_rows(whole / "results.csv"))
-
-
-def test_resume_measures_again_where_the_pixel_size_changed(
-    segmenter: Segmenter, scans: Path, tmp_path: Path
-) -> None:
-    run(segmenter, scans, tmp_path / "out", size_mm=0.2)
-    summary = run(segmenter, scans, tmp_path / "out", size_mm=0.1, resume=True)
-    assert summary.n_kept == 0
-    assert summary.rows[0]["pixel_size_mm"] == "0.1"
-
-
-def test_resume_refuses_another_input_or_model(
-    segmenter: Segmenter, scans: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "out"
-    run(segmenter, scans, out)
-    record = json.loads((out / "run.json").read_text())
-    record["model"]["sha256"] = "0" * 64
-    files.write_json(out / "run.json", record)
-    with pytest.raises(DataError, match="another model"):
-        run(segmenter, scans, out, resume=True)
-    record["model"]["sha256"] = segmenter.file.sha256
-    files.write_json(out / "run.json", record)
-    (scans / "a.png").unlink()
-    with pytest.raises(DataError, match="not in the input"):
-        run(segmenter, scans, out, resume=True)
-
-
-def test_resume_on_nothing_starts_but_not_among_the_user_s_files(
-    segmenter: Segmenter, scans: Path, tmp_path: Path
-) -> None:
-    assert run(segmenter, scans, tmp_path / "out", resume=True).n_kept == 0
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "notes.txt").write_text("mine")
-    with pytest.raises(OutputExistsError):
-        run(segmenter, scans, tmp_path / "mine", resume=True)
-
-
-def test_resume_leaves_another_program_s_record_alone(
-    segmenter: Segmenter, scans: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "training"
-    out.mkdir()
-    (out / "run.json").write_text('{"config": {}, "history": []}')
-    with pytest.raises(DataError, match="not the record of a run"):
-        run(segmenter, scans, out, resume=True)
-    assert "history" in (out / "run.json").read_text()
-
-
 def test_a_long_narrow_image_is_measured_and_reported(segmenter: Segmenter, tmp_path: Path) -> None:
     scans = tmp_path / "scans"
     scans.mkdir()
@@ -211,7 +116,7 @@ def test_a_long_narrow_image_is_measured_and_reported(segmenter: Segmenter, tmp_
         (scans / name).write_bytes(encode(".png", np.zeros((height, 32), np.uint8)))
     summary = run(segmenter, scans, tmp_path / "out")
     assert [row["status"] for row in summary.rows] == ["empty", "failed"]
-    assert "do not fit" in summary.rows[1]["error"]
+    assert "do not fit" in summary.rows[1]["reason"]
     assert "narrow.png" in (tmp_path / "out" / "report.html").read_text()
 
 
@@ -219,7 +124,7 @@ def test_a_folder_in_use_or_not_writable_is_refused(
     segmenter: Segmenter, scans: Path, tmp_path: Path
 ) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from edgeseg.files import locked\n"
+        "import sys, time; from pathlib import Path; from edgeseg.system.files import locked\n"
         "with locked(Path(sys.argv[1])): print('locked', flush=True); time.sleep(60)"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "out")]
@@ -232,28 +137,3 @@ def test_a_folder_in_use_or_not_writable_is_refused(
     run(segmenter, scans, tmp_path / "out")
     with pytest.raises(OutputWriteError):
         run(segmenter, scans, scans / "a.png" / "out")
-
-
-@pytest.mark.slow
-def test_a_killed_run_resumes_to_the_same_table(phantoms: list[Phantom], tmp_path: Path) -> None:
-    scans = tmp_path / "scans"
-    scans.mkdir()
-    for i in range(60):
-        phantom = phantoms[i % len(phantoms)]
-        (scans / f"{i:02d}.png").write_bytes(encode(".png", phantom.image))
-    command = [sys.executable, "-m", "edgeseg", "infer", str(scans), "--pixel-size", "0.2"]
-    out, whole = tmp_path / "out", tmp_path / "whole"
-    with subprocess.Popen([*command, "--out", str(out), "--threads", "1"]) as killed:
-        table = out / "results.csv"
-        while not table.exists() or table.read_text().count("\n") < 5:
-            assert killed.poll() is None, "ended before it could be killed"
-            time.sleep(0.005)
-        killed.kill()
-    done = len(read_rows(table))
-    assert 4 <= done < 60
-    subprocess.run([*command, "--out", str(out), "--resume"], check=True)
-    subprocess.run([*command, "--out", str(whole)], check=True)
-    assert untimed(read_rows(table)) == untimed(read_rows(whole / "results.csv"))
-    assert len(list((out / "masks").iterdir())) == 60
-    with table.open(newline="") as stream:
-        assert len(list(csv.reader(stream))) == 61

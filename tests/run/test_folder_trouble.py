@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 import sys
 import threading
@@ -9,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeseg.errors import DataError, OutputWriteError
+from edgeseg.errors import OutputWriteError
 from edgeseg.output import overlay
 from edgeseg.output.pictures import encode
 from edgeseg.segmenter import Segmenter
-from edgeseg.system import files
-from tests.runtime.test_folder import run, untimed
+from tests.run.folders import run, untimed
 
 
 @pytest.fixture
@@ -36,7 +34,7 @@ def test_a_name_too_long_for_its_mask_fails_alone(
         pytest.skip("no such name here at all")
     summary = run(segmenter, scans, tmp_path / "out")
     assert [row["status"] for row in summary.rows] == ["ok", "ok", "failed"]
-    assert "too long" in summary.rows[2]["error"]
+    assert "too long" in summary.rows[2]["reason"]
     assert not list((tmp_path / "out").rglob("*.part"))
     again = run(segmenter, scans, tmp_path / "out", resume=True)
     assert untimed(again.rows) == untimed(summary.rows)
@@ -58,7 +56,7 @@ def test_no_space_ends_the_run(
     def full(*_: object) -> None:
         raise OutputWriteError("masks/a.png: cannot be written (No space left on device)")
 
-    monkeypatch.setattr("edgeseg.folder.write_atomic", full)
+    monkeypatch.setattr("edgeseg.run.folder.write_atomic", full)
     with pytest.raises(OutputWriteError, match="No space"):
         run(segmenter, scans, tmp_path / "out")
 
@@ -73,16 +71,6 @@ def test_an_empty_picture_is_drawn_again(segmenter: Segmenter, scans: Path, tmp_
     (out / "overlays" / "a.jpg").write_bytes(whole[:200])  # there, but no picture
     run(segmenter, scans, out, resume=True)
     assert "its overlay cannot be read" in (out / "report.html").read_text()
-
-
-def test_resume_refuses_another_engine(segmenter: Segmenter, scans: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    run(segmenter, scans, out)
-    record = json.loads((out / "run.json").read_text())
-    record["model"]["provider"] = "OpenVINO"
-    files.write_json(out / "run.json", record)
-    with pytest.raises(DataError, match="used OpenVINO, now CPUExecutionProvider"):
-        run(segmenter, scans, out, resume=True)
 
 
 def test_no_thread_is_left_by_a_run_that_draws_nothing(
@@ -106,7 +94,7 @@ def test_a_forked_child_can_draw(segmenter: Segmenter, scan: np.ndarray) -> None
     with overlay.prepared():
         child = os.fork()
         if child == 0:
-            os._exit(0 if overlay.draw(scan, prediction).any() else 1)
+            os._exit(0 if overlay.draw(prediction).any() else 1)
         waiting = threading.Timer(20, lambda: os.kill(child, 9))
         waiting.start()
         _, status = os.waitpid(child, 0)

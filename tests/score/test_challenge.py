@@ -75,7 +75,7 @@ def test_a_folder_s_name_is_no_pattern_and_what_is_left_out_is_said(root: Path) 
 
 
 def test_a_row_holds_the_ellipse_in_mm() -> None:
-    row = challenge.submission_row("a.png", Ellipse(100, 50, 80, 60, 0.25), 0.5)
+    row = challenge.submission_row("a.png", Ellipse(100, 50, 80, 60, 0.25).scaled(0.5, 0.5))
     assert challenge.COLUMNS == (
         "filename",
         "center_x_mm",

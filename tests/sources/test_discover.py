@@ -6,9 +6,7 @@ from pathlib import Path
 import pytest
 
 from edgeseg.errors import DataError, InputNotFoundError
-from edgeseg.output.pictures import picture_name
-from edgeseg.sources.discover import Item, discover
-from edgeseg.sources.pixel_sizes import PixelSizes, TableRow
+from edgeseg.sources.discover import discover
 from edgeseg.system.files import LOCK_NAME
 
 
@@ -119,57 +117,3 @@ def test_a_folder_without_images_is_an_error(tmp_path: Path) -> None:
     touch(tmp_path / "note.txt")
     with pytest.raises(InputNotFoundError, match=r"no image in .*expected files ending in"):
         discover([str(tmp_path)])
-
-
-def test_picture_names_never_collide() -> None:
-    names = [
-        "a.png",
-        "a.jpg",
-        "a.jpg.png",
-        "a.PNG",
-        "d/a.png",
-        "a",
-        "a.img.png",
-        "b.dat",
-        "b.dat.png",
-    ]
-    pictures = [picture_name(name) for name in names]
-    assert len(set(pictures)) == len(names)
-    assert pictures[:3] == ["a", "a.jpg", "a.jpg.png"]
-    assert pictures[4] == "d/a"
-
-
-def item(file: str) -> Item:
-    return Item(file, file)
-
-
-def test_one_size_beats_the_table() -> None:
-    sizes = PixelSizes([item("a.png")], 0.2, {"a.png": TableRow(0.1, None)})
-    assert sizes.of(item("a.png")) == 0.2
-
-
-def test_the_table_is_read_by_path_then_by_bare_name() -> None:
-    items = [item("x/a.png"), item("y/b.png")]
-    table = {"x/a.png": TableRow(0.1, None), "b.png": TableRow(0.3, None)}
-    sizes = PixelSizes(items, table=table)
-    assert [sizes.of(i) for i in items] == [0.1, 0.3]
-
-
-def test_a_bare_name_that_fits_two_images_is_an_error() -> None:
-    items = [item("x/a.png"), item("y/a.png")]
-    sizes = PixelSizes(items, table={"a.png": TableRow(0.1, None)})
-    with pytest.raises(DataError, match="2 images are called so"):
-        sizes.of(items[0])
-
-
-def test_a_row_that_lacks_is_an_error_and_no_table_is_none() -> None:
-    with pytest.raises(DataError, match=r"no row for 'a\.png'"):
-        PixelSizes([item("a.png")], table={}).of(item("a.png"))
-    assert PixelSizes([item("a.png")]).of(item("a.png")) is None
-    assert not PixelSizes([]).known
-
-
-@pytest.mark.parametrize("size", [0.0, -1.0, float("nan"), float("inf")])
-def test_impossible_sizes_are_refused(size: float) -> None:
-    with pytest.raises(DataError, match="expected a positive number"):
-        PixelSizes([], size)

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from edgeseg.errors import DataError, InputNotFoundError
-from edgeseg.sources.pixel_sizes import TableRow, read_table
+from edgeseg.sources.discover import Item
+from edgeseg.sources.frame import PixelSize
+from edgeseg.sources.pixel_sizes import PixelSizes, TableRow, read_table
 
 HEADER = "filename,pixel size(mm),head circumference (mm)\n"
 
@@ -75,3 +77,42 @@ def test_tables_that_cannot_be_read(tmp_path: Path) -> None:
 def test_a_table_that_is_not_separated_by_commas_is_named_so(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="it is separated by ';', not by commas"):
         read_table(write_table(tmp_path, "filename;pixel size(mm)\na.png;0,1\n"))
+
+
+def item(file: str) -> Item:
+    return Item(file, file)
+
+
+def test_one_size_beats_the_table() -> None:
+    sizes = PixelSizes([item("a.png")], 0.2, {"a.png": TableRow(0.1, None)})
+    assert sizes.of(item("a.png")) == PixelSize(0.2, 0.2, "option")
+
+
+def test_the_table_is_read_by_path_then_by_bare_name() -> None:
+    items = [item("x/a.png"), item("y/b.png")]
+    table = {"x/a.png": TableRow(0.1, None), "b.png": TableRow(0.3, None)}
+    sizes = PixelSizes(items, table=table)
+    assert [sizes.of(i) for i in items] == [
+        PixelSize(0.1, 0.1, "table"),
+        PixelSize(0.3, 0.3, "table"),
+    ]
+
+
+def test_a_bare_name_that_fits_two_images_is_an_error() -> None:
+    items = [item("x/a.png"), item("y/a.png")]
+    sizes = PixelSizes(items, table={"a.png": TableRow(0.1, None)})
+    with pytest.raises(DataError, match="2 images are called so"):
+        sizes.of(items[0])
+
+
+def test_a_row_that_lacks_is_an_error_and_no_table_is_none() -> None:
+    with pytest.raises(DataError, match=r"no row for 'a\.png'"):
+        PixelSizes([item("a.png")], table={}).of(item("a.png"))
+    assert PixelSizes([item("a.png")]).of(item("a.png")) is None
+    assert not PixelSizes([]).known
+
+
+@pytest.mark.parametrize("size", [0.0, -1.0, float("nan"), float("inf")])
+def test_impossible_sizes_are_refused(size: float) -> None:
+    with pytest.raises(DataError, match="expected a positive number"):
+        PixelSizes([], size)

@@ -232,7 +232,7 @@ def test_json_says_null_for_what_it_cannot_say(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_the_lock_dies_with_its_process_though_a_child_lives(tmp_path: Path) -> None:
     code = (
-        "import os, sys, time; from pathlib import Path; from edgeseg.files import locked\n"
+        "import os, sys, time; from pathlib import Path; from edgeseg.system.files import locked\n"
         "with locked(Path(sys.argv[1])):\n"
         "    child = os.fork()\n"
         "    if child: print(child, flush=True)\n"

@@ -16,8 +16,7 @@ from edgeseg.errors import ConfigError, DataError, OutputExistsError
 from edgeseg_training.config import TrainConfig
 from edgeseg_training.strategies import STRATEGIES
 from edgeseg_training.train import train
-
-from .conftest import TINY
+from tests.training.tiny import TINY
 
 
 def history(out: Path) -> list[dict[str, Any]]:

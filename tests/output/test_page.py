@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeseg.output import report
+from edgeseg.network.task import Task
 from edgeseg.output.pictures import encode
-from edgeseg.output.table import COLUMNS, failed_row
+from edgeseg.output.report import page as report
+from edgeseg.output.table import columns, failed_row
 
 RECORD: dict[str, Any] = {
     "counts": {"n_images": 3, "ok": 2, "empty": 0, "failed": 1},
@@ -20,6 +21,14 @@ RECORD: dict[str, Any] = {
     "versions": {"edgeseg": "0"},
     "arguments": {"inputs": ["scans"]},
 }
+
+
+HEAD = Task()
+
+
+def written(rows: list[dict[str, str]], overlays: Path | None, path: Path) -> str:
+    report.write_page(path / "report.html", HEAD, rows, RECORD, overlays, workers=2)
+    return (path / "report.html").read_text(encoding="utf-8")
 
 
 class Checker(HTMLParser):
@@ -41,16 +50,16 @@ def rows(tmp_path: Path) -> list[dict[str, str]]:
     overlay = encode(".jpg", np.zeros((300, 400, 3), np.uint8))
     (tmp_path / "good.jpg").write_bytes(overlay)
     (tmp_path / "flagged.jpg").write_bytes(overlay)
-    blank = dict.fromkeys(COLUMNS, "")
+    blank = dict.fromkeys(columns(HEAD), "")
     return [
         blank | {"file": "good.png", "status": "ok", "hc_mm": "173.205"},
         blank | {"file": "flagged.png", "status": "ok", "hc_px": "9.5", "flags": "touches_border"},
-        failed_row("<script>alert(1)</script>.png", "cut short & bad"),
+        failed_row("<script>alert(1)</script>.png", "cut short & bad", HEAD),
     ]
 
 
 def test_the_page_is_self_contained_and_escaped(rows: list[dict[str, str]], tmp_path: Path) -> None:
-    page = report.page(rows, RECORD, tmp_path)
+    page = written(rows, tmp_path, tmp_path)
     checker = Checker(page)
     assert "script" not in checker.tags
     assert "&lt;script&gt;" in page
@@ -63,7 +72,7 @@ def test_the_page_is_self_contained_and_escaped(rows: list[dict[str, str]], tmp_
 
 
 def test_images_that_need_a_look_come_first(rows: list[dict[str, str]], tmp_path: Path) -> None:
-    captions = re.findall(r"<figcaption>([^<]+)", report.page(rows, RECORD, tmp_path))
+    captions = re.findall(r"<figcaption>([^<]+)", written(rows, tmp_path, tmp_path))
     assert captions == ["&lt;script&gt;alert(1)&lt;/script&gt;.png", "flagged.png", "good.png"]
 
 
@@ -71,12 +80,12 @@ def test_pictures_are_limited(
     rows: list[dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(report, "MAX_PICTURES", 2)
-    page = report.page(rows, RECORD, tmp_path)
+    page = written(rows, tmp_path, tmp_path)
     assert page.count("<figure>") == 2
     assert "2 of 3 pictures" in page
 
 
-def test_without_overlays_there_are_no_pictures(rows: list[dict[str, str]]) -> None:
-    page = report.page(rows, RECORD, None)
+def test_without_overlays_there_are_no_pictures(rows: list[dict[str, str]], tmp_path: Path) -> None:
+    page = written(rows, None, tmp_path)
     assert "<img" not in page
     assert "No overlays were written" in page

@@ -1,0 +1,133 @@
+"""A network whose answers tests know, behind the session that `edgeseg.segmenter` opens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgeseg.measure.ellipse import Ellipse
+from edgeseg.network.metadata import METADATA_KEY, ModelMetadata
+from edgeseg.network.task import Task
+from edgeseg.segmenter import Segmenter
+
+HEIGHT, WIDTH = 192, 288
+METADATA = ModelMetadata(
+    name="fake",
+    architecture="none",
+    strategy="none",
+    precision="fp32",
+    input_height=HEIGHT,
+    input_width=WIDTH,
+    train_data=None,
+    train_pixel_size_mm_range=None,
+    edgeseg_version="0",
+)
+LESIONS = replace(METADATA, task=Task("regions", ("background", "lesion", "cyst"), exclusive=False))
+
+Answer = Callable[[np.ndarray], np.ndarray]
+
+
+def bright(gray: np.ndarray) -> np.ndarray:
+    """Answer with the gray values, 255 as probability 1, for one structure."""
+    return (gray / np.float32(255)).astype(np.float32)
+
+
+def bright_and_gray(gray: np.ndarray) -> np.ndarray:
+    """Answer for two structures: what is bright, and what is of a middle gray."""
+    values = gray / np.float32(255)
+    middle = 1 - np.minimum(np.abs(values - 0.5) / 0.5, 1)
+    return np.concatenate([values, middle * (values < 0.75)], axis=1).astype(np.float32)
+
+
+def head_image(ellipse: Ellipse, size: tuple[int, int]) -> np.ndarray:
+    """Draw a head that `bright` answers with exactly, (height, width), uint8."""
+    return np.round(255 * ellipse.coverage(*size)).astype(np.uint8)
+
+
+class FakeSession:
+    """What edgeseg asks of an onnxruntime session, answered by a function of gray values.
+
+    Parameters
+    ----------
+    answer
+        Maps, (N, C, h, w), float32, for gray values from 0 to 255, (N, 1, h, w).
+    batch
+        The one batch size it takes; None for any.
+    channels
+        Channels of a float input, whose values run to 1; None for the uint8 gray input.
+    """
+
+    def __init__(
+        self,
+        answer: Answer = bright,
+        metadata: ModelMetadata = METADATA,
+        *,
+        batch: int | None = None,
+        channels: int | None = None,
+        provider: str = "CPUExecutionProvider",
+    ) -> None:
+        self.answer, self.metadata, self.provider = answer, metadata, provider
+        self.batch, self.channels = batch, channels
+        self.fed: list[np.ndarray] = []
+
+    def run(self, names: list[str], feed: dict[str, np.ndarray], /) -> list[np.ndarray]:
+        assert names == ["probability"]
+        (values,) = (feed[name] for name in ["image"])
+        assert self.batch in (None, len(values)), "a graph of a fixed batch takes no other"
+        assert values.dtype == (np.uint8 if self.channels is None else np.float32)
+        self.fed.append(values)
+        gray = values if self.channels is None else np.round(255 * values[:, :1])
+        return [self.answer(gray)]
+
+    def get_providers(self) -> list[str]:
+        return [self.provider]
+
+    def get_inputs(self) -> list[Any]:
+        kind = "tensor(uint8)" if self.channels is None else "tensor(float)"
+        return [self._port("image", kind, self.channels or 1)]
+
+    def get_outputs(self) -> list[Any]:
+        structures = self.metadata.task.structures
+        return [self._port("probability", "tensor(float)", len(structures))]
+
+    def get_modelmeta(self) -> Any:
+        return SimpleNamespace(custom_metadata_map={METADATA_KEY: self.metadata.to_json()})
+
+    def _port(self, name: str, kind: str, channels: int) -> Any:
+        sides = (self.metadata.input_height, self.metadata.input_width)
+        return SimpleNamespace(name=name, type=kind, shape=[self.batch or "N", channels, *sides])
+
+
+def open_fake(
+    monkeypatch: pytest.MonkeyPatch, session: FakeSession, *, threads: int | None = 1
+) -> Segmenter:
+    """Open a segmenter whose session is a fake; the file is a bundled one."""
+    monkeypatch.setattr("edgeseg.segmenter.open_session", lambda *_, **__: session)
+    return Segmenter("hc18-nano", threads=threads)
+
+
+class Clock:
+    """Stands where a module has ``time``: goes on only when it is told to."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now_s
+
+    def process_time(self) -> float:
+        return 2 * self.now_s
+
+    def takes(self, milliseconds: float, call: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function that takes so long."""
+
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            self.now_s += milliseconds / 1000
+            return call(*args, **kwargs)
+
+        return timed

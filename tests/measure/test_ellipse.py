@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeseg.measure.ellipse import Ellipse
+from tests.measure.ellipses import assert_same, ellipses, floats
+
+
+@given(ellipses())
+def test_circumference_is_the_length_of_the_outline(ellipse: Ellipse) -> None:
+    # a polygon of n points is short by about (pi / n)^2 * 2 / 3 of its length: 3e-8 here
+    points = ellipse.points(8000)
+    length = np.hypot(*(np.roll(points, -1, axis=0) - points).T).sum()
+    assert ellipse.circumference_px == pytest.approx(length, rel=3e-7)
+
+
+def test_circle() -> None:
+    circle = Ellipse(0, 0, 10, 10, 0)
+    assert circle.circumference_px == pytest.approx(20 * math.pi, rel=1e-12)
+    assert circle.area_px == pytest.approx(100 * math.pi, rel=1e-12)
+
+
+def test_angle_turns_from_x_to_y_down() -> None:
+    tip = Ellipse(100, 50, 20, 10, math.pi / 4).points(4)[0]
+    assert tip == pytest.approx([100 + 20 / math.sqrt(2), 50 + 20 / math.sqrt(2)])
+
+
+@given(ellipses(), floats(-3, 3), floats(0.3, 3), floats(0.3, 3), floats(-200, 200))
+def test_transforming_back_gives_the_same_ellipse(
+    ellipse: Ellipse, turn: float, sx: float, sy: float, shift: float
+) -> None:
+    cos, sin = math.cos(turn), math.sin(turn)
+    linear = np.array([[cos, -sin], [sin, cos]]) @ np.diag([sx, sy])
+    there = np.column_stack([linear, [shift, -shift]])
+    inverse = np.linalg.inv(linear)
+    back = np.column_stack([inverse, -inverse @ there[:, 2]])
+    assert_same(ellipse.transformed(there).transformed(back), ellipse, rel=1e-7)
+
+
+@given(ellipses(), floats(0.3, 3), floats(0.3, 3), floats(-1, 1))
+def test_a_transformed_ellipse_holds_the_transformed_points(
+    ellipse: Ellipse, sx: float, sy: float, shear: float
+) -> None:
+    matrix = np.array([[sx, shear, 7.0], [0.0, sy, -3.0]])
+    moved = ellipse.points(40) @ matrix[:, :2].T + matrix[:, 2]
+    distance = ellipse.transformed(matrix).signed_distance(moved[:, 0], moved[:, 1])
+    assert np.abs(distance).max() < 1e-6
+
+
+@given(ellipses(), st.integers(32, 1000), st.integers(32, 1000))
+def test_resizing_there_and_back(ellipse: Ellipse, height: int, width: int) -> None:
+    small = ellipse.resized((540, 800), (height, width))
+    assert_same(small.resized((height, width), (540, 800)), ellipse, rel=1e-7)
+
+
+def test_resizing_keeps_pixel_corners_not_centres() -> None:
+    # A circle filling the image fills it at any size; the corner is at -0.5.
+    circle = Ellipse(49.5, 49.5, 50, 50, 0)
+    assert_same(circle.resized((100, 100), (10, 10)), Ellipse(4.5, 4.5, 5, 5, 0))
+
+
+@given(ellipses(), floats(-0.08, 0.08), st.integers(0, 7))
+def test_signed_distance_near_the_outline(ellipse: Ellipse, away: float, index: int) -> None:
+    point = ellipse.points(8)[index]
+    x, y = point - (ellipse.center_x_px, ellipse.center_y_px)
+    inverse = np.linalg.inv(ellipse.shape_matrix())
+    normal = inverse.T @ inverse @ [x, y]
+    normal /= np.hypot(*normal)
+    step = away * ellipse.semi_minor_px
+    distance = ellipse.signed_distance(*(point + step * normal))
+    # to first order: a few percent within a tenth of the axis, most where the outline is curved
+    assert float(distance) == pytest.approx(step, abs=0.2 * abs(step) + 1e-9)
+
+
+def test_signed_distance_at_the_centre_is_finite() -> None:
+    assert Ellipse(3, 4, 20, 10, 1).signed_distance(3, 4) == -10
+
+
+def test_coverage_sums_to_the_area_and_mask_agrees() -> None:
+    ellipse = Ellipse(99.3, 70.8, 60.2, 45.1, 0.4)
+    coverage = ellipse.coverage(150, 200)
+    assert coverage.dtype == np.float32
+    assert coverage.sum() == pytest.approx(ellipse.area_px, rel=1e-3)
+    mask = ellipse.mask(150, 200)
+    assert set(np.unique(mask)) == {0, 255}
+    assert np.count_nonzero(mask) == pytest.approx(ellipse.area_px, rel=3e-3)

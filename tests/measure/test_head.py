@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edgeseg.measure import biometry, head
+from edgeseg.measure.ellipse import Ellipse
+from edgeseg.measure.measurement import Measurement
+from edgeseg.network.task import Task
+from edgeseg.sources.frame import Frame, PixelSize
+from tests.fakes import HEIGHT, METADATA, WIDTH
+
+MAP = (HEIGHT, WIDTH)
+SIZE = (2 * HEIGHT, 2 * WIDTH)
+HEAD = Ellipse(280.0, 200.0, 140.0, 108.0, 0.3)
+SQUARE = PixelSize(0.2, 0.2, "option")
+
+
+def coverage(ellipse: Ellipse = HEAD) -> np.ndarray:
+    """The map of a perfect network for a head in pixels of the image."""
+    return ellipse.resized(SIZE, MAP).coverage(*MAP)
+
+
+def measured(probability: np.ndarray, pixel_size: PixelSize | None = SQUARE) -> Measurement:
+    return head.measure(probability[None], Frame(np.zeros(SIZE, np.uint8), pixel_size), METADATA)
+
+
+def test_the_figures_are_the_head_s() -> None:
+    found = measured(coverage())
+    assert (found.status, found.reason, found.flags) == ("ok", "", ())
+    in_mm = HEAD.scaled(0.2, 0.2)
+    hc_mm = in_mm.circumference_px
+    weeks, two_sd = biometry.ga_weeks_hadlock(hc_mm), biometry.ga_weeks_hadlock_two_sd(hc_mm)
+    assert weeks is not None and two_sd is not None
+    expected = {
+        "hc_mm": hc_mm,
+        "bpd_mm": 0.2 * 2 * 108,
+        "ofd_mm": 0.2 * 2 * 140,
+        "cephalic_index": 100 * 108 / 140,
+        "area_mm2": in_mm.area_px,
+        "ga_weeks_hadlock": weeks,
+        "ga_low_weeks_hadlock": weeks - two_sd,
+        "ga_high_weeks_hadlock": weeks + two_sd,
+        "ga_weeks_intergrowth": biometry.ga_weeks_intergrowth(hc_mm),
+        "hc_px": HEAD.circumference_px,
+        "center_x_px": 280.0,
+        "center_y_px": 200.0,
+        "semi_major_px": 140.0,
+        "semi_minor_px": 108.0,
+        "angle_rad": 0.3,
+    }
+    for name, value in expected.items():
+        assert found.figures[name] == pytest.approx(value, rel=0.01), name
+    assert found.figures["hc_low_mm"] is None and found.figures["hc_high_mm"] is None
+    assert list(found.figures) == [column.name for column in head.columns(Task())]
+
+
+def test_without_a_pixel_size_only_pixels_are_told() -> None:
+    figures = measured(coverage(), None).figures
+    known = {name for name, value in figures.items() if value is not None}
+    assert known == {
+        "hc_px", "center_x_px", "center_y_px", "semi_major_px", "semi_minor_px", "angle_rad",
+    }  # fmt: skip
+
+
+def test_pixels_that_are_not_square_give_the_ellipse_in_millimetres() -> None:
+    """A round head of 50 mm radius, scanned with pixels twice as high as wide."""
+    stretched = Ellipse(280.0, 200.0, 160.0, 80.0, 0.0)
+    figures = measured(coverage(stretched), PixelSize(0.3, 0.6, "dicom")).figures
+    assert figures["hc_mm"] == pytest.approx(2 * np.pi * 48, rel=0.005)
+    assert figures["bpd_mm"] == pytest.approx(96, rel=0.01)
+    assert figures["ofd_mm"] == pytest.approx(96, rel=0.01)
+    assert figures["area_mm2"] == pytest.approx(np.pi * 48**2, rel=0.01)
+    assert figures["semi_major_px"] == pytest.approx(160, rel=0.01)  # as it is drawn
+    turned = Ellipse(280.0, 200.0, 120.0, 90.0, np.pi / 2 - 0.01)
+    figures = measured(coverage(turned), PixelSize(0.2, 0.3, "dicom")).figures
+    assert figures["ofd_mm"] == pytest.approx(2 * 120 * 0.3, rel=0.01)
+    assert figures["bpd_mm"] == pytest.approx(2 * 90 * 0.2, rel=0.01)
+
+
+def test_an_age_outside_the_charts_is_left_out() -> None:
+    figures = measured(coverage(), PixelSize(0.05, 0.05, "option")).figures
+    assert figures["hc_mm"] == pytest.approx(39.2, abs=0.5)
+    ages = [value for name, value in figures.items() if "_weeks_" in name]
+    assert len(ages) == 4
+    assert set(ages) == {None}
+
+
+@pytest.mark.parametrize(
+    ("probability", "reason"),
+    [
+        (np.full(MAP, 0.49, np.float32), "no pixel reaches the threshold of 0.5"),
+        (
+            Ellipse(140.0, 96.0, 5.0, 4.0, 0.0).coverage(*MAP),
+            r"the largest region fills 0\.\d\d % of the image",
+        ),
+        (np.ones(MAP, np.float32), "the region seen has no outline that an ellipse fits"),
+    ],
+    ids=["nothing", "a speck", "everything"],
+)
+def test_a_map_without_a_head_says_what_was_seen(probability: np.ndarray, reason: str) -> None:
+    found = measured(probability)
+    assert found.status == "empty"
+    assert found.ellipse is None
+    assert found.confidence == 0
+    assert set(found.figures.values()) == {None}
+    with pytest.raises(AssertionError, match=f"^no head found: {reason}"):
+        raise AssertionError(found.reason)
+
+
+@pytest.mark.parametrize(
+    ("share", "is_head"),
+    [(0.0016, False), (0.0025, True), (0.02, True)],
+    ids=["a fifth less than it takes", "a fourth more", "a small head"],
+)
+def test_how_large_a_region_must_be_to_be_a_head(share: float, is_head: bool) -> None:
+    side = np.sqrt(share * HEIGHT * WIDTH / np.pi)
+    found = head.find(Ellipse(140.0, 96.0, side * 1.15, side / 1.15, 0.2).coverage(*MAP), SIZE)
+    assert isinstance(found, str) != is_head
+
+
+@pytest.mark.parametrize(
+    ("level", "status"), [(0.55, "empty"), (0.59, "empty"), (0.62, "ok"), (0.9, "ok")]
+)
+def test_how_sure_a_network_must_be(level: float, status: str) -> None:
+    """A head seen with one probability p agrees with its ellipse by 2 p / (1 + p)."""
+    found = measured(np.float32(level) * (coverage() >= 0.5))
+    assert found.status == status
+    expected = 2 * level / (1 + level)
+    if status == "ok":
+        assert found.confidence == pytest.approx(expected, abs=0.01)
+        assert ("low_confidence" in found.flags) == (expected < 0.96)
+    else:
+        assert f"agrees with an ellipse by {expected:.1f}"[:-1] in found.reason
+
+
+def test_agreement_is_soft_dice() -> None:
+    ellipse = HEAD.resized(SIZE, MAP)
+    inside = ellipse.coverage(*MAP)
+    assert head.agreement(inside, ellipse) == pytest.approx(1, abs=0.012)
+    assert head.agreement(np.zeros(MAP, np.float32), ellipse) == 0
+    assert head.agreement(np.ones(MAP, np.float32), ellipse) == pytest.approx(
+        2 * ellipse.area_px / (ellipse.area_px + HEIGHT * WIDTH), abs=0.005
+    )
+    apart = replace(ellipse, center_x_px=ellipse.center_x_px + 30)
+    both = float(np.minimum(inside, apart.coverage(*MAP)).sum())
+    assert head.agreement(inside, apart) == pytest.approx(both / ellipse.area_px, abs=0.02)
+
+
+def test_the_threshold_is_the_model_s() -> None:
+    """On a slope the outline lies where the map crosses the threshold."""
+    rows, columns = np.ogrid[: SIZE[0] : 2, : SIZE[1] : 2]
+    distance = HEAD.signed_distance(columns + 0.5, rows + 0.5)
+    slope = np.clip(0.5 - distance / 40, 0, 1).astype(np.float32)
+    frame = Frame(np.zeros(SIZE, np.uint8), SQUARE)
+    for threshold, grown_px in ((0.5, 0.0), (0.3, 8.0), (0.7, -8.0)):
+        metadata = replace(METADATA, threshold=threshold)
+        found = head.measure(slope[None], frame, metadata)
+        grown = Ellipse(280.0, 200.0, 140.0 + grown_px, 108.0 + grown_px, 0.3)
+        assert found.figures["semi_minor_px"] == pytest.approx(grown.semi_minor_px, abs=1.0)
+        mask = head.mask(slope[None], found, SIZE, metadata)
+        assert np.count_nonzero(mask) == pytest.approx(grown.area_px, rel=0.01)
+
+
+def test_a_second_region_lowers_confidence_but_hides_no_head() -> None:
+    probability = coverage()
+    probability[8:80, 225:285] = 1.0
+    found = measured(probability)
+    assert found.status == "ok"
+    assert found.confidence < 1 - 0.5 * 72 * 60 / probability.sum()
+    assert {"several_regions", "low_confidence"} <= set(found.flags)
+    assert found.figures["hc_px"] == pytest.approx(HEAD.circumference_px, rel=0.01)
+
+
+def test_a_head_s_mask_is_what_the_network_saw_of_the_main_region() -> None:
+    probability = coverage()
+    probability[:12, :12] = 1.0
+    found = measured(probability)
+    mask = head.mask(probability[None], found, SIZE, METADATA)
+    assert mask.shape == SIZE
+    assert set(np.unique(mask)) == {0, 255}
+    assert not mask[:30, :30].any()
+    assert np.mean(mask != HEAD.mask(*SIZE)) < 0.005
+    assert not head.mask(probability[None], Measurement(reason="no"), SIZE, METADATA).any()
+
+
+def test_strokes_are_the_ellipse_and_its_major_axis() -> None:
+    outline, axis = head.strokes(Measurement(ellipse=HEAD))
+    assert np.abs(HEAD.signed_distance(*outline.points.T)).max() < 1e-9
+    assert outline.closed and not outline.thin
+    assert not axis.closed and axis.thin
+    assert np.hypot(*(axis.points[1] - axis.points[0])) == pytest.approx(2 * HEAD.semi_major_px)
+    assert axis.points.mean(axis=0) == pytest.approx(HEAD.center)
+    assert head.strokes(Measurement(reason="no head found")) == []
+
+
+def test_the_caption_is_the_circumference() -> None:
+    assert head.caption(measured(coverage()), Task()).startswith("HC 156.")
+    assert head.caption(measured(coverage(), None), Task()).endswith(" px (no pixel size)")
+    assert head.caption(Measurement(reason="no head found: dark"), Task()) == "no head found"

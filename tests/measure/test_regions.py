@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edgeseg.measure import regions
+from edgeseg.measure.measurement import Measurement
+from edgeseg.network.metadata import ModelMetadata
+from edgeseg.network.task import Task
+from edgeseg.sources.frame import Frame, PixelSize
+from tests.fakes import HEIGHT, LESIONS, METADATA, WIDTH
+
+MAP = (HEIGHT, WIDTH)
+TASK = LESIONS.task
+ONE = replace(METADATA, task=Task("regions", ("background", "lesion")))
+SOFTMAX = replace(METADATA, task=Task("regions", ("background", "artery", "vein")))
+
+
+def measured(
+    maps: np.ndarray,
+    metadata: ModelMetadata = LESIONS,
+    pixel_size: PixelSize | None = None,
+    size: tuple[int, int] = MAP,
+) -> Measurement:
+    frame = Frame(np.zeros(size, np.uint8), pixel_size)
+    return regions.measure(maps.astype(np.float32), frame, metadata)
+
+
+def two_lesions_and_a_cyst() -> np.ndarray:
+    maps = np.zeros((2, *MAP))
+    maps[0, 10:30, 10:50] = 0.9
+    maps[0, 50:60, 10:20] = 0.8
+    maps[1, 40:50, 100:120] = 0.7
+    return maps
+
+
+def test_each_class_has_its_area_and_count() -> None:
+    found = measured(two_lesions_and_a_cyst(), pixel_size=PixelSize(0.2, 0.5, "dicom"))
+    assert found.figures == {
+        "lesion_area_px": 900,
+        "lesion_area_mm2": pytest.approx(900 * 0.1),
+        "lesion_count": 2,
+        "cyst_area_px": 200,
+        "cyst_area_mm2": pytest.approx(200 * 0.1),
+        "cyst_count": 1,
+    }
+    assert list(found.figures) == [column.name for column in regions.columns(TASK)]
+    assert (found.status, found.flags) == ("ok", ())
+    # of the class that was seen least surely
+    assert found.confidence == pytest.approx(2 * 0.7 / 1.7)
+    assert found.mask is not None
+    assert (found.mask[20, 20], found.mask[45, 110], found.mask[0, 0]) == (1, 2, 0)
+
+
+def test_without_a_pixel_size_areas_are_in_pixels() -> None:
+    figures = measured(two_lesions_and_a_cyst()).figures
+    assert figures["lesion_area_px"] == 900
+    assert figures["lesion_area_mm2"] is None
+    assert figures["cyst_area_mm2"] is None
+
+
+def test_areas_are_of_the_image_s_own_pixels() -> None:
+    maps = np.zeros((1, *MAP))
+    maps[0, 24:72, 36:108] = 1.0
+    figures = measured(maps, ONE, PixelSize(0.1, 0.1, "option"), (3 * HEIGHT, 2 * WIDTH)).figures
+    assert figures["lesion_area_px"] == pytest.approx(48 * 72 * 6, rel=0.02)
+    assert figures["lesion_area_mm2"] == pytest.approx(48 * 72 * 6 * 0.01, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("artery", "vein", "metadata", "expected"),
+    [
+        (0.3, 0.2, LESIONS, 0),
+        (0.5, 0.2, LESIONS, 1),  # at the threshold it counts
+        (0.6, 0.7, LESIONS, 2),
+        (0.3, 0.2, SOFTMAX, 0),  # the background has the other half
+        (0.45, 0.2, SOFTMAX, 1),  # more than the background's 0.35, whatever the threshold
+        (0.2, 0.41, SOFTMAX, 2),
+        (0.2, 0.3, SOFTMAX, 0),
+    ],
+)
+def test_which_class_a_pixel_belongs_to(
+    artery: float, vein: float, metadata: ModelMetadata, expected: int
+) -> None:
+    maps = np.empty((2, *MAP), np.float32)
+    maps[0], maps[1] = artery, vein
+    assert set(np.unique(regions.label(maps, metadata))) == {expected}
+
+
+def test_one_structure_needs_the_threshold() -> None:
+    maps = np.full((1, *MAP), 0.6, np.float32)
+    assert regions.label(maps, ONE).all()
+    assert not regions.label(maps, replace(ONE, threshold=0.61)).any()
+
+
+def test_speckle_has_area_but_is_no_piece() -> None:
+    maps = two_lesions_and_a_cyst()
+    maps[0, 80, 80] = 1.0
+    figures = measured(maps).figures
+    assert (figures["lesion_area_px"], figures["lesion_count"]) == (901, 2)
+
+
+def test_pieces_that_meet_at_a_corner_are_two() -> None:
+    maps = np.zeros((1, *MAP))
+    maps[0, 10:20, 10:20] = maps[0, 20:30, 20:30] = 1.0
+    assert measured(maps, ONE).figures["lesion_count"] == 2
+
+
+@pytest.mark.parametrize("edge", [np.s_[:2, 50:60], np.s_[-2:, 50:60], np.s_[50:60, :2],
+                                  np.s_[50:60, -2:]])  # fmt: skip
+def test_a_region_at_the_border_is_flagged(edge: tuple[slice, slice]) -> None:
+    maps = np.zeros((1, *MAP))
+    maps[(0, *edge)] = 1.0
+    assert measured(maps, ONE).flags == ("touches_border",)
+    assert "touches_border" in regions.FLAGS
+
+
+def test_where_nothing_is_found_the_highest_probabilities_are_told() -> None:
+    maps = np.zeros((2, *MAP))
+    maps[0, 5, 5], maps[1, 6, 6] = 0.41, 0.3
+    found = measured(maps)
+    assert found.status == "empty"
+    assert found.reason == "nothing found: highest probability lesion 0.41, cyst 0.30"
+    assert found.confidence == 0
+    assert found.figures["lesion_area_px"] == 0
+    assert regions.caption(found, TASK) == "nothing found"
+    assert regions.strokes(found) == []
+
+
+def test_the_mask_holds_class_numbers_at_native_size() -> None:
+    maps, size = two_lesions_and_a_cyst().astype(np.float32), (2 * HEIGHT, 2 * WIDTH)
+    found = measured(maps, size=size)
+    mask = regions.mask(maps, found, size, LESIONS)
+    assert mask.shape == size
+    assert set(np.unique(mask)) == {0, 1, 2}
+    np.testing.assert_array_equal(mask, regions.mask(maps, Measurement(), size, LESIONS))
+
+
+def test_strokes_run_along_each_piece_and_hole() -> None:
+    maps = two_lesions_and_a_cyst()
+    maps[0, 15:20, 20:30] = 0  # a hole
+    strokes = regions.strokes(measured(maps))
+    assert [stroke.structure for stroke in strokes].count(1) == 3
+    assert [stroke.structure for stroke in strokes].count(2) == 1
+    (cyst,) = (stroke for stroke in strokes if stroke.structure == 2)
+    assert cyst.points.min(axis=0).tolist() == [100, 40]  # (x, y)
+    assert cyst.points.max(axis=0).tolist() == [119, 49]
+    assert cyst.closed and not cyst.thin
+
+
+def test_the_caption_names_what_is_there() -> None:
+    found = measured(two_lesions_and_a_cyst(), pixel_size=PixelSize(0.2, 0.5, "dicom"))
+    assert regions.caption(found, TASK) == "lesion 90 mm2, cyst 20 mm2"
+    maps = two_lesions_and_a_cyst()
+    maps[1] = 0
+    assert regions.caption(measured(maps), TASK) == "lesion 900 px"
+    foreign = replace(ONE, task=Task("regions", ("background", "lésion")))
+    assert regions.caption(measured(maps[:1], foreign), foreign.task) == "l?sion 900 px"
+
+
+def test_the_title_names_the_structures() -> None:
+    assert regions.title(TASK) == "Areas: lesion, cyst"

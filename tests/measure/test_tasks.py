@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import pytest
+
+from edgeseg.errors import ModelError
+from edgeseg.measure import head, regions
+from edgeseg.measure.tasks import TASKS, measure_of
+from edgeseg.network.task import Task
+
+CLASSES = ("background", "lesion", "cyst")
+
+
+def test_a_task_is_measured_by_its_module() -> None:
+    assert measure_of(Task()) is head
+    assert measure_of(Task("regions", CLASSES)) is regions
+
+
+def test_a_task_of_a_newer_edgeseg_is_refused_with_advice() -> None:
+    with pytest.raises(ModelError, match=r"'spine'; this edgeseg knows head, regions: install a"):
+        measure_of(Task("spine"))
+
+
+@pytest.mark.parametrize("kind", TASKS)
+def test_columns_differ_and_end_in_a_unit(kind: str) -> None:
+    names = [column.name for column in TASKS[kind].columns(Task(kind, CLASSES))]
+    assert len(set(names)) == len(names)
+    units = ("_mm", "_mm2", "_px", "_rad", "_hadlock", "_intergrowth", "_index", "_count")
+    assert all(name.endswith(units) for name in names)
+
+
+@pytest.mark.parametrize("kind", TASKS)
+def test_every_flag_is_explained(kind: str) -> None:
+    assert all(len(text.split()) > 4 for text in TASKS[kind].FLAGS.values())

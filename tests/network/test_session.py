@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from edgeseg.errors import DeviceError, ModelError
+from edgeseg.network import session, zoo
+from edgeseg.network.session import PROVIDERS, open_session, read_metadata, read_port
+from edgeseg.network.task import Task
+from tests.fakes import HEIGHT, LESIONS, METADATA, WIDTH, FakeSession, bright
+
+MODEL = zoo.find("hc18-nano").path
+
+
+class FakeRuntime:
+    """Stands where `edgeseg.network.session` has onnxruntime, with a card and what it starts."""
+
+    SessionOptions = staticmethod(onnxruntime.SessionOptions)
+
+    def __init__(self, starts_on: list[str], fails: str = "") -> None:
+        self.starts_on, self.fails = starts_on, fails
+        self.asked: list[tuple[list[str], str, int]] = []
+        self.fallback = True
+
+    def get_available_providers(self) -> list[str]:
+        return [PROVIDERS["cuda"], PROVIDERS["cpu"]]
+
+    def InferenceSession(
+        self, model: bytes, options: Any, *, providers: list[str], enable_fallback: int = 1
+    ) -> Any:
+        assert model == MODEL.read_bytes()
+        key = "session.disable_cpu_ep_fallback"
+        try:
+            alone = options.get_session_config_entry(key)
+        except RuntimeError:
+            alone = "0"
+        self.asked.append((providers, alone, enable_fallback))
+        if self.fails and providers[0] == PROVIDERS["cuda"]:
+            raise RuntimeError(self.fails)
+        on = self.starts_on if providers[0] == PROVIDERS["cuda"] else providers
+        return SimpleNamespace(get_providers=lambda: on, disable_fallback=self._disabled)
+
+    def _disabled(self) -> None:
+        self.fallback = False
+
+
+def test_a_device_asked_for_gets_no_other_to_fall_back_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime = FakeRuntime([PROVIDERS["cuda"], PROVIDERS["cpu"]])
+    monkeypatch.setattr(session, "onnxruntime", runtime)
+    assert open_session(MODEL, "cuda", 1).get_providers()[0] == PROVIDERS["cuda"]
+    assert runtime.asked == [([PROVIDERS["cuda"]], "1", 0)]
+    assert not runtime.fallback  # nor when a run fails
+
+
+def test_a_session_that_started_elsewhere_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As onnxruntime does where a driver is missing: on the CPU, with a warning only."""
+    monkeypatch.setattr(session, "onnxruntime", FakeRuntime([PROVIDERS["cpu"]]))
+    with pytest.raises(DeviceError, match=r"would run on CPUExecutionProvider; .*--device cpu"):
+        open_session(MODEL, "cuda", 1)
+
+
+def test_a_device_that_does_not_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "onnxruntime", FakeRuntime([], fails="no card\nand more"))
+    with pytest.raises(DeviceError, match=r"does not start on cuda, or not all of it: no card; "):
+        open_session(MODEL, "cuda", 1)
+
+
+@pytest.mark.parametrize(
+    ("starts_on", "fails", "expected"),
+    [
+        ([PROVIDERS["cuda"], PROVIDERS["cpu"]], "", "cuda"),
+        ([PROVIDERS["cpu"]], "", "cpu"),
+        ([], "no card", "cpu"),
+    ],
+    ids=["a card", "no driver", "no card"],
+)
+def test_auto_takes_the_card_where_it_works(
+    monkeypatch: pytest.MonkeyPatch, starts_on: list[str], fails: str, expected: str
+) -> None:
+    runtime = FakeRuntime(starts_on, fails)
+    monkeypatch.setattr(session, "onnxruntime", runtime)
+    assert open_session(MODEL, "auto", 1).get_providers()[0] == PROVIDERS[expected]
+    assert runtime.asked[0] == ([PROVIDERS["cuda"], PROVIDERS["cpu"]], "0", 0)
+
+
+def test_no_part_of_a_model_runs_on_the_cpu_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A provider that takes no node is listed first all the same, and the CPU would do the work."""
+    idle = "AzureExecutionProvider"
+    if idle not in onnxruntime.get_available_providers():
+        pytest.skip(f"this onnxruntime has no {idle}")
+    monkeypatch.setitem(PROVIDERS, "coreml", idle)
+    with pytest.raises(
+        DeviceError, match=r"not all of it: .*fallback to CPU EP has been explicitly"
+    ):
+        open_session(MODEL, "coreml", 1)
+
+
+def test_threads_are_those_asked_for() -> None:
+    options = session.session_options(3, spin=True)
+    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (3, 1)
+    assert session.session_options(None, spin=True).intra_op_num_threads == 0  # onnxruntime's own
+
+
+GRAYS = np.random.default_rng(0).integers(0, 256, (5, 1, HEIGHT, WIDTH), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("batch", "count", "runs"),
+    [
+        *[(None, 1, [1]), (None, 5, [5]), (1, 1, [1]), (1, 3, [1, 1, 1])],
+        *[(2, 2, [2]), (2, 1, [2]), (2, 5, [2, 2, 2]), (4, 4, [4])],
+    ],
+)
+def test_a_fixed_batch_is_run_in_parts_that_come_back_in_order(
+    batch: int | None, count: int, runs: list[int]
+) -> None:
+    fake = FakeSession(batch=batch)
+    maps = read_port(fake).run(fake, GRAYS[:count])
+    assert [len(fed) for fed in fake.fed] == runs
+    np.testing.assert_array_equal(maps, bright(GRAYS[:count]))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_float_input_gets_gray_over_255_in_every_channel(channels: int) -> None:
+    fake = FakeSession(channels=channels)
+    maps = read_port(fake).run(fake, GRAYS)
+    (fed,) = fake.fed
+    assert fed.shape == (5, channels, HEIGHT, WIDTH)
+    assert fed.dtype == np.float32
+    for i in range(channels):
+        np.testing.assert_array_equal(fed[:, i : i + 1], GRAYS.astype(np.float32) / 255)
+    np.testing.assert_array_equal(maps, bright(GRAYS))
+
+
+def test_the_port_is_what_the_graph_says() -> None:
+    assert read_port(FakeSession()) == ("image", "probability", None, None)
+    assert read_port(FakeSession(batch=2, channels=3)) == ("image", "probability", 3, 2)
+
+
+def test_what_the_engine_raises_is_said() -> None:
+    def fail(_: np.ndarray) -> np.ndarray:
+        raise RuntimeError("out of memory\nat some line")
+
+    fake = FakeSession(fail)
+    with pytest.raises(ModelError, match=r"the network failed on this image: out of memory$"):
+        read_port(fake).run(fake, GRAYS)
+
+
+def port(name: str, kind: str, *shape: int | str | None) -> Any:
+    return SimpleNamespace(name=name, type=kind, shape=list(shape))
+
+
+U8, F32 = "tensor(uint8)", "tensor(float)"
+IMAGE = port("image", U8, "N", 1, HEIGHT, WIDTH)
+MAPS = port("probability", F32, "N", 1, HEIGHT, WIDTH)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "fits"),
+    [
+        ([IMAGE], [MAPS], True),
+        ([IMAGE], [MAPS, port("features", F32, 3)], True),
+        ([port("image", F32, 1, 3, HEIGHT, WIDTH)], [MAPS], True),
+        ([IMAGE], [port("p", F32, "N", "C", "h", None)], True),
+        ([IMAGE, IMAGE], [MAPS], False),
+        ([IMAGE, port("size", "tensor(int64)", 2)], [MAPS], False),
+        ([port("image", "tensor(int8)", "N", 1, HEIGHT, WIDTH)], [MAPS], False),
+        ([port("image", U8, "N", 3, HEIGHT, WIDTH)], [MAPS], False),
+        ([port("image", F32, "N", 2, HEIGHT, WIDTH)], [MAPS], False),
+        ([port("image", U8, "N", 1, WIDTH, HEIGHT)], [MAPS], False),
+        ([port("image", U8, "N", 1, "h", "w")], [MAPS], False),
+        ([port("image", U8, 1, HEIGHT, WIDTH)], [MAPS], False),
+        ([IMAGE], [port("p", "tensor(float16)", "N", 1, HEIGHT, WIDTH)], False),
+        ([IMAGE], [port("p", F32, "N", 2, HEIGHT, WIDTH)], False),
+        ([IMAGE], [port("p", F32, "N", HEIGHT, WIDTH)], False),
+    ],
+)
+def test_the_graph_is_held_to_its_metadata(
+    monkeypatch: pytest.MonkeyPatch, inputs: list[Any], outputs: list[Any], fits: bool
+) -> None:
+    fake = FakeSession()
+    monkeypatch.setattr(fake, "get_inputs", lambda: inputs)
+    monkeypatch.setattr(fake, "get_outputs", lambda: outputs)
+    if fits:
+        assert read_metadata(fake, Path("m.onnx")) == METADATA
+    else:
+        with pytest.raises(ModelError, match=r"^m\.onnx: expected one input tensor\(uint8\) of"):
+            read_metadata(fake, Path("m.onnx"))
+
+
+def test_a_graph_has_a_map_for_each_structure() -> None:
+    assert read_metadata(FakeSession(metadata=LESIONS), Path("m.onnx")) == LESIONS
+    three = replace(LESIONS, task=Task("regions", ("background", "a", "b", "c")))
+    fake = FakeSession(metadata=three)
+    fake.get_outputs = lambda: [port("p", F32, "N", 2, HEIGHT, WIDTH)]  # type: ignore[method-assign]
+    with pytest.raises(ModelError, match=r"\(N, 3, 192, 288\)"):
+        read_metadata(fake, Path("m.onnx"))

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edgeseg.errors import OutputWriteError
+from edgeseg.network.task import Task
+from edgeseg.output.record import RUN_NAME, mean_stages_ms, write_record
+from edgeseg.output.table import Row, columns, failed_row
+from edgeseg.segmenter import Segmenter
+from tests.fakes import LESIONS, FakeSession, open_fake
+
+ASKED = {"arguments": {"inputs": ["scans"]}, "options": {"batch": 2}}
+
+
+def row(status: str, *times_ms: str) -> Row:
+    names = ("decode_ms", "preprocess_ms", "inference_ms", "postprocess_ms")
+    blank = dict.fromkeys(columns(Task()), "")
+    return blank | {"status": status} | dict(zip(names, times_ms, strict=bool(times_ms)))
+
+
+ROWS = [
+    row("ok", "1.000", "2.000", "30.000", "4.000"),
+    failed_row("b.png", "cut short", Task()),
+    row("empty", "3.000", "2.500", "10.000", "0.000"),
+    row("ok", "2.000", "1.500", "20.000", "2.000"),
+]
+
+
+def test_stage_means_are_those_of_the_images_that_were_measured() -> None:
+    assert mean_stages_ms(ROWS) == {
+        "decode": pytest.approx(2),
+        "preprocess": pytest.approx(2),
+        "inference": pytest.approx(20),
+        "postprocess": pytest.approx(2),
+    }
+    assert set(mean_stages_ms(ROWS[1:2]).values()) == {None}
+
+
+def test_the_record_says_what_was_asked_and_what_came(segmenter: Segmenter, tmp_path: Path) -> None:
+    record = write_record(
+        tmp_path, segmenter, ASKED, status="done", n_images=4, rows=ROWS, wall_s=1.23456
+    )
+    assert json.loads((tmp_path / RUN_NAME).read_text()) == record
+    assert list(record) == [
+        "status", "arguments", "options", "versions", "host", "model", "counts", "timings",
+    ]  # fmt: skip
+    assert record["status"] == "done"
+    assert record["arguments"] == ASKED["arguments"]
+    assert record["options"] == ASKED["options"]
+    assert record["counts"] == {"n_images": 4, "ok": 2, "empty": 1, "failed": 1}
+    assert record["timings"]["wall_s"] == 1.235
+    assert record["timings"]["stages_ms"]["inference"] == pytest.approx(20)
+    assert record["model"] == {
+        "name": "hc18-edge",
+        "sha256": segmenter.file.sha256,
+        "size_bytes": segmenter.file.size_bytes,
+        "precision": segmenter.metadata.precision,
+        "input_height": 192,
+        "input_width": 288,
+        "task": {"kind": "head"},
+        "provider": "CPUExecutionProvider",
+    }
+
+
+def test_a_run_that_began_has_no_results_yet(segmenter: Segmenter, tmp_path: Path) -> None:
+    record = write_record(tmp_path, segmenter, ASKED, status="running", n_images=4)
+    assert record["status"] == "running"
+    assert record["counts"] == {"n_images": 4, "ok": 0, "empty": 0, "failed": 0}
+    assert set(record["timings"]["stages_ms"].values()) == {None}
+
+
+def test_another_task_is_recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    fake = open_fake(monkeypatch, FakeSession(metadata=LESIONS))
+    record = write_record(tmp_path, fake, ASKED, status="running", n_images=0)
+    assert record["model"]["task"] == LESIONS.task.as_dict()
+
+
+def test_where_it_cannot_be_written_is_said(segmenter: Segmenter, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OutputWriteError, match="cannot be written"):
+        write_record(tmp_path / "file", segmenter, ASKED, status="running", n_images=0)

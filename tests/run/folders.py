@@ -1,0 +1,24 @@
+"""A folder of images measured as the command line does, and its rows without their times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from edgeseg.output.table import TIMING_COLUMNS, Row
+from edgeseg.run.folder import FolderRun, Options, Summary
+from edgeseg.segmenter import Segmenter
+from edgeseg.sources.discover import discover
+from edgeseg.sources.pixel_sizes import PixelSizes
+
+
+def run(
+    segmenter: Segmenter, scans: Path, out: Path, size_mm: float | None = 0.2, **options: object
+) -> Summary:
+    items = discover([str(scans)], out).items
+    sizes = PixelSizes(items, size_mm)
+    return FolderRun(segmenter, items, sizes, out, Options(**options)).run()  # type: ignore[arg-type]
+
+
+def untimed(rows: Iterable[Row]) -> list[Row]:
+    return [{k: v for k, v in row.items() if k not in TIMING_COLUMNS} for row in rows]

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from edgeseg.errors import DataError, OutputExistsError
+from edgeseg.output.pictures import encode
+from edgeseg.output.table import read_rows
+from edgeseg.phantom.head import Phantom
+from edgeseg.segmenter import Segmenter
+from edgeseg.system import files
+from tests.run.folders import run, untimed
+
+
+def test_resume_keeps_rows_retries_failures_and_takes_new_images(
+    segmenter: Segmenter, scans: Path, tmp_path: Path
+) -> None:
+    out, whole = tmp_path / "out", tmp_path / "whole"
+    run(segmenter, scans, out)
+    (scans / "broken.png").write_bytes((scans / "a.png").read_bytes())
+    (scans / "0new.png").write_bytes((scans / "a.png").read_bytes())
+    (out / "masks" / "a.png").unlink()
+    stamp = (out / "masks" / "b.jpg.png").stat().st_mtime_ns
+    summary = run(segmenter, scans, out, resume=True)
+    assert summary.n_kept == 3
+    assert (out / "masks" / "a.png").is_file()
+    assert (out / "masks" / "b.jpg.png").stat().st_mtime_ns == stamp
+    assert untimed(summary.rows) == untimed(run(segmenter, scans, whole).rows)
+    assert untimed(read_rows(out / "results.csv")) == untimed(read_rows(whole / "results.csv"))
+
+
+def test_resume_measures_again_where_the_pixel_size_changed(
+    segmenter: Segmenter, scans: Path, tmp_path: Path
+) -> None:
+    run(segmenter, scans, tmp_path / "out", size_mm=0.2)
+    summary = run(segmenter, scans, tmp_path / "out", size_mm=0.1, resume=True)
+    assert summary.n_kept == 0
+    assert summary.rows[0]["pixel_size_x_mm"] == summary.rows[0]["pixel_size_y_mm"] == "0.1"
+
+
+def test_resume_refuses_another_input_or_model(
+    segmenter: Segmenter, scans: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    run(segmenter, scans, out)
+    record = json.loads((out / "run.json").read_text())
+    record["model"]["sha256"] = "0" * 64
+    files.write_json(out / "run.json", record)
+    with pytest.raises(DataError, match="another model"):
+        run(segmenter, scans, out, resume=True)
+    record["model"]["sha256"] = segmenter.file.sha256
+    files.write_json(out / "run.json", record)
+    (scans / "a.png").unlink()
+    with pytest.raises(DataError, match="not in the input"):
+        run(segmenter, scans, out, resume=True)
+
+
+def test_resume_on_nothing_starts_but_not_among_the_user_s_files(
+    segmenter: Segmenter, scans: Path, tmp_path: Path
+) -> None:
+    assert run(segmenter, scans, tmp_path / "out", resume=True).n_kept == 0
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    with pytest.raises(OutputExistsError):
+        run(segmenter, scans, tmp_path / "mine", resume=True)
+
+
+def test_resume_leaves_another_program_s_record_alone(
+    segmenter: Segmenter, scans: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "training"
+    out.mkdir()
+    (out / "run.json").write_text('{"config": {}, "history": []}')
+    with pytest.raises(DataError, match="not the record of a run"):
+        run(segmenter, scans, out, resume=True)
+    assert "history" in (out / "run.json").read_text()
+
+
+@pytest.mark.slow
+def test_a_killed_run_resumes_to_the_same_table(phantoms: list[Phantom], tmp_path: Path) -> None:
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    for i in range(60):
+        phantom = phantoms[i % len(phantoms)]
+        (scans / f"{i:02d}.png").write_bytes(encode(".png", phantom.image))
+    command = [sys.executable, "-m", "edgeseg", "infer", str(scans), "--pixel-size", "0.2"]
+    out, whole = tmp_path / "out", tmp_path / "whole"
+    with subprocess.Popen([*command, "--out", str(out), "--threads", "1"]) as killed:
+        table = out / "results.csv"
+        while not table.exists() or table.read_text().count("\n") < 5:
+            assert killed.poll() is None, "ended before it could be killed"
+            time.sleep(0.005)
+        killed.kill()
+    done = len(read_rows(table))
+    assert 4 <= done < 60
+    subprocess.run([*command, "--out", str(out), "--resume"], check=True)
+    subprocess.run([*command, "--out", str(whole)], check=True)
+    assert untimed(read_rows(table)) == untimed(read_rows(whole / "results.csv"))
+    assert len(list((out / "masks").iterdir())) == 60
+    with table.open(newline="") as stream:
+        assert len(list(csv.reader(stream))) == 61
+
+
+def test_resume_refuses_another_engine(segmenter: Segmenter, scans: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(segmenter, scans, out)
+    record = json.loads((out / "run.json").read_text())
+    record["model"]["provider"] = "OpenVINO"
+    files.write_json(out / "run.json", record)
+    with pytest.raises(DataError, match="used OpenVINO, now CPUExecutionProvider"):
+        run(segmenter, scans, out, resume=True)

@@ -1,0 +1,124 @@
+"""Imports point one way, and what is heavy or prints stays where it belongs."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import edgeseg
+
+ROOT = Path(edgeseg.__file__).parent
+# Each may import only what stands below it; those on one line not each other.
+ORDER = (
+    ("edgeseg.__main__",),
+    ("edgeseg.cli",),
+    ("edgeseg.bench",),
+    ("edgeseg.phantom",),
+    ("edgeseg.score", "edgeseg.run"),
+    ("edgeseg.output",),
+    ("edgeseg.segmenter edgeseg.prediction",),  # one layer: the segmenter makes predictions
+    ("edgeseg.measure",),
+    ("edgeseg.network",),
+    ("edgeseg.sources",),
+    ("edgeseg.system",),
+    ("edgeseg.errors",),
+)
+NEVER = {
+    "torch", "torchvision", "lightning", "segmentation_models_pytorch", "safetensors", "matplotlib",
+}  # fmt: skip
+OF_ONE_FILE = {"onnx", "openvino", "pyarrow", "ray", "pydicom"}
+OF_THE_COMMAND_LINE = {"typer", "rich"}
+MODULES = {
+    ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(ROOT.rglob("*.py"))
+}
+
+
+def layer(module: str) -> tuple[int, str] | None:
+    """Return a module's place in the order, and its house there."""
+    for depth, houses in enumerate(ORDER):
+        for house in houses:
+            if any(module == name or module.startswith(f"{name}.") for name in house.split()):
+                return depth, house
+    return None
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield line and module of every import in a file, those inside functions too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: imports are absolute"
+            assert node.module is not None
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                yield node.lineno, whole if whole in MODULES else node.module
+
+
+def test_every_module_has_its_place() -> None:
+    unplaced = [name for name in MODULES if layer(name) is None]
+    assert unplaced == ["edgeseg"]
+
+
+def test_imports_point_one_way() -> None:
+    wrong = []
+    for module, path in MODULES.items():
+        if module == "edgeseg":
+            continue
+        here = layer(module)
+        assert here is not None
+        for line, imported in imports(path):
+            if imported.split(".")[0] != "edgeseg" or imported == "edgeseg":
+                continue
+            there = layer(imported)
+            assert there is not None, imported
+            if there[0] < here[0] or (there[0] == here[0] and there[1] != here[1]):
+                wrong.append(f"{module}:{line} imports {imported}")
+    assert not wrong
+
+
+def test_nobody_inside_uses_the_public_surface() -> None:
+    """It is for others; within, it would hide which way an import points."""
+    users = [
+        f"{module}:{line}"
+        for module, path in MODULES.items()
+        for line, imported in imports(path)
+        if imported == "edgeseg"
+    ]
+    assert not users
+
+
+def test_what_is_heavy_is_imported_where_it_belongs() -> None:
+    users: dict[str, set[str]] = defaultdict(set)
+    for module, path in MODULES.items():
+        for _, imported in imports(path):
+            users[imported.split(".")[0]].add(module)
+    assert not NEVER & users.keys()
+    assert {name: users[name] for name in OF_ONE_FILE if len(users[name]) > 1} == {}
+    for name in OF_THE_COMMAND_LINE:
+        assert users[name], f"{name} is not used: is this test looking at the right thing?"
+        assert all(module.startswith("edgeseg.cli") for module in users[name])
+
+
+def test_only_the_command_line_prints_or_ends_the_program() -> None:
+    wrong = []
+    for module, path in MODULES.items():
+        if module.startswith("edgeseg.cli"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            called = ast.unparse(node.func)
+            if called in ("print", "input", "exit", "quit", "sys.exit") or called.startswith(
+                ("sys.stdout.write", "sys.stderr.write", "warnings.warn")
+            ):
+                wrong.append(f"{module}:{node.lineno} calls {called}")
+    assert not wrong
+
+
+def test_no_file_is_long() -> None:
+    lengths = {name: len(path.read_text("utf-8").splitlines()) for name, path in MODULES.items()}
+    assert {name: n for name, n in lengths.items() if n > 300} == {}
