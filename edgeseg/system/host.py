@@ -29,12 +29,12 @@ def versions(*, installed: bool = False) -> dict[str, str]:
     openvino = openvino_version(installed=installed)
     import cv2
     import numpy
-    from onnxruntime.capi import build_and_package_info as runtime
+    import onnxruntime
 
     return {
         "python": platform.python_version(),
         "edgeseg": __version__,
-        runtime.package_name: runtime.__version__,
+        _runtime_package(): onnxruntime.__version__,
         "numpy": numpy.__version__,
         "opencv": cv2.__version__,
     } | ({"openvino": openvino} if openvino else {})
@@ -82,6 +82,19 @@ def peak_rss_mb() -> float | None:
     except ImportError:  # Windows
         return None
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _MB  # bytes, on macOS
+
+
+def _runtime_package() -> str:
+    """Return the name of the package that onnxruntime came in."""
+    try:
+        from onnxruntime.capi import build_and_package_info
+    except ImportError:  # 1.20 does not say it
+        from onnxruntime import get_available_providers
+
+        packages = {"CUDAExecutionProvider": "-gpu", "DmlExecutionProvider": "-directml"}
+        suffixes = [packages[name] for name in get_available_providers() if name in packages]
+        return "onnxruntime" + "".join(suffixes[:1])
+    return str(build_and_package_info.package_name)
 
 
 def _cpu_name() -> str | None:

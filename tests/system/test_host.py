@@ -5,6 +5,7 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import onnxruntime
 import pytest
 
 from edgeseg.system import host
@@ -37,3 +38,27 @@ def test_openvino_is_named_where_it_is_installed(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(host, "find_spec", lambda name: name)
     monkeypatch.setattr("importlib.metadata.version", lambda name: "2025.1")
     assert host.versions(installed=True)["openvino"] == "2025.1"
+
+
+def test_the_package_of_onnxruntime_is_named() -> None:
+    assert host.versions()["onnxruntime"] == onnxruntime.__version__
+
+
+@pytest.mark.parametrize(
+    ("providers", "package"),
+    [
+        (["AzureExecutionProvider", "CPUExecutionProvider"], "onnxruntime"),
+        (
+            ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"],
+            "onnxruntime-gpu",
+        ),
+        (["DmlExecutionProvider", "CPUExecutionProvider"], "onnxruntime-directml"),
+    ],
+)
+def test_an_onnxruntime_that_does_not_name_its_package(
+    providers: list[str], package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("onnxruntime.capi.build_and_package_info", raising=False)
+    monkeypatch.setitem(sys.modules, "onnxruntime.capi.build_and_package_info", None)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: providers)
+    assert host.versions()[package] == onnxruntime.__version__
