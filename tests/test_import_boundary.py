@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,22 +15,26 @@ for module in pkgutil.walk_packages(edgeseg.__path__, "edgeseg."):
 heavy = {"torch", "torchvision", "segmentation_models_pytorch", "onnx", "lightning", "matplotlib"}
 print(",".join(sorted(heavy & set(sys.modules))))
 """
-HELP = """
+COMMAND = """
 import sys
-sys.argv = ["edgeseg", "--help"]
+sys.argv[0] = "edgeseg"
 try:
     from edgeseg.cli import main
     main()
 except SystemExit:
     pass
-heavy = {"torch", "onnx", "onnxruntime", "cv2", "numpy"}
+heavy = {"torch", "onnx", "onnxruntime", "cv2", "numpy", "pydantic"}
 print("loaded:" + ",".join(sorted(heavy & set(sys.modules))))
 """
 
 
-def run(code: str) -> str:
+def run(code: str, *arguments: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
     )
     return done.stdout.strip()
 
@@ -38,8 +43,16 @@ def test_no_runtime_module_imports_training_packages() -> None:
     assert run(RUNTIME) == ""
 
 
-def test_help_loads_nothing_heavy() -> None:
-    assert run(HELP).splitlines()[-1] == "loaded:"
+@pytest.mark.parametrize("arguments", [["--help"], ["infer", "--help"], ["models"]])
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    assert run(COMMAND, *arguments).splitlines()[-1] == "loaded:"
+
+
+def test_one_image_is_measured_without_pydantic(phantom_data: Path, tmp_path: Path) -> None:
+    image = str(phantom_data / "training_set" / "000_HC.png")
+    options = ["--out", str(tmp_path / "out"), "--pixel-size", "0.1", "--threads", "1"]
+    loaded = run(COMMAND, "infer", image, *options).splitlines()[-1]
+    assert loaded == "loaded:cv2,numpy,onnxruntime"
 
 
 @pytest.mark.parametrize("command", ["train", "export"])

@@ -26,11 +26,13 @@ from edgeseg.cli.options import (
     plain,
     refuse_pixel_size,
 )
+from edgeseg.cli.values import QuickGroup
 from edgeseg.errors import EdgesegError, OutputExistsError
 from edgeseg.system.version import __version__
 
 app = typer.Typer(
     name="edgeseg",
+    cls=QuickGroup,
     help="Fetal head segmentation and head circumference from ultrasound. Not a medical device.",
     no_args_is_help=True,
     add_completion=False,
