@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from packaging.version import Version
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+BOUNDS: list[str] = PROJECT["dependencies"]
+
+
+def lowest(what: str) -> list[str]:
+    command = [sys.executable, str(ROOT / ".ci" / "lowest"), what]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+
+@pytest.mark.parametrize("bound", BOUNDS)
+def test_a_dependency_has_a_lowest_version_and_no_highest(bound: str) -> None:
+    assert re.fullmatch(r"[a-z-]+>=\d+(\.\d+)*", bound)
+
+
+@pytest.mark.parametrize("bound", BOUNDS)
+def test_what_is_installed_is_declared(bound: str) -> None:
+    name, least = bound.split(">=")
+    installed = Version(version(name))
+    if "EDGESEG_LOWEST" in os.environ:
+        assert installed == Version(least)
+    assert installed >= Version(least)
+
+
+def test_the_lowest_versions_tested_are_the_declared_ones() -> None:
+    assert [line.split("==") for line in lowest("packages")] == [b.split(">=") for b in BOUNDS]
+
+
+def test_the_lowest_python_tested_is_the_declared_one() -> None:
+    (python,) = lowest("python")
+    assert PROJECT["requires-python"] == f">={python}"
+    assert f"Programming Language :: Python :: {python}" in PROJECT["classifiers"]
+    if "EDGESEG_LOWEST" in os.environ:
+        assert "{}.{}".format(*sys.version_info) == python
