@@ -22,6 +22,7 @@ from edgeseg.cli.options import (
     OverwriteOption,
     ThreadsOption,
     example,
+    figures_to,
     open_model,
     plain,
     refuse_pixel_size,
@@ -207,31 +208,30 @@ def models(
     from edgeseg.network import zoo
     from edgeseg.system.files import write_json
 
-    if name is not None:
-        console.table(("", ""), zoo.card_lines(name))
-        if json_file:
-            write_json(json_file, zoo.manifest()[name])
-        return
-    listed = zoo.manifest()
-    console.table(
-        ("name", "size MB", "input", "Dice %", "HC MAD mm", "SHA-256"),
-        [
-            (
-                name,
-                f"{card['size_bytes'] / 1e6:.2f}",
-                f"{card['input_height']}x{card['input_width']}",
-                f"{100 * card['metrics']['figures']['dice']:.2f}",
-                f"{card['metrics']['figures']['hc_mad_mm']:.2f}",
-                card["sha256"],
-            )
-            for name, card in listed.items()
-        ],
-        numeric=(1, 3, 4),
-    )
-    for name, card in listed.items():
-        console.say(f"{name}: {card['metrics']['data']}, {card['metrics']['split']}")
-    if json_file:
-        write_json(json_file, {"models": listed})
+    with figures_to(json_file) as write_figures:
+        if name is not None:
+            console.table(("", ""), zoo.card_lines(name))
+            write_figures(zoo.manifest()[name])
+            return
+        listed = zoo.manifest()
+        console.table(
+            ("name", "size MB", "input", "Dice %", "HC MAD mm", "SHA-256"),
+            [
+                (
+                    name,
+                    f"{card['size_bytes'] / 1e6:.2f}",
+                    f"{card['input_height']}x{card['input_width']}",
+                    f"{100 * card['metrics']['figures']['dice']:.2f}",
+                    f"{card['metrics']['figures']['hc_mad_mm']:.2f}",
+                    card["sha256"],
+                )
+                for name, card in listed.items()
+            ],
+            numeric=(1, 3, 4),
+        )
+        for name, card in listed.items():
+            console.say(f"{name}: {card['metrics']['data']}, {card['metrics']['split']}")
+        write_figures({"models": listed})
 
 
 @app.command(epilog=example("edgeseg verify mine.onnx"))
@@ -247,10 +247,10 @@ def verify(
     from edgeseg.system.files import write_json
 
     checks = verification.verify(model, device)
-    for check in checks:
-        console.say(f"{'ok  ' if check.holds else 'FAIL'} {check.name}: {check.seen}")
-    if json_file:
-        write_json(json_file, {"model": model, "checks": [asdict(check) for check in checks]})
+    with figures_to(json_file) as write_figures:
+        for check in checks:
+            console.say(f"{'ok  ' if check.holds else 'FAIL'} {check.name}: {check.seen}")
+        write_figures({"model": model, "checks": [asdict(check) for check in checks]})
     if not all(check.holds for check in checks):
         raise typer.Exit(1)
 
@@ -296,6 +296,6 @@ def info(json_file: JsonOption = None) -> None:
         "providers": onnxruntime.get_available_providers(),
     }
     lines = [(k, str(v)) for part in ("versions", "host") for k, v in facts[part].items()]
-    console.table(("", ""), [*lines, ("providers", ", ".join(facts["providers"]))])
-    if json_file:
-        write_json(json_file, facts)
+    with figures_to(json_file) as write_figures:
+        console.table(("", ""), [*lines, ("providers", ", ".join(facts["providers"]))])
+        write_figures(facts)

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeseg.cli import console
-from edgeseg.cli.options import DataOption, DeviceOption, JsonOption, ThreadsOption, open_model
+from edgeseg.cli.options import (
+    DataOption,
+    DeviceOption,
+    JsonOption,
+    ThreadsOption,
+    figures_to,
+    is_standard_output,
+    open_model,
+)
 from edgeseg.errors import EdgesegError
 
 if TYPE_CHECKING:
@@ -36,10 +44,10 @@ def evaluate(
     from edgeseg.score import evaluate as evaluation
     from edgeseg.score import folds
     from edgeseg.score.labelled import load_for
-    from edgeseg.system.files import check_targets, write_json
+    from edgeseg.system.files import check_targets
     from edgeseg.system.parallel import usable_cores
 
-    check_targets(csv_file, json_file)
+    check_targets(csv_file, None if is_standard_output(json_file) else json_file)
     if fold is None and split is not None and split.name == "run.json":
         fold = 0
     if (split is None) != (fold is None):
@@ -55,11 +63,11 @@ def evaluate(
     with console.progress(len(cases), "evaluating") as advance:
         scores = evaluation.score_all(segmenter, cases, workers, advance)
     summary = evaluation.summarize(segmenter, cases, scores, workers)
-    console.table(("", ""), console.accuracy_lines(summary))
-    if csv_file:
-        evaluation.write_csv(csv_file, scores)
-    if json_file:
-        write_json(json_file, summary)
+    with figures_to(json_file) as write_figures:
+        console.table(("", ""), console.accuracy_lines(summary))
+        if csv_file:
+            evaluation.write_csv(csv_file, scores)
+        write_figures(summary)
 
 
 def benchmark(
@@ -92,11 +100,11 @@ def benchmark(
     from edgeseg.bench import benchmark as bench
     from edgeseg.bench import table as benchmark_table
     from edgeseg.network import zoo
-    from edgeseg.system.files import check_targets, write_atomic, write_json
+    from edgeseg.system.files import check_targets, write_atomic
     from edgeseg.system.parallel import usable_cores
 
     # what is wrong with the arguments is said before anything is measured
-    check_targets(markdown, json_file)
+    check_targets(markdown, None if is_standard_output(json_file) else json_file)
     earlier = benchmark_table.read_report(compare) if compare else None
     counts = _numbers("--threads", threads) if threads else sorted({1, usable_cores()})
     jobs = bench.plan(
@@ -111,16 +119,16 @@ def benchmark(
     with console.progress(len(jobs), "benchmarking") as advance:
         report = bench.run(jobs, advance)
     report["command"] = shlex.join(["edgeseg", *sys.argv[1:]])
-    lines = [benchmark_table.cells(result) for result in report["results"]]
-    console.table(benchmark_table.TITLES, lines, numeric=benchmark_table.NUMERIC)
-    for text in benchmark_table.states(report["host"]):
-        console.say(text)
-    if markdown:
-        write_atomic(markdown, benchmark_table.markdown(report).encode())
-    if json_file:
-        write_json(json_file, report)
-    if earlier:
-        _print_comparison(*benchmark_table.compare(earlier, report, tolerance), tolerance)
+    with figures_to(json_file) as write_figures:
+        lines = [benchmark_table.cells(result) for result in report["results"]]
+        console.table(benchmark_table.TITLES, lines, numeric=benchmark_table.NUMERIC)
+        for text in benchmark_table.states(report["host"]):
+            console.say(text)
+        if markdown:
+            write_atomic(markdown, benchmark_table.markdown(report).encode())
+        write_figures(report)
+        if earlier:
+            _print_comparison(*benchmark_table.compare(earlier, report, tolerance), tolerance)
 
 
 def _print_comparison(changes: list[Change], remarks: list[str], tolerance: float) -> None:

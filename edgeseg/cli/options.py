@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,12 +44,40 @@ DeviceOption = Annotated[
 ThreadsOption = Annotated[
     int | None, typer.Option(min=1, help="Images worked on at once; default: all cores.")
 ]
-JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the figures here.")]
+JsonOption = Annotated[
+    Path | None,
+    typer.Option("--json", help="Write the figures here; `-` is standard output."),
+]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 DataOption = Annotated[
     Path, typer.Option(help="HC18 folder: training_set/ and its CSV, or one of the same shape.")
 ]
 RESUME_OR_OVERWRITE = "--resume keeps and --overwrite replaces an earlier run; give one"
+
+
+def is_standard_output(json_file: Path | None) -> bool:
+    """Return whether `--json` names standard output, not a file."""
+    return json_file == Path("-")
+
+
+@contextlib.contextmanager
+def figures_to(json_file: Path | None) -> Iterator[Callable[[Any], None]]:
+    """Yield the function that writes a command's figures where `--json` says.
+
+    Where that is standard output, what is printed meanwhile goes to standard error.
+    """
+    from edgeseg.files import json_text, write_json
+
+    stdout, alone = sys.stdout, is_standard_output(json_file)
+
+    def write(figures: Any) -> None:
+        if alone:
+            stdout.write(json_text(figures))
+        elif json_file:
+            write_json(json_file, figures)
+
+    with contextlib.redirect_stdout(sys.stderr if alone else stdout):
+        yield write
 
 
 def open_model(model: str, device: str, threads: int = 1) -> Any:

@@ -16,6 +16,7 @@ from edgeseg.cli.options import (
     JsonOption,
     OverwriteOption,
     example,
+    figures_to,
     plain,
 )
 from edgeseg.errors import ConfigError, EdgesegError, MissingExtraError
@@ -89,7 +90,6 @@ def export(
     json_file: JsonOption = None,
 ) -> None:
     """Write a checkpoint as one ONNX file that agrees with torch. Needs the train extra."""
-    from edgeseg.system.files import write_json
 
     if precision not in ("fp32", "fp16", "int8"):
         raise typer.BadParameter(f"--precision is {precision!r}; expected fp32, fp16 or int8")
@@ -107,9 +107,9 @@ def export(
     for text in report.notices:
         console.notice(text)
     figures = {key: plain(value) for key, value in asdict(report).items() if key != "notices"}
-    console.table(("", ""), [(key, str(value)) for key, value in figures.items()])
-    if json_file:
-        write_json(json_file, figures)
+    with figures_to(json_file) as write_figures:
+        console.table(("", ""), [(key, str(value)) for key, value in figures.items()])
+        write_figures(figures)
 
 
 class _TrainExtra:

@@ -71,10 +71,14 @@ def check_targets(*paths: Path | None) -> None:
             raise OutputWriteError(f"{path}: cannot be written: {above} is no folder to write in")
 
 
+def json_text(value: Any) -> str:
+    """Return JSON, ended by a newline; NaN and infinity become null, which JSON can say."""
+    return json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically; NaN and infinity become null, which JSON can say."""
-    text = json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False)
-    write_atomic(path, (text + "\n").encode(errors="backslashreplace"))
+    """Write `json_text` atomically."""
+    write_atomic(path, json_text(value).encode(errors="backslashreplace"))
 
 
 def csv_text(rows: Iterable[Sequence[str]]) -> str:

@@ -199,6 +199,35 @@ def test_models_and_info_say_what_is_there(tmp_path: Path) -> None:
     assert "CPUExecutionProvider" in json.loads((tmp_path / "info.json").read_text())["providers"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "keys"),
+    [
+        ("models", {"models"}),
+        ("models hc18-nano", {"sha256", "metrics"}),
+        ("info", {"versions", "host", "providers"}),
+        ("verify hc18-nano --device cpu", {"model", "checks"}),
+        ("evaluate hc18-nano --split split.json --fold 0 --data", {"metrics", "data"}),
+        ("benchmark hc18-nano --threads 1 --runs 1 --warmup 0", {"results", "command"}),
+    ],
+)
+def test_json_to_standard_output_is_all_that_is_there(
+    arguments: str,
+    keys: set[str],
+    phantom_data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("split.json").write_text(json.dumps({"folds": [["000_HC.png"]]}))
+    Path("-").mkdir()  # a file of that name could not be written
+    words = arguments.split()
+    result = call(*words, *([phantom_data] if words[-1] == "--data" else []), "--json", "-")
+    assert result.exit_code == 0, result.output
+    assert keys <= json.loads(result.stdout).keys()
+    assert result.stderr  # the table
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["-", "split.json"]
+
+
 def test_verify_prints_what_holds(tmp_path: Path) -> None:
     result = call("verify", "hc18-edge", "--json", tmp_path / "v.json")
     assert result.exit_code == 0

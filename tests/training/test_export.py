@@ -13,8 +13,10 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from safetensors import safe_open
 from safetensors.torch import save_file
+from typer.testing import CliRunner
 
 from edgeseg.bench.verify import verify
+from edgeseg.cli import app
 from edgeseg.errors import (
     ConfigError,
     ModelError,
@@ -208,6 +210,14 @@ def test_bounds(precision: str, differences: tuple[float, ...], holds: bool) -> 
         with pytest.raises(ParityError, match=f"the {precision} export is too far") as raised:
             found.judge(bounds)
         assert "nan" not in str(raised.value)
+
+
+def test_figures_go_to_standard_output(trained: Path, phantom_data: Path, tmp_path: Path) -> None:
+    command = ["export", trained, "--out", tmp_path / "m.onnx", "--calibration-data", phantom_data]
+    result = CliRunner().invoke(app, [*map(str, command), "--json", "-"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["precision"] == "fp32"
+    assert "precision" in result.stderr
 
 
 def test_what_exists_is_kept(trained: Path, phantom_data: Path, tmp_path: Path) -> None:
