@@ -206,7 +206,6 @@ def models(
 ) -> None:
     """List the bundled models, or print the card of one."""
     from edgeseg.network import zoo
-    from edgeseg.system.files import write_json
 
     with figures_to(json_file) as write_figures:
         if name is not None:
@@ -244,7 +243,6 @@ def verify(
     from dataclasses import asdict
 
     from edgeseg.bench import verify as verification
-    from edgeseg.system.files import write_json
 
     checks = verification.verify(model, device)
     with figures_to(json_file) as write_figures:
@@ -288,7 +286,6 @@ def info(json_file: JsonOption = None) -> None:
     import onnxruntime
 
     from edgeseg.system import host
-    from edgeseg.system.files import write_json
 
     facts = {
         "versions": host.versions(installed=True),

@@ -66,7 +66,7 @@ def figures_to(json_file: Path | None) -> Iterator[Callable[[Any], None]]:
 
     Where that is standard output, what is printed meanwhile goes to standard error.
     """
-    from edgeseg.files import json_text, write_json
+    from edgeseg.system.files import json_text, write_json
 
     stdout, alone = sys.stdout, is_standard_output(json_file)
 
