@@ -11,6 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
+from onnxruntime.quantization import quantize_dynamic
 from safetensors import safe_open
 from safetensors.torch import save_file
 from typer.testing import CliRunner
@@ -71,7 +72,12 @@ def test_every_precision_agrees_with_torch_and_runs(
     if precision == "fp32":
         assert report.max_probability_difference <= 1e-4
     assert all(check.holds for check in verify(out))
-    assert [n.op_type for n in onnx.load(out).graph.node].count("ConvTranspose") == 1
+    model = onnx.load(out)
+    assert [n.op_type for n in model.graph.node].count("ConvTranspose") == 1
+    assert [opset.domain for opset in model.opset_import] == [""]
+    onnx.checker.check_model(out, full_check=True)
+    if precision == "fp32":
+        quantize_dynamic(out, tmp_path / "by-others.onnx")
     segmenter = Segmenter(out, threads=1)
     metadata = segmenter.metadata
     assert (metadata.name, metadata.precision, metadata.strategy) == ("tiny", precision, "full")

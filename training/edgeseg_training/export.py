@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +10,18 @@ from pathlib import Path
 import onnx
 
 import edgeseg
-from edgeseg.errors import ConfigError, OutputExistsError, OutputWriteError
+from edgeseg.errors import ConfigError, OutputExistsError
 from edgeseg.network.metadata import METADATA_KEY, ModelMetadata, TrainData
 from edgeseg.segmenter import Segmenter
-from edgeseg.system.files import claim
+from edgeseg.system.files import check_targets, claim, write_atomic
 from edgeseg_training import quantize
 from edgeseg_training.checkpoint import Trained, load_trained
-from edgeseg_training.graph import multiply_accumulates, to_onnx, turn_thin_convolutions
+from edgeseg_training.graph import (
+    make_valid,
+    multiply_accumulates,
+    to_onnx,
+    turn_thin_convolutions,
+)
 from edgeseg_training.parity import (
     Bounds,
     Samples,
@@ -110,32 +115,27 @@ def export(
     if out.is_dir():
         raise OutputExistsError(f"{out} is a folder; give the name of an .onnx file in it")
     claim(out, overwrite)
+    check_targets(out)
     bounds = Bounds(precision, max_dice_drop, max_hc_change_mm)
     trained = load_trained(checkpoint)
     samples = find_samples(trained, calibration_data)
     exported = to_onnx(trained)
     gmac = multiply_accumulates(exported) / 1e9
     metadata = describe(trained, precision, gmac)
-    part = out.with_name(f".{secrets.token_hex(6)}.part.onnx")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        part.touch()
-    except OSError as error:
-        raise OutputWriteError(f"{out}: cannot be written ({error.strerror})") from error
-    try:
+    # not beside the target, where a killed run would leave an empty model
+    with tempfile.TemporaryDirectory() as folder:
+        part = Path(folder) / "model.onnx"
         for candidate in _candidates(exported, precision, trained, samples):
             turn_thin_convolutions(candidate)
+            make_valid(candidate)
             del candidate.metadata_props[:]
             onnx.helper.set_model_props(candidate, {METADATA_KEY: metadata.to_json()})
             onnx.save(candidate, part)
-            onnx.checker.check_model(part)
             differences = compare(trained, Segmenter(part, device="cpu"), samples.parity)
             if differences.hold(bounds):
                 break
         differences.judge(bounds)
-        part.replace(out)
-    finally:
-        part.unlink(missing_ok=True)
+        write_atomic(out, part.read_bytes())
     return ExportReport(
         out,
         precision,

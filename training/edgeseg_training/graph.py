@@ -97,6 +97,26 @@ def turn_convolution(node: onnx.NodeProto, weight: onnx.TensorProto) -> None:
     node.op_type = "ConvTranspose" if node.op_type == "Conv" else "Conv"
 
 
+def make_valid(model: onnx.ModelProto) -> None:
+    """Drop what no longer holds, in place, and check the rest as strictly as ONNX can.
+
+    Dropped are the notes on shapes (``value_info``), which a rewritten graph contradicts and every
+    reader can infer, and the operator sets that no node uses, which a strict reader would look for.
+
+    Raises
+    ------
+    onnx.checker.ValidationError, onnx.shape_inference.InferenceError
+        If the graph is not valid ONNX, or its shapes contradict each other.
+    """
+    used = {node.domain for node in model.graph.node}
+    imports = [opset for opset in model.opset_import if opset.domain in used]
+    del model.opset_import[:]
+    model.opset_import.extend(imports)
+    del model.graph.value_info[:]
+    onnx.checker.check_model(model, full_check=True)
+    onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+
+
 def multiply_accumulates(model: onnx.ModelProto) -> int:
     """Count the multiply-accumulates of the convolutions for one image."""
     shapes = _shapes(model)
