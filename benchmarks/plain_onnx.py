@@ -7,15 +7,16 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
+from onnxscript.optimizer import remove_unused_nodes
 
-from edgeseg_training.graph import turn_convolution
+from edgeseg_training.graph import make_valid, turn_convolution
 
 
 def plain(source: Path, target: Path) -> None:
     """Write a model as it was trained: weights in float32, convolutions that are convolutions.
 
-    A bundled model stores its larger weights in float16 and widens them when it is loaded, and its
-    last layer is turned for onnxruntime.
+    A bundled model stores its larger weights in float16 and widens them when it is loaded, its
+    last layer is turned for onnxruntime, and it has the map's moments as a second output.
     """
     model = onnx.load(source)
     graph = model.graph
@@ -30,7 +31,9 @@ def plain(source: Path, target: Path) -> None:
     for node in graph.node:
         if node.op_type == "ConvTranspose":
             turn_convolution(node, stored[node.input[1]])
-    onnx.checker.check_model(model)
+    del graph.output[1:]
+    remove_unused_nodes(model)
+    make_valid(model)
     onnx.save(model, target)
 
 

@@ -91,19 +91,20 @@ class OpenVinoSession:
             given = self.get_inputs()[0]
             batch, *shape = (n if isinstance(n, int) else 1 for n in given.shape)
             kind = np.uint8 if given.type == _TYPES["u8"] else np.float32
-            self.run(None, {"": np.zeros((batch, *shape), dtype=kind)})
+            names = [port.name for port in self.get_outputs()]
+            self.run(names, {"": np.zeros((batch, *shape), dtype=kind)})
         except RuntimeError as error:
             raise DeviceError(
                 f"the model does not start on openvino: {_last_line(error)}"
             ) from error
 
     def run(
-        self, _outputs: Sequence[str] | None, inputs: Mapping[str, npt.NDArray[Any]], /
+        self, outputs: Sequence[str], inputs: Mapping[str, npt.NDArray[Any]], /
     ) -> list[npt.NDArray[np.float32]]:
-        """Run the network on its one input, shape (N, C, h, w), and return its first output."""
+        """Run the network on its one input, shape (N, C, h, w), and return outputs by name."""
         (tensor,) = inputs.values()
         answer = self._request(len(tensor)).infer([tensor], share_inputs=True)
-        return [np.array(answer[0])]
+        return [np.array(answer[name]) for name in outputs]
 
     def get_providers(self) -> list[str]:
         """Return what it runs on."""

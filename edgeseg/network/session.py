@@ -21,6 +21,7 @@ PROVIDERS: dict[str, str] = {
     "openvino": "OpenVINOExecutionProvider",
     "directml": "DmlExecutionProvider",
 }
+_MAP = "probability"
 _PACKAGES = {
     "cuda": "onnxruntime-gpu",
     "tensorrt": "onnxruntime-gpu",
@@ -149,6 +150,12 @@ def _missing_provider(device: str) -> str:
     )
 
 
+def find_outputs(session: Session) -> list[Any]:
+    """Return the outputs that may be the map: the one named ``probability``, or else all."""
+    outputs = session.get_outputs()
+    return [output for output in outputs if output.name == _MAP] or outputs
+
+
 def read_metadata(session: Session, path: Path) -> ModelMetadata:
     """Read a session's metadata and hold its input and output to it.
 
@@ -165,13 +172,13 @@ def read_metadata(session: Session, path: Path) -> ModelMetadata:
             f"the key '{METADATA_KEY}' of metadata_props"
         )
     metadata = ModelMetadata.from_json(text)
-    inputs, outputs = session.get_inputs(), session.get_outputs()
+    inputs, outputs = session.get_inputs(), find_outputs(session)
     n_maps = len(metadata.task.structures)
     sides = [metadata.input_height, metadata.input_width]
     takes = [list(i.shape) for i in inputs if i.type in ("tensor(uint8)", "tensor(float)")]
-    gives = [list(o.shape) for o in outputs if o.name == outputs[0].name]
+    gives = [list(o.shape) for o in outputs]
     fits = (
-        len(inputs) == len(takes) == 1
+        len(inputs) == len(takes) == len(outputs) == 1
         and outputs[0].type == "tensor(float)"
         and len(takes[0]) == 4
         and takes[0][1] in ((1,) if inputs[0].type == "tensor(uint8)" else (1, 3))
@@ -183,7 +190,8 @@ def read_metadata(session: Session, path: Path) -> ModelMetadata:
         got = "; ".join(f"{i.name} {i.type} {i.shape}" for i in (*inputs, *outputs))
         raise ModelError(
             f"{path}: expected one input tensor(uint8) of shape (N, 1, {sides[0]}, {sides[1]}) and "
-            f"an output tensor(float) of shape (N, {n_maps}, {sides[0]}, {sides[1]}), got {got}"
+            f"one output tensor(float) of shape (N, {n_maps}, {sides[0]}, {sides[1]}), or one of "
+            f"several named '{_MAP}', got {got}"
         )
     return metadata
 
@@ -236,7 +244,7 @@ class Port(NamedTuple):
 
 def read_port(session: Session) -> Port:
     """Return how a session that `read_metadata` has accepted is fed."""
-    (given,), found = session.get_inputs(), session.get_outputs()[0]
+    (given,), (found,) = session.get_inputs(), find_outputs(session)
     batch, channels = given.shape[:2]
     return Port(
         given.name,

@@ -75,6 +75,7 @@ def test_every_precision_agrees_with_torch_and_runs(
     model = onnx.load(out)
     assert [n.op_type for n in model.graph.node].count("ConvTranspose") == 1
     assert [opset.domain for opset in model.opset_import] == [""]
+    assert [value.name for value in model.graph.output] == ["probability", "moments"]
     onnx.checker.check_model(out, full_check=True)
     if precision == "fp32":
         quantize_dynamic(out, tmp_path / "by-others.onnx")

@@ -17,6 +17,7 @@ from edgeseg.system.files import check_targets, claim, write_atomic
 from edgeseg_training import quantize
 from edgeseg_training.checkpoint import Trained, load_trained
 from edgeseg_training.graph import (
+    add_moments,
     make_valid,
     multiply_accumulates,
     to_onnx,
@@ -127,6 +128,7 @@ def export(
         part = Path(folder) / "model.onnx"
         for candidate in _candidates(exported, precision, trained, samples):
             turn_thin_convolutions(candidate)
+            add_moments(candidate)
             make_valid(candidate)
             del candidate.metadata_props[:]
             onnx.helper.set_model_props(candidate, {METADATA_KEY: metadata.to_json()})

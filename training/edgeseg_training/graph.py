@@ -10,7 +10,7 @@ import warnings
 import numpy as np
 import onnx
 import torch
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 from onnxscript.optimizer import remove_unused_nodes
 from torch import Tensor, nn
 
@@ -18,6 +18,7 @@ from edgeseg_training.checkpoint import Trained
 from edgeseg_training.model import SegmentationModel, probabilities
 
 _OPSET = 18
+_TINY = 1e-6
 
 
 class _WithProbabilities(nn.Module):
@@ -69,7 +70,7 @@ def turn_thin_convolutions(model: onnx.ModelProto) -> None:
         weight = weights.get(node.input[1]) if node.op_type == "Conv" else None
         if weight is None or weight.data_type != TensorProto.FLOAT or weight.dims[0] != 1:
             continue
-        values = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+        values = {a.name: helper.get_attribute_value(a) for a in node.attribute}
         plain = all(n == 1 for key in ("strides", "dilations") for n in values.get(key, ()))
         if plain and values.get("group", 1) == 1 and "pads" in values:
             turn_convolution(node, weight)
@@ -95,6 +96,65 @@ def turn_convolution(node: onnx.NodeProto, weight: onnx.TensorProto) -> None:
     reach = (height - 1, width - 1) * 2
     pads.ints[:] = [most - pad for most, pad in zip(reach, pads.ints, strict=True)]
     node.op_type = "ConvTranspose" if node.op_type == "Conv" else "Conv"
+
+
+def add_moments(model: onnx.ModelProto) -> None:
+    """Add an output ``moments``, float32 (N, C, 6), in place: each map's first ellipse.
+
+    They are the map's sum, its centre (x, y) and its central second moments (xx, xy, yy), in pixels
+    of the input whose centres are whole numbers. An empty map has zeros and the image's centre.
+
+    Two matrix products with the powers of the coordinates take all sums at once. Coordinates count
+    from the middle of the image, which keeps the digits when the centre's squares are taken off.
+    """
+    height, width = (d.dim_value for d in model.graph.output[0].type.tensor_type.shape.dim[2:])
+    x, y = (np.arange(n, dtype=np.float32) - (n - 1) / 2 for n in (width, height))
+    values = {
+        "x_powers": np.stack([x**0, x, x**2], axis=1),
+        "y_powers": np.stack([y**0, y, y**2]),
+        "flat": np.array([0, 0, 9], dtype=np.int64),
+        # of the nine sums of y^i x^j, row by row
+        "1": np.array([0], dtype=np.int64),
+        "x_y": np.array([1, 3], dtype=np.int64),
+        "xx_xy_yy": np.array([2, 4, 6], dtype=np.int64),
+        "x_x_y": np.array([0, 0, 1], dtype=np.int64),
+        "x_y_y": np.array([0, 1, 1], dtype=np.int64),
+        "tiny": np.array(_TINY, dtype=np.float32),
+        "middle": np.array([(width - 1) / 2, (height - 1) / 2], dtype=np.float32),
+    }
+    steps = [
+        ("MatMul", ["probability", "x_powers"], "rows"),
+        ("MatMul", ["y_powers", "rows"], "square"),
+        ("Reshape", ["square", "flat"], "sums"),
+        ("Gather", ["sums", "1"], "area"),
+        ("Max", ["area", "tiny"], "divisor"),
+        ("Div", ["sums", "divisor"], "means"),
+        ("Gather", ["means", "x_y"], "centre"),
+        ("Gather", ["means", "xx_xy_yy"], "squares"),
+        ("Gather", ["centre", "x_x_y"], "left"),
+        ("Gather", ["centre", "x_y_y"], "right"),
+        ("Mul", ["left", "right"], "centre_squares"),
+        ("Sub", ["squares", "centre_squares"], "spread"),
+        ("Add", ["centre", "middle"], "position"),
+        ("Concat", ["area", "position", "spread"], "moments"),
+    ]
+    outputs = {"probability", "moments"}
+    graph = model.graph
+
+    def full(name: str) -> str:
+        return name if name in outputs else f"moments.{name}"
+
+    for name, value in values.items():
+        graph.initializer.append(numpy_helper.from_array(value, full(name)))
+    for op, inputs, output in steps:
+        named = [full(name) for name in inputs]
+        node = helper.make_node(op, named, [full(output)], full(f"{op}.{output}"))
+        if op in ("Gather", "Concat"):
+            node.attribute.append(helper.make_attribute("axis", 2))
+        graph.node.append(node)
+    batch, channels = (d for d in graph.output[0].type.tensor_type.shape.dim[:2])
+    shape = [batch.dim_param, channels.dim_value, 6]
+    graph.output.append(helper.make_tensor_value_info("moments", TensorProto.FLOAT, shape))
 
 
 def make_valid(model: onnx.ModelProto) -> None:

@@ -1,0 +1,133 @@
+"""Every ONNX file of the project is one that any reader of ONNX takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper
+from onnx.reference import ReferenceEvaluator
+from onnxruntime.quantization import quantize_dynamic
+from onnxruntime.quantization.shape_inference import quant_pre_process
+from onnxruntime.transformers.float16 import convert_float_to_float16
+
+from edgeseg import image, zoo
+from edgeseg.errors import ModelError
+from edgeseg.phantom import make_phantom
+from edgeseg.segmenter import Segmenter
+from edgeseg_training.graph import add_moments
+
+ROOT = Path(__file__).parents[2]
+FILES = [
+    path
+    for folder in ("edgeseg/zoo", "benchmarks/folds")
+    for path in (ROOT / folder).glob("*.onnx")
+]
+
+
+@pytest.mark.parametrize("path", sorted(FILES), ids=lambda path: path.name)
+def test_a_model_file_is_valid_and_imports_what_it_uses(path: Path) -> None:
+    onnx.checker.check_model(path, full_check=True)
+    model = onnx.load(path)
+    onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+    assert {opset.domain for opset in model.opset_import} == {n.domain for n in model.graph.node}
+    for value in (*model.graph.input, *model.graph.output):
+        assert value.type.tensor_type.shape.dim[0].dim_param == "N"
+
+
+def test_a_bundled_file_can_be_made_smaller_by_others(tmp_path: Path) -> None:
+    path, prepared = ROOT / "edgeseg" / "zoo" / "hc18-nano.onnx", tmp_path / "prepared.onnx"
+    quant_pre_process(path, prepared, skip_symbolic_shape=True)
+    quantize_dynamic(prepared, tmp_path / "int8.onnx")
+    onnx.save(convert_float_to_float16(onnx.load(path)), tmp_path / "fp16.onnx")
+    for name in ("int8.onnx", "fp16.onnx"):
+        assert (tmp_path / name).stat().st_size < path.stat().st_size
+
+
+def moments_of(probability: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Return a map's sum, centre and central second moments, one by one."""
+    weight = probability.astype(float)
+    y, x = np.indices(weight.shape)
+    total = weight.sum()
+    dx, dy = x - (weight * x).sum() / total, y - (weight * y).sum() / total
+    spread = [(weight * d).sum() / total for d in (dx * dx, dx * dy, dy * dy)]
+    return np.array([total, (weight * x).sum() / total, (weight * y).sum() / total, *spread])
+
+
+@pytest.mark.parametrize("name", zoo.manifest())
+def test_moments_are_those_of_each_map(name: str) -> None:
+    session = onnxruntime.InferenceSession(zoo.find(name).path)
+    height, width = session.get_inputs()[0].shape[2:]
+    scans = [make_phantom(seed).image for seed in (81, 3)]
+    tensor = np.concatenate([image.preprocess(scan, height, width) for scan in scans])
+    probability, moments = session.run(["probability", "moments"], {"image": tensor})
+    assert moments.shape == (2, 1, 6)
+    for found, (outline,) in zip(moments[:, 0], probability, strict=True):
+        np.testing.assert_allclose(found, moments_of(outline), rtol=1e-4, atol=1e-2)
+
+
+def test_moments_of_several_maps_and_of_an_empty_one() -> None:
+    ports = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 2, 5, 8])
+        for name in ("image", "probability")
+    ]
+    node = helper.make_node("Identity", ["image"], ["probability"])
+    graph = helper.make_graph([node], "g", ports[:1], ports[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+    add_moments(model)
+    onnx.checker.check_model(model, full_check=True)
+    maps = np.zeros((1, 2, 5, 8), np.float32)
+    maps[0, 1] = np.random.default_rng(0).random((5, 8))
+    _, moments = ReferenceEvaluator(model).run(None, {"image": maps})
+    np.testing.assert_allclose(moments[0, 0], [0, 3.5, 2, 0, 0, 0])
+    np.testing.assert_allclose(moments[0, 1], moments_of(maps[0, 1]), rtol=1e-4, atol=1e-5)
+
+
+def test_the_map_is_found_by_its_name_or_as_the_only_output(tmp_path: Path) -> None:
+    model = onnx.load(zoo.find("hc18-nano").path)
+    outputs = list(model.graph.output)
+    scan = make_phantom(81)
+    expected = Segmenter("hc18-nano", device="cpu").predict(scan.image).ellipse
+    path = tmp_path / "model.onnx"
+
+    def save(*chosen: onnx.ValueInfoProto) -> None:
+        del model.graph.output[:]
+        model.graph.output.extend(chosen)
+        onnx.save(model, path)
+
+    save(*reversed(outputs))
+    assert Segmenter(path, device="cpu").predict(scan.image).ellipse == expected
+    logits = next(node.input[0] for node in model.graph.node if "probability" in node.output)
+    hidden = helper.make_tensor_value_info(logits, TensorProto.FLOAT, ["N", 1, 128, 192])
+    save(outputs[1], hidden)
+    with pytest.raises(ModelError, match="named 'probability'"):
+        Segmenter(path, device="cpu")
+    save(hidden)
+    assert Segmenter(path, device="cpu").infer(np.zeros((1, 1, 128, 192), np.uint8)).min() < 0
+
+
+def test_the_readme_s_lines_measure_a_head_without_edgeseg(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    section = (ROOT / "training" / "README.md").read_text(encoding="utf-8").partition("## The model file")[2]
+    lines = section.partition("```python\n")[2].partition("```")[0]
+    scan = make_phantom(81)
+    (tmp_path / "scan.png").write_bytes(image.encode(".png", scan.image))
+    (tmp_path / "hc18-nano.onnx").write_bytes(zoo.find("hc18-nano").path.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    found: dict[str, float] = {}
+    exec(lines, found)
+    ellipse = Segmenter("hc18-nano", device="cpu").predict(scan.image).ellipse
+    assert ellipse is not None
+    assert found["semi_major_px"] == pytest.approx(ellipse.semi_major_px, rel=0.01)
+    assert found["semi_minor_px"] == pytest.approx(ellipse.semi_minor_px, rel=0.01)
+    center_px = (ellipse.center_x_px, ellipse.center_y_px)
+    assert found["center_px"] == pytest.approx(center_px, abs=0.5)
+    area_px = np.pi * ellipse.semi_major_px * ellipse.semi_minor_px
+    assert found["area_px"] == pytest.approx(area_px, rel=0.01)
+    turned = (found["angle_rad"] - ellipse.angle_rad + np.pi / 2) % np.pi - np.pi / 2
+    assert turned == pytest.approx(0, abs=0.01)
