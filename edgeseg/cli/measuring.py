@@ -119,9 +119,12 @@ def benchmark(
     with console.progress(len(jobs), "benchmarking") as advance:
         report = bench.run(jobs, advance)
     report["command"] = shlex.join(["edgeseg", *sys.argv[1:]])
+    report["choice"] = benchmark_table.choose(report["results"], zoo.manifest())
     with figures_to(json_file) as write_figures:
         lines = [benchmark_table.cells(result) for result in report["results"]]
         console.table(benchmark_table.TITLES, lines, numeric=benchmark_table.NUMERIC)
+        if choice := report["choice"]:
+            console.say(benchmark_table.choice_text(choice))
         for text in benchmark_table.states(report["host"]):
             console.say(text)
         if markdown:

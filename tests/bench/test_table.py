@@ -58,6 +58,62 @@ def test_nothing_is_said_of_what_is_unknown() -> None:
     assert "Processor" not in text and "```" not in text and "None" not in text
 
 
+def measured(name: str, p50_ms: float, data_mm: float | None = None, **more: Any) -> dict[str, Any]:
+    accuracy = data_mm and {"metrics": {"hc_error_mm": {"mad": data_mm}}}
+    row = result(model=name, sha256=name, latency_ms={"p50": p50_ms}, accuracy=accuracy)
+    return row | more
+
+
+def cards(**errors_mm: float) -> dict[str, Any]:
+    return {
+        n: {"sha256": n, "metrics": {"figures": {"hc_mad_mm": e}}} for n, e in errors_mm.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        # c is fastest but less accurate; b and a are equal, b with one thread the faster
+        ([measured("a", 9), measured("b", 5), measured("c", 1)], "b"),
+        # with more threads or a larger batch another would be
+        ([measured("a", 9), measured("b", 5), measured("a", 4, threads=2)], "b"),
+        ([measured("a", 9), measured("b", 5), measured("a", 4, batch=8)], "b"),
+        # a model without a card: not judged, unless all are judged by the data
+        ([measured("a", 9), measured("b", 5), measured("mine", 2)], "b"),
+        ([measured("a", 9, 1.8), measured("b", 5, 1.9), measured("mine", 2, 1.84)], "mine"),
+        ([measured("a", 9, 1.8), measured("b", 5, 1.9), measured("mine", 2, 1.9)], "a"),
+        ([measured("a", 9, 1.8), measured("b", 5, 1.9)], "b"),
+        # nothing to choose from
+        ([measured("a", 9), measured("mine", 2)], None),
+        ([measured("a", 9), measured("a", 4, threads=2)], None),
+        ([], None),
+    ],
+)
+def test_the_fastest_of_the_equally_accurate_is_chosen(
+    rows: list[dict[str, Any]], expected: str | None
+) -> None:
+    choice = benchmark_table.choose(rows, cards(a=1.96, b=2.0, c=2.02))
+    assert (choice and choice["model"]) == expected
+
+
+def test_the_choice_says_its_rule() -> None:
+    rows = [measured("a", 9), measured("b", 5.126), measured("mine", 2)]
+    choice = benchmark_table.choose(rows, cards(a=1.96, b=2.0))
+    assert choice is not None
+    text = benchmark_table.choice_text(choice)
+    assert "b, the fastest (5.13 ms, threads 1, batch 1)" in text
+    assert "on their cards (out of fold) is within 0.05 mm of the smallest, 1.96 mm" in text
+    assert "2.00 mm" in text and text.endswith(
+        "not judged, without a card or without --data: mine."
+    )
+    assert text in benchmark_table.markdown(report(result()) | {"choice": choice})
+    rows = [measured("a", 9, 1.8), measured("mine", 2, 1.84)]
+    choice = benchmark_table.choose(rows, cards(a=1.96))
+    assert choice is not None
+    assert "HC error on --data is within" in benchmark_table.choice_text(choice)
+    assert "not judged" not in benchmark_table.choice_text(choice)
+
+
 def test_growth_past_the_tolerance_is_worse() -> None:
     before = report(result(), result(threads=2))
     now = copy.deepcopy(before)

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from edgeseg.bench import benchmark
 from edgeseg.cli import app, main
 from edgeseg.errors import EdgesegError
 from edgeseg.network import zoo
 from edgeseg.output.pictures import encode
 from edgeseg.phantom.head import Phantom
+from tests.conftest import BENCHMARKS
 
 COMMANDS = (
     "infer", "demo", "evaluate", "benchmark", "train", "export", "models", "verify", "challenge",
@@ -177,6 +179,19 @@ def test_benchmark_writes_json_and_markdown(tmp_path: Path) -> None:
     result = call("benchmark", "hc18-edge", *options, "--compare", tmp_path / "old.json")
     assert result.exit_code == 1
     assert "1 of 2 figures grew by more than 10 %" in str(result.exception)
+
+
+def test_benchmark_names_the_model_to_choose(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = json.loads((BENCHMARKS / "results" / "benchmark.json").read_text())
+    for row in measured["results"]:
+        row["sha256"] = zoo.manifest()[row["model"]]["sha256"]
+    monkeypatch.setattr(benchmark, "run", lambda *_: measured)
+    result = call("benchmark", "--json", tmp_path / "b.json")
+    assert result.exit_code == 0, result.output
+    assert "To be chosen here: hc18-nano, the fastest (1.66 ms, threads 1" in result.stdout
+    assert json.loads((tmp_path / "b.json").read_text())["choice"]["model"] == "hc18-nano"
 
 
 def test_models_and_info_say_what_is_there(tmp_path: Path) -> None:

@@ -113,7 +113,11 @@ def test_the_map_is_found_by_its_name_or_as_the_only_output(tmp_path: Path) -> N
 def test_the_readme_s_lines_measure_a_head_without_edgeseg(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    section = (ROOT / "training" / "README.md").read_text(encoding="utf-8").partition("## The model file")[2]
+    section = (
+        (ROOT / "training" / "README.md")
+        .read_text(encoding="utf-8")
+        .partition("## The model file")[2]
+    )
     lines = section.partition("```python\n")[2].partition("```")[0]
     scan = make_phantom(81)
     (tmp_path / "scan.png").write_bytes(image.encode(".png", scan.image))
