@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ def test_a_model_file_is_valid_and_imports_what_it_uses(path: Path) -> None:
     model = onnx.load(path)
     onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
     assert {opset.domain for opset in model.opset_import} == {n.domain for n in model.graph.node}
+    assert ([opset.version for opset in model.opset_import], model.ir_version) == ([18], 10)
     for value in (*model.graph.input, *model.graph.output):
         assert value.type.tensor_type.shape.dim[0].dim_param == "N"
 
@@ -135,3 +137,13 @@ def test_the_readme_s_lines_measure_a_head_without_edgeseg(
     assert found["area_px"] == pytest.approx(area_px, rel=0.01)
     turned = (found["angle_rad"] - ellipse.angle_rad + np.pi / 2) % np.pi - np.pi / 2
     assert turned == pytest.approx(0, abs=0.01)
+
+
+def test_the_readme_s_triton_config_is_that_of_the_file() -> None:
+    text = (ROOT / "training" / "README.md").read_text(encoding="utf-8")
+    pattern = r'name: "(\w+)", data_type: TYPE_(\w+), dims: \[ ([\d, ]+) \]'
+    told = {(n, kind, *map(int, dims.split(","))) for n, kind, dims in re.findall(pattern, text)}
+    session = onnxruntime.InferenceSession(zoo.find("hc18-nano").path)
+    kinds = {"tensor(uint8)": "UINT8", "tensor(float)": "FP32"}
+    ports = (*session.get_inputs(), *session.get_outputs())
+    assert told == {(port.name, kinds[port.type], *port.shape[1:]) for port in ports}
