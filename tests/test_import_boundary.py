@@ -9,8 +9,10 @@ import pytest
 RUNTIME = """
 import importlib, pkgutil, sys
 import edgeseg
+# those of the extra adopt need onnx, and are imported by its command
+own = {"edgeseg.__main__", *("edgeseg.network." + name for name in ("adopt", "free_batch", "wrap"))}
 for module in pkgutil.walk_packages(edgeseg.__path__, "edgeseg."):
-    if module.name != "edgeseg.__main__":
+    if module.name not in own:
         importlib.import_module(module.name)
 heavy = {"torch", "torchvision", "segmentation_models_pytorch", "onnx", "lightning", "matplotlib"}
 print(",".join(sorted(heavy & set(sys.modules))))
@@ -55,9 +57,11 @@ def test_one_image_is_measured_without_pydantic(phantom_data: Path, tmp_path: Pa
     assert loaded == "loaded:cv2,numpy,onnxruntime"
 
 
-@pytest.mark.parametrize("command", ["train", "export"])
-def test_commands_that_need_the_extra_name_it(command: str) -> None:
-    options = {"train": ["--data", "d", "--out", "o"], "export": ["c", "--out", "o.onnx"]}[command]
+@pytest.mark.parametrize(
+    ("command", "extra"), [("train", "train"), ("export", "train"), ("adopt", "adopt")]
+)
+def test_commands_that_need_an_extra_name_it(command: str, extra: str) -> None:
+    options = {"train": ["--data", "d", "--out", "o"]}.get(command, ["c", "--out", "o.onnx"])
     code = f"""
 import sys
 class Absent:
@@ -73,5 +77,5 @@ main()
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120
     )
     assert done.returncode == 1
-    assert "pip install 'edgeseg[train]'" in done.stderr
+    assert f"pip install 'edgeseg[{extra}]'" in done.stderr
     assert "Traceback" not in done.stderr

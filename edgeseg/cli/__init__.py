@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from edgeseg.cli import adopting as cli_adopting
 from edgeseg.cli import console
 from edgeseg.cli import measuring as cli_measuring
 from edgeseg.cli import training as cli_training
@@ -197,6 +198,9 @@ app.command(
 app.command(epilog=example("edgeseg export runs/mine --out mine.onnx --precision int8"))(
     cli_training.export
 )
+app.command(
+    epilog=example("edgeseg adopt unet.onnx --out mine.onnx --activation sigmoid --scale 255")
+)(cli_adopting.adopt)
 
 
 @app.command(epilog=example("edgeseg models hc18-edge"))

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from edgeseg.cli import console
-from edgeseg.errors import DataError
+from edgeseg.errors import DataError, EdgesegError, MissingExtraError
 
 
 def known_device(value: str) -> str:
@@ -88,6 +88,22 @@ def open_model(model: str, device: str, threads: int = 1) -> Any:
     if device == "auto":
         console.notice(f"device auto: running on {segmenter.provider}")
     return segmenter
+
+
+class NeedsExtra:
+    """Turns a missing package of an extra into a sentence that names the extra."""
+
+    def __init__(self, extra: str) -> None:
+        self._extra = extra
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, ModuleNotFoundError) and not isinstance(error, EdgesegError):
+            raise MissingExtraError(
+                f"this command needs {error.name!r}; install it with pip install "
+                f"'edgeseg[{self._extra}]' (from a checkout: pip install '.[{self._extra}]')"
+            ) from error
 
 
 def example(command: str) -> str:

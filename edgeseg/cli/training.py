@@ -14,12 +14,13 @@ from edgeseg.cli.options import (
     RESUME_OR_OVERWRITE,
     DataOption,
     JsonOption,
+    NeedsExtra,
     OverwriteOption,
     example,
     figures_to,
     plain,
 )
-from edgeseg.errors import ConfigError, EdgesegError, MissingExtraError
+from edgeseg.errors import ConfigError
 
 
 class TrainCommand(typer.core.TyperCommand):
@@ -61,7 +62,7 @@ def train(
         values = values.updated(_extra_values(context.args))
     except ConfigError as error:
         raise typer.BadParameter(str(error)) from None
-    with _TrainExtra():
+    with NeedsExtra("train"):
         from edgeseg_training.train import train as run_training
     weights = run_training(
         data,
@@ -93,7 +94,7 @@ def export(
 
     if precision not in ("fp32", "fp16", "int8"):
         raise typer.BadParameter(f"--precision is {precision!r}; expected fp32, fp16 or int8")
-    with _TrainExtra():
+    with NeedsExtra("train"):
         from edgeseg_training.export import export as run_export
     report = run_export(
         checkpoint,
@@ -110,19 +111,6 @@ def export(
     with figures_to(json_file) as write_figures:
         console.table(("", ""), [(key, str(value)) for key, value in figures.items()])
         write_figures(figures)
-
-
-class _TrainExtra:
-    """Turns a missing training package into a sentence that names the extra."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, ModuleNotFoundError) and not isinstance(error, EdgesegError):
-            raise MissingExtraError(
-                f"this command needs {error.name!r}; install it with pip install 'edgeseg[train]' "
-                "(from a checkout: pip install '.[train]')"
-            ) from error
 
 
 def _extra_values(arguments: list[str]) -> dict[str, str]:

@@ -111,12 +111,12 @@ def _open_on(
     except Exception as error:  # onnxruntime's own exceptions share no base but this
         if device != "cpu":
             raise DeviceError(
-                f"the model does not start on {device}, or not all of it: {_first_line(error)}; "
+                f"the model does not start on {device}, or not all of it: {first_line(error)}; "
                 "check the driver and its libraries, or use --device cpu"
             ) from error
         raise ModelError(
-            f"{path}: not a model onnxruntime can load ({_first_line(error)}); expected a "
-            "single-file ONNX written by 'edgeseg export'"
+            f"{path}: not a model onnxruntime can load ({first_line(error)}); expected a "
+            "single-file ONNX written by 'edgeseg export' or 'edgeseg adopt'"
         ) from error
     if session.get_providers()[0] != provider:
         raise DeviceError(
@@ -167,9 +167,10 @@ def read_metadata(session: Session, path: Path) -> ModelMetadata:
     text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     if text is None:
         raise ModelError(
-            f"{path}: the model carries no edgeseg metadata, so its input and threshold are "
-            f"unknown; write it with 'edgeseg export', or store the JSON of ModelMetadata under "
-            f"the key '{METADATA_KEY}' of metadata_props"
+            f"{path}: the model carries no edgeseg metadata, so its normalisation, classes and "
+            f"threshold are unknown; wrap it with 'edgeseg adopt {path} --out FILE --scale 255 "
+            "--mean 0.485,0.456,0.406 --sd 0.229,0.224,0.225 --activation sigmoid --classes "
+            "background,lesion', with the values it was trained with"
         )
     metadata = ModelMetadata.from_json(text)
     inputs, outputs = session.get_inputs(), find_outputs(session)
@@ -237,7 +238,7 @@ class Port(NamedTuple):
         try:
             answers = session.run([self.output_name], {self.input_name: fed})
         except Exception as error:  # the engines' own exceptions share no base but this
-            raise ModelError(f"the network failed on this image: {_first_line(error)}") from error
+            raise ModelError(f"the network failed on this image: {first_line(error)}") from error
         maps: npt.NDArray[np.float32] = answers[0]
         return maps
 
@@ -254,5 +255,6 @@ def read_port(session: Session) -> Port:
     )
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's text, or its kind where it has none."""
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

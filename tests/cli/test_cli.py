@@ -18,7 +18,7 @@ from tests.conftest import BENCHMARKS
 
 COMMANDS = (
     "infer", "demo", "evaluate", "benchmark", "train", "export", "models", "verify", "challenge",
-    "info",
+    "info", "adopt",
 )  # fmt: skip
 
 

@@ -1,0 +1,110 @@
+"""The command that wraps a user's own ONNX; it imports the adopt extra when it runs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgeseg.cli import console
+from edgeseg.cli.options import JsonOption, NeedsExtra, OverwriteOption, plain
+
+
+def _size(value: str | None) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    sides = value.lower().split("x")
+    if len(sides) != 2 or not all(side.isdecimal() and int(side) for side in sides):
+        raise typer.BadParameter(f"--input is {value!r}; expected HEIGHTxWIDTH, such as 256x320")
+    return int(sides[0]), int(sides[1])
+
+
+def _numbers(option: str, value: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(number) for number in value.split(","))
+    except ValueError:
+        raise typer.BadParameter(
+            f"{option} is {value!r}; expected one number, or one for each channel with commas "
+            "between"
+        ) from None
+
+
+def adopt(
+    model: Annotated[Path, typer.Argument(help="ONNX model of floats.")],
+    out: Annotated[Path, typer.Option(help="ONNX file to write.")],
+    input_size: Annotated[
+        str | None,
+        typer.Option(
+            "--input", metavar="HxW", help="Input height and width; default: the graph's."
+        ),
+    ] = None,
+    channels: Annotated[
+        int | None, typer.Option(help="1 or 3, each filled with gray; default: the graph's.")
+    ] = None,
+    layout: Annotated[
+        str | None, typer.Option(help="Of the input: nchw or nhwc; default: the graph's.")
+    ] = None,
+    scale: Annotated[float, typer.Option(help="Gray value that the model knows as 1.")] = 255.0,
+    mean: Annotated[
+        str, typer.Option(help="Subtracted after that; one value, or one a channel: 0.5,0.4,0.4.")
+    ] = "0",
+    sd: Annotated[str, typer.Option(help="Divided by at last; likewise.")] = "1",
+    activation: Annotated[
+        str | None,
+        typer.Option(help="sigmoid, softmax or none (probabilities); default: the graph's."),
+    ] = None,
+    classes: Annotated[
+        str | None, typer.Option(help="The background's and each map's name: background,lesion.")
+    ] = None,
+    output: Annotated[
+        str | None, typer.Option(help="Name of the output with the maps, if there are several.")
+    ] = None,
+    task: Annotated[str, typer.Option(help="regions, or head: one map, of a fetal head.")] = (
+        "regions"
+    ),
+    name: Annotated[str | None, typer.Option(help="Default: the file's.")] = None,
+    threshold: Annotated[
+        float, typer.Option(help="Probability from which a pixel is of a structure.")
+    ] = 0.5,
+    licence: Annotated[str, typer.Option(help="Terms of the model.")] = "unknown",
+    overwrite: OverwriteOption = False,
+    json_file: JsonOption = None,
+) -> None:
+    """Wrap your own float ONNX as a model of edgeseg that computes the same. Needs onnx."""
+    from edgeseg.system.files import write_json
+
+    size, means, sds = _size(input_size), _numbers("--mean", mean), _numbers("--sd", sd)
+    names = tuple(part.strip() for part in classes.split(",")) if classes is not None else ()
+    with NeedsExtra("adopt"):
+        from edgeseg.adopt.adopt import adopt as run_adopt
+        from edgeseg.adopt.plan import AdoptSpec
+    spec = AdoptSpec(
+        input_size=size,
+        channels=channels,
+        layout=layout,
+        scale=scale,
+        mean=means,
+        sd=sds,
+        activation=activation,
+        classes=names,
+        output=output,
+        task=task,
+        name=name,
+        threshold=threshold,
+        licence=licence,
+    )
+    report = run_adopt(model, out, spec, overwrite=overwrite)
+    for text in report.notices:
+        console.notice(text)
+    figures = {key: plain(value) for key, value in asdict(report).items() if key != "notices"}
+    console.table(("", ""), [(key, _cell(value)) for key, value in figures.items()])
+    if json_file:
+        write_json(json_file, figures)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return "-" if value is None else str(value)
