@@ -162,6 +162,11 @@ class FloatModel:
                 f"channels ({first_line(error)}); give the --input it was trained with (many "
                 "networks need sides that 32 divides)"
             ) from error
+        if not output.ndim or len(output) != len(batch):
+            raise ModelError(
+                f"the output {name!r} has the shape {list(output.shape)} for {len(batch)} "
+                f"image{'s' * (len(batch) > 1)}; expected maps of each image"
+            )
         return np.asarray(output)[:1]
 
     def probability(self, plan: Plan, gray: GrayImage) -> FloatMap:

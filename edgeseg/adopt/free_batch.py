@@ -50,8 +50,8 @@ def _constants(graph: onnx.GraphProto) -> dict[str, npt.NDArray[np.int64]]:
     """Return the lists of integers that a graph holds."""
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     for node in graph.node:
-        if node.op_type == "Constant":
-            tensors |= {node.output[0]: a.t for a in node.attribute if a.name == "value"}
+        if node.op_type == "Constant" and node.attribute[0].HasField("t"):
+            tensors[node.output[0]] = node.attribute[0].t
     return {
         name: numpy_helper.to_array(tensor)
         for name, tensor in tensors.items()

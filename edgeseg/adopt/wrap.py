@@ -29,9 +29,8 @@ PROBABILITY = "probability"
 BATCH = "N"
 _MIN_OPSET = 11  # Resize and Slice were others before
 _MAX_BYTES = 2**31 - 2**20  # what one protobuf file holds, less room for what is added
-_CARRIES = frozenset(
-    ("Cast", "Identity", "Reshape", "Resize", "Slice", "Squeeze", "Transpose", "Unsqueeze")
-)
+# not Slice: a softmax without its background is none of all that is left
+_CARRIES = frozenset(("Cast", "Identity", "Reshape", "Resize", "Squeeze", "Transpose", "Unsqueeze"))
 _INTEGER_OPERATORS = frozenset(
     ("ConvInteger", "DequantizeLinear", "MatMulInteger", "QLinearConv", "QLinearMatMul")
 )

@@ -46,11 +46,11 @@ def adopt(
     layout: Annotated[
         str | None, typer.Option(help="Of the input: nchw or nhwc; default: the graph's.")
     ] = None,
-    scale: Annotated[float, typer.Option(help="Gray value that the model knows as 1.")] = 255.0,
+    scale: Annotated[float, typer.Option(help="Gray values are divided by this first.")] = 255.0,
     mean: Annotated[
-        str, typer.Option(help="Subtracted after that; one value, or one a channel: 0.5,0.4,0.4.")
+        str, typer.Option(help="Then subtracted: one value, or one a channel, 0.5,0.4,0.4.")
     ] = "0",
-    sd: Annotated[str, typer.Option(help="Divided by at last; likewise.")] = "1",
+    sd: Annotated[str, typer.Option(help="Then divided by: likewise.")] = "1",
     activation: Annotated[
         str | None,
         typer.Option(help="sigmoid, softmax or none (probabilities); default: the graph's."),

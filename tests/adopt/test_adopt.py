@@ -135,11 +135,14 @@ def test_several_sigmoids_stay_independent(
 def test_probabilities_of_an_unknown_operator_are_taken_for_what_is_said(
     tmp_path: Path, grays: list[image.GrayImage]
 ) -> None:
-    halved = [
-        helper.make_node("Sigmoid", ["maps"], ["s"]),
-        helper.make_node("Mul", ["s", "s"], ["squared"]),
+    """As a softmax whose background was cut off already."""
+    bounds = [numpy_helper.from_array(np.array([n])) for n in (1, 3, 1)]
+    cut = [
+        helper.make_node("Softmax", ["maps"], ["all"], axis=1),
+        *(helper.make_node("Constant", [], [f"n{i}"], value=n) for i, n in enumerate(bounds)),
+        helper.make_node("Slice", ["all", "n0", "n1", "n2"], ["end"]),
     ]
-    model = float_model(maps=2, extra=halved, last="squared")
+    model = float_model(maps=3, extra=cut, last="end")
     source, out, _, metadata = take(model, tmp_path, activation="none", classes=THREE)
     assert_same(source, out, grays, activation="none")
     assert metadata["task"]["exclusive"] is False
@@ -229,9 +232,11 @@ def test_the_chosen_output_is_kept_without_the_others(
 
 
 def test_a_batch_fixed_in_a_constant_is_freed(tmp_path: Path, grays: list[image.GrayImage]) -> None:
-    model = float_model(batch=1, extra=shaped("Reshape", [1, 1, H, W]), last="end")
+    fixed = float_model(batch=1, extra=shaped("Reshape", [1, 1, H, W]), last="end")
+    model = onnx.shape_inference.infer_shapes(fixed)
     source, out, report, _ = take(model, tmp_path, activation="sigmoid")
     assert report.any_batch
+    assert not onnx.load(out).graph.value_info  # they say 1 where it is N now
     run = session(out)
     both = run.run(None, {"image": np.stack(grays[:2])[:, None]})[0]
     for gray, maps in zip(grays[:2], both, strict=True):
@@ -239,11 +244,15 @@ def test_a_batch_fixed_in_a_constant_is_freed(tmp_path: Path, grays: list[image.
     assert_same(source, out, grays, activation="sigmoid")
 
 
+@pytest.mark.parametrize(
+    "one",
+    [shaped("Gather", [0], axis=0), shaped("Reshape", [1, 1, -1, W])],
+    ids=["first", "joined"],
+)
 def test_a_batch_that_cannot_be_freed_stays_one(
-    tmp_path: Path, grays: list[image.GrayImage]
+    tmp_path: Path, grays: list[image.GrayImage], one: list[onnx.NodeProto]
 ) -> None:
-    first_only = shaped("Gather", [0], axis=0)
-    model = float_model(extra=first_only, last="end")
+    model = float_model(extra=one, last="end")
     source, out, report, _ = take(model, tmp_path, activation="sigmoid")
     assert session(out).get_inputs()[0].shape[0] == 1
     assert not report.any_batch

@@ -21,6 +21,7 @@ from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 from edgeseg.adopt.adopt import adopt  # noqa: E402
 from edgeseg.adopt.plan import AdoptSpec  # noqa: E402
+from edgeseg.bench.verify import verify  # noqa: E402
 from tests.adopt.graphs import MEAN, SD, H, W, float_model, save, shaped  # noqa: E402
 
 SIGMOID = {"activation": "sigmoid"}
@@ -158,6 +159,11 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
         "open whether the first is the background",
     ),
     "no probabilities": (float_model, {"activation": "none"}, "has values from .*no probabilities"),
+    "both signs": (
+        lambda: float_model(extra=[helper.make_node("Tanh", ["maps"], ["end"])], last="end"),
+        {"activation": "none"},
+        "has values from -.*no probabilities",
+    ),
     "no sum": (
         lambda: float_model(maps=2, extra=[helper.make_node("HardSigmoid", ["maps"], ["end"])],
                             last="end"),
@@ -183,6 +189,11 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
         needs_even_sides,
         SIGMOID | {"input_size": (48, 72)},
         "does not run on 48x72 pixels with 3 channels .*sides that 32 divides",
+    ),
+    "three answers": (
+        lambda: float_model(extra=shaped("Gather", [0, -1, 0], axis=0), last="end"),
+        SIGMOID,
+        r"has the shape \[3, 1, 24, 40\] for 1 image; expected maps of each image",
     ),
     "four": (four_together, SIGMOID, "takes 4 images at once and no other number"),
 }  # fmt: skip
@@ -265,3 +276,11 @@ def test_weights_are_read_from_the_models_own_folder_only(tmp_path: Path) -> Non
     source.write_bytes(model.SerializeToString())
     assert "weights in other files, which cannot be read" in str(refused(source, out))
     assert not out.exists()
+
+
+def test_a_plain_model_is_led_to_adopt(tmp_path: Path) -> None:
+    source = save(float_model(), tmp_path)
+    with pytest.raises(
+        ModelError, match=r"wrap it with 'edgeseg adopt .*user.onnx --out FILE --sca"
+    ):
+        verify(source)
