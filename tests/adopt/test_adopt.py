@@ -186,6 +186,24 @@ def test_half_precision_is_cast_inside(tmp_path: Path, grays: list[image.GrayIma
     assert report.precision == metadata["precision"] == "fp16"
 
 
+def test_quantised_models_keep_their_integers(tmp_path: Path, grays: list[image.GrayImage]) -> None:
+    scale, zero = np.array(0.02, np.float32), np.array(100, np.uint8)
+    tensors = [numpy_helper.from_array(scale), numpy_helper.from_array(zero)]
+    nodes = [
+        helper.make_node("Constant", [], [name], value=tensor)
+        for name, tensor in zip(("scale", "zero"), tensors, strict=True)
+    ]
+    nodes += [
+        helper.make_node("QuantizeLinear", ["maps", "scale", "zero"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["end"]),
+    ]
+    model = float_model(extra=nodes, last="end")
+    source, out, report, _ = take(model, tmp_path, activation="sigmoid")
+    assert_same(source, out, grays, activation="sigmoid")
+    assert report.precision == "int8"
+    assert {"QuantizeLinear", "DequantizeLinear"} <= {n.op_type for n in onnx.load(out).graph.node}
+
+
 @pytest.mark.parametrize("names", [("probability", "image"), ("image", "edgeseg_before_cast_0")])
 def test_names_of_the_user_do_not_clash(
     tmp_path: Path, grays: list[image.GrayImage], names: tuple[str, str]
@@ -231,8 +249,22 @@ def test_the_chosen_output_is_kept_without_the_others(
     assert {t.name for t in onnx.load(out).graph.initializer} == {"w1", "w2"}
 
 
-def test_a_batch_fixed_in_a_constant_is_freed(tmp_path: Path, grays: list[image.GrayImage]) -> None:
-    fixed = float_model(batch=1, extra=shaped("Reshape", [1, 1, H, W]), last="end")
+def test_a_batch_fixed_in_constants_is_freed(tmp_path: Path, grays: list[image.GrayImage]) -> None:
+    """In sizes and shapes of maps, but not in that of a constant of its own."""
+    ramp = np.linspace(-0.3, 0.3, H * W).astype(np.float32)
+    constants = {"ramp": ramp, "shape": np.array([1, 1, H, W]), "none": np.zeros(0, np.float32)}
+    nodes = [
+        helper.make_node("Constant", [], [name], value=numpy_helper.from_array(values))
+        for name, values in constants.items()
+    ]
+    nodes += [
+        helper.make_node("Reshape", ["ramp", "shape"], ["bias"]),
+        helper.make_node("Add", ["maps", "bias"], ["sum"]),
+        helper.make_node("Reshape", ["sum", "shape"], ["shaped"]),
+        helper.make_node("MaxPool", ["shaped"], ["half"], kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("Resize", ["half", "none", "none", "shape"], ["end"], mode="linear"),
+    ]
+    fixed = float_model(batch=1, extra=nodes, last="end")
     model = onnx.shape_inference.infer_shapes(fixed)
     source, out, report, _ = take(model, tmp_path, activation="sigmoid")
     assert report.any_batch

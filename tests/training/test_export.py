@@ -269,7 +269,7 @@ def test_models_without_metadata_or_with_another_input_are_refused(
     text = next(p.value for p in model.metadata_props if p.key == METADATA_KEY)
     del model.metadata_props[:]
     onnx.save(model, tmp_path / "bare.onnx")
-    with pytest.raises(ModelError, match="wrap it with 'edgeseg adopt .*bare.onnx"):
+    with pytest.raises(ModelError, match=r"wrap it with 'edgeseg adopt .*bare\.onnx"):
         Segmenter(tmp_path / "bare.onnx")
     for damaged in ("{", "{}", text.replace('"threshold": 0.5', '"threshold": 5')):
         helper.set_model_props(model, {METADATA_KEY: damaged})
