@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -25,11 +23,11 @@ from edgeseg.adopt.parity import (
 )
 from edgeseg.adopt.plan import AdoptSpec, class_names, make_plan
 from edgeseg.errors import ModelError
-from edgeseg.network.metadata import INTENDED_USE, METADATA_KEY
+from edgeseg.network.metadata import METADATA_KEY, ModelMetadata
+from edgeseg.network.task import Task, check_classes
 from edgeseg.sources.frame import GrayImage
 from edgeseg.system.files import check_targets, claim, write_atomic
 
-_SCHEMA_VERSION = 2
 _SPREAD = 1e-3
 
 
@@ -116,7 +114,8 @@ def adopt(source: Path, out: Path, spec: AdoptSpec, *, overwrite: bool = False) 
     classes = class_names(spec, plan)
     kind = wrapping.precision(model)
     exclusive = plan.has_background and plan.n_structures > 1
-    text = _metadata(spec, plan, spec.name or source.stem, kind, classes)
+    described = _metadata(spec, plan, spec.name or source.stem, kind, classes)
+    text = described.to_json()
     images = find_images(plan)
     expected = [original.probability(plan, gray) for gray in images]
     data, of_batch = _wrapped(model, plan, text, images)
@@ -150,31 +149,24 @@ def adopt(source: Path, out: Path, spec: AdoptSpec, *, overwrite: bool = False) 
 
 def _metadata(
     spec: AdoptSpec, plan: Plan, name: str, precision: str, classes: Sequence[str]
-) -> str:
-    """Return the metadata's JSON, of schema 2."""
-    task: dict[str, Any] = {"kind": "head"}
+) -> ModelMetadata:
+    """Describe the file: what the user says of it, and nothing of its training."""
+    task = Task()
     if spec.task == "regions":
-        task = {"kind": "regions", "classes": list(classes), "exclusive": plan.has_background}
-    return json.dumps(
-        {
-            "schema_version": _SCHEMA_VERSION,
-            "name": name,
-            "architecture": "adopted",
-            "strategy": "adopted",
-            "precision": precision,
-            "input_height": plan.height,
-            "input_width": plan.width,
-            "task": task,
-            "train_data": None,
-            "train_pixel_size_mm_range": None,
-            "edgeseg_version": edgeseg.__version__,
-            "threshold": spec.threshold,
-            "metrics": {},
-            "licence": spec.licence,
-            "intended_use": INTENDED_USE,
-            "parameters": None,
-            "gmac": None,
-        }
+        task = Task("regions", check_classes(classes), plan.has_background)
+    return ModelMetadata(
+        name=name,
+        architecture="adopted",
+        strategy="adopted",
+        precision=precision,
+        input_height=plan.height,
+        input_width=plan.width,
+        train_data=None,
+        train_pixel_size_mm_range=None,
+        edgeseg_version=edgeseg.__version__,
+        threshold=spec.threshold,
+        licence=spec.licence,
+        task=task,
     )
 
 

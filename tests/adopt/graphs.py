@@ -102,7 +102,7 @@ def save(model: onnx.ModelProto, folder: Path, name: str = "user.onnx") -> Path:
 
 def probabilities(
     source: Path,
-    gray: image.GrayImage,
+    gray: GrayImage,
     activation: str,
     *,
     nhwc: bool = False,
@@ -140,7 +140,7 @@ def masks(maps: Map, exclusive: bool) -> npt.NDArray[np.intp]:
     return np.where(maps.max(axis=0) >= 0.5, maps.argmax(axis=0) + 1, 0)
 
 
-def wrapped_probabilities(path: Path, gray: image.GrayImage) -> Map:
+def wrapped_probabilities(path: Path, gray: GrayImage) -> Map:
     """Run a wrapped file by plain onnxruntime on one image, (h, w): (C, h, w)."""
     run = session(path)
     (given,), (made,) = run.get_inputs(), run.get_outputs()
@@ -153,7 +153,7 @@ def wrapped_probabilities(path: Path, gray: image.GrayImage) -> Map:
     return np.asarray(found, np.float64)
 
 
-def assert_same(source: Path, out: Path, grays: Sequence[image.GrayImage], **how: Any) -> None:
+def assert_same(source: Path, out: Path, grays: Sequence[GrayImage], **how: Any) -> None:
     """Hold masks and probabilities of a wrapped file to the user's own model."""
     exclusive = how.pop("exclusive", False)
     tolerance = how.pop("tolerance", 1e-5)
