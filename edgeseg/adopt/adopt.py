@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-import edgeseg
 from edgeseg.adopt import wrap as wrapping
 from edgeseg.adopt.float_model import FloatMap, FloatModel, Plan
 from edgeseg.adopt.parity import (
@@ -27,6 +26,7 @@ from edgeseg.network.metadata import METADATA_KEY, ModelMetadata
 from edgeseg.network.task import Task, check_classes
 from edgeseg.sources.frame import GrayImage
 from edgeseg.system.files import check_targets, claim, write_atomic
+from edgeseg.system.version import __version__
 
 _SPREAD = 1e-3
 
@@ -163,7 +163,7 @@ def _metadata(
         input_width=plan.width,
         train_data=None,
         train_pixel_size_mm_range=None,
-        edgeseg_version=edgeseg.__version__,
+        edgeseg_version=__version__,
         threshold=spec.threshold,
         licence=spec.licence,
         task=task,

@@ -91,7 +91,6 @@ def export(
     json_file: JsonOption = None,
 ) -> None:
     """Write a checkpoint as one ONNX file that agrees with torch. Needs the train extra."""
-
     if precision not in ("fp32", "fp16", "int8"):
         raise typer.BadParameter(f"--precision is {precision!r}; expected fp32, fp16 or int8")
     with NeedsExtra("train"):

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from edgeseg import image
 from edgeseg.cli import app
 from edgeseg.errors import ParityError
+from edgeseg.network.preprocess import preprocess
 from edgeseg.phantom.head import Phantom
+from edgeseg.sources.frame import GrayImage
 
 onnx = pytest.importorskip("onnx", reason="the adopt extra is not installed")
 
@@ -36,9 +37,9 @@ THREE = ("background", "left", "right")
 
 
 @pytest.fixture(scope="session")
-def grays(phantoms: list[Phantom]) -> list[image.GrayImage]:
+def grays(phantoms: list[Phantom]) -> list[GrayImage]:
     noise = np.random.default_rng(5).integers(0, 256, (H, W), dtype=np.uint8)
-    return [*(image.preprocess(p.image, H, W)[0, 0] for p in phantoms[:2]), noise]
+    return [*(preprocess(p.image, H, W)[0, 0] for p in phantoms[:2]), noise]
 
 
 def take(
@@ -63,7 +64,7 @@ def take(
 @pytest.mark.parametrize("batch", ["batch", 1])
 @pytest.mark.parametrize("nhwc", [False, True])
 def test_logits_become_the_same_masks(
-    tmp_path: Path, grays: list[image.GrayImage], opset: int, batch: int | str, nhwc: bool
+    tmp_path: Path, grays: list[GrayImage], opset: int, batch: int | str, nhwc: bool
 ) -> None:
     model = float_model(opset=opset, batch=batch, nhwc=nhwc)
     source, out, report, metadata = take(model, tmp_path, activation="sigmoid")
@@ -103,7 +104,7 @@ def test_logits_become_the_same_masks(
     + [(11, True, True), (17, False, True), (17, True, True)],
 )
 def test_a_softmax_drops_the_background_and_excludes(
-    tmp_path: Path, grays: list[image.GrayImage], opset: int, nhwc: bool, inside: bool
+    tmp_path: Path, grays: list[GrayImage], opset: int, nhwc: bool, inside: bool
 ) -> None:
     model = float_model(maps=3, opset=opset, nhwc=nhwc, tail="Softmax" if inside else None)
     said = {} if inside else {"activation": "softmax"}
@@ -123,7 +124,7 @@ def test_a_softmax_drops_the_background_and_excludes(
 
 @pytest.mark.parametrize("inside", [False, True])
 def test_several_sigmoids_stay_independent(
-    tmp_path: Path, grays: list[image.GrayImage], inside: bool
+    tmp_path: Path, grays: list[GrayImage], inside: bool
 ) -> None:
     model = float_model(maps=2, tail="Sigmoid" if inside else None)
     said = {} if inside else {"activation": "sigmoid"}
@@ -133,7 +134,7 @@ def test_several_sigmoids_stay_independent(
 
 
 def test_probabilities_of_an_unknown_operator_are_taken_for_what_is_said(
-    tmp_path: Path, grays: list[image.GrayImage]
+    tmp_path: Path, grays: list[GrayImage]
 ) -> None:
     """As a softmax whose background was cut off already."""
     bounds = [numpy_helper.from_array(np.array([n])) for n in (1, 3, 1)]
@@ -148,7 +149,7 @@ def test_probabilities_of_an_unknown_operator_are_taken_for_what_is_said(
     assert metadata["task"]["exclusive"] is False
 
 
-def test_open_sizes_are_fixed_to_the_input(tmp_path: Path, grays: list[image.GrayImage]) -> None:
+def test_open_sizes_are_fixed_to_the_input(tmp_path: Path, grays: list[GrayImage]) -> None:
     model = float_model(size=("height", "width"))
     said = {"activation": "sigmoid", "input_size": (H, W)}
     source, out, report, metadata = take(model, tmp_path, **said)
@@ -159,7 +160,7 @@ def test_open_sizes_are_fixed_to_the_input(tmp_path: Path, grays: list[image.Gra
 @pytest.mark.parametrize("mean", [(0.0,), (0.4,)])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_one_mean_goes_for_all_channels(
-    tmp_path: Path, grays: list[image.GrayImage], channels: int, mean: tuple[float]
+    tmp_path: Path, grays: list[GrayImage], channels: int, mean: tuple[float]
 ) -> None:
     said = {"activation": "sigmoid", "mean": mean, "sd": (1.0,)}
     source, out, _, _ = take(float_model(channels=channels), tmp_path, **said)
@@ -171,7 +172,7 @@ def test_one_mean_goes_for_all_channels(
 @pytest.mark.parametrize("opset", [11, 17])
 @pytest.mark.parametrize("nhwc", [False, True])
 def test_small_maps_are_enlarged_inside(
-    tmp_path: Path, grays: list[image.GrayImage], opset: int, nhwc: bool
+    tmp_path: Path, grays: list[GrayImage], opset: int, nhwc: bool
 ) -> None:
     model = float_model(maps=2, opset=opset, stride=2, nhwc=nhwc)
     source, out, report, _ = take(model, tmp_path, activation="softmax")
@@ -179,14 +180,14 @@ def test_small_maps_are_enlarged_inside(
     assert "enlarged" in report.notices[0]
 
 
-def test_half_precision_is_cast_inside(tmp_path: Path, grays: list[image.GrayImage]) -> None:
+def test_half_precision_is_cast_inside(tmp_path: Path, grays: list[GrayImage]) -> None:
     model = float_model(kind=TensorProto.FLOAT16)
     source, out, report, metadata = take(model, tmp_path, activation="sigmoid")
     assert_same(source, out, grays, activation="sigmoid", tolerance=2e-3)
     assert report.precision == metadata["precision"] == "fp16"
 
 
-def test_quantised_models_keep_their_integers(tmp_path: Path, grays: list[image.GrayImage]) -> None:
+def test_quantised_models_keep_their_integers(tmp_path: Path, grays: list[GrayImage]) -> None:
     scale, zero = np.array(0.02, np.float32), np.array(100, np.uint8)
     tensors = [numpy_helper.from_array(scale), numpy_helper.from_array(zero)]
     nodes = [
@@ -206,7 +207,7 @@ def test_quantised_models_keep_their_integers(tmp_path: Path, grays: list[image.
 
 @pytest.mark.parametrize("names", [("probability", "image"), ("image", "edgeseg_before_cast_0")])
 def test_names_of_the_user_do_not_clash(
-    tmp_path: Path, grays: list[image.GrayImage], names: tuple[str, str]
+    tmp_path: Path, grays: list[GrayImage], names: tuple[str, str]
 ) -> None:
     """Also where a branch uses a value around it by name."""
     branches = [
@@ -234,7 +235,7 @@ def test_names_of_the_user_do_not_clash(
 
 
 def test_the_chosen_output_is_kept_without_the_others(
-    tmp_path: Path, grays: list[image.GrayImage]
+    tmp_path: Path, grays: list[GrayImage]
 ) -> None:
     model = float_model()
     graph = model.graph
@@ -249,7 +250,7 @@ def test_the_chosen_output_is_kept_without_the_others(
     assert {t.name for t in onnx.load(out).graph.initializer} == {"w1", "w2"}
 
 
-def test_a_batch_fixed_in_constants_is_freed(tmp_path: Path, grays: list[image.GrayImage]) -> None:
+def test_a_batch_fixed_in_constants_is_freed(tmp_path: Path, grays: list[GrayImage]) -> None:
     """In sizes and shapes of maps, but not in that of a constant of its own."""
     ramp = np.linspace(-0.3, 0.3, H * W).astype(np.float32)
     constants = {"ramp": ramp, "shape": np.array([1, 1, H, W]), "none": np.zeros(0, np.float32)}
@@ -282,7 +283,7 @@ def test_a_batch_fixed_in_constants_is_freed(tmp_path: Path, grays: list[image.G
     ids=["first", "joined"],
 )
 def test_a_batch_that_cannot_be_freed_stays_one(
-    tmp_path: Path, grays: list[image.GrayImage], one: list[onnx.NodeProto]
+    tmp_path: Path, grays: list[GrayImage], one: list[onnx.NodeProto]
 ) -> None:
     model = float_model(extra=one, last="end")
     source, out, report, _ = take(model, tmp_path, activation="sigmoid")
@@ -301,15 +302,13 @@ def test_images_that_change_each_other_are_run_one_at_a_time(tmp_path: Path) -> 
     assert not report.any_batch
 
 
-def test_a_larger_fixed_batch_is_freed(tmp_path: Path, grays: list[image.GrayImage]) -> None:
+def test_a_larger_fixed_batch_is_freed(tmp_path: Path, grays: list[GrayImage]) -> None:
     source, out, report, _ = take(float_model(batch=4), tmp_path, activation="sigmoid")
     assert report.any_batch
     assert_same(source, out, grays, activation="sigmoid")
 
 
-def test_weights_beside_the_model_are_taken_in(
-    tmp_path: Path, grays: list[image.GrayImage]
-) -> None:
+def test_weights_beside_the_model_are_taken_in(tmp_path: Path, grays: list[GrayImage]) -> None:
     folder = tmp_path / "apart"
     folder.mkdir()
     source, out = folder / "user.onnx", tmp_path / "mine.onnx"
@@ -352,7 +351,7 @@ def test_a_model_that_differs_leaves_no_file(tmp_path: Path) -> None:
     assert out.read_bytes() == b"mine"
 
 
-def test_the_command_says_what_it_did(tmp_path: Path, grays: list[image.GrayImage]) -> None:
+def test_the_command_says_what_it_did(tmp_path: Path, grays: list[GrayImage]) -> None:
     source, out = save(float_model(maps=3), tmp_path), tmp_path / "mine.onnx"
     numbers = (",".join(map(str, MEAN)), ",".join(map(str, SD)))
     command = ["adopt", source, "--out", out, "--input", f"{H}x{W}", "--channels", 3]

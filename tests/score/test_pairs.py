@@ -82,7 +82,7 @@ def test_what_is_missing_is_said(shapes: Path, tmp_path: Path) -> None:
     with pytest.raises(InputNotFoundError, match="no such folder; expected one with images/"):
         load_pairs(tmp_path / "none")
     (tmp_path / "bare" / "pictures").mkdir(parents=True)
-    with pytest.raises(InputNotFoundError, match="expected images/ and masks/.*found pictures"):
+    with pytest.raises(InputNotFoundError, match=r"expected images/ and masks/.*found pictures"):
         load_pairs(tmp_path / "bare")
     shutil.copy(shapes / "masks" / "p000_2.png", shapes / "masks" / "p000_2.bmp")
     (shapes / "images" / "p000_1.png").unlink()

@@ -16,10 +16,11 @@ import segmentation_models_pytorch as smp
 import torch
 from torch import Tensor, nn
 
-from edgeseg import image
 from edgeseg.adopt.adopt import AdoptReport, adopt
 from edgeseg.adopt.plan import AdoptSpec
+from edgeseg.network.preprocess import preprocess
 from edgeseg.phantom.head import Phantom
+from edgeseg.sources.frame import GrayImage
 from tests.adopt.graphs import assert_same, session
 
 H, W = 32, 48
@@ -41,11 +42,11 @@ class Softmaxed(nn.Module):
 
 
 @pytest.fixture(scope="module")
-def grays(phantoms: list[Phantom]) -> list[image.GrayImage]:
-    return [image.preprocess(p.image, H, W)[0, 0] for p in phantoms[:3]]
+def grays(phantoms: list[Phantom]) -> list[GrayImage]:
+    return [preprocess(p.image, H, W)[0, 0] for p in phantoms[:3]]
 
 
-def unet(classes: int, grays: Sequence[image.GrayImage]) -> nn.Module:
+def unet(classes: int, grays: Sequence[GrayImage]) -> nn.Module:
     """Return a U-Net that is trained on nothing, but finds each of its classes in phantoms."""
     torch.manual_seed(3)
     model: nn.Module = smp.Unet(
@@ -99,7 +100,7 @@ def take(source: Path, **values: Any) -> tuple[Path, AdoptReport]:
     ids=["legacy-11-fixed", "legacy-17-dynamic", "dynamo-18-dynamic", "dynamo-23-fixed"],
 )
 def test_a_plain_unet_keeps_its_masks(
-    tmp_path: Path, grays: list[image.GrayImage], values: dict[str, Any]
+    tmp_path: Path, grays: list[GrayImage], values: dict[str, Any]
 ) -> None:
     source = export(unet(1, grays), tmp_path / "unet.onnx", **values)
     is_open = "dynamic_shapes" in values or "dynamic_axes" in values
@@ -115,7 +116,7 @@ def test_a_plain_unet_keeps_its_masks(
     ("inside", "opset"), [(False, 11), (True, 11), pytest.param(True, 18, marks=pytest.mark.slow)]
 )
 def test_three_classes_keep_their_labels(
-    tmp_path: Path, grays: list[image.GrayImage], inside: bool, opset: int
+    tmp_path: Path, grays: list[GrayImage], inside: bool, opset: int
 ) -> None:
     model = unet(3, grays)
     source = export(

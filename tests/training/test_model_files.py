@@ -16,9 +16,11 @@ from onnxruntime.quantization import quantize_dynamic
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
-from edgeseg import image, zoo
 from edgeseg.errors import ModelError
-from edgeseg.phantom import make_phantom
+from edgeseg.network import zoo
+from edgeseg.network.preprocess import preprocess
+from edgeseg.output.pictures import encode
+from edgeseg.phantom.head import make_phantom
 from edgeseg.segmenter import Segmenter
 from edgeseg_training.graph import add_moments
 
@@ -65,7 +67,7 @@ def test_moments_are_those_of_each_map(name: str) -> None:
     session = onnxruntime.InferenceSession(zoo.find(name).path)
     height, width = session.get_inputs()[0].shape[2:]
     scans = [make_phantom(seed).image for seed in (81, 3)]
-    tensor = np.concatenate([image.preprocess(scan, height, width) for scan in scans])
+    tensor = np.concatenate([preprocess(scan, height, width) for scan in scans])
     probability, moments = session.run(["probability", "moments"], {"image": tensor})
     assert moments.shape == (2, 1, 6)
     for found, (outline,) in zip(moments[:, 0], probability, strict=True):
@@ -122,7 +124,7 @@ def test_the_readme_s_lines_measure_a_head_without_edgeseg(
     )
     lines = section.partition("```python\n")[2].partition("```")[0]
     scan = make_phantom(81)
-    (tmp_path / "scan.png").write_bytes(image.encode(".png", scan.image))
+    (tmp_path / "scan.png").write_bytes(encode(".png", scan.image))
     (tmp_path / "hc18-nano.onnx").write_bytes(zoo.find("hc18-nano").path.read_bytes())
     monkeypatch.chdir(tmp_path)
     found: dict[str, float] = {}
