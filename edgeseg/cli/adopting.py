@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from edgeseg.cli import console
-from edgeseg.cli.options import JsonOption, NeedsExtra, OverwriteOption, plain
+from edgeseg.cli.options import JsonOption, NeedsExtra, OverwriteOption, figures_to, plain
 
 
 def _size(value: str | None) -> tuple[int, int] | None:
@@ -73,8 +73,6 @@ def adopt(
     json_file: JsonOption = None,
 ) -> None:
     """Wrap your own float ONNX as a model of edgeseg that computes the same. Needs onnx."""
-    from edgeseg.system.files import write_json
-
     size, means, sds = _size(input_size), _numbers("--mean", mean), _numbers("--sd", sd)
     names = tuple(part.strip() for part in classes.split(",")) if classes is not None else ()
     with NeedsExtra("adopt"):
@@ -99,9 +97,9 @@ def adopt(
     for text in report.notices:
         console.notice(text)
     figures = {key: plain(value) for key, value in asdict(report).items() if key != "notices"}
-    console.table(("", ""), [(key, _cell(value)) for key, value in figures.items()])
-    if json_file:
-        write_json(json_file, figures)
+    with figures_to(json_file) as write_figures:
+        console.table(("", ""), [(key, _cell(value)) for key, value in figures.items()])
+        write_figures(figures)
 
 
 def _cell(value: object) -> str:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from edgeseg.cli import console
-from edgeseg.errors import DataError, EdgesegError, MissingExtraError
+from edgeseg.errors import DataError, EdgesegError, MissingExtraError, ModelError
 
 
 def known_device(value: str) -> str:
@@ -50,7 +50,8 @@ JsonOption = Annotated[
 ]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 DataOption = Annotated[
-    Path, typer.Option(help="HC18 folder: training_set/ and its CSV, or one of the same shape.")
+    Path,
+    typer.Option(help="Folder of labelled images: as HC18, or with images/ and masks/ in it."),
 ]
 RESUME_OR_OVERWRITE = "--resume keeps and --overwrite replaces an earlier run; give one"
 
@@ -80,11 +81,17 @@ def figures_to(json_file: Path | None) -> Iterator[Callable[[Any], None]]:
         yield write
 
 
-def open_model(model: str, device: str, threads: int = 1) -> Any:
-    """Open a model with one thread an image: images, not layers, are shared out over the cores."""
+def open_model(model: str, device: str, threads: int = 1, task: str | None = None) -> Any:
+    """Open a model with one thread an image: images, not layers, are shared out over the cores.
+
+    Where a command is for one task only, a model of another is refused.
+    """
     from edgeseg.segmenter import Segmenter
 
     segmenter = Segmenter(model, device=device, threads=threads)
+    kind = segmenter.metadata.task.kind
+    if task not in (None, kind):
+        raise ModelError(f"{model}: its task is {kind!r}; this command needs a model of a {task}")
     if device == "auto":
         console.notice(f"device auto: running on {segmenter.provider}")
     return segmenter

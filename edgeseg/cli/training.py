@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
 import typer.core
+import typer.main
 
 from edgeseg.cli import console
 from edgeseg.cli.options import (
@@ -22,30 +25,28 @@ from edgeseg.cli.options import (
 )
 from edgeseg.errors import ConfigError
 
+_METAVARS = {int: "INTEGER", float: "NUMBER", bool: "true|false", str: "TEXT"}
+EXAMPLE = "edgeseg train --data hc18 --out runs/mine --config training/hc18.toml"
+
 
 class TrainCommand(typer.core.TyperCommand):
-    """`train`, whose help reads the training values, and only then."""
+    """`train` as it is listed; when it is called, with an option for every training value.
 
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Write the help, which ends in the training values."""
-        self.epilog = training_help()
-        super().format_help(ctx, formatter)
+    The values are half a hundred, which no other command should wait for.
+    """
 
-
-def training_help() -> str:
-    """Return the end of the help of `train`: every training value with its default."""
-    from edgeseg_training.config import TrainConfig
-
-    lines = [
-        f"* `--{f.name.replace('_', '-')}`: {f.metadata['help']} ({f.default})"
-        for f in fields(TrainConfig)
-    ]
-    first = example("edgeseg train --data hc18 --out runs/mine --config training/hc18.toml")
-    return "\n\n".join((first, "Values, each an option (default):", *lines))
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        """Parse the arguments by the whole command."""
+        whole = typer.Typer(
+            add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False
+        )
+        # values may be spelt as in the file, with underscores
+        spelling = {"token_normalize_func": lambda token: token.replace("_", "-")}
+        whole.command(epilog=example(EXAMPLE), context_settings=spelling)(_with_values(train))
+        return typer.main.get_command(whole).make_context(*args, **extra)
 
 
 def train(
-    context: typer.Context,
     data: DataOption,
     out: Annotated[Path, typer.Option(help="Folder for weights, checkpoint and record.")],
     config: Annotated[Path | None, typer.Option(help="TOML file with values.")] = None,
@@ -53,13 +54,55 @@ def train(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Train a U-Net; any value of the configuration is an option. Needs the train extra."""
+    _train(data, out, config, resume, overwrite, {})
+
+
+def _with_values(function: Callable[..., None]) -> Callable[..., None]:
+    """Return ``train`` with an option for each field of `TrainConfig`, None where not given."""
+    from edgeseg_training.config import TrainConfig
+
+    hints = get_type_hints(TrainConfig)
+    options = {}
+    for value in fields(TrainConfig):
+        kind = hints[value.name] if hints[value.name] in (int, float) else str
+        option = typer.Option(
+            f"--{value.name.replace('_', '-')}",
+            metavar=_METAVARS.get(hints[value.name], "N,N..."),
+            help=f"{value.metadata['help']} ({_shown(value.default)})",
+            rich_help_panel="Values",
+        )
+        options[value.name] = Annotated[kind | None, option]
+
+    def whole(
+        data: Path, out: Path, config: Path, resume: bool, overwrite: bool, **given: Any
+    ) -> None:
+        _train(data, out, config, resume, overwrite, given)
+
+    hints = get_type_hints(function, include_extras=True) | options
+    own = inspect.signature(function).parameters.values()
+    added = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=None) for n in options]
+    parameters = [each.replace(annotation=hints[each.name]) for each in (*own, *added)]
+    whole.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    whole.__annotations__ = hints
+    whole.__doc__ = function.__doc__
+    return whole
+
+
+def _train(
+    data: Path,
+    out: Path,
+    config: Path | None,
+    resume: bool,
+    overwrite: bool,
+    given: Mapping[str, Any],
+) -> None:
     from edgeseg_training.config import load_config
 
     if resume and overwrite:
         raise typer.BadParameter(RESUME_OR_OVERWRITE)
     values = load_config(config)
     try:
-        values = values.updated(_extra_values(context.args))
+        values = values.updated({k: v for k, v in given.items() if v is not None})
     except ConfigError as error:
         raise typer.BadParameter(str(error)) from None
     with NeedsExtra("train"):
@@ -76,12 +119,16 @@ def train(
     console.say(f"weights in {weights}; next: edgeseg export {weights} --out model.onnx")
 
 
+def _shown(default: Any) -> str:
+    return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+
+
 def export(
     checkpoint: Annotated[Path, typer.Argument(help="model.safetensors, last.ckpt or run folder.")],
     out: Annotated[Path, typer.Option(help="ONNX file to write.")],
     precision: Annotated[str, typer.Option(help="fp32, fp16 or int8.")] = "fp32",
     calibration_data: Annotated[
-        Path | None, typer.Option(help="HC18 folder; default: the data of the training run.")
+        Path | None, typer.Option(help="Labelled data; default: that of the training run.")
     ] = None,
     max_dice_drop: Annotated[float, typer.Option(help="int8: largest loss of Dice.")] = 0.005,
     max_hc_change_mm: Annotated[
@@ -110,20 +157,3 @@ def export(
     with figures_to(json_file) as write_figures:
         console.table(("", ""), [(key, str(value)) for key, value in figures.items()])
         write_figures(figures)
-
-
-def _extra_values(arguments: list[str]) -> dict[str, str]:
-    """Parse ``--key value`` and ``--key=value``."""
-    values: dict[str, str] = {}
-    remaining = iter(arguments)
-    for argument in remaining:
-        key, equals, value = argument.partition("=")
-        if not key.startswith("--"):
-            raise ConfigError(f"{argument!r} is not an option; expected --name value")
-        if not equals:
-            following = next(remaining, None)
-            if following is None:
-                raise ConfigError(f"{key} lacks its value; expected {key} VALUE")
-            value = following
-        values[key.removeprefix("--").replace("-", "_")] = value
-    return values

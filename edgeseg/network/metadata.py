@@ -61,7 +61,7 @@ class ModelMetadata:
     edgeseg_version: str
     threshold: float = 0.5
     metrics: Mapping[str, Any] = field(default_factory=dict)
-    licence: str = "CC-BY-4.0"
+    licence: str = "unknown"
     intended_use: str = INTENDED_USE
     parameters: int | None = None
     gmac: float | None = None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from edgeseg.errors import DataError
+from edgeseg.errors import DataError, InputNotFoundError
 from edgeseg.network.task import Task
 from edgeseg.score import hc18
 from edgeseg.score.classes import check_classes_agree
@@ -50,6 +50,11 @@ def load_labelled(root: Path, kind: str = "auto", group_pattern: str = "") -> La
     InputNotFoundError, DataError
         If there is no such data, or it does not fit the kind.
     """
+    if not root.is_dir():
+        raise InputNotFoundError(
+            f"{root}: no such folder; expected an HC18 folder with '{hc18.FOLDER_NAME}/' and "
+            f"'{hc18.CSV_NAME}', or one with images/ and masks/"
+        )
     if (root / hc18.FOLDER_NAME).is_dir() or (root / hc18.CSV_NAME).is_file():
         cases, notices = hc18.load_data(root, group_pattern)
         task = Task("regions", Task().classes) if kind == "regions" else Task()

@@ -42,7 +42,8 @@ class TrainConfig:
         If a value cannot work.
     """
 
-    name: str = _value("hc18-edge", "name the exported model carries")
+    name: str = _value("", "name the exported model carries; by default that of the run's folder")
+    licence: str = _value("unknown", "terms that the model's card states")
     task: str = _value("auto", "head, regions, or auto: a head where the data has outlines and HC")
     group_pattern: str = _value(
         "", "expression for an image's patient in its name; images of one never part"

@@ -180,6 +180,7 @@ def describe(trained: Trained, precision: str, gmac: float) -> ModelMetadata:
         metrics=figures,
         parameters=sum(p.numel() for p in trained.model.parameters()),
         gmac=round(gmac, 4),
+        licence=config.licence,
         task=trained.task,
     )
 

@@ -114,6 +114,8 @@ def train(
     EdgesegError
         If the data, the config or the folder does not allow the run.
     """
+    if not config.name:
+        config = config.updated({"name": out.resolve().name})
     loaded = load_labelled(data, config.task, config.group_pattern)
     for text in loaded.notices:
         on_notice(text)

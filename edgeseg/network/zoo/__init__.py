@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgeseg.errors import ModelError, ModelNotFoundError
+from edgeseg.network.metadata import ModelMetadata
 
 DEFAULT_MODEL = "hc18-edge"
 _FOLDER = Path(__file__).parent
+
+
+Line = tuple[str, str]
 
 
 class ModelFile(NamedTuple):
@@ -46,7 +50,7 @@ def manifest() -> dict[str, dict[str, Any]]:
     return models
 
 
-def card_lines(name: str) -> list[tuple[str, str]]:
+def card_lines(name: str) -> list[Line]:
     """Return a bundled model's card as labelled lines.
 
     Raises
@@ -97,6 +101,42 @@ def card_lines(name: str) -> list[tuple[str, str]]:
         *(("limit", limit) for limit in card["limits"]),
         ("SHA-256", card["sha256"]),
     ]
+
+
+def file_card(file: ModelFile, metadata: ModelMetadata) -> tuple[list[Line], dict[str, Any]]:
+    """Return what a user's own model file says of itself, as labelled lines and as values."""
+    task, data = metadata.task, metadata.train_data
+    cost = f"{metadata.gmac:.2f} GMAC, " if metadata.gmac is not None else ""
+    if metadata.parameters is not None:
+        cost += f"{metadata.parameters / 1e6:.2f} M parameters, "
+    trained = (
+        f"{data.name}, {data.count} images (SHA-256 {data.sha256[:12]}…)" if data else "unknown"
+    )
+    lines = [
+        ("name", metadata.name),
+        ("task", f"{task.kind}: {', '.join(task.structures)}"),
+        ("network", f"{metadata.architecture}, strategy {metadata.strategy}, {metadata.precision}"),
+        ("input", f"{metadata.input_height}x{metadata.input_width}, gray"),
+        ("cost", f"{cost}{file.size_bytes / 1e6:.2f} MB"),
+        ("trained on", trained),
+    ]
+    if metadata.metrics:
+        lines.append(("measured on", f"{metadata.metrics['data']}, {metadata.metrics['split']}"))
+        lines += [(key, _figure(value)) for key, value in metadata.metrics["figures"].items()]
+    lines += [
+        ("threshold", f"{metadata.threshold:g}"),
+        ("licence", metadata.licence),
+        ("use", metadata.intended_use),
+        ("SHA-256", file.sha256),
+    ]
+    card = {"file": file.path.name, "sha256": file.sha256, "size_bytes": file.size_bytes}
+    return lines, json.loads(metadata.to_json()) | card
+
+
+def _figure(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_figure(inner)}" for key, inner in value.items())
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 def find(name_or_path: str | Path) -> ModelFile:

@@ -1,0 +1,95 @@
+"""The commands that say what is here: models, a model file's soundness, this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edgeseg.cli import console
+from edgeseg.cli.options import DeviceOption, JsonOption, figures_to
+
+
+def models(
+    name: Annotated[
+        str | None, typer.Argument(help="Bundled model or ONNX file: print its card.")
+    ] = None,
+    json_file: JsonOption = None,
+) -> None:
+    """List the bundled models, or print the card of one, or of a model file."""
+    from edgeseg.network import zoo
+
+    with figures_to(json_file) as write_figures:
+        if name is not None:
+            lines, card = _card(name)
+            console.table(("", ""), lines)
+            write_figures(card)
+            return
+        listed = zoo.manifest()
+        console.table(
+            ("name", "size MB", "input", "Dice %", "HC MAD mm", "SHA-256"),
+            [
+                (
+                    name,
+                    f"{card['size_bytes'] / 1e6:.2f}",
+                    f"{card['input_height']}x{card['input_width']}",
+                    f"{100 * card['metrics']['figures']['dice']:.2f}",
+                    f"{card['metrics']['figures']['hc_mad_mm']:.2f}",
+                    card["sha256"],
+                )
+                for name, card in listed.items()
+            ],
+            numeric=(1, 3, 4),
+        )
+        for name, card in listed.items():
+            console.say(f"{name}: {card['metrics']['data']}, {card['metrics']['split']}")
+        write_figures({"models": listed})
+
+
+def verify(
+    model: Annotated[str, typer.Argument(help="Bundled model or ONNX file.")],
+    device: DeviceOption = "auto",
+    json_file: JsonOption = None,
+) -> None:
+    """Check a model's hash, metadata and graph, and run it on a phantom."""
+    from dataclasses import asdict
+
+    from edgeseg.bench import verify as verification
+
+    checks = verification.verify(model, device)
+    with figures_to(json_file) as write_figures:
+        for check in checks:
+            console.say(f"{'ok  ' if check.holds else 'FAIL'} {check.name}: {check.seen}")
+        write_figures({"model": model, "checks": [asdict(check) for check in checks]})
+    if not all(check.holds for check in checks):
+        raise typer.Exit(1)
+
+
+def info(json_file: JsonOption = None) -> None:
+    """Print versions, CPU, providers and threads: what to paste in a bug report."""
+    import onnxruntime
+
+    from edgeseg.system import host
+
+    facts = {
+        "versions": host.versions(installed=True),
+        "host": host.describe(),
+        "providers": onnxruntime.get_available_providers(),
+    }
+    lines = [(k, str(v)) for part in ("versions", "host") for k, v in facts[part].items()]
+    with figures_to(json_file) as write_figures:
+        console.table(("", ""), [*lines, ("providers", ", ".join(facts["providers"]))])
+        write_figures(facts)
+
+
+def _card(name: str) -> tuple[list[tuple[str, str]], dict[str, Any]]:
+    """Return a model's card, as lines and as values: a bundled one's, or what a file says."""
+    from edgeseg.network import zoo
+
+    if name in zoo.manifest() or not Path(name).is_file():
+        return zoo.card_lines(name), zoo.manifest()[name]
+    from edgeseg.segmenter import Segmenter
+
+    segmenter = Segmenter(name, device="cpu", threads=1)
+    return zoo.file_card(segmenter.file, segmenter.metadata)

@@ -1,0 +1,160 @@
+"""The commands that measure images: a user's own, phantoms, and those of the challenge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgeseg.cli import console
+from edgeseg.cli.options import (
+    RESUME_OR_OVERWRITE,
+    DeviceOption,
+    ModelOption,
+    OverwriteOption,
+    ThreadsOption,
+    open_model,
+    plain,
+    refuse_pixel_size,
+)
+from edgeseg.errors import EdgesegError, OutputExistsError
+
+if TYPE_CHECKING:
+    from edgeseg.run.folder import Summary
+
+
+def infer(
+    context: typer.Context,
+    inputs: Annotated[list[str], typer.Argument(help="Images, folders (recursive) or patterns.")],
+    out: Annotated[Path, typer.Option(help="Folder for the results.")],
+    model: ModelOption = "hc18-edge",
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    pixel_size: Annotated[
+        float | None,
+        typer.Option(
+            metavar="MM", help="Millimetres per pixel of all images.", callback=refuse_pixel_size
+        ),
+    ] = None,
+    pixel_sizes: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="Table: filename, pixel size (mm).")
+    ] = None,
+    overlays: Annotated[bool, typer.Option("--overlays/--no-overlays")] = True,
+    masks: Annotated[bool, typer.Option("--masks/--no-masks")] = True,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an earlier run.")] = False,
+    overwrite: OverwriteOption = False,
+    batch: Annotated[int, typer.Option(min=1, help="Images in one run of the network.")] = 1,
+    inference_threads: Annotated[
+        int, typer.Option(min=1, help="Threads inside each inference.")
+    ] = 1,
+) -> None:
+    """Measure images: results.csv, masks, overlays and a report."""
+    from edgeseg.measure.tasks import measure_of
+    from edgeseg.run.folder import FolderRun, Options
+    from edgeseg.sources.discover import discover
+    from edgeseg.sources.pixel_sizes import PixelSizes, read_table
+    from edgeseg.system.parallel import usable_cores
+
+    arguments = {name: plain(value) for name, value in context.params.items()}
+    if resume and overwrite:
+        raise typer.BadParameter(RESUME_OR_OVERWRITE)
+    found = discover(inputs, out)
+    for text in found.notices:
+        console.notice(text)
+    table = read_table(pixel_sizes) if pixel_sizes else None
+    sizes = PixelSizes(found.items, pixel_size, table)
+    if not sizes.known:
+        console.notice("no pixel size given: lengths are in pixels, the mm columns stay empty")
+    workers = threads or max(1, usable_cores() // inference_threads)
+    options = Options(masks, overlays, resume, overwrite, batch, workers)
+    segmenter = open_model(model, device, inference_threads)
+    run = FolderRun(segmenter, found.items, sizes, out, options, arguments)
+    with console.progress(len(found.items), "measuring") as advance:
+        summary = run.run(advance)
+    _say_summary(summary, measure_of(segmenter.metadata.task).NOTHING)
+    if summary.count("failed"):
+        raise typer.Exit(1)
+
+
+def demo(
+    model: ModelOption = "hc18-edge",
+    device: DeviceOption = "cpu",
+    pairs: Annotated[
+        Path | None,
+        typer.Option(help="Instead, write a synthetic data set of two structures here."),
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="Images of --pairs.")] = 150,
+) -> None:
+    """Measure eight synthetic heads of exactly known size into ./edgeseg-demo."""
+    from edgeseg.phantom import demo as demonstration
+
+    if pairs is not None:
+        from edgeseg.phantom.shapes import write_pairs
+
+        write_pairs(pairs, count)
+        console.say(f"{count} images and masks in {pairs}; next: edgeseg train --data {pairs}")
+        return
+
+    summary, measured = demonstration.run(open_model(model, device, task="head"))
+    console.table(
+        ("file", "HC true mm", "HC measured mm", "error %", "flags"),
+        [
+            (
+                m.file,
+                f"{m.hc_true_mm:.1f}",
+                "-" if m.hc_mm is None else f"{m.hc_mm:.1f}",
+                f"{100 * m.relative_error:+.2f}",
+                m.flags.replace(";", ", "),
+            )
+            for m in measured
+        ],
+        numeric=(1, 2, 3),
+    )
+    console.say(f"pictures and report in {summary.out}: open {summary.out / 'report.html'}")
+    worst = max(measured, key=lambda m: abs(m.relative_error))
+    if abs(worst.relative_error) > demonstration.TOLERANCE:
+        raise EdgesegError(
+            f"{worst.file} is {100 * worst.relative_error:+.2f} % off, more than "
+            f"{100 * demonstration.TOLERANCE:.0f} %: this model or installation measures wrongly"
+        )
+
+
+def challenge(
+    folder: Annotated[Path, typer.Argument(help="HC18 folder, or its test_set.")],
+    out: Annotated[Path, typer.Option(help="CSV file to write.")],
+    model: ModelOption = "hc18-edge",
+    device: DeviceOption = "auto",
+    pixel_sizes: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="Default: the one beside the images.")
+    ] = None,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Write the submission file of the HC18 challenge."""
+    from edgeseg.score import challenge as submission
+    from edgeseg.system.files import claim
+
+    if out.is_dir():
+        raise OutputExistsError(f"{out} is a folder; give the name of a .csv file in it")
+    claim(out, overwrite)
+    found, sizes = submission.find_images(folder, pixel_sizes)
+    for text in found.notices:
+        console.notice(text)
+    segmenter = open_model(model, device, task="head")
+    with console.progress(len(found.items), "measuring") as advance:
+        count = submission.write_submission(segmenter, found.items, sizes, out, advance)
+    console.say(f"{count} rows in {out}")
+
+
+def _say_summary(summary: Summary, nothing: str) -> None:
+    """Say how a folder's run went; ``nothing`` is what images without a result are called."""
+    for row in summary.rows:
+        if row["status"] == "failed":
+            console.notice(f"{row['file']}: {row['reason']}")
+    n_new = len(summary.rows) - summary.n_kept
+    console.say(
+        f"{len(summary.rows)} images: {summary.count('ok')} measured, {summary.count('empty')} "
+        f"{nothing}, {summary.count('failed')} failed, {summary.n_flagged} flagged; "
+        f"{n_new} in {summary.wall_s:.1f} s ({n_new / max(summary.wall_s, 1e-9):.1f}/s)"
+    )
+    console.say(f"results in {summary.out}: results.csv, report.html, run.json")
