@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -13,6 +16,7 @@ from edgeseg.segmenter import Segmenter
 from edgeseg.sources.discover import discover
 from edgeseg.sources.pixel_sizes import PixelSizes
 from tests.conftest import benchmark_script
+from tests.fakes import Clock
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="the scripts read Linux's accounting"
@@ -25,7 +29,21 @@ def test_a_process_is_told_its_cost() -> None:
     small = processes.run([sys.executable, "-c", "pass"])
     large = processes.run([sys.executable, "-c", block], cores=[0])
     assert large.peak_rss_mb - small.peak_rss_mb == pytest.approx(100, abs=5)
-    assert 0 < small.cpu_s < large.cpu_s <= large.wall_s
+
+
+def test_times_are_those_the_system_counted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    processes, clock = benchmark_script("processes"), Clock()
+    usage = SimpleNamespace(ru_utime=1.5, ru_stime=0.25, ru_maxrss=2048)
+    ended = clock.takes(3000, lambda pid, _: (pid, 5 << 8, usage))
+    monkeypatch.setattr(processes, "time", clock)
+    monkeypatch.setattr(processes.os, "posix_spawnp", lambda *_, **__: 17)
+    monkeypatch.setattr(processes.os, "wait4", ended)
+    with pytest.raises(SystemExit) as end:
+        processes.launch("", "command")
+    assert end.value.code == 5
+    assert json.loads(capsys.readouterr().out) == [3.0, 1.75, 2.0]
 
 
 def test_a_process_that_fails_is_heard() -> None:
@@ -49,12 +67,19 @@ def test_turns_give_medians_and_do_not_count_the_first() -> None:
     assert costs == {"a": (2.0, 1.0, 2.0), "b": (3.0, 1.0, 2.0)}
 
 
-def test_processes_on_all_cores_share_the_time(tmp_path: Path) -> None:
-    code = "import os, sys, time; os.mkdir(sys.argv[1]); time.sleep(0.4)"
-    command = [sys.executable, "-c", code]
-    cost = benchmark_script("folder_speed").one_on_each_core(command, tmp_path, [0, 0])
-    assert cost.wall_s == pytest.approx(0.2 + cost.cpu_s / 2, abs=0.1)
-    assert not list(tmp_path.iterdir())  # what each wrote was new and is gone
+def test_processes_on_all_cores_share_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script, costs = benchmark_script("folder_speed"), benchmark_script("processes").Cost
+    of_core = {0: costs(3.0, 1.0, 10.0), 1: costs(5.0, 2.0, 20.0)}
+
+    def run(command: list[str], cores: list[int]) -> Any:
+        Path(command[-1]).mkdir()  # new for each
+        return of_core[cores[0]]
+
+    monkeypatch.setattr(script, "run", run)
+    assert script.one_on_each_core(["command"], tmp_path, [0, 1]) == (2.5, 1.5, 30.0)
+    assert not list(tmp_path.iterdir())  # what each wrote is gone
 
 
 def test_the_plain_loop_measures_what_infer_does(

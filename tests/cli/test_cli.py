@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import csv
 import json
 import re
 from pathlib import Path
@@ -152,10 +153,13 @@ def test_evaluate_agrees_with_infer(phantom_data: Path, tmp_path: Path) -> None:
     images = phantom_data / "training_set"
     call("infer", images, "--pixel-sizes", table, "--out", tmp_path / "out")
     call("evaluate", "--data", phantom_data, "--csv", tmp_path / "scores.csv")
-    inferred = [line.split(",") for line in (tmp_path / "out/results.csv").read_text().split()]
-    scored = [line.split(",") for line in (tmp_path / "scores.csv").read_text().split()]
-    assert len(scored) == 13
-    assert [row[3] for row in inferred[1:]] == [row[6] for row in scored[1:]]
+    inferred, scored = (
+        list(csv.DictReader((tmp_path / name).read_text().splitlines()))
+        for name in ("out/results.csv", "scores.csv")
+    )
+    assert len(scored) == 12
+    for name in ("file", "hc_mm", "confidence", "flags"):
+        assert [row[name] for row in inferred] == [row[name] for row in scored]
 
 
 @pytest.mark.slow

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import cv2
 import pytest
@@ -10,15 +9,17 @@ from edgeseg.system.parallel import ordered_map
 
 
 def test_results_come_in_order_from_several_threads() -> None:
-    seen = set()
+    third = threading.Event()
 
-    def slow_first(i: int) -> int:
-        seen.add(threading.get_ident())
-        time.sleep(0.02 if i == 0 else 0.001)
+    def first_waits_for_the_third(i: int) -> int:
+        if i == 2:
+            third.set()
+        if i == 0:
+            assert third.wait(30)
         return i * i
 
-    assert list(ordered_map(slow_first, range(50), 4)) == [i * i for i in range(50)]
-    assert len(seen) > 1
+    squares = [i * i for i in range(50)]
+    assert list(ordered_map(first_waits_for_the_third, range(50), 4)) == squares
 
 
 def test_few_items_are_in_flight() -> None:

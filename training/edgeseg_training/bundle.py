@@ -20,7 +20,7 @@ from edgeseg.errors import ModelError
 from edgeseg.segmenter import Segmenter
 from edgeseg.system.files import write_atomic, write_json
 
-_ZOO = Path(edgeseg.__file__).parent / "zoo"
+_ZOO = Path(edgeseg.__file__).parent / "network" / "zoo"
 LIMITS = (
     "Standard-plane images of one hospital and its two machines; expect less on other scanners "
     "(arXiv 2407.20086 reports drops of up to 8 Dice points).",

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgeseg.measure.ellipse import Ellipse
+from edgeseg.output import overlay
+from edgeseg.prediction import Prediction
+from edgeseg.segmenter import Segmenter
+from tests.fakes import LESIONS, FakeSession, bright, bright_and_gray, head_image, open_fake
+
+GREEN, ORANGE = (80, 220, 60), (0, 150, 255)  # blue, green, red
+SIZE = (540, 800)
+HEAD = Ellipse(400.0, 300.0, 190.0, 150.0, 0.4)
+
+
+@pytest.fixture
+def heads(monkeypatch: pytest.MonkeyPatch) -> Segmenter:
+    return open_fake(monkeypatch, FakeSession())
+
+
+def near(picture: np.ndarray, colour: tuple[int, int, int], within: float = 60) -> np.ndarray:
+    """Tell which pixels have nearly a colour."""
+    return np.abs(picture.astype(int) - colour).max(axis=2) < within
+
+
+def on_the_outline(picture: np.ndarray, colour: tuple[int, int, int]) -> bool:
+    """Tell whether a colour lies all along the head's outline and nowhere but there or its axis."""
+    rows, columns = np.nonzero(near(picture, colour))
+    u, v = HEAD.in_unit_circle(columns, rows)
+    across_px = np.abs(v * HEAD.semi_minor_px)
+    off = np.abs(HEAD.signed_distance(columns, rows)) > 3
+    if np.any(off & ~((across_px < 2) & (np.abs(u) <= 1.02))):
+        return False
+    x, y = np.round(HEAD.points(120)).astype(int).T
+    return bool(near(picture, colour)[y, x].mean() > 0.9)
+
+
+def test_the_outline_is_drawn_where_it_was_measured(heads: Segmenter) -> None:
+    prediction = heads.predict(head_image(HEAD, SIZE), 0.2)
+    picture = overlay.draw(prediction)
+    assert picture.shape == (*SIZE, 3)
+    assert picture.dtype == np.uint8
+    assert not prediction.flags
+    assert on_the_outline(picture, GREEN)
+    assert not near(picture, ORANGE).any()
+
+
+def test_a_flagged_outline_is_orange(heads: Segmenter) -> None:
+    prediction = heads.predict(head_image(HEAD, SIZE), 9.0)
+    assert "hc_out_of_range" in prediction.flags
+    picture = overlay.draw(prediction)
+    assert on_the_outline(picture, ORANGE)
+    assert not near(picture, GREEN).any()
+
+
+def test_the_major_axis_is_drawn_thin(heads: Segmenter) -> None:
+    picture = overlay.draw(heads.predict(head_image(HEAD, SIZE), 0.2))
+    ends = HEAD.points(180)[[0, 90]]
+    steps = np.linspace(0.1, 0.9, 80)[:, None]
+    x, y = np.round(ends[0] + steps * (ends[1] - ends[0])).astype(int).T
+    drawn = near(picture, GREEN, 130)
+    assert drawn[y, x].mean() > 0.9
+    across = HEAD.points(180)[[45, 135]]  # the other axis is not
+    x, y = np.round(across[0] + steps * (across[1] - across[0])).astype(int).T
+    assert drawn[y, x].mean() < 0.2
+
+
+def test_what_is_not_drawn_on_is_the_image(heads: Segmenter) -> None:
+    image = head_image(HEAD, SIZE)
+    picture = overlay.draw(heads.predict(image, 0.2))
+    rows, columns = np.ogrid[: SIZE[0], : SIZE[1]]
+    free = (np.abs(HEAD.signed_distance(columns, rows)) > 4) & (rows > 60)
+    free &= np.abs(HEAD.in_unit_circle(columns, rows)[1]) > 0.03
+    assert np.array_equal(picture[free], np.repeat(image[free][:, None], 3, axis=1))
+
+
+def test_the_caption_and_the_flags_are_written(
+    heads: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    put_text = overlay.cv2.putText
+
+    def spy(picture: np.ndarray, text: str, *rest: object) -> object:
+        written.append(text)
+        return put_text(picture, text, *rest)
+
+    monkeypatch.setattr(overlay.cv2, "putText", spy)
+    prediction = heads.predict(head_image(HEAD, SIZE), 9.0)
+    picture = overlay.draw(prediction)
+    assert set(written) == {prediction.caption(), ", ".join(prediction.flags)}
+    assert near(picture[:60], (255, 255, 255)).sum() > 200  # in white
+
+
+def test_an_empty_image_has_no_line(heads: Segmenter) -> None:
+    prediction = heads.predict(np.zeros(SIZE, np.uint8))
+    picture = overlay.draw(prediction)
+    assert not picture[60:].any()
+    assert picture[:60].any()  # says so
+
+
+def lesions(monkeypatch: pytest.MonkeyPatch, gap: int = 100) -> Prediction:
+    image = np.zeros(SIZE, np.uint8)
+    image[200:300, gap : gap + 100] = 255  # a lesion
+    image[350:450, 500:600] = 128  # a cyst
+    return open_fake(monkeypatch, FakeSession(bright_and_gray, LESIONS)).predict(image)
+
+
+def test_each_class_has_its_colour_in_the_order_of_the_classes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    picture = overlay.draw(lesions(monkeypatch)).astype(int)
+    first, second = overlay.COLOURS_BGR[:2]
+    assert first == GREEN
+    for (top, left), colour, gray in (((250, 150), first, 255), ((400, 550), second, 128)):
+        tinted = [round(0.75 * gray + 0.25 * channel) for channel in colour]
+        assert picture[top, left] == pytest.approx(tinted, abs=2)
+    assert near(picture[195:205, 90:210], first).sum() > 80
+    assert near(picture[345:355, 490:610], second).sum() > 80
+    assert not near(picture[330:470, 480:620], first).any()
+
+
+def test_a_flag_changes_the_colour_of_the_first_class_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    prediction = lesions(monkeypatch, gap=0)
+    assert prediction.flags == ("touches_border",)
+    picture = overlay.draw(prediction)
+    assert near(picture[195:305, :105], ORANGE).sum() > 80
+    assert near(picture[345:355, 490:610], overlay.COLOURS_BGR[1]).sum() > 80
+
+
+def test_colours_differ_and_repeat_after_the_last() -> None:
+    colours = overlay.COLOURS_BGR
+    assert len(set(colours)) == len(colours)
+    assert ORANGE not in colours
+    assert overlay.colour_bgr(1) == overlay.colour_bgr(len(colours) + 1) == colours[0]
+
+
+def test_a_prepared_thread_draws_the_same(heads: Segmenter) -> None:
+    prediction = heads.predict(head_image(HEAD, SIZE), 0.2)
+    alone = overlay.draw(prediction)
+    with overlay.prepared():
+        first, second = overlay.draw(prediction), overlay.draw(prediction)
+    assert np.array_equal(first, alone)
+    assert np.array_equal(second, alone)
+
+
+def test_lines_grow_with_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    segmenter = open_fake(monkeypatch, FakeSession(bright))
+    widths = []
+    for scale in (1, 2, 4):
+        size = (270 * scale, 400 * scale)
+        head = Ellipse(200.0 * scale, 150.0 * scale, 95.0 * scale, 75.0 * scale, 0.4)
+        picture = overlay.draw(segmenter.predict(head_image(head, size)))
+        widths.append(near(picture, GREEN)[60 * scale :].sum() / head.circumference_px)
+    assert widths[0] < widths[1] < widths[2]

@@ -1,0 +1,185 @@
+"""Each image's row is its own, and is on disk with its pictures when it is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edgeseg.measure.ellipse import Ellipse
+from edgeseg.network.task import Task
+from edgeseg.output.pictures import encode, picture_paths
+from edgeseg.output.table import Row, columns, read_rows
+from edgeseg.run import folder as running
+from edgeseg.run.folder import FolderRun, Options
+from edgeseg.segmenter import Segmenter
+from edgeseg.sources.discover import discover
+from edgeseg.sources.frame import PixelSize
+from edgeseg.sources.pixel_sizes import PixelSizes, TableRow
+from tests.fakes import LESIONS, Clock, FakeSession, bright, bright_and_gray, head_image, open_fake
+from tests.run.folders import run
+
+# Every image has its own size, head and pixels; c.png is no image and g.png has no head.
+HEADS = {
+    "a.png": ((384, 576), Ellipse(280.0, 200.0, 140.0, 108.0, 0.3), 0.20),
+    "b.png": ((540, 800), Ellipse(420.0, 250.0, 170.0, 140.0, 1.2), 0.15),
+    "d.png": ((300, 500), Ellipse(200.0, 160.0, 100.0, 80.0, 2.0), 0.30),
+    "e.png": ((600, 400), Ellipse(210.0, 280.0, 150.0, 110.0, 0.8), 0.10),
+    "f.png": ((384, 577), Ellipse(300.0, 190.0, 110.0, 90.0, 2.8), 0.25),
+}
+FILES = ["a.png", "b.png", "c.png", "d.png", "e.png", "f.png", "g.png"]
+
+
+@pytest.fixture
+def scans(tmp_path: Path) -> Path:
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for name, (size, head, _) in HEADS.items():
+        (folder / name).write_bytes(encode(".png", head_image(head, size)))
+    (folder / "c.png").write_text("not an image")
+    (folder / "g.png").write_bytes(encode(".png", np.zeros((200, 300), np.uint8)))
+    return folder
+
+
+@pytest.fixture
+def segmenter(monkeypatch: pytest.MonkeyPatch) -> Segmenter:
+    return open_fake(monkeypatch, FakeSession())
+
+
+def folder_run(segmenter: Segmenter, scans: Path, out: Path, **options: object) -> FolderRun:
+    items = discover([str(scans)], out).items
+    table = {name: TableRow(size_mm, None) for name, (*_, size_mm) in HEADS.items()}
+    table |= {"c.png": TableRow(0.4, None), "g.png": TableRow(0.5, None)}
+    sizes = PixelSizes(items, table=table)
+    return FolderRun(segmenter, items, sizes, out, Options(**options))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 7, 9])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_every_row_and_picture_is_of_its_own_image(
+    segmenter: Segmenter, scans: Path, tmp_path: Path, batch: int, workers: int
+) -> None:
+    out = tmp_path / "out"
+    rows = folder_run(segmenter, scans, out, batch=batch, workers=workers).run().rows
+    assert [row["file"] for row in rows] == FILES
+    assert [row["status"] for row in rows] == ["ok", "ok", "failed", "ok", "ok", "ok", "empty"]
+    for row in rows:
+        assert row["frame"] == ""
+        if row["file"] not in HEADS:
+            assert row["reason"]
+            continue
+        size, head, size_mm = HEADS[row["file"]]
+        assert row["pixel_size_x_mm"] == row["pixel_size_y_mm"] == str(size_mm)
+        assert row["pixel_size_source"] == "table"
+        hc_mm = head.circumference_px * size_mm
+        assert float(row["hc_mm"]) == pytest.approx(hc_mm, rel=0.005)
+        assert float(row["center_x_px"]) == pytest.approx(head.center_x_px, abs=0.5)
+        paths = picture_paths(out, row["file"])
+        mask = cv2.imread(str(paths["masks"]), cv2.IMREAD_UNCHANGED)
+        assert mask is not None and mask.shape == size
+        assert np.mean(mask != head.mask(*size)) < 0.01
+        drawn = cv2.imread(str(paths["overlays"]))
+        assert drawn is not None and drawn.shape == (*size, 3)
+    assert rows[6]["pixel_size_x_mm"] == "0.5"
+
+
+def test_a_row_is_on_disk_with_its_pictures_when_it_is_told(
+    segmenter: Segmenter, scans: Path, tmp_path: Path
+) -> None:
+    """So that whatever ends the process then, the next run goes on behind it."""
+    out = tmp_path / "out"
+    told: list[str] = []
+
+    def on_row(row: Row) -> None:
+        told.append(row["file"])
+        text = (out / "results.csv").read_bytes().decode()
+        assert text.endswith("\n")
+        assert [on_disk["file"] for on_disk in read_rows(out / "results.csv")] == told
+        if row["status"] != "failed":
+            assert all(path.stat().st_size for path in picture_paths(out, row["file"]).values())
+
+    folder_run(segmenter, scans, out, workers=1).run(on_row)
+    assert told == FILES
+
+
+@pytest.mark.parametrize("batch", [1, 3, 7])
+def test_an_image_on_which_the_network_fails_is_a_failed_row(
+    monkeypatch: pytest.MonkeyPatch, scans: Path, tmp_path: Path, batch: int
+) -> None:
+    def fails_on_d(gray: np.ndarray) -> np.ndarray:
+        maps = bright(gray)
+        for i in range(len(gray)):
+            # d.png's head is the only one whose middle lies there
+            seen = np.argwhere(gray[i, 0] > 127).mean(axis=0) if gray[i].any() else (0, 0)
+            if abs(seen[1] - 200 / 500 * 288) < 1:
+                maps[i] = np.nan
+        return maps
+
+    segmenter = open_fake(monkeypatch, FakeSession(fails_on_d))
+    rows = folder_run(segmenter, scans, tmp_path / "out", batch=batch).run().rows
+    assert [row["status"] for row in rows] == ["ok", "ok", "failed", "failed", "ok", "ok", "empty"]
+    assert "the model's answers run from nan" in rows[3]["reason"]
+    for row in rows:
+        if row["status"] == "ok":
+            _, head, size_mm = HEADS[row["file"]]
+            hc_mm = head.circumference_px * size_mm
+            assert float(row["hc_mm"]) == pytest.approx(hc_mm, rel=0.005)
+
+
+def test_times_are_those_of_the_clock(
+    monkeypatch: pytest.MonkeyPatch, scans: Path, tmp_path: Path
+) -> None:
+    clock = Clock()
+    segmenter = open_fake(monkeypatch, FakeSession(clock.takes(30, bright)))
+    monkeypatch.setattr("edgeseg.segmenter.time", clock)
+    monkeypatch.setattr(running, "time", clock)
+    decode = clock.takes(2, running.image_file.decode_gray)
+    monkeypatch.setattr(running.image_file, "decode_gray", decode)
+    with monkeypatch.context() as only_once:
+        only_once.setattr(running, "write_page", lambda *_: None)
+        summary = folder_run(segmenter, scans, tmp_path / "out", batch=3, workers=1).run()
+    for row, inference_ms in zip(summary.rows, (15, 15, None, 10, 10, 10, 30), strict=True):
+        times = [row[name] for name in ("decode_ms", "inference_ms", "postprocess_ms")]
+        expected = ["", "", ""]
+        if inference_ms is not None:
+            expected = ["2.000", f"{inference_ms}.000", "0.000"]
+        assert times == expected
+    # seven were decoded, one of them in vain, and three batches run
+    assert summary.wall_s == pytest.approx(0.104)
+
+
+def test_regions_have_their_own_columns_and_masks(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    image = np.zeros((384, 576), np.uint8)
+    image[40:80, 60:120] = 255
+    image[200:300, 300:400] = 128
+    (scans / "a.png").write_bytes(encode(".png", image))
+    segmenter = open_fake(monkeypatch, FakeSession(bright_and_gray, LESIONS))
+    (row,) = run(segmenter, scans, tmp_path / "out", 0.2).rows
+    assert tuple(row) == columns(LESIONS.task) != columns(Task())
+    assert float(row["lesion_area_px"]) == pytest.approx(40 * 60, rel=0.05)
+    assert float(row["cyst_area_mm2"]) == pytest.approx(100 * 100 * 0.04, rel=0.05)
+    mask = cv2.imread(str(tmp_path / "out" / "masks" / "a.png"), cv2.IMREAD_UNCHANGED)
+    assert mask is not None
+    assert set(np.unique(mask)) == {0, 1, 2}
+    assert (mask[60, 90], mask[250, 350]) == (1, 2)
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "Areas: lesion, cyst" in page
+    # a run of another task is not gone on with
+    record = tmp_path / "out" / "results.csv"
+    assert list(read_rows(record, columns(LESIONS.task)))
+
+
+def test_where_a_pixel_size_comes_from_is_in_its_row(
+    segmenter: Segmenter, scans: Path, tmp_path: Path
+) -> None:
+    items = discover([str(scans)]).items
+    sizes = PixelSizes(items, 0.2)
+    assert sizes.of(items[0]) == PixelSize(0.2, 0.2, "option")
+    row = FolderRun(segmenter, items, sizes, tmp_path / "out").run().rows[0]
+    assert (row["pixel_size_x_mm"], row["pixel_size_source"]) == ("0.2", "option")
