@@ -159,9 +159,26 @@ def test_the_threshold_is_the_model_s() -> None:
         metadata = replace(METADATA, threshold=threshold)
         found = head.measure(slope[None], frame, metadata)
         grown = Ellipse(280.0, 200.0, 140.0 + grown_px, 108.0 + grown_px, 0.3)
-        assert found.figures["semi_minor_px"] == pytest.approx(grown.semi_minor_px, abs=1.0)
+        assert found.figures["semi_minor_px"] == pytest.approx(grown.semi_minor_px, abs=0.2)
         mask = head.mask(slope[None], found, SIZE, metadata)
         assert np.count_nonzero(mask) == pytest.approx(grown.area_px, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("seen", "flags"),
+    [
+        (None, ()),
+        ((0.1, 0.3), ()),
+        ((0.25, 0.3), ("pixel_size_out_of_range",)),
+        ((0.1, 0.15), ("pixel_size_out_of_range",)),
+    ],
+)
+def test_a_pixel_size_the_model_has_not_seen_is_flagged(
+    seen: tuple[float, float] | None, flags: tuple[str, ...]
+) -> None:
+    metadata = replace(METADATA, train_pixel_size_mm_range=seen)
+    frame = Frame(np.zeros(SIZE, np.uint8), SQUARE)
+    assert head.measure(coverage()[None], frame, metadata).flags == flags
 
 
 def test_a_second_region_lowers_confidence_but_hides_no_head() -> None:

@@ -71,6 +71,42 @@ def test_an_outline_seen_in_part_is_incomplete() -> None:
     assert quality.flags(good._replace(fit=seen)) == ("incomplete_outline",)
 
 
+@pytest.mark.parametrize(
+    ("share", "flags"), [(0.94, ("irregular_outline",)), (0.97, ()), (1.02, ()),
+                         (1.07, ("irregular_outline",))]
+)  # fmt: skip
+def test_how_much_of_its_ellipse_a_region_must_fill(share: float, flags: tuple[str, ...]) -> None:
+    good = facts(coverage())
+    of_ellipse_px = good.fit.ellipse.area_px * (NETWORK[0] / SIZE[0]) * (NETWORK[1] / SIZE[1])
+    region = good.region._replace(area_px=round(share * of_ellipse_px))
+    assert quality.flags(good._replace(region=region)) == flags
+
+
+@pytest.mark.parametrize(("share", "flags"), [(0.029, ()), (0.032, ("irregular_outline",))])
+def test_how_far_an_outline_may_be_from_its_ellipse(share: float, flags: tuple[str, ...]) -> None:
+    good = facts(coverage())
+    fit = good.fit._replace(residual_px=share * good.fit.ellipse.semi_minor_px)
+    assert quality.flags(good._replace(fit=fit)) == flags
+
+
+@pytest.mark.parametrize(
+    ("center", "flagged"),
+    [
+        *[((200.2, 270.0), True), ((201.2, 270.0), False)],
+        *[((598.8, 270.0), True), ((597.8, 270.0), False)],
+        *[((400.0, 155.2), True), ((400.0, 156.2), False)],
+        *[((400.0, 383.8), True), ((400.0, 382.8), False)],
+    ],
+)
+def test_an_ellipse_that_reaches_the_border_is_told(
+    center: tuple[float, float], flagged: bool
+) -> None:
+    """To a pixel, also where the region seen ends before the border."""
+    good = facts(coverage())
+    fit = good.fit._replace(ellipse=Ellipse(*center, 200.0, 155.0, 0.0))
+    assert quality.touches_border(good._replace(fit=fit)) == flagged
+
+
 def test_a_second_region_is_told() -> None:
     probability = coverage()
     probability[2:50, 2:45] = 1.0

@@ -55,15 +55,22 @@ def test_a_flagged_outline_is_orange(heads: Segmenter) -> None:
 
 
 def test_the_major_axis_is_drawn_thin(heads: Segmenter) -> None:
-    picture = overlay.draw(heads.predict(head_image(HEAD, SIZE), 0.2))
-    ends = HEAD.points(180)[[0, 90]]
+    head = HEAD.resized(SIZE, (1080, 1600))
+    picture = overlay.draw(heads.predict(head_image(head, (1080, 1600)), 0.1))
+    drawn = near(picture, GREEN, 100)
     steps = np.linspace(0.1, 0.9, 80)[:, None]
-    x, y = np.round(ends[0] + steps * (ends[1] - ends[0])).astype(int).T
-    drawn = near(picture, GREEN, 130)
-    assert drawn[y, x].mean() > 0.9
-    across = HEAD.points(180)[[45, 135]]  # the other axis is not
-    x, y = np.round(across[0] + steps * (across[1] - across[0])).astype(int).T
-    assert drawn[y, x].mean() < 0.2
+
+    def along(points: np.ndarray) -> float:
+        x, y = np.round(points[0] + steps * (points[1] - points[0])).astype(int).T
+        return float(drawn[y, x].mean())
+
+    assert along(head.points(180)[[0, 90]]) > 0.7
+    assert along(head.points(180)[[45, 135]]) < 0.1  # the other axis is not
+    rows, columns = np.nonzero(drawn)
+    inside = head.signed_distance(columns, rows) < -10
+    rim = np.abs(head.signed_distance(columns, rows)) < 5
+    assert 0.7 < inside.sum() / (2 * head.semi_major_px - 20) < 2
+    assert rim.sum() / head.circumference_px > 2.5
 
 
 def test_what_is_not_drawn_on_is_the_image(heads: Segmenter) -> None:
@@ -100,7 +107,7 @@ def test_an_empty_image_has_no_line(heads: Segmenter) -> None:
 
 
 def lesions(monkeypatch: pytest.MonkeyPatch, gap: int = 100) -> Prediction:
-    image = np.zeros(SIZE, np.uint8)
+    image = np.full(SIZE, 40, np.uint8)
     image[200:300, gap : gap + 100] = 255  # a lesion
     image[350:450, 500:600] = 128  # a cyst
     return open_fake(monkeypatch, FakeSession(bright_and_gray, LESIONS)).predict(image)
@@ -115,6 +122,7 @@ def test_each_class_has_its_colour_in_the_order_of_the_classes(
     for (top, left), colour, gray in (((250, 150), first, 255), ((400, 550), second, 128)):
         tinted = [round(0.75 * gray + 0.25 * channel) for channel in colour]
         assert picture[top, left] == pytest.approx(tinted, abs=2)
+    assert (picture[480:, 300:] == 40).all()  # what is no class is left alone
     assert near(picture[195:205, 90:210], first).sum() > 80
     assert near(picture[345:355, 490:610], second).sum() > 80
     assert not near(picture[330:470, 480:620], first).any()

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import base64
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -89,3 +91,18 @@ def test_without_overlays_there_are_no_pictures(rows: list[dict[str, str]], tmp_
     page = written(rows, None, tmp_path)
     assert "<img" not in page
     assert "No overlays were written" in page
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"), [((1080, 1600), (216, 320)), ((1600, 800), (400, 200)), ((90, 160), None)]
+)
+def test_pictures_are_made_small(
+    rows: list[dict[str, str]], tmp_path: Path, size: tuple[int, int], shown: tuple[int, int] | None
+) -> None:
+    """A page of two hundred pictures must open; what is small already stays as it is."""
+    (tmp_path / "good.jpg").write_bytes(encode(".jpg", np.full((*size, 3), 90, np.uint8)))
+    (source,) = Checker(written(rows[:1], tmp_path, tmp_path)).sources
+    data = base64.b64decode(source.removeprefix("data:image/jpeg;base64,"))
+    small = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert small is not None
+    assert small.shape == (*(shown or size), 3)

@@ -5,16 +5,22 @@ from pathlib import Path
 import pytest
 
 from edgeseg.errors import DataError
+from edgeseg.measure.ellipse import Ellipse
 from edgeseg.network.task import Task
 from edgeseg.output.table import (
+    TIMING_COLUMNS,
     RowAppender,
     Table,
     columns,
     failed_row,
     line,
+    pixel_size_cells,
+    prediction_row,
     read_rows,
     write_lines,
 )
+from edgeseg.sources.frame import PixelSize
+from tests.fakes import FakeSession, head_image, open_fake
 
 HEAD = Task()
 LESION = Task("regions", ("background", "lesion", "cyst"))
@@ -71,3 +77,39 @@ def test_another_table_is_refused(tmp_path: Path) -> None:
     assert len(read_rows(path)) == 0
     with pytest.raises(DataError, match="columns are not those"):
         read_rows(path, columns(HEAD))
+
+
+def test_a_row_holds_every_figure_with_its_decimals(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = head_image(Ellipse(280.0, 200.0, 140.0, 108.0, 0.3), (384, 576))
+    found = open_fake(monkeypatch, FakeSession()).predict(image, (0.8, 0.4))
+    row = prediction_row("a.png", found, 1.23456)
+    assert tuple(row) == columns(HEAD)
+    assert (row["file"], row["frame"], row["status"], row["reason"]) == ("a.png", "", "ok", "")
+    assert row["flags"] == ";".join(found.flags)
+    assert row["confidence"] == f"{found.confidence:.4f}"
+    assert (row["pixel_size_x_mm"], row["pixel_size_y_mm"]) == ("0.8", "0.4")
+    assert row["pixel_size_source"] == "option"
+    decimals = {"cephalic_index": 2, "area_mm2": 2, "angle_rad": 6}
+    for name, value in found.figures.items():
+        places = decimals.get(name, 2 if "_weeks_" in name else 3)
+        assert row[name] == ("" if value is None else f"{value:.{places}f}"), name
+    times = [row[name] for name in TIMING_COLUMNS]
+    assert times == ["1.235", *(f"{ms:.3f}" for ms in found.times_ms)]
+
+
+def test_flags_are_told_apart_by_semicolons(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = head_image(Ellipse(60.0, 200.0, 140.0, 108.0, 0.3), (384, 576))
+    found = open_fake(monkeypatch, FakeSession()).predict(image, 5.0)
+    row = prediction_row("a.png", found, 0.0)
+    assert len(found.flags) >= 2
+    assert tuple(row["flags"].split(";")) == found.flags
+
+
+def test_a_pixel_size_is_written_in_full() -> None:
+    cells = pixel_size_cells(PixelSize(0.123456789012345, 1 / 3, "table"))
+    assert cells == {
+        "pixel_size_x_mm": "0.123456789012345",
+        "pixel_size_y_mm": "0.3333333333333333",
+        "pixel_size_source": "table",
+    }
+    assert set(pixel_size_cells(None).values()) == {""}

@@ -170,9 +170,6 @@ def test_regions_have_their_own_columns_and_masks(
     assert (mask[60, 90], mask[250, 350]) == (1, 2)
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "Areas: lesion, cyst" in page
-    # a run of another task is not gone on with
-    record = tmp_path / "out" / "results.csv"
-    assert list(read_rows(record, columns(LESIONS.task)))
 
 
 def test_where_a_pixel_size_comes_from_is_in_its_row(

@@ -15,6 +15,7 @@ from edgeseg.output.table import read_rows
 from edgeseg.phantom.head import Phantom
 from edgeseg.segmenter import Segmenter
 from edgeseg.system import files
+from tests.fakes import LESIONS, FakeSession, bright_and_gray, open_fake
 from tests.run.folders import run, untimed
 
 
@@ -115,3 +116,40 @@ def test_resume_refuses_another_engine(segmenter: Segmenter, scans: Path, tmp_pa
     files.write_json(out / "run.json", record)
     with pytest.raises(DataError, match="used OpenVINO, now CPUExecutionProvider"):
         run(segmenter, scans, out, resume=True)
+
+
+def test_what_failed_is_tried_again_though_nothing_else_tells_it_from_done(
+    segmenter: Segmenter, scans: Path, tmp_path: Path
+) -> None:
+    """Without pixel sizes and pictures a failed row lacks nothing that resuming looks for."""
+    options = {"masks": False, "overlays": False}
+    run(segmenter, scans, tmp_path / "out", None, **options)
+    (scans / "broken.png").write_bytes((scans / "a.png").read_bytes())
+    summary = run(segmenter, scans, tmp_path / "out", None, resume=True, **options)
+    assert summary.n_kept == 4
+    assert {r["file"]: r["status"] for r in summary.rows}["broken.png"] == "ok"
+
+
+def test_overwriting_removes_nothing_outside_the_folder(
+    segmenter: Segmenter, scans: Path, tmp_path: Path
+) -> None:
+    """A table that someone changed may name any file."""
+    out, mine = tmp_path / "out", tmp_path / "mine.png"
+    run(segmenter, scans, out)
+    mine.write_bytes(b"mine")
+    table = out / "results.csv"
+    lines = table.read_text(encoding="utf-8").splitlines(keepends=True)
+    lines.append(lines[1].replace("a b/a.png", "../../mine.png"))
+    table.write_text("".join(lines), encoding="utf-8")
+    assert read_rows(table)[-1]["file"] == "../../mine.png"
+    run(segmenter, scans, out, overwrite=True)
+    assert mine.read_bytes() == b"mine"
+
+
+def test_rows_of_another_task_are_not_gone_on_with(
+    monkeypatch: pytest.MonkeyPatch, scans: Path, tmp_path: Path
+) -> None:
+    run(open_fake(monkeypatch, FakeSession()), scans, tmp_path / "out")
+    other = open_fake(monkeypatch, FakeSession(bright_and_gray, LESIONS))
+    with pytest.raises(DataError, match="its columns are not those of this edgeseg and model"):
+        run(other, scans, tmp_path / "out", resume=True)

@@ -12,6 +12,7 @@ from edgeseg.network.session import session_options
 from edgeseg.phantom.head import Phantom
 from edgeseg.segmenter import Segmenter
 from edgeseg.sources.live import newest
+from tests.fakes import FakeSession, open_fake
 
 TIMEOUT_S = 30
 
@@ -97,6 +98,23 @@ def test_a_stream_measures_as_predict_does(
         assert prediction.hc_mm == segmenter.predict(frame, 0.2).hc_mm
     assert np.array_equal(frame, phantoms[2].image)
     assert 1 <= measured <= 3
+
+
+@pytest.mark.parametrize("drop_late", [False, True])
+def test_the_network_has_run_before_the_first_frame_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, phantoms: list[Phantom], drop_late: bool
+) -> None:
+    """So that the first is answered as fast as the others."""
+    fake, runs_before = FakeSession(), []
+
+    def source() -> Iterator[np.ndarray]:
+        runs_before.append(len(fake.fed))
+        yield phantoms[0].image
+
+    segmenter = open_fake(monkeypatch, fake)
+    assert len(list(segmenter.stream(source(), drop_late=drop_late))) == 1
+    assert runs_before == [1]
+    assert len(fake.fed) == 2
 
 
 def test_opencv_has_no_threads_until_the_stream_ends(
