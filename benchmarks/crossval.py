@@ -18,8 +18,8 @@ from measuring import is_done, measure
 from pool import pool, read_rows
 
 from edgeseg.errors import EdgesegError
-from edgeseg.score import hc18
 from edgeseg.score.evaluate import write_csv
+from edgeseg.score.folds import read_folds
 from edgeseg.system.files import write_json
 from edgeseg_training.config import TrainConfig, load_config
 
@@ -87,7 +87,7 @@ def main() -> None:
         config = load_config(options.recipe).updated({"folds": str(options.split)})
         if options.encoder_weights:
             config = config.updated({"encoder_weights": options.encoder_weights})
-        count = len(hc18.read_folds(options.split))
+        count = len(read_folds(options.split))
         folds = range(count) if options.folds is None else options.folds
         if not set(folds) <= set(range(count)):
             parser.error(f"--folds {folds}: the split has folds 0 to {count - 1}")

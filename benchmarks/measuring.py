@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from edgeseg.errors import DataError
 from edgeseg.score import hc18
 from edgeseg.score.evaluate import Score, score_all, summarize
+from edgeseg.score.folds import read_folds, select_fold
 from edgeseg.score.hc18 import Case
 from edgeseg.segmenter import Segmenter
 from edgeseg.system.parallel import usable_cores
@@ -41,8 +42,8 @@ def measure(
     from edgeseg_training.export import export
 
     report = export(run, onnx, precision=precision, calibration_data=data, overwrite=True)
-    folds = hc18.read_folds(Path(config.folds))
-    cases = hc18.select_fold(hc18.load_cases(data), folds, config.fold)
+    folds = read_folds(Path(config.folds))
+    cases = select_fold(hc18.load_cases(data), folds, config.fold)
     segmenter = Segmenter(onnx, device="cpu", threads=1)
     workers = usable_cores()
     scores = score_all(segmenter, cases, workers)

@@ -10,9 +10,8 @@ RUNTIME = """
 import importlib, pkgutil, sys
 import edgeseg
 # those of the extra adopt need onnx, and are imported by its command
-own = {"edgeseg.__main__", *("edgeseg.network." + name for name in ("adopt", "free_batch", "wrap"))}
 for module in pkgutil.walk_packages(edgeseg.__path__, "edgeseg."):
-    if module.name not in own:
+    if module.name != "edgeseg.__main__" and not module.name.startswith("edgeseg.adopt"):
         importlib.import_module(module.name)
 heavy = {"torch", "torchvision", "segmentation_models_pytorch", "onnx", "lightning", "matplotlib"}
 print(",".join(sorted(heavy & set(sys.modules))))

@@ -99,6 +99,7 @@ def benchmark(
     """Measure latency, memory, size and, with --data, accuracy of models."""
     from edgeseg.bench import benchmark as bench
     from edgeseg.bench import table as benchmark_table
+    from edgeseg.bench.choice import choice_text, choose
     from edgeseg.network import zoo
     from edgeseg.system.files import check_targets, write_atomic
     from edgeseg.system.parallel import usable_cores
@@ -119,12 +120,12 @@ def benchmark(
     with console.progress(len(jobs), "benchmarking") as advance:
         report = bench.run(jobs, advance)
     report["command"] = shlex.join(["edgeseg", *sys.argv[1:]])
-    report["choice"] = benchmark_table.choose(report["results"], zoo.manifest())
+    report["choice"] = choose(report["results"], zoo.manifest())
     with figures_to(json_file) as write_figures:
         lines = [benchmark_table.cells(result) for result in report["results"]]
         console.table(benchmark_table.TITLES, lines, numeric=benchmark_table.NUMERIC)
         if choice := report["choice"]:
-            console.say(benchmark_table.choice_text(choice))
+            console.say(choice_text(choice))
         for text in benchmark_table.states(report["host"]):
             console.say(text)
         if markdown:

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from edgeseg.bench import table as benchmark_table
+from edgeseg.bench.choice import choice_text
+from edgeseg.bench.choice import choose as choice_of
 from edgeseg.errors import DataError, InputNotFoundError
 
 
@@ -92,15 +94,15 @@ def cards(**errors_mm: float) -> dict[str, Any]:
 def test_the_fastest_of_the_equally_accurate_is_chosen(
     rows: list[dict[str, Any]], expected: str | None
 ) -> None:
-    choice = benchmark_table.choose(rows, cards(a=1.96, b=2.0, c=2.02))
+    choice = choice_of(rows, cards(a=1.96, b=2.0, c=2.02))
     assert (choice and choice["model"]) == expected
 
 
 def test_the_choice_says_its_rule() -> None:
     rows = [measured("a", 9), measured("b", 5.126), measured("mine", 2)]
-    choice = benchmark_table.choose(rows, cards(a=1.96, b=2.0))
+    choice = choice_of(rows, cards(a=1.96, b=2.0))
     assert choice is not None
-    text = benchmark_table.choice_text(choice)
+    text = choice_text(choice)
     assert "b, the fastest (5.13 ms, threads 1, batch 1)" in text
     assert "on their cards (out of fold) is within 0.05 mm of the smallest, 1.96 mm" in text
     assert "2.00 mm" in text and text.endswith(
@@ -108,10 +110,10 @@ def test_the_choice_says_its_rule() -> None:
     )
     assert text in benchmark_table.markdown(report(result()) | {"choice": choice})
     rows = [measured("a", 9, 1.8), measured("mine", 2, 1.84)]
-    choice = benchmark_table.choose(rows, cards(a=1.96))
+    choice = choice_of(rows, cards(a=1.96))
     assert choice is not None
-    assert "HC error on --data is within" in benchmark_table.choice_text(choice)
-    assert "not judged" not in benchmark_table.choice_text(choice)
+    assert "HC error on --data is within" in choice_text(choice)
+    assert "not judged" not in choice_text(choice)
 
 
 def test_growth_past_the_tolerance_is_worse() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgeseg.score import hc18
+from edgeseg.score.folds import grouped_folds
 from edgeseg.segmenter import Segmenter
 from tests.conftest import benchmark_script
 from tests.training.tiny import TINY
@@ -20,7 +21,7 @@ def test_folds_are_trained_once_measured_and_pooled(
 ) -> None:
     cases = hc18.load_cases(phantom_data)
     split = tmp_path / "folds.json"
-    split.write_text(json.dumps({"folds": hc18.grouped_folds(cases, 2, 1)}))
+    split.write_text(json.dumps({"folds": grouped_folds(cases, 2, 1)}))
     recipe = tmp_path / "recipe.toml"
     values = TINY | {"name": "tiny", "epochs": 8, "learning_rate": 5e-3}
     recipe.write_text("\n".join(f"{key} = {json.dumps(value)}" for key, value in values.items()))

@@ -8,6 +8,7 @@ from types import ModuleType
 import pytest
 
 from edgeseg.score import hc18
+from edgeseg.score.folds import grouped_folds
 from tests.conftest import benchmark_script
 from tests.training.tiny import TINY
 
@@ -26,7 +27,7 @@ def test_a_row_is_trained_once_and_stands_beside_the_paper_s(
 ) -> None:
     folds = tmp_path / "folds.json"
     cases = hc18.load_cases(phantom_data)
-    folds.write_text(json.dumps({"folds": hc18.grouped_folds(cases, 5, 1)}))
+    folds.write_text(json.dumps({"folds": grouped_folds(cases, 5, 1)}))
     common = ["strategies.py", "--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "r")]
     options = [
         "--data", str(phantom_data), "--rows", "decoder-4", "--folds", str(folds),

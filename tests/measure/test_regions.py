@@ -86,13 +86,13 @@ def test_which_class_a_pixel_belongs_to(
 ) -> None:
     maps = np.empty((2, *MAP), np.float32)
     maps[0], maps[1] = artery, vein
-    assert set(np.unique(regions.label(maps, metadata))) == {expected}
+    assert set(np.unique(regions.label(maps, metadata.task, metadata.threshold))) == {expected}
 
 
 def test_one_structure_needs_the_threshold() -> None:
     maps = np.full((1, *MAP), 0.6, np.float32)
-    assert regions.label(maps, ONE).all()
-    assert not regions.label(maps, replace(ONE, threshold=0.61)).any()
+    assert regions.label(maps, ONE.task).all()
+    assert not regions.label(maps, ONE.task, 0.61).any()
 
 
 def test_speckle_has_area_but_is_no_piece() -> None:

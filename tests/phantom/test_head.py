@@ -122,7 +122,7 @@ def test_written_as_hc18_it_reads_back(phantoms: list[Phantom], phantom_data: Pa
             phantom.ellipse.circumference_px, rel=limit
         )
         assert ellipse.center_x_px == pytest.approx(phantom.ellipse.center_x_px, abs=0.2)
-        outline = read_gray(case.annotation_path)
+        outline = read_gray(case.label_path)
         width_px = (outline > 0).sum() / phantom.ellipse.circumference_px
         if phantom.name != "010_HC.png":
             assert width_px == pytest.approx(3.0, abs=0.05)

@@ -13,6 +13,7 @@ from edgeseg.network import session, zoo
 from edgeseg.network.session import session_options
 from edgeseg.score import hc18
 from edgeseg.score.evaluate import CSV_COLUMNS, score_all, summarize, write_csv
+from edgeseg.score.folds import read_folds, select_fold
 from edgeseg.segmenter import Segmenter
 from tests.conftest import benchmark_script
 
@@ -125,8 +126,8 @@ def test_bundled_models_measure_real_heads(hc18_root: Path, name: str) -> None:
 
 def fold_0_against_its_results(root: Path, path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the metrics of a fold's model as measured here, and as published."""
-    folds = hc18.read_folds(ROOT / "benchmarks" / "folds.json")
-    held_out = hc18.select_fold(hc18.load_cases(root), folds, 0)
+    folds = read_folds(ROOT / "benchmarks" / "folds.json")
+    held_out = select_fold(hc18.load_cases(root), folds, 0)
     segmenter = Segmenter(path, device="cpu")
     measured = summarize(segmenter, held_out, score_all(segmenter, held_out), 1)["metrics"]
     published = json.loads((ROOT / "benchmarks" / "results" / f"{path.stem}.json").read_text())

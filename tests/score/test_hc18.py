@@ -12,6 +12,7 @@ from edgeseg.errors import DataError, InputNotFoundError
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.output.pictures import encode
 from edgeseg.score import hc18
+from edgeseg.score.folds import data_sha256, grouped_folds, read_folds, select_fold
 
 FOLDS = Path(__file__).parents[2] / "benchmarks" / "folds.json"
 
@@ -50,13 +51,13 @@ def test_all_annotations_give_the_tables_hc(hc18_root: Path) -> None:
 def test_the_published_folds_are_those_of_this_code(hc18_root: Path) -> None:
     cases = hc18.load_cases(hc18_root)
     stored = json.loads(FOLDS.read_text(encoding="utf-8"))
-    assert hc18.grouped_folds(cases, len(stored["folds"]), stored["seed"]) == stored["folds"]
-    assert hc18.data_sha256(cases) == stored["data"]["sha256"]
+    assert grouped_folds(cases, len(stored["folds"]), stored["seed"]) == stored["folds"]
+    assert data_sha256(cases) == stored["data"]["sha256"]
     assert len(cases) == stored["data"]["n_images"]
 
 
 def test_the_published_folds_never_split_a_head() -> None:
-    folds = hc18.read_folds(FOLDS)
+    folds = read_folds(FOLDS)
     assert sum(len(fold) for fold in folds) == 799
     heads = [{name.split("_")[0] for name in fold} for fold in folds]
     assert sum(len(group) for group in heads) == len(set().union(*heads))
@@ -110,7 +111,7 @@ def test_a_disc_cut_by_the_border_is_completed(tmp_path: Path) -> None:
 
 def test_an_annotation_without_an_ellipse_is_refused(tmp_path: Path) -> None:
     path = write_annotation(tmp_path, np.zeros((540, 800)))
-    with pytest.raises(DataError, match="no ellipse found in the annotation"):
+    with pytest.raises(DataError, match="the annotation is empty; its largest value is 0"):
         hc18.read_annotation(path)
 
 
@@ -126,9 +127,10 @@ def test_an_annotation_that_contradicts_the_table_is_refused(data: Path) -> None
     wrong = hc18.Case(
         case.file,
         case.image_path,
-        case.annotation_path,
+        case.label_path,
         case.pixel_size_mm * 1.01,
         case.hc_reference_mm,
+        case.group,
     )
     with pytest.raises(DataError, match=r"the outline measures .* mm, the table says .* mm; check"):
         wrong.reference_ellipse()
@@ -137,34 +139,34 @@ def test_an_annotation_that_contradicts_the_table_is_refused(data: Path) -> None
 def test_cases_are_sorted_and_grouped_by_head(data: Path) -> None:
     cases = hc18.load_cases(data)
     assert [c.file for c in cases] == sorted(c.file for c in cases)
-    assert [c.file for c in cases if c.head == "003"] == ["003_2HC.png", "003_HC.png"]
+    assert [c.file for c in cases if c.group == "003"] == ["003_2HC.png", "003_HC.png"]
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])
 def test_folds_hold_each_file_once_and_never_split_a_head(data: Path, count: int) -> None:
     cases = hc18.load_cases(data)
     for seed in range(5):
-        folds = hc18.grouped_folds(cases, count, seed)
+        folds = grouped_folds(cases, count, seed)
         assert sorted(name for fold in folds for name in fold) == [c.file for c in cases]
         assert len({i for i, fold in enumerate(folds) for n in fold if n[:3] == "003"}) == 1
-        assert folds == hc18.grouped_folds(cases[::-1], count, seed)
+        assert folds == grouped_folds(cases[::-1], count, seed)
         assert max(map(len, folds)) - min(map(len, folds)) <= 2
-    assert hc18.grouped_folds(cases, count, 0) == hc18.grouped_folds(cases, count, 0)
-    assert hc18.grouped_folds(cases, count, 0) != hc18.grouped_folds(cases, count, 1)
+    assert grouped_folds(cases, count, 0) == grouped_folds(cases, count, 0)
+    assert grouped_folds(cases, count, 0) != grouped_folds(cases, count, 1)
 
 
 def test_a_fold_is_selected(data: Path, tmp_path: Path) -> None:
     cases = hc18.load_cases(data)
     path = tmp_path / "folds.json"
-    path.write_text(json.dumps({"folds": hc18.grouped_folds(cases, 3, 0)}), encoding="utf-8")
-    folds = hc18.read_folds(path)
-    chosen = hc18.select_fold(cases, folds, 2)
+    path.write_text(json.dumps({"folds": grouped_folds(cases, 3, 0)}), encoding="utf-8")
+    folds = read_folds(path)
+    chosen = select_fold(cases, folds, 2)
     assert [c.file for c in chosen] == folds[2]
     for fold in (-1, 3):
         with pytest.raises(DataError, match=f"fold {fold} was asked for, the split has folds 0 to"):
-            hc18.select_fold(cases, folds, fold)
+            select_fold(cases, folds, fold)
     with pytest.raises(DataError, match=r"names '000_HC\.png', which the data lacks"):
-        hc18.select_fold(cases[1:], [["000_HC.png"]], 0)
+        select_fold(cases[1:], [["000_HC.png"]], 0)
 
 
 @pytest.mark.parametrize(
@@ -180,32 +182,68 @@ def test_a_split_that_is_none_is_refused(tmp_path: Path, text: str, message: str
     path = tmp_path / "split.json"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=message):
-        hc18.read_folds(path)
+        read_folds(path)
     with pytest.raises(DataError, match="expected JSON with 'folds'"):
-        hc18.read_folds(tmp_path)  # a folder
+        read_folds(tmp_path)  # a folder
     with pytest.raises(InputNotFoundError, match="no such split file"):
-        hc18.read_folds(tmp_path / "none.json")
+        read_folds(tmp_path / "none.json")
 
 
 def test_a_folder_of_another_shape_is_refused(data: Path, tmp_path: Path) -> None:
     with pytest.raises(InputNotFoundError, match="expected an HC18 folder with 'training_set/'"):
         hc18.load_cases(data / "training_set")
     (tmp_path / "empty" / "training_set").mkdir(parents=True)
-    with pytest.raises(InputNotFoundError, match=r"there is no \.png image"):
+    with pytest.raises(InputNotFoundError, match="no image found; expected images/ and masks/"):
         hc18.load_cases(tmp_path / "empty")
 
 
 def test_a_missing_annotation_is_named(data: Path) -> None:
     (data / "training_set" / "002_HC_Annotation.png").unlink()
-    with pytest.raises(DataError, match=r"002_HC_Annotation\.png is missing"):
+    with pytest.raises(DataError, match=r"002_HC\.png: its label is missing"):
         hc18.load_cases(data)
 
 
-def test_a_missing_image_is_named(data: Path) -> None:
+def test_a_part_of_the_images_goes_with_the_whole_table(data: Path) -> None:
     (data / "training_set" / "002_HC.png").unlink()
     (data / "training_set" / "002_HC_Annotation.png").unlink()
-    with pytest.raises(DataError, match=r"'002_HC\.png' is listed but not in"):
-        hc18.load_cases(data)
+    found = hc18.load_data(data)
+    assert "002_HC.png" not in [case.file for case in found.cases]
+    (notice,) = found.notices
+    assert notice.endswith("lists 1 images that are not there, such as 002_HC.png")
+
+
+@pytest.mark.parametrize("layout", ["folders", "patients", "suffixes"])
+def test_folders_and_suffixes_as_people_have_them(data: Path, layout: str) -> None:
+    expected = {case.file: case.reference_ellipse() for case in hc18.load_cases(data)}
+    folder = data / "training_set"
+    (folder / "._000_HC.png").write_bytes(b"\0\5\x16\7")
+    for path in sorted(folder.glob("[0-9]*.png")):
+        label = "Annotation" in path.name
+        if layout == "folders":
+            target = folder / ("labels" if label else "images") / path.name
+        elif layout == "patients":
+            target = folder / path.name[:3] / path.name
+        else:
+            target = path.with_suffix(".bmp" if label else ".jpg")
+        target.parent.mkdir(exist_ok=True)
+        if target.suffix == path.suffix:
+            path.rename(target)
+        else:
+            cv2.imwrite(str(target), cv2.imread(str(path), cv2.IMREAD_UNCHANGED))
+            path.unlink()
+    cases = hc18.load_cases(data)
+    assert [Path(case.file).stem for case in cases] == [Path(file).stem for file in expected]
+    assert {case.group for case in cases} == {file[:3] for file in expected}
+    for case, ellipse in zip(cases, expected.values(), strict=True):
+        assert case.reference_ellipse() == ellipse
+
+
+@pytest.mark.parametrize("value", [1, 76, 255])
+def test_an_annotation_may_have_any_value(tmp_path: Path, value: int) -> None:
+    ellipse = Ellipse(400.0, 270.0, 120.0, 90.0, 0.3)
+    mask = (ring(ellipse) > 0).astype(np.uint8) * value
+    (found,) = hc18.read_annotation(write_annotation(tmp_path, mask))
+    assert found.circumference_px == pytest.approx(ellipse.circumference_px, rel=2e-3)
 
 
 def test_a_missing_row_or_column_is_named(data: Path) -> None:
@@ -220,13 +258,13 @@ def test_a_missing_row_or_column_is_named(data: Path) -> None:
 
 
 def test_the_datas_hash_covers_names_table_and_bytes(data: Path) -> None:
-    before = hc18.data_sha256(hc18.load_cases(data))
-    assert before == hc18.data_sha256(hc18.load_cases(data))
+    before = data_sha256(hc18.load_cases(data))
+    assert before == data_sha256(hc18.load_cases(data))
     image = data / "training_set" / "005_HC_Annotation.png"
     content = image.read_bytes()
     image.write_bytes(content + b"\0")
-    assert hc18.data_sha256(hc18.load_cases(data)) != before
+    assert data_sha256(hc18.load_cases(data)) != before
     image.write_bytes(content)
     table = data / hc18.CSV_NAME
     table.write_text(table.read_text("utf-8").replace("005_HC.png,0.", "005_HC.png,1."), "utf-8")
-    assert hc18.data_sha256(hc18.load_cases(data)) != before
+    assert data_sha256(hc18.load_cases(data)) != before

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from edgeseg.errors import ConfigError
+from edgeseg.network.task import Task
 from edgeseg.score import hc18
 from edgeseg_training.config import TrainConfig
 from edgeseg_training.data import EpochSampler, ViewDataset, load_example, split_cases
@@ -18,7 +19,7 @@ def test_heads_are_never_on_both_sides(tiny: TrainConfig, phantom_data: Path) ->
     for fold in range(5):
         split = split_cases(cases, tiny.updated({"fold": fold}))
         assert len(split.training) + len(split.validation) == len(cases)
-        assert not {c.head for c in split.training} & {c.head for c in split.validation}
+        assert not {c.group for c in split.training} & {c.group for c in split.validation}
         held_out += [c.file for c in split.validation]
     assert sorted(held_out) == [c.file for c in cases]
 
@@ -29,9 +30,9 @@ def test_a_fraction_is_of_heads_and_leaves_the_validation_alone(
     cases = hc18.load_cases(phantom_data)
     whole, half = (split_cases(cases, tiny.updated({"fraction": f})) for f in (1.0, 0.5))
     assert half.validation == whole.validation
-    heads = {c.head for c in half.training}
-    assert len(heads) == round(len({c.head for c in whole.training}) / 2)
-    assert {c.file for c in whole.training if c.head in heads} == {c.file for c in half.training}
+    heads = {c.group for c in half.training}
+    assert len(heads) == round(len({c.group for c in whole.training}) / 2)
+    assert {c.file for c in whole.training if c.group in heads} == {c.file for c in half.training}
 
 
 def test_everything_held_out_leaves_nothing_to_train(
@@ -47,7 +48,7 @@ def test_everything_held_out_leaves_nothing_to_train(
 def test_a_view_depends_on_seed_epoch_and_index_alone(
     tiny: TrainConfig, phantom_data: Path
 ) -> None:
-    examples = [load_example(c, tiny) for c in hc18.load_cases(phantom_data)[:3]]
+    examples = [load_example(c, tiny, Task()) for c in hc18.load_cases(phantom_data)[:3]]
     views = ViewDataset(examples, tiny)
     first = views[4, 1]
     torch.manual_seed(99)
@@ -62,7 +63,7 @@ def test_a_view_depends_on_seed_epoch_and_index_alone(
 def test_drawing_a_view_leaves_the_random_state_alone(
     tiny: TrainConfig, phantom_data: Path
 ) -> None:
-    views = ViewDataset([load_example(hc18.load_cases(phantom_data)[0], tiny)], tiny)
+    views = ViewDataset([load_example(hc18.load_cases(phantom_data)[0], tiny, Task())], tiny)
     before = torch.get_rng_state()
     views[0, 0]
     assert torch.equal(torch.get_rng_state(), before)
@@ -70,7 +71,7 @@ def test_drawing_a_view_leaves_the_random_state_alone(
 
 def test_the_mask_follows_the_image(tiny: TrainConfig, phantom_data: Path) -> None:
     quiet = {"gamma": 0, "gain": 0, "noise": 0, "blur": 0, "shadow": 0}
-    example = load_example(hc18.load_cases(phantom_data)[0], tiny)
+    example = load_example(hc18.load_cases(phantom_data)[0], tiny, Task())
     picture = example._replace(gray=(example.coverage * 255).to(torch.uint8))
     for epoch in range(5):
         x, mask = ViewDataset([picture], tiny.updated(quiet))[epoch, 0]
@@ -89,7 +90,7 @@ def test_every_index_comes_once_an_epoch_in_an_order_of_its_own() -> None:
 
 
 def test_coverage_has_the_head_s_area(tiny: TrainConfig, phantom_data: Path) -> None:
-    example = load_example(hc18.load_cases(phantom_data)[0], tiny)
+    example = load_example(hc18.load_cases(phantom_data)[0], tiny, Task())
     height, width = example.size
     area = float(np.asarray(example.coverage).mean()) * height * width
     assert area == pytest.approx(example.ellipse.area_px, rel=2e-3)
@@ -97,7 +98,7 @@ def test_coverage_has_the_head_s_area(tiny: TrainConfig, phantom_data: Path) -> 
 
 def test_some_images_may_be_empty(tiny: TrainConfig, phantom_data: Path) -> None:
     config = tiny.updated({"empty": 0.4})
-    examples = [load_example(case, config) for case in hc18.load_cases(phantom_data)[:2]]
+    examples = [load_example(case, config, Task()) for case in hc18.load_cases(phantom_data)[:2]]
     views = [ViewDataset(examples, config)[epoch, i] for epoch in range(40) for i in (0, 1)]
     empty = [gray for gray, mask in views if not mask.any()]
     assert 15 < len(empty) < 50
