@@ -38,3 +38,14 @@ def test_errors_are_edgeseg_errors_and_builtins(name: str) -> None:
 
 def test_one_version() -> None:
     assert edgeseg.__version__ == importlib.metadata.version("edgeseg")
+
+
+def test_models_and_what_they_say_are_public_modules() -> None:
+    from edgeseg import metadata, zoo
+
+    assert zoo.find("hc18-nano").bundled
+    data = metadata.TrainData("mine", 10, "0")
+    described = metadata.ModelMetadata(
+        "mine", "unet", "full", "fp32", 256, 256, data, (0.05, 0.4), "0.1.0"
+    )
+    assert metadata.ModelMetadata.from_json(described.to_json()) == described

@@ -150,7 +150,7 @@ def _confidence(probability: Probability, metadata: ModelMetadata) -> float:
     agreements = []
     for number, each in enumerate(probability, start=1):
         of_class = labels == number
-        if area := np.count_nonzero(of_class):
+        if area := int(np.count_nonzero(of_class)):
             both = float(each[of_class].sum())
             agreements.append(2 * both / (float(each.sum()) + area))
     return min(agreements, default=0.0)

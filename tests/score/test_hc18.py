@@ -98,7 +98,7 @@ def test_a_disc_is_resolved_by_the_tables_hc(tmp_path: Path, grown_px: float, be
     candidates = hc18.read_annotation(path)
     assert len(candidates) == 2
     assert candidates[best].circumference_px == pytest.approx(ellipse.circumference_px, rel=1e-3)
-    case = hc18.Case("x.png", path, path, 0.2, 0.2 * ellipse.circumference_px)
+    case = hc18.Case("x.png", path, path, 0.2, 0.2 * ellipse.circumference_px, "x")
     found = case.reference_ellipse()
     assert found.circumference_px == pytest.approx(ellipse.circumference_px, rel=1e-3)
 
