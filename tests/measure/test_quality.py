@@ -47,6 +47,15 @@ def test_a_cut_head_touches_the_border(x: float) -> None:
     assert "irregular_outline" not in raised
 
 
+@pytest.mark.parametrize("edge", [np.s_[0, 90], np.s_[-1, 90], np.s_[60, 0], np.s_[60, -1]])
+def test_a_region_that_reaches_any_edge_is_told(edge: tuple[int, int]) -> None:
+    good = facts(coverage())
+    mask = good.region.mask.copy()
+    mask[edge] = 255
+    assert not quality.touches_border(good)
+    assert quality.touches_border(good._replace(region=good.region._replace(mask=mask)))
+
+
 def test_a_head_inside_by_two_pixels_does_not_touch() -> None:
     # 2.5 network pixels are 7 of the image's: the region's own edge row stays free
     assert "touches_border" not in quality.flags(facts(coverage(Ellipse(208, 270, 200, 155, 0))))

@@ -17,6 +17,14 @@ def test_preprocess_averages_areas() -> None:
     assert np.all(tensor == 50)
 
 
+def test_preprocess_draws_lines_between_the_pixels_of_a_small_image() -> None:
+    ramp = np.repeat(np.arange(0, 240, 5, dtype=np.uint8)[None], 40, axis=0)
+    grown = preprocess(ramp, 192, 288)[0, 0].astype(int)
+    steps = np.diff(grown, axis=1)
+    assert steps.min() >= 0
+    assert steps.max() <= 1
+
+
 def test_preprocess_does_not_shift_the_picture(phantoms: list[Phantom]) -> None:
     """A head's coverage stretched as an image is the stretched head's coverage."""
     phantom = phantoms[1]

@@ -106,3 +106,10 @@ def test_pictures_are_made_small(
     small = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     assert small is not None
     assert small.shape == (*(shown or size), 3)
+
+
+def test_a_large_folder_shows_two_hundred(tmp_path: Path) -> None:
+    rows = [failed_row(f"{i}.png", "cut short", HEAD) for i in range(205)]
+    page = written(rows, tmp_path, tmp_path)
+    assert page.count("<figure>") == 200
+    assert "200 of 205 pictures" in page

@@ -113,3 +113,12 @@ def test_a_pixel_size_is_written_in_full() -> None:
         "pixel_size_source": "table",
     }
     assert set(pixel_size_cells(None).values()) == {""}
+
+
+def test_a_text_that_is_no_unicode_ends_no_run(tmp_path: Path) -> None:
+    """As a path that is not UTF-8 comes into the sentence of an error."""
+    path, text = tmp_path / "results.csv", line(failed_row("a.png", "b\udcfc.png: no file", HEAD))
+    write_lines(path, columns(HEAD), [text])
+    with RowAppender(path) as appender:
+        appender.append(text)
+    assert [row["reason"] for row in read_rows(path)] == ["b\\udcfc.png: no file"] * 2

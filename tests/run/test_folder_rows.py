@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import cv2
@@ -102,6 +103,24 @@ def test_a_row_is_on_disk_with_its_pictures_when_it_is_told(
 
     folder_run(segmenter, scans, out, workers=1).run(on_row)
     assert told == FILES
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_as_many_images_are_worked_on_at_once_as_there_are_workers(
+    monkeypatch: pytest.MonkeyPatch, scans: Path, tmp_path: Path, workers: int
+) -> None:
+    together, most = threading.Barrier(workers), threading.Semaphore(workers)
+
+    def wait_for_the_others(gray: np.ndarray) -> np.ndarray:
+        assert most.acquire(blocking=False), "one more than there are workers"
+        together.wait(30)
+        most.release()
+        return bright(gray)
+
+    monkeypatch.setattr("edgeseg.segmenter.usable_cores", lambda: 8)
+    segmenter = open_fake(monkeypatch, FakeSession(wait_for_the_others))
+    rows = folder_run(segmenter, scans, tmp_path / "out", workers=workers).run().rows
+    assert [row["status"] for row in rows].count("failed") == 1  # c.png: six came together
 
 
 @pytest.mark.parametrize("batch", [1, 3, 7])

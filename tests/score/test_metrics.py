@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from edgeseg.measure.ellipse import Ellipse
-from edgeseg.score.metrics import Overlap, hausdorff_px, overlap, pooled_by_batch
+from edgeseg.score.metrics import (
+    Overlap,
+    describe_distances,
+    describe_errors,
+    describe_overlaps,
+    hausdorff_px,
+    overlap,
+    pooled_by_batch,
+)
 
 
 def rectangle(left: int, right: int) -> np.ndarray:
@@ -86,6 +94,10 @@ def test_hausdorff_takes_the_far_end_both_ways() -> None:
     short, long = Ellipse(0, 0, 50, 40, 0), Ellipse(0, 0, 60, 40, 0)
     assert hausdorff_px(short, long) == pytest.approx(10, abs=0.01)
     assert hausdorff_px(long, short) == pytest.approx(10, abs=0.01)
+    # the circle is nowhere further than 20 px from the other, whose tips are 80 px from it
+    circle, thin = Ellipse(0, 0, 20, 20, 0), Ellipse(0, 0, 100, 20, 0)
+    assert hausdorff_px(circle, thin) == pytest.approx(80, abs=0.01)
+    assert hausdorff_px(thin, circle) == pytest.approx(80, abs=0.01)
 
 
 def test_hausdorff_against_dense_outlines() -> None:
@@ -100,3 +112,28 @@ def test_hausdorff_is_to_the_outline_not_to_its_sampled_points() -> None:
     # the same circle sampled half a step apart: the points are 4.4 px from each other
     circle = Ellipse(0, 0, 500, 500, 0)
     assert hausdorff_px(circle, Ellipse(0, 0, 500, 500, math.pi / 360)) < 0.03
+
+
+def test_errors_are_described_by_size_and_spread() -> None:
+    errors = [-1.0, 2.0, -3.0, 10.0, *[0.0] * 17]
+    sizes = np.abs(errors)
+    found = describe_errors(errors)
+    assert list(found) == ["mad", "mad_sd", "bias", "sd", "p95", "max"]
+    assert found["mad"] == pytest.approx(16 / 21)
+    assert found["mad_sd"] == pytest.approx(sizes.std(ddof=1))
+    assert found["bias"] == pytest.approx(8 / 21)
+    assert found["sd"] == pytest.approx(np.std(errors, ddof=1))
+    assert found["p95"] == pytest.approx(3)  # of 21 sizes the second largest
+    assert found["max"] == 10
+    assert set(describe_errors([]).values()) == {None}
+    assert describe_errors([2.0])["sd"] is None
+
+
+def test_overlaps_and_distances_are_described_by_their_worst() -> None:
+    assert describe_overlaps([0.5, 1.0]) == {
+        "mean": 0.75, "sd": pytest.approx(math.sqrt(0.125)), "min": 0.5,
+    }  # fmt: skip
+    assert describe_distances([1.0, 3.0]) == {
+        "mean": 2.0, "sd": pytest.approx(math.sqrt(2)), "max": 3.0,
+    }  # fmt: skip
+    assert set(describe_overlaps([]).values()) == set(describe_distances([]).values()) == {None}
