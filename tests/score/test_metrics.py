@@ -78,6 +78,9 @@ def test_pooling_adds_pixels_within_a_batch_and_averages_batches() -> None:
     assert pooled["miou"] == pytest.approx((81 / 92 + 1 / 2) / 2)
     assert pooled["pixel_accuracy"] == pytest.approx((189 / 200 + 99 / 100) / 2)
     assert all(math.isnan(value) for value in pooled_by_batch([]).values())
+    twelve = [small, *[large] * 11]  # ten and two, as the paper has it
+    assert pooled_by_batch(twelve) == pooled_by_batch(twelve, batch=10)
+    assert pooled_by_batch(twelve) != pooled_by_batch(twelve, batch=12)
 
 
 def test_hausdorff_of_circles_and_shifts() -> None:
