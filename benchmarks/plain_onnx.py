@@ -10,6 +10,7 @@ from onnx import TensorProto, numpy_helper
 from onnxscript.optimizer import remove_unused_nodes
 
 from edgeseg_training.graph import make_valid, turn_convolution
+from edgeseg_training.quantize import UNBIASED
 
 
 def plain(source: Path, target: Path) -> None:
@@ -28,6 +29,7 @@ def plain(source: Path, target: Path) -> None:
         graph.initializer.append(numpy_helper.from_array(values, node.output[0]))
         graph.initializer.remove(half)
         graph.node.remove(node)
+    _join_biases(graph)
     for node in graph.node:
         if node.op_type == "ConvTranspose":
             turn_convolution(node, stored[node.input[1]])
@@ -35,6 +37,18 @@ def plain(source: Path, target: Path) -> None:
     remove_unused_nodes(model)
     make_valid(model)
     onnx.save(model, target)
+
+
+def _join_biases(graph: onnx.GraphProto) -> None:
+    """Give convolutions back the biases that are added behind them, in place."""
+    tensors = {initializer.name: initializer for initializer in graph.initializer}
+    unbiased = {n.output[0]: n for n in graph.node if n.output[0].endswith(UNBIASED)}
+    for addition in [node for node in graph.node if node.input[0] in unbiased]:
+        convolution, bias = unbiased[addition.input[0]], tensors[addition.input[1]]
+        bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias).ravel(), bias.name))
+        convolution.input.append(bias.name)
+        convolution.output[0] = addition.output[0]
+        graph.node.remove(addition)
 
 
 def with_float_input(source: Path, target: Path) -> None:

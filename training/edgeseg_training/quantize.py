@@ -25,6 +25,8 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 # Activations are among them so that they are folded into the convolution before.
 _QUANTIZED = ("Conv", "Clip", "Relu", "Add", "Concat", "Resize")
 _PERCENTILE = 99.999
+UNBIASED = "_unbiased"
+"""What ends the name of a convolution's output before its bias is added."""
 
 
 def half_weights(model: onnx.ModelProto, min_elements: int) -> onnx.ModelProto:
@@ -43,10 +45,30 @@ def half_weights(model: onnx.ModelProto, min_elements: int) -> onnx.ModelProto:
         halved = numpy_helper.to_array(tensor).astype(np.float16)
         tensor.CopyFrom(numpy_helper.from_array(halved, f"{name}_half"))
         casts.append(helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT))
-    nodes = [*casts, *copy.graph.node]
+    biases = {tensor.name: tensor for tensor in copy.graph.initializer}
+    nodes = casts
+    halved_names = {cast.output[0] for cast in casts}
+    for node in copy.graph.node:
+        nodes.append(node)
+        if node.op_type == "Conv" and len(node.input) > 2 and node.input[1] in halved_names:
+            nodes.append(part_bias(node, biases[node.input[2]]))
     del copy.graph.node[:]
     copy.graph.node.extend(nodes)
     return copy
+
+
+def part_bias(node: onnx.NodeProto, bias: onnx.TensorProto) -> onnx.NodeProto:
+    """Take a convolution's bias out, in place, and return the addition that follows it instead.
+
+    onnxruntime joins the two again when it loads the model; its dynamic quantisation refuses a
+    convolution with a bias whose weight is not an initializer, as that of a widened half is not.
+    """
+    column = numpy_helper.to_array(bias).reshape(1, -1, 1, 1)
+    bias.CopyFrom(numpy_helper.from_array(column, bias.name))
+    output = node.output[0]
+    del node.input[2:]
+    node.output[0] = f"{output}{UNBIASED}"
+    return helper.make_node("Add", [node.output[0], bias.name], [output], f"{node.name}_bias")
 
 
 def integers(
