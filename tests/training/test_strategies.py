@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from edgeseg.errors import ConfigError
+from edgeseg.network.task import Task
 from edgeseg_training import strategies
 from edgeseg_training.config import TrainConfig, load_config
 from edgeseg_training.model import build_model
@@ -54,7 +55,7 @@ def test_frozen_batchnorm_statistics_move_only_where_a_recipe_says_so(
     tiny: TrainConfig, frozen: bool
 ) -> None:
     config = tiny.updated({"strategy": "decoder", "freeze_batchnorm_statistics": frozen})
-    module = TrainingModule(config, 1, []).train()
+    module = TrainingModule(config, Task(), 1, []).train()
     before = {k: v.clone() for k, v in module.model.state_dict().items()}
     module.model(torch.randint(0, 255, (4, 1, 64, 96), dtype=torch.uint8))
     moved = {k for k, v in module.model.state_dict().items() if not torch.equal(v, before[k])}
@@ -63,7 +64,7 @@ def test_frozen_batchnorm_statistics_move_only_where_a_recipe_says_so(
 
 
 def test_frozen_parts_keep_their_weights(tiny: TrainConfig) -> None:
-    module = TrainingModule(tiny.updated({"strategy": "decoder-4"}), 1, [])
+    module = TrainingModule(tiny.updated({"strategy": "decoder-4"}), Task(), 1, [])
     trainable = {n for n, p in module.model.named_parameters() if p.requires_grad}
     assert trainable
     assert all("decoder.blocks.4" in name for name in trainable)

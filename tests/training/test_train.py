@@ -39,6 +39,12 @@ def test_every_strategy_trains(
     assert record["status"] == "done"
     assert record["config"]["strategy"] == strategy
     assert len(record["history"]) == 2
+    moved = [
+        name
+        for name, tensor in load_file(weights).items()
+        if name.endswith("encoder.features.0.1.running_mean") and bool(tensor.any())
+    ]
+    assert bool(moved) is (strategy in ("full", "encoder"))
     assert "validation" not in record["history"][0]
     assert set(record["history"][1]["validation"]) == {
         "dice", "hc_mad_mm", "hc_bias_mm", "paper_dice",

@@ -88,7 +88,8 @@ class TrainingModule(lightning.LightningModule):
         }
 
     def on_train_epoch_start(self) -> None:
-        """Start the epoch's clock."""
+        """Start the epoch's clock, with frozen layers in evaluation mode: the trainer sees to none."""
+        self.train()
         self._started = time.perf_counter()
         self._losses.clear()
 
