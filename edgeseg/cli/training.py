@@ -107,7 +107,7 @@ def _train(
         raise typer.BadParameter(str(error)) from None
     with NeedsExtra("train"):
         from edgeseg_training.train import train as run_training
-    weights = run_training(
+    run_training(
         data,
         out,
         values,
@@ -115,8 +115,10 @@ def _train(
         overwrite=overwrite,
         progress=console.shows_progress(),
         on_notice=console.notice,
+        on_done=lambda weights: console.say(
+            f"weights in {weights}; next: edgeseg export {weights} --out model.onnx"
+        ),
     )
-    console.say(f"weights in {weights}; next: edgeseg export {weights} --out model.onnx")
 
 
 def _shown(default: Any) -> str:

@@ -54,6 +54,8 @@ def test_text_becomes_the_value_s_type() -> None:
         ({"encoder_expansion": 7}, "1 to 6"),
         ({"scale_range": "2,1"}, "smallest, largest"),
         ({"ema_decay": 1}, "below 1"),
+        ({"devices": -1}, "0 for all"),
+        ({"num_nodes": 0}, "1 or more"),
         ({"freeze_batchnorm_statistics": "maybe"}, "expected bool"),
     ],
 )

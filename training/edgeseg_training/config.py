@@ -16,6 +16,9 @@ from typing import Any
 
 from edgeseg.errors import ConfigError, InputNotFoundError
 
+# Where and with how many processes a run goes on does not change what it is.
+PLACE = frozenset({"workers", "accelerator", "devices", "num_nodes", "distributed_strategy"})
+
 CHOICES: dict[str, tuple[str, ...]] = {
     "input_mode": ("gray", "rgb"),
     "normalization": ("imagenet", "unit"),
@@ -76,7 +79,7 @@ class TrainConfig:
         True, "frozen parts keep their batch-norm statistics too"
     )
     epochs: int = _value(24, "passes over the training images")
-    batch_size: int = _value(10, "images a step")
+    batch_size: int = _value(10, "images a step, over all devices")
     optimizer: str = _value("adamw", "optimizer")
     schedule: str = _value("one-cycle", "learning rate over the run")
     learning_rate: float = _value(2e-3, "peak learning rate of the decoder")
@@ -104,7 +107,13 @@ class TrainConfig:
     fraction: float = _value(1.0, "share of the training heads to use")
     folds: str = _value("", "split file; without it five patient-grouped folds are dealt")
     fold: int = _value(0, "fold held out for validation; -1 trains on everything")
-    workers: int = _value(1, "processes that load data")
+    workers: int = _value(1, "processes that load data, for each that trains")
+    accelerator: str = _value("auto", "cpu, gpu, or another by its Lightning name")
+    devices: int = _value(1, "devices of each node, a process on each; 0: all of them")
+    num_nodes: int = _value(1, "computers that train together")
+    distributed_strategy: str = _value(
+        "auto", "how processes train together, by its Lightning name; auto: ddp"
+    )
     validate_every: int = _value(1, "epochs between validations; the last is always validated")
 
     def __post_init__(self) -> None:
@@ -116,9 +125,11 @@ class TrainConfig:
         for key in ("input_height", "input_width"):
             if getattr(self, key) <= 0 or getattr(self, key) % 32:
                 raise ConfigError(f"{key} is {getattr(self, key)}; expected a multiple of 32")
-        for key in ("epochs", "batch_size", "validate_every"):
+        for key in ("epochs", "batch_size", "validate_every", "num_nodes"):
             if getattr(self, key) < 1:
                 raise ConfigError(f"{key} is {getattr(self, key)}; expected 1 or more")
+        if self.devices < 0:
+            raise ConfigError(f"devices is {self.devices}; expected 1 or more, or 0 for all")
         if not 0 < self.fraction <= 1:
             raise ConfigError(f"fraction is {self.fraction}; expected more than 0 and at most 1")
         if not self.ellipse_prior >= 0:

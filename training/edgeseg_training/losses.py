@@ -45,11 +45,16 @@ def segmentation_loss(logits: Tensor, mask: Tensor, kind: str, hc_weight: float 
 
 def circumference_loss(probability: Tensor, mask: Tensor) -> Tensor:
     """Return the mean |log ratio| of soft circumferences; images without a head do not count."""
-    present = mask.sum((1, 2, 3)) > 1
+    present = has_head(mask)
     if not bool(present.any()):
         return probability.sum() * 0
     ratio = soft_circumference(probability[present]) / soft_circumference(mask[present])
     return torch.log(ratio).abs().clamp(max=_HC_ERROR_LIMIT).mean()
+
+
+def has_head(mask: Tensor) -> Tensor:
+    """Tell of each mask, (N, 1, h, w), whether there is a head to measure: shape (N,), bool."""
+    return mask.sum((1, 2, 3)) > 1
 
 
 def soft_circumference(weight: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -13,7 +14,8 @@ from edgeseg.network.task import Task
 from edgeseg_training import strategies
 from edgeseg_training.config import TrainConfig
 from edgeseg_training.data import Example
-from edgeseg_training.losses import segmentation_loss
+from edgeseg_training.distributed import Part, gather, part_of_batch
+from edgeseg_training.losses import has_head, segmentation_loss
 from edgeseg_training.model import build_model, probabilities
 from edgeseg_training.record import FACTS_KEY, History
 from edgeseg_training.validation import Validator
@@ -33,19 +35,25 @@ class CycleThenConstant(torch.optim.lr_scheduler.OneCycleLR):
 
 
 class TrainingModule(lightning.LightningModule):
-    """Loss, optimizer, validation and history of a `SegmentationModel`."""
+    """Loss, optimizer, validation and history of a `SegmentationModel`.
+
+    Batches are this process' parts of whole ones, see `distributed.DealtBatches`.
+    """
 
     def __init__(
-        self, config: TrainConfig, task: Task, steps: int, validation: list[Example]
+        self, config: TrainConfig, task: Task, n_training: int, validation: list[Example]
     ) -> None:
         super().__init__()
-        self.config, self.steps, self.validation = config, steps, validation
+        self.config, self.n_training, self.validation = config, n_training, validation
         self.validator = Validator(task)
         self.model = build_model(config, task)
         strategies.apply(self.model.network, config.strategy)
-        self.still: list[nn.Module] = []
+        # By name: on several GPUs the trainer puts other, synchronised layers in their place.
+        self.still: set[str] = set()
         if config.freeze_batchnorm_statistics:
-            self.still = strategies.frozen_batchnorms(self.model.network, config.strategy)
+            network = self.model.network
+            still = {id(m) for m in strategies.frozen_batchnorms(network, config.strategy)}
+            self.still = {name for name, m in self.model.named_modules() if id(m) in still}
         self.history: History = []
         self._losses: list[Tensor] = []
         self._started = 0.0
@@ -53,8 +61,8 @@ class TrainingModule(lightning.LightningModule):
     def train(self, mode: bool = True) -> TrainingModule:
         """Switch modes as torch does, but leave frozen batch-norm layers in evaluation mode."""
         super().train(mode)
-        for module in self.still:
-            module.eval()
+        for name in self.still:
+            self.model.get_submodule(name).eval()
         return self
 
     def configure_optimizers(self) -> Any:
@@ -79,7 +87,7 @@ class TrainingModule(lightning.LightningModule):
         schedule = CycleThenConstant(
             optimizer,
             max_lr=[rate for rate, _ in groups],
-            total_steps=self.steps * config.epochs,
+            total_steps=math.ceil(self.n_training / config.batch_size) * config.epochs,
             pct_start=0.2,
         )
         return {
@@ -88,30 +96,48 @@ class TrainingModule(lightning.LightningModule):
         }
 
     def on_train_epoch_start(self) -> None:
-        """Start the epoch's clock, with frozen layers in evaluation mode: the trainer sees to none."""
+        """Start the clock, with frozen layers in evaluation mode, which no trainer sees to."""
         self.train()
         self._started = time.perf_counter()
         self._losses.clear()
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
-        """Return the loss of one batch."""
+        """Return the loss of this process' part of a batch; its mean over them is the batch's."""
         gray, mask = batch
-        loss = segmentation_loss(self.model(gray), mask, self.config.loss, self.config.hc_weight)
+        part, hc_weight = self._part(index, self.n_training), self.config.hc_weight
+        if self.trainer.world_size > 1 and self.config.loss == "bce+dice+hc":
+            hc_weight *= self._share_of_heads(mask, part.weight)
+        loss = part.weight * segmentation_loss(self.model(gray), mask, self.config.loss, hc_weight)
         self._losses.append(loss.detach())
         return loss
+
+    def _part(self, index: int, n_images: int) -> Part:
+        trainer, batch_size = self.trainer, self.config.batch_size
+        return part_of_batch(index, n_images, batch_size, trainer.global_rank, trainer.world_size)
+
+    def _share_of_heads(self, mask: Tensor, weight: float) -> float:
+        """Return the part's weight by its heads over that by its images, as views may be empty."""
+        heads = has_head(mask).sum().float() * bool(weight)
+        mean = float(self.trainer.strategy.reduce(heads.clone(), reduce_op="mean"))
+        return float(heads) / mean / weight if weight and mean else 0.0
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
         """Score one batch of held-out images at the network's size."""
         gray, position = batch
         maps = probabilities(self.model(gray)).float().cpu().numpy()
-        for each, i in zip(maps, position.tolist(), strict=True):
-            self.validator.add(each, self.validation[i])
+        part = self._part(index, len(self.validation))
+        for each, i in list(zip(maps, position.tolist(), strict=True))[: part.stop - part.start]:
+            self.validator.add(i, each, self.validation[i])
 
     def on_train_epoch_end(self) -> None:
         """Add the epoch to the history, which the checkpoint carries."""
+        loss = torch.stack(self._losses).mean()
+        if self.trainer.world_size > 1:
+            loss = self.trainer.strategy.reduce(loss, reduce_op="mean")
+            self.validator.share(gather)
         record: dict[str, Any] = {
             "epoch": self.current_epoch,
-            "train_loss": float(torch.stack(self._losses).mean()),
+            "train_loss": float(loss),
             "learning_rate": self.trainer.optimizers[0].param_groups[-1]["lr"],
         }
         if scores := self.validator.scores():

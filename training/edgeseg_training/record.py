@@ -17,7 +17,7 @@ from edgeseg.errors import ConfigError, DataError
 from edgeseg.network.task import Task
 from edgeseg.score.folds import data_sha256
 from edgeseg.system.files import write_atomic, write_json
-from edgeseg_training.config import TrainConfig
+from edgeseg_training.config import PLACE, TrainConfig
 from edgeseg_training.data import Split
 
 CHECKPOINT_NAME = "last.ckpt"
@@ -103,9 +103,9 @@ class Run:
             ) from error
         now = self.record["config"]
         # where the split file lies does not matter, what it says does
-        free = {"workers"} | ({"folds"} if same_split else set())
+        free = PLACE | ({"folds"} if same_split else set())
         if config["epochs"] <= now["epochs"]:  # a run may go on for longer than it was meant to
-            free.add("epochs")
+            free |= {"epochs"}
         changed = [key for key in now if config.get(key) != now[key] and key not in free]
         if changed:
             raise ConfigError(

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import logging
-import math
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Checkpoint, TQDMProgressBar, WeightAveraging
+from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, SequentialSampler
 
 from edgeseg.errors import ConfigError, EdgesegError
 from edgeseg.network.task import Task
@@ -26,10 +23,12 @@ from edgeseg_training.config import TrainConfig
 from edgeseg_training.data import (
     EpochSampler,
     Example,
+    Split,
     ViewDataset,
     load_example,
     split_cases,
 )
+from edgeseg_training.distributed import DealtBatches
 from edgeseg_training.module import TrainingModule
 from edgeseg_training.record import (
     CHECKPOINT_NAME,
@@ -42,14 +41,7 @@ from edgeseg_training.record import (
     plot_history,
     save_weights,
 )
-
-_NOISE = (
-    r".*treespec, LeafSpec",
-    ".*does not have many workers",
-    ".*number of training batches",
-    ".*lr_scheduler.step.*before.*optimizer.step",
-    ".*have no `val_dataloader`",  # --fold -1 holds out nothing
-)
+from edgeseg_training.trainer import build_trainer, without_noise
 
 
 class EpochCheckpoint(Checkpoint):
@@ -70,9 +62,10 @@ class EpochCheckpoint(Checkpoint):
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
         """Save; called after every other hook of the epoch's end."""
         part = self.run.out / f".{CHECKPOINT_NAME}.part"
-        trainer.save_checkpoint(part)
-        part.replace(self.run.out / CHECKPOINT_NAME)
-        self.run.write("running", module.history)
+        trainer.save_checkpoint(part)  # by the first process, but all must call it
+        if trainer.is_global_zero:
+            part.replace(self.run.out / CHECKPOINT_NAME)
+            self.run.write("running", module.history)
 
     def on_save_checkpoint(
         self, trainer: lightning.Trainer, module: Any, checkpoint: dict[str, Any]
@@ -90,8 +83,12 @@ def train(
     overwrite: bool = False,
     progress: bool = False,
     on_notice: Callable[[str], None] = lambda text: None,
+    on_done: Callable[[Path], None] = lambda weights: None,
 ) -> Path:
     """Train a model and return the path of its weights, ``out/model.safetensors``.
+
+    On several devices each process calls it, as the launcher of Lightning, torchrun or Slurm has
+    started it. The first of them holds the folder and alone writes and calls back.
 
     Parameters
     ----------
@@ -108,60 +105,87 @@ def train(
         Show a progress bar.
     on_notice
         Called with sentences on the data that a user should read.
+    on_done
+        Called with the path of the weights when they are written.
 
     Raises
     ------
     EdgesegError
-        If the data, the config or the folder does not allow the run.
+        If the data, the config, the folder or the devices do not allow the run.
     """
     if not config.name:
         config = config.updated({"name": out.resolve().name})
+    trainer = build_trainer(out, config, progress)
+    first = trainer.is_global_zero
     loaded = load_labelled(data, config.task, config.group_pattern)
-    for text in loaded.notices:
+    for text in loaded.notices if first else ():
         on_notice(text)
     task = loaded.task
     check_task(config, task)
     split = split_cases(loaded.cases, config)
-    checkpoint = out / CHECKPOINT_NAME
-    continues = resume and (out / RUN_NAME).is_file()
+    run = Run(out, config, data, task, split)
+    with _claimed(run, resume, overwrite) if first else contextlib.nullcontext():
+        checkpoint = out / CHECKPOINT_NAME
+        # In this order: the first process removes a checkpoint before it writes a new record.
+        continued = resume and (out / RUN_NAME).is_file() and checkpoint.is_file()
+        if not continued or len(read_checkpoint(checkpoint)[1]["history"]) < config.epochs:
+            _fit(trainer, run, config, task, split, checkpoint if continued else None)
+        if first:
+            weights, beside = read_checkpoint(checkpoint)
+            on_done(_finish(run, weights, beside["history"]))
+        trainer.strategy.barrier()  # no process goes on before the weights are there
+    return out / WEIGHTS_NAME
+
+
+@contextlib.contextmanager
+def _claimed(run: Run, resume: bool, overwrite: bool) -> Iterator[None]:
+    """Hold a run's folder, in the state that it is to begin with or go on from."""
+    continues = resume and (run.out / RUN_NAME).is_file()
     if not continues:
-        claim(out, overwrite, " (--resume continues a run)")
-    with locked(out):
-        run = Run(out, config, data, task, split)
+        claim(run.out, overwrite, " (--resume continues a run)")
+    with locked(run.out):
         if continues:
             run.check_same()
-        continued = continues and checkpoint.is_file()  # a run killed in its first epoch has none
-        if not continued:
+        # A run that was killed in its first epoch has no checkpoint.
+        if not continues or not (run.out / CHECKPOINT_NAME).is_file():
             for name in (CHECKPOINT_NAME, WEIGHTS_NAME, RUN_NAME, CURVES_NAME):
-                (out / name).unlink(missing_ok=True)
+                (run.out / name).unlink(missing_ok=True)
             run.write("running", [])
-        else:
-            weights, beside = read_checkpoint(checkpoint)
-            if len(beside["history"]) >= config.epochs:  # killed after its last epoch, or done
-                return _finish(run, weights, beside["history"])
-        keep_freed_memory()
-        torch.manual_seed(config.seed)
-        training = [load_example(case, config, task) for case in split.training]
-        validation = [load_example(case, config, task) for case in split.validation]
-        steps = math.ceil(len(training) / config.batch_size)
-        module = TrainingModule(config, task, steps, validation)
-        module.to(memory_format=torch.channels_last)
-        sampler = EpochSampler(len(training), config.seed)
-        trainer = _trainer(run, sampler, config, progress)
-        with _without_noise():
-            try:
-                trainer.fit(
-                    module,
-                    _training_loader(training, sampler, config),
-                    _validation_loader(validation, config) if validation else None,
-                    ckpt_path=checkpoint if continued else None,
-                    weights_only=True if continued else None,
-                )
-            except SystemExit:  # what the trainer makes of Ctrl-C
-                raise EdgesegError(
-                    f"training was interrupted; continue with --resume --out {out}"
-                ) from None
-        return _finish(run, module.model.state_dict(), module.history)
+        yield
+
+
+def _fit(
+    trainer: lightning.Trainer,
+    run: Run,
+    config: TrainConfig,
+    task: Task,
+    split: Split,
+    checkpoint: Path | None,
+) -> None:
+    """Train, from a checkpoint on if there is one; each epoch leaves one."""
+    keep_freed_memory()
+    torch.manual_seed(config.seed)
+    training = [load_example(case, config, task) for case in split.training]
+    validation = [load_example(case, config, task) for case in split.validation]
+    module = TrainingModule(config, task, len(training), validation)
+    module.to(memory_format=torch.channels_last)
+    sampler = EpochSampler(len(training), config.seed)
+    trainer.callbacks.append(EpochCheckpoint(run, sampler))  # type: ignore[attr-defined]
+    with without_noise():
+        try:
+            trainer.fit(
+                module,
+                _training_loader(training, sampler, config, trainer),
+                _validation_loader(validation, config, trainer) if validation else None,
+                ckpt_path=checkpoint,
+                weights_only=True if checkpoint else None,
+            )
+        except SystemExit:  # what the trainer makes of Ctrl-C
+            if not trainer.is_global_zero:
+                raise
+            raise EdgesegError(
+                f"training was interrupted; continue with --resume --out {run.out}"
+            ) from None
 
 
 def check_task(config: TrainConfig, task: Task) -> None:
@@ -192,72 +216,23 @@ def _finish(run: Run, weights: dict[str, Tensor], history: History) -> Path:
     return path
 
 
-@contextlib.contextmanager
-def _without_noise() -> Iterator[None]:
-    """Silence what Lightning says of itself: its own deprecations and its advice on workers."""
-    with warnings.catch_warnings():
-        for message in _NOISE:
-            warnings.filterwarnings("ignore", message)
-        yield
-
-
-def _trainer(
-    run: Run, sampler: EpochSampler, config: TrainConfig, progress: bool
-) -> lightning.Trainer:
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    callbacks: list[Any] = [EpochCheckpoint(run, sampler)]
-    if config.ema_decay:
-        callbacks.append(WeightAveraging(avg_fn=_ema(config.ema_decay)))
-    if progress:
-        callbacks.append(TQDMProgressBar())
-    return lightning.Trainer(
-        max_epochs=config.epochs,
-        precision="bf16-mixed" if trains_in_bf16(config) else "32-true",
-        accelerator="auto",
-        devices=1,
-        check_val_every_n_epoch=config.validate_every,
-        num_sanity_val_steps=0,
-        logger=False,
-        callbacks=callbacks,
-        enable_checkpointing=True,
-        enable_progress_bar=progress,
-        enable_model_summary=False,
-        default_root_dir=run.out,
-    )
-
-
-def trains_in_bf16(config: TrainConfig) -> bool:
-    """Tell whether the steps are in bfloat16, which a processor without it only imitates."""
-    if config.precision != "auto":
-        return config.precision == "bf16"
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported())
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-
-
 def _training_loader(
-    examples: list[Example], sampler: EpochSampler, config: TrainConfig
+    examples: list[Example],
+    sampler: EpochSampler,
+    config: TrainConfig,
+    trainer: lightning.Trainer,
 ) -> DataLoader[Any]:
     return DataLoader(
         ViewDataset(examples, config),
-        batch_size=config.batch_size,
-        sampler=sampler,
+        batch_sampler=DealtBatches(sampler, config.batch_size, trainer),
         num_workers=config.workers,
         persistent_workers=config.workers > 0,
     )
 
 
-def _validation_loader(examples: list[Example], config: TrainConfig) -> DataLoader[Any]:
+def _validation_loader(
+    examples: list[Example], config: TrainConfig, trainer: lightning.Trainer
+) -> DataLoader[Any]:
     items = [(example.gray, i) for i, example in enumerate(examples)]
-    return DataLoader(items, batch_size=config.batch_size)  # type: ignore[arg-type]
-
-
-def _ema(decay: float) -> Callable[[Tensor, Tensor, Any], Tensor]:
-    """Exponential moving average whose memory grows from nothing, so that it never lags far."""
-
-    def average(averaged: Tensor, current: Tensor, count: Any) -> Tensor:
-        step = int(count)
-        weight = 1 - min(decay, (1 + step) / (10 + step))
-        return averaged + (current - averaged) * weight
-
-    return average
+    batches = DealtBatches(SequentialSampler(items), config.batch_size, trainer)
+    return DataLoader(items, batch_sampler=batches)  # type: ignore[arg-type]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,12 @@ from edgeseg_training.data import Example
 Maps = npt.NDArray[np.float32]
 
 
+class _Scored(NamedTuple):
+    position: int
+    overlaps: list[Overlap]  # of each class
+    hc_error_mm: float | None = None
+
+
 class Validator:
     """Collects the scores of an epoch by the runtime's own region, fit and overlap.
 
@@ -30,18 +37,22 @@ class Validator:
 
     def __init__(self, task: Task) -> None:
         self.task = task
-        self._overlaps: list[list[Overlap]] = []  # of each image, its classes
-        self._hc_errors_mm: list[float] = []
+        self._scored: list[_Scored] = []
 
-    def add(self, maps: Maps, example: Example) -> None:
-        """Score one image's probabilities, (C, h, w)."""
+    def add(self, position: int, maps: Maps, example: Example) -> None:
+        """Score the probabilities, (C, h, w), of the image at ``position`` in their order."""
         if self.task.kind == "head":
-            self._add_head(maps[0], example)
+            self._scored.append(_score_head(position, maps[0], example))
             return
         reference = label(example.coverage.numpy(), self.task)
         mask = label(maps, self.task)
         numbers = range(1, len(self.task.classes))
-        self._overlaps.append([metrics.overlap(mask == i, reference == i) for i in numbers])
+        overlaps = [metrics.overlap(mask == i, reference == i) for i in numbers]
+        self._scored.append(_Scored(position, overlaps))
+
+    def share(self, gather: Callable[[list[Any]], list[Any]]) -> None:
+        """Take what the validators of other processes have collected too, by ``gather``."""
+        self._scored = gather(self._scored)
 
     def scores(self) -> dict[str, Any]:
         """Return what was collected, and forget it; empty without images.
@@ -53,10 +64,11 @@ class Validator:
             ``dice``, the mean over the images' classes, and ``class_dice``, a mean for each class,
             both over images in which label or mask have the class.
         """
-        overlaps, errors_mm = self._overlaps, self._hc_errors_mm
-        self._overlaps, self._hc_errors_mm = [], []
-        if not overlaps:
+        scored, self._scored = sorted(self._scored, key=lambda each: each.position), []
+        if not scored:
             return {}
+        overlaps = [each.overlaps for each in scored]
+        errors_mm = [each.hc_error_mm for each in scored if each.hc_error_mm is not None]
         if self.task.kind == "head":
             heads = [each[0] for each in overlaps]
             return {
@@ -73,15 +85,16 @@ class Validator:
             "class_dice": by_class,
         }
 
-    def _add_head(self, probability: npt.NDArray[np.float32], example: Example) -> None:
-        assert isinstance(example.case, Case)
-        reference = (example.coverage[0].numpy() >= 0.5).astype("uint8")
-        region = main_region(probability)
-        fit = fit_outline(probability, region, example.size) if region else None
-        mask = region.mask if region else reference * 0
-        hc_mm = fit.ellipse.circumference_px * example.case.pixel_size_mm if fit else 0.0
-        self._hc_errors_mm.append(hc_mm - example.case.hc_reference_mm)
-        self._overlaps.append([metrics.overlap(mask, reference)])
+
+def _score_head(position: int, probability: Maps, example: Example) -> _Scored:
+    assert isinstance(example.case, Case)
+    reference = (example.coverage[0].numpy() >= 0.5).astype("uint8")
+    region = main_region(probability)
+    fit = fit_outline(probability, region, example.size) if region else None
+    mask = region.mask if region else reference * 0
+    hc_mm = fit.ellipse.circumference_px * example.case.pixel_size_mm if fit else 0.0
+    error_mm = hc_mm - example.case.hc_reference_mm
+    return _Scored(position, [metrics.overlap(mask, reference)], error_mm)
 
 
 def _seen(overlap: Overlap) -> bool:
