@@ -111,7 +111,7 @@ def test_the_map_is_found_by_its_name_or_as_the_only_output(tmp_path: Path) -> N
     with pytest.raises(ModelError, match="named 'probability'"):
         Segmenter(path, device="cpu")
     save(hidden)
-    with pytest.raises(ModelError, match="answers run from .* If these are logits"):
+    with pytest.raises(ModelError, match=r"answers run from .* If these are logits"):
         Segmenter(path, device="cpu").infer(np.zeros((1, 1, 128, 192), np.uint8))
 
 
