@@ -71,7 +71,7 @@ def infer(
     segmenter = open_model(model, device, inference_threads)
     run = FolderRun(segmenter, found.items, sizes, out, options, arguments)
     with console.progress(len(found.items), "measuring") as advance:
-        summary = run.run(advance)
+        summary = run.run(advance, console.notice)
     _say_summary(summary, measure_of(segmenter.metadata.task).NOTHING)
     if summary.count("failed"):
         raise typer.Exit(1)

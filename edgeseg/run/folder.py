@@ -115,13 +115,19 @@ class FolderRun:
     options: Options = field(default_factory=Options)
     arguments: dict[str, Any] = field(default_factory=dict)
 
-    def run(self, on_row: Callable[[Row], None] = lambda row: None) -> Summary:
+    def run(
+        self,
+        on_row: Callable[[Row], None] = lambda row: None,
+        on_notice: Callable[[str], None] = lambda text: None,
+    ) -> Summary:
         """Measure what is not yet measured and write everything.
 
         Parameters
         ----------
         on_row
             Called after each row is on disk, in the order of the items.
+        on_notice
+            Called with sentences on the folder that a user should read.
 
         Raises
         ------
@@ -135,7 +141,7 @@ class FolderRun:
             raise DataError("batch and workers must be 1 or more")
         if not (options.resume and (self.out / RUN_NAME).is_file()):
             claim(self.out, options.overwrite, " (--resume continues an earlier run)")
-        with locked(self.out):
+        with locked(self.out, on_notice):
             lines = self._earlier_lines()
             n_kept = len(lines)
             started = time.perf_counter()

@@ -10,7 +10,7 @@ import json
 import math
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ _held: set[Path] = set()  # by this process, which the system's lock does not ke
 _looking = threading.Lock()  # to look whether a folder is held and to hold it are one step
 # too long, or a file where a folder must be, or the other way round
 _NAME_ERRORS = frozenset((errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST))
+# what drives without locks answer, many network drives among them
+_NO_LOCKS = frozenset((errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP))
 
 
 def write_atomic(path: Path, data: bytes | Iterable[bytes]) -> None:
@@ -93,16 +95,25 @@ def csv_text(rows: Iterable[Sequence[str]]) -> str:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, on_notice: Callable[[str], None] = lambda text: None) -> Iterator[None]:
     """Hold a folder for one run; the lock dies with its process, however it ends.
+
+    Parameters
+    ----------
+    folder
+        It is made if it is not there.
+    on_notice
+        Called with a sentence if the drive has no locks: the folder is then held against other
+        runs of this process alone.
 
     Raises
     ------
     OutputLockedError
         If another run holds the folder.
     OutputWriteError
-        If the folder cannot be made, written into or locked.
+        If the folder cannot be made, written into or locked, though its drive has locks.
     """
+    # Not by filelock: it too fails on drives without locks, and importing it delays every command.
     with contextlib.ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -112,7 +123,7 @@ def locked(folder: Path) -> Iterator[None]:
                 free = held not in _held
                 if free:
                     stream = stack.enter_context((folder / LOCK_NAME).open("a+b"))
-                    free = _lock(stream.fileno())
+                    free = _lock(stream.fileno(), folder, on_notice)
                 if free:
                     _held.add(held)
                     stack.callback(_held.discard, held)
@@ -144,8 +155,8 @@ def claim(path: Path, overwrite: bool, why: str = "") -> None:
     )
 
 
-def _lock(descriptor: int) -> bool:
-    """Lock a file and tell whether it was free."""
+def _lock(descriptor: int, folder: Path, on_notice: Callable[[str], None]) -> bool:
+    """Lock a file and tell whether it was free, as one on a drive without locks always is."""
     try:
         if os.name == "nt":
             import msvcrt
@@ -159,7 +170,12 @@ def _lock(descriptor: int) -> bool:
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EAGAIN):
             return False
-        raise
+        if error.errno not in _NO_LOCKS:
+            raise
+        on_notice(
+            f"{folder}: this drive has no locks ({error.strerror}), so nothing keeps a second run "
+            "out; start none into this folder before this one ends"
+        )
     return True
 
 

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import copy
 import csv
+import errno
 import json
+import os
 import re
 from pathlib import Path
 
@@ -96,6 +98,20 @@ def test_a_failed_file_is_1_and_the_others_go_on(scans: Path, tmp_path: Path) ->
     assert result.exit_code == 1
     assert "2 measured" in result.stdout
     assert "text.png: " in result.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="fcntl is POSIX's")
+def test_a_drive_without_locks_is_said_and_used(
+    scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.lockf", no_locks)
+    result = call("infer", scans, "--out", tmp_path / "out")
+    assert result.exit_code == 0
+    assert result.stderr.count("nothing keeps a second run out") == 1
+    assert (tmp_path / "out" / "results.csv").is_file()
 
 
 def test_a_table_that_lacks_or_repeats_a_file(scans: Path, tmp_path: Path) -> None:

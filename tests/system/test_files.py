@@ -95,18 +95,35 @@ def test_of_many_threads_one_gets_the_lock(tmp_path: Path) -> None:
         sys.setswitchinterval(interval)
 
 
-def test_a_lock_the_system_cannot_give_is_no_other_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refused(descriptor: int) -> bool:
-        raise OSError(errno.ENOLCK, "No locks available")
+def refuse_locks(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(files, "_lock", refused)
-    with (
-        pytest.raises(OutputWriteError, match="No locks available"),
-        files.locked(tmp_path),
-    ):
+    if os.name == "nt":
+        monkeypatch.setattr("msvcrt.locking", refused)
+    else:
+        monkeypatch.setattr("fcntl.lockf", refused)
+
+
+def test_a_lock_that_fails_is_no_other_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse_locks(monkeypatch, errno.EIO)
+    with pytest.raises(OutputWriteError, match="cannot write there"), files.locked(tmp_path):
         pytest.fail("there is no lock")
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_without_locks_a_run_goes_on_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    refuse_locks(monkeypatch, number)
+    said: list[str] = []
+    for _ in range(2):  # nothing is left behind that would keep the next run out
+        with files.locked(tmp_path, said.append), pytest.raises(OutputLockedError):
+            files.locked(tmp_path).__enter__()  # this process itself holds the folder
+    assert len(said) == 2
+    assert said[0].startswith(f"{tmp_path}: this drive has no locks")
+    assert "nothing keeps a second run out" in said[0]
+    files.claim(tmp_path, overwrite=False)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX's")

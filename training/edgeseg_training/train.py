@@ -104,7 +104,7 @@ def train(
     progress
         Show a progress bar.
     on_notice
-        Called with sentences on the data that a user should read.
+        Called with sentences on the data, or the folder, that a user should read.
     on_done
         Called with the path of the weights when they are written.
 
@@ -124,7 +124,7 @@ def train(
     check_task(config, task)
     split = split_cases(loaded.cases, config)
     run = Run(out, config, data, task, split)
-    with _claimed(run, resume, overwrite) if first else contextlib.nullcontext():
+    with _claimed(run, resume, overwrite, on_notice) if first else contextlib.nullcontext():
         checkpoint = out / CHECKPOINT_NAME
         # In this order: the first process removes a checkpoint before it writes a new record.
         continued = resume and (out / RUN_NAME).is_file() and checkpoint.is_file()
@@ -138,12 +138,14 @@ def train(
 
 
 @contextlib.contextmanager
-def _claimed(run: Run, resume: bool, overwrite: bool) -> Iterator[None]:
+def _claimed(
+    run: Run, resume: bool, overwrite: bool, on_notice: Callable[[str], None]
+) -> Iterator[None]:
     """Hold a run's folder, in the state that it is to begin with or go on from."""
     continues = resume and (run.out / RUN_NAME).is_file()
     if not continues:
         claim(run.out, overwrite, " (--resume continues a run)")
-    with locked(run.out):
+    with locked(run.out, on_notice):
         if continues:
             run.check_same()
         # A run that was killed in its first epoch has no checkpoint.
