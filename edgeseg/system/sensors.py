@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+# Not by psutil: it knows clock and heat, but not governor, throttling, RAPL or peak memory, and its
+# import would delay every command.
 _ROOT = Path("/")
 _CPUS = "sys/devices/system/cpu"
 
