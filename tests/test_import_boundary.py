@@ -24,7 +24,7 @@ try:
     main()
 except SystemExit:
     pass
-heavy = {"torch", "onnx", "onnxruntime", "cv2", "numpy", "pydantic"}
+heavy = {"torch", "onnx", "onnxruntime", "cv2", "numpy", "pydantic", "tifffile"}
 print("loaded:" + ",".join(sorted(heavy & set(sys.modules))))
 """
 
@@ -49,7 +49,9 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     assert run(COMMAND, *arguments).splitlines()[-1] == "loaded:"
 
 
-def test_one_image_is_measured_without_pydantic(phantom_data: Path, tmp_path: Path) -> None:
+def test_one_png_is_measured_without_what_it_does_not_need(
+    phantom_data: Path, tmp_path: Path
+) -> None:
     image = str(phantom_data / "training_set" / "000_HC.png")
     options = ["--out", str(tmp_path / "out"), "--pixel-size", "0.1", "--threads", "1"]
     loaded = run(COMMAND, "infer", image, *options).splitlines()[-1]

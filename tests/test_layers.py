@@ -29,8 +29,12 @@ PUBLIC = ["edgeseg", "edgeseg.metadata", "edgeseg.zoo"]
 NEVER = {
     "torch", "torchvision", "lightning", "segmentation_models_pytorch", "safetensors", "matplotlib",
 }  # fmt: skip
-# Of an extra: all that needs it stays in one place.
-OF_ONE_PLACE = {"onnx": "edgeseg.adopt", "openvino": "edgeseg.network.openvino"}
+# All that needs it stays in one place.
+OF_ONE_PLACE = {
+    "onnx": "edgeseg.adopt",
+    "openvino": "edgeseg.network.openvino",
+    "tifffile": "edgeseg.sources.tiff",
+}
 NOT_YET = {"pyarrow", "ray", "pydicom"}
 OF_THE_COMMAND_LINE = {"typer", "rich"}
 MODULES = {

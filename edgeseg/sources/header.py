@@ -9,9 +9,7 @@ from typing import NamedTuple
 from edgeseg.errors import ImageDecodeError
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-_TIFF_LITTLE, _TIFF_BIG = b"II*\x00", b"MM\x00*"
-# (size, struct code) of the TIFF field types a size or a bit depth can have: BYTE, SHORT, LONG
-_TIFF_TYPES = {1: (1, "B"), 3: (2, "H"), 4: (4, "I")}
+_TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")  # the latter two are BigTIFF
 _JPEG_STANDALONE = {0x01, *range(0xD0, 0xD8)}
 _JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _NOT_READ = {
@@ -20,6 +18,7 @@ _NOT_READ = {
     b"%PDF": "PDF",
 }
 READABLE = "PNG, JPEG, BMP or TIFF"
+CUT_SHORT = "the file is cut short or damaged; copy it again"
 
 
 class Header(NamedTuple):
@@ -32,9 +31,13 @@ class Header(NamedTuple):
     width, height
         In pixels, before any EXIF rotation.
     frames
-        Number of images in the file.
+        Number of images in the file, without the thumbnails of a TIFF.
     may_be_transparent
         Whether an alpha channel or a transparent colour is declared.
+    white_is_zero
+        Whether a TIFF's gray values are the darker the larger they are.
+    page
+        Which of a TIFF's images, thumbnails counted, from 0.
     """
 
     format: str
@@ -42,6 +45,8 @@ class Header(NamedTuple):
     height: int
     frames: int = 1
     may_be_transparent: bool = False
+    white_is_zero: bool = False
+    page: int = 0
 
 
 def parse(data: bytes) -> Header:
@@ -67,10 +72,12 @@ def parse(data: bytes) -> Header:
             return _jpeg(data)
         if data.startswith(b"BM"):
             return _bmp(data)
-        if data.startswith((_TIFF_LITTLE, _TIFF_BIG)):
-            return _tiff(data)
-    except (struct.error, IndexError, KeyError):
-        raise ImageDecodeError("the file is cut short or damaged; copy it again") from None
+        if data.startswith(_TIFF):
+            from edgeseg.sources import tiff  # imports tifffile, which only these files need
+
+            return tiff.parse(data)
+    except (struct.error, IndexError):
+        raise ImageDecodeError(CUT_SHORT) from None
     if data[128:132] == b"DICM":
         raise ImageDecodeError(f"this is a DICOM file, not a {READABLE} image; export it as PNG")
     kind = _NOT_READ.get(data[:4])
@@ -144,38 +151,6 @@ def _bmp(data: bytes) -> Header:
     if len(data) < file_bytes:
         raise ImageDecodeError("the BMP is cut short; copy it again")
     return Header("bmp", width, abs(height), may_be_transparent=bits == 32)
-
-
-def _tiff(data: bytes) -> Header:
-    order = "<" if data.startswith(_TIFF_LITTLE) else ">"
-    (offset,) = struct.unpack_from(order + "I", data, 4)
-    first = _tiff_directory(data, order, offset)
-    frames, seen = 0, set()
-    while offset and offset not in seen:
-        seen.add(offset)
-        frames += 1
-        (entries,) = struct.unpack_from(order + "H", data, offset)
-        (offset,) = struct.unpack_from(order + "I", data, offset + 2 + 12 * entries)
-    # tags: 256 width, 257 height, 338 extra samples (alpha)
-    return Header("tiff", first[256], first[257], frames, may_be_transparent=338 in first)
-
-
-def _tiff_directory(data: bytes, order: str, offset: int) -> dict[int, int]:
-    """Return the first value of each integer tag of one image directory."""
-    (entries,) = struct.unpack_from(order + "H", data, offset)
-    values = {}
-    for i in range(entries):
-        at = offset + 2 + 12 * i
-        tag, kind, count = struct.unpack_from(order + "HHI", data, at)
-        if kind not in _TIFF_TYPES:
-            continue
-        size, code = _TIFF_TYPES[kind]
-        if size * count > 4:  # kept elsewhere; the entry holds its place
-            (where,) = struct.unpack_from(order + "I", data, at + 8)
-        else:
-            where = at + 8
-        (values[tag],) = struct.unpack_from(order + code, data, where)
-    return values
 
 
 def png_palette(data: bytes) -> list[int]:

@@ -85,13 +85,23 @@ def decode_gray(data: bytes) -> GrayImage:
         )
     buffer = np.frombuffer(data, dtype=np.uint8)
     if head.may_be_transparent:
-        _refuse_transparent(buffer)
+        _refuse_transparent(buffer, head.page)
     # ANYDEPTH keeps 16 bits, so that they are scaled here and not cut to their upper half
-    return _to_8_bit(decode_pixels(buffer, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH))
+    pixels = decode_pixels(buffer, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH, head.page)
+    gray = _to_8_bit(pixels)
+    # OpenCV turns white-is-zero round in 8 bits and not in 16.
+    return ~gray if head.white_is_zero and pixels.dtype == np.uint16 else gray
 
 
-def decode_pixels(buffer: npt.NDArray[np.uint8], flags: int) -> npt.NDArray[np.generic]:
+def decode_pixels(
+    buffer: npt.NDArray[np.uint8], flags: int, page: int = 0
+) -> npt.NDArray[np.generic]:
     """Decode a file's bytes, shape (n,), by one of OpenCV's ``IMREAD`` flags.
+
+    Parameters
+    ----------
+    page
+        Which of a TIFF's images, from 0.
 
     Raises
     ------
@@ -99,7 +109,11 @@ def decode_pixels(buffer: npt.NDArray[np.uint8], flags: int) -> npt.NDArray[np.g
         If OpenCV cannot.
     """
     try:
-        pixels = cv2.imdecode(buffer, flags)
+        if page:
+            _, pages = cv2.imdecodemulti(buffer, flags, range=(page, page + 1))
+            pixels = pages[0] if pages else None
+        else:
+            pixels = cv2.imdecode(buffer, flags)
     except cv2.error:
         pixels = None
     if pixels is None:
@@ -107,8 +121,8 @@ def decode_pixels(buffer: npt.NDArray[np.uint8], flags: int) -> npt.NDArray[np.g
     return pixels
 
 
-def _refuse_transparent(buffer: GrayImage) -> None:
-    pixels = decode_pixels(buffer, cv2.IMREAD_UNCHANGED)
+def _refuse_transparent(buffer: GrayImage, page: int) -> None:
+    pixels = decode_pixels(buffer, cv2.IMREAD_UNCHANGED, page)
     if pixels.ndim == 3 and pixels.shape[2] == 4:
         alpha = pixels[..., 3]
         opaque = _OPAQUE if alpha.dtype == np.uint8 else np.iinfo(np.uint16).max
