@@ -68,9 +68,10 @@ def colour_bgr(structure: int) -> tuple[int, int, int]:
 def prepared() -> Iterator[None]:
     """Have the font unpacked while something else is going on; begins at once.
 
-    OpenCV 5 unpacks it anew in every thread, which takes longer than an inference, so the thread
-    that did it now will write on the next picture that is drawn. It ends with that picture, or
-    with the context if there was none.
+    OpenCV 5 unpacks it anew in every thread, so the thread that did it now will write on the next
+    picture that is drawn; for one image the whole command is measurably faster
+    (benchmarks/README.md). The thread ends with that picture, or with the context if there was
+    none.
     """
     writer = ThreadPoolExecutor(1, "edgeseg-text")
     writer.submit(_write, np.zeros((40, 40, 3), dtype=np.uint8), ["H"], 1.0)
