@@ -72,60 +72,64 @@ def powers(x: FloatArray, y: FloatArray) -> FloatArray:
 
 
 def direct_fit(scatter: FloatArray) -> Conic | None:
-    """Fit by direct least squares (Halir and Flusser 1998, WSCG'98).
+    """Fit by direct least squares: least v' S v with 4 a c - b² = 1 for v = (a, b, c, d, e, f).
 
-    In Python's own numbers: after an inference the processor has to fetch anew the code it runs,
-    and three by three equations do not repay fetching LAPACK.
+    R. Halir and J. Flusser, Numerically stable direct least squares fitting of ellipses, WSCG 1998;
+    S1, S2, S3, T and M are their names.
 
     Parameters
     ----------
     scatter
-        Weighted sums of the products of the points' `powers`, shape (6, 6). They hold fourth powers
-        of the coordinates, which should be centred and of the order of 1.
+        The scatter matrix S: weighted sums of the products of the points' `powers`, shape (6, 6).
+        They hold fourth powers of the coordinates, which should be centred and of the order of 1.
 
     Returns
     -------
     Conic or None
         None if the points do not determine an ellipse.
     """
+    # In Python's floats: numpy.linalg makes whole folders slower (benchmarks/README.md).
     rows = scatter.tolist()
-    squares, mixed, linear = rows[:3], [row[3:] for row in rows[:3]], [row[3:] for row in rows[3:]]
-    inverse = _inverse(linear)
+    s1 = [row[:3] for row in rows[:3]]  # of the quadratic terms a, b, c
+    s2 = [row[3:] for row in rows[:3]]  # of these with the linear ones d, e, f
+    s3 = [row[3:] for row in rows[3:]]  # of the linear terms
+    inverse = _inverse(s3)
     if inverse is None:
         return None
-    # the best d, e and f for given a, b and c, and what is left of the squares with these
-    to_linear = [[-_dot(row, column) for column in mixed] for row in inverse]
-    reduced = [
-        [squares[i][j] + sum(mixed[i][k] * to_linear[k][j] for k in range(3)) for j in range(3)]
-        for i in range(3)
+    t = [[-_dot(row, column) for column in s2] for row in inverse]  # -S3⁻¹ S2', so (d, e, f) = T v1
+    reduced_scatter = [
+        [s1[i][j] + sum(s2[i][k] * t[k][j] for k in range(3)) for j in range(3)] for i in range(3)
     ]
-    quadratic = _constrained_minimum(reduced)
-    if quadratic is None:
+    v1 = _least_under_constraint(reduced_scatter)
+    if v1 is None:
         return None
-    return _scaled(Conic(*quadratic, *(_dot(row, quadratic) for row in to_linear)))
+    return _scaled(Conic(*v1, *(_dot(row, v1) for row in t)))
 
 
-def _constrained_minimum(r: Sequence[Sequence[float]]) -> Vector | None:
-    """Return (a, b, c) with the least v' R v for its 4 a c - b², which is v' C v and positive.
+def _least_under_constraint(reduced_scatter: Sequence[Sequence[float]]) -> Vector | None:
+    """Return v1 = (a, b, c) with the least v1' M v1 for its v1' C v1 = 4 a c - b².
 
-    It solves R v = λ C v for the one positive λ, the largest root of det(R - λ C), a cubic that is
-    concave beyond it: Newton's method comes down to it from any larger value.
+    M is the reduced scatter matrix S1 + S2 T, C the constraint matrix ((0, 0, 2), (0, -1, 0),
+    (2, 0, 0)). v1 is the generalized eigenvector, M v1 = λ C v1, of the one positive eigenvalue:
+    the largest root of det(M - λ C), a cubic that is concave beyond it, so that Newton's method
+    comes down to it from any larger value.
     """
-    (p, q, s), (_, t, u), (_, _, w) = r
-    # det(R - λ C) = k0 - k1 λ + k2 λ² - 4 λ³
+    (p, q, s), (_, t, u), (_, _, w) = reduced_scatter
+    # det(M - λ C) = k0 - k1 λ + k2 λ² - 4 λ³
     k0 = p * (t * w - u * u) - q * (q * w - u * s) + s * (q * u - t * s)
     k1 = 4 * (q * u - s * t) + s * s - p * w
     k2 = 4 * (s - t)
-    value = (p + 2 * s + w) / 4  # that of a circle, so no less than the least
+    eigenvalue = (p + 2 * s + w) / 4  # that of a circle, so no less than the least
     for _ in range(_MOST_STEPS):
-        slope = -k1 + value * (2 * k2 - 12 * value)
+        slope = -k1 + eigenvalue * (2 * k2 - 12 * eigenvalue)
         if not slope < 0:
             break
-        step = (k0 + value * (-k1 + value * (k2 - 4 * value))) / slope
-        value -= step
-        if abs(step) <= 1e-15 * abs(value):
+        step = (k0 + eigenvalue * (-k1 + eigenvalue * (k2 - 4 * eigenvalue))) / slope
+        eigenvalue -= step
+        if abs(step) <= 1e-15 * abs(eigenvalue):
             break
-    rows = ((p, q, s - 2 * value), (q, t + value, u), (s - 2 * value, u, w))
+    # The eigenvector is orthogonal to all rows of M - λ C: a cross product, the longest of three.
+    rows = ((p, q, s - 2 * eigenvalue), (q, t + eigenvalue, u), (s - 2 * eigenvalue, u, w))
     found = max(
         (_cross(rows[i], rows[j]) for i, j in ((0, 1), (0, 2), (1, 2))), key=lambda v: _dot(v, v)
     )
