@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from processes import write_result
+from library.processes import write_result
 
 TOLERANCE_MM = 0.05
 ROOT = Path(__file__).parents[1]

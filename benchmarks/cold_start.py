@@ -14,7 +14,7 @@ import sys
 import tempfile
 from functools import partial
 
-from processes import EDGESEG, run, take_turns, write_result
+from library.processes import EDGESEG, run, take_turns, write_result
 
 IMPORTS = "import onnxruntime, cv2"
 _WRITE_PHANTOM = """

@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from measuring import is_done, measure
+from library.measuring import is_done, measure
 from pool import pool, read_rows
 
 from edgeseg.errors import EdgesegError

@@ -13,7 +13,7 @@ import itertools
 import tempfile
 from pathlib import Path
 
-from processes import EDGESEG, run, write_result
+from library.processes import EDGESEG, run, write_result
 
 
 def main() -> None:

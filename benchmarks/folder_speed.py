@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from processes import EDGESEG, Cost, run, take_turns, write_result
+from library.processes import EDGESEG, Cost, run, take_turns, write_result
 
 _MEMORY = Path("/dev/shm")
 _NEEDED_BYTES = 500 * 10**6

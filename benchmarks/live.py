@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from processes import write_result
+from library.processes import write_result
 
 from edgeseg.network.preprocess import preprocess
 from edgeseg.phantom import head as phantom

@@ -25,10 +25,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from engine_loaders import Task
-from engines import ENGINES, PACKAGES, Engine
-from matrix_product import matrix_product_gflops
-from plain_onnx import plain, with_float_input
+from library.engine_loaders import Task
+from library.engines import ENGINES, PACKAGES, Engine
+from library.matrix_product import matrix_product_gflops
+from library.plain_onnx import plain, with_float_input
 
 from edgeseg.errors import EdgesegError
 from edgeseg.network import zoo
@@ -64,9 +64,9 @@ class Worker:
         python = venv_python(engine.venv, venvs) if engine.venv else sys.executable
         description = Path(task.folder) / "task.json"
         description.write_text(json.dumps(task._asdict()), encoding="utf-8")
-        sources = os.pathsep.join([str(HERE.parent), str(HERE.parent / "training")])
+        sources = os.pathsep.join(map(str, [HERE, HERE.parent, HERE.parent / "training"]))
         self._process = subprocess.Popen(
-            [python, str(HERE / "engines.py"), name, str(description)],
+            [python, "-m", "library.engines", name, str(description)],
             env=os.environ | {"PYTHONPATH": sources},  # the network in torch, in any venv
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from measuring import is_done, measure
+from library.measuring import is_done, measure
 
 from edgeseg.errors import DataError, EdgesegError
 from edgeseg.score import metrics

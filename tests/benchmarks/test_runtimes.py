@@ -24,7 +24,7 @@ RECIPES = Path(__file__).parents[2] / "training"
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("plain") / "plain.onnx"
-    benchmark_script("plain_onnx").plain(zoo.find("hc18-nano").path, path)
+    benchmark_script("library.plain_onnx").plain(zoo.find("hc18-nano").path, path)
     return path
 
 
@@ -50,7 +50,7 @@ def test_plain_forms_answer_as_the_bundled_file(
     np.testing.assert_allclose(answer(plain, image), expected, atol=1e-6)
     kinds = {node.op_type for node in onnx.load(plain).graph.node}
     assert "Conv" in kinds and "ConvTranspose" not in kinds
-    benchmark_script("plain_onnx").with_float_input(plain, tmp_path / "float.onnx")
+    benchmark_script("library.plain_onnx").with_float_input(plain, tmp_path / "float.onnx")
     got = answer(tmp_path / "float.onnx", image.astype(np.float32))
     np.testing.assert_allclose(got, expected, atol=1e-6)
     kinds = {i.data_type for i in onnx.load(tmp_path / "float.onnx").graph.initializer}
@@ -60,7 +60,7 @@ def test_plain_forms_answer_as_the_bundled_file(
 def test_torch_answers_with_the_export_s_weights(
     plain: Path, image: np.ndarray, expected: np.ndarray
 ) -> None:
-    load_network = benchmark_script("torch_weights").load_network
+    load_network = benchmark_script("library.torch_weights").load_network
     network = load_network(RECIPES / "hc18-nano.toml", plain)
     with torch.inference_mode():
         got = network(torch.from_numpy(image)).sigmoid().numpy()
@@ -71,7 +71,7 @@ def test_torch_answers_with_the_export_s_weights(
 
 def task(plain: Path, image: np.ndarray, folder: Path) -> Any:
     np.save(folder / "image.npy", image)
-    return benchmark_script("engines").Task(
+    return benchmark_script("library.engines").Task(
         shipped=str(zoo.find("hc18-nano").path), plain=str(plain), plain_float="", int8="",
         recipe=str(RECIPES / "hc18-nano.toml"), threads=1, image=str(folder / "image.npy"),
         answer=str(folder / "answer.npy"), folder=str(folder),
@@ -81,7 +81,7 @@ def task(plain: Path, image: np.ndarray, folder: Path) -> Any:
 def test_an_engine_answers_from_its_own_process(
     plain: Path, image: np.ndarray, expected: np.ndarray, tmp_path: Path
 ) -> None:
-    runtimes, engines = benchmark_script("runtimes"), benchmark_script("engines")
+    runtimes, engines = benchmark_script("runtimes"), benchmark_script("library.engines")
     engine = engines.ENGINES["edgeseg"]
     worker = runtimes.Worker("edgeseg", engine, task(plain, image, tmp_path), tmp_path)
     try:

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def test_a_process_is_told_its_cost() -> None:
-    processes = benchmark_script("processes")
+    processes = benchmark_script("library.processes")
     block = "x = bytearray(100 << 20)\nfor _ in range(10**6): pass"
     small = processes.run([sys.executable, "-c", "pass"])
     large = processes.run([sys.executable, "-c", block], cores=[0])
@@ -34,7 +34,7 @@ def test_a_process_is_told_its_cost() -> None:
 def test_times_are_those_the_system_counted(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    processes, clock = benchmark_script("processes"), Clock()
+    processes, clock = benchmark_script("library.processes"), Clock()
     usage = SimpleNamespace(ru_utime=1.5, ru_stime=0.25, ru_maxrss=2048)
     ended = clock.takes(3000, lambda pid, _: (pid, 5 << 8, usage))
     monkeypatch.setattr(processes, "time", clock)
@@ -48,13 +48,13 @@ def test_times_are_those_the_system_counted(
 
 def test_a_process_that_fails_is_heard() -> None:
     with pytest.raises(SystemExit, match="status 3: sorry"):
-        benchmark_script("processes").run(
+        benchmark_script("library.processes").run(
             [sys.executable, "-c", "import sys; sys.stderr.write('sorry'); sys.exit(3)"]
         )
 
 
 def test_turns_give_medians_and_do_not_count_the_first() -> None:
-    processes = benchmark_script("processes")
+    processes = benchmark_script("library.processes")
     order: list[str] = []
 
     def row(name: str, walls: list[float]) -> processes.Cost:  # type: ignore[name-defined]
@@ -70,7 +70,7 @@ def test_turns_give_medians_and_do_not_count_the_first() -> None:
 def test_processes_on_all_cores_share_the_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    script, costs = benchmark_script("folder_speed"), benchmark_script("processes").Cost
+    script, costs = benchmark_script("folder_speed"), benchmark_script("library.processes").Cost
     of_core = {0: costs(3.0, 1.0, 10.0), 1: costs(5.0, 2.0, 20.0)}
 
     def run(command: list[str], cores: list[int]) -> Any:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parents[1] / "results"
 EDGESEG = [sys.executable, "-m", "edgeseg"]
 _MB = 1024  # ru_maxrss is in KiB on Linux
 
