@@ -183,8 +183,8 @@ class Segmenter:
         """Measure frames as they come: one in, one out, before the next is asked for.
 
         The network runs once before the first frame is asked for, so that this one is not slower.
-        OpenCV's own threads are off until the stream ends: they would keep a core busy for half a
-        millisecond a frame and answer no sooner.
+        OpenCV's own threads are off until the stream ends: waiting for work they would keep cores
+        busy, and no answer would come sooner.
 
         Parameters
         ----------

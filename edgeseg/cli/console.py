@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-# Rich is imported where it draws: it takes as long as an inference.
+# Rich is imported where it draws, so that commands that draw nothing start sooner.
 
 _PIPE_WIDTH = 240  # a table in a pipe is for a file or another program: never cut
 

@@ -12,9 +12,8 @@ import typer.core
 class QuickGroup(typer.core.TyperGroup):
     """Commands that read plain values themselves and leave all others to typer.
 
-    From 0.28 on typer reads every value, given or not, with pydantic, whose import takes a third
-    of what `edgeseg infer one.png` takes. An older typer, or one that reads values in another way,
-    is left as it is.
+    From 0.28 on typer reads every value, given or not, with pydantic, whose import every command
+    would wait for. An older typer, or one that reads values in another way, is left as it is.
     """
 
     def get_params(self, ctx: Any) -> list[Any]:

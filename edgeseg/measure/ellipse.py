@@ -73,8 +73,7 @@ class Ellipse:
         matrix
             Shape (2, 3), maps ``(x, y, 1)`` to the new ``(x, y)``; must be invertible.
         """
-        # in Python's own numbers: fetching LAPACK anew after each inference would take ten times
-        # as long as its singular values of two by two
+        # Singular values of two by two, in Python's floats as `conic.direct_fit` is.
         (a, b, x), (c, d, y) = matrix.tolist()
         cos, sin = math.cos(self.angle_rad), math.sin(self.angle_rad)
         # the images of the two semi-axes, (e, g) and (f, h)

@@ -38,8 +38,8 @@ class ModelMeta(NamedTuple):
 class OpenVinoSession:
     """A model compiled for the CPU by OpenVINO, in float32 as the file says.
 
-    Compiled anew for each batch size: with shapes that are fixed it runs a fifth faster. Safe to
-    call from several threads at once, each has its own request.
+    Compiled for each batch size by itself, as OpenVINO runs fixed shapes faster. Safe to call from
+    several threads at once, each has its own request.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a user points at, as a sorted list of images."""
+"""From the paths, folders and patterns that a user gives to a sorted list of images."""
 
 from __future__ import annotations
 

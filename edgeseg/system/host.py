@@ -19,7 +19,7 @@ _MB = 2**20
 def versions(*, installed: bool = False) -> dict[str, str]:
     """Return the versions of Python and of the packages that decide the figures.
 
-    As the modules say themselves: asking the packages' metadata takes as long as an inference.
+    As the modules say themselves, since the packages' metadata is slow to read.
 
     Parameters
     ----------

@@ -13,8 +13,8 @@ def keep_freed_memory() -> bool:
     """Let freed memory stay with this process; return whether the allocator could be told.
 
     Activations of a training step are tens of megabytes each. glibc takes each from the system and
-    gives it back, and the system blanks every page again, which takes an eighth of a step's time.
-    Elsewhere nothing is changed.
+    gives it back, and the system clears every page again, which makes each step slower. Elsewhere
+    nothing is changed.
     """
     if platform.libc_ver()[0] != "glibc":
         return False

@@ -106,8 +106,7 @@ class SlimUNet(smp.Unet):  # type: ignore[misc]
 class StridedDepthwise(nn.Conv2d):
     """A strided depthwise convolution that is float32 within bfloat16 steps on a CPU.
 
-    oneDNN has no fast backward pass of it in bfloat16: it takes four times as long as in float32,
-    and a fifth of a whole step of MobileNetV2.
+    oneDNN's backward pass of it is slower in bfloat16 than in float32.
     """
 
     def forward(self, x: Tensor) -> Tensor:
