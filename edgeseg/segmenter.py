@@ -17,7 +17,8 @@ from edgeseg.network import zoo
 from edgeseg.network.preprocess import preprocess
 from edgeseg.network.session import open_session, read_metadata, read_port
 from edgeseg.prediction import Prediction, StageTimes
-from edgeseg.sources.frame import Frame, GrayImage, PixelSize, as_gray, as_pixel_size
+from edgeseg.sources.frame import Frame, GrayImage, PixelSize, as_pixel_size
+from edgeseg.sources.image_file import as_gray
 from edgeseg.sources.live import newest
 from edgeseg.system.parallel import single_threaded_opencv, usable_cores
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -95,30 +93,3 @@ def check_pixel_size(pixel_size_mm: float | None, where: str = "") -> None:
             f"{where}pixel size is {pixel_size_mm:g}; expected a positive number of mm from "
             f"{low:g} to {high:g}"
         )
-
-
-def as_gray(source: GrayImage | str | os.PathLike[str]) -> GrayImage:
-    """Return an image's gray values, (height, width), uint8, read if it is given as a path.
-
-    Raises
-    ------
-    ImageDecodeError, InputNotFoundError
-        If a file cannot be read.
-    DataError
-        If an array is not a gray image.
-    """
-    if isinstance(source, str | os.PathLike):
-        from edgeseg.sources.image_file import read_gray
-
-        return read_gray(Path(source))
-    if not isinstance(source, np.ndarray):
-        raise DataError(
-            f"got {type(source).__name__}; expected a path, or gray values (height, width), uint8, "
-            "as numpy.asarray(image.convert('L')) gives of a PIL image"
-        )
-    if source.ndim != 2 or source.dtype != np.uint8 or min(source.shape) < MIN_SIDE_PX:
-        raise DataError(
-            f"got an array of shape {source.shape} and type {source.dtype}; expected gray values "
-            f"(height, width), uint8, each side at least {MIN_SIDE_PX}"
-        )
-    return source

@@ -8,7 +8,8 @@ import pytest
 
 from edgeseg.errors import DataError, InputNotFoundError
 from edgeseg.output.pictures import encode
-from edgeseg.sources.frame import Frame, PixelSize, as_gray, as_pixel_size, check_pixel_size
+from edgeseg.sources.frame import Frame, PixelSize, as_pixel_size, check_pixel_size
+from edgeseg.sources.image_file import as_gray
 
 
 @pytest.mark.parametrize(
