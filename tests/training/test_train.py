@@ -147,3 +147,18 @@ def test_a_run_on_everything_holds_nothing_out(
     assert record["data"]["n_training"] == 12
     assert record["data"]["n_validation"] == 0
     assert "validation" not in record["history"][0]
+
+
+def test_a_finished_run_goes_on_with_more_epochs_at_a_constant_rate(
+    tiny: TrainConfig, phantom_data: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    train(phantom_data, out, tiny.updated({"epochs": 1}))
+    train(phantom_data, out, tiny.updated({"epochs": 3}), resume=True)
+    epochs = history(out)
+    assert [epoch["epoch"] for epoch in epochs] == [0, 1, 2]
+    for epoch in epochs[1:]:
+        assert epoch["learning_rate"] == pytest.approx(0.1 * tiny.learning_rate)
+    assert json.loads((out / "run.json").read_text())["config"]["epochs"] == 3
+    with pytest.raises(ConfigError, match="the run began with epochs = 3, not 2"):
+        train(phantom_data, out, tiny.updated({"epochs": 2}), resume=True)
