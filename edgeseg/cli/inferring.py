@@ -85,6 +85,7 @@ def demo(
         typer.Option(help="Instead, write a synthetic data set of two structures here."),
     ] = None,
     count: Annotated[int, typer.Option(min=1, help="Images of --pairs.")] = 150,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Measure eight synthetic heads of exactly known size into ./edgeseg-demo."""
     from edgeseg.phantom import demo as demonstration
@@ -92,7 +93,7 @@ def demo(
     if pairs is not None:
         from edgeseg.phantom.shapes import write_pairs
 
-        write_pairs(pairs, count)
+        write_pairs(pairs, count, overwrite=overwrite)
         console.say(f"{count} images and masks in {pairs}; next: edgeseg train --data {pairs}")
         return
 

@@ -55,7 +55,11 @@ def check_classes_agree(segmenter: Segmenter, task: Task) -> None:
         If the numbers of classes differ, or the names where both are the user's own.
     """
     mine, theirs = segmenter.metadata.task.structures, task.structures
-    unnamed = ("foreground",), tuple(f"class_{i}" for i in range(1, len(theirs) + 1))
+    unnamed = (
+        ("foreground",),
+        ("structure",),
+        tuple(f"class_{i}" for i in range(1, len(theirs) + 1)),
+    )
     if len(mine) == len(theirs) and (mine == theirs or mine in unnamed or theirs in unnamed):
         return
     raise DataError(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgeseg.errors import DataError
+from edgeseg.score.names import plain
 
 GROUPS_NAME = "groups.csv"
 # HC18 calls images of one head alike: 010_HC.png, 010_2HC.png
@@ -28,7 +29,7 @@ def find_groups(root: Path, files: Sequence[str], pattern: str = "") -> list[str
     Raises
     ------
     DataError
-        If the pattern or the table leaves a file out, or puts all into one group.
+        If the pattern or the table leaves a file out.
     """
     if pattern:
         groups = [_matched(pattern, file) for file in files]
@@ -45,11 +46,6 @@ def find_groups(root: Path, files: Sequence[str], pattern: str = "") -> list[str
             f"{source} gives no group for {len(without)} of {len(files)} images, such as "
             f"{without[0]!r}"
         )
-    if len(files) > 1 and len(set(groups)) == 1:
-        raise DataError(
-            f"{source} puts all {len(files)} images into one group, {groups[0]!r}; nothing could "
-            "be held out"
-        )
     return groups
 
 
@@ -60,14 +56,18 @@ def _own_group(file: str) -> str:
 
 
 def _read_groups(path: Path) -> dict[str, str]:
-    with path.open(newline="", encoding="utf-8-sig") as stream:
-        rows = [row for row in csv.reader(stream) if any(cell.strip() for cell in row)]
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            rows = [row for row in csv.reader(stream) if any(cell.strip() for cell in row)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read ({error}); save it as UTF-8") from error
     if not rows or [title.strip().lower() for title in rows[0][:2]] != ["file", "group"]:
         raise DataError(f"{path}: the first line must be 'file,group'")
     table: dict[str, str] = {}
     for number, row in enumerate(rows[1:], start=2):
         file, group = (cell.strip() for cell in (*row, "")[:2])
-        if not group or table.setdefault(file, group) != group:
+        name = plain(Path(file.replace("\\", "/"))).as_posix()
+        if not group or table.setdefault(name, group) != group:
             raise DataError(f"{path}, row {number}: {file!r} has no group, or two")
     return table
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -13,18 +15,46 @@ import numpy.typing as npt
 
 from edgeseg.errors import DataError, EdgesegError
 from edgeseg.measure.ellipse import Mask
-from edgeseg.sources.header import png_palette
+from edgeseg.sources import header
 from edgeseg.sources.image_file import decode_pixels, read_bytes
 
 # Values up to this are class numbers; above it, gray levels chosen for the eye.
 _LARGEST_CLASS_NUMBER = 31
 _MAX_LEVELS = 16
 _LEAST_GAP = 8  # between levels that are meant to be told apart
-# Lossy or smoothed masks have all levels, but nearly all of their pixels near two of them.
+# Lossy or smoothed masks have all levels, but nearly all of their pixels near two of them, and
+# what lies between is spread over many.
 _NEAR_FRACTION = 0.1
 _CLEAR_SHARE = 0.95
+_LARGEST_BETWEEN_SHARE = 0.003
 
 Codes = npt.NDArray[np.int64]
+
+
+class LabelImage(NamedTuple):
+    """A label file's pixels in each way they can be meant, shape (height, width) each.
+
+    Attributes
+    ----------
+    colours
+        0xRRGGBB; of 16-bit gray files the gray values.
+    gray
+        Gray values; None where some pixel has a colour.
+    numbers
+        Numbers of a palette's colours; None of a file without one.
+    palette
+        Its colours, in order.
+    """
+
+    colours: Codes
+    gray: Codes | None
+    numbers: Codes | None
+    palette: tuple[int, ...]
+
+    def codes(self, kind: str) -> Codes:
+        """Return the pixels as one kind of them; colours where that is not there."""
+        chosen = {"gray": self.gray, "palette": self.numbers}.get(kind)
+        return self.colours if chosen is None else chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +64,12 @@ class LabelCode:
     Attributes
     ----------
     classes
-        Value -> class number; a value is a class number, a gray level, or a colour as 0xRRGGBB.
+        Value -> class number.
+    kind
+        What a value is: ``gray`` (a class number or a gray level), ``palette`` (the number of a
+        colour) or ``colour`` (0xRRGGBB).
+    ranked
+        Whether the numbers follow from the order of the values alone.
     smooth
         Whether the values are levels between 0 and the largest, to be cut at half of it.
     note
@@ -42,6 +77,8 @@ class LabelCode:
     """
 
     classes: Mapping[int, int]
+    kind: str = "gray"
+    ranked: bool = False
     smooth: bool = False
     note: str = ""
 
@@ -63,7 +100,7 @@ class LabelCode:
         DataError
             If it has another size, or a value that the data set's other files do not have.
         """
-        codes = read_codes(path)
+        codes = read_label(path).codes(self.kind)
         if size is not None and codes.shape != size:
             raise DataError(
                 f"{path}: the mask is {codes.shape[1]}x{codes.shape[0]} pixels, its image "
@@ -72,47 +109,54 @@ class LabelCode:
         if self.smooth:
             return (codes > max(self.classes) / 2).astype(np.uint8)
         mask = np.zeros(codes.shape, dtype=np.uint8)
-        for value, _ in _counted(codes):
+        for value in _counted(codes):
             if value not in self.classes:
                 raise DataError(
-                    f"{path}: the value {_text(value)} belongs to no class; expected "
-                    f"{', '.join(map(_text, self.classes))}"
+                    f"{path}: the value {self.text(value)} belongs to no class; expected "
+                    f"{', '.join(map(self.text, self.classes))}"
                 )
             mask[codes == value] = self.classes[value]
         return mask
 
+    def text(self, value: int) -> str:
+        """Return a value as a user would write it."""
+        return f"#{value:06x}" if self.kind == "colour" else str(value)
 
-def read_codes(path: Path) -> Codes:
-    """Read a label file's own values, shape (height, width): numbers, levels, or 0xRRGGBB.
 
-    The index of a palette image is its value, whatever its colour. An alpha channel is ignored.
+def read_label(path: Path) -> LabelImage:
+    """Read a label file's own values.
 
     Raises
     ------
     DataError
-        If it cannot be read.
+        If it cannot be read, is partly transparent, or has colours of 16 bits.
     """
     data = read_bytes(path)
     try:
+        header.parse(data)
         pixels = decode_pixels(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
     except EdgesegError as error:
         raise DataError(f"{path}: {error}") from None
     if pixels.ndim == 2:
-        return pixels.astype(np.int64)
+        gray = pixels.astype(np.int64)
+        return LabelImage(gray * 0x010101 if pixels.dtype == np.uint8 else gray, gray, None, ())
+    if pixels.dtype != np.uint8:
+        raise DataError(f"{path}: colours of 16 bits are no classes; save the mask as 8 bits")
+    if pixels.shape[2] == 4 and pixels[..., 3].min() < pixels[..., 3].max():
+        raise DataError(
+            f"{path}: parts of the mask are transparent, so its values are not defined; flatten it"
+        )
     blue, green, red = (pixels[..., i].astype(np.int64) for i in range(3))
-    codes: Codes = (red << 16) | (green << 8) | blue
-    if palette := png_palette(data):
-        index = {code: number for number, code in reversed(list(enumerate(palette)))}
-        values, places = np.unique(codes, return_inverse=True)
-        if all(int(v) in index for v in values):
-            numbers: Codes = np.array([index[int(v)] for v in values])[places]
-            return numbers.reshape(codes.shape)
-    if np.array_equal(red, green) and np.array_equal(red, blue):
-        return red
-    return codes
+    colours: Codes = (red << 16) | (green << 8) | blue
+    is_gray = np.array_equal(red, green) and np.array_equal(red, blue)
+    palette = tuple(header.png_palette(data))
+    numbers = _numbers(colours, palette) if palette else None
+    return LabelImage(colours, red if is_gray else None, numbers, palette)
 
 
-def learn_code(paths: Iterable[Path], colours: Mapping[int, int] | None = None) -> LabelCode:
+def learn_code(
+    paths: Iterable[Path], colours: Mapping[int, int] | None = None, n_named: int = 0
+) -> LabelCode:
     """Find out what the values of a data set's label files mean, from all of them together.
 
     Parameters
@@ -120,34 +164,54 @@ def learn_code(paths: Iterable[Path], colours: Mapping[int, int] | None = None) 
     paths
         Every label file.
     colours
-        Value -> class number, where the data set says it.
+        Colour -> class number, where the data set says it.
+    n_named
+        Classes that the data set names, the background among them; 0 if it names none.
 
     Raises
     ------
     DataError
-        If the values are no classes.
+        If the values are no classes, or cannot be told apart.
     """
     if colours:
-        return LabelCode(colours)
-    counts: dict[int, int] = {}
-    first = None
+        return LabelCode(colours, "colour")
+    counts: dict[str, Counter[int]] = {kind: Counter() for kind in ("gray", "palette", "colour")}
+    palettes, all_gray, first = set(), True, None
     for path in paths:
         first = first or path
-        for value, number in _counted(read_codes(path)):
-            counts[value] = counts.get(value, 0) + number
+        label = read_label(path)
+        palettes.add(label.palette if label.numbers is not None else ())
+        all_gray = all_gray and label.gray is not None
+        for kind, counted in counts.items():
+            counted.update(_counted(label.codes(kind)))
+    if len(palettes) == 1 and () not in palettes:
+        return _of_gray(first, counts["palette"], n_named, "palette")
+    if all_gray:
+        return _of_gray(first, counts["gray"], n_named, "gray")
+    return _of_colours(counts["colour"], n_named)
+
+
+def _of_gray(first: Path | None, counts: Counter[int], n_named: int, kind: str) -> LabelCode:
+    """Understand class numbers, of a palette too, and gray levels."""
     found = sorted(counts)
     if not found or found == [0]:
         raise DataError(f"{first}: every mask of the data is empty; there is nothing to learn")
     largest = found[-1]
-    if largest <= _LARGEST_CLASS_NUMBER:
-        return LabelCode({number: number for number in range(largest + 1)})
-    if largest > 0xFF:
-        return _of_colours(counts)
+    if largest <= _LARGEST_CLASS_NUMBER or kind == "palette":
+        return _of_numbers(found, n_named, kind)
     if found in ([largest], [0, largest]):
         return LabelCode({0: 0, largest: 1})
+    if found[-2] <= _LARGEST_CLASS_NUMBER:
+        raise DataError(
+            f"{first}: the masks have class numbers up to {found[-2]} and the value {largest}, "
+            "which looks like 'ignore'; give those pixels a class, or 0"
+        )
     apart = min(b - a for a, b in pairwise(found)) >= _LEAST_GAP
-    near = sum(n for v, n in counts.items() if min(v, largest - v) <= _NEAR_FRACTION * largest)
-    if not apart and near >= _CLEAR_SHARE * sum(counts.values()):
+    between = {v: n for v, n in counts.items() if min(v, largest - v) > _NEAR_FRACTION * largest}
+    foreground = sum(n for value, n in counts.items() if value > largest / 2)
+    spread = max(between.values(), default=0) <= _LARGEST_BETWEEN_SHARE * foreground
+    clear = sum(between.values()) <= (1 - _CLEAR_SHARE) * sum(counts.values())
+    if not apart and clear and spread:
         note = f"masks have {len(found)} gray levels, as after JPEG: cut at {largest / 2:g}"
         return LabelCode({0: 0, largest: 1}, smooth=True, note=note)
     if not apart or len(found) > _MAX_LEVELS:
@@ -155,25 +219,24 @@ def learn_code(paths: Iterable[Path], colours: Mapping[int, int] | None = None) 
             f"{first}: the masks have {len(found)} gray levels; expected class numbers, 0 and 255, "
             f"or up to {_MAX_LEVELS} levels or colours. Masks must not be smoothed or saved as JPEG"
         )
-    levels = found if found[0] == 0 else [0, *found]
-    return LabelCode(
-        {level: number for number, level in enumerate(levels)},
-        note="gray levels taken as classes: "
-        + ", ".join(f"{level} is {number}" for number, level in enumerate(levels)),
-    )
+    classes = {level: i for i, level in enumerate(found if found[0] == 0 else [0, *found])}
+    listed = ", ".join(f"{level} is {number}" for level, number in classes.items())
+    return LabelCode(classes, ranked=True, note=f"gray levels taken as classes: {listed}")
 
 
-def _counted(codes: Codes) -> list[tuple[int, int]]:
-    """Return each value and how many pixels have it."""
-    if codes.max() <= 0xFFFF:
-        counts = np.bincount(codes.ravel())
-        values = np.flatnonzero(counts)
-        return list(zip(values.tolist(), counts[values].tolist(), strict=True))
-    found, counts = np.unique(codes, return_counts=True)
-    return list(zip(found.tolist(), counts.tolist(), strict=True))
+def _of_numbers(found: list[int], n_named: int, kind: str) -> LabelCode:
+    """Understand class numbers; without names, a single one is the foreground whatever it is."""
+    present = [number for number in found if number]
+    if n_named <= 2 and len(present) == 1:
+        note = f"masks have the one number {present[0]}: it is the foreground"
+        return LabelCode({0: 0, present[0]: 1}, kind, note=note if present[0] > 1 else "")
+    note = ""
+    if not n_named and len(present) < found[-1]:
+        note = f"class numbers 1 to {found[-1]}, of which {', '.join(map(str, present))} occur"
+    return LabelCode({number: number for number in range(found[-1] + 1)}, kind, note=note)
 
 
-def _of_colours(counts: Mapping[int, int]) -> LabelCode:
+def _of_colours(counts: Counter[int], n_named: int) -> LabelCode:
     """Give colours their numbers: black, or else the commonest, is the background."""
     if len(counts) > _MAX_LEVELS:
         raise DataError(
@@ -184,9 +247,30 @@ def _of_colours(counts: Mapping[int, int]) -> LabelCode:
     background = 0 if 0 in counts else max(counts, key=lambda code: counts[code])
     others = sorted(code for code in counts if code != background)
     classes = {background: 0} | {code: number for number, code in enumerate(others, start=1)}
-    listed = ", ".join(f"{_text(code)} is {number}" for code, number in classes.items())
-    return LabelCode(classes, note=f"colours taken as classes: {listed}")
+    code = LabelCode(classes, "colour", ranked=True)
+    listed = ", ".join(f"{code.text(value)} is {number}" for value, number in classes.items())
+    if n_named and len(others) > 1:
+        raise DataError(
+            f"the masks have the colours {', '.join(map(code.text, classes))}; say in classes.txt "
+            "which is which, a line 'name #rrggbb' each"
+        )
+    return LabelCode(classes, "colour", ranked=True, note=f"colours taken as classes: {listed}")
 
 
-def _text(value: int) -> str:
-    return f"#{value:06x}" if value > 0xFF else str(value)
+def _numbers(colours: Codes, palette: tuple[int, ...]) -> Codes | None:
+    """Return each pixel's place in a palette; None where two of those used have one colour."""
+    values, places = np.unique(colours, return_inverse=True)
+    if any(palette.count(int(value)) != 1 for value in values):
+        return None
+    numbers: Codes = np.array([palette.index(int(value)) for value in values])[places]
+    return numbers.reshape(colours.shape)
+
+
+def _counted(codes: Codes) -> dict[int, int]:
+    """Return each value and how many pixels have it."""
+    if codes.max() <= 0xFFFF:
+        counts = np.bincount(codes.ravel())
+        values = np.flatnonzero(counts)
+        return dict(zip(values.tolist(), counts[values].tolist(), strict=True))
+    found, counts = np.unique(codes, return_counts=True)
+    return dict(zip(found.tolist(), counts.tolist(), strict=True))

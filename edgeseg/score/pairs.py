@@ -12,7 +12,8 @@ A folder of such data::
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,13 +22,11 @@ from edgeseg.measure.ellipse import Mask
 from edgeseg.network.task import check_classes
 from edgeseg.score.groups import find_groups
 from edgeseg.score.label_files import LabelCode, learn_code
+from edgeseg.score.names import READABLE_SUFFIXES, is_label, label_keys, picture_files, plain
 from edgeseg.sources.pixel_sizes import TableRow, read_table
 
-READABLE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-IMAGE_FOLDERS = ("images", "image", "imgs", "img", "scans")
-LABEL_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "annotation", "gt")
-LABEL_ENDINGS = ("_annotation", "_mask", "_label", "_seg", "_gt")
 CLASSES_NAME = "classes.txt"
+BACKGROUND = "background"
 PIXEL_SIZES_NAME = "pixel_sizes.csv"
 
 
@@ -111,7 +110,8 @@ def load_pairs(root: Path, group_pattern: str = "") -> PairData:
     matches = match_labels(root)
     notices = _left_out(root, matches)
     names, colours = _read_classes(root / CLASSES_NAME)
-    code = learn_code((match.label for match in matches), colours)
+    n_named = len(names) + (bool(names) and names[0].lower() != BACKGROUND)
+    code = learn_code((match.label for match in matches), colours, n_named)
     if code.note:
         notices.append(code.note)
     groups = find_groups(root, [match.file for match in matches], group_pattern)
@@ -121,7 +121,7 @@ def load_pairs(root: Path, group_pattern: str = "") -> PairData:
         Pair(*match, group, size_mm, code)
         for match, group, size_mm in zip(matches, groups, sizes, strict=True)
     ]
-    return PairData(pairs, _named(names, code.n_classes), notices)
+    return PairData(pairs, _named(names, code), notices)
 
 
 def match_labels(root: Path) -> list[Match]:
@@ -135,16 +135,18 @@ def match_labels(root: Path) -> list[Match]:
     InputNotFoundError
         If there is no image.
     DataError
-        If an image has no label, or two.
+        If an image has no label, or two, or two images have one name or one label.
     """
     images: dict[str, Path] = {}
-    labels: dict[str, list[Path]] = {}
-    for path in _files(root):
+    labels: list[Path] = []
+    for path in picture_files(root):
         below = path.relative_to(root)
-        if _is_label(below):
-            labels.setdefault(_key(below), []).append(path)
-        else:
-            images[_plain(below).as_posix()] = path
+        if is_label(below):
+            labels.append(path)
+            continue
+        other = images.setdefault(plain(below).as_posix(), path)
+        if other != path:
+            raise DataError(f"{other} and {path} would both be called {plain(below)}; rename one")
     if not images:
         listed = ", ".join(sorted(p.name for p in root.iterdir())[:8]) or "nothing"
         raise InputNotFoundError(
@@ -152,51 +154,53 @@ def match_labels(root: Path) -> list[Match]:
             f"ending in _Annotation or _mask) with {', '.join(READABLE_SUFFIXES)} files, found "
             f"{listed}"
         )
-    found = []
+    return _matched(root, images, labels)
+
+
+def _matched(root: Path, images: dict[str, Path], labels: Sequence[Path]) -> list[Match]:
+    """Find each image's label: that of its whole name, of its name, or of it in another case."""
+    by_name: dict[str, list[Path]] = {}
+    for label in labels:
+        for key in label_keys(label.relative_to(root)):
+            by_name.setdefault(_folded(key), []).append(label)
+    matches = []
+    owners: dict[Path, Path] = {}
     for file, image in sorted(images.items()):
-        mine = labels.get(_key(Path(file)), [])
+        stem = str(Path(file).with_suffix(""))
+        mine = _likest(root, by_name.get(_folded(stem), []), file, stem)
         if len(mine) != 1:
             lack = "its label is missing" if not mine else f"it has {len(mine)} labels"
             raise DataError(
                 f"{image}: {lack}; expected one file of that name in masks/ (or beside the image, "
                 "ending in _Annotation or _mask)"
             )
-        found.append(Match(file, image, mine[0]))
-    return found
+        if (other := owners.setdefault(mine[0], image)) != image:
+            raise DataError(f"{other} and {image} have one label, {mine[0]}; rename one")
+        matches.append(Match(file, image, mine[0]))
+    return matches
 
 
-def _files(root: Path) -> Iterator[Path]:
-    for path in sorted(root.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-        if path.suffix.lower() in READABLE_SUFFIXES and not hidden and path.is_file():
-            yield path
+def _likest(root: Path, labels: list[Path], file: str, stem: str) -> list[Path]:
+    """Return those of an image's labels whose name is the likest to the image's."""
+
+    def unlikeness(label: Path) -> int:
+        below = label.relative_to(root)
+        whole, *others = label_keys(below)
+        likenesses = (plain(below).as_posix() == file, whole == stem, stem in others)
+        return likenesses.index(True) if any(likenesses) else len(likenesses)
+
+    least = min(map(unlikeness, labels), default=0)
+    return [label for label in labels if unlikeness(label) == least]
 
 
-def _is_label(below: Path) -> bool:
-    in_folder = any(part.lower() in LABEL_FOLDERS for part in below.parts[:-1])
-    return in_folder or below.stem.lower().endswith(LABEL_ENDINGS)
-
-
-def _plain(below: Path) -> Path:
-    """Return a path without the folders that only say what it is."""
-    said = (*IMAGE_FOLDERS, *LABEL_FOLDERS)
-    return Path(*(part for part in below.parts[:-1] if part.lower() not in said), below.name)
-
-
-def _key(below: Path) -> str:
-    """Return what an image and its label share: the path without suffix and ending."""
-    plain = _plain(below)
-    stem = plain.stem
-    for ending in LABEL_ENDINGS:
-        if stem.lower().endswith(ending):
-            stem = stem[: -len(ending)]
-            break
-    return plain.with_name(stem).as_posix().lower()
+def _folded(name: str) -> str:
+    """Return a name as two that people take for the same have it."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _left_out(root: Path, matches: Sequence[Match]) -> list[str]:
     used = {path for match in matches for path in (match.image, match.label)}
-    unused = [path for path in _files(root) if path not in used]
+    unused = [path for path in picture_files(root) if path not in used]
     if not unused:
         return []
     return [f"{len(unused)} labels have no image, such as {unused[0].relative_to(root)}"]
@@ -206,32 +210,38 @@ def _read_classes(path: Path) -> tuple[list[str], dict[int, int]]:
     """Return the names of ``classes.txt``, and the class of each colour if it gives colours."""
     if not path.is_file():
         return [], {}
-    names: list[str] = []
-    colours: dict[int, int] = {}
-    for line in path.read_text(encoding="utf-8-sig").splitlines():
-        name, _, colour = line.strip().rpartition("#")
-        if not name or not re.fullmatch(r"[0-9a-fA-F]{6}", colour):
-            name, colour = line.strip(), ""
-        if not name:
-            continue
-        if colour:
-            colours[int(colour, 16)] = len(names)
-        names.append(name.strip())
-    if colours and len(colours) != len(names):
-        raise DataError(f"{path}: some classes have a colour and some have none; give all or none")
-    return names, colours
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); save it as UTF-8") from error
+    names, colours = [], []
+    for line in filter(None, map(str.strip, lines)):
+        found = re.fullmatch(r"(.+?)\s*#([0-9a-fA-F]{6})", line)
+        names.append(found.group(1) if found else line)
+        colours += [int(found.group(2), 16)] if found else []
+    if len(colours) not in (0, len(names)):
+        raise DataError(
+            f"{path}: some classes have a colour such as #ff0000, some none; give all or none"
+        )
+    if not colours:
+        return names, {}
+    if names[0].lower() != BACKGROUND and 0 not in colours:
+        names, colours = [BACKGROUND, *names], [0, *colours]
+    return names, {colour: number for number, colour in enumerate(colours)}
 
 
-def _named(names: Sequence[str], n_classes: int) -> tuple[str, ...]:
+def _named(names: Sequence[str], code: LabelCode) -> tuple[str, ...]:
     """Return the classes' names, the background's put in front where it is left out."""
+    n_classes = code.n_classes
     if not names:
         names = ["foreground"] if n_classes == 2 else [f"class_{i}" for i in range(1, n_classes)]
-    if names[0].lower() != "background":
-        names = ["background", *names]
-    if len(names) < n_classes:
+    if names[0].lower() != BACKGROUND and len(names) == n_classes - 1:
+        names = [BACKGROUND, *names]
+    wrong = len(names) < n_classes or (code.ranked and len(names) != n_classes)
+    if wrong or names[0].lower() != BACKGROUND:
         raise DataError(
-            f"the masks have {n_classes} classes, the background among them, but {CLASSES_NAME} "
-            f"names {len(names)}: {', '.join(names)}"
+            f"{CLASSES_NAME} names {len(names)} classes, {', '.join(names)}, and the masks have "
+            f"{n_classes}, the background among them; begin it with '{BACKGROUND}' and name each"
         )
     try:
         return check_classes(names)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import DataError
-from edgeseg.score.label_files import LabelCode, learn_code, read_codes
+from edgeseg.score.label_files import LabelCode, learn_code, read_label
 
 TRUTH = np.zeros((40, 60), dtype=np.uint8)
 TRUTH[5:20, 5:30] = 1
@@ -45,8 +45,8 @@ def test_gray_masks_become_class_numbers(tmp_path: Path, values: tuple[int, ...]
 def test_two_values_are_background_and_one_class(tmp_path: Path, high: int) -> None:
     path = saved(tmp_path, (TRUTH == 1).astype(np.uint8) * high)
     code = learn_code([path])
-    expected = (TRUTH == 1).astype(np.uint8) * (high if high <= 31 else 1)
-    assert np.array_equal(code.read(path), expected)
+    assert np.array_equal(code.read(path), TRUTH == 1)
+    assert ("it is the foreground" in code.note) == (high == 7)
 
 
 def test_sixteen_bits_hold_numbers_too(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_sixteen_bits_hold_numbers_too(tmp_path: Path) -> None:
 
 def test_a_palette_s_numbers_count_and_not_its_colours(tmp_path: Path) -> None:
     path = palette_png(tmp_path)
-    assert np.array_equal(read_codes(path), TRUTH)
+    assert np.array_equal(read_label(path).numbers, TRUTH)
     assert np.array_equal(learn_code([path]).read(path), TRUTH)
 
 
@@ -117,5 +117,68 @@ def test_a_strange_value_and_another_size_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="the mask is 60x40 pixels, its image 61x40"):
         LabelCode({0: 0, 1: 1, 2: 2}).read(path, (40, 61))
     (tmp_path / "text.png").write_text("not an image")
-    with pytest.raises(DataError, match=r"text\.png"):
-        read_codes(tmp_path / "text.png")
+    with pytest.raises(DataError, match=r"text\.png: this is not a PNG"):
+        read_label(tmp_path / "text.png")
+
+
+def test_class_numbers_with_gaps_stay_what_they_are(tmp_path: Path) -> None:
+    path = saved(tmp_path, np.array([0, 2, 5], dtype=np.uint8)[TRUTH])
+    code = learn_code([path])
+    assert set(np.unique(code.read(path))) == {0, 2, 5}
+    assert code.note == "class numbers 1 to 5, of which 2, 5 occur"
+    alone = saved(tmp_path, (TRUTH == 1).astype(np.uint8) * 2, "alone.png")
+    assert set(np.unique(learn_code([alone], n_named=3).read(alone))) == {0, 2}
+
+
+def test_a_value_to_be_ignored_is_not_taken_for_a_class(tmp_path: Path) -> None:
+    path = saved(tmp_path, np.array([0, 1, 255], dtype=np.uint8)[TRUTH])
+    with pytest.raises(DataError, match=r"class numbers up to 1 and the value 255.*'ignore'"):
+        learn_code([path])
+
+
+def test_a_small_middle_level_is_not_smoothed_away(tmp_path: Path) -> None:
+    levels = np.zeros((200, 300), dtype=np.uint8)
+    levels[20:180, 20:200] = 255
+    levels[50:60, 220:240] = 128
+    path = tmp_path / "m.jpg"
+    cv2.imwrite(str(path), levels, [cv2.IMWRITE_JPEG_QUALITY, 92])
+    with pytest.raises(DataError, match="must not be smoothed or saved as JPEG"):
+        learn_code([path])
+
+
+def test_white_is_a_colour_among_colours(tmp_path: Path) -> None:
+    colours = np.array([(0, 0, 0), (255, 255, 255), (255, 0, 0)], dtype=np.uint8)  # white, blue
+    both = saved(tmp_path, colours[TRUTH], "both.png")
+    white = saved(tmp_path, (TRUTH == 1).astype(np.uint8) * 255, "white.png")
+    code = learn_code([white, both], {0: 0, 0x0000FF: 1, 0xFFFFFF: 2})
+    assert np.array_equal(code.read(white), np.where(TRUTH == 1, 2, 0))
+    ranked = learn_code([white, both])
+    assert set(np.unique(ranked.read(white))) == {0, 2}
+    assert np.array_equal(ranked.read(both), np.array([0, 2, 1], dtype=np.uint8)[TRUTH])
+
+
+def test_palettes_are_colours_where_the_data_names_colours_or_they_differ(tmp_path: Path) -> None:
+    from PIL import Image
+
+    path = palette_png(tmp_path)
+    named = learn_code([path], {0: 0, 0x0A0A5A: 1, 0xC86400: 2})
+    assert np.array_equal(named.read(path), np.array([0, 2, 1], dtype=np.uint8)[TRUTH])
+    other = Image.fromarray((TRUTH == 2).astype(np.uint8), mode="P")
+    other.putpalette([0, 0, 0, 10, 10, 90])  # its first colour is the other file's second
+    other.save(tmp_path / "other.png")
+    code = learn_code([path, tmp_path / "other.png"])
+    second = code.read(path)[TRUTH == 2]
+    assert set(second) == set(code.read(tmp_path / "other.png")[TRUTH == 2])
+
+
+def test_colours_with_names_need_to_say_which_is_which(tmp_path: Path) -> None:
+    colours = np.array([(0, 0, 0), (0, 255, 0), (0, 0, 255)], dtype=np.uint8)
+    with pytest.raises(DataError, match=r"say in classes\.txt which is which"):
+        learn_code([saved(tmp_path, colours[TRUTH])], n_named=3)
+
+
+def test_a_transparent_mask_is_refused(tmp_path: Path) -> None:
+    mask = np.full((*TRUTH.shape, 4), 255, dtype=np.uint8)
+    mask[..., 3] = (TRUTH == 1) * 255
+    with pytest.raises(DataError, match="parts of the mask are transparent"):
+        read_label(saved(tmp_path, mask))

@@ -84,7 +84,9 @@ def test_what_is_missing_is_said(shapes: Path, tmp_path: Path) -> None:
     (tmp_path / "bare" / "pictures").mkdir(parents=True)
     with pytest.raises(InputNotFoundError, match=r"expected images/ and masks/.*found pictures"):
         load_pairs(tmp_path / "bare")
-    shutil.copy(shapes / "masks" / "p000_2.png", shapes / "masks" / "p000_2.bmp")
+    label = shapes / "masks" / "p000_2.png"
+    shutil.copy(label, label.with_suffix(".tif"))
+    label.rename(label.with_suffix(".bmp"))
     (shapes / "images" / "p000_1.png").unlink()
     with pytest.raises(DataError, match="it has 2 labels"):
         load_pairs(shapes)
@@ -92,7 +94,15 @@ def test_what_is_missing_is_said(shapes: Path, tmp_path: Path) -> None:
 
 def test_names_must_fit_the_masks(shapes: Path) -> None:
     (shapes / "classes.txt").write_text("cyst\n")
-    with pytest.raises(DataError, match=r"the masks have 3 classes, .* names 2: background, cyst"):
+    with pytest.raises(DataError, match=r"names 1 classes, cyst, and the masks have 3"):
+        load_pairs(shapes)
+    (shapes / "classes.txt").write_text("Hintergrund\nZyste\nSichel\n")
+    with pytest.raises(DataError, match="begin it with 'background'"):
+        load_pairs(shapes)
+    (shapes / "classes.txt").write_text("cyst\ncrescent\n")
+    assert load_pairs(shapes).classes == CLASSES
+    (shapes / "classes.txt").write_bytes("Zyste groß\n".encode("cp1252"))
+    with pytest.raises(DataError, match=r"classes\.txt: cannot be read .*; save it as UTF-8"):
         load_pairs(shapes)
     (shapes / "classes.txt").write_text("cyst\ncyst\n")
     with pytest.raises(DataError, match="expected 2 to 256 different names"):
@@ -102,16 +112,16 @@ def test_names_must_fit_the_masks(shapes: Path) -> None:
         load_pairs(shapes)
 
 
-def test_groups_are_complete_and_never_all_one(tmp_path: Path) -> None:
+def test_groups_are_complete(tmp_path: Path) -> None:
     files = ["a_1.png", "a_2.png", "b_1.png"]
     assert find_groups(tmp_path, files, "^[ab]") == ["a", "a", "b"]
-    with pytest.raises(DataError, match="puts all 3 images into one group"):
-        find_groups(tmp_path, files, r"png")
     with pytest.raises(DataError, match=r"gives no group for 1 of 3 images, such as 'b_1\.png'"):
         find_groups(tmp_path, files, "^a")
     with pytest.raises(DataError, match="is no expression"):
         find_groups(tmp_path, files, "(")
     (tmp_path / "groups.csv").write_text("file,group\na_1.png,x\na_2.png,x\nb_1.png,y\n")
+    assert find_groups(tmp_path, files) == ["x", "x", "y"]
+    (tmp_path / "groups.csv").write_text("file,group\nimages\\a_1.png,x\na_2.png,x\nb_1.png,y\n")
     assert find_groups(tmp_path, files) == ["x", "x", "y"]
     (tmp_path / "groups.csv").write_text("file,group\na_1.png,x\n")
     with pytest.raises(DataError, match="gives no group for 2 of 3"):
@@ -145,3 +155,42 @@ def test_hc18_s_heads_are_regions_too(phantom_data: Path) -> None:
     mask = data.cases[0].mask()
     assert set(np.unique(mask)) == {0, 1}
     assert mask.mean() > 0.05
+
+
+def test_images_may_be_called_like_labels(shapes: Path) -> None:
+    for folder in ("images", "masks"):
+        (shapes / folder / "p000_0.png").rename(shapes / folder / "p000_0_seg.png")
+    table = (shapes / "groups.csv").read_text().replace("p000_0.png", "p000_0_seg.png")
+    (shapes / "groups.csv").write_text(table)
+    (shapes / "pixel_sizes.csv").unlink()
+    data = load_pairs(shapes)
+    assert "p000_0_seg.png" in [pair.file for pair in data.pairs]
+    assert not data.notices
+
+
+def test_names_that_meet_are_refused(shapes: Path) -> None:
+    (shapes / "scans").mkdir()
+    shutil.copy(shapes / "images" / "p000_0.png", shapes / "scans" / "p000_0.png")
+    with pytest.raises(DataError, match=r"would both be called p000_0\.png; rename one"):
+        load_pairs(shapes)
+    (shapes / "scans" / "p000_0.png").rename(shapes / "images" / "p000_0.jpg")
+    with pytest.raises(DataError, match="have one label"):
+        load_pairs(shapes)
+
+
+def test_folders_may_be_links(shapes: Path, tmp_path: Path) -> None:
+    (shapes / "images").rename(tmp_path / "elsewhere")
+    (shapes / "images").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (tmp_path / "elsewhere" / "back").symlink_to(shapes, target_is_directory=True)
+    assert len(load_pairs(shapes).pairs) == 9
+
+
+def test_colours_may_leave_the_background_out(shapes: Path) -> None:
+    for path in (shapes / "masks").iterdir():
+        mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        colours = np.array([(0, 0, 0), (0, 0, 255), (255, 255, 255)], dtype=np.uint8)
+        cv2.imwrite(str(path), colours[mask])
+    (shapes / "classes.txt").write_text("cyst #ff0000\ncrescent #ffffff\n")
+    data = load_pairs(shapes)
+    assert data.classes == CLASSES
+    assert np.array_equal(data.pairs[4].mask(), make_shapes(4, height=64, width=96).mask)

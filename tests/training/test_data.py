@@ -41,7 +41,7 @@ def test_everything_held_out_leaves_nothing_to_train(
     cases = hc18.load_cases(phantom_data)
     names = ",".join(f'"{c.file}"' for c in cases)
     (tmp_path / "split.json").write_text(f'{{"folds": [[{names}]]}}')
-    with pytest.raises(ConfigError, match="no head is left"):
+    with pytest.raises(ConfigError, match="none is left for training"):
         split_cases(cases, tiny.updated({"folds": str(tmp_path / "split.json")}))
 
 
@@ -105,3 +105,11 @@ def test_some_images_may_be_empty(tiny: TrainConfig, phantom_data: Path) -> None
     assert all(float(gray.min()) >= 0 and float(gray.max()) <= 255 for gray in empty)
     assert any(float(gray.max()) == 0 for gray in empty)  # a probe in the air
     assert any(float(gray.std()) > 1 for gray in empty)
+
+
+def test_data_of_one_patient_cannot_be_held_out(phantom_data: Path, tiny: TrainConfig) -> None:
+    cases = [case._replace(group="one") for case in hc18.load_cases(phantom_data)]
+    with pytest.raises(ConfigError, match="all 12 images are of one head or patient, 'one'"):
+        split_cases(cases, tiny)
+    split = split_cases(cases, tiny.updated({"fold": -1}))
+    assert len(split.training) == 12

@@ -69,6 +69,12 @@ def split_cases(cases: Sequence[Labelled], config: TrainConfig) -> Split:
     else:
         folds = grouped_folds(cases, _FOLDS, _FOLD_SEED)
     validation = select_fold(cases, folds, config.fold) if config.fold >= 0 else []
+    if config.fold >= 0 and len(cases) > 1 and len({case.group for case in cases}) == 1:
+        raise ConfigError(
+            f"all {len(cases)} images are of one head or patient, {cases[0].group!r}: nothing can "
+            "be held out. Say it otherwise in groups.csv or --group-pattern, or train on all of "
+            "them with --fold -1"
+        )
     held_out = {case.group for case in validation}
     groups = sorted({case.group for case in cases} - held_out)
     random.Random(config.seed).shuffle(groups)
