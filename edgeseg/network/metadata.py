@@ -111,10 +111,15 @@ class ModelMetadata:
 
     def _check(self) -> None:
         for side in (self.input_height, self.input_width):
-            if not isinstance(side, int) or side < 1:
+            if not isinstance(side, int) or isinstance(side, bool) or side < 1:
                 raise ModelError(f"the model's metadata gives {side!r} as an input side")
         if not (math.isfinite(self.threshold) and 0 < self.threshold < 1):
             raise ModelError(f"the model's metadata gives {self.threshold!r} as its threshold")
+        for number in (self.parameters, self.gmac):
+            if number is not None and not isinstance(number, int | float):
+                raise ModelError(f"the model's metadata gives {number!r} as a number of its cost")
+        if not isinstance(self.metrics, Mapping):
+            raise ModelError(f"the model's metadata gives {self.metrics!r} as its metrics")
         low, high = self.train_pixel_size_mm_range or (1.0, 1.0)
         if not 0 < low <= high < math.inf:
             raise ModelError(

@@ -111,7 +111,7 @@ def test_a_head_that_only_torch_finds_counts_in_full(trained: Path, phantom_data
     # and where torch finds none, there is nothing to compare
     loaded.model.network.segmentation_head[0].bias.data.fill_(-1000.0)
     differences = compare(loaded, blind, samples)
-    assert differences.n_heads == 0
+    assert differences.n_compared == 0
     assert math.isnan(differences.mean_dice)
     assert math.isnan(differences.max_hc_mm)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -110,7 +111,7 @@ def file_card(file: ModelFile, metadata: ModelMetadata) -> tuple[list[Line], dic
     if metadata.parameters is not None:
         cost += f"{metadata.parameters / 1e6:.2f} M parameters, "
     trained = (
-        f"{data.name}, {data.count} images (SHA-256 {data.sha256[:12]}…)" if data else "unknown"
+        f"{data.name}, {data.count} images (SHA-256 {data.sha256!s:.12}…)" if data else "unknown"
     )
     lines = [
         ("name", metadata.name),
@@ -120,9 +121,12 @@ def file_card(file: ModelFile, metadata: ModelMetadata) -> tuple[list[Line], dic
         ("cost", f"{cost}{file.size_bytes / 1e6:.2f} MB"),
         ("trained on", trained),
     ]
-    if metadata.metrics:
-        lines.append(("measured on", f"{metadata.metrics['data']}, {metadata.metrics['split']}"))
-        lines += [(key, _figure(value)) for key, value in metadata.metrics["figures"].items()]
+    measured = [str(metadata.metrics[key]) for key in ("data", "split") if key in metadata.metrics]
+    if measured:
+        lines.append(("measured on", ", ".join(measured)))
+    figures = metadata.metrics.get("figures")
+    if isinstance(figures, Mapping):
+        lines += [(key, _figure(value)) for key, value in figures.items()]
     lines += [
         ("threshold", f"{metadata.threshold:g}"),
         ("licence", metadata.licence),
