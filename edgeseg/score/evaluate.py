@@ -8,6 +8,7 @@ from typing import Any
 
 import onnxruntime
 
+from edgeseg.network.openvino import PROVIDER as OPENVINO
 from edgeseg.score import metrics
 from edgeseg.score.classes import (
     ClassScore,
@@ -62,6 +63,7 @@ def summarize(
     """
     file, metadata = segmenter.file, segmenter.metadata
     heads, classes = _parted(scores)
+    uses_openvino = segmenter.provider == OPENVINO
     figures: dict[str, Any]
     if heads:
         figures = {
@@ -89,7 +91,7 @@ def summarize(
             "provider": segmenter.provider,
             "threads": threads,
             "onnxruntime": onnxruntime.__version__,
-            **({"openvino": openvino} if (openvino := host.openvino_version()) else {}),
+            **({"openvino": host.openvino_version()} if uses_openvino else {}),
         },
     }
 

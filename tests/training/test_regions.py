@@ -150,11 +150,13 @@ def test_what_is_for_heads_is_refused(data: Path, tmp_path: Path, model: Path) -
     assert "its task is 'regions'; this command needs a model of a head" in str(done.exception)
 
 
-@pytest.mark.parametrize("encoder", ["resnet18", "efficientnet-b0", "timm-regnetx_002"])
+@pytest.mark.parametrize("encoder", ["resnet18", "efficientnet-b0", "tu-regnetx_002"])
 @pytest.mark.parametrize("strategy", ["decoder", "decoder-0-1"])
 def test_any_encoder_with_its_strategies(encoder: str, strategy: str) -> None:
     config = TrainConfig().updated(
-        {**VALUES, "encoder": encoder, "encoder_stages": 5, "decoder_channels": "16,8,8,8"}
+        VALUES
+        | {"encoder": encoder, "encoder_expansion": 6}
+        | {"encoder_stages": 5, "decoder_channels": "16,8,8,8"}
     )
     model = build_model(config).eval()
     from edgeseg_training import strategies
@@ -167,7 +169,7 @@ def test_any_encoder_with_its_strategies(encoder: str, strategy: str) -> None:
 
 
 def test_an_encoder_that_is_not_there_is_said_with_its_neighbours() -> None:
-    config = TrainConfig().updated({**VALUES, "encoder": "resnet81"})
+    config = TrainConfig().updated({**VALUES, "encoder": "resnet81", "encoder_expansion": 6})
     with pytest.raises(ConfigError, match=r"has no encoder 'resnet81'; did you mean .*resnet18"):
         build_model(config)
     with pytest.raises(ConfigError, match="of mobilenet_v2 alone"):
