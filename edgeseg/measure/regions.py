@@ -80,13 +80,18 @@ def label(probability: Probability, task: Task, threshold: float = 0.5) -> Mask:
     ndarray, shape (h, w), uint8
         Class numbers, 0 is background.
     """
-    best = probability.argmax(axis=0)
-    highest = np.take_along_axis(probability, best[None], axis=0)[0]
+    # map by map, which is several times faster than argmax over so short an axis
+    highest = probability[0]
+    labels = np.ones(highest.shape, dtype=np.uint8)
+    for number, each in enumerate(probability[1:], start=2):
+        np.putmask(labels, each > highest, number)
+        highest = np.maximum(highest, each)
     if len(probability) > 1 and task.exclusive:
         present = highest > 1 - probability.sum(axis=0)
     else:
         present = highest >= threshold
-    return np.where(present, best + 1, 0).astype(np.uint8)
+    labels *= present
+    return labels
 
 
 def to_native_maps(probability: Probability, size: tuple[int, int]) -> Probability:
@@ -112,10 +117,10 @@ def strokes(measurement: Measurement, /) -> list[Stroke]:
     if measurement.mask is None:
         return []
     lines = []
-    for number in np.unique(measurement.mask[measurement.mask > 0]).tolist():
+    for number in np.flatnonzero(np.bincount(measurement.mask.ravel())[1:]) + 1:
         of_class = (measurement.mask == number).view(np.uint8)
         borders, _ = cv2.findContours(of_class, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-        lines += [Stroke(border[:, 0].astype(np.float64), number) for border in borders]
+        lines += [Stroke(border[:, 0].astype(np.float64), int(number)) for border in borders]
     return lines
 
 
