@@ -30,7 +30,7 @@ def test_help_lists_every_value_with_its_default() -> None:
     ("option", "value", "sentence"),
     [
         ("--epohcs", "3", "--epochs"),
-        ("--epochs", "three", "'three' is not a valid int"),
+        ("--epochs", "three", "Invalid value for '--epochs': "),
         ("--loss", "dice", "loss is 'dice'; expected one of bce, bce+dice, bce+dice+hc"),
         ("--encoder-top", "perhaps", "encoder_top is 'perhaps'; expected bool"),
         ("--input_height", "65", "input_height is 65; expected a multiple of 32"),
