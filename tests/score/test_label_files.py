@@ -22,7 +22,7 @@ def saved(tmp_path: Path, pixels: np.ndarray, name: str = "m.png") -> Path:
 
 def palette_png(tmp_path: Path, name: str = "m.png") -> Path:
     """A PNG whose pixels are numbers into a palette, as VOC and nnU-Net users have them."""
-    from PIL import Image
+    Image = pytest.importorskip("PIL.Image", reason="Pillow writes the palette")
 
     image = Image.fromarray(TRUTH, mode="P")
     # the second colour is darker than the first: its number decides, not its value
@@ -158,7 +158,7 @@ def test_white_is_a_colour_among_colours(tmp_path: Path) -> None:
 
 
 def test_palettes_are_colours_where_the_data_names_colours_or_they_differ(tmp_path: Path) -> None:
-    from PIL import Image
+    Image = pytest.importorskip("PIL.Image", reason="Pillow writes the palette")
 
     path = palette_png(tmp_path)
     named = learn_code([path], {0: 0, 0x0A0A5A: 1, 0xC86400: 2})
