@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from edgeseg.cli import console
-from edgeseg.cli.options import JsonOption, NeedsExtra, OverwriteOption, figures_to, plain
+from edgeseg.cli.options import JsonOption, NeedsExtra, OverwriteOption, say_report
 
 
 def _size(value: str | None) -> tuple[int, int] | None:
@@ -94,15 +92,4 @@ def adopt(
         licence=licence,
     )
     report = run_adopt(model, out, spec, overwrite=overwrite)
-    for text in report.notices:
-        console.notice(text)
-    figures = {key: plain(value) for key, value in asdict(report).items() if key != "notices"}
-    with figures_to(json_file) as write_figures:
-        console.table(("", ""), [(key, _cell(value)) for key, value in figures.items()])
-        write_figures(figures)
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, tuple):
-        return ", ".join(map(str, value))
-    return "-" if value is None else str(value)
+    say_report(report, json_file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -79,6 +80,22 @@ def figures_to(json_file: Path | None) -> Iterator[Callable[[Any], None]]:
 
     with contextlib.redirect_stdout(sys.stderr if alone else stdout):
         yield write
+
+
+def say_report(report: Any, json_file: Path | None) -> None:
+    """Say what was written: a dataclass's notices as remarks, its other fields as figures."""
+    for text in report.notices:
+        console.notice(text)
+    figures = {key: plain(value) for key, value in asdict(report).items() if key != "notices"}
+    with figures_to(json_file) as write_figures:
+        console.table(("", ""), [(key, _cell(value)) for key, value in figures.items()])
+        write_figures(figures)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return "-" if value is None else str(value)
 
 
 def open_model(model: str, device: str, threads: int = 1, task: str | None = None) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -20,8 +20,7 @@ from edgeseg.cli.options import (
     NeedsExtra,
     OverwriteOption,
     example,
-    figures_to,
-    plain,
+    say_report,
 )
 from edgeseg.errors import ConfigError
 
@@ -153,9 +152,4 @@ def export(
         max_hc_change_mm=max_hc_change_mm,
         overwrite=overwrite,
     )
-    for text in report.notices:
-        console.notice(text)
-    figures = {key: plain(value) for key, value in asdict(report).items() if key != "notices"}
-    with figures_to(json_file) as write_figures:
-        console.table(("", ""), [(key, str(value)) for key, value in figures.items()])
-        write_figures(figures)
+    say_report(report, json_file)

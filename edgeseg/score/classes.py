@@ -39,11 +39,7 @@ class ClassScore:
 
     def present(self) -> dict[str, Overlap]:
         """Return the classes that label or mask have at all: of the others nothing can be said."""
-        return {
-            name: overlap
-            for name, overlap in self.overlaps.items()
-            if overlap.true_positive + overlap.false_positive + overlap.false_negative
-        }
+        return {name: overlap for name, overlap in self.overlaps.items() if overlap.seen}
 
 
 def check_classes_agree(segmenter: Segmenter, task: Task) -> None:

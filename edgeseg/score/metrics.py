@@ -44,6 +44,11 @@ class Overlap:
         right = self.true_positive + self.true_negative
         return _ratio(right, right + self.false_positive + self.false_negative)
 
+    @property
+    def seen(self) -> bool:
+        """Whether either mask has a pixel: of two empty masks nothing can be said."""
+        return bool(self.true_positive + self.false_positive + self.false_negative)
+
     def __add__(self, other: Overlap) -> Overlap:
         return Overlap(
             self.true_positive + other.true_positive,

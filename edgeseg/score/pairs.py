@@ -103,7 +103,7 @@ def load_pairs(root: Path, group_pattern: str = "") -> PairData:
     InputNotFoundError
         If there is no such folder, or no image in it.
     DataError
-        If an image lacks its label, labels are no classes, or groups are incomplete or all one.
+        If an image lacks its label, labels are no classes, or groups are incomplete.
     """
     if not root.is_dir():
         raise InputNotFoundError(f"{root}: no such folder; expected one with images/ and masks/")

@@ -78,8 +78,8 @@ class Validator:
                 "paper_dice": metrics.pooled_by_batch(heads)["dice"],
             }
         columns = zip(self.task.structures, zip(*overlaps, strict=True), strict=True)
-        by_class = {name: _mean([o.dice for o in each if _seen(o)]) for name, each in columns}
-        by_image = [[o.dice for o in each if _seen(o)] for each in overlaps]
+        by_class = {name: _mean([o.dice for o in each if o.seen]) for name, each in columns}
+        by_image = [[o.dice for o in each if o.seen] for each in overlaps]
         return {
             "dice": _mean([mean for each in by_image if (mean := _mean(each)) is not None]),
             "class_dice": by_class,
@@ -95,11 +95,6 @@ def _score_head(position: int, probability: Maps, example: Example) -> _Scored:
     hc_mm = fit.ellipse.circumference_px * example.case.pixel_size_mm if fit else 0.0
     error_mm = hc_mm - example.case.hc_reference_mm
     return _Scored(position, [metrics.overlap(mask, reference)], error_mm)
-
-
-def _seen(overlap: Overlap) -> bool:
-    """Tell whether label or mask have the class at all."""
-    return bool(overlap.true_positive + overlap.false_positive + overlap.false_negative)
 
 
 def _mean(values: list[float]) -> float | None:
