@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.measure.ellipse import Ellipse, Mask
-from edgeseg.measure.measurement import Measurement, Stroke
+from edgeseg.measure.framing import View
+from edgeseg.measure.measurement import Look, Measurement, Stroke
 from edgeseg.measure.tasks import measure_of
 from edgeseg.network.metadata import ModelMetadata
 from edgeseg.network.task import Task
@@ -33,8 +34,6 @@ class Prediction:
     ----------
     frame
         The image.
-    maps
-        The network's output, shape (C, h, w), float32 in [0, 1].
     measurement
         What the model's task made of it.
     metadata
@@ -44,7 +43,6 @@ class Prediction:
     """
 
     frame: Frame
-    maps: npt.NDArray[np.float32]
     measurement: Measurement
     metadata: ModelMetadata
     times_ms: StageTimes
@@ -71,7 +69,7 @@ class Prediction:
 
     @property
     def status(self) -> str:
-        """``ok``, or ``empty`` where nothing was found."""
+        """``ok``; ``doubtful`` where a flag says why; ``empty`` where nothing was found."""
         return self.measurement.status
 
     @property
@@ -95,8 +93,23 @@ class Prediction:
         return self.measurement.flags
 
     @property
+    def view(self) -> View:
+        """The part of the image that was measured."""
+        return self._look.view
+
+    @property
+    def maps(self) -> npt.NDArray[np.float32]:
+        """The network's output on the `view`, shape (C, h, w), in [0, 1]."""
+        return self._look.maps
+
+    @property
+    def presence(self) -> float | None:
+        """Probability that what is measured is there at all; None if the model does not say."""
+        return self._look.presence
+
+    @property
     def probability(self) -> npt.NDArray[np.float32]:
-        """The network's output, in [0, 1]: shape (h, w) of one structure, else (C, h, w)."""
+        """`maps`, of one structure its only one: shape (h, w)."""
         return self.maps[0] if len(self.maps) == 1 else self.maps
 
     @property
@@ -139,8 +152,7 @@ class Prediction:
 
         Of a head 0 or 255, and empty if none was found; of regions the class numbers.
         """
-        measure = measure_of(self.task)
-        return measure.mask(self.maps, self.measurement, self.size, self.metadata)
+        return measure_of(self.task).mask(self.measurement, self.size, self.metadata)
 
     def strokes(self) -> list[Stroke]:
         """Return the lines that an overlay draws, in native pixels."""
@@ -149,3 +161,9 @@ class Prediction:
     def caption(self) -> str:
         """Return the measurement in one line of ASCII."""
         return measure_of(self.task).caption(self.measurement, self.task)
+
+    @property
+    def _look(self) -> Look:
+        look = self.measurement.look
+        assert look is not None, "a measurement that was handed out has its look"
+        return look

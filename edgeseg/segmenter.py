@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.errors import DataError, ModelError
+from edgeseg.measure.measurement import Look, Measurement
 from edgeseg.measure.tasks import measure_of
 from edgeseg.network import zoo
 from edgeseg.network.preprocess import preprocess
-from edgeseg.network.session import open_session, read_metadata, read_port
+from edgeseg.network.session import Answers, open_session, read_metadata, read_port
 from edgeseg.prediction import Prediction, StageTimes
 from edgeseg.sources.frame import Frame, GrayImage, PixelSize, as_pixel_size
 from edgeseg.sources.image_file import as_gray
@@ -122,16 +123,7 @@ class Segmenter:
         ModelError
             If what comes out are no probabilities.
         """
-        with self._turns:
-            maps = self._port.run(self._session, tensor)
-        low, high = float(maps.min()), float(maps.max())
-        if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):  # NaN is neither
-            raise ModelError(
-                f"{self.file.name}: the model's answers run from {low:.3g} to {high:.3g}; expected "
-                "probabilities from 0 to 1. If these are logits, 'edgeseg adopt' wraps the network "
-                "with its activation"
-            )
-        return maps
+        return self._answers(tensor).maps
 
     def predict(self, source: Source, pixel_size_mm: Size = None) -> Prediction:
         """Measure one image; see `predict_batch`."""
@@ -164,15 +156,7 @@ class Segmenter:
         frames = [_frame(*pair) for pair in zip(sources, sizes_mm, strict=True)]
         if not frames:
             return []
-        height, width = self.metadata.input_height, self.metadata.input_width
-        started = time.perf_counter()
-        tensor = np.concatenate([preprocess(frame.pixels, height, width) for frame in frames])
-        prepared = time.perf_counter()
-        maps = self.infer(tensor)
-        inferred = time.perf_counter()
-        share = 1000 / len(frames)
-        before = ((prepared - started) * share, (inferred - prepared) * share)
-        return [self._measure(*pair, before) for pair in zip(maps, frames, strict=True)]
+        return self._measure(frames)
 
     def stream(
         self,
@@ -216,14 +200,51 @@ class Segmenter:
             for frame in taken:
                 yield frame, self.predict(frame, pixel_size_mm)
 
-    def _measure(
-        self, maps: npt.NDArray[np.float32], frame: Frame, before_ms: tuple[float, float]
-    ) -> Prediction:
-        started = time.perf_counter()
-        measurement = self._task.measure(maps, frame, self.metadata)
-        elapsed_ms = (time.perf_counter() - started) * 1000
-        times = StageTimes(*before_ms, elapsed_ms)
-        return Prediction(frame, maps, measurement, self.metadata, times)
+    def _answers(self, tensor: GrayImage) -> Answers:
+        with self._turns:
+            answers = self._port.run(self._session, tensor)
+        spoken = (answers.maps, *([] if answers.presence is None else [answers.presence]))
+        low = min(float(each.min()) for each in spoken)
+        high = max(float(each.max()) for each in spoken)
+        if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):  # NaN is neither
+            raise ModelError(
+                f"{self.file.name}: the model's answers run from {low:.3g} to {high:.3g}; expected "
+                "probabilities from 0 to 1. If these are logits, 'edgeseg adopt' wraps the network "
+                "with its activation"
+            )
+        return answers
+
+    def _measure(self, frames: Sequence[Frame]) -> list[Prediction]:
+        """Measure frames in rounds: the looks that all of them ask for are one run of the network.
+
+        A frame's times are its shares of the rounds that it was in.
+        """
+        height, width = self.metadata.input_height, self.metadata.input_width
+        studies = [self._task.examine(frame, self.metadata) for frame in frames]
+        spent_ms = np.zeros((len(frames), 3))
+        measured: dict[int, Measurement] = {}
+        views = {i: next(study) for i, study in enumerate(studies)}
+        while views:
+            times = [time.perf_counter()]
+            tensor = np.concatenate(
+                [preprocess(view.cut(frames[i].pixels), height, width) for i, view in views.items()]
+            )
+            times.append(time.perf_counter())
+            maps, presence = self._answers(tensor)
+            times.append(time.perf_counter())
+            asked, views = views, {}
+            for k, (i, view) in enumerate(asked.items()):
+                said = None if presence is None else float(presence[k])
+                try:
+                    views[i] = studies[i].send(Look(maps[k], view, said))
+                except StopIteration as end:
+                    measured[i] = end.value
+            times.append(time.perf_counter())
+            spent_ms[list(asked)] += np.diff(times) * (1000 / len(asked))
+        return [
+            Prediction(frame, measured[i], self.metadata, StageTimes(*spent_ms[i].tolist()))
+            for i, frame in enumerate(frames)
+        ]
 
 
 def _frame(source: Source, pixel_size_mm: Size) -> Frame:

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from edgeseg.measure import biometry, quality
 from edgeseg.measure.ellipse import Ellipse, Mask
-from edgeseg.measure.measurement import Column, Measurement, Probability, Stroke
-from edgeseg.measure.outline import EllipseFit, fit_outline
-from edgeseg.measure.region import Region, main_region, to_native
+from edgeseg.measure.framing import View, around
+from edgeseg.measure.head_outline import Outline, best_agreement, find
+from edgeseg.measure.measurement import Column, Look, Looks, Measurement, Stroke
+from edgeseg.measure.quality import Looked
+from edgeseg.measure.region import main_region, to_native
 from edgeseg.network.metadata import ModelMetadata
 from edgeseg.network.task import Task
 from edgeseg.sources.frame import Frame, PixelSize
 
-# A smaller region is speckle, not a head: heads of HC18 fill 7 % of their image and more.
-MIN_REGION_FRACTION = 0.002
-# Agreement of a region and its ellipse below which no head is claimed: black, gray or noise alone
-# reach 0.7, held-out heads of HC18 at least 0.9. What lies between is measured and flagged.
-MIN_AGREEMENT = 0.75
+_BLACK_ON_WHITE = 150  # mean gray value: ultrasound is dark, the brightest of HC18 has 83
+_MORE_LOOKS = 2
+_WIDEST = 4  # a view of so many images' width would be nearly all black
 
-_SHIFT = 4  # sub-pixel bits for cv2's polygon filling
 _COLUMNS = (
     Column("hc_mm", 3, "HC (mm)"),
     Column("hc_low_mm", 3),
@@ -50,24 +49,6 @@ FLAGS: Mapping[str, str] = quality.FLAGS
 NOTHING = "without a head"
 
 
-class Outline(NamedTuple):
-    """The region of a map that may be a head, whatever its confidence.
-
-    Attributes
-    ----------
-    region
-        In pixels of the map.
-    fit
-        Its ellipse, in pixels of the image.
-    confidence
-        Soft Dice between the map and the ellipse, in [0, 1].
-    """
-
-    region: Region
-    fit: EllipseFit
-    confidence: float
-
-
 def title(_task: Task, /) -> str:
     """Return what is measured."""
     return "Head circumference"
@@ -80,88 +61,98 @@ def columns(_task: Task, /) -> tuple[Column, ...]:
     return _COLUMNS
 
 
-def measure(probability: Probability, frame: Frame, metadata: ModelMetadata, /) -> Measurement:
-    """Measure the head in a map, shape (1, h, w); see `edgeseg.measure.measurement`."""
-    head_map = probability[0]
-    outline = find(head_map, frame.size, metadata.threshold)
-    if isinstance(outline, str):
-        return Measurement(dict.fromkeys(c.name for c in _COLUMNS), reason=outline)
-    agreed = _best_agreement(head_map, outline, frame.size, metadata.threshold)
-    if agreed < MIN_AGREEMENT:
-        reason = f"no head found: the region seen agrees with an ellipse by {agreed:.2f} only"
-        return Measurement(dict.fromkeys(c.name for c in _COLUMNS), reason=reason)
-    ellipse = outline.fit.ellipse
-    figures = _figures(ellipse, frame.pixel_size)
-    facts = quality.Facts(
-        outline.fit,
-        outline.region,
-        frame.size,
-        outline.confidence,
-        frame.pixel_size.x_mm if frame.pixel_size else None,
-        figures["hc_mm"],
-        metadata.train_pixel_size_mm_range,
-    )
-    return Measurement(figures, outline.confidence, quality.flags(facts), ellipse=ellipse)
+def examine(frame: Frame, metadata: ModelMetadata, /) -> Looks:
+    """Measure the head in a frame, in two looks or three; see `edgeseg.measure.measurement`.
 
-
-def find(
-    probability: npt.NDArray[np.float32], size: tuple[int, int], threshold: float = 0.5
-) -> Outline | str:
-    """Find the region that may be a head, and its ellipse.
-
-    Parameters
-    ----------
-    probability
-        Shape (h, w), in [0, 1].
-    size
-        (height, width) of the image the map is of.
-    threshold
-        Probability from which a pixel is head.
-
-    Returns
-    -------
-    Outline or str
-        A sentence on what was seen instead, if there is none.
+    The first look, at the whole frame as it is, says where the head is; the next, at an undistorted
+    view around it, is measured. Where it differs from the one before, a third decides.
     """
-    region = main_region(probability, threshold)
-    if region is None:
-        return f"no head found: no pixel reaches the threshold of {threshold:g}"
-    if region.area_px < MIN_REGION_FRACTION * probability.size:
-        fraction = region.area_px / probability.size
-        return f"no head found: the largest region fills {100 * fraction:.2f} % of the image"
-    fit = fit_outline(probability, region, size, threshold)
-    if fit is None:
-        return "no head found: the region seen has no outline that an ellipse fits"
-    on_map = fit.ellipse.resized(size, region.mask.shape)
-    return Outline(region, fit, agreement(probability, on_map))
+    limits = metadata.limits
+    inverted = cv2.mean(frame.pixels)[0] > _BLACK_ON_WHITE
+    look = yield View.whole(frame.size, inverted=inverted)
+    seen = see(look, metadata.threshold)
+    change, others = 0.0, _other_share(seen)
+    for _ in range(_MORE_LOOKS):
+        if isinstance(seen, str):
+            return nothing(seen, look)
+        input_size = look.maps.shape[1], look.maps.shape[2]
+        view = around(seen.ellipse, limits.view_shares, input_size, frame.pixel_size)
+        if max(view.size) > _WIDEST * max(frame.size):
+            break  # the outline is guessed from a short arc
+        look = yield view._replace(inverted=inverted)
+        before, seen = seen, see(look, metadata.threshold)
+        others = max(others, _other_share(seen))
+        change = _change(before, seen)
+        if change < limits.look_change / 2:
+            break
+    if isinstance(seen, str):
+        return nothing(seen, look)
+    return judge(seen, look, Looked(change, others), frame, metadata)
 
 
-def agreement(probability: npt.NDArray[np.float32], ellipse: Ellipse) -> float:
-    """Soft Dice between a probability map and an ellipse in its pixels, in [0, 1]."""
-    inside = np.zeros(probability.shape, dtype=np.uint8)
-    points = np.round(ellipse.points(128) * (1 << _SHIFT)).astype(np.int32)
-    cv2.fillPoly(inside, [points], 1, cv2.LINE_8, _SHIFT)
-    both = cv2.mean(probability, inside)[0] * (area := cv2.countNonZero(inside))
-    total = cv2.sumElems(probability)[0] + area
-    return float(2 * both / total) if total else 0.0
+class Seen(NamedTuple):
+    """A head as one look shows it.
+
+    Attributes
+    ----------
+    outline
+        In pixels of the view.
+    ellipse
+        In pixels of the image.
+    """
+
+    outline: Outline
+    ellipse: Ellipse
 
 
-def mask(
-    probability: Probability,
-    measurement: Measurement,
-    size: tuple[int, int],
-    metadata: ModelMetadata,
-    /,
-) -> Mask:
+def see(look: Look, threshold: float) -> Seen | str:
+    """Find the head in what the network answered; a sentence on what is there instead if none."""
+    outline = find(look.maps[0], look.view.size, threshold)
+    return (
+        outline
+        if isinstance(outline, str)
+        else Seen(outline, look.view.in_image(outline.fit.ellipse))
+    )
+
+
+def judge(
+    seen: Seen, look: Look, looked: Looked, frame: Frame, metadata: ModelMetadata
+) -> Measurement:
+    """Decide whether what the last look shows is a head, and what tells against its figures."""
+    limits, outline = metadata.limits, seen.outline
+    if outline.confidence < limits.agreement:
+        agreed = best_agreement(look.maps[0], outline, look.view.size, metadata.threshold)
+        if agreed < limits.agreement:
+            return nothing(f"the region seen agrees with an ellipse by {agreed:.2f} only", look)
+    if look.presence is not None and look.presence < limits.presence_refused:
+        return nothing(f"what was seen is a head with probability {look.presence:.2f} only", look)
+    figures = _figures(seen.ellipse, frame.pixel_size)
+    flags = quality.flags(quality.Facts(outline, seen.ellipse, look, looked, frame, limits))
+    if flags:
+        figures |= dict.fromkeys((name for name in figures if name.startswith("ga_")), None)
+    return Measurement(figures, outline.confidence, flags, ellipse=seen.ellipse, look=look)
+
+
+def nothing(seen: str, look: Look) -> Measurement:
+    """Return the measurement of an image without a head, and what was seen instead."""
+    return Measurement(
+        dict.fromkeys(column.name for column in _COLUMNS),
+        reason=f"no head found: {seen}",
+        look=look,
+    )
+
+
+def mask(measurement: Measurement, size: tuple[int, int], metadata: ModelMetadata, /) -> Mask:
     """Return the head's pixels at native size, 0 or 255; empty if no head was found.
 
     The main region of the probability map, thresholded at native size: what the network saw, not
     the fitted ellipse, and so cut where the image is.
     """
-    if measurement.ellipse is not None:
-        region = main_region(to_native(probability[0], size), metadata.threshold)
+    look = measurement.look
+    if measurement.ellipse is not None and look is not None:
+        region = main_region(to_native(look.maps[0], look.view.size), metadata.threshold)
         if region is not None:
-            return region.mask
+            return look.view.paste(region.mask, size)
     return np.zeros(size, dtype=np.uint8)
 
 
@@ -184,18 +175,20 @@ def caption(measurement: Measurement, _task: Task, /) -> str:
     return f"HC {figures['hc_px']:.1f} px (no pixel size)"
 
 
-def _best_agreement(
-    probability: npt.NDArray[np.float32], outline: Outline, size: tuple[int, int], threshold: float
-) -> float:
-    """Return how well a map agrees with its outline, other regions left out if that helps.
+def _change(before: Seen, seen: Seen | str) -> float:
+    """Return by how much the circumference differs from the last look's, as a fraction."""
+    if isinstance(seen, str):
+        return math.inf
+    was = before.ellipse.circumference_px
+    return abs(seen.ellipse.circumference_px - was) / was
 
-    A second region makes the map doubtful, but not that there is a head.
-    """
-    if outline.confidence >= MIN_AGREEMENT:
-        return outline.confidence
-    region, on_map = outline.region, outline.fit.ellipse.resized(size, outline.region.mask.shape)
-    alone = np.where((region.mask > 0) | (probability < threshold), probability, 0)
-    return max(outline.confidence, agreement(alone, on_map))
+
+def _other_share(seen: Seen | str) -> float:
+    """Return the area of the regions beside the main one, as a fraction of that."""
+    if isinstance(seen, str):
+        return 0.0
+    region = seen.outline.region
+    return region.other_area_px / region.area_px
 
 
 def _figures(ellipse: Ellipse, pixel_size: PixelSize | None) -> dict[str, float | None]:

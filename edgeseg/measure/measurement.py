@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -10,11 +10,34 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.measure.ellipse import Ellipse, FloatArray, Mask
+from edgeseg.measure.framing import View
 from edgeseg.network.metadata import ModelMetadata
 from edgeseg.network.task import Task
 from edgeseg.sources.frame import Frame
 
 Probability = npt.NDArray[np.float32]
+
+
+class Look(NamedTuple):
+    """What a network answered on a part of an image.
+
+    Attributes
+    ----------
+    maps
+        Shape (C, h, w), float32 in [0, 1].
+    view
+        The part.
+    presence
+        Probability that what the model is for is in it; None of a model that does not say.
+    """
+
+    maps: Probability
+    view: View
+    presence: float | None = None
+
+
+Looks = Generator[View, Look, "Measurement"]
+"""A measurement under way: asks for views, is sent what the network answers, returns figures."""
 
 
 class Column(NamedTuple):
@@ -72,6 +95,8 @@ class Measurement:
         Why nothing was found; empty where something was.
     ellipse
         In pixels of the image, of tasks that measure one.
+    look
+        The network's answer that was measured; None before there was one.
     mask
         Shape (height, width) of the image, class numbers, where the task had to make it anyway.
     """
@@ -81,12 +106,15 @@ class Measurement:
     flags: tuple[str, ...] = ()
     reason: str = ""
     ellipse: Ellipse | None = None
+    look: Look | None = None
     mask: Mask | None = None
 
     @property
     def status(self) -> str:
-        """``ok``, or ``empty`` where nothing was found."""
-        return "empty" if self.reason else "ok"
+        """``ok``; ``doubtful`` where a flag says why; ``empty`` where nothing was found."""
+        if self.reason:
+            return "empty"
+        return "doubtful" if self.flags else "ok"
 
 
 class TaskMeasure(Protocol):
@@ -103,18 +131,11 @@ class TaskMeasure(Protocol):
     def columns(self, task: Task, /) -> tuple[Column, ...]:
         """Return the figures it measures, in the order of the table."""
 
-    def measure(
-        self, probability: Probability, frame: Frame, metadata: ModelMetadata, /
-    ) -> Measurement:
-        """Measure a map, shape (C, h, w), that the network gave for a frame."""
+    def examine(self, frame: Frame, metadata: ModelMetadata, /) -> Looks:
+        """Measure a frame, in as many looks as it takes; the first is at all of it."""
 
     def mask(
-        self,
-        probability: Probability,
-        measurement: Measurement,
-        size: tuple[int, int],
-        metadata: ModelMetadata,
-        /,
+        self, measurement: Measurement, size: tuple[int, int], metadata: ModelMetadata, /
     ) -> Mask:
         """Return the mask that is kept of it, shape ``size``, uint8."""
 

@@ -1,22 +1,23 @@
-"""Reasons not to trust a measurement, from its geometry alone."""
+"""Reasons not to trust a measurement of a head, as far as its picture shows them."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from edgeseg.measure.outline import EllipseFit
-from edgeseg.measure.region import Region
-from edgeseg.sources.frame import PIXEL_SIZE_RANGE_MM
+import numpy as np
 
-# Limits chosen on cross-validated predictions and the geometry of a fetal head, not on test data.
+from edgeseg.measure.ellipse import Ellipse
+from edgeseg.measure.head_outline import Outline
+from edgeseg.measure.measurement import Look
+from edgeseg.network.limits import Limits
+from edgeseg.sources.frame import Frame, PixelSize
+
 BORDER_MARGIN_PX = 1.0
 MAX_RESIDUAL_FRACTION = 0.03
 MIN_ARC_FRACTION = 0.75
 MIN_SOLIDITY = 0.95
 MAX_OTHER_AREA_FRACTION = 0.05
-AXIS_RATIO_RANGE = (0.62, 0.97)
-HC_RANGE_MM = (40.0, 400.0)
-MIN_CONFIDENCE = 0.96
+_BARS, _BAR_RANGE = 20, 12  # a bar is so many times in the height, its gray values so near
 
 FLAGS: dict[str, str] = {
     "touches_border": "the head reaches the image border; the part outside is extrapolated",
@@ -24,11 +25,29 @@ FLAGS: dict[str, str] = {
     "incomplete_outline": "a large part of the outline was not seen",
     "several_regions": "a second region looks like a head too",
     "unusual_shape": "the ratio of the axes is not a head's",
-    "hc_out_of_range": "the head circumference is outside 40 to 400 mm",
-    "pixel_size_out_of_range": "the pixel size is outside what the model was trained on",
+    "hc_out_of_range": "the head circumference is not that of a fetus",
+    "field_of_view_out_of_range": "the image is narrower or wider than those the model has learnt",
+    "square_image": "the image is square, as copies made for networks are: it may be stretched",
+    "looks_differ": "a second look at the same head gives another circumference",
     "low_confidence": "the network is unsure along the outline",
+    "unlike_a_head": "what is inside the outline may be something else than a head",
 }
 """Every flag, with what it means."""
+
+
+class Looked(NamedTuple):
+    """What all looks together tell.
+
+    Attributes
+    ----------
+    change
+        Of the circumference from the last look but one to the last, as a fraction.
+    other_share
+        Largest area of all regions beside the main one in any look, as a fraction of that one's.
+    """
+
+    change: float
+    other_share: float
 
 
 class Facts(NamedTuple):
@@ -36,70 +55,98 @@ class Facts(NamedTuple):
 
     Attributes
     ----------
-    fit, region
-        The fitted ellipse, in native pixels, and the region it was fitted to.
-    size
-        Native (height, width) of the image.
-    confidence
-        Soft Dice between the map and the ellipse; see `edgeseg.measure.head.agreement`.
-    pixel_size_mm, hc_mm
-        None if the pixel size is unknown.
-    train_pixel_size_mm_range
-        Smallest and largest pixel size the model was trained on; None if unknown.
+    outline
+        In pixels of the view that was looked at.
+    ellipse
+        In pixels of the image.
+    look
+        What the network answered there.
+    looked
+        What this and earlier looks tell together.
+    frame
+        The image.
+    limits
+        The model's.
     """
 
-    fit: EllipseFit
-    region: Region
-    size: tuple[int, int]
-    confidence: float
-    pixel_size_mm: float | None
-    hc_mm: float | None
-    train_pixel_size_mm_range: tuple[float, float] | None
+    outline: Outline
+    ellipse: Ellipse
+    look: Look
+    looked: Looked
+    frame: Frame
+    limits: Limits
 
 
 def flags(facts: Facts) -> tuple[str, ...]:
     """Return the names of the flags raised, in the order of `FLAGS`."""
-    ellipse = facts.fit.ellipse
-    low_size, high_size = facts.train_pixel_size_mm_range or PIXEL_SIZE_RANGE_MM
-    ratio = ellipse.semi_minor_px / ellipse.semi_major_px
-    at_border = touches_border(facts)
+    limits = facts.limits
+    fit, at_border = facts.outline.fit, touches_border(facts)
+    pixel_size, presence = facts.frame.pixel_size, facts.look.presence
+    in_mm = facts.ellipse.scaled(pixel_size.x_mm, pixel_size.y_mm) if pixel_size else None
+    shape = in_mm or facts.ellipse
     raised = {
         "touches_border": at_border,
-        "irregular_outline": facts.fit.residual_px > MAX_RESIDUAL_FRACTION * ellipse.semi_minor_px
-        or (not at_border and solidity(facts) < MIN_SOLIDITY),
-        "incomplete_outline": facts.fit.arc_fraction < MIN_ARC_FRACTION,
-        "several_regions": facts.region.other_area_px
-        > MAX_OTHER_AREA_FRACTION * facts.region.area_px,
-        "unusual_shape": not AXIS_RATIO_RANGE[0] <= ratio <= AXIS_RATIO_RANGE[1],
-        "hc_out_of_range": facts.hc_mm is not None
-        and not HC_RANGE_MM[0] <= facts.hc_mm <= HC_RANGE_MM[1],
-        "pixel_size_out_of_range": facts.pixel_size_mm is not None
-        and not low_size * 0.999 <= facts.pixel_size_mm <= high_size * 1.001,
-        "low_confidence": facts.confidence < MIN_CONFIDENCE,
+        "irregular_outline": fit.residual_px > MAX_RESIDUAL_FRACTION * fit.ellipse.semi_minor_px
+        or (not at_border and solidity(facts.outline, facts.look.view.size) < MIN_SOLIDITY),
+        "incomplete_outline": fit.arc_fraction < MIN_ARC_FRACTION,
+        "several_regions": facts.looked.other_share > MAX_OTHER_AREA_FRACTION,
+        "unusual_shape": _is_outside(shape.semi_minor_px / shape.semi_major_px, limits.axis_ratio),
+        "hc_out_of_range": in_mm is not None and _is_outside(in_mm.circumference_px, limits.hc_mm),
+        "field_of_view_out_of_range": pixel_size is not None
+        and _is_outside(facts.frame.size[1] * pixel_size.x_mm, limits.field_of_view_mm),
+        "square_image": pixel_size is not None and _may_be_stretched(facts.frame, pixel_size),
+        "looks_differ": facts.looked.change > limits.look_change,
+        "low_confidence": facts.outline.confidence < limits.confidence,
+        "unlike_a_head": presence is not None and presence < limits.presence_doubted,
     }
     return tuple(name for name in FLAGS if raised[name])
 
 
 def touches_border(facts: Facts) -> bool:
-    """Tell whether the ellipse or the region reaches the image's border."""
-    height, width = facts.size
-    points = facts.fit.ellipse.points(90)
+    """Tell whether the ellipse or the region reaches the border of image or view."""
+    height, width = facts.frame.size
+    points = facts.ellipse.points(90)
     outside = (
         (points < BORDER_MARGIN_PX - 0.5).any()
         or (points[:, 0] > width - 0.5 - BORDER_MARGIN_PX).any()
         or (points[:, 1] > height - 0.5 - BORDER_MARGIN_PX).any()
     )
-    mask = facts.region.mask
+    mask = facts.outline.region.mask
     edges = (mask[0], mask[-1], mask[:, 0], mask[:, -1])
     return bool(outside) or any(edge.any() for edge in edges)
 
 
-def solidity(facts: Facts) -> float:
+def solidity(outline: Outline, size: tuple[int, int]) -> float:
     """Area of the region over the area of the ellipse, or the other way round, at most 1.
 
     A region that fills less of its ellipse has dents; of one cut by the border it says nothing.
+
+    Parameters
+    ----------
+    size
+        (height, width) of the view, in whose pixels the ellipse is.
     """
-    height, width = facts.region.mask.shape
-    native_area: float = facts.region.area_px * (facts.size[0] / height) * (facts.size[1] / width)
-    ratio = native_area / facts.fit.ellipse.area_px
+    height, width = outline.region.mask.shape
+    native_area: float = outline.region.area_px * (size[0] / height) * (size[1] / width)
+    ratio = native_area / outline.fit.ellipse.area_px
     return min(ratio, 1 / ratio)
+
+
+def _may_be_stretched(frame: Frame, pixel_size: PixelSize) -> bool:
+    """Tell whether an image is as wide as high, without bars that keep its scan undistorted.
+
+    Ultrasound machines save no square images, and copies made for networks often are. Pixels that
+    are said to be no squares were thought of.
+    """
+    height, width = frame.size
+    if height != width or pixel_size.x_mm != pixel_size.y_mm:
+        return False
+    bar = max(1, height // _BARS)
+    pixels = frame.pixels
+    pairs = ((pixels[:bar], pixels[-bar:]), (pixels[:, :bar], pixels[:, -bar:]))
+    return not any(float(np.ptp(np.stack(pair))) <= _BAR_RANGE for pair in pairs)
+
+
+def _is_outside(value: float, limits: tuple[float, float]) -> bool:
+    low, high = limits
+    return not low * 0.999 <= value <= high * 1.001

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.measure.ellipse import Mask
-from edgeseg.measure.measurement import Column, Measurement, Probability, Stroke
+from edgeseg.measure.framing import View
+from edgeseg.measure.measurement import Column, Looks, Measurement, Probability, Stroke
 from edgeseg.measure.region import to_native
 from edgeseg.network.metadata import ModelMetadata
 from edgeseg.network.task import Task
@@ -41,8 +42,14 @@ def columns(task: Task, /) -> tuple[Column, ...]:
     )
 
 
-def measure(probability: Probability, frame: Frame, metadata: ModelMetadata, /) -> Measurement:
-    """Measure the regions in the maps of a frame; see `edgeseg.measure.measurement`.
+def examine(frame: Frame, metadata: ModelMetadata, /) -> Looks:
+    """Measure the regions in one look at a frame; see `edgeseg.measure.measurement`."""
+    look = yield View.whole(frame.size)
+    return measure(look.maps, frame, metadata)
+
+
+def measure(probability: Probability, frame: Frame, metadata: ModelMetadata) -> Measurement:
+    """Measure the regions in the maps of a frame, shape (C, h, w).
 
     Areas and counts are of the mask at the image's own size. Confidence is the least, over the
     classes seen, of the soft Dice between a class's map and its mask at the network's size.
@@ -100,17 +107,11 @@ def to_native_maps(probability: Probability, size: tuple[int, int]) -> Probabili
     return np.stack([to_native(each, size) for each in probability])
 
 
-def mask(
-    probability: Probability,
-    measurement: Measurement,
-    size: tuple[int, int],
-    metadata: ModelMetadata,
-    /,
-) -> Mask:
+def mask(measurement: Measurement, size: tuple[int, int], _metadata: ModelMetadata, /) -> Mask:
     """Return class numbers at native size."""
-    if measurement.mask is not None:
-        return measurement.mask
-    return _labelled(probability, size, metadata)
+    if measurement.mask is None:
+        return np.zeros(size, dtype=np.uint8)
+    return measurement.mask
 
 
 def strokes(measurement: Measurement, /) -> list[Stroke]:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from edgeseg.errors import ModelError
+from edgeseg.network.limits import Limits, read_limits
 from edgeseg.network.task import Task, read_task
 
 METADATA_KEY = "edgeseg"
@@ -48,6 +49,8 @@ class ModelMetadata:
         Weights, and 1e9 multiply-accumulates for one image; None if unknown.
     task
         What it answers; files of schema 1 are of heads.
+    limits
+        From where on a head's figures are not to be trusted.
     """
 
     name: str
@@ -66,6 +69,7 @@ class ModelMetadata:
     parameters: int | None = None
     gmac: float | None = None
     task: Task = field(default_factory=Task)
+    limits: Limits = field(default_factory=Limits)
     schema_version: int = SCHEMA_VERSION
 
     def to_json(self) -> str:
@@ -99,6 +103,7 @@ class ModelMetadata:
             if values["train_data"] is not None:
                 values["train_data"] = TrainData(**values["train_data"])
             values["task"] = read_task(values["task"]) if version > 1 else Task()
+            values["limits"] = read_limits(values.get("limits", {}))
             metadata = cls(**values)
             metadata._check()
         except ModelError:

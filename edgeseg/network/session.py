@@ -21,7 +21,7 @@ PROVIDERS: dict[str, str] = {
     "openvino": "OpenVINOExecutionProvider",
     "directml": "DmlExecutionProvider",
 }
-_MAP = "probability"
+_MAP, _PRESENCE = "probability", "presence"
 _PACKAGES = {
     "cuda": "onnxruntime-gpu",
     "tensorrt": "onnxruntime-gpu",
@@ -202,13 +202,28 @@ def _unknown(length: int | str | None) -> tuple[int | str | None, ...]:
     return () if isinstance(length, int) else (length,)
 
 
+class Answers(NamedTuple):
+    """What a network says of images.
+
+    Attributes
+    ----------
+    maps
+        Shape (N, C, h, w), float32, in [0, 1].
+    presence
+        Shape (N,), float32, in [0, 1]: whether what it is for is there; None if it does not say.
+    """
+
+    maps: npt.NDArray[np.float32]
+    presence: npt.NDArray[np.float32] | None
+
+
 class Port(NamedTuple):
     """How a session is fed, and in how many runs.
 
     Attributes
     ----------
-    input_name, output_name
-        Of the image and of the maps.
+    input_name, output_names
+        Of the image, and of the maps and, where there is one, the presence.
     channels
         Channels of a float input, which takes gray values over 255; None of the uint8 gray input
         that edgeseg writes.
@@ -217,12 +232,12 @@ class Port(NamedTuple):
     """
 
     input_name: str
-    output_name: str
+    output_names: tuple[str, ...]
     channels: int | None
     batch: int | None
 
-    def run(self, session: Session, tensor: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Run gray images, (N, 1, h, w), uint8; return their maps, (N, C, h, w), float32."""
+    def run(self, session: Session, tensor: npt.NDArray[np.uint8]) -> Answers:
+        """Run gray images, (N, 1, h, w), uint8."""
         fed: npt.NDArray[Any] = tensor
         if self.channels is not None:
             fed = np.repeat(tensor.astype(np.float32) / 255, self.channels, axis=1)
@@ -231,25 +246,31 @@ class Port(NamedTuple):
         # A last part that is too short is filled up with images that are then thrown away.
         lacking = -len(fed) % self.batch
         filled = np.concatenate([fed, *[fed[-1:]] * lacking])
-        parts = np.split(filled, len(filled) // self.batch)
-        return np.concatenate([self._once(session, part) for part in parts])[: len(fed)]
+        answers = [
+            self._once(session, part) for part in np.split(filled, len(filled) // self.batch)
+        ]
+        presences = [answer.presence for answer in answers if answer.presence is not None]
+        return Answers(
+            np.concatenate([answer.maps for answer in answers])[: len(fed)],
+            np.concatenate(presences)[: len(fed)] if presences else None,
+        )
 
-    def _once(self, session: Session, fed: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    def _once(self, session: Session, fed: npt.NDArray[Any]) -> Answers:
         try:
-            answers = session.run([self.output_name], {self.input_name: fed})
+            maps, *others = session.run(list(self.output_names), {self.input_name: fed})
         except Exception as error:  # the engines' own exceptions share no base but this
             raise ModelError(f"the network failed on this image: {first_line(error)}") from error
-        maps: npt.NDArray[np.float32] = answers[0]
-        return maps
+        return Answers(maps, others[0].reshape(len(fed)) if others else None)
 
 
 def read_port(session: Session) -> Port:
     """Return how a session that `read_metadata` has accepted is fed."""
     (given,), (found,) = session.get_inputs(), find_outputs(session)
     batch, channels = given.shape[:2]
+    says = [output.name for output in session.get_outputs() if output.name == _PRESENCE]
     return Port(
         given.name,
-        found.name,
+        (found.name, *says),
         channels if given.type == "tensor(float)" else None,
         batch if isinstance(batch, int) else None,
     )

@@ -13,8 +13,9 @@ import torch
 
 from edgeseg.errors import DataError, EdgesegError, ParityError
 from edgeseg.measure.ellipse import Mask
-from edgeseg.measure.head import MIN_AGREEMENT, find
+from edgeseg.measure.head_outline import find
 from edgeseg.measure.regions import label
+from edgeseg.network.limits import Limits
 from edgeseg.network.preprocess import preprocess
 from edgeseg.network.task import Task
 from edgeseg.phantom import head as phantom
@@ -31,6 +32,7 @@ Maps = npt.NDArray[np.float32]
 
 _CALIBRATION_IMAGES = 64
 _PARITY_IMAGES = 32
+SURE = Limits().agreement  # between map and ellipse: a head that HC is compared of
 
 
 class Tolerance(NamedTuple):
@@ -177,7 +179,7 @@ def compare(trained: Trained, segmenter: Segmenter, samples: Sequence[Sample]) -
             dice += _class_dice(source, exported, trained.task)
             continue
         head_source, head = measure(source[0], sample), measure(exported[0], sample)
-        if head_source.confidence >= MIN_AGREEMENT:
+        if head_source.confidence >= SURE:
             dice.append(metrics.overlap(head.mask, head_source.mask).dice)
             hc_mm.append(abs(head.hc_mm - head_source.hc_mm))
     if not dice:

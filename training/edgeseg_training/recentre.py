@@ -11,8 +11,7 @@ import onnx
 import onnxruntime
 from onnx import numpy_helper
 
-from edgeseg.measure.head import MIN_AGREEMENT
-from edgeseg_training.parity import Sample, measure
+from edgeseg_training.parity import SURE, Sample, measure
 
 _TRIAL = 0.1
 _LARGEST = 1.0
@@ -72,7 +71,7 @@ def logit_shift(
     heads, at_zero = [], []
     for i, (wanted, found, sample) in enumerate(zip(source, answers(0.0), samples, strict=True)):
         before, after = measure(wanted, sample), measure(found, sample)
-        if min(before.confidence, after.confidence) >= MIN_AGREEMENT:
+        if min(before.confidence, after.confidence) >= SURE:
             heads.append((i, sample, math.log(before.hc_mm)))
             at_zero.append(math.log(after.hc_mm) - math.log(before.hc_mm))
 

@@ -1,0 +1,87 @@
+"""What a model of heads has learnt, and from where on its answers are not to be trusted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from edgeseg.errors import ModelError
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits on what a model measures; those of a file stand in its metadata.
+
+    The values here are those of a file that gives none.
+
+    Attributes
+    ----------
+    agreement
+        Soft Dice between map and ellipse below which no head is claimed.
+    confidence
+        The same, below which a measurement is doubtful.
+    presence_refused, presence_doubted
+        Probability that there is a head, below which none is claimed, or one is doubtful; of models
+        that answer it.
+    look_change
+        Change of the circumference from one look to the next, as a fraction, from which on a
+        measurement is doubtful.
+    view_shares
+        Of the second look's (width, height), at most which the head's box fills.
+    field_of_view_mm, hc_mm, axis_ratio
+        (smallest, largest) width of the image, circumference, and shorter over longer axis.
+    """
+
+    agreement: float = 0.75
+    confidence: float = 0.96
+    presence_refused: float = 0.5
+    presence_doubted: float = 0.5
+    look_change: float = 0.03
+    view_shares: tuple[float, float] = (0.58, 0.70)
+    field_of_view_mm: tuple[float, float] = (40.0, 279.0)
+    hc_mm: tuple[float, float] = (40.0, 400.0)
+    axis_ratio: tuple[float, float] = (0.62, 0.97)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what the metadata holds."""
+        return asdict(self)
+
+
+def read_limits(values: Any) -> Limits:
+    """Parse what `Limits.as_dict` gives; what is lacking or unknown is as in a file without any.
+
+    Raises
+    ------
+    ModelError
+        If a limit is not a positive number, or a range not two of them in order.
+    """
+    if not isinstance(values, Mapping):
+        raise ModelError(f"the model's metadata gives {values!r} as its limits")
+    given: dict[str, Any] = {}
+    for each in fields(Limits):
+        if each.name not in values:
+            continue
+        value = values[each.name]
+        if isinstance(each.default, tuple):
+            given[each.name] = _pair(each.name, value)
+        else:
+            given[each.name] = _number(each.name, value)
+    return Limits(**given)
+
+
+def _pair(name: str, value: Any) -> tuple[float, float]:
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise ModelError(f"the model's metadata gives {value!r} as {name}; expected two numbers")
+    first, second = (_number(name, each) for each in value)
+    if name != "view_shares" and first > second:
+        raise ModelError(f"the model's metadata gives {value!r} as {name}, the larger first")
+    return first, second
+
+
+def _number(name: str, value: Any) -> float:
+    good = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e6
+    if not good or not math.isfinite(value):
+        raise ModelError(f"the model's metadata gives {value!r} as {name}; expected a number")
+    return float(value)

@@ -1,0 +1,236 @@
+"""Teach a model of heads to say whether there is one.
+
+The network itself stays as it is, so that its outlines do too. What its encoder sees in the second
+look becomes a few hundred numbers, and a small perceptron learns to tell heads from the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+import torch
+from torch import nn
+
+from edgeseg.errors import DataError
+from edgeseg.measure.framing import View, around
+from edgeseg.measure.head import Seen, see
+from edgeseg.measure.measurement import Look
+from edgeseg.network.limits import Limits
+from edgeseg.network.metadata import METADATA_KEY, ModelMetadata
+from edgeseg.network.preprocess import preprocess
+from edgeseg.network.session import session_options
+from edgeseg.sources.frame import GrayImage
+from edgeseg.sources.image_file import read_gray
+from edgeseg_training.graph import make_valid
+from edgeseg_training.presence_graph import (
+    FEATURES,
+    Layers,
+    add_features,
+    add_presence,
+    remove_presence,
+)
+from edgeseg_training.presence_images import changed, no_scan, shrunk, without_head
+
+HIDDEN = 32
+_STEPS, _BATCH, _RATE, _DECAY, _NOISE = 2500, 512, 1e-3, 3e-2, 0.1
+# Copies of an image beside itself, and the most they are turned by: other planes lie in any way.
+_HEAD_COPIES, _HEAD_TURN_DEG = 3, 30.0
+_OTHER_COPIES, _OTHER_TURN_DEG = 11, 180.0
+_NO_SCANS = 600
+_LONGEST_IN_INPUTS = 2.2  # images are shrunk to so many widths of the network's input before
+
+FloatArray = npt.NDArray[np.float32]
+
+
+class Images(NamedTuple):
+    """What presence is learnt from, as paths.
+
+    Attributes
+    ----------
+    heads
+        Labelled or not, such as the network was trained on.
+    more_heads
+        Of other machines.
+    others
+        Scans of anything else.
+    """
+
+    heads: Sequence[Path]
+    more_heads: Sequence[Path]
+    others: Sequence[Path]
+
+
+class Examples(NamedTuple):
+    """Features, shape (n, D), whether each is of a head, and how much each counts, shapes (n,)."""
+
+    features: FloatArray
+    is_head: FloatArray
+    weight: FloatArray
+
+
+class Observer:
+    """A model's two looks at an image, and what its encoder sees in the second.
+
+    Parameters
+    ----------
+    model
+        With the output `FEATURES`.
+    """
+
+    def __init__(self, model: onnx.ModelProto, threads: int = 1) -> None:
+        self.metadata = read(model)
+        self._session = onnxruntime.InferenceSession(
+            model.SerializeToString(),
+            session_options(threads, spin=False),
+            providers=["CPUExecutionProvider"],
+        )
+        self._input = self._session.get_inputs()[0].name
+
+    def first(self, gray: GrayImage) -> Seen | None:
+        """Return the head that the first look finds, real or not."""
+        return self._look(gray, View.whole((gray.shape[0], gray.shape[1])))[0]
+
+    def features(self, gray: GrayImage) -> FloatArray | None:
+        """Return the second look's features, shape (D,); None where the first finds nothing."""
+        seen = self.first(gray)
+        if seen is None:
+            return None
+        metadata = self.metadata
+        input_size = metadata.input_height, metadata.input_width
+        return self._look(gray, around(seen.ellipse, metadata.limits.view_shares, input_size))[1]
+
+    def _look(self, gray: GrayImage, view: View) -> tuple[Seen | None, FloatArray]:
+        metadata = self.metadata
+        tensor = preprocess(view.cut(gray), metadata.input_height, metadata.input_width)
+        maps, features = self._session.run(["probability", FEATURES], {self._input: tensor})
+        seen = see(Look(maps[0], view), metadata.threshold)
+        return (None if isinstance(seen, str) else seen), features[0]
+
+
+def read(model: onnx.ModelProto) -> ModelMetadata:
+    """Return a model file's metadata.
+
+    Raises
+    ------
+    ModelError
+        If there is none that edgeseg reads.
+    """
+    texts = {entry.key: entry.value for entry in model.metadata_props}
+    return ModelMetadata.from_json(texts.get(METADATA_KEY, ""))
+
+
+def with_features(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy of a model with the output `FEATURES`, and without a presence it may have."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    remove_presence(copy)
+    add_features(copy)
+    return copy
+
+
+def gather(observer: Observer, images: Images, seed: int = 0) -> Examples:
+    """Return what a model's encoder sees of images, copies of them, and pictures of no scan.
+
+    Raises
+    ------
+    DataError
+        If too little is seen to learn from.
+    EdgesegError
+        If an image cannot be read.
+    """
+    generator = np.random.default_rng(seed)
+    longest = round(_LONGEST_IN_INPUTS * observer.metadata.input_width)
+
+    def copies(paths: Sequence[Path], count: int, turn_deg: float) -> Iterator[GrayImage]:
+        for path in paths:
+            gray = shrunk(read_gray(path), longest)
+            yield gray
+            for _ in range(count):
+                yield changed(gray, generator, turn_deg)
+
+    def emptied() -> Iterator[GrayImage]:
+        for path in images.heads[::2]:
+            gray = shrunk(read_gray(path), longest)
+            if (seen := observer.first(gray)) is not None:
+                yield without_head(gray, seen.ellipse, generator)
+        for _ in range(_NO_SCANS):
+            yield no_scan(generator)
+
+    groups = (
+        (copies(images.heads, _HEAD_COPIES, _HEAD_TURN_DEG), True, 0.7),
+        (copies(images.more_heads, _HEAD_COPIES, _HEAD_TURN_DEG), True, 0.3),
+        (copies(images.others, _OTHER_COPIES, _OTHER_TURN_DEG), False, 0.8),
+        (emptied(), False, 0.2),
+    )
+    features, is_head, weight = [], [], []
+    for grays, head, share in groups:
+        seen = [f for gray in grays if (f := observer.features(gray)) is not None]
+        features += seen
+        is_head += [float(head)] * len(seen)
+        weight += [share / max(len(seen), 1)] * len(seen)
+    if min(is_head.count(0.0), is_head.count(1.0)) < HIDDEN:
+        raise DataError(
+            f"{is_head.count(1.0)} views of heads and {is_head.count(0.0)} of other things are too "
+            "few to learn from; give more images"
+        )
+    return Examples(np.stack(features), np.array(is_head, np.float32), np.array(weight, np.float32))
+
+
+def fit(examples: Examples, seed: int = 0) -> Layers:
+    """Train the perceptron; its first layer takes the features as they are."""
+    mean, sd = examples.features.mean(axis=0), examples.features.std(axis=0) + 1e-3
+    inputs = torch.from_numpy((examples.features - mean) / sd)
+    targets, weights = torch.from_numpy(examples.is_head), torch.from_numpy(examples.weight)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        first, last = nn.Linear(inputs.shape[1], HIDDEN), nn.Linear(HIDDEN, 1)
+    network = nn.Sequential(first, nn.ReLU(), last)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=_DECAY)
+    loss = nn.BCEWithLogitsLoss()
+    for _ in range(_STEPS):
+        chosen = torch.multinomial(weights, _BATCH, replacement=True, generator=generator)
+        noise = _NOISE * torch.randn((_BATCH, inputs.shape[1]), generator=generator)
+        optimizer.zero_grad()
+        loss(network(inputs[chosen] + noise)[:, 0], targets[chosen]).backward()
+        optimizer.step()
+    weight = first.weight.detach().numpy() / sd
+    return Layers(
+        np.asarray(weight.T, np.float32),
+        np.asarray(first.bias.detach().numpy() - weight @ mean, np.float32),
+        np.asarray(last.weight.detach().numpy().T, np.float32),
+        last.bias.detach().numpy(),
+    )
+
+
+def teach(model: onnx.ModelProto, images: Images, limits: Limits | None = None) -> onnx.ModelProto:
+    """Return a model that also answers ``presence``.
+
+    Parameters
+    ----------
+    limits
+        What stands in the file from now on; None leaves what it had.
+
+    Raises
+    ------
+    ModelError
+        If the model is not edgeseg's, or no U-Net.
+    DataError
+        If the images are too few.
+    """
+    taught = with_features(model)
+    observer = Observer(taught)
+    add_presence(taught, fit(gather(observer, images)))
+    metadata = observer.metadata if limits is None else replace(observer.metadata, limits=limits)
+    for entry in taught.metadata_props:
+        if entry.key == METADATA_KEY:
+            entry.value = metadata.to_json()
+    make_valid(taught)
+    return taught
