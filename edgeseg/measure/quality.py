@@ -12,7 +12,6 @@ from edgeseg.measure.measurement import Look
 from edgeseg.network.limits import Limits
 from edgeseg.sources.frame import Frame, PixelSize
 
-BORDER_MARGIN_PX = 1.0
 MAX_RESIDUAL_FRACTION = 0.03
 MIN_ARC_FRACTION = 0.75
 MIN_SOLIDITY = 0.95
@@ -20,7 +19,7 @@ MAX_OTHER_AREA_FRACTION = 0.05
 _BARS, _BAR_RANGE = 20, 12  # a bar is so many times in the height, its gray values so near
 
 FLAGS: dict[str, str] = {
-    "touches_border": "the head reaches the image border; the part outside is extrapolated",
+    "touches_border": "much of the outline lies outside the image, and is guessed",
     "irregular_outline": "the outline departs from an ellipse",
     "incomplete_outline": "a large part of the outline was not seen",
     "several_regions": "a second region looks like a head too",
@@ -80,14 +79,14 @@ class Facts(NamedTuple):
 def flags(facts: Facts) -> tuple[str, ...]:
     """Return the names of the flags raised, in the order of `FLAGS`."""
     limits = facts.limits
-    fit, at_border = facts.outline.fit, touches_border(facts)
+    fit, outside = facts.outline.fit, share_outside(facts.ellipse, facts.frame.size)
     pixel_size, presence = facts.frame.pixel_size, facts.look.presence
     in_mm = facts.ellipse.scaled(pixel_size.x_mm, pixel_size.y_mm) if pixel_size else None
     shape = in_mm or facts.ellipse
     raised = {
-        "touches_border": at_border,
+        "touches_border": outside > limits.cut_share,
         "irregular_outline": fit.residual_px > MAX_RESIDUAL_FRACTION * fit.ellipse.semi_minor_px
-        or (not at_border and solidity(facts.outline, facts.look.view.size) < MIN_SOLIDITY),
+        or (not outside and solidity(facts.outline, facts.look.view.size) < MIN_SOLIDITY),
         "incomplete_outline": fit.arc_fraction < MIN_ARC_FRACTION,
         "several_regions": facts.looked.other_share > MAX_OTHER_AREA_FRACTION,
         "unusual_shape": _is_outside(shape.semi_minor_px / shape.semi_major_px, limits.axis_ratio),
@@ -102,18 +101,11 @@ def flags(facts: Facts) -> tuple[str, ...]:
     return tuple(name for name in FLAGS if raised[name])
 
 
-def touches_border(facts: Facts) -> bool:
-    """Tell whether the ellipse or the region reaches the border of image or view."""
-    height, width = facts.frame.size
-    points = facts.ellipse.points(90)
-    outside = (
-        (points < BORDER_MARGIN_PX - 0.5).any()
-        or (points[:, 0] > width - 0.5 - BORDER_MARGIN_PX).any()
-        or (points[:, 1] > height - 0.5 - BORDER_MARGIN_PX).any()
-    )
-    mask = facts.outline.region.mask
-    edges = (mask[0], mask[-1], mask[:, 0], mask[:, -1])
-    return bool(outside) or any(edge.any() for edge in edges)
+def share_outside(ellipse: Ellipse, size: tuple[int, int]) -> float:
+    """Share of an ellipse's outline, by angle, that lies outside an image of (height, width)."""
+    points, (height, width) = ellipse.points(90), size
+    outside = ((points < -0.5) | (points > (width - 0.5, height - 0.5))).any(axis=1)
+    return float(outside.mean())
 
 
 def solidity(outline: Outline, size: tuple[int, int]) -> float:

@@ -25,6 +25,8 @@ class Limits:
     presence_refused, presence_doubted
         Probability that there is a head, below which none is claimed, or one is doubtful; of models
         that answer it.
+    cut_share
+        Share of the outline outside the image from which on a measurement is doubtful.
     look_change
         Change of the circumference from one look to the next, as a fraction, from which on a
         measurement is doubtful.
@@ -38,6 +40,7 @@ class Limits:
     confidence: float = 0.96
     presence_refused: float = 0.5
     presence_doubted: float = 0.5
+    cut_share: float = 0.2
     look_change: float = 0.03
     view_shares: tuple[float, float] = (0.58, 0.70)
     field_of_view_mm: tuple[float, float] = (40.0, 279.0)

@@ -55,15 +55,23 @@ def find_taps(model: onnx.ModelProto) -> list[Tap]:
         If the graph has no such place.
     """
     graph = model.graph
-    grown = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Resize"}
-    joined = [
-        (node.input[:2] if node.input[0] in grown else node.input[1::-1])
-        for node in graph.node
-        if node.op_type == "Concat"
-        and len(node.input) == 2
-        and not grown.keys().isdisjoint(node.input)
-    ]
-    names = [grown[joined[0][0]], *(other for _, other in joined)][:_STAGES] if joined else []
+    makers = {name: node for node in graph.node for name in node.output}
+
+    def grown(name: str) -> onnx.NodeProto | None:
+        """Return the Resize that made a value, rounded to 8 bits behind it or not."""
+        node = makers.get(name)
+        while node is not None and node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            node = makers.get(node.input[0])
+        return node if node is not None and node.op_type == "Resize" else None
+
+    names = []
+    for node in graph.node:
+        if node.op_type != "Concat" or len(node.input) != 2:
+            continue
+        sides = [grown(name) for name in node.input]
+        for resize, other in zip(sides, reversed(node.input), strict=True):
+            if resize is not None and len(names) < _STAGES:
+                names += [other] if names else [resize.input[0], other]
     shapes = _shapes(model)
     height, width = (d.dim_value for d in graph.output[0].type.tensor_type.shape.dim[2:])
     taps = [Tap(name, shapes[name]) for name in names if name in shapes]
