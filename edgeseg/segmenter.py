@@ -217,32 +217,34 @@ class Segmenter:
     def _measure(self, frames: Sequence[Frame]) -> list[Prediction]:
         """Measure frames in rounds: the looks that all of them ask for are one run of the network.
 
-        A frame's times are its shares of the rounds that it was in.
+        Times of preparing and of the network are shares of the rounds that a frame was in.
         """
         height, width = self.metadata.input_height, self.metadata.input_width
         studies = [self._task.examine(frame, self.metadata) for frame in frames]
-        spent_ms = np.zeros((len(frames), 3))
+        spent_s = np.zeros((len(frames), 3))
         measured: dict[int, Measurement] = {}
         views = {i: next(study) for i, study in enumerate(studies)}
         while views:
-            times = [time.perf_counter()]
+            started = time.perf_counter()
             tensor = np.concatenate(
                 [preprocess(view.cut(frames[i].pixels), height, width) for i, view in views.items()]
             )
-            times.append(time.perf_counter())
+            prepared = time.perf_counter()
             maps, presence = self._answers(tensor)
-            times.append(time.perf_counter())
+            answered = time.perf_counter()
+            shared = prepared - started, answered - prepared
             asked, views = views, {}
             for k, (i, view) in enumerate(asked.items()):
                 said = None if presence is None else float(presence[k])
+                before = time.perf_counter()
                 try:
                     views[i] = studies[i].send(Look(maps[k], view, said))
                 except StopIteration as end:
                     measured[i] = end.value
-            times.append(time.perf_counter())
-            spent_ms[list(asked)] += np.diff(times) * (1000 / len(asked))
+                own = time.perf_counter() - before
+                spent_s[i] += (*(each / len(asked) for each in shared), own)
         return [
-            Prediction(frame, measured[i], self.metadata, StageTimes(*spent_ms[i].tolist()))
+            Prediction(frame, measured[i], self.metadata, StageTimes(*(1000 * spent_s[i]).tolist()))
             for i, frame in enumerate(frames)
         ]
 

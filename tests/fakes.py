@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 
 from edgeseg.measure.ellipse import Ellipse
+from edgeseg.measure.framing import View
+from edgeseg.measure.measurement import Look, Measurement, TaskMeasure
 from edgeseg.network.metadata import METADATA_KEY, ModelMetadata
 from edgeseg.network.task import Task
 from edgeseg.segmenter import Segmenter
+from edgeseg.sources.frame import Frame
 
 HEIGHT, WIDTH = 192, 288
 METADATA = ModelMetadata(
@@ -47,6 +50,24 @@ def bright_and_gray(gray: np.ndarray) -> np.ndarray:
 def head_image(ellipse: Ellipse, size: tuple[int, int]) -> np.ndarray:
     """Draw a head that `bright` answers with exactly, (height, width), uint8."""
     return np.round(255 * ellipse.coverage(*size)).astype(np.uint8)
+
+
+def examined(
+    task: TaskMeasure,
+    answer: Callable[[View], np.ndarray],
+    frame: Frame,
+    metadata: ModelMetadata = METADATA,
+    presence: float | None = None,
+) -> Measurement:
+    """Measure a frame by a network that answers every view, (C, h, w)."""
+    study = task.examine(frame, metadata)
+    view = next(study)
+    while True:
+        try:
+            view = study.send(Look(answer(view), view, presence))
+        except StopIteration as end:
+            measured: Measurement = end.value
+            return measured
 
 
 class FakeSession:

@@ -10,7 +10,9 @@ import pytest
 
 from edgeseg import segmenter as segmenting
 from edgeseg.errors import DataError, ModelError
+from edgeseg.measure import head as heads
 from edgeseg.measure.ellipse import Ellipse
+from edgeseg.measure.framing import View
 from edgeseg.measure.tasks import TASKS
 from edgeseg.sources.frame import Frame, PixelSize
 from tests.fakes import LESIONS, Clock, FakeSession, bright, bright_and_gray, head_image, open_fake
@@ -62,8 +64,9 @@ def test_the_network_sees_a_batch_as_it_sees_single_images(
     segmenter.predict_batch(IMAGES)
     for image in IMAGES:
         segmenter.predict(image)
-    together, *alone = fake.fed
-    np.testing.assert_array_equal(together, np.concatenate(alone))
+    first, second, *alone = fake.fed
+    np.testing.assert_array_equal(first, np.concatenate(alone[::2]))
+    np.testing.assert_array_equal(second, np.concatenate(alone[1::2]))
 
 
 def test_a_frame_keeps_its_own_pixel_size_unless_another_is_given(
@@ -88,6 +91,7 @@ def test_regions_of_any_classes_are_measured(monkeypatch: pytest.MonkeyPatch) ->
     assert found.figures["cyst_area_mm2"] == pytest.approx(100 * 100 * 0.02, rel=0.05)
     assert set(np.unique(found.mask())) == {0, 1, 2}
     assert found.probability.shape == (2, 192, 288)
+    assert found.view == View.whole((384, 576))
     assert found.ellipse is None and found.hc_mm is None
 
 
@@ -168,15 +172,15 @@ def test_times_are_each_stage_s_and_a_batch_s_are_shared_out(
     segmenter = open_fake(monkeypatch, FakeSession(clock.takes(20, bright)))
     monkeypatch.setattr(segmenting, "time", clock)
     monkeypatch.setattr(segmenting, "preprocess", clock.takes(1, segmenting.preprocess))
-    lasts_ms = iter([3, 5, 7, 9, 11])
-    measure = TASKS["head"].measure
+    lasts_ms = iter([3, 5, 7, 9, 11, 1, 1, 1, 1, 2])  # of two looks
+    see = heads.see
 
-    def measured(*args: object) -> object:
+    def seen(*args: object) -> object:
         clock.now_s += next(lasts_ms) / 1000
-        return measure(*args)  # type: ignore[arg-type]
+        return see(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("edgeseg.measure.head.measure", measured)
+    monkeypatch.setattr(heads, "see", seen)
     found = [p.times_ms for p in segmenter.predict_batch(IMAGES)]
-    assert [t.preprocess for t in found] == pytest.approx([1] * 5)
-    assert [t.inference for t in found] == pytest.approx([4] * 5)
-    assert [t.postprocess for t in found] == pytest.approx([3, 5, 7, 9, 11])
+    assert [t.preprocess for t in found] == pytest.approx([2] * 5)
+    assert [t.inference for t in found] == pytest.approx([8] * 5)
+    assert [t.postprocess for t in found] == pytest.approx([4, 6, 8, 10, 13])

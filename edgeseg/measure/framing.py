@@ -62,7 +62,7 @@ class View(NamedTuple):
             The image itself where that is the view.
         """
         size = gray.shape[0], gray.shape[1]
-        inside, place = self._overlap(size)
+        inside, place = self.overlap(size)
         part = cv2.bitwise_not(gray[inside]) if self.inverted else gray[inside]
         if self.is_whole(size):
             return np.asarray(part, dtype=np.uint8)
@@ -79,7 +79,7 @@ class View(NamedTuple):
         """
         if self.is_whole(size):
             return seen
-        inside, place = self._overlap(size)
+        inside, place = self.overlap(size)
         image = np.zeros(size, dtype=seen.dtype)
         image[inside] = seen[place]
         return image
@@ -89,7 +89,7 @@ class View(NamedTuple):
         x, y = ellipse.center_x_px + self.left_px, ellipse.center_y_px + self.top_px
         return replace(ellipse, center_x_px=x, center_y_px=y)
 
-    def _overlap(self, size: tuple[int, int]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    def overlap(self, size: tuple[int, int]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
         """Return the part inside an image: where it lies there, and in the view."""
         left, top = max(self.left_px, 0), max(self.top_px, 0)
         right = max(min(self.left_px + self.width_px, size[1]), left)

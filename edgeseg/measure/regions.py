@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -45,7 +46,7 @@ def columns(task: Task, /) -> tuple[Column, ...]:
 def examine(frame: Frame, metadata: ModelMetadata, /) -> Looks:
     """Measure the regions in one look at a frame; see `edgeseg.measure.measurement`."""
     look = yield View.whole(frame.size)
-    return measure(look.maps, frame, metadata)
+    return replace(measure(look.maps, frame, metadata), look=look)
 
 
 def measure(probability: Probability, frame: Frame, metadata: ModelMetadata) -> Measurement:

@@ -121,7 +121,8 @@ def test_a_fixed_batch_is_run_in_parts_that_come_back_in_order(
     batch: int | None, count: int, runs: list[int]
 ) -> None:
     fake = FakeSession(batch=batch)
-    maps = read_port(fake).run(fake, GRAYS[:count])
+    maps, presence = read_port(fake).run(fake, GRAYS[:count])
+    assert presence is None
     assert [len(fed) for fed in fake.fed] == runs
     np.testing.assert_array_equal(maps, bright(GRAYS[:count]))
 
@@ -129,7 +130,7 @@ def test_a_fixed_batch_is_run_in_parts_that_come_back_in_order(
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_float_input_gets_gray_over_255_in_every_channel(channels: int) -> None:
     fake = FakeSession(channels=channels)
-    maps = read_port(fake).run(fake, GRAYS)
+    maps, _ = read_port(fake).run(fake, GRAYS)
     (fed,) = fake.fed
     assert fed.shape == (5, channels, HEIGHT, WIDTH)
     assert fed.dtype == np.float32
@@ -139,8 +140,8 @@ def test_a_float_input_gets_gray_over_255_in_every_channel(channels: int) -> Non
 
 
 def test_the_port_is_what_the_graph_says() -> None:
-    assert read_port(FakeSession()) == ("image", "probability", None, None)
-    assert read_port(FakeSession(batch=2, channels=3)) == ("image", "probability", 3, 2)
+    assert read_port(FakeSession()) == ("image", ("probability",), None, None)
+    assert read_port(FakeSession(batch=2, channels=3)) == ("image", ("probability",), 3, 2)
 
 
 def test_what_the_engine_raises_is_said() -> None:

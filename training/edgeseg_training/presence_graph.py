@@ -64,7 +64,7 @@ def find_taps(model: onnx.ModelProto) -> list[Tap]:
             node = makers.get(node.input[0])
         return node if node is not None and node.op_type == "Resize" else None
 
-    names = []
+    names: list[str] = []
     for node in graph.node:
         if node.op_type != "Concat" or len(node.input) != 2:
             continue
