@@ -53,7 +53,7 @@ def letterboxed(gray: GrayImage) -> Changed:
 
 
 def screen(gray: GrayImage) -> Changed:
-    """A capture of a whole screen, 1920 x 1080, with a bar, buttons and text around the scan."""
+    """Capture a whole screen, 1920 x 1080, with a bar, buttons and text around the scan."""
     canvas = np.full((1080, 1920), 24, np.uint8)
     canvas[:60] = 60
     cv2.putText(canvas, "GENERAL HOSPITAL  OB 2/3  MI 1.1", (30, 42), 0, 1.0, 220, 2)
@@ -67,7 +67,7 @@ def screen(gray: GrayImage) -> Changed:
 
 
 def portrait(gray: GrayImage) -> Changed:
-    """A monitor photographed with a phone held upright: the scan in the middle of 3 : 4."""
+    """Photograph a monitor with a phone held upright: the scan in the middle of 3 : 4."""
     height = round(gray.shape[1] * 4 / 3)
     canvas = np.full((height, gray.shape[1]), 40, np.uint8)
     top = (height - gray.shape[0]) // 2
@@ -82,7 +82,7 @@ def beside(gray: GrayImage, other: GrayImage) -> Changed:
 
 
 def rotated(gray: GrayImage, angle_deg: float) -> Changed:
-    """Turned about its middle, in a frame that holds all of it."""
+    """Turn about the middle, into a frame that holds all of it."""
     height, width = gray.shape
     matrix = cv2.getRotationMatrix2D((width / 2, height / 2), angle_deg, 1.0)
     cos, sin = abs(matrix[0, 0]), abs(matrix[0, 1])
@@ -110,7 +110,7 @@ def gamma(gray: GrayImage, exponent: float) -> Changed:
 
 
 def compressed(gray: GrayImage, quality: int) -> Changed:
-    """Saved as JPEG."""
+    """Save as JPEG."""
     return Changed(decode_gray(cv2.imencode(".jpg", gray, [1, quality])[1].tobytes()))
 
 
@@ -179,6 +179,19 @@ def describe(plain_mm: list[float], rows: list[Any]) -> dict[str, Any]:
     }
 
 
+def line(name: str, found: dict[str, Any]) -> str:
+    """Return a row of the table."""
+    counts = [str(found[status]) for status in ("ok", "doubtful", "empty")]
+    spread = ["-" if found[key] is None else f"{found[key]:.2f}" for key in ("median_mm", "p95_mm")]
+    silent = f"{found['silent']} ({100 * found['silent'] / found['n']:.0f} %)"
+    return f"| {' | '.join([name, *counts, *spread, silent])} |"
+
+
+def say(text: str) -> None:
+    """Print a line at once."""
+    print(text, flush=True)  # noqa: T201
+
+
 def main() -> None:
     """Measure, print, and keep."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -198,23 +211,16 @@ def main() -> None:
     plain = [segmenter.predict(*pair).hc_mm for pair in zip(scans, sizes_mm, strict=True)]
     kept = [i for i, hc_mm in enumerate(plain) if hc_mm is not None]
     table = {}
-    print("| change | ok | doubtful | empty | median (mm) | p95 (mm) | silent > 5 mm |")
-    print("|---|---|---|---|---|---|---|")
+    say("| change | ok | doubtful | empty | median (mm) | p95 (mm) | silent > 5 mm |")
+    say("|---|--:|--:|--:|--:|--:|--:|")
     for name in changes(scans[0]):
         rows = []
         for i in kept:
             gray, scale = changes(scans[i - 1])[name](scans[i])
             size_mm = tuple(sizes_mm[i] * np.broadcast_to(scale, 2))
             rows.append(segmenter.predict(gray, size_mm))
-        table[name] = found = describe([plain[i] or 0.0 for i in kept], rows)
-        median, p95 = (
-            f"{v:.2f}" if v is not None else "-" for v in (found["median_mm"], found["p95_mm"])
-        )
-        silent = f"{found['silent']} ({100 * found['silent'] / found['n']:.0f} %)"
-        print(
-            f"| {name} | {found['ok']} | {found['doubtful']} | {found['empty']} | {median} | {p95} | {silent} |",
-            flush=True,
-        )
+        table[name] = describe([plain[i] or 0.0 for i in kept], rows)
+        say(line(name, table[name]))
     if asked.json:
         write_json(asked.json, table)
 

@@ -21,9 +21,11 @@ import numpy as np
 from library.measuring import is_done, measure
 
 from edgeseg.errors import DataError, EdgesegError
+from edgeseg.network.preprocess import preprocess
 from edgeseg.score import metrics
 from edgeseg.score.hc18 import Case
 from edgeseg.segmenter import Segmenter
+from edgeseg.sources.image_file import read_gray
 from edgeseg.system.files import write_json
 from edgeseg_training.config import TrainConfig, load_config
 
@@ -141,11 +143,12 @@ def pooled_at_input_size(segmenter: Segmenter, cases: Sequence[Case]) -> dict[st
     """
     overlaps = []
     for case in cases:
-        prediction = segmenter.predict(case.image_path)
-        height, width = prediction.probability.shape
-        reference = case.reference_ellipse(prediction.size)
-        reference = reference.resized(prediction.size, (height, width))
-        mask = (prediction.probability >= prediction.threshold).astype(np.uint8)
+        gray = read_gray(case.image_path)
+        size = (gray.shape[0], gray.shape[1])
+        height, width = segmenter.metadata.input_height, segmenter.metadata.input_width
+        probability = segmenter.infer(preprocess(gray, height, width))[0, 0]
+        reference = case.reference_ellipse(size).resized(size, (height, width))
+        mask = (probability >= segmenter.metadata.threshold).astype(np.uint8)
         overlaps.append(metrics.overlap(mask, reference.mask(height, width)))
     return metrics.pooled_by_batch(overlaps)
 

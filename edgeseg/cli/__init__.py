@@ -35,6 +35,7 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     measuring.benchmark: "edgeseg benchmark hc18-edge --threads 1,4 --markdown table.md",
     training.train: training.EXAMPLE,
     training.export: "edgeseg export runs/mine --out mine.onnx --precision int8",
+    training.presence: "edgeseg presence mine.onnx --data hc18 --negatives other --out sure.onnx",
     adopting.adopt: "edgeseg adopt unet.onnx --out mine.onnx --activation sigmoid --scale 255",
     describing.models: "edgeseg models hc18-edge",
     describing.verify: "edgeseg verify mine.onnx",

@@ -153,3 +153,21 @@ def export(
         overwrite=overwrite,
     )
     say_report(report, json_file)
+
+
+def presence(
+    model: Annotated[Path, typer.Argument(help="ONNX file of heads, from edgeseg export.")],
+    data: DataOption,
+    negatives: Annotated[Path, typer.Option(help="Folder of scans of anything but heads.")],
+    out: Annotated[Path, typer.Option(help="ONNX file to write.")],
+    positives: Annotated[
+        Path | None, typer.Option(help="Folder of more heads, without labels.")
+    ] = None,
+    overwrite: OverwriteOption = False,
+    json_file: JsonOption = None,
+) -> None:
+    """Teach a model of heads to say whether there is one. Needs the train extra."""
+    with NeedsExtra("train"):
+        from edgeseg_training.presence.teach import write_taught
+    report = write_taught(model, data, negatives, positives, out, overwrite=overwrite)
+    say_report(report, json_file)

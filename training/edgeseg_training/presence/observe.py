@@ -1,13 +1,8 @@
-"""Teach a model of heads to say whether there is one.
-
-The network itself stays as it is, so that its outlines do too. What its encoder sees in the second
-look becomes a few hundred numbers, and a small perceptron learns to tell heads from the rest.
-"""
+"""Images as a model's encoder sees them: a few hundred numbers each."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,36 +10,25 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime
-import torch
-from torch import nn
 
 from edgeseg.errors import DataError
 from edgeseg.measure.framing import View, around
 from edgeseg.measure.head import Seen, see
 from edgeseg.measure.measurement import Look
-from edgeseg.network.limits import Limits
 from edgeseg.network.metadata import METADATA_KEY, ModelMetadata
 from edgeseg.network.preprocess import preprocess
 from edgeseg.network.session import session_options
 from edgeseg.sources.frame import GrayImage
 from edgeseg.sources.image_file import read_gray
-from edgeseg_training.graph import make_valid
-from edgeseg_training.presence_graph import (
-    FEATURES,
-    Layers,
-    add_features,
-    add_presence,
-    remove_presence,
-)
-from edgeseg_training.presence_images import changed, no_scan, shrunk, without_head
+from edgeseg_training.presence.graph import FEATURES, add_features, remove_presence
+from edgeseg_training.presence.images import changed, no_scan, shrunk, without_head
 
-HIDDEN = 32
-_STEPS, _BATCH, _RATE, _DECAY, _NOISE = 2500, 512, 1e-3, 3e-2, 0.1
 # Copies of an image beside itself, and the most they are turned by: other planes lie in any way.
 _HEAD_COPIES, _HEAD_TURN_DEG = 3, 30.0
 _OTHER_COPIES, _OTHER_TURN_DEG = 11, 180.0
 _NO_SCANS = 600
 _LONGEST_IN_INPUTS = 2.2  # images are shrunk to so many widths of the network's input before
+_FEWEST = 32  # views of either kind
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -175,62 +159,9 @@ def gather(observer: Observer, images: Images, seed: int = 0) -> Examples:
         features += seen
         is_head += [float(head)] * len(seen)
         weight += [share / max(len(seen), 1)] * len(seen)
-    if min(is_head.count(0.0), is_head.count(1.0)) < HIDDEN:
+    if min(is_head.count(0.0), is_head.count(1.0)) < _FEWEST:
         raise DataError(
             f"{is_head.count(1.0)} views of heads and {is_head.count(0.0)} of other things are too "
             "few to learn from; give more images"
         )
     return Examples(np.stack(features), np.array(is_head, np.float32), np.array(weight, np.float32))
-
-
-def fit(examples: Examples, seed: int = 0) -> Layers:
-    """Train the perceptron; its first layer takes the features as they are."""
-    mean, sd = examples.features.mean(axis=0), examples.features.std(axis=0) + 1e-3
-    inputs = torch.from_numpy((examples.features - mean) / sd)
-    targets, weights = torch.from_numpy(examples.is_head), torch.from_numpy(examples.weight)
-    generator = torch.Generator().manual_seed(seed)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        first, last = nn.Linear(inputs.shape[1], HIDDEN), nn.Linear(HIDDEN, 1)
-    network = nn.Sequential(first, nn.ReLU(), last)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=_DECAY)
-    loss = nn.BCEWithLogitsLoss()
-    for _ in range(_STEPS):
-        chosen = torch.multinomial(weights, _BATCH, replacement=True, generator=generator)
-        noise = _NOISE * torch.randn((_BATCH, inputs.shape[1]), generator=generator)
-        optimizer.zero_grad()
-        loss(network(inputs[chosen] + noise)[:, 0], targets[chosen]).backward()
-        optimizer.step()
-    weight = first.weight.detach().numpy() / sd
-    return Layers(
-        np.asarray(weight.T, np.float32),
-        np.asarray(first.bias.detach().numpy() - weight @ mean, np.float32),
-        np.asarray(last.weight.detach().numpy().T, np.float32),
-        last.bias.detach().numpy(),
-    )
-
-
-def teach(model: onnx.ModelProto, images: Images, limits: Limits | None = None) -> onnx.ModelProto:
-    """Return a model that also answers ``presence``.
-
-    Parameters
-    ----------
-    limits
-        What stands in the file from now on; None leaves what it had.
-
-    Raises
-    ------
-    ModelError
-        If the model is not edgeseg's, or no U-Net.
-    DataError
-        If the images are too few.
-    """
-    taught = with_features(model)
-    observer = Observer(taught)
-    add_presence(taught, fit(gather(observer, images)))
-    metadata = observer.metadata if limits is None else replace(observer.metadata, limits=limits)
-    for entry in taught.metadata_props:
-        if entry.key == METADATA_KEY:
-            entry.value = metadata.to_json()
-    make_valid(taught)
-    return taught

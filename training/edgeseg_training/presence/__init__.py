@@ -1,0 +1,1 @@
+"""Teach an exported model of heads to say whether there is one."""
