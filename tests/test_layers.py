@@ -33,7 +33,7 @@ NEVER = {
 OF_ONE_PLACE = {
     "onnx": "edgeseg.adopt",
     "openvino": "edgeseg.network.openvino",
-    "tifffile": "edgeseg.sources.tiff",
+    "tifffile": "edgeseg.sources.formats.tiff",
 }
 NOT_YET = {"pyarrow", "ray", "pydicom"}
 OF_THE_COMMAND_LINE = {"typer", "rich"}

@@ -73,7 +73,8 @@ def test_alpha_must_be_opaque(tmp_path: Path, kind: type) -> None:
     top = np.iinfo(kind).max
     pixels = np.full((40, 50, 4), top, dtype=np.dtype(kind).newbyteorder(">"))
     pixels[..., :3] = top // 2
-    pixels[0, 0] = top  # all the bits are used
+    pixels[0] = top  # all the range is used
+    pixels[1, :, :3] = 0
     assert read(tmp_path, png(pixels, RGBA))[5, 5] in (127, 128)
     pixels[7, 7, 3] = top - 1
     assert "flatten it first" in refused(tmp_path, png(pixels, RGBA))

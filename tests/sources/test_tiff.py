@@ -4,6 +4,7 @@ import io
 import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -92,12 +93,11 @@ def test_planes_are_read_where_they_are_colours(tmp_path: Path, scan: np.ndarray
     colours = {"photometric": "rgb", "planarconfig": "separate"}
     luma = cv2.cvtColor(np.moveaxis(planes, 0, 2).copy(), cv2.COLOR_RGB2GRAY)
     assert np.array_equal(read(tmp_path, tiff((planes, colours)), "a.tif"), luma)
-    for pixels, how in (
-        (planes.astype(np.uint16) * 257, colours),  # of which OpenCV makes stripes
-        (planes, {"photometric": "minisblack", "planarconfig": "separate"}),
-    ):
-        text = refused(tmp_path, tiff((pixels, how)), "a.tif")
-        assert "holds 3 separate planes, one was expected" in text
+    wide = planes.astype(np.uint16) * 257  # of which OpenCV makes stripes
+    for how in ({}, {"tile": (64, 64)}, {"compression": "zlib"}):
+        assert np.array_equal(read(tmp_path, tiff((wide, colours | how)), "a.tif"), luma)
+    one = (planes, {"photometric": "minisblack", "planarconfig": "separate"})
+    assert "holds 3 separate planes, one was" in refused(tmp_path, tiff(one), "a.tif")
 
 
 def test_a_compression_that_would_come_out_black_is_refused(
@@ -140,3 +140,122 @@ def test_a_damaged_directory_is_refused_and_nothing_else_is_said(
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "cut short or damaged" in done.stdout
     assert done.stderr == ""
+
+
+def test_colours_of_16_bits(tmp_path: Path, scan: np.ndarray) -> None:
+    colours = np.dstack([scan, scan // 2, scan // 3])  # dark, so that not all the bits are used
+    luma = cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY)
+    data = tiff((colours.astype(np.uint16) * 257, {"photometric": "rgb"}))
+    assert np.array_equal(read(tmp_path, data, "a.tif"), luma)
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_the_alpha_of_16_bits_counts(tmp_path: Path, scan: np.ndarray, planar: str) -> None:
+    pixels = np.dstack([scan, scan, scan, np.full_like(scan, 255)]).astype(np.uint16) * 257
+    how = {"photometric": "rgb", "extrasamples": ["unassalpha"], "planarconfig": planar}
+
+    def data() -> bytes:
+        return tiff((np.moveaxis(pixels, 2, 0) if planar == "separate" else pixels, how))
+
+    assert np.array_equal(read(tmp_path, data(), "a.tif"), scan)
+    pixels[5, 5, 3] = 0
+    assert "transparent" in refused(tmp_path, data(), "a.tif")
+
+
+def packed(levels: np.ndarray, bits: int) -> bytes:
+    """Return rows of levels, each sample of so many bits, from the highest bit on."""
+    ones = (levels[..., None] >> np.arange(bits - 1, -1, -1)) & 1
+    return np.packbits(ones.astype(np.uint8).reshape(len(levels), -1), axis=1).tobytes()
+
+
+def tiff_of_bits(
+    levels: np.ndarray, bits: int, white: bool, byteorder: str, deflate: bool
+) -> bytes:
+    """Write a TIFF byte by byte: tifffile makes none of less than 8 bits, and others wrongly."""
+    strip = packed(levels, bits)
+    strip = zlib.compress(strip) if deflate else strip
+    height, width = levels.shape
+    fields = [(256, width), (257, height), (258, bits), (259, 8 if deflate else 1)]
+    fields += [(262, 0 if white else 1), (273, 8), (277, 1), (278, height), (279, len(strip))]
+    fields[5] = (273, 10 + 12 * len(fields) + 4 + 8 - 8)
+    mark = b"II*\0" if byteorder == "<" else b"MM\0*"
+    directory = b"".join(struct.pack(byteorder + "HHII", tag, 4, 1, v) for tag, v in fields)
+    head = mark + struct.pack(byteorder + "IH", 8, len(fields)) + directory + bytes(4)
+    assert len(head) == fields[5][1]
+    return head + strip
+
+
+@pytest.mark.parametrize("deflate", [False, True])
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+@pytest.mark.parametrize("white", [False, True])
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 10, 12, 14])
+def test_samples_of_any_bits_are_read_or_refused(
+    tmp_path: Path, scan: np.ndarray, bits: int, white: bool, byteorder: str, deflate: bool
+) -> None:
+    top = 2**bits - 1
+    levels = scan[:101, :203].astype(int) * top // 255
+    stored = top - levels if white else levels
+    found = read(tmp_path, tiff_of_bits(stored, bits, white, byteorder, deflate), "a.tif")
+    assert np.abs(found - levels * 255 / top).max() <= 1
+
+
+@pytest.mark.parametrize("white", [False, True])
+def test_tiles_of_one_bit_are_read(tmp_path: Path, scan: np.ndarray, white: bool) -> None:
+    bright = scan > 80
+    photometric = "miniswhite" if white else "minisblack"
+    data = tiff((bright != white, {"tile": (64, 64), "photometric": photometric}))
+    assert np.array_equal(read(tmp_path, data, "a.tif") > 0, bright)
+
+
+@pytest.mark.parametrize("top", [4095, 65535])
+def test_white_is_zero_in_part_of_the_range(tmp_path: Path, scan: np.ndarray, top: int) -> None:
+    """Zero is white whatever value black has."""
+    levels = top - scan.astype(np.uint16) * 16
+    data = tiff((levels, {"photometric": "miniswhite"}))
+    assert np.array_equal(read(tmp_path, data, "a.tif"), scan)
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.int32, np.uint32, np.float16, np.float32, np.float64])
+def test_types_that_are_not_read_are_named(tmp_path: Path, scan: np.ndarray, kind: type) -> None:
+    text = refused(tmp_path, tiff(((scan // 2).astype(kind), {})), "a.tif")
+    assert f"pixels of type {np.dtype(kind)} are not read; save the image as 8 or 16 bits" in text
+
+
+def test_colours_that_are_no_light_are_refused(tmp_path: Path, scan: np.ndarray) -> None:
+    data = bytearray(tiff((np.dstack([scan] * 3), {"photometric": "rgb"})))
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        at = file.pages.first.tags["PhotometricInterpretation"].valueoffset
+    data[at : at + 2] = (8).to_bytes(2, sys.byteorder)
+    assert "its colours (CIELAB) are not read" in refused(tmp_path, bytes(data), "a.tif")
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_orientation_is_undone(tmp_path: Path, scan: np.ndarray, kind: type) -> None:
+    stored = np.ascontiguousarray(np.rot90(scan)).astype(kind) * (257 if kind is np.uint16 else 1)
+    data = tiff((stored, {"extratags": [(274, "H", 1, 6, True)]}))
+    assert np.array_equal(read(tmp_path, data, "a.tif"), scan)
+
+
+def test_a_stack_of_imagej_in_one_page_is_refused(tmp_path: Path, scan: np.ndarray) -> None:
+    text = "ImageJ=1.54f\nimages=40\nslices=40\n"
+    data = tiff((scan, {"description": text, "metadata": None}))
+    assert "holds 40 frames, one was expected" in refused(tmp_path, data, "a.tif")
+
+
+def test_camera_raw_is_not_read_by_its_preview(tmp_path: Path, scan: np.ndarray) -> None:
+    small = scan[::4, ::4]
+    dng = (scan, {"extratags": [(50706, "B", 4, b"\1\4\0\0", True)]})
+    above = (small, {"subfiletype": 1, "subifds": 1})  # the image itself lies below
+    for pages in ([dng], [above, (scan, {})]):
+        text = refused(tmp_path, tiff(*pages), "a.tif")
+        assert "camera raw files are not read; save the image as PNG" in text
+
+
+def test_damaged_strips_are_refused(tmp_path: Path, scan: np.ndarray) -> None:
+    data = bytearray(tiff((scan, {"compression": "zlib"})))
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        start, size = file.pages.first.dataoffsets[0], file.pages.first.databytecounts[0]
+    data[start + size - 1] ^= 1  # of the checksum
+    assert "cut short or damaged" in refused(tmp_path, bytes(data), "a.tif")
+    data[start + size // 2 : start + size] = bytes(size - size // 2)
+    assert "cut short or damaged" in refused(tmp_path, bytes(data), "a.tif")
