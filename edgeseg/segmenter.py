@@ -19,7 +19,7 @@ from edgeseg.network.preprocess import preprocess
 from edgeseg.network.session import Answers, open_session, read_metadata, read_port
 from edgeseg.prediction import Prediction, StageTimes
 from edgeseg.sources.frame import Frame, GrayImage, PixelSize, as_pixel_size
-from edgeseg.sources.image_file import as_gray
+from edgeseg.sources.image_file import as_gray, read
 from edgeseg.sources.live import newest
 from edgeseg.system.parallel import single_threaded_opencv, usable_cores
 
@@ -139,8 +139,8 @@ class Segmenter:
         sources
             Frames, files, or gray images of any size, (height, width), uint8.
         pixel_sizes_mm
-            Millimetres per pixel of each: one number, (x, y), or None, which leaves a frame its
-            own.
+            Millimetres per pixel of each: one number, (x, y), or None, which leaves a frame, and a
+            file that says one, its own.
 
         Raises
         ------
@@ -251,6 +251,9 @@ class Segmenter:
 
 def _frame(source: Source, pixel_size_mm: Size) -> Frame:
     pixel_size = as_pixel_size(pixel_size_mm)
+    if isinstance(source, str | os.PathLike):
+        image = read(Path(source))
+        return Frame(image.gray, pixel_size or image.pixel_size)
     if not isinstance(source, Frame):
         return Frame(as_gray(source), pixel_size)
     if pixel_size is None:

@@ -65,7 +65,10 @@ def infer(
     table = read_table(pixel_sizes) if pixel_sizes else None
     sizes = PixelSizes(found.items, pixel_size, table)
     if not sizes.known:
-        console.notice("no pixel size given: lengths are in pixels, the mm columns stay empty")
+        console.notice(
+            "no pixel size given: lengths are in pixels, the mm columns stay empty (except of TIFF "
+            "files calibrated in ImageJ or OME)"
+        )
     workers = threads or max(1, usable_cores() // inference_threads)
     options = Options(masks, overlays, resume, overwrite, batch, workers)
     segmenter = open_model(model, device, inference_threads)

@@ -214,9 +214,11 @@ class FolderRun:
         """Read an image; a sentence if that fails."""
         started = time.perf_counter()
         try:
-            gray = image_file.decode_gray(image_file.read_bytes(item.path))
+            image = image_file.decode(image_file.read_bytes(item.path))
             decode_ms = (time.perf_counter() - started) * 1000
-            return Read(Frame(gray, self.pixel_sizes.of(item), item.file), decode_ms)
+            # what the user says beats what the file says
+            size = self.pixel_sizes.of(item) or image.pixel_size
+            return Read(Frame(image.gray, size, item.file), decode_ms)
         except EdgesegError as error:
             return str(error)
 

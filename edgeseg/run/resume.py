@@ -13,6 +13,7 @@ from edgeseg.output.record import RUN_NAME
 from edgeseg.output.table import RESULTS_NAME, Row
 from edgeseg.segmenter import Segmenter
 from edgeseg.sources.discover import Item
+from edgeseg.sources.frame import GIVEN
 from edgeseg.sources.pixel_sizes import PixelSizes
 
 
@@ -96,9 +97,12 @@ def _still_holds(row: Row, item: Item, pixel_sizes: PixelSizes) -> bool:
     if row["status"] == "failed":
         return False
     try:
-        cells = table.pixel_size_cells(pixel_sizes.of(item))
+        size = pixel_sizes.of(item)
     except DataError:
         return False
+    if size is None and row["pixel_size_source"] not in GIVEN:
+        return True  # what the file itself says has not changed
+    cells = table.pixel_size_cells(size)
     return all(row[column] == cell for column, cell in cells.items())
 
 

@@ -17,6 +17,8 @@ MIN_SIDE_PX = 32
 _NUMBERS = (int, float, np.integer, np.floating)
 PIXEL_SIZE_RANGE_MM = (0.001, 10.0)
 """No image of a body has pixels smaller or larger than this: such a figure has another unit."""
+GIVEN = ("option", "table")
+"""Where a pixel size comes from that a user gives; any other is what the file itself says."""
 
 
 class PixelSize(NamedTuple):

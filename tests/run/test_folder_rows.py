@@ -154,8 +154,8 @@ def test_times_are_those_of_the_clock(
     segmenter = open_fake(monkeypatch, FakeSession(clock.takes(30, bright)))
     monkeypatch.setattr("edgeseg.segmenter.time", clock)
     monkeypatch.setattr(running, "time", clock)
-    decode = clock.takes(2, running.image_file.decode_gray)
-    monkeypatch.setattr(running.image_file, "decode_gray", decode)
+    decode = clock.takes(2, running.image_file.decode)
+    monkeypatch.setattr(running.image_file, "decode", decode)
     with monkeypatch.context() as only_once:
         only_once.setattr(running, "write_page", lambda *_: None)
         summary = folder_run(segmenter, scans, tmp_path / "out", batch=3, workers=1).run()
