@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import glob
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from edgeseg.errors import DataError, InputNotFoundError
-from edgeseg.system.files import LOCK_NAME
+from edgeseg.sources import left_out
+from edgeseg.sources.left_out import ANNOTATION_SUFFIX, IMAGE_SUFFIXES, READ_SUFFIXES, Tally
 
-# The last four are not read, but a user who has them in a folder must learn it: they get a row.
-IMAGE_SUFFIXES = frozenset(
-    (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp", ".dcm", ".dicom")
-)
-ANNOTATION_SUFFIX = "_Annotation.png"
-"""What ends the name of a label that lies beside its image, as in HC18."""
+__all__ = ["ANNOTATION_SUFFIX", "IMAGE_SUFFIXES", "Found", "Item", "discover"]
 
 
 class Item(NamedTuple):
@@ -52,104 +49,177 @@ def discover(inputs: Sequence[str], out: Path | None = None) -> Found:
 
     ``file`` is the path relative to the input: below a folder, below the last part of a pattern
     without wildcards, or the bare name of a file. Where two inputs give the same, their parent
-    folders' names are put in front until they differ. Left out, with a notice: HC18 annotations
-    beside their image, and results of earlier runs.
+    folders' names are put in front until they differ. A file in a folder is an image by its suffix,
+    or by its first bytes if it has another or none. Left out, with a notice: HC18 annotations
+    beside their image, results of earlier runs, what systems keep beside images, hidden images,
+    kinds that are no single picture, and what cannot be read.
 
     Parameters
     ----------
     inputs
-        Paths and patterns.
+        Paths and patterns; what exists is taken as it stands, brackets in its name too.
     out
         The run's own output folder; its pictures are not inputs.
 
     Raises
     ------
     InputNotFoundError
-        If an input does not exist, or there is no image in any.
+        If an input does not exist or cannot be read, or there is no image in any.
     DataError
         If two files cannot be told apart by name.
     """
     rooted: dict[str, tuple[Path, Path]] = {}
-    links: list[Path] = []
+    tally = Tally()
     for given in inputs:
-        root, paths = _expand(given, links)
+        root, paths = _expand(given, tally)
         for path in paths:
             rooted.setdefault(os.path.abspath(path), (root, path))  # noqa: PTH100 (keeps symlinks)
-    notices = []
-    if links:
-        notices.append(
-            f"did not follow {len(links)} links to folders, such as {links[0]}; name them as inputs"
-        )
-    scans = [pair for pair in rooted.values() if not _is_result(pair[1], out)]
-    if left_out := len(rooted) - len(scans):
-        notices.append(f"left out {left_out} masks and overlays of earlier runs")
-    kept = [pair for pair in scans if not _is_annotation(pair[1])]
-    if left_out := len(scans) - len(kept):
-        notices.append(f"left out {left_out} annotation files (*{ANNOTATION_SUFFIX})")
+    kept = []
+    for root, path in rooted.values():
+        if left_out.is_result(path, out):
+            tally.add(left_out.RESULTS, path)
+        elif left_out.is_annotation(path):
+            tally.add(left_out.ANNOTATIONS, path)
+        else:
+            kept.append((root, path))
+    notices = tally.sentences()
     if not kept:
         raise InputNotFoundError(
-            f"no image in {', '.join(map(str, inputs))}; expected files ending in "
-            f"{', '.join(sorted(IMAGE_SUFFIXES))}"
+            f"no image in {', '.join(map(left_out.shown, inputs))}"
+            f"{' (' + '; '.join(notices) + ')' if notices else ''}; expected files ending in "
+            f"{', '.join(sorted(READ_SUFFIXES))}"
         )
     items = [Item(file, str(path)) for file, (_, path) in zip(_names(kept), kept, strict=True)]
     return Found(sorted(items, key=lambda item: item.file), notices)
 
 
-def _expand(given: str, links: list[Path]) -> tuple[Path, list[Path]]:
-    """Return the root that names are relative to, and the files of one input.
-
-    Links to folders, which are not followed, since they may lead back, are added to ``links``.
-    """
+def _expand(given: str, tally: Tally) -> tuple[Path, list[Path]]:
+    """Return the root that names are relative to, and the files of one input."""
     path = Path(given)
-    if path.is_dir():
-        return path, list(_walk(path, links))
-    if path.exists():
+    try:
+        if stat.S_ISDIR(path.stat().st_mode):
+            with os.scandir(path):
+                pass
+            return path, list(_walk(str(path), tally))
         return path.parent, [path]
-    if glob.has_magic(given):
-        plain = path.parts[: _first_magic(path)]
-        root = Path(*plain) if plain else Path()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise InputNotFoundError(
+            f"{left_out.shown(given)}: cannot be read ({error.strerror})"
+        ) from error
+    except ValueError:  # a zero byte in it
+        raise InputNotFoundError(f"{left_out.shown(given)}: no such file or folder") from None
+    if not glob.has_magic(given):
+        raise InputNotFoundError(f"{left_out.shown(given)}: no such file or folder")
+    root, pattern = _plain_part(path)
+    for rest in dict.fromkeys((pattern, _without_sets(pattern))):
+        whole = str(Path(glob.escape(str(root)), rest))
         found: list[Path] = []
-        for match in sorted(glob.glob(given, recursive=True)):  # noqa: PTH207 (absolute patterns)
-            matched = Path(match)
-            found += _walk(matched, links) if matched.is_dir() else [matched]
-        if found:
-            return root, [p for p in found if p.suffix.lower() in IMAGE_SUFFIXES]
-        raise InputNotFoundError(f"{given}: nothing matches this pattern")
-    raise InputNotFoundError(f"{given}: no such file or folder")
+        matched = False
+        for match in sorted(glob.glob(whole, recursive=True)):  # noqa: PTH207 (absolute patterns)
+            matched = True
+            found += _matched(Path(match), root, pattern, tally)
+        if matched:
+            return root, found
+    raise InputNotFoundError(f"{left_out.shown(given)}: nothing matches this pattern")
 
 
-def _first_magic(path: Path) -> int:
-    return next(i for i, part in enumerate(path.parts) if glob.has_magic(part))
+def _plain_part(path: Path) -> tuple[Path, str]:
+    """Return the folders of a pattern that exist as they stand, and the pattern below them."""
+    root, parts = Path(), list(path.parts)
+    while len(parts) > 1 and (not glob.has_magic(parts[0]) or Path(root, parts[0]).is_dir()):
+        root = Path(root, parts.pop(0))
+    return root, str(Path(*parts))
 
 
-def _walk(folder: Path, links: list[Path]) -> Iterator[Path]:
-    """Yield the image files below a folder, without hidden ones."""
-    for here, folders, names in os.walk(folder, onerror=_not_readable):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        links += [Path(here, name) for name in folders if Path(here, name).is_symlink()]
-        for name in names:
-            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:
-                yield Path(here) / name
+def _without_sets(pattern: str) -> str:
+    """Return a pattern in which brackets stand for themselves, as in ``[2024] study``."""
+    return pattern.replace("[", "[[]")
 
 
-def _not_readable(error: OSError) -> None:
-    raise InputNotFoundError(f"{error.filename}: cannot be read ({error.strerror})") from error
+def _matched(match: Path, root: Path, pattern: str, tally: Tally) -> Iterator[Path]:
+    """Yield the images that a match of a pattern is, or has below it."""
+    wanted = Path(pattern).parts  # what the pattern names is meant
+    for part in match.relative_to(root).parts[:-1]:
+        if part not in wanted and left_out.is_system_folder(part):
+            if left_out.has_image_suffix(match.name):
+                tally.add(left_out.SYSTEM, match)
+            return
+    if match.is_dir():
+        if match.name in wanted or not _is_left_out(str(match), match.name, tally):
+            yield from _walk(str(match), tally)
+    elif match.name in wanted or _is_image(str(match), match.name, tally):
+        yield match
 
 
-def _is_result(path: Path, out: Path | None) -> bool:
-    """Tell whether a picture lies in ``masks`` or ``overlays`` of this or another run's folder."""
-    for parent in path.absolute().parents:
-        if parent.name in ("masks", "overlays"):
-            run = parent.parent
-            if (run / LOCK_NAME).exists() or (out is not None and run.resolve() == out.resolve()):
-                return True
-    return False
+def _walk(top: str, tally: Tally) -> Iterator[Path]:
+    """Yield the image files below a folder; what is left out is counted."""
+    folders = [top]
+    while folders:
+        folder = folders.pop()
+        try:
+            with os.scandir(folder) as entries:
+                found = list(entries)
+        except OSError:
+            tally.add(left_out.UNREADABLE, folder)
+            continue
+        for entry in found:
+            if _is_folder(entry):
+                if _is_left_out(entry.path, entry.name, tally):
+                    continue
+                if entry.is_symlink():  # it may lead back
+                    tally.add(left_out.LINKS, entry.path)
+                else:
+                    folders.append(entry.path)
+            elif _is_image(entry.path, entry.name, tally, entry.is_file(follow_symlinks=False)):
+                yield Path(entry.path)
 
 
-def _is_annotation(path: Path) -> bool:
-    if not path.name.endswith(ANNOTATION_SUFFIX):
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a circle
         return False
-    return path.with_name(path.name.removesuffix(ANNOTATION_SUFFIX) + ".png").is_file()
+
+
+def _is_left_out(folder: str, name: str, tally: Tally) -> bool:
+    """Tell whether a folder is hidden or a system's own, and count the images below it."""
+    if not left_out.is_system_folder(name):
+        return False
+    reason = left_out.HIDDEN if name.startswith(".") else left_out.SYSTEM
+    for path in left_out.images_below(folder):
+        tally.add(reason, path)
+    return True
+
+
+def _is_image(path: str, name: str, tally: Tally, is_plain: bool = False) -> bool:
+    """Tell whether a file that nobody named on purpose is an image to measure, or count it."""
+    called_so = left_out.has_image_suffix(name)
+    if left_out.is_system_file(name):
+        tally.add(left_out.SYSTEM, path)
+        return False
+    if name.startswith("."):
+        if called_so:
+            tally.add(left_out.HIDDEN, path)
+        return False
+    try:
+        if not is_plain and not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 (many files)
+            if called_so:
+                tally.add(left_out.SPECIAL, path)
+            return False
+    except OSError:  # a link to nothing: its row says so
+        return called_so
+    if called_so:
+        return True
+    try:
+        is_readable, kind = left_out.look(path, name)
+    except OSError:
+        tally.add(left_out.UNREADABLE, path)
+        return False
+    if kind is not None and not kind.is_picture:
+        tally.add(left_out.NOT_IMAGES, path, kind.name)
+    return is_readable or (kind is not None and kind.is_picture)
 
 
 def _names(rooted: Sequence[tuple[Path, Path]]) -> list[str]:

@@ -1,0 +1,159 @@
+"""What lies beside images and is none to measure: told by name or first bytes, and counted."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from edgeseg.sources.formats.kinds import N_START_BYTES, Kind, kind_of
+from edgeseg.sources.header import is_readable
+from edgeseg.system.files import LOCK_NAME
+
+READ_SUFFIXES = frozenset({
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff",
+    ".pgm", ".ppm", ".pnm",
+})  # fmt: skip
+"""Of the kinds that are read."""
+# The others are not read, but a user who has them in a folder must learn it: they get a row.
+IMAGE_SUFFIXES = READ_SUFFIXES | {
+    ".gif", ".webp", ".avif", ".heic", ".heif", ".jp2", ".j2k", ".jxl", ".tga", ".dcm", ".dicom",
+}  # fmt: skip
+ANNOTATION_SUFFIX = "_Annotation.png"
+"""What ends the name of a label that lies beside its image, as in HC18."""
+
+# of network drives, recycle bins, file systems and archives, lower case; the hidden ones besides
+_SYSTEM_FOLDERS = frozenset({
+    "@eadir", "@tmp", "@recycle", "#recycle", "#snapshot", "@recently-snapshot", "__macosx",
+    "$recycle.bin", "recycler", "recycled", "system volume information", "lost+found",
+})  # fmt: skip
+_SYSTEM_FILES = frozenset(("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db"))
+_INDEX_FILES = frozenset(("dicomdir",))  # of a medium, beside its images
+# of which the first bytes say nothing
+_BY_SUFFIX = {".raw": Kind("raw samples", "")}
+_RUN_FILES = ("run.json", "results.csv", "report.html")
+_PICTURES = ("masks", "overlays")
+
+
+class Tally:
+    """What was left out, by why, with one example each."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._examples: dict[str, str] = {}
+        self._kinds: dict[str, Counter[str]] = defaultdict(Counter)
+        self._seen: set[int] = set()  # of what two inputs or a pattern give again
+
+    def add(self, why: str, path: str | os.PathLike[str], kind: str = "") -> None:
+        """Count a file or folder; ``why`` is a sentence with places for number and example."""
+        key = hash((why, os.path.abspath(path)))  # noqa: PTH100 (keeps symlinks)
+        if key not in self._seen:
+            self._seen.add(key)
+            self._counts[why] += 1
+            self._examples.setdefault(why, os.fspath(path))
+            if kind:
+                self._kinds[why][kind] += 1
+
+    def sentences(self) -> list[str]:
+        """Return a sentence for each reason."""
+        return [
+            why.format(
+                n=n,
+                example=shown(self._examples[why]),
+                kinds=", ".join(f"{m} {kind}" for kind, m in sorted(self._kinds[why].items())),
+            )
+            for why, n in self._counts.items()
+        ]
+
+
+LINKS = "did not follow {n} links to folders, such as {example}; name them as inputs"
+UNREADABLE = "{n} files or folders cannot be read and were passed over, such as {example}"
+SYSTEM = "left out {n} files that a system keeps beside images, such as {example}"
+HIDDEN = "left out {n} hidden images, such as {example}"
+SPECIAL = "left out {n} pipes, sockets or devices called like images, such as {example}"
+NOT_IMAGES = "left out {n} files of kinds that are not read ({kinds}), such as {example}"
+RESULTS = "left out {n} masks and overlays of earlier runs"
+ANNOTATIONS = f"left out {{n}} annotation files (*{ANNOTATION_SUFFIX})"
+
+
+def shown(name: str) -> str:
+    """Return a name as it can be shown: marks that steer a terminal or turn text are escaped."""
+    plain = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in plain
+    )
+
+
+def is_system_folder(name: str) -> bool:
+    """Tell whether a folder of this name is a system's own, or hidden."""
+    return name.startswith(".") or name.lower() in _SYSTEM_FOLDERS
+
+
+def is_system_file(name: str) -> bool:
+    """Tell whether a file of this name is a system's own: what macOS or Windows put beside images.
+
+    macOS splits files on other drives: ``._a.png`` holds what is not the picture of ``a.png``.
+    """
+    return name.lower() in _SYSTEM_FILES or name.startswith("._")
+
+
+def has_image_suffix(name: str) -> bool:
+    """Tell whether a file is called like an image."""
+    return _suffix(name) in IMAGE_SUFFIXES
+
+
+def images_below(folder: str) -> Iterator[str]:
+    """Yield the files called like images in a folder and below, and the system's own."""
+    for here, _, names in os.walk(folder):
+        for name in names:
+            if has_image_suffix(name) or is_system_file(name):
+                yield os.path.join(here, name)  # noqa: PTH118 (many names)
+
+
+def look(path: str, name: str) -> tuple[bool, Kind | None]:
+    """Tell from the first bytes of a file whether it is read, and if not what kind it is.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    """
+    if name.lower() in _INDEX_FILES:
+        return False, Kind("DICOM index", "")
+    with open(path, "rb", buffering=0) as stream:  # noqa: PTH123 (many files)
+        start = stream.read(N_START_BYTES)
+    if is_readable(start):
+        return True, None
+    return False, kind_of(start) or _BY_SUFFIX.get(_suffix(name))
+
+
+def is_result(path: Path, out: Path | None) -> bool:
+    """Tell whether a picture lies in ``masks`` or ``overlays`` of this or another run's folder.
+
+    A folder that was copied or packed without its hidden files has no lock; two of the files that
+    every run writes tell it too.
+    """
+    for parent in path.absolute().parents:
+        if parent.name in _PICTURES:
+            run = parent.parent
+            if is_run(run) or (out is not None and run.resolve() == out.resolve()):
+                return True
+    return False
+
+
+def is_run(folder: Path) -> bool:
+    """Tell whether a run wrote its results into a folder."""
+    names: Iterable[bool] = ((folder / name).is_file() for name in _RUN_FILES)
+    return (folder / LOCK_NAME).exists() or sum(names) >= 2
+
+
+def is_annotation(path: Path) -> bool:
+    """Tell whether a file is the label of an image beside it."""
+    if not path.name.endswith(ANNOTATION_SUFFIX):
+        return False
+    return path.with_name(path.name.removesuffix(ANNOTATION_SUFFIX) + ".png").is_file()
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()  # noqa: PTH122 (many names)
