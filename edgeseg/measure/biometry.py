@@ -1,4 +1,4 @@
-"""From head circumference to gestational age and centile."""
+"""From the figures of a head to gestational age, and from a known age to centiles."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import math
 
 from edgeseg.errors import DataError
 
-# Hadlock 1984 gives 2 SD for these ranges of HC, in mm; each reaches up to the next.
-_HADLOCK_TWO_SD_WEEKS = ((68.0, 1.19), (147.5, 1.48), (221.5, 2.06), (282.0, 2.98), (326.5, 3.2))
-_HADLOCK_RANGE_MM = (68.0, 360.0)
-_INTERGROWTH_RANGE_WEEKS = (14.0, 40.0)
+HADLOCK_RANGE_MM = (68.0, 360.0)
+INTERGROWTH_RANGE_WEEKS = (14.0, 40.0)
+LATE_WEEKS = 36.0
+"""From here on ages by HC come out young: a median head of week 40 reads as one of week 38."""
+# Hadlock 1984 gives 2 SD for ranges of HC that end here, in mm; what lies between two of them (144
+# and 151, 219 and 224, 280 and 284, 325 and 328) takes the wider.
+_HADLOCK_TWO_SD_WEEKS = ((144.0, 1.19), (219.0, 1.48), (280.0, 2.06), (325.0, 2.98), (360.0, 3.2))
 
 
 def ga_weeks_hadlock(hc_mm: float) -> float | None:
@@ -28,7 +31,7 @@ def ga_weeks_hadlock(hc_mm: float) -> float | None:
         If ``hc_mm`` is not a positive number.
     """
     _check(hc_mm)
-    if not _HADLOCK_RANGE_MM[0] <= hc_mm <= _HADLOCK_RANGE_MM[1]:
+    if not HADLOCK_RANGE_MM[0] <= hc_mm <= HADLOCK_RANGE_MM[1]:
         return None
     hc_cm = hc_mm / 10
     return 8.96 + 0.540 * hc_cm + 0.0003 * hc_cm**3
@@ -37,6 +40,9 @@ def ga_weeks_hadlock(hc_mm: float) -> float | None:
 def ga_weeks_hadlock_two_sd(hc_mm: float) -> float | None:
     """Two standard deviations of `ga_weeks_hadlock`, in weeks; None outside its range.
 
+    As makers of scanners print them; the paper itself was not seen, and of its last range 2.7 weeks
+    are remembered too.
+
     Raises
     ------
     DataError
@@ -44,7 +50,25 @@ def ga_weeks_hadlock_two_sd(hc_mm: float) -> float | None:
     """
     if ga_weeks_hadlock(hc_mm) is None:
         return None
-    return next(two_sd for low, two_sd in reversed(_HADLOCK_TWO_SD_WEEKS) if hc_mm >= low)
+    return next(two_sd for high, two_sd in _HADLOCK_TWO_SD_WEEKS if hc_mm <= high)
+
+
+def ga_weeks_hadlock_half_width(hc_mm: float, hc_half_width_mm: float = 0.0) -> float | None:
+    """Half the width of the interval of `ga_weeks_hadlock`, in weeks; None outside its range.
+
+    Two standard deviations of the method, and how far HC itself may be off, turned into weeks by
+    the slope there: both together as the root of their squares.
+
+    Raises
+    ------
+    DataError
+        If ``hc_mm`` is not a positive number.
+    """
+    two_sd = ga_weeks_hadlock_two_sd(hc_mm)
+    if two_sd is None:
+        return None
+    weeks_per_mm = (0.540 + 3 * 0.0003 * (hc_mm / 10) ** 2) / 10
+    return math.hypot(two_sd, weeks_per_mm * hc_half_width_mm)
 
 
 def ga_weeks_intergrowth(hc_mm: float) -> float | None:
@@ -67,16 +91,17 @@ def ga_weeks_intergrowth(hc_mm: float) -> float | None:
         return None
     days = math.exp(0.05970 * math.log(hc_mm) ** 2 + 6.409e-9 * hc_mm**3 + 3.3258)
     weeks = days / 7
-    low, high = _INTERGROWTH_RANGE_WEEKS
+    low, high = INTERGROWTH_RANGE_WEEKS
     return weeks if low <= weeks <= high else None
 
 
 def hc_centile_intergrowth(hc_mm: float, ga_weeks: float) -> float | None:
-    """Centile of a head circumference for gestational age (INTERGROWTH-21st).
+    """Centile of a head circumference for a gestational age known otherwise (INTERGROWTH-21st).
 
     HC is normal with mean -28.2849 + 1.69267 GA² - 0.397485 GA² ln GA and
     SD 1.98735 + 0.0136772 GA³ - 0.00726264 GA³ ln GA + 0.000976253 GA³ (ln GA)², in mm, GA in
-    weeks (Papageorghiou et al. 2014, doi:10.1016/S0140-6736(14)61490-2).
+    weeks (Papageorghiou et al. 2014, doi:10.1016/S0140-6736(14)61490-2). An age by this very HC
+    says nothing here.
 
     Returns
     -------
@@ -89,15 +114,90 @@ def hc_centile_intergrowth(hc_mm: float, ga_weeks: float) -> float | None:
         If ``hc_mm`` is not a positive number.
     """
     _check(hc_mm)
-    low, high = _INTERGROWTH_RANGE_WEEKS
-    if not low <= ga_weeks <= high:
+    if not _on_the_charts(ga_weeks):
         return None
     log = math.log(ga_weeks)
     mean_mm = -28.2849 + 1.69267 * ga_weeks**2 - 0.397485 * ga_weeks**2 * log
     sd_mm = 1.98735 + ga_weeks**3 * (0.0136772 - 0.00726264 * log + 0.000976253 * log**2)
-    return 50 * (1 + math.erf((hc_mm - mean_mm) / (sd_mm * math.sqrt(2))))
+    return _centile(hc_mm, mean_mm, sd_mm)
 
 
-def _check(hc_mm: float) -> None:
-    if not (math.isfinite(hc_mm) and hc_mm > 0):
-        raise DataError(f"head circumference is {hc_mm}; expected a positive number of mm")
+def bpd_centile_intergrowth(bpd_mm: float, ga_weeks: float) -> float | None:
+    """Centile of a biparietal diameter, outer to outer, for a gestational age known otherwise.
+
+    BPD is normal with mean 5.60878 + 0.158369 GA² - 0.00256379 GA³ and SD exp(0.101242 +
+    0.00150557 GA³ - 0.000771535 GA³ ln GA + 0.0000999638 GA³ (ln GA)²), in mm, GA in weeks
+    (INTERGROWTH-21st, Papageorghiou et al. 2014; as cited by the R package gigs, and within 0.1 mm
+    of the project's published tables).
+
+    Returns
+    -------
+    float or None
+        In [0, 100]; None outside 14 to 40 weeks.
+
+    Raises
+    ------
+    DataError
+        If ``bpd_mm`` is not a positive number.
+    """
+    _check(bpd_mm, "biparietal diameter")
+    if not _on_the_charts(ga_weeks):
+        return None
+    log = math.log(ga_weeks)
+    mean_mm = 5.60878 + 0.158369 * ga_weeks**2 - 0.00256379 * ga_weeks**3
+    cubic = 0.00150557 - 0.000771535 * log + 0.0000999638 * log**2
+    return _centile(bpd_mm, mean_mm, math.exp(0.101242 + ga_weeks**3 * cubic))
+
+
+def ofd_centile_intergrowth(ofd_mm: float, ga_weeks: float) -> float | None:
+    """Centile of an occipitofrontal diameter, outer to outer, for an age known otherwise.
+
+    OFD is normal with mean -12.4097 + 0.626342 GA² - 0.148075 GA² ln GA and SD exp(-0.880034 +
+    0.0631165 GA² - 0.0317136 GA² ln GA + 0.00408302 GA² (ln GA)²), in mm, GA in weeks (as
+    `bpd_centile_intergrowth`).
+
+    Returns
+    -------
+    float or None
+        In [0, 100]; None outside 14 to 40 weeks.
+
+    Raises
+    ------
+    DataError
+        If ``ofd_mm`` is not a positive number.
+    """
+    _check(ofd_mm, "occipitofrontal diameter")
+    if not _on_the_charts(ga_weeks):
+        return None
+    log = math.log(ga_weeks)
+    mean_mm = -12.4097 + ga_weeks**2 * (0.626342 - 0.148075 * log)
+    square = 0.0631165 - 0.0317136 * log + 0.00408302 * log**2
+    return _centile(ofd_mm, mean_mm, math.exp(-0.880034 + ga_weeks**2 * square))
+
+
+def weeks_days(weeks: float) -> str:
+    """Return weeks as people write a gestational age, to the nearest day: 19.6 is ``19w4d``.
+
+    Raises
+    ------
+    DataError
+        If it is not a finite number from 0 on.
+    """
+    if not (math.isfinite(weeks) and weeks >= 0):
+        raise DataError(f"{weeks} is no number of weeks")
+    whole, days = divmod(math.floor(weeks * 7 + 0.5), 7)
+    return f"{whole}w{days}d"
+
+
+def _on_the_charts(ga_weeks: float) -> bool:
+    low, high = INTERGROWTH_RANGE_WEEKS
+    return low <= ga_weeks <= high
+
+
+def _centile(value_mm: float, mean_mm: float, sd_mm: float) -> float:
+    return 50 * (1 + math.erf((value_mm - mean_mm) / (sd_mm * math.sqrt(2))))
+
+
+def _check(value_mm: float, what: str = "head circumference") -> None:
+    if not (math.isfinite(value_mm) and value_mm > 0):
+        raise DataError(f"{what} is {value_mm}; expected a positive number of mm")

@@ -90,3 +90,90 @@ def test_centile_is_silent_outside_14_to_40_weeks(ga_weeks: float, known: int) -
 def test_nonsense_is_refused(function, hc_mm: float) -> None:
     with pytest.raises(DataError, match="expected a positive number of mm"):
         function(hc_mm)
+
+
+@pytest.mark.parametrize(
+    ("hc_mm", "two_sd"), [(144.1, 1.48), (150.9, 1.48), (219.1, 2.06), (280.1, 2.98), (325.1, 3.2)]
+)
+def test_between_two_bands_the_wider_holds(hc_mm: float, two_sd: float) -> None:
+    assert biometry.ga_weeks_hadlock_two_sd(hc_mm) == two_sd
+
+
+def test_how_far_hc_is_off_widens_the_age() -> None:
+    assert biometry.ga_weeks_hadlock_half_width(175.0) == 1.48
+    weeks_per_mm = (0.540 + 0.0009 * 17.5**2) / 10
+    expected = math.hypot(1.48, weeks_per_mm * 6)
+    assert biometry.ga_weeks_hadlock_half_width(175.0, 6.0) == pytest.approx(expected)
+    assert biometry.ga_weeks_hadlock_half_width(60.0, 6.0) is None
+
+
+# The INTERGROWTH-21st project's tables: week, then the 3rd, 10th, 50th, 90th, 97th centile in mm.
+_TABLES = {
+    biometry.hc_centile_intergrowth: {
+        14: (87.4, 90.7, 97.9, 105.0, 108.4), 20: (158.5, 163.0, 172.5, 182.0, 186.5),
+        30: (261.0, 266.5, 278.4, 290.2, 295.8), 40: (309.6, 317.4, 333.9, 350.5, 358.3),
+    },
+    biometry.bpd_centile_intergrowth: {
+        14: (26.3, 27.4, 29.6, 31.8, 32.9), 20: (44.1, 45.5, 48.4, 51.4, 52.8),
+        30: (73.1, 75.0, 78.9, 82.8, 84.7), 40: (87.5, 89.9, 94.9, 99.9, 102.3),
+    },
+    biometry.ofd_centile_intergrowth: {
+        14: (30.1, 31.3, 33.8, 36.2, 37.4), 20: (55.5, 57.1, 60.7, 64.2, 65.9),
+        30: (90.7, 93.1, 98.0, 103.0, 105.3), 40: (104.1, 107.8, 115.8, 123.7, 127.4),
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("function", _TABLES)
+def test_centiles_are_those_of_the_published_tables(function) -> None:
+    for weeks, row_mm in _TABLES[function].items():
+        for centile, value_mm in zip((3, 10, 50, 90, 97), row_mm, strict=True):
+            # the printed value is rounded to 0.1 mm, and so was its normal deviate
+            assert function(value_mm - 0.08, weeks) < centile < function(value_mm + 0.08, weeks)
+
+
+@pytest.mark.parametrize("weeks", [15.0, 20.0, 33.3])
+def test_spreads_are_those_of_the_equations(weeks: float) -> None:
+    """To the last digit of the coefficients, which the tables' one decimal does not show."""
+    log = math.log(weeks)
+    bpd_mm = 5.60878 + 0.158369 * weeks**2 - 0.00256379 * weeks**3
+    bpd_sd = math.exp(
+        0.101242 + 0.00150557 * weeks**3 - 0.000771535 * weeks**3 * log
+        + 0.0000999638 * weeks**3 * log**2
+    )  # fmt: skip
+    ofd_mm = -12.4097 + 0.626342 * weeks**2 - 0.148075 * weeks**2 * log
+    ofd_sd = math.exp(
+        -0.880034 + 0.0631165 * weeks**2 - 0.0317136 * weeks**2 * log
+        + 0.00408302 * weeks**2 * log**2
+    )  # fmt: skip
+    for function, mean, sd in (
+        (biometry.bpd_centile_intergrowth, bpd_mm, bpd_sd),
+        (biometry.ofd_centile_intergrowth, ofd_mm, ofd_sd),
+    ):
+        assert function(mean, weeks) == pytest.approx(50, abs=1e-6)
+        assert function(mean + sd, weeks) == pytest.approx(84.1344746, abs=1e-6)
+
+
+@pytest.mark.parametrize("function", _TABLES)
+def test_centiles_are_refused_and_silent_where_the_charts_are(function) -> None:
+    assert function(50.0, 13.99) is None
+    assert function(50.0, 40.01) is None
+    assert function(50.0, math.nan) is None
+    for value in (0.0, -1.0, math.nan, math.inf):
+        with pytest.raises(DataError, match="expected a positive number of mm"):
+            function(value, 20.0)
+
+
+@pytest.mark.parametrize(
+    ("weeks", "text"),
+    [(19.6, "19w4d"), (20.0, "20w0d"), (19.99, "20w0d"), (1.3, "1w2d"), (0.0, "0w0d"),
+     (19 + 3.49 / 7, "19w3d"), (19 + 3.51 / 7, "19w4d"), (19.93, "20w0d"), (0.5, "0w4d")],
+)  # fmt: skip
+def test_weeks_are_written_with_days(weeks: float, text: str) -> None:
+    assert biometry.weeks_days(weeks) == text
+
+
+@pytest.mark.parametrize("weeks", [-0.1, math.nan, math.inf])
+def test_what_is_no_number_of_weeks_is_refused(weeks: float) -> None:
+    with pytest.raises(DataError, match="no number of weeks"):
+        biometry.weeks_days(weeks)
