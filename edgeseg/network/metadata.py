@@ -10,6 +10,7 @@ from typing import Any
 
 from edgeseg.errors import ModelError
 from edgeseg.network.limits import Limits, read_limits
+from edgeseg.network.interval import Interval, read_interval
 from edgeseg.network.task import Task, read_task
 
 METADATA_KEY = "edgeseg"
@@ -51,6 +52,8 @@ class ModelMetadata:
         What it answers; files of schema 1 are of heads.
     limits
         From where on a head's figures are not to be trusted.
+    interval
+        How far a head circumference may be off; None if that was never measured.
     """
 
     name: str
@@ -70,6 +73,7 @@ class ModelMetadata:
     gmac: float | None = None
     task: Task = field(default_factory=Task)
     limits: Limits = field(default_factory=Limits)
+    interval: Interval | None = None
     schema_version: int = SCHEMA_VERSION
 
     def to_json(self) -> str:
@@ -104,6 +108,7 @@ class ModelMetadata:
                 values["train_data"] = TrainData(**values["train_data"])
             values["task"] = read_task(values["task"]) if version > 1 else Task()
             values["limits"] = read_limits(values.get("limits", {}))
+            values["interval"] = read_interval(values.get("interval"))
             metadata = cls(**values)
             metadata._check()
         except ModelError:

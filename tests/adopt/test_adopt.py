@@ -85,6 +85,7 @@ def test_logits_become_the_same_masks(
             "classes": ["background", "structure"],
             "exclusive": False,
         },
+        "interval": None,
         "train_data": None,
         "train_pixel_size_mm_range": None,
         "edgeseg_version": metadata["edgeseg_version"],

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from edgeseg.errors import ModelError
+from edgeseg.network.interval import Interval
 from edgeseg.network.metadata import INTENDED_USE, SCHEMA_VERSION, ModelMetadata, TrainData
 from edgeseg.network.task import Task
 
@@ -129,3 +130,37 @@ def test_files_of_schema_2_say_their_task() -> None:
 def test_a_range_of_pixel_sizes_is_one(sizes: list[float]) -> None:
     with pytest.raises(ModelError, match="as its range of pixel sizes"):
         ModelMetadata.from_json(changed(train_pixel_size_mm_range=sizes))
+
+
+INTERVAL = {
+    "level": 0.9, "offset_mm": 0.0, "cubic_mm": 0.2, "doubt_mm": 230.0, "floor_mm": 2.2,
+}  # fmt: skip
+
+
+def test_an_interval_goes_there_and_back() -> None:
+    with_interval = dataclasses.replace(METADATA, interval=Interval(**INTERVAL))
+    assert json.loads(with_interval.to_json())["interval"] == INTERVAL
+    assert ModelMetadata.from_json(with_interval.to_json()) == with_interval
+    assert ModelMetadata.from_json(changed(interval=INTERVAL)) == with_interval
+
+
+def test_files_without_an_interval_have_none() -> None:
+    assert ModelMetadata.from_json(without("interval")).interval is None
+    assert ModelMetadata.from_json(changed(interval=None)).interval is None
+    whole = INTERVAL | {"added_later": 1, "doubt_mm": 230}
+    assert ModelMetadata.from_json(changed(interval=whole)).interval == Interval(**INTERVAL)
+
+
+@pytest.mark.parametrize(
+    "interval",
+    [
+        *[3, "wide", [], {}, {"level": 0.9}],
+        *[INTERVAL | {"level": level} for level in (0, 1, 1.5, -0.9, "0.9", None, True)],
+        *[INTERVAL | {"floor_mm": value} for value in (0, -1, 1e400, None)],
+        *[INTERVAL | {name: -0.1} for name in ("offset_mm", "cubic_mm", "doubt_mm")],
+        INTERVAL | {"cubic_mm": [0.2]},
+    ],
+)
+def test_what_is_no_interval_is_refused(interval: object) -> None:
+    with pytest.raises(ModelError, match="as its interval; expected level, offset_mm"):
+        ModelMetadata.from_json(changed(interval=interval))

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgeseg.errors import DataError
+from edgeseg.measure.interval import Interval, conformal_quantile, fit_interval
+
+
+def heads(
+    n: int, seed: int, cubic: float = 0.1, doubt: float = 80.0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Heads whose errors grow with HC and with doubt as the interval supposes."""
+    generator = np.random.default_rng(seed)
+    hc_mm = generator.uniform(50, 350, n)
+    confidence = 1 - generator.gamma(2.0, 0.006, n)
+    scale_mm = 0.3 + cubic * (hc_mm / 100) ** 3 + doubt * (1 - confidence)
+    return hc_mm, scale_mm * generator.standard_normal(n), confidence
+
+
+def held(interval: Interval, hc_mm: np.ndarray, error_mm: np.ndarray, sure: np.ndarray):
+    pairs = zip(hc_mm, sure, strict=True)
+    return np.abs(error_mm) <= [interval.half_width_mm(float(a), float(b)) for a, b in pairs]
+
+
+def test_the_half_width_is_its_formula_and_never_below_the_floor() -> None:
+    interval = Interval(0.9, 0.5, 0.2, 100.0, 2.0)
+    assert interval.half_width_mm(200.0, 0.97) == pytest.approx(0.5 + 0.2 * 8 + 100 * 0.03)
+    assert interval.half_width_mm(50.0, 1.0) == 2.0
+
+
+@pytest.mark.parametrize("level", [0.8, 0.9, 0.95])
+def test_it_holds_its_share_of_new_heads_of_every_size_and_doubt(level: float) -> None:
+    hc_mm, error_mm, sure = heads(1500, 0)
+    interval = fit_interval(hc_mm, error_mm, sure, level)
+    assert interval.level == level
+    new = heads(12000, 1)
+    inside = held(interval, *new)
+    assert inside.mean() == pytest.approx(level, abs=0.025)
+    for values in (new[0], new[2]):
+        third = np.digitize(values, np.quantile(values, [1 / 3, 2 / 3]))
+        for i in range(3):
+            assert inside[third == i].mean() == pytest.approx(level, abs=0.045)
+
+
+def test_what_does_not_grow_has_no_coefficient() -> None:
+    """Errors that shrink with HC and with doubt must not give intervals that do."""
+    hc_mm, _, sure = heads(600, 2)
+    error_mm = np.where(np.arange(600) % 2, 1, -1) * (6 - hc_mm / 100 - 20 * (1 - sure))
+    interval = fit_interval(hc_mm, error_mm, sure)
+    assert interval.cubic_mm == interval.doubt_mm == 0
+    assert interval.half_width_mm(60.0, 0.99) == interval.half_width_mm(300.0, 0.7)
+
+
+def test_the_floor_is_half_of_a_usual_half_width() -> None:
+    errors = np.tile([1.0, -5.0], 200)
+    interval = fit_interval(np.full(400, 100.0), errors, np.full(400, 0.99))
+    assert interval.half_width_mm(100.0, 0.99) == pytest.approx(5.0)
+    assert interval.floor_mm == pytest.approx(2.5)
+
+
+def test_heads_count_by_what_is_expected_of_them() -> None:
+    """At the weighted least squares, each term asks for the same factor."""
+    hc_mm, error_mm, sure = heads(1000, 4, cubic=0.1, doubt=120.0)
+    chosen = (hc_mm > 200) & (sure < 0.99)  # where the floor plays no part
+    hc_mm, error_mm, sure = hc_mm[chosen], error_mm[chosen], sure[chosen]
+    interval = fit_interval(hc_mm, error_mm, sure)
+    half_mm = np.array(
+        [interval.half_width_mm(a, b) for a, b in zip(hc_mm.tolist(), sure.tolist(), strict=True)]
+    )
+    assert min(interval.cubic_mm, interval.doubt_mm) > 0
+    terms = [(hc_mm / 100) ** 3, 1 - sure]
+    factors = [(x / half_mm).sum() / (x * np.abs(error_mm) / half_mm**2).sum() for x in terms]
+    assert factors[0] == pytest.approx(factors[1], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("n", "level", "rank"),
+    [(9, 0.9, 9), (19, 0.9, 18), (100, 0.9, 91), (4, 0.8, 4), (99, 0.5, 50), (99, 0.55, 55)],
+)
+def test_the_quantile_counts_the_head_to_come(n: int, level: float, rank: int) -> None:
+    scores = np.random.default_rng(0).permutation(n) + 1.0
+    assert conformal_quantile(scores, level) == rank
+
+
+def test_too_few_heads_are_refused() -> None:
+    with pytest.raises(DataError, match=r"8 heads; an interval of level 0\.9 needs 9"):
+        conformal_quantile(np.ones(8), 0.9)
+    for level in (0.0, 1.0, -1, np.nan):
+        with pytest.raises(DataError, match="expected a share between 0 and 1"):
+            conformal_quantile(np.ones(50), level)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda h, e, c: (h, e[1:], c), "expected three of one"),
+        (lambda h, e, c: (h[None], e[None], c[None]), "expected three of one"),
+        (lambda h, e, c: (h * np.nan, e, c), "needs finite errors"),
+        (lambda h, e, c: (h * 0, e, c), "above 0 mm"),
+        (lambda h, e, c: (h, e, c + 1), r"must lie in \[0, 1\]"),
+        (lambda h, e, c: (h, 0 * e, c), "all errors are 0"),
+        (lambda h, e, c: (h[:0], e[:0], c[:0]), "0 heads"),
+    ],
+)
+def test_what_are_no_heads_is_refused(change, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        fit_interval(*change(*heads(50, 3)))
