@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -258,4 +259,4 @@ def _frame(source: Source, pixel_size_mm: Size) -> Frame:
         return Frame(as_gray(source), pixel_size)
     if pixel_size is None:
         return source
-    return Frame(source.pixels, pixel_size, source.name)
+    return replace(source, pixel_size=pixel_size)

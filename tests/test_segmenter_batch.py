@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from edgeseg.measure import head as heads
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.framing import View
 from edgeseg.measure.tasks import TASKS
+from edgeseg.sources.calibration import Calibration
 from edgeseg.sources.frame import Frame, PixelSize
 from tests.fakes import LESIONS, Clock, FakeSession, bright, bright_and_gray, head_image, open_fake
 
@@ -79,6 +81,9 @@ def test_a_frame_keeps_its_own_pixel_size_unless_another_is_given(
     assert other.pixel_size == PixelSize(0.3, 0.3, "option")
     assert own.frame.name == other.frame.name == "a.dcm"
     assert own.pixel_size_mm == 0.1
+    aged = replace(frame, ga_weeks=20.0, calibration=Calibration(0.98))
+    kept = segmenter.predict(aged, 0.3).frame
+    assert (kept.ga_weeks, kept.calibration) == (20.0, Calibration(0.98))
 
 
 def test_regions_of_any_classes_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.errors import DataError
+from edgeseg.sources.calibration import Calibration
 
 GrayImage = npt.NDArray[np.uint8]
 
@@ -39,7 +40,7 @@ class PixelSize(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One image to measure.
+    """One image to measure, and what is known of it.
 
     Attributes
     ----------
@@ -49,11 +50,17 @@ class Frame:
         None if unknown.
     name
         What results call it; may be empty.
+    ga_weeks
+        Gestational age, known otherwise than by this image; None if unknown.
+    calibration
+        How the site it comes from measures; None takes the model's own outline.
     """
 
     pixels: GrayImage
     pixel_size: PixelSize | None = None
     name: str = ""
+    ga_weeks: float | None = None
+    calibration: Calibration | None = None
 
     @property
     def size(self) -> tuple[int, int]:

@@ -1,0 +1,115 @@
+"""How a site measures: its own outlines against the model's, learnt by ``edgeseg calibrate``."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from edgeseg.errors import DataError, InputNotFoundError
+
+FORMAT = "edgeseg-calibration"
+VERSION = 1
+FACTOR_RANGE = (0.8, 1.25)
+"""No two ways to outline one structure differ by more; such a ratio has another reason."""
+MAX_SHIFT_MM = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What turns a model's circumferences into a site's: ``factor * mm + shift_mm``.
+
+    Attributes
+    ----------
+    factor
+        Every length is multiplied by it; 1 where the site lies a fixed distance off.
+    shift_mm
+        Of the circumference: an outline that lies ``t`` farther out everywhere is ``2 pi t``
+        longer.
+    factor_half_width, shift_half_width_mm
+        How far these may be off, at the level of the model's intervals.
+    model_sha256
+        Hash of the model it was learnt for; empty if unknown.
+    """
+
+    factor: float = 1.0
+    shift_mm: float = 0.0
+    factor_half_width: float = 0.0
+    shift_half_width_mm: float = 0.0
+    model_sha256: str = ""
+
+    def circumference_mm(self, model_mm: float) -> float:
+        """Return the site's circumference for the model's."""
+        return self._outlined(model_mm, self.shift_mm)
+
+    def diameter_mm(self, model_mm: float) -> float:
+        """Return the site's diameter for the model's."""
+        return self._outlined(model_mm, self.shift_mm / math.pi)
+
+    def half_width_mm(self, model_mm: float, half_width_mm: float) -> float:
+        """Return half the width of the interval around a calibrated circumference.
+
+        Parameters
+        ----------
+        model_mm, half_width_mm
+            The model's circumference, and half the width of its own interval.
+        """
+        offset_mm = self.factor_half_width * model_mm + self.shift_half_width_mm
+        return math.hypot(self.factor * half_width_mm, offset_mm)
+
+    def _outlined(self, model_mm: float, shift_mm: float) -> float:
+        # where a wrong pixel size makes a head smaller than the shift, something is left of it
+        return max(self.factor * model_mm + shift_mm, model_mm / 10)
+
+
+def read_calibration(path: Path) -> Calibration:
+    """Read a file that ``edgeseg calibrate`` wrote.
+
+    Raises
+    ------
+    InputNotFoundError
+        If there is no such file.
+    DataError
+        If it is not such a file, is of another version, or cannot be a calibration.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise InputNotFoundError(
+            f"{path}: no such file; 'edgeseg calibrate' writes a calibration"
+        ) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path}: not a calibration ({error})") from error
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        raise DataError(
+            f"{path}: not a calibration; expected a file that 'edgeseg calibrate' wrote"
+        )
+    if values.get("version") != VERSION:
+        raise DataError(
+            f"{path}: a calibration of version {values.get('version')!r}, this edgeseg reads "
+            f"{VERSION}; calibrate again or install a matching edgeseg"
+        )
+    return _checked(path, values)
+
+
+def _checked(path: Path, values: dict[str, Any]) -> Calibration:
+    low, high = FACTOR_RANGE
+    names = [field.name for field in fields(Calibration) if field.name != "model_sha256"]
+    numbers: list[Any] = [values.get(name) for name in names]
+    if all(
+        isinstance(n, int | float) and not isinstance(n, bool) and math.isfinite(n) for n in numbers
+    ):
+        factor, shift_mm, factor_half, shift_half_mm = map(float, numbers)
+        if (
+            low <= factor <= high
+            and abs(shift_mm) <= MAX_SHIFT_MM
+            and min(factor_half, shift_half_mm) >= 0
+        ):
+            model = str(values.get("model_sha256") or "")
+            return Calibration(factor, shift_mm, factor_half, shift_half_mm, model)
+    raise DataError(
+        f"{path}: {', '.join(names)} are {', '.join(map(repr, numbers))}; expected a factor from "
+        f"{low:g} to {high:g}, a shift of at most {MAX_SHIFT_MM:g} mm, and half widths of 0 or more"
+    )
