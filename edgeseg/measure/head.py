@@ -9,7 +9,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from edgeseg.measure import biometry, quality
+from edgeseg.measure import figures, quality
 from edgeseg.measure.ellipse import Ellipse, Mask
 from edgeseg.measure.framing import View, around
 from edgeseg.measure.head_outline import Outline, best_agreement, find
@@ -18,31 +18,11 @@ from edgeseg.measure.quality import Looked
 from edgeseg.measure.region import main_region, to_native
 from edgeseg.network.metadata import ModelMetadata
 from edgeseg.network.task import Task
-from edgeseg.sources.frame import Frame, PixelSize
+from edgeseg.sources.frame import Frame
 
 _BLACK_ON_WHITE = 150  # mean gray value: ultrasound is dark, the brightest of HC18 has 83
 _MORE_LOOKS = 2
 _WIDEST = 4  # a view of so many images' width would be nearly all black
-
-_COLUMNS = (
-    Column("hc_mm", 3, "HC (mm)"),
-    Column("hc_low_mm", 3),
-    Column("hc_high_mm", 3),
-    Column("bpd_mm", 3, "BPD (mm)"),
-    Column("ofd_mm", 3, "OFD (mm)"),
-    Column("cephalic_index", 2),
-    Column("area_mm2", 2),
-    Column("ga_weeks_hadlock", 2, "GA Hadlock (weeks)"),
-    Column("ga_low_weeks_hadlock", 2),
-    Column("ga_high_weeks_hadlock", 2),
-    Column("ga_weeks_intergrowth", 2, "GA INTERGROWTH-21st (weeks)"),
-    Column("hc_px", 3, "HC (px)"),
-    Column("center_x_px", 3),
-    Column("center_y_px", 3),
-    Column("semi_major_px", 3),
-    Column("semi_minor_px", 3),
-    Column("angle_rad", 6),
-)
 
 
 FLAGS: Mapping[str, str] = quality.FLAGS
@@ -58,7 +38,12 @@ def columns(_task: Task, /) -> tuple[Column, ...]:
     """Return the figures of a head; ``hc_low_mm`` and ``hc_high_mm`` are empty where a model's
     file gives no interval.
     """  # noqa: D205
-    return _COLUMNS
+    return figures.COLUMNS
+
+
+def given_columns(_task: Task, /, *, ages: bool, calibrated: bool) -> tuple[Column, ...]:
+    """Return centiles for ages that were given, and what calibrated the figures in mm."""
+    return (*(figures.OF_AGES if ages else ()), *(figures.OF_CALIBRATION if calibrated else ()))
 
 
 def examine(frame: Frame, metadata: ModelMetadata, /) -> Looks:
@@ -74,7 +59,7 @@ def examine(frame: Frame, metadata: ModelMetadata, /) -> Looks:
     change, others = 0.0, _other_share(seen)
     for _ in range(_MORE_LOOKS):
         if isinstance(seen, str):
-            return nothing(seen, look)
+            return nothing(seen, look, frame)
         input_size = look.maps.shape[1], look.maps.shape[2]
         view = around(seen.ellipse, limits.view_shares, input_size, frame.pixel_size)
         if max(view.size) > _WIDEST * max(frame.size):
@@ -86,7 +71,7 @@ def examine(frame: Frame, metadata: ModelMetadata, /) -> Looks:
         if change < limits.look_change / 2:
             break
     if isinstance(seen, str):
-        return nothing(seen, look)
+        return nothing(seen, look, frame)
     return judge(seen, look, Looked(change, others), frame, metadata)
 
 
@@ -123,23 +108,23 @@ def judge(
     if outline.confidence < limits.agreement:
         agreed = best_agreement(look.maps[0], outline, look.view.size, metadata.threshold)
         if agreed < limits.agreement:
-            return nothing(f"the region seen agrees with an ellipse by {agreed:.2f} only", look)
+            return nothing(
+                f"the region seen agrees with an ellipse by {agreed:.2f} only", look, frame
+            )
     if look.presence is not None and look.presence < limits.presence_refused:
-        return nothing(f"what was seen is a head with probability {look.presence:.2f} only", look)
-    figures = _figures(seen.ellipse, frame.pixel_size)
+        return nothing(
+            f"what was seen is a head with probability {look.presence:.2f} only", look, frame
+        )
+    found = figures.measure(seen.ellipse, outline.confidence, frame, metadata)
     flags = quality.flags(quality.Facts(outline, seen.ellipse, look, looked, frame, limits))
     if flags:
-        figures |= dict.fromkeys((name for name in figures if name.startswith("ga_")), None)
-    return Measurement(figures, outline.confidence, flags, ellipse=seen.ellipse, look=look)
+        found = figures.without_ages(found)
+    return Measurement(found, outline.confidence, flags, ellipse=seen.ellipse, look=look)
 
 
-def nothing(seen: str, look: Look) -> Measurement:
+def nothing(seen: str, look: Look, frame: Frame) -> Measurement:
     """Return the measurement of an image without a head, and what was seen instead."""
-    return Measurement(
-        dict.fromkeys(column.name for column in _COLUMNS),
-        reason=f"no head found: {seen}",
-        look=look,
-    )
+    return Measurement(figures.empty(frame), reason=f"no head found: {seen}", look=look)
 
 
 def mask(measurement: Measurement, size: tuple[int, int], metadata: ModelMetadata, /) -> Mask:
@@ -166,13 +151,10 @@ def strokes(measurement: Measurement, /) -> list[Stroke]:
 
 
 def caption(measurement: Measurement, _task: Task, /) -> str:
-    """Return the head circumference in one line."""
-    figures = measurement.figures
-    if measurement.ellipse is None:
+    """Return head circumference, age and centiles in one line."""
+    if measurement.reason:
         return "no head found"
-    if figures["hc_mm"] is not None:
-        return f"HC {figures['hc_mm']:.1f} mm"
-    return f"HC {figures['hc_px']:.1f} px (no pixel size)"
+    return "; ".join(figures.lines(measurement.figures))
 
 
 def _change(before: Seen, seen: Seen | str) -> float:
@@ -189,36 +171,3 @@ def _other_share(seen: Seen | str) -> float:
         return 0.0
     region = seen.outline.region
     return region.other_area_px / region.area_px
-
-
-def _figures(ellipse: Ellipse, pixel_size: PixelSize | None) -> dict[str, float | None]:
-    """Return every figure of a head's outline, those in millimetres from the ellipse in mm."""
-    figures: dict[str, float | None] = dict.fromkeys(c.name for c in _COLUMNS)
-    figures |= {
-        "hc_px": ellipse.circumference_px,
-        "center_x_px": ellipse.center_x_px,
-        "center_y_px": ellipse.center_y_px,
-        "semi_major_px": ellipse.semi_major_px,
-        "semi_minor_px": ellipse.semi_minor_px,
-        "angle_rad": ellipse.angle_rad,
-    }
-    if pixel_size is None:
-        return figures
-    in_mm = ellipse.scaled(pixel_size.x_mm, pixel_size.y_mm)
-    hc_mm = in_mm.circumference_px
-    bpd_mm, ofd_mm = 2 * in_mm.semi_minor_px, 2 * in_mm.semi_major_px
-    weeks, two_sd = biometry.ga_weeks_hadlock(hc_mm), biometry.ga_weeks_hadlock_two_sd(hc_mm)
-    if weeks is not None and two_sd is not None:
-        figures |= {
-            "ga_weeks_hadlock": weeks,
-            "ga_low_weeks_hadlock": weeks - two_sd,
-            "ga_high_weeks_hadlock": weeks + two_sd,
-        }
-    return figures | {
-        "hc_mm": hc_mm,
-        "bpd_mm": bpd_mm,
-        "ofd_mm": ofd_mm,
-        "cephalic_index": 100 * bpd_mm / ofd_mm,
-        "area_mm2": in_mm.area_px,
-        "ga_weeks_intergrowth": biometry.ga_weeks_intergrowth(hc_mm),
-    }

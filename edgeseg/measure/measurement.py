@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -16,6 +16,7 @@ from edgeseg.network.task import Task
 from edgeseg.sources.frame import Frame
 
 Probability = npt.NDArray[np.float32]
+Figures = Mapping[str, float | None]
 
 
 class Look(NamedTuple):
@@ -51,11 +52,21 @@ class Column(NamedTuple):
         It is written with.
     title
         What a page for people calls it; empty where that page leaves it out.
+    read
+        What people read of it, from all figures of an image; None: one decimal at most.
     """
 
     name: str
     decimals: int
     title: str = ""
+    read: Callable[[Figures], str] | None = None
+
+    def text(self, figures: Figures) -> str:
+        """Return what people read of it; empty where there is nothing."""
+        if self.read is not None:
+            return self.read(figures)
+        value = figures.get(self.name)
+        return "" if value is None else f"{value:.{min(self.decimals, 1)}f}"
 
 
 class Stroke(NamedTuple):
@@ -101,7 +112,7 @@ class Measurement:
         Shape (height, width) of the image, class numbers, where the task had to make it anyway.
     """
 
-    figures: Mapping[str, float | None] = field(default_factory=dict)
+    figures: Figures = field(default_factory=dict)
     confidence: float = 0.0
     flags: tuple[str, ...] = ()
     reason: str = ""
@@ -131,6 +142,12 @@ class TaskMeasure(Protocol):
     def columns(self, task: Task, /) -> tuple[Column, ...]:
         """Return the figures it measures, in the order of the table."""
 
+    def given_columns(self, task: Task, /, *, ages: bool, calibrated: bool) -> tuple[Column, ...]:
+        """Return the figures it measures besides where more is known of the images.
+
+        They end the table of a run that was given gestational ages or a calibration.
+        """
+
     def examine(self, frame: Frame, metadata: ModelMetadata, /) -> Looks:
         """Measure a frame, in as many looks as it takes; the first is at all of it."""
 
@@ -143,4 +160,4 @@ class TaskMeasure(Protocol):
         """Return what an overlay draws of it."""
 
     def caption(self, measurement: Measurement, task: Task, /) -> str:
-        """Return it in one line of ASCII, which OpenCV's fonts can draw."""
+        """Return it in one line of ASCII, which OpenCV's fonts can draw; ``; `` may part it."""

@@ -43,6 +43,11 @@ def columns(task: Task, /) -> tuple[Column, ...]:
     )
 
 
+def given_columns(_task: Task, /, *, ages: bool, calibrated: bool) -> tuple[Column, ...]:
+    """Return nothing: neither an age nor a calibration of heads says anything of regions."""
+    return ()
+
+
 def examine(frame: Frame, metadata: ModelMetadata, /) -> Looks:
     """Measure the regions in one look at a frame; see `edgeseg.measure.measurement`."""
     look = yield View.whole(frame.size)

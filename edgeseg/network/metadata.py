@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from edgeseg.errors import ModelError
-from edgeseg.network.limits import Limits, read_limits
 from edgeseg.network.interval import Interval, read_interval
+from edgeseg.network.limits import Limits, read_limits
 from edgeseg.network.task import Task, read_task
 
 METADATA_KEY = "edgeseg"

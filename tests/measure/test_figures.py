@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edgeseg.measure import biometry, figures, regions
+from edgeseg.measure.ellipse import Ellipse
+from edgeseg.measure.head import given_columns
+from edgeseg.network.interval import Interval
+from edgeseg.network.task import Task
+from edgeseg.sources.calibration import Calibration
+from edgeseg.sources.frame import Frame, PixelSize
+from tests.fakes import METADATA
+
+HEAD = Ellipse(280.0, 200.0, 140.0, 108.0, 0.3)
+INTERVAL = Interval(0.9, 1.0, 0.2, 100.0, 2.0)
+WITH_INTERVAL = replace(METADATA, interval=INTERVAL)
+PIXEL = PixelSize(0.22, 0.22, "option")
+
+
+def measured(
+    pixel_mm: float | None = 0.22,
+    metadata=WITH_INTERVAL,
+    ga_weeks: float | None = None,
+    calibration: Calibration | None = None,
+) -> dict[str, float | None]:
+    size = None if pixel_mm is None else PixelSize(pixel_mm, pixel_mm, "option")
+    frame = Frame(np.zeros((400, 600), np.uint8), size, "", ga_weeks, calibration)
+    return figures.measure(HEAD, 0.98, frame, metadata)
+
+
+def test_the_interval_lies_around_hc() -> None:
+    found = measured()
+    hc_mm = 0.22 * HEAD.circumference_px
+    half_mm = 1.0 + 0.2 * (hc_mm / 100) ** 3 + 100 * 0.02
+    assert found["hc_mm"] == pytest.approx(hc_mm)
+    assert found["hc_low_mm"] == pytest.approx(hc_mm - half_mm)
+    assert found["hc_high_mm"] == pytest.approx(hc_mm + half_mm)
+    assert measured(0.001)["hc_low_mm"] == 0  # and no length is negative
+
+
+def test_without_an_interval_the_age_keeps_the_method_s_own() -> None:
+    found = measured(metadata=METADATA)
+    assert found["hc_low_mm"] is found["hc_high_mm"] is None
+    weeks, two_sd = found["ga_weeks_hadlock"], biometry.ga_weeks_hadlock_two_sd(found["hc_mm"])
+    assert found["ga_low_weeks_hadlock"] == pytest.approx(weeks - two_sd)
+    assert found["ga_high_weeks_hadlock"] == pytest.approx(weeks + two_sd)
+
+
+def test_the_age_s_interval_holds_the_method_s_and_hc_s() -> None:
+    found = measured()
+    hc_mm, half_mm = found["hc_mm"], found["hc_high_mm"] - found["hc_mm"]
+    slope = (biometry.ga_weeks_hadlock(hc_mm + 0.01) - biometry.ga_weeks_hadlock(hc_mm)) / 0.01
+    half = math.hypot(biometry.ga_weeks_hadlock_two_sd(hc_mm), slope * half_mm)
+    weeks = found["ga_weeks_hadlock"]
+    assert found["ga_high_weeks_hadlock"] - weeks == pytest.approx(half, rel=1e-4)
+    assert weeks - found["ga_low_weeks_hadlock"] == pytest.approx(half, rel=1e-4)
+
+
+def test_centiles_need_an_age_that_was_given() -> None:
+    names = [f"{name}_centile_intergrowth" for name in ("hc", "bpd", "ofd")]
+    assert not {*names, "ga_weeks_given"} & measured().keys()
+    found = measured(ga_weeks=20.0)
+    assert found["ga_weeks_given"] == 20.0
+    assert found[names[0]] == biometry.hc_centile_intergrowth(found["hc_mm"], 20.0)
+    assert found[names[1]] == biometry.bpd_centile_intergrowth(found["bpd_mm"], 20.0)
+    assert found[names[2]] == biometry.ofd_centile_intergrowth(found["ofd_mm"], 20.0)
+    assert [measured(ga_weeks=13.0)[name] for name in names] == [None] * 3
+    assert measured(None, ga_weeks=20.0)["ga_weeks_given"] == 20.0  # it is known all the same
+    assert measured(None, ga_weeks=20.0).get(names[0]) is None
+
+
+def test_a_factor_calibrates_every_length_and_no_pixel() -> None:
+    plain = measured(ga_weeks=20.0)
+    found = measured(ga_weeks=20.0, calibration=Calibration(0.98, 0.0, 0.004))
+    for name in ("hc_mm", "bpd_mm", "ofd_mm"):
+        assert found[name] == pytest.approx(0.98 * plain[name])
+    assert found["area_mm2"] == pytest.approx(0.98**2 * plain["area_mm2"])
+    assert found["cephalic_index"] == pytest.approx(plain["cephalic_index"])
+    for name in ("hc_px", "center_x_px", "semi_major_px", "semi_minor_px", "angle_rad"):
+        assert found[name] == plain[name]
+    assert found["ga_weeks_hadlock"] == biometry.ga_weeks_hadlock(found["hc_mm"])
+    assert found["ga_weeks_intergrowth"] == biometry.ga_weeks_intergrowth(found["hc_mm"])
+    assert found["bpd_centile_intergrowth"] < plain["bpd_centile_intergrowth"]
+    own_half = plain["hc_high_mm"] - plain["hc_mm"]
+    half = math.hypot(0.98 * own_half, 0.004 * plain["hc_mm"])
+    assert found["hc_high_mm"] - found["hc_mm"] == pytest.approx(half)
+    assert found["hc_mm"] - found["hc_low_mm"] == pytest.approx(half)
+    assert (found["calibration_factor"], found["calibration_shift_mm"]) == (0.98, 0)
+
+
+def test_a_shift_moves_the_outline() -> None:
+    """An outline 0.5 mm farther in everywhere: HC by 2 pi of it, diameters by two."""
+    plain = measured()
+    found = measured(calibration=Calibration(shift_mm=-math.pi, shift_half_width_mm=0.7))
+    assert found["hc_mm"] == pytest.approx(plain["hc_mm"] - math.pi)
+    assert found["bpd_mm"] == pytest.approx(plain["bpd_mm"] - 1)
+    assert found["ofd_mm"] == pytest.approx(plain["ofd_mm"] - 1)
+    assert found["area_mm2"] == pytest.approx(math.pi / 4 * found["bpd_mm"] * found["ofd_mm"])
+    own_half = plain["hc_high_mm"] - plain["hc_mm"]
+    assert found["hc_high_mm"] - found["hc_mm"] == pytest.approx(math.hypot(own_half, 0.7))
+
+
+def test_a_head_smaller_than_the_shift_ends_no_run() -> None:
+    found = measured(0.001, ga_weeks=20.0, calibration=Calibration(shift_mm=-10.0))
+    assert 0 < found["hc_mm"] < 1
+    assert 0 < found["bpd_mm"] <= found["ofd_mm"]
+
+
+def test_a_head_in_doubt_keeps_its_figures_and_the_age_that_was_given() -> None:
+    found = measured(ga_weeks=20.0)
+    doubtful = figures.without_ages(found)
+    emptied = {name for name in found if doubtful[name] != found[name]}
+    assert emptied == {
+        "ga_weeks_hadlock", "ga_low_weeks_hadlock", "ga_high_weeks_hadlock", "ga_weeks_intergrowth",
+    }  # fmt: skip
+    assert {doubtful[name] for name in emptied} == {None}
+    assert figures.age_hadlock(doubtful) == figures.age_intergrowth(doubtful) == ""
+    assert len(figures.lines(doubtful)) == 2
+
+
+BLANK: dict[str, float | None] = dict.fromkeys(column.name for column in figures.COLUMNS)
+
+
+def head(hc_mm: float, **more: float) -> dict[str, float | None]:
+    """Figures of a head of a circumference, as `figures.measure` would have them."""
+    weeks, half = biometry.ga_weeks_hadlock(hc_mm), biometry.ga_weeks_hadlock_half_width(hc_mm)
+    known = {
+        "hc_mm": hc_mm,
+        "ga_weeks_hadlock": weeks,
+        "ga_high_weeks_hadlock": None if weeks is None or half is None else weeks + half,
+        "ga_weeks_intergrowth": biometry.ga_weeks_intergrowth(hc_mm),
+    }
+    return BLANK | known | more
+
+
+def test_people_read_one_decimal_and_days() -> None:
+    found = head(175.349, hc_high_mm=178.98)
+    assert figures.circumference(found) == "175.3 ± 3.6"
+    assert figures.circumference(head(175.349)) == "175.3"
+    assert figures.age_hadlock(found) == "20w0d ± 1w3d"  # 1.48 weeks
+    assert figures.age_intergrowth(found) == "20w2d"
+    assert figures.lines(found) == ["HC 175.3 +/- 3.6 mm", "GA by HC 20w0d +/- 1w3d"]
+    by_name = {column.name: column for column in figures.COLUMNS}
+    assert by_name["bpd_mm"].text(found | {"bpd_mm": 47.26}) == "47.3"
+    assert by_name["bpd_mm"].text(BLANK) == by_name["hc_mm"].text(BLANK) == ""
+
+
+@pytest.mark.parametrize(
+    ("hc_mm", "hadlock", "intergrowth"),
+    [
+        (60.0, "none below 68 mm", "none below 14 weeks"),
+        (80.0, "13w3d ± 1w1d", "none below 14 weeks"),
+        (320.0, "36w0d ± 3w0d (late: HC may read 2 weeks young)", None),
+        (350.0, "40w5d ± 3w1d (late: HC may read 2 weeks young)", "none above 40 weeks"),
+        (370.0, "none above 360 mm", "none above 40 weeks"),
+    ],
+)
+def test_where_there_is_no_age_or_a_poor_one_people_read_why(
+    hc_mm: float, hadlock: str, intergrowth: str | None
+) -> None:
+    assert figures.age_hadlock(head(hc_mm)) == hadlock
+    if intergrowth is not None:
+        assert figures.age_intergrowth(head(hc_mm)) == intergrowth
+    assert hadlock.replace("±", "+/-") in figures.lines(head(hc_mm))[1]
+
+
+def test_before_week_36_nothing_is_said_of_late() -> None:
+    assert "late" not in figures.age_hadlock(head(318.0))
+    assert "late" in figures.age_intergrowth(head(340.0))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "below 1"), (0.49, "below 1"), (0.5, "0"), (43.4, "43"), (99.4, "99"),
+     (99.5, "above 99"), (100.0, "above 99")],
+)  # fmt: skip
+def test_centiles_are_read_without_decimals(value: float, text: str) -> None:
+    found = head(175.0, ga_weeks_given=20.0, hc_centile_intergrowth=value)
+    assert figures.centile(found, "hc_centile_intergrowth") == text
+
+
+def test_the_caption_says_the_centiles_or_why_there_are_none() -> None:
+    centiles = {f"{name}_centile_intergrowth": 40.0 + i for i, name in enumerate(("hc", "bpd"))}
+    found = head(175.0, ga_weeks_given=20.5, ofd_centile_intergrowth=0.1, **centiles)
+    assert figures.lines(found)[2] == "centiles at 20w4d: HC 40, BPD 41, OFD below 1"
+    assert figures.lines(head(175.0, ga_weeks_given=12.0))[2] == (
+        "centiles at 12w0d: none outside 14 to 40 weeks"
+    )
+    assert figures.age_given(found) == "20w4d"
+
+
+def test_the_caption_says_that_it_is_calibrated() -> None:
+    assert figures.lines(head(175.0, calibration_factor=0.98))[0] == "HC 175.0 mm, calibrated"
+    without = BLANK | {"hc_px": 1402.36, "calibration_factor": 0.98}
+    assert figures.lines(without) == ["HC 1402.4 px (no pixel size)"]
+
+
+def test_columns_of_what_was_given_come_last_and_only_then() -> None:
+    def names(ages: bool, calibrated: bool) -> list[str]:
+        return [c.name for c in given_columns(Task(), ages=ages, calibrated=calibrated)]
+
+    of_ages = [
+        "ga_weeks_given", "hc_centile_intergrowth", "bpd_centile_intergrowth",
+        "ofd_centile_intergrowth",
+    ]  # fmt: skip
+    of_site = ["calibration_factor", "calibration_shift_mm"]
+    assert names(False, False) == []
+    assert names(True, False) == of_ages
+    assert names(False, True) == of_site
+    assert names(True, True) == [*of_ages, *of_site]
+    assert [c.title for c in given_columns(Task(), ages=True, calibrated=False)] == [
+        "GA given", "HC centile", "BPD centile", "OFD centile",
+    ]  # fmt: skip
+    assert regions.given_columns(Task(), ages=True, calibrated=True) == ()
