@@ -30,7 +30,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def draw(prediction: Prediction) -> npt.NDArray[np.uint8]:
-    """Draw what was measured and its figure; orange instead of the first colour if flagged.
+    """Draw what was measured and its figures; orange instead of the first colour if flagged.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def draw(prediction: Prediction) -> npt.NDArray[np.uint8]:
         fixed = np.round(stroke.points * (1 << _SHIFT)).astype(np.int32)
         thickness = 1 if stroke.thin else _line_width(scale)
         cv2.polylines(picture, [fixed], stroke.closed, colour, thickness, cv2.LINE_AA, _SHIFT)
-    lines = [prediction.caption(), ", ".join(prediction.flags)]
+    lines = [*prediction.caption().split("; "), ", ".join(prediction.flags)]
     try:
         writer = _prepared.pop()
     except IndexError:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import overload
 
 from edgeseg.errors import DataError, OutputWriteError
+from edgeseg.measure.measurement import Column, Figures
 from edgeseg.measure.tasks import measure_of
 from edgeseg.network.task import Task
 from edgeseg.prediction import Prediction
@@ -23,10 +24,17 @@ TIMING_COLUMNS = ("decode_ms", "preprocess_ms", "inference_ms", "postprocess_ms"
 Row = dict[str, str]
 
 
-def columns(task: Task) -> tuple[str, ...]:
-    """Return the columns of a task's table: its own stand between those that all tasks have."""
+def columns(task: Task, given: Sequence[Column] = ()) -> tuple[str, ...]:
+    """Return the columns of a task's table: its own stand between those that all tasks have.
+
+    Parameters
+    ----------
+    given
+        Those at the end, of what a run was given besides; see
+        `edgeseg.measure.measurement.TaskMeasure.given_columns`.
+    """
     own = (column.name for column in measure_of(task).columns(task))
-    return (*_FIRST, *own, *_PIXEL_SIZE, *TIMING_COLUMNS)
+    return (*_FIRST, *own, *_PIXEL_SIZE, *TIMING_COLUMNS, *(column.name for column in given))
 
 
 def number(value: float | None, decimals: int) -> str:
@@ -42,12 +50,27 @@ def pixel_size_cells(pixel_size: PixelSize | None) -> dict[str, str]:
     return dict(zip(_PIXEL_SIZE, values, strict=True))
 
 
-def prediction_row(file: str, prediction: Prediction, decode_ms: float) -> Row:
-    """Return the row of an image that was read, ``ok`` or ``empty`` as something was found."""
-    figures = {
-        column.name: number(prediction.figures[column.name], column.decimals)
-        for column in measure_of(prediction.task).columns(prediction.task)
-    }
+def figure_cells(figures: Figures, columns: Iterable[Column]) -> dict[str, str]:
+    """Return the cells of figures; those that an image has not are empty."""
+    return {c.name: number(figures.get(c.name), c.decimals) for c in columns}
+
+
+def figures_of(row: Mapping[str, str], task: Task) -> dict[str, float | None]:
+    """Return the figures that a row holds."""
+    measure = measure_of(task)
+    given = measure.given_columns(task, ages=True, calibrated=True)
+    names = [column.name for column in (*measure.columns(task), *given) if column.name in row]
+    return {name: float(row[name]) if row[name] else None for name in names}
+
+
+def prediction_row(
+    file: str, prediction: Prediction, decode_ms: float, given: Sequence[Column] = ()
+) -> Row:
+    """Return the row of an image that was read, ``ok`` or ``empty`` as something was found.
+
+    ``given`` are the columns at the end, see `columns`.
+    """
+    own = measure_of(prediction.task).columns(prediction.task)
     times_ms = (decode_ms, *prediction.times_ms)
     return {
         "file": file,
@@ -56,15 +79,16 @@ def prediction_row(file: str, prediction: Prediction, decode_ms: float) -> Row:
         "reason": prediction.reason,
         "flags": ";".join(prediction.flags),
         "confidence": number(prediction.confidence, 4),
-        **figures,
+        **figure_cells(prediction.figures, own),
         **pixel_size_cells(prediction.pixel_size),
         **{c: number(ms, 3) for c, ms in zip(TIMING_COLUMNS, times_ms, strict=True)},
+        **figure_cells(prediction.figures, given),
     }
 
 
-def failed_row(file: str, sentence: str, task: Task) -> Row:
+def failed_row(file: str, sentence: str, task: Task, given: Sequence[Column] = ()) -> Row:
     """Return the row of an image that could not be measured, and why."""
-    row = dict.fromkeys(columns(task), "")
+    row = dict.fromkeys(columns(task, given), "")
     return row | {"file": file, "status": "failed", "reason": sentence}
 
 
@@ -95,8 +119,8 @@ def read_rows(path: Path, titles: Sequence[str] | None = None) -> Table:
         return Table(titles or _FIRST, [])
     if (titles is not None and found != list(titles)) or found[: len(_FIRST)] != list(_FIRST):
         raise DataError(
-            f"{path}: its columns are not those of this edgeseg and model; choose another output "
-            "folder or use --overwrite"
+            f"{path}: its columns are not those of this edgeseg and model, or not of the ages and "
+            "calibration given; choose another output folder or use --overwrite"
         )
     return Table(found, (csv_text([row]) for row in rows if len(row) == len(found)))
 

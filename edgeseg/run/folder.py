@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgeseg.errors import DataError, EdgesegError, ImageDecodeError, OutputNameError
+from edgeseg.measure.measurement import Column
+from edgeseg.measure.tasks import measure_of
 from edgeseg.output import overlay, table
 from edgeseg.output.pictures import encode, encode_mask, picture_paths
 from edgeseg.output.record import RUN_NAME, write_record
@@ -19,6 +22,8 @@ from edgeseg.prediction import Prediction
 from edgeseg.run.resume import kept_lines, remove_earlier
 from edgeseg.segmenter import Segmenter
 from edgeseg.sources import image_file
+from edgeseg.sources.ages import Ages
+from edgeseg.sources.calibration import Calibration
 from edgeseg.sources.discover import Item
 from edgeseg.sources.frame import Frame
 from edgeseg.sources.pixel_sizes import PixelSizes
@@ -106,6 +111,8 @@ class FolderRun:
         See `Options`.
     arguments
         Recorded in ``run.json`` as they are.
+    ages, calibration
+        What else is known of the images: then the table has more columns, at its end.
     """
 
     segmenter: Segmenter
@@ -114,6 +121,8 @@ class FolderRun:
     out: Path
     options: Options = field(default_factory=Options)
     arguments: dict[str, Any] = field(default_factory=dict)
+    ages: Ages = field(default_factory=Ages)
+    calibration: Calibration | None = None
 
     def run(
         self,
@@ -146,7 +155,7 @@ class FolderRun:
             n_kept = len(lines)
             started = time.perf_counter()
             self._write_record("running")
-            titles = table.columns(self.segmenter.metadata.task)
+            titles = table.columns(self.segmenter.metadata.task, self._given)
             results = self.out / RESULTS_NAME
             table.write_lines(results, titles, lines.values())
             todo = [item for item in self.items if item.file not in lines]
@@ -169,6 +178,21 @@ class FolderRun:
         return self.options.workers or usable_cores()
 
     @property
+    def _given(self) -> tuple[Column, ...]:
+        """Columns of what is known of the images besides."""
+        task, calibrated = self.segmenter.metadata.task, self.calibration is not None
+        return measure_of(task).given_columns(task, ages=self.ages.known, calibrated=calibrated)
+
+    def _given_cells(self, item: Item) -> dict[str, str]:
+        """Return the cells that an image's row has of what was given for it."""
+        cells: dict[str, float | None] = {"ga_weeks_given": self.ages.of(item)}
+        if self.calibration is not None:
+            cells["calibration_factor"] = self.calibration.factor
+            cells["calibration_shift_mm"] = self.calibration.shift_mm
+        of_run = [column for column in self._given if column.name in cells]
+        return table.pixel_size_cells(self.pixel_sizes.of(item)) | table.figure_cells(cells, of_run)
+
+    @property
     def _pictures(self) -> list[str]:
         """The kinds of pictures that are written."""
         kinds = {"masks": self.options.masks, "overlays": self.options.overlays}
@@ -178,7 +202,11 @@ class FolderRun:
         """Return the rows that are kept of an earlier run, or remove what it wrote."""
         if self.options.resume:
             return kept_lines(
-                self.out, self.segmenter, self.items, self.pixel_sizes, self._pictures
+                self.out,
+                self.segmenter,
+                {item.file: partial(self._given_cells, item) for item in self.items},
+                self._given,
+                self._pictures,
             )
         if self.options.overwrite:
             remove_earlier(self.out, (RESULTS_NAME, RUN_NAME, REPORT_NAME))
@@ -186,6 +214,8 @@ class FolderRun:
 
     def _write_record(self, status: str, **done: Any) -> dict[str, Any]:
         asked = {"arguments": self.arguments, "options": self.options._asdict()}
+        if self.calibration is not None:
+            asked["calibration"] = asdict(self.calibration)
         n_images = len(self.items)
         return write_record(
             self.out, self.segmenter, asked, status=status, n_images=n_images, **done
@@ -218,7 +248,8 @@ class FolderRun:
             decode_ms = (time.perf_counter() - started) * 1000
             # what the user says beats what the file says
             size = self.pixel_sizes.of(item) or image.pixel_size
-            return Read(Frame(image.gray, size, item.file), decode_ms)
+            known = size, item.file, self.ages.of(item), self.calibration
+            return Read(Frame(image.gray, *known), decode_ms)
         except EdgesegError as error:
             return str(error)
 
@@ -235,7 +266,7 @@ class FolderRun:
         """Write an image's pictures, then return its row: a row means that they are there."""
         task = self.segmenter.metadata.task
         if isinstance(prediction, str) or isinstance(read, str):
-            return table.failed_row(item.file, str(prediction), task)
+            return table.failed_row(item.file, str(prediction), task, self._given)
         paths = picture_paths(self.out, item.file)
         try:
             if self.options.masks:
@@ -244,5 +275,5 @@ class FolderRun:
                 picture = encode(".jpg", overlay.draw(prediction), _JPEG_QUALITY)
                 write_atomic(paths["overlays"], picture)
         except (ImageDecodeError, OutputNameError) as error:
-            return table.failed_row(item.file, str(error), task)
-        return table.prediction_row(item.file, prediction, read.decode_ms)
+            return table.failed_row(item.file, str(error), task, self._given)
+        return table.prediction_row(item.file, prediction, read.decode_ms, self._given)

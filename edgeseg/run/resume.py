@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from edgeseg.errors import DataError
+from edgeseg.measure.measurement import Column
 from edgeseg.output import table
 from edgeseg.output.pictures import picture_paths
 from edgeseg.output.record import RUN_NAME
 from edgeseg.output.table import RESULTS_NAME, Row
 from edgeseg.segmenter import Segmenter
-from edgeseg.sources.discover import Item
 from edgeseg.sources.frame import GIVEN
-from edgeseg.sources.pixel_sizes import PixelSizes
 
 
 def kept_lines(
     out: Path,
     segmenter: Segmenter,
-    items: Sequence[Item],
-    pixel_sizes: PixelSizes,
+    expected: Mapping[str, Callable[[], Mapping[str, str]]],
+    given: Sequence[Column],
     pictures: Sequence[str],
 ) -> dict[str, str]:
     """Return the rows of an earlier run that need not be measured again, as lines by file.
 
     Parameters
     ----------
+    expected
+        For each file of the input, what gives the cells that a row must have to hold still: pixel
+        size, age, calibration.
+    given
+        Columns at the end of the table, see `edgeseg.output.table.columns`.
     pictures
         Kinds of pictures, see `edgeseg.output.pictures.picture_paths`, that must be there too.
 
@@ -42,9 +46,8 @@ def kept_lines(
     _check_same(record_path, out, segmenter)
     if not table_path.is_file():
         return {}
-    rows = table.read_rows(table_path, table.columns(segmenter.metadata.task))
-    by_file = {item.file: item for item in items}
-    if strangers := {row["file"] for row in rows} - by_file.keys():
+    rows = table.read_rows(table_path, table.columns(segmenter.metadata.task, given))
+    if strangers := {row["file"] for row in rows} - expected.keys():
         raise DataError(
             f"{out}: the run there measured {len(strangers)} files that are not in the input, such "
             f"as {min(strangers)!r}; resume with the same input or choose another folder"
@@ -52,7 +55,7 @@ def kept_lines(
     return {
         row["file"]: line
         for row, line in zip(rows, rows.lines, strict=True)
-        if _still_holds(row, by_file[row["file"]], pixel_sizes)
+        if _still_holds(row, expected[row["file"]])
         and _pictures_are_there(out, row["file"], pictures)
     }
 
@@ -93,16 +96,16 @@ def _check_same(record_path: Path, out: Path, segmenter: Segmenter) -> None:
         )
 
 
-def _still_holds(row: Row, item: Item, pixel_sizes: PixelSizes) -> bool:
+def _still_holds(row: Row, expected: Callable[[], Mapping[str, str]]) -> bool:
     if row["status"] == "failed":
         return False
     try:
-        size = pixel_sizes.of(item)
+        cells = expected()
     except DataError:
         return False
-    if size is None and row["pixel_size_source"] not in GIVEN:
-        return True  # what the file itself says has not changed
-    cells = table.pixel_size_cells(size)
+    if not cells["pixel_size_source"] and row["pixel_size_source"] not in GIVEN:
+        # what the file itself says has not changed
+        cells = {name: cell for name, cell in cells.items() if not name.startswith("pixel_size")}
     return all(row[column] == cell for column, cell in cells.items())
 
 

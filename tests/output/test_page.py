@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edgeseg.measure.head import given_columns
 from edgeseg.network.task import Task
 from edgeseg.output.pictures import encode
 from edgeseg.output.report import page as report
@@ -113,3 +114,44 @@ def test_a_large_folder_shows_two_hundred(tmp_path: Path) -> None:
     page = written(rows, tmp_path, tmp_path)
     assert page.count("<figure>") == 200
     assert "200 of 205 pictures" in page
+
+
+def test_people_read_one_decimal_and_find_all_digits_behind_it(
+    rows: list[dict[str, str]], tmp_path: Path
+) -> None:
+    rows[0] |= {"hc_high_mm": "176.800", "ga_weeks_hadlock": "19.8012", "bpd_mm": "50.000"}
+    rows[0] |= {"ga_high_weeks_hadlock": "21.3012"}
+    page = written(rows, tmp_path, tmp_path)
+    assert '<td title="173.205">173.2 ± 3.6</td>' in page
+    assert '<td title="19.8012">19w6d ± 1w4d</td>' in page
+    assert '<td title="50.000">50.0</td>' in page
+    assert "<td>9.5</td>" in page
+    assert "<figcaption>good.png<br>HC (mm) 173.2 ± 3.6" in page
+    assert "<figcaption>flagged.png<br>HC (px) 9.5" in page
+    assert "GA given" not in page
+    assert "alibrated" not in page
+
+
+def test_what_was_measured_in_doubt_is_read_too(rows: list[dict[str, str]], tmp_path: Path) -> None:
+    page = written([rows[0] | {"status": "doubtful"}], tmp_path, tmp_path)
+    assert "<figcaption>good.png<br>HC (mm) 173.2<" in page
+    empty = rows[0] | {"status": "empty", "reason": "no head found: dark", "hc_mm": ""}
+    page = written([empty], tmp_path, tmp_path)
+    assert "<figcaption>good.png<br>no head found: dark<" in page
+
+
+def test_ages_and_calibration_are_on_the_page_where_they_were_given(
+    rows: list[dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_ages = dict.fromkeys((c.name for c in given_columns(HEAD, ages=True, calibrated=False)), "")
+    rows = [row | of_ages for row in rows]
+    rows[0] |= {"ga_weeks_given": "20.0000", "hc_centile_intergrowth": "53.81"}
+    page = written(rows, tmp_path, tmp_path)
+    assert "<th>GA given</th><th>HC centile</th>" in page
+    assert '<td title="20.0000">20w0d</td><td title="53.81">54</td>' in page
+    for site, text in (
+        ({"factor": 0.98312, "shift_mm": 0.0}, "millimetres are multiplied by 0.9831"),
+        ({"factor": 1.0, "shift_mm": -8.04}, "millimetres are moved, HC by -8.0 mm"),
+    ):
+        monkeypatch.setitem(RECORD, "calibration", site)
+        assert text in written(rows, tmp_path, tmp_path)

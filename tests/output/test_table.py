@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from edgeseg.errors import DataError
 from edgeseg.measure.ellipse import Ellipse
+from edgeseg.measure.measurement import Column
 from edgeseg.network.task import Task
 from edgeseg.output.table import (
     TIMING_COLUMNS,
@@ -13,13 +15,14 @@ from edgeseg.output.table import (
     Table,
     columns,
     failed_row,
+    figures_of,
     line,
     pixel_size_cells,
     prediction_row,
     read_rows,
     write_lines,
 )
-from edgeseg.sources.frame import PixelSize
+from edgeseg.sources.frame import Frame, PixelSize
 from tests.fakes import FakeSession, head_image, open_fake
 
 HEAD = Task()
@@ -91,7 +94,7 @@ def test_a_row_holds_every_figure_with_its_decimals(monkeypatch: pytest.MonkeyPa
     assert row["pixel_size_source"] == "option"
     decimals = {"cephalic_index": 2, "area_mm2": 2, "angle_rad": 6}
     for name, value in found.figures.items():
-        places = decimals.get(name, 2 if "_weeks_" in name else 3)
+        places = decimals.get(name, 4 if "_weeks_" in name else 3)
         assert row[name] == ("" if value is None else f"{value:.{places}f}"), name
     times = [row[name] for name in TIMING_COLUMNS]
     assert times == ["1.235", *(f"{ms:.3f}" for ms in found.times_ms)]
@@ -122,3 +125,36 @@ def test_a_text_that_is_no_unicode_ends_no_run(tmp_path: Path) -> None:
     with RowAppender(path) as appender:
         appender.append(text)
     assert [row["reason"] for row in read_rows(path)] == ["b\\udcfc.png: no file"] * 2
+
+
+GIVEN = (Column("ga_weeks_given", 4), Column("hc_centile_intergrowth", 2))
+
+
+def test_what_was_given_ends_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = head_image(Ellipse(280.0, 200.0, 140.0, 108.0, 0.3), (384, 576))
+    segmenter = open_fake(monkeypatch, FakeSession())
+    frame = Frame(image, PixelSize(0.2, 0.2, "option"), ga_weeks=21.4285714)
+    rows = [
+        prediction_row("a.png", segmenter.predict(frame), 1.0, GIVEN),
+        prediction_row("b.png", segmenter.predict(replace(frame, ga_weeks=None)), 1.0, GIVEN),
+        failed_row("c.png", "cut short", HEAD, GIVEN),
+    ]
+    titles = (*columns(HEAD), "ga_weeks_given", "hc_centile_intergrowth")
+    assert [tuple(row) for row in rows] == [titles] * 3
+    assert columns(HEAD, GIVEN) == titles
+    assert [row["ga_weeks_given"] for row in rows] == ["21.4286", "", ""]
+    assert rows[0]["hc_centile_intergrowth"]
+    assert {row["hc_centile_intergrowth"] for row in rows[1:]} == {""}
+
+
+def test_figures_are_read_back_from_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = head_image(Ellipse(280.0, 200.0, 140.0, 108.0, 0.3), (384, 576))
+    frame = Frame(image, PixelSize(0.2, 0.2, "option"), ga_weeks=20.0)
+    found = open_fake(monkeypatch, FakeSession()).predict(frame)
+    back = figures_of(prediction_row("a.png", found, 0.0, GIVEN), HEAD)
+    asked = {*columns(HEAD, GIVEN)} & found.figures.keys()
+    assert back.keys() == asked
+    for name in asked:
+        value = found.figures[name]
+        assert back[name] == (None if value is None else pytest.approx(value, abs=0.006)), name
+    assert set(figures_of(failed_row("c.png", "cut short", HEAD), HEAD).values()) == {None}

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -19,6 +19,7 @@ from edgeseg.measure.tasks import measure_of
 from edgeseg.network.metadata import INTENDED_USE
 from edgeseg.network.task import Task
 from edgeseg.output.pictures import encode, picture_name
+from edgeseg.output.table import figures_of
 from edgeseg.sources import image_file
 from edgeseg.sources.header import parse
 from edgeseg.system.files import write_atomic
@@ -84,13 +85,18 @@ def _parts(
 <p class="warning">{escape(INTENDED_USE)}</p>
 <p>{escape(summary)}</p>
 """
-    columns = [column for column in measure.columns(task) if column.title]
-    yield from _grid(columns, rows, overlays, workers)
+    titled = (*measure.columns(task), *measure.given_columns(task, ages=True, calibrated=True))
+    columns = [c for c in titled if c.title and rows and c.name in rows[0]]
+    if calibration := record.get("calibration"):
+        yield f"<p>{escape(_calibrated(calibration))}</p>\n"
+    yield from _grid(task, columns, rows, overlays, workers)
     yield "<h2>Measurements</h2>\n"
-    titles = {"file": "file", "status": "status"}
-    titles |= {column.name: column.title for column in columns}
-    titles |= {"confidence": "confidence", "flags": "flags", "reason": "reason"}
-    yield from _table(titles.values(), ([row[name] for name in titles] for row in rows))
+    first, last = ("file", "status"), ("confidence", "flags", "reason")
+    lines = (
+        (*(row[name] for name in first), *_readings(task, columns, row), *(row[n] for n in last))
+        for row in rows
+    )
+    yield from _table((*first, *(column.title for column in columns), *last), lines)
     yield "<h2>Flags</h2>\n"
     yield from _table(["flag", "meaning"], measure.FLAGS.items())
     yield "<h2>This run</h2>\n"
@@ -99,6 +105,7 @@ def _parts(
 
 
 def _grid(
+    task: Task,
     columns: Sequence[Column],
     rows: Sequence[Mapping[str, str]],
     overlays: Path | None,
@@ -111,22 +118,22 @@ def _grid(
     if len(shown) < len(rows):
         yield f"<p>{len(shown)} of {len(rows)} pictures; those that need a look come first.</p>\n"
     yield '<div class="grid">\n'
-    for figure in ordered_map(partial(_figure, columns=columns, overlays=overlays), shown, workers):
+    draw = partial(_figure, task=task, columns=columns, overlays=overlays)
+    for figure in ordered_map(draw, shown, workers):
         yield figure + "\n"
     yield "</div>\n"
 
 
-def _figure(row: Mapping[str, str], columns: Sequence[Column], overlays: Path) -> str:
+def _figure(row: Mapping[str, str], task: Task, columns: Sequence[Column], overlays: Path) -> str:
     name = escape(row["file"])
     if row["status"] == "failed":
         return (
             f'<figure><figcaption>{name}<br><span class="failed">{escape(row["reason"])}</span>'
             "</figcaption></figure>"
         )
-    text = row["reason"]
-    if row["status"] == "ok":
-        seen = next((column for column in columns if row[column.name]), None)
-        text = f"{seen.title} {row[seen.name]}" if seen else ""
+    read = zip(columns, _readings(task, columns, row), strict=True)
+    seen = (f"{column.title} {cell.text}" for column, cell in read if cell.full)
+    text = row["reason"] or next(seen, "")
     flags = f'<br><span class="flags">{escape(row["flags"].replace(";", ", "))}</span>'
     path = overlays / f"{picture_name(row['file'])}.jpg"
     try:
@@ -155,12 +162,40 @@ def _thumbnail(path: Path) -> str:
     return f"data:image/jpeg;base64,{encoded}"
 
 
+class _Cell(NamedTuple):
+    """A figure as people read it, and as the table of results holds it."""
+
+    text: str
+    full: str
+
+    def html(self) -> str:
+        hint = f' title="{escape(self.full)}"' if self.full not in ("", self.text) else ""
+        return f"<td{hint}>{escape(self.text)}</td>"
+
+
+def _readings(task: Task, columns: Iterable[Column], row: Mapping[str, str]) -> list[_Cell]:
+    if row["status"] in ("empty", "failed"):
+        return [_Cell("", "") for _ in columns]
+    figures = figures_of(row, task)
+    return [_Cell(column.text(figures), row[column.name]) for column in columns]
+
+
+def _calibrated(calibration: Mapping[str, Any]) -> str:
+    factor, shift_mm = calibration["factor"], calibration["shift_mm"]
+    how = f"multiplied by {factor:.4f}" if factor != 1 else f"moved, HC by {shift_mm:+.1f} mm"
+    return f"Calibrated: millimetres are {how}, as this site measures; pixels are the model's own."
+
+
 def _table(titles: Iterable[str], lines: Iterable[Iterable[Any]]) -> Iterator[str]:
     head = "".join(f"<th>{escape(title)}</th>" for title in titles)
     yield f"<table><thead><tr>{head}</tr></thead><tbody>\n"
     for line in lines:
-        yield "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in line) + "</tr>\n"
+        yield f"<tr>{''.join(map(_td, line))}</tr>\n"
     yield "</tbody></table>\n"
+
+
+def _td(cell: Any) -> str:
+    return cell.html() if isinstance(cell, _Cell) else f"<td>{escape(str(cell))}</td>"
 
 
 def _facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -1,0 +1,125 @@
+"""Runs that are given gestational ages or a site's calibration."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edgeseg.errors import DataError
+from edgeseg.run.folder import FolderRun, Options, Summary
+from edgeseg.segmenter import Segmenter
+from edgeseg.sources.ages import Ages
+from edgeseg.sources.calibration import Calibration
+from edgeseg.sources.discover import discover
+from edgeseg.sources.pixel_sizes import PixelSizes
+
+SITE = Calibration(0.98, 0.0, 0.004)
+AGES = {"a.png": 20.0, "b.jpg": 21.4285714}
+
+
+def run(
+    segmenter: Segmenter,
+    scans: Path,
+    out: Path,
+    ages: dict[str, float] | None = None,
+    calibration: Calibration | None = None,
+    size_mm: float | None = 0.4,
+    resume: bool = False,
+) -> Summary:
+    items = discover([str(scans)], out).items
+    return FolderRun(
+        segmenter,
+        items,
+        PixelSizes(items, size_mm),
+        out,
+        Options(resume=resume),
+        ages=Ages(items, None, ages),
+        calibration=calibration,
+    ).run()
+
+
+def test_ages_give_centiles_at_the_end_of_the_table(
+    segmenter: Segmenter, scans: Path, tmp_path: Path
+) -> None:
+    summary = run(segmenter, scans, tmp_path / "out", AGES)
+    header = (tmp_path / "out" / "results.csv").read_text().splitlines()[0]
+    assert header.endswith(
+        ",postprocess_ms,ga_weeks_given,hc_centile_intergrowth,bpd_centile_intergrowth,"
+        "ofd_centile_intergrowth"
+    )
+    rows = {row["file"]: row for row in summary.rows}
+    assert rows["a.png"]["ga_weeks_given"] == "20.0000"
+    assert rows["b.jpg"]["ga_weeks_given"] == "21.4286"
+    assert 0 <= float(rows["a.png"]["hc_centile_intergrowth"]) <= 100
+    assert rows["a b/ü.png"]["ga_weeks_given"] == rows["broken.png"]["ga_weeks_given"] == ""
+    assert "GA given" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_calibration_is_in_the_rows_the_record_and_the_report(
+    segmenter: Segmenter, scans: Path, tmp_path: Path
+) -> None:
+    plain = run(segmenter, scans, tmp_path / "plain")
+    summary = run(segmenter, scans, tmp_path / "out", calibration=SITE)
+    before, after = plain.rows[0], summary.rows[0]
+    assert list(after)[-2:] == ["calibration_factor", "calibration_shift_mm"]
+    assert after["calibration_factor"] == "0.98000"
+    assert float(after["hc_mm"]) == pytest.approx(0.98 * float(before["hc_mm"]), abs=0.001)
+    assert after["hc_px"] == before["hc_px"]
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert record["calibration"] == {
+        "factor": 0.98, "shift_mm": 0.0, "factor_half_width": 0.004, "shift_half_width_mm": 0.0,
+        "model_sha256": "",
+    }  # fmt: skip
+    assert "calibration" not in json.loads((tmp_path / "plain" / "run.json").read_text())
+    report = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "Calibrated: millimetres are multiplied by 0.9800" in report
+
+
+def test_resume_keeps_what_was_given_alike(
+    segmenter: Segmenter, scans: Path, tmp_path: Path
+) -> None:
+    for given in ((AGES, None), (None, SITE), (AGES, SITE)):
+        out = tmp_path / str(len(list(tmp_path.iterdir())))
+        run(segmenter, scans, out, *given)
+        assert run(segmenter, scans, out, *given, resume=True).n_kept == 4
+
+
+def test_resume_measures_again_what_was_given_otherwise(
+    segmenter: Segmenter, scans: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    run(segmenter, scans, out, AGES, SITE)
+    older = AGES | {"a.png": 25.0}
+    summary = run(segmenter, scans, out, older, SITE, resume=True)
+    assert summary.n_kept == 3
+    assert summary.rows[2]["ga_weeks_given"] == "25.0000"
+    other = Calibration(0.97, 0.0, 0.004)
+    summary = run(segmenter, scans, out, older, other, resume=True)
+    assert summary.n_kept == 0
+    assert {r["calibration_factor"] for r in summary.rows if r["status"] == "ok"} == {"0.97000"}
+    shifted = Calibration(0.97, -1.0, 0.004)
+    assert run(segmenter, scans, out, older, shifted, resume=True).n_kept == 0
+    with pytest.raises(DataError, match="or not of the ages and calibration given"):
+        run(segmenter, scans, out, older, resume=True)
+
+
+def test_an_image_without_a_head_or_millimetres_keeps_its_age(
+    segmenter: Segmenter, scans: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    summary = run(segmenter, scans, out, AGES, SITE, size_mm=None)
+    row = next(row for row in summary.rows if row["file"] == "a.png")
+    assert (row["ga_weeks_given"], row["hc_centile_intergrowth"]) == ("20.0000", "")
+    assert run(segmenter, scans, out, AGES, SITE, size_mm=None, resume=True).n_kept == 4
+
+
+def test_a_row_of_ages_that_fits_two_images_fails_them(
+    segmenter: Segmenter, scans: Path, tmp_path: Path
+) -> None:
+    summary = run(segmenter, scans, tmp_path / "out", {"ü": 20.0, "a": 21.0})
+    reasons = {row["file"]: row["reason"] for row in summary.rows}
+    assert "2 images are called so" in reasons["a.png"]
+    assert "2 images are called so" in reasons["a b/a.png"]
+    assert not reasons["a b/ü.png"]
