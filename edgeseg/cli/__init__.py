@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from edgeseg.cli import adopting, console, describing, inferring, measuring, training
+from edgeseg.cli import adopting, calibrating, console, describing, inferring, measuring, training
 from edgeseg.cli.options import example
 from edgeseg.cli.values import QuickGroup
 from edgeseg.errors import EdgesegError
@@ -31,6 +31,7 @@ app = typer.Typer(
 _EXAMPLES: dict[Callable[..., None], str] = {
     inferring.infer: "edgeseg infer scans/ --pixel-sizes sizes.csv --out results",
     inferring.demo: "edgeseg demo",
+    calibrating.calibrate: "edgeseg calibrate mine.csv --results out/results.csv --out site.json",
     measuring.evaluate: "edgeseg evaluate hc18-edge --data hc18 --json scores.json",
     measuring.benchmark: "edgeseg benchmark hc18-edge --threads 1,4 --markdown table.md",
     training.train: training.EXAMPLE,

@@ -16,12 +16,16 @@ from edgeseg.cli.options import (
     ThreadsOption,
     open_model,
     plain,
+    refuse_age,
     refuse_pixel_size,
 )
-from edgeseg.errors import EdgesegError, OutputExistsError
+from edgeseg.errors import DataError, EdgesegError, OutputExistsError
 
 if TYPE_CHECKING:
+    from edgeseg.network.task import Task
     from edgeseg.run.folder import Summary
+
+_FEW = 10  # images whose figures are also printed
 
 
 def infer(
@@ -40,6 +44,18 @@ def infer(
     pixel_sizes: Annotated[
         Path | None, typer.Option(metavar="CSV", help="Table: filename, pixel size (mm).")
     ] = None,
+    ga: Annotated[
+        str | None,
+        typer.Option(
+            metavar="AGE",
+            help="Gestational age of all images, such as 21w3d, for centiles; or a table of ages.",
+            callback=refuse_age,
+        ),
+    ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What 'edgeseg calibrate' wrote for your site."),
+    ] = None,
     overlays: Annotated[bool, typer.Option("--overlays/--no-overlays")] = True,
     masks: Annotated[bool, typer.Option("--masks/--no-masks")] = True,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an earlier run.")] = False,
@@ -50,8 +66,9 @@ def infer(
     ] = 1,
 ) -> None:
     """Measure images: results.csv, masks, overlays and a report."""
-    from edgeseg.measure.tasks import measure_of
     from edgeseg.run.folder import FolderRun, Options
+    from edgeseg.sources.ages import Ages
+    from edgeseg.sources.calibration import read_calibration
     from edgeseg.sources.discover import discover
     from edgeseg.sources.pixel_sizes import PixelSizes, read_table
     from edgeseg.system.parallel import usable_cores
@@ -69,13 +86,18 @@ def infer(
             "no pixel size given: lengths are in pixels, the mm columns stay empty (except of TIFF "
             "files calibrated in ImageJ or OME)"
         )
+    ages = Ages(found.items, *_ages(ga, pixel_sizes))
+    site = read_calibration(calibration) if calibration else None
     workers = threads or max(1, usable_cores() // inference_threads)
     options = Options(masks, overlays, resume, overwrite, batch, workers)
-    segmenter = open_model(model, device, inference_threads)
-    run = FolderRun(segmenter, found.items, sizes, out, options, arguments)
+    of_heads = "head" if ga or calibration else None
+    segmenter = open_model(model, device, inference_threads, of_heads)
+    if site and site.model_sha256 not in ("", segmenter.file.sha256):
+        console.notice(f"{calibration} was learnt with another model than {model}")
+    run = FolderRun(segmenter, found.items, sizes, out, options, arguments, ages, site)
     with console.progress(len(found.items), "measuring") as advance:
         summary = run.run(advance, console.notice)
-    _say_summary(summary, measure_of(segmenter.metadata.task).NOTHING)
+    _say_summary(summary, segmenter.metadata.task)
     if summary.count("failed"):
         raise typer.Exit(1)
 
@@ -150,11 +172,36 @@ def challenge(
     console.say(f"{count} rows in {out}")
 
 
-def _say_summary(summary: Summary, nothing: str) -> None:
-    """Say how a folder's run went; ``nothing`` is what images without a result are called."""
+def _ages(ga: str | None, pixel_sizes: Path | None) -> tuple[float | None, dict[str, float] | None]:
+    """Return the age of all images and a table of ages, of which at most one is there."""
+    from edgeseg.sources.ages import read_age, read_ages
+
+    if ga is None:
+        return None, read_ages(pixel_sizes) if pixel_sizes else None
+    if not Path(ga).is_file():
+        return read_age(ga), None
+    table = read_ages(Path(ga))
+    if table is None:
+        raise DataError(f"{ga}: no column of ages; title one 'ga' or 'gestational age (weeks)'")
+    return None, table
+
+
+def _say_summary(summary: Summary, task: Task) -> None:
+    """Say how a folder's run went, and of a few images what was measured."""
+    from edgeseg.measure.measurement import Measurement
+    from edgeseg.measure.tasks import measure_of
+    from edgeseg.output.table import figures_of
+
+    measure = measure_of(task)
+    nothing = measure.NOTHING
     for row in summary.rows:
         if row["status"] == "failed":
             console.notice(f"{row['file']}: {row['reason']}")
+        elif len(summary.rows) <= _FEW:
+            found = Measurement(figures_of(row, task), reason=row["reason"])
+            flags = f"; {row['flags'].replace(';', ', ')}" if row["flags"] else ""
+            caption = measure.caption(found, task).replace("+/-", "±")
+            console.say(f"{row['file']}: {caption}{flags}")
     n_new = len(summary.rows) - summary.n_kept
     console.say(
         f"{len(summary.rows)} images: {summary.count('ok')} measured, {summary.count('empty')} "

@@ -35,6 +35,18 @@ def refuse_pixel_size(value: float | None) -> float | None:
     return value
 
 
+def refuse_age(value: str | None) -> str | None:
+    """Refuse what is neither a gestational age nor a table of them, as wrong usage."""
+    if value is not None and not Path(value).is_file():
+        from edgeseg.sources.ages import read_age
+
+        try:
+            read_age(value)
+        except DataError as error:
+            raise typer.BadParameter(str(error)) from None
+    return value
+
+
 ModelOption = Annotated[str, typer.Option(help="Bundled model or path of an ONNX file.")]
 DeviceOption = Annotated[
     str,

@@ -21,7 +21,7 @@ from tests.conftest import BENCHMARKS
 
 COMMANDS = (
     "infer", "demo", "evaluate", "benchmark", "train", "export", "models", "verify", "challenge",
-    "info", "adopt",
+    "info", "adopt", "calibrate",
 )  # fmt: skip
 
 
@@ -62,6 +62,8 @@ def test_wrong_usage_is_2() -> None:
     assert call("infer", "x", "--out", "y", "--batch", "0").exit_code == 2
     assert call("infer", "x", "--out", "y", "--resume", "--overwrite").exit_code == 2
     assert call("infer", "x", "--out", "y", "--pixel-size", "-1").exit_code == 2
+    assert call("infer", "x", "--out", "y", "--ga", "21w9d").exit_code == 2
+    assert call("infer", "x", "--out", "y", "--ga", "none.csv").exit_code == 2
     assert call("infer", "x", "--out", "y", "--device", "gpu").exit_code == 2
     assert call("export", "x", "--out", "y", "--precision", "fp64").exit_code == 2
     assert call("evaluate", "--data", "x", "--fold", "0").exit_code == 2

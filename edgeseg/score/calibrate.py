@@ -1,0 +1,263 @@
+"""A site's offset: how its own head circumferences differ from the model's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeseg.errors import DataError
+from edgeseg.score.site import Head, SiteHeads
+from edgeseg.sources.calibration import (
+    FACTOR_RANGE,
+    FORMAT,
+    MAX_SHIFT_MM,
+    VERSION,
+    Calibration,
+)
+from edgeseg.system.files import write_json
+from edgeseg.system.version import __version__
+
+MIN_HEADS = 10
+ENOUGH_HEADS = 20
+LEVEL = 0.9  # of the bundled models' intervals
+
+_Z_90, _Z_95 = 1.6449, 1.9600
+# Two observers of one head differ by 2 to 3 % of HC: pairs that spread more are of other heads.
+_MAX_SPREAD = 0.10
+_MAX_SPREAD_UNLIKE = 0.03
+_UNLIKE = 0.7
+_OUTLIER, _OUTLIER_SPREADS = 0.03, 6.0
+
+FloatArray = npt.NDArray[np.float64]
+
+
+class Share(NamedTuple):
+    """A share of heads, and between which shares the true one lies (95 %, Wilson 1927)."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class SiteOffset:
+    """What was learnt of a site.
+
+    Attributes
+    ----------
+    calibration
+        What is applied.
+    kind
+        ``ratio``, or ``shift`` where heads are off by the same distance whatever their size.
+    n_heads, hc_range_mm
+        The heads it was learnt from.
+    error_before_mm, error_after_mm
+        Mean absolute difference of the two circumferences; after: each head calibrated by the
+        others.
+    coverage_before, coverage_after
+        Share of the site's circumferences within the interval, likewise; None without intervals.
+    notices
+        What a person should know before using it.
+    """
+
+    calibration: Calibration
+    kind: str
+    n_heads: int
+    hc_range_mm: tuple[float, float]
+    error_before_mm: float
+    error_after_mm: float
+    coverage_before: Share | None
+    coverage_after: Share | None
+    notices: tuple[str, ...]
+
+
+def calibrate(site: SiteHeads) -> SiteOffset:
+    """Learn a site's offset from heads that it measured itself.
+
+    The offset is the median over heads of the site's circumference over the model's, or of their
+    difference if that tells heads left out markedly better. They should be heads of different
+    pregnancies.
+
+    Raises
+    ------
+    DataError
+        If there are fewer than ``MIN_HEADS`` heads, or the two circumferences cannot be of the same
+        heads in the same unit.
+    """
+    heads = site.heads
+    if len(heads) < MIN_HEADS:
+        raise DataError(
+            f"{len(heads)} heads to calibrate on; at least {MIN_HEADS} are needed, {ENOUGH_HEADS} "
+            "to 30 are good"
+        )
+    own = np.array([head.site_mm for head in heads])
+    model = np.array([head.model_mm for head in heads])
+    _check_pairs(own, model)
+    left_out = {kind: _each_by_the_others(kind, own, model) for kind in ("ratio", "shift")}
+    errors = {
+        kind: np.array([c.circumference_mm(mm) for c, mm in zip(learnt, model, strict=True)]) - own
+        for kind, learnt in left_out.items()
+    }
+    kind = "shift" if _markedly_less(errors["shift"], errors["ratio"]) else "ratio"
+    learnt = _offset(kind, own, model, site.model_sha256)
+    _check_offset(learnt)
+    before = after = None
+    if all(head.half_width_mm is not None for head in heads):
+        before = _coverage([Calibration()] * len(heads), heads)
+        after = _coverage(left_out[kind], heads)
+    return SiteOffset(
+        learnt,
+        kind,
+        len(heads),
+        (float(model.min()), float(model.max())),
+        float(np.abs(model - own).mean()),
+        float(np.abs(errors[kind]).mean()),
+        before,
+        after,
+        (*site.notices, *_remarks(learnt, kind, heads, own, model)),
+    )
+
+
+def write_calibration(path: Path, offset: SiteOffset) -> None:
+    """Write what `edgeseg.sources.calibration.read_calibration` reads, and how good it is.
+
+    Raises
+    ------
+    OutputWriteError
+        If it cannot be written.
+    """
+    write_json(path, as_json(offset))
+
+
+def as_json(offset: SiteOffset) -> dict[str, Any]:
+    """Return what a calibration's file holds."""
+    shares = {"coverage_before": offset.coverage_before, "coverage_after": offset.coverage_after}
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "edgeseg_version": __version__,
+        **asdict(offset.calibration),
+        "level": LEVEL,
+        "kind": offset.kind,
+        "n_heads": offset.n_heads,
+        "hc_range_mm": list(offset.hc_range_mm),
+        "error_before_mm": offset.error_before_mm,
+        "error_after_mm": offset.error_after_mm,
+        **{name: None if s is None else s._asdict() for name, s in shares.items()},
+        "notices": list(offset.notices),
+    }
+
+
+def wilson(held: int, count: int) -> Share:
+    """Return a share of heads with its 95 % interval; ``count`` is above 0."""
+    share, z2 = held / count, _Z_95**2
+    middle = (share + z2 / (2 * count)) / (1 + z2 / count)
+    half = _Z_95 * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2)) / (1 + z2 / count)
+    return Share(share, max(middle - half, 0.0), min(middle + half, 1.0))
+
+
+def _offset(kind: str, own: FloatArray, model: FloatArray, model_sha256: str = "") -> Calibration:
+    """Return the median offset of heads, and how far it may be off at ``LEVEL``."""
+    values = own / model if kind == "ratio" else own - model
+    offset = float(np.median(values))
+    # of a median: 1.2533 times that of a mean, as for normal values
+    half = _Z_90 * 1.2533 * _spread(values) / math.sqrt(len(values))
+    if kind == "ratio":
+        return Calibration(factor=offset, factor_half_width=half, model_sha256=model_sha256)
+    return Calibration(shift_mm=offset, shift_half_width_mm=half, model_sha256=model_sha256)
+
+
+def _each_by_the_others(kind: str, own: FloatArray, model: FloatArray) -> list[Calibration]:
+    everything = np.arange(len(own))
+    return [_offset(kind, own[everything != i], model[everything != i]) for i in everything]
+
+
+def _spread(values: FloatArray) -> float:
+    """Return a standard deviation that a few wrong heads do not move."""
+    return 1.4826 * float(np.median(np.abs(values - np.median(values))))
+
+
+def _markedly_less(errors: FloatArray, others: FloatArray) -> bool:
+    """Tell whether errors are smaller than others by a tenth, and by more than their noise."""
+    gain = np.abs(others) - np.abs(errors)
+    noise = _Z_95 * float(gain.std(ddof=1)) / math.sqrt(len(gain))
+    return float(gain.mean()) > max(noise, 0.1 * float(np.abs(others).mean()))
+
+
+def _coverage(calibrations: Sequence[Calibration], heads: Sequence[Head]) -> Share:
+    held = 0
+    for calibration, head in zip(calibrations, heads, strict=True):
+        half_mm = calibration.half_width_mm(head.model_mm, head.half_width_mm or 0.0)
+        held += abs(calibration.circumference_mm(head.model_mm) - head.site_mm) <= half_mm
+    return wilson(held, len(heads))
+
+
+def _check_pairs(own: FloatArray, model: FloatArray) -> None:
+    """Refuse circumferences that are not of the same heads in the same unit."""
+    logs = np.log(own / model)
+    ratio, spread = math.exp(float(np.median(logs))), _spread(logs)
+    low, high = FACTOR_RANGE
+    if not low <= ratio <= high:
+        hint = next((text for a, b, text in _HINTS if a <= ratio <= b), "another unit or figure")
+        raise DataError(
+            f"the site's circumferences are {ratio:.3g} times edgeseg's ({hint}?); expected both "
+            f"in mm, from {low:g} to {high:g} times"
+        )
+    if spread > _MAX_SPREAD:
+        raise DataError(
+            f"the site's circumferences over edgeseg's spread by {100 * spread:.0f} % from head to "
+            "head; expected 1 to 5 %. Are rows, units or columns mixed up?"
+        )
+    # the same values paired at random would spread so
+    unlike = math.hypot(_spread(np.log(own)), _spread(np.log(model)))
+    if spread > _MAX_SPREAD_UNLIKE and spread > _UNLIKE * unlike:
+        raise DataError(
+            f"the site's circumferences agree with edgeseg's ({100 * spread:.1f} % apart) hardly "
+            f"better than with those of other heads ({100 * unlike:.1f} %). Are the rows mixed up?"
+        )
+
+
+_HINTS = (
+    (0.08, 0.125, "centimetres instead of millimetres"),
+    (8.0, 12.5, "edgeseg's in centimetres, or with a pixel size ten times too small"),
+    (0.2, 0.45, "a diameter instead of a circumference"),
+    (2.2, 5.0, "columns swapped with those of a diameter"),
+)
+
+
+def _check_offset(calibration: Calibration) -> None:
+    if abs(calibration.shift_mm) > MAX_SHIFT_MM:
+        raise DataError(
+            f"the site's outlines make HC {calibration.shift_mm:+.1f} mm longer at every size; "
+            f"expected at most {MAX_SHIFT_MM:g} mm. Is it another structure, or another pixel size?"
+        )
+
+
+def _remarks(
+    learnt: Calibration, kind: str, heads: Sequence[Head], own: FloatArray, model: FloatArray
+) -> list[str]:
+    remarks = []
+    if len(heads) < ENOUGH_HEADS:
+        remarks.append(f"{len(heads)} heads are few; {ENOUGH_HEADS} to 30 make the offset surer")
+    values = own / model if kind == "ratio" else own - model
+    offset = learnt.factor - 1 if kind == "ratio" else learnt.shift_mm
+    noise = (learnt.factor_half_width or learnt.shift_half_width_mm) * _Z_95 / _Z_90
+    if abs(offset) <= noise:
+        text = f"{100 * offset:+.2f} %" if kind == "ratio" else f"{offset:+.2f} mm"
+        around = f"{100 * noise:.2f} %" if kind == "ratio" else f"{noise:.2f} mm"
+        remarks.append(
+            f"the offset of {text} lies within its noise (± {around}): this site may measure as "
+            "the model does, and calibrating then only adds noise"
+        )
+    off = np.abs(values - np.median(values)) / (1.0 if kind == "ratio" else own)
+    far = off > max(_OUTLIER_SPREADS * 1.4826 * float(np.median(off)), _OUTLIER)
+    if far.any():
+        named = ", ".join(repr(heads[i].file) for i in np.flatnonzero(far)[:3])
+        remarks.append(f"{int(far.sum())} heads lie far off the others, look at them: {named}")
+    return remarks

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgeseg.errors import DataError
+from edgeseg.score.calibrate import as_json, calibrate, wilson, write_calibration
+from edgeseg.score.site import Head, SiteHeads
+from edgeseg.sources.calibration import read_calibration
+
+
+def site(
+    n: int = 25,
+    factor: float = 0.983,
+    shift_mm: float = 0.0,
+    noise: float = 0.008,
+    half_mm: float | None = 3.0,
+    seed: int = 0,
+) -> SiteHeads:
+    """Heads of all sizes whose labels lie off by a factor or a distance, and scatter."""
+    generator = np.random.default_rng(seed)
+    model_mm = generator.uniform(70, 330, n)
+    own_mm = factor * model_mm + shift_mm
+    own_mm += (noise * model_mm if not shift_mm else 0.8) * generator.standard_normal(n)
+    heads = zip(own_mm.tolist(), model_mm.tolist(), strict=True)
+    return SiteHeads(tuple(Head(f"{i}.png", a, b, half_mm) for i, (a, b) in enumerate(heads)))
+
+
+def test_a_site_that_measures_inside_is_learnt_as_a_ratio() -> None:
+    found = calibrate(site())
+    assert found.kind == "ratio"
+    assert found.calibration.factor == pytest.approx(0.983, abs=0.006)
+    assert found.calibration.shift_mm == found.calibration.shift_half_width_mm == 0
+    assert found.calibration.factor_half_width == pytest.approx(
+        1.6449 * 1.2533 * 0.008 / 5, rel=0.4
+    )
+    assert found.n_heads == 25
+    assert found.error_after_mm < 0.6 * found.error_before_mm
+    assert found.coverage_after.value > found.coverage_before.value
+    assert not found.notices
+
+
+def test_a_site_off_by_a_distance_is_learnt_as_a_shift() -> None:
+    found = calibrate(site(factor=1.0, shift_mm=-8.0))
+    assert found.kind == "shift"
+    assert found.calibration.shift_mm == pytest.approx(-8, abs=0.8)
+    assert (found.calibration.factor, found.calibration.factor_half_width) == (1.0, 0.0)
+    assert found.calibration.shift_half_width_mm > 0
+    assert found.error_after_mm < 1.5
+
+
+def test_where_neither_is_clearly_better_the_ratio_is_kept() -> None:
+    kinds = {calibrate(site(factor=0.99, noise=0.015, seed=seed)).kind for seed in range(20)}
+    assert kinds == {"ratio"}
+
+
+def test_the_factor_is_known_as_well_as_it_says() -> None:
+    inside = 0
+    for seed in range(200):
+        learnt = calibrate(site(seed=seed)).calibration
+        inside += abs(learnt.factor - 0.983) <= learnt.factor_half_width
+    assert inside / 200 == pytest.approx(0.9, abs=0.07)
+
+
+def test_coverage_is_of_heads_calibrated_by_the_others() -> None:
+    """One head alone is far off: what it would do to itself must not count for it."""
+    heads = list(site(noise=0.0, half_mm=0.5).heads)
+    heads[3] = heads[3]._replace(site_mm=heads[3].site_mm * 1.08)
+    found = calibrate(SiteHeads(tuple(heads)))
+    assert found.coverage_before.value == 0
+    assert found.coverage_after.value == pytest.approx(24 / 25)
+    assert found.calibration.factor == pytest.approx(0.983)
+    assert any("1 heads lie far off the others, look at them: '3.png'" in n for n in found.notices)
+
+
+def test_no_head_calibrates_itself() -> None:
+    """Of ten heads at two ratios each one's own side is the smaller one without it."""
+    model = [200.0 + i for i in range(10)]
+    own = [mm * (0.97 if i % 2 else 0.99) for i, mm in enumerate(model)]
+    heads = (Head(str(i), a, b, 0.012 * b) for i, (a, b) in enumerate(zip(own, model, strict=True)))
+    found = calibrate(SiteHeads(tuple(heads)))
+    assert found.calibration.factor == pytest.approx(0.98)
+    assert found.error_after_mm == pytest.approx(0.02 * np.mean(model))
+    assert found.coverage_after.value == 0
+
+
+def test_coverage_after_counts_what_the_offset_may_be_off() -> None:
+    """Without intervals of their own, heads are held by the offset's alone, a little."""
+    found = calibrate(site(n=200, half_mm=1e-9))
+    share = found.coverage_after.value
+    learnt = found.calibration.factor_half_width
+    expected = math.erf(learnt / 0.008 / math.sqrt(2))
+    assert 0 < share == pytest.approx(expected, abs=0.1)
+
+
+def test_without_intervals_there_is_no_coverage() -> None:
+    found = calibrate(site(half_mm=None))
+    assert found.coverage_before is found.coverage_after is None
+    partly = (*site().heads[:-1], site().heads[-1]._replace(half_width_mm=None))
+    assert calibrate(SiteHeads(partly)).coverage_before is None
+
+
+def test_few_heads_are_refused_and_not_many_are_said() -> None:
+    with pytest.raises(DataError, match="9 heads to calibrate on; at least 10 are needed"):
+        calibrate(site(9))
+    assert any("10 heads are few" in text for text in calibrate(site(10)).notices)
+    assert not any("few" in text for text in calibrate(site(20)).notices)
+
+
+def test_an_offset_within_its_noise_is_said() -> None:
+    (text,) = calibrate(site(factor=1.0, noise=0.02)).notices
+    assert "lies within its noise" in text
+    assert "only adds noise" in text
+
+
+@pytest.mark.parametrize(
+    ("factor", "hint"),
+    [(0.1, "centimetres instead of millimetres"), (10.0, "edgeseg's in centimetres"),
+     (0.28, "a diameter instead of a circumference"), (3.5, "columns swapped"),
+     (0.5, "another unit or figure"), (1.3, "another unit or figure")],
+)  # fmt: skip
+def test_other_units_and_figures_are_refused(factor: float, hint: str) -> None:
+    with pytest.raises(DataError, match=rf"are {factor:.3g}\d* times edgeseg's \(.*{hint}"):
+        calibrate(site(factor=factor, noise=0.0))
+
+
+def test_rows_that_are_mixed_up_are_refused() -> None:
+    heads = site(30).heads
+    mixed = [a._replace(site_mm=b.site_mm) for a, b in zip(heads, heads[7:] + heads[:7])]  # noqa: B905
+    with pytest.raises(DataError, match=r"spread by .* from head to head"):
+        calibrate(SiteHeads(tuple(mixed)))
+    # heads of one week of pregnancy differ by less than any limit
+    generator = np.random.default_rng(1)
+    model = 172 * (1 + 0.043 * generator.standard_normal(30))
+    own = np.roll(0.983 * model, 5)
+    alike = [Head(str(i), a, b, None) for i, (a, b) in enumerate(zip(own, model, strict=True))]
+    with pytest.raises(DataError, match="hardly better than with those of other heads"):
+        calibrate(SiteHeads(tuple(alike)))
+
+
+def test_heads_of_one_size_are_no_mix_up() -> None:
+    generator = np.random.default_rng(2)
+    model = 172 * (1 + 0.005 * generator.standard_normal(30))
+    own = 0.983 * 172 * (1 + 0.012 * generator.standard_normal(30))
+    heads = [Head(str(i), a, b, None) for i, (a, b) in enumerate(zip(own, model, strict=True))]
+    assert calibrate(SiteHeads(tuple(heads))).calibration.factor == pytest.approx(0.983, abs=0.01)
+
+
+def test_too_large_a_shift_is_refused() -> None:
+    heads = [Head(str(i), 155.0 + 20 * i, 130.0 + 20 * i, None) for i in range(20)]
+    with pytest.raises(DataError, match=r"\+25.0 mm longer at every size; expected at most 20 mm"):
+        calibrate(SiteHeads(tuple(heads)))
+
+
+@pytest.mark.parametrize(
+    ("held", "count", "low", "high"),
+    [(27, 30, 0.744, 0.965), (0, 10, 0.0, 0.278), (10, 10, 0.722, 1.0), (90, 100, 0.826, 0.945)],
+)
+def test_wilson_s_interval(held: int, count: int, low: float, high: float) -> None:
+    share = wilson(held, count)
+    assert share.value == held / count
+    assert (share.low, share.high) == (
+        pytest.approx(low, abs=1e-3),
+        pytest.approx(high, abs=1e-3),
+    )
+
+
+def test_what_is_written_is_what_infer_reads(tmp_path: Path) -> None:
+    found = calibrate(SiteHeads(site().heads, "ab" * 32, ("3 heads are left out",)))
+    write_calibration(tmp_path / "site.json", found)
+    assert read_calibration(tmp_path / "site.json") == found.calibration
+    assert found.calibration.model_sha256 == "ab" * 32
+    values = json.loads((tmp_path / "site.json").read_text())
+    assert values == json.loads(json.dumps(as_json(found)))
+    assert values["kind"] == "ratio"
+    assert values["level"] == 0.9
+    assert values["coverage_after"].keys() == {"value", "low", "high"}
+    assert values["notices"] == ["3 heads are left out"]

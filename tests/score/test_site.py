@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edgeseg.errors import DataError, InputNotFoundError
+from edgeseg.score.evaluate import CSV_COLUMNS
+from edgeseg.score.site import Head, read_site
+
+RESULTS = (
+    "file,frame,status,reason,flags,confidence,hc_mm,hc_low_mm,hc_high_mm,bpd_mm,hc_px\n"
+    "x/a.png,,ok,,,0.99,175.0,172.0,178.0,50,1400\n"
+    "b.png,,ok,,touches_border,0.99,180.0,177.0,183.0,50,1400\n"
+    "c.png,,empty,no head,,0.1,,,,,\n"
+    "d.png,,doubtful,,,0.9,190,180,200,50,1400\n"
+    "e.png,,ok,,,0.99,,,,,1400\n"
+    "f.png,,ok,,,0.99,100.0,,,30,800\n"
+)
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    path = tmp_path / "run" / "results.csv"
+    path.parent.mkdir()
+    path.write_text(RESULTS)
+    (path.parent / "run.json").write_text(json.dumps({"model": {"sha256": "ab"}}))
+    return path
+
+
+def table(tmp_path: Path, text: str) -> Path:
+    (tmp_path / "site.csv").write_text(text)
+    return tmp_path / "site.csv"
+
+
+def test_a_table_of_both(tmp_path: Path) -> None:
+    text = "file,hc_site_mm,hc_edgeseg_mm\na.png,172,175\nb.png,,180\nc.png,190,\n"
+    found = read_site(table(tmp_path, text))
+    assert found.heads == (Head("a.png", 172.0, 175.0, None),)
+    assert found.model_sha256 == ""
+    (text,) = found.notices
+    assert "1 heads are left out, such as 'c.png'" in text
+
+
+@pytest.mark.parametrize(
+    "titles",
+    ["file,hc_site_mm,hc_edgeseg_mm", "image;HC manual (mm);HC edgeseg (mm)",
+     "file,head circumference (mm),hc_mm", "file,hc_reference_mm,hc_mm",
+     "filename,site hc,predicted hc mm", "file\thc_mm\tedgeseg_hc_mm"],
+)  # fmt: skip
+def test_titles_as_people_write_them(tmp_path: Path, titles: str) -> None:
+    separator = next(s for s in "\t;," if s in titles)
+    row = separator.join(("a.png", "172", "175"))
+    (head,) = read_site(table(tmp_path, f"{titles}\n{row}\n")).heads
+    assert (head.site_mm, head.model_mm) == (172, 175)
+
+
+def test_what_evaluate_writes_is_such_a_table(tmp_path: Path) -> None:
+    row = "a.png,0.9,0.9,0.9,0.9,1.0,175.0,172.0,3.0,0.99,"
+    flagged = "b.png,0.9,0.9,0.9,0.9,1.0,175.0,172.0,3.0,0.99,low_confidence"
+    found = read_site(table(tmp_path, f"{','.join(CSV_COLUMNS)}\n{row}\n{flagged}\n"))
+    assert found.heads == (Head("a.png", 172.0, 175.0, None),)
+    assert len(found.notices) == 1
+
+
+@pytest.mark.parametrize(
+    "titles",
+    ["file,hc_mm", "file,hc_a_mm,hc_b_mm", "file,hc_site_mm", "file,bpd_mm,ofd_mm",
+     "file,hc_site_mm,hc_manual_mm,hc_edgeseg_mm"],
+)  # fmt: skip
+def test_columns_that_cannot_be_told_apart_are_refused(tmp_path: Path, titles: str) -> None:
+    cells = ",".join(["a.png", *["1"] * titles.count(",")])
+    with pytest.raises(DataError, match="title them as in 'file,hc_site_mm,hc_edgeseg_mm'"):
+        read_site(table(tmp_path, f"{titles}\n{cells}\n"))
+
+
+def test_results_are_joined_by_file(tmp_path: Path, results: Path) -> None:
+    text = "file,hc_mm\na.png,172\nb,170\nc.png,170\nd.png,170\ne.png,1\nf.png,98\ng.png,9\n"
+    found = read_site(table(tmp_path, text), results)
+    assert found.heads == (
+        Head("a.png", 172.0, 175.0, 3.0),
+        Head("f.png", 98.0, 100.0, None),
+    )
+    assert found.model_sha256 == "ab"
+    left_out, missing = found.notices
+    assert "4 heads are left out, such as 'b'" in left_out
+    assert "1 heads have no row" in missing
+    assert "'g.png'" in missing
+
+
+def test_hc18_s_table_is_a_site_s(tmp_path: Path, results: Path) -> None:
+    text = "filename,pixel size(mm),head circumference (mm)\na.png,0.1,172\n"
+    assert read_site(table(tmp_path, text), results).heads[0].site_mm == 172
+
+
+def test_the_record_may_be_missing(tmp_path: Path, results: Path) -> None:
+    (results.parent / "run.json").write_text("[]")
+    site = table(tmp_path, "file,hc_mm\na.png,172\n")
+    assert read_site(site, results).model_sha256 == ""
+    (results.parent / "run.json").unlink()
+    assert read_site(site, results).model_sha256 == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("file,hc_site_mm,hc_edgeseg_mm\na,172,175\na,172,175\n", "row 2: 'a' is there twice"),
+        ("file,hc_site_mm,hc_edgeseg_mm\na,x,175\n", "'a': hc_site_mm is 'x'; expected a number"),
+        ("file,hc_site_mm,hc_edgeseg_mm\na,-3,175\n", "expected a positive number of mm"),
+        ("file,hc_site_mm,hc_edgeseg_mm\na,nan,175\n", "expected a number"),
+        ("file,hc_site_cm,hc_edgeseg_mm\na,17.2,175\n", "'hc_site_cm' is in cm; give millimetres"),
+        ("file,hc_mm,hc_mm\na,1,2\n", "two columns are called 'hc_mm'"),
+    ],
+)
+def test_tables_that_cannot_be_used_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read_site(table(tmp_path, text))
+
+
+def test_results_that_cannot_be_used_are_refused(tmp_path: Path, results: Path) -> None:
+    site = table(tmp_path, "file,hc_mm\na.png,172\n")
+    with pytest.raises(InputNotFoundError, match="a table of a site's head circumferences"):
+        read_site(tmp_path / "none.csv", results)
+    with pytest.raises(InputNotFoundError, match="a table of results"):
+        read_site(site, tmp_path / "none.csv")
+    with pytest.raises(DataError, match=r"no column status; expected the results\.csv"):
+        read_site(site, table(tmp_path, "file,hc_mm\na.png,172\n"))
+    site = tmp_path / "mine.csv"
+    site.write_text("file,hc_a_mm,hc_b_mm\na.png,172,173\n")
+    with pytest.raises(DataError, match="one column of the site's circumferences expected"):
+        read_site(site, results)
+    site.write_text("file,hc_mm\na.png,172\n")
+    header, *rows = RESULTS.splitlines()
+    results.write_text("\n".join([f"{header},calibration_factor", *(f"{r},0.98" for r in rows)]))
+    with pytest.raises(DataError, match="calibrated already; measure again without --calibration"):
+        read_site(site, results)
+    results.write_text(RESULTS.replace("b.png", "y/a.png"))
+    with pytest.raises(DataError, match=r"'a\.png' fits 2 images"):
+        read_site(site, results)
