@@ -245,7 +245,7 @@ def test_what_is_no_head_is_refused_or_doubted() -> None:
 def test_limits_are_the_model_s(limit: str) -> None:
     """Each of them, drawn so tight that a good head is beyond it."""
     tight: dict[str, Any] = {
-        "agreement": 0.9999, "confidence": 0.9999, "axis_ratio": (0.8, 0.9), "hc_mm": (200.0, 300.0),
+        "agreement": 0.9999, "confidence": 0.9999, "axis_ratio": (0.8, 0.9), "hc_mm": (200.0, 300),
     }  # fmt: skip
     metadata = replace(METADATA, limits=replace(Limits(), **{limit: tight[limit]}))
     assert measured(coverage()).status == "ok"
