@@ -246,8 +246,9 @@ class FolderRun:
         try:
             image = image_file.decode(image_file.read_bytes(item.path))
             decode_ms = (time.perf_counter() - started) * 1000
-            # what the user says beats what the file says
-            size = self.pixel_sizes.of(item) or image.pixel_size
+            size = self.pixel_sizes.of(item, image.gray.shape)
+            if not self.pixel_sizes.known:
+                size = image.pixel_size  # what the user says beats what the file says
             known = size, item.file, self.ages.of(item), self.calibration
             return Read(Frame(image.gray, *known), decode_ms)
         except EdgesegError as error:

@@ -56,7 +56,9 @@ def find_images(folder: Path, table: Path | None = None) -> tuple[Found, PixelSi
         if len(tables) > 1:
             raise DataError(f"{beside} holds {len(tables)} tables; give one with --pixel-sizes")
         table = tables[0]
-    return found, PixelSizes(found.items, table=read_table(table))
+    sizes = PixelSizes(found.items, table=read_table(table, found.notices.append))
+    found.notices.extend(sizes.notices)
+    return found, sizes
 
 
 def write_submission(
@@ -83,9 +85,14 @@ def write_submission(
     """
 
     def row(item: Item) -> tuple[str, ...]:
-        pixel_size = pixel_sizes.of(item)
-        prediction = segmenter.predict(image_file.read_gray(item.path), pixel_size)
-        if prediction.ellipse is None or pixel_size is None:
+        gray = image_file.read_gray(item.path)
+        pixel_size = pixel_sizes.of(item, gray.shape)
+        if pixel_size is None:
+            raise DataError(
+                f"{item.path}: {pixel_sizes.resized_notice() or 'no pixel size is given for it'}"
+            )
+        prediction = segmenter.predict(gray, pixel_size)
+        if prediction.ellipse is None:
             raise DataError(f"{item.path}: no head was found; the challenge needs one an image")
         return submission_row(
             item.file, prediction.ellipse.scaled(pixel_size.x_mm, pixel_size.y_mm)

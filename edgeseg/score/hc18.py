@@ -11,7 +11,6 @@ works::
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,9 +22,11 @@ from edgeseg.measure.ellipse import Ellipse, FloatArray, Mask
 from edgeseg.measure.outline import fit_ellipse, fit_outline
 from edgeseg.measure.region import main_region
 from edgeseg.score.groups import find_groups
-from edgeseg.score.pairs import Match, match_labels
+from edgeseg.score.pairs import match_labels, size_of_row
+from edgeseg.sources.discover import Item
 from edgeseg.sources.image_file import read_gray
-from edgeseg.sources.pixel_sizes import TableRow, read_table
+from edgeseg.sources.pixel_sizes import read_table
+from edgeseg.sources.size_table.names import match_rows
 
 FOLDER_NAME = "training_set"
 CSV_NAME = "training_set_pixel_size_and_HC.csv"
@@ -146,34 +147,28 @@ def load_data(root: Path, group_pattern: str = "") -> HeadData:
             f"{root}: expected an HC18 folder with '{FOLDER_NAME}/' and '{CSV_NAME}' in it"
         )
     matches = match_labels(folder)
-    table = read_table(root / CSV_NAME)
+    notices: list[str] = []
+    table = read_table(root / CSV_NAME, notices.append)
+    rows = match_rows([Item(match.file, str(match.image)) for match in matches], table)
     groups = find_groups(root, [match.file for match in matches], group_pattern)
     used = set()
     cases = []
     for match, group in zip(matches, groups, strict=True):
-        name = _row_name(table, match)
-        row = table[name] if name is not None else None
-        if row is None or row.hc_mm is None:
-            lack = "row" if row is None else "head circumference"
+        found = rows[match.file]
+        if found.missing:
+            raise DataError(f"{root / CSV_NAME}: there is no row for {match.file}")
+        size_mm = size_of_row(table, found)
+        hc_mm = table[found.name].hc_mm
+        if size_mm is None or hc_mm is None:
+            lack = "pixel size" if size_mm is None else "head circumference"
             raise DataError(f"{root / CSV_NAME}: there is no {lack} for {match.file}")
-        used.add(name)
-        cases.append(Case(*match, row.pixel_size_mm, row.hc_mm, group))
-    notices = []
+        used.add(found.name)
+        cases.append(Case(*match, size_mm, hc_mm, group))
     if absent := [name for name in table if name not in used]:
         notices.append(
             f"{root / CSV_NAME} lists {len(absent)} images that are not there, such as {absent[0]}"
         )
     return HeadData(cases, notices)
-
-
-def _row_name(table: Mapping[str, TableRow], match: Match) -> str | None:
-    """Return the name of an image's row: its path, its name, or its name with another suffix."""
-    bare = Path(match.file).name
-    for name in (match.file, bare):
-        if name in table:
-            return name
-    same_stem = [name for name in table if Path(name).stem == Path(bare).stem]
-    return same_stem[0] if len(same_stem) == 1 else None
 
 
 def read_labels(path: Path) -> Mask:

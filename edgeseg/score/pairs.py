@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +23,10 @@ from edgeseg.network.task import check_classes
 from edgeseg.score.groups import find_groups
 from edgeseg.score.label_files import LabelCode, learn_code
 from edgeseg.score.names import READABLE_SUFFIXES, is_label, label_keys, picture_files, plain
-from edgeseg.sources.pixel_sizes import TableRow, read_table
+from edgeseg.sources.discover import Item
+from edgeseg.sources.pixel_sizes import read_table
+from edgeseg.sources.size_table.names import Found, match_rows
+from edgeseg.sources.size_table.rows import TableRow
 
 CLASSES_NAME = "classes.txt"
 BACKGROUND = "background"
@@ -115,8 +118,7 @@ def load_pairs(root: Path, group_pattern: str = "") -> PairData:
     if code.note:
         notices.append(code.note)
     groups = find_groups(root, [match.file for match in matches], group_pattern)
-    table = _pixel_sizes(root)
-    sizes = [_size_mm(table, match) for match in matches]
+    sizes = _pixel_sizes(root, matches, notices)
     pairs = [
         Pair(*match, group, size_mm, code)
         for match, group, size_mm in zip(matches, groups, sizes, strict=True)
@@ -249,13 +251,26 @@ def _named(names: Sequence[str], code: LabelCode) -> tuple[str, ...]:
         raise DataError(f"{CLASSES_NAME}: {error}") from None
 
 
-def _pixel_sizes(root: Path) -> dict[str, TableRow]:
+def _pixel_sizes(root: Path, matches: Sequence[Match], notices: list[str]) -> list[float | None]:
     path = root / PIXEL_SIZES_NAME
-    return read_table(path) if path.is_file() else {}
+    if not path.is_file():
+        return [None] * len(matches)
+    table = read_table(path, notices.append)
+    rows = match_rows([Item(match.file, str(match.image)) for match in matches], table)
+    return [size_of_row(table, rows[match.file]) for match in matches]
 
 
-def _size_mm(table: dict[str, TableRow], match: Match) -> float | None:
-    row = table.get(match.file) or table.get(match.image.name)
-    if table and row is None:
-        raise DataError(f"{PIXEL_SIZES_NAME} has no row for {match.file!r}; add one")
-    return row.pixel_size_mm if row else None
+def size_of_row(table: Mapping[str, TableRow], found: Found) -> float | None:
+    """Return the side of an image's square pixels in mm; None where its row gives none.
+
+    Raises
+    ------
+    DataError
+        If there is no row, or its size is not that of a square.
+    """
+    if found.reason:
+        raise DataError(found.reason)
+    try:
+        return table[found.name].square_mm()
+    except DataError as error:
+        raise DataError(f"{found.name}: {error}") from None

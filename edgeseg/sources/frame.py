@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, SupportsFloat
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,6 @@ from edgeseg.sources.calibration import Calibration
 GrayImage = npt.NDArray[np.uint8]
 
 MIN_SIDE_PX = 32
-_NUMBERS = (int, float, np.integer, np.floating)
 PIXEL_SIZE_RANGE_MM = (0.001, 10.0)
 """No image of a body has pixels smaller or larger than this: such a figure has another unit."""
 GIVEN = ("option", "table")
@@ -36,6 +36,10 @@ class PixelSize(NamedTuple):
     x_mm: float
     y_mm: float
     source: str
+
+
+Size = SupportsFloat | Sequence[SupportsFloat] | PixelSize | None
+"""Millimetres per pixel as they may be given: one number of any kind, (x, y), or unknown."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,9 +72,7 @@ class Frame:
         return self.pixels.shape[0], self.pixels.shape[1]
 
 
-def as_pixel_size(
-    value: float | Sequence[float] | PixelSize | None, source: str = "option"
-) -> PixelSize | None:
+def as_pixel_size(value: Size, source: str = "option") -> PixelSize | None:
     """Return a pixel size given as one number, as (x, y), or as it is; None is an unknown size.
 
     Raises
@@ -78,14 +80,67 @@ def as_pixel_size(
     DataError
         If it is neither, or cannot be one (see `check_pixel_size`).
     """
-    if value is None or isinstance(value, PixelSize):
-        return value
-    sides_mm = [value, value] if isinstance(value, _NUMBERS) else [*value]
-    if len(sides_mm) != 2 or not all(isinstance(side, _NUMBERS) for side in sides_mm):
-        raise DataError(f"pixel size is {value!r}; expected mm, one number or (x, y)")
+    if value is None:
+        return None
+    if isinstance(value, PixelSize):
+        source, value = value.source, value[:2]
+    sides_mm = _sides(value)
+    if sides_mm is None or len(sides_mm) != 2:
+        raise DataError(
+            f"pixel size is {value!r}; expected mm, one number or (x, y), such as 0.12 or "
+            "(0.12, 0.11)"
+        )
+    x_mm, y_mm = sides_mm
+    if x_mm != y_mm and type(value).__module__.startswith("pydicom"):
+        raise DataError(
+            f"pixel size is {value!r}, in DICOM's order: down, then across; expected (x, y): "
+            f"({y_mm:g}, {x_mm:g})"
+        )
     for side_mm in sides_mm:
         check_pixel_size(side_mm)
-    return PixelSize(float(sides_mm[0]), float(sides_mm[1]), source)
+    return PixelSize(x_mm, y_mm, source)
+
+
+def parse_pixel_size(text: str) -> float | tuple[float, float]:
+    """Read a pixel size as the command line takes it: ``0.12``, or across and down, ``0.12x0.11``.
+
+    Raises
+    ------
+    DataError
+        If it is neither, or cannot be one (see `check_pixel_size`).
+    """
+    number = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+    found = re.fullmatch(rf"({number})(?:\s*[xX\u00d7]\s*({number}))?", text.strip())
+    if found is None:
+        hint = "; decimals follow a point" if "," in text else ""
+        raise DataError(
+            f"pixel size is {text!r}; expected mm, such as 0.12, or across and down, such as "
+            f"0.12x0.11{hint}"
+        )
+    sides_mm = [float(side) for side in found.groups() if side is not None]
+    for side_mm in sides_mm:
+        check_pixel_size(side_mm)
+    return sides_mm[0] if len(sides_mm) == 1 else (sides_mm[0], sides_mm[1])
+
+
+def _sides(value: Any) -> list[float] | None:
+    """Return the numbers of a pixel size, one number twice; None if they are none."""
+    if isinstance(value, Mapping | Set):  # in no order
+        return None
+    try:
+        # an array without dimensions is one number; those with one can be gone through
+        given = [value] * 2 if getattr(value, "ndim", None) == 0 else [*value]
+    except TypeError:
+        given = [value] * 2
+    # texts would be numbers to `float`, and so would a condition
+    if any(isinstance(side, str | bytes | bool) for side in (value, *given)):
+        return None
+    if any(getattr(getattr(side, "dtype", None), "kind", "") in ("U", "S", "b") for side in given):
+        return None
+    try:
+        return [float(side) for side in given]
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def check_pixel_size(pixel_size_mm: float | None, where: str = "") -> None:

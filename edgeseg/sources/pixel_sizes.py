@@ -1,97 +1,86 @@
-"""Pixel sizes of images: one for all, or a table as HC18 ships it."""
+"""Pixel sizes of images: one for all, or a table as people have them."""
 
 from __future__ import annotations
 
-import csv
-import math
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-from edgeseg.errors import DataError, InputNotFoundError
+from edgeseg.errors import DataError
 from edgeseg.sources.discover import Item
-from edgeseg.sources.frame import PixelSize, as_pixel_size, check_pixel_size
+from edgeseg.sources.frame import PixelSize, Size, as_pixel_size
+from edgeseg.sources.size_table.names import match_rows
+from edgeseg.sources.size_table.rows import Columns, TableRow
+from edgeseg.sources.size_table.text import Line, read_lines
 
 
-class TableRow(NamedTuple):
-    """One row of HC18's table: ``hc_mm`` is None where the table has no such column."""
-
-    pixel_size_mm: float
-    hc_mm: float | None
-
-
-def read_table(path: Path) -> dict[str, TableRow]:
-    """Read a pixel-size table as HC18 ships it.
+def read_table(
+    path: Path, on_notice: Callable[[str], None] = lambda text: None
+) -> dict[str, TableRow]:
+    """Read a table of pixel sizes.
 
     Parameters
     ----------
     path
-        CSV with a header; its first column is the file name, the second the pixel size in mm and
-        an optional third the head circumference in mm.
+        CSV with a header, in any order of columns: file names; pixel sizes, in mm if their title
+        does not say cm, µm or m, in one column or two, or as DICOM's ``PixelSpacing`` (down,
+        across); perhaps the head circumference, and the width and height in pixels of the image
+        that the size belongs to.
+    on_notice
+        Called with sentences on what was understood.
 
     Returns
     -------
     dict
-        File name -> row, in the order of the file.
+        File name -> row, in the order of the file. A row whose size cannot be used says why.
 
     Raises
     ------
     InputNotFoundError
         If there is no such file.
     DataError
-        If it is not such a table, repeats a file, or holds a size that is not a positive number
-        or cannot be a pixel size (see `edgeseg.sources.pixel_sizes.check_pixel_size`).
+        If it is not such a table: no column, or two that contradict each other, say what a pixel
+        measures, or no row gives a size that can be one.
     """
+    lines = read_lines(path, _is_header, on_notice)
     try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            lines = [line for line in csv.reader(stream) if any(cell.strip() for cell in line)]
-    except FileNotFoundError:
-        raise InputNotFoundError(f"{path}: no such file; a pixel-size CSV was expected") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: not a readable CSV ({error})") from error
-    _check_header(path, lines[0] if lines else [])
+        columns = Columns(lines[0].cells if lines else [], [line.cells for line in lines[1:]])
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
     table: dict[str, TableRow] = {}
-    for number, line in enumerate(lines[1:], start=2):
-        name = line[0].strip()
-        if name in table:
-            raise DataError(f"{path}, row {number}: {name!r} is there twice; keep one row a file")
-        if len(line) < 2:
-            raise DataError(f"{path}, row {number}: {name!r} has no pixel size")
-        hc_mm = line[2].strip() if len(line) > 2 else ""
-        where = f"{path}, row {number} ({name!r})"
-        size_mm = _positive(line[1], f"{where}: pixel size")
-        check_pixel_size(size_mm, f"{where}: ")
-        table[name] = TableRow(
-            size_mm, _positive(hc_mm, f"{where}: head circumference") if hc_mm else None
-        )
+    for line in lines[1:]:
+        name = line.cells[columns.name].strip() if columns.name < len(line.cells) else ""
+        if name:
+            row = _read_row(path, line, name, columns)
+            earlier = table.setdefault(name, row)
+            if (earlier.pixel_size, earlier.sides_px) != (row.pixel_size, row.sides_px):
+                reason = f"{path}, row {line.number}: {name!r} is there twice, and the rows differ"
+                table[name] = TableRow(None, reason=earlier.reason or reason)
+            elif earlier.hc_mm != row.hc_mm:  # of two observers: neither is the reference
+                table[name] = earlier._replace(hc_mm=None)
+    wrong = [row.reason for row in table.values() if row.reason]
+    if wrong and not any(row.pixel_size for row in table.values()):
+        raise DataError(wrong[0])
+    if other := columns.not_in_mm:
+        on_notice(f"{path}: {', '.join(map(repr, other))} was turned into mm")
     return table
 
 
-def _check_header(path: Path, titles: Sequence[str]) -> None:
-    """Refuse a table whose second column does not say that it holds pixel sizes in mm."""
-    title = titles[1].lower() if len(titles) > 1 else ""
-    # "µm" has two code points, and some write "um"
-    if "pixel" in title and not any(unit in title for unit in ("µm", "μm", "um)", "micro", "cm")):
-        return
-    found = ",".join(titles)
-    separated = next(
-        (f"; it is separated by {s!r}, not by commas" for s in ";\t" if s in found), ""
-    )
-    raise DataError(
-        f"{path}: the first line must be a header such as "
-        f"'filename,pixel size(mm),head circumference (mm)', found {found!r}{separated}"
-    )
-
-
-def _positive(text: str, what: str) -> float:
+def _is_header(titles: Sequence[str]) -> bool:
     try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value > 0):
-        raise DataError(f"{what} is {text.strip()!r}, expected a positive number of mm")
-    return value
+        Columns(titles)
+    except DataError:
+        return False
+    return True
+
+
+def _read_row(path: Path, line: Line, name: str, columns: Columns) -> TableRow:
+    where = f"{path}, row {line.number} ({name!r})"
+    try:
+        row = columns.row(line.cells)
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from None
+    return row._replace(reason=f"{where}: {row.reason}") if row.reason else row
 
 
 class PixelSizes:
@@ -102,50 +91,118 @@ class PixelSizes:
     items
         All images of the run.
     pixel_size_mm
-        Size of all, beats the table.
+        Size of all, one number or (x, y); beats the table.
     table
-        As `read_table` gives it; a row is found by ``file``, else by bare name.
+        As `read_table` gives it; `edgeseg.sources.size_table.names` tells which row is whose.
+
+    Attributes
+    ----------
+    notices
+        Sentences on rows and images that do not meet.
 
     Raises
     ------
     DataError
-        If the size cannot be one (see `edgeseg.sources.pixel_sizes.check_pixel_size`).
+        If the size cannot be one (see `edgeseg.sources.frame.check_pixel_size`), or no row is of
+        any image.
     """
 
     def __init__(
         self,
         items: Iterable[Item],
-        pixel_size_mm: float | None = None,
+        pixel_size_mm: Size = None,
         table: Mapping[str, TableRow] | None = None,
     ) -> None:
         self._one = as_pixel_size(pixel_size_mm, "option")
-        self._table = table
-        self._bare_names = Counter(Path(item.file).name for item in items)
+        self._table = table if self._one is None else None
+        self.notices: list[str] = []
+        self._resized: dict[str, str] = {}
+        self._adding = threading.Lock()
+        if self._table is not None:
+            items = list(items)
+            self._rows = match_rows(items, self._table)
+            self._look_at(items, self._table)
 
     @property
     def known(self) -> bool:
         """Whether any pixel size was given."""
         return self._one is not None or self._table is not None
 
-    def of(self, item: Item) -> PixelSize | None:
-        """Return the pixel size of an image, or None if none was given for any.
+    def of(self, item: Item, size: tuple[int, ...] | None = None) -> PixelSize | None:
+        """Return the pixel size of an image, or None if it is unknown.
+
+        Parameters
+        ----------
+        size
+            (height, width) of the image, once it is read. Where the table says that its sizes are
+            of an image of other sides, this one is a copy, and the size of its pixels is unknown.
 
         Raises
         ------
         DataError
-            If the table has no row for the image, or one that fits two images.
+            If the table has no row for the image, one that cannot be used, or one that fits two
+            images.
         """
         if self._one is not None or self._table is None:
             return self._one
-        row = self._table.get(item.file)
-        if row is None:
-            bare = Path(item.file).name
-            row = self._table.get(bare)
-            if row is not None and self._bare_names[bare] > 1:
-                raise DataError(
-                    f"the pixel-size CSV has one row for {bare!r} and {self._bare_names[bare]} "
-                    f"images are called so; name them as {item.file!r} in it"
-                )
-        if row is None:
-            raise DataError(f"the pixel-size CSV has no row for {item.file!r}; add one")
-        return PixelSize(row.pixel_size_mm, row.pixel_size_mm, "table")
+        found = self._rows[item.file]
+        if found.reason:
+            raise DataError(found.reason)
+        row = self._table[found.name]
+        if row.reason:
+            raise DataError(row.reason)
+        if size is None or row.pixel_size is None or _is_original(row, size):
+            return row.pixel_size
+        assert row.sides_px is not None
+        given = "x".join(map(str, row.sides_px))
+        with self._adding:
+            self._resized[item.file] = f"{item.file} is {size[1]}x{size[0]}, the table {given}"
+        return None
+
+    def resized_notice(self) -> str | None:
+        """Return a sentence on the images that were not of the sides that the table states."""
+        if not self._resized:
+            return None
+        example = self._resized[min(self._resized)]
+        return (
+            f"{len(self._resized)} images have other sides than the table says, so the size of "
+            f"their pixels is unknown and their lengths are in pixels: {example}"
+        )
+
+    def _look_at(self, items: Sequence[Item], table: Mapping[str, TableRow]) -> None:
+        used = {found.name: file for file, found in self._rows.items() if found.name}
+        if items and all(found.missing for found in self._rows.values()):
+            first = f"its first is {next(iter(table))!r}" if table else "it has none"
+            raise DataError(
+                f"no row of the pixel-size table is of any image: {first}, the first image is "
+                f"{items[0].file!r}; the table needs a row for {items[0].file!r}"
+            )
+        if absent := [name for name in table if name not in used]:
+            self.notices.append(
+                f"{len(absent)} rows of the pixel-size table have no image, such as {absent[0]!r}"
+            )
+        moved = [file for file, found in self._rows.items() if found.moved]
+        if moved:
+            self.notices.append(
+                f"the pixel-size table names other folders for {len(moved)} images: its row "
+                f"{self._rows[moved[0]].name!r} was taken for {moved[0]!r}"
+            )
+        without = [
+            file
+            for name, file in used.items()
+            if table[name].pixel_size is None and not table[name].reason
+        ]
+        if without:
+            self.notices.append(
+                f"the pixel-size table gives no size for {len(without)} images, such as "
+                f"{min(without)!r}: their lengths are in pixels"
+            )
+
+
+def _is_original(row: TableRow, size: tuple[int, ...]) -> bool:
+    """Tell whether an image of a (height, width) may be the one that a row's size belongs to."""
+    if row.sides_px is None or row.pixel_size is None:
+        return True
+    sides = (size[1], size[0])
+    turned = row.pixel_size.x_mm == row.pixel_size.y_mm and sides == row.sides_px[::-1]
+    return sides == row.sides_px or turned

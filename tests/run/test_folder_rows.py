@@ -18,7 +18,8 @@ from edgeseg.run.folder import FolderRun, Options
 from edgeseg.segmenter import Segmenter
 from edgeseg.sources.discover import discover
 from edgeseg.sources.frame import PixelSize
-from edgeseg.sources.pixel_sizes import PixelSizes, TableRow
+from edgeseg.sources.pixel_sizes import PixelSizes
+from edgeseg.sources.size_table.rows import TableRow
 from tests.fakes import LESIONS, Clock, FakeSession, bright, bright_and_gray, head_image, open_fake
 from tests.run.folders import run
 
@@ -49,10 +50,14 @@ def segmenter(monkeypatch: pytest.MonkeyPatch) -> Segmenter:
     return open_fake(monkeypatch, FakeSession())
 
 
+def of_mm(size_mm: float) -> TableRow:
+    return TableRow(PixelSize(size_mm, size_mm, "table"))
+
+
 def folder_run(segmenter: Segmenter, scans: Path, out: Path, **options: object) -> FolderRun:
     items = discover([str(scans)], out).items
-    table = {name: TableRow(size_mm, None) for name, (*_, size_mm) in HEADS.items()}
-    table |= {"c.png": TableRow(0.4, None), "g.png": TableRow(0.5, None)}
+    table = {name: of_mm(size_mm) for name, (*_, size_mm) in HEADS.items()}
+    table |= {"c.png": of_mm(0.4), "g.png": of_mm(0.5)}
     sizes = PixelSizes(items, table=table)
     return FolderRun(segmenter, items, sizes, out, Options(**options))  # type: ignore[arg-type]
 

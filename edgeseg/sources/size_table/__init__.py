@@ -1,0 +1,1 @@
+"""Tables of pixel sizes as people have them: their text, their titles, their cells, their names."""

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from edgeseg.system.cells import shield, unshield
+
+TEXTS = st.text(alphabet="=+-@'\t\r\n;, a1\"\uff1d\ud800", max_size=12)
+
+
+@given(TEXTS)
+@example("'")
+@example("''=1")
+@example("\t\t=1")
+def test_what_is_shielded_comes_back_exactly(text: str) -> None:
+    assert unshield(shield(text)) == text
+
+
+@given(TEXTS)
+def test_no_cell_of_what_is_shielded_is_a_formula(text: str) -> None:
+    """However the spreadsheet separates cells: at our commas in quotes, or at its own signs."""
+    line = io.StringIO(newline="")
+    csv.writer(line).writerow([shield(text), "x"])
+    (cells,) = csv.reader(io.StringIO(line.getvalue(), newline=""))
+    assert not cells[0].startswith(tuple("=+-@\t\r\uff1d"))
+    for part in cells[0].replace("\t", ";").replace("\n", ";").replace("\r", ";").split(";"):
+        assert not part.startswith(tuple("=+-@\uff1d"))
+
+
+@pytest.mark.parametrize("text", ["", "a.png", "it's", "'quoted'", "a=1", "0.5", "a;b", "x-1.png"])
+def test_plain_texts_stay_as_they_are(text: str) -> None:
+    assert shield(text) == unshield(text) == text
+
+
+def test_the_form_that_is_written() -> None:
+    assert shield("=1+1.png") == "'=1+1.png"
+    assert shield("-a") == "'-a"
+    assert shield("'=a") == "''=a"
+    assert shield("a;=1") == "a;'=1"
