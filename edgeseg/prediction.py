@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,8 @@ class StageTimes(NamedTuple):
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
     """What was measured on one image, by a model of any task.
+
+    Two are equal if they are one and the same; `to_dict` gives values to compare.
 
     Attributes
     ----------
@@ -147,6 +149,28 @@ class Prediction:
         """Gestational age in weeks (INTERGROWTH-21st); None outside its range."""
         return self.figures.get("ga_weeks_intergrowth")
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return its row of ``results.csv`` as plain values: text, numbers, and None for no value.
+
+        Numbers are not rounded. ``file`` is the frame's name; ``frame`` and ``decode_ms`` are None.
+        """
+        columns = measure_of(self.task).columns(self.task)
+        size = self.pixel_size
+        return {
+            "file": self.frame.name,
+            "frame": None,
+            "status": self.status,
+            "reason": self.reason,
+            "flags": ";".join(self.flags),
+            "confidence": float(self.confidence),
+            **{column.name: _plain(self.figures[column.name]) for column in columns},
+            "pixel_size_x_mm": size.x_mm if size else None,
+            "pixel_size_y_mm": size.y_mm if size else None,
+            "pixel_size_source": size.source if size else "",
+            "decode_ms": None,
+            **{f"{stage}_ms": float(ms) for stage, ms in self.times_ms._asdict().items()},
+        }
+
     def mask(self) -> Mask:
         """Return the mask at native size, uint8.
 
@@ -167,3 +191,7 @@ class Prediction:
         look = self.measurement.look
         assert look is not None, "a measurement that was handed out has its look"
         return look
+
+
+def _plain(value: float | None) -> float | None:
+    return None if value is None else float(value)

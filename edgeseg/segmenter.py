@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,15 +20,14 @@ from edgeseg.network import zoo
 from edgeseg.network.preprocess import preprocess
 from edgeseg.network.session import Answers, open_session, read_metadata, read_port
 from edgeseg.prediction import Prediction, StageTimes
-from edgeseg.sources.frame import Frame, GrayImage, PixelSize, as_pixel_size
-from edgeseg.sources.image_file import as_gray, read
-from edgeseg.sources.live import newest
+from edgeseg.sources.frame import Frame, GrayImage, Size, as_pixel_size
+from edgeseg.sources.given import as_gray
+from edgeseg.sources.image_file import read
+from edgeseg.sources.live import frames_of, newest
 from edgeseg.system.parallel import single_threaded_opencv, usable_cores
 
-Source = Frame | GrayImage | str | os.PathLike[str]
-"""An image as it may be given: read, as gray values (height, width), uint8, or as a path."""
-Size = float | Sequence[float] | PixelSize | None
-"""Millimetres per pixel as they may be given: one number, (x, y), or unknown."""
+Source = Any
+"""An image as it may be given: read (`Frame`), a path, or what `as_gray` takes."""
 _ROUNDING = 1e-3  # of half-precision and 8-bit networks
 
 
@@ -35,7 +35,8 @@ class Segmenter:
     """A session of one model, with everything needed to measure what it is for.
 
     Safe to call from several threads at once; the network runs as often at once as there are cores
-    for ``threads`` each.
+    for ``threads`` each. It can be copied and pickled: to another process it takes the model's name
+    or path, its hash and the parameters below, and opens a session of its own there.
 
     Parameters
     ----------
@@ -83,6 +84,9 @@ class Segmenter:
         spin: bool = True,
     ) -> None:
         self.file = zoo.find(model)
+        # by its whole path: another process may be in another folder
+        where = self.file.name if self.file.bundled else str(self.file.path.absolute())
+        self._opened_with = (where, device, threads, spin)
         self._session = open_session(self.file.path, device, threads, spin=spin)
         self.provider: str = self._session.get_providers()[0]
         self.metadata = read_metadata(self._session, self.file.path)
@@ -90,6 +94,9 @@ class Segmenter:
         self._port = read_port(self._session)
         # Runs at once keep memory each, for good; more than there are cores for gain nothing.
         self._turns = threading.BoundedSemaphore(max(1, usable_cores() // (threads or 1)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopened, (type(self), self.file.sha256, *self._opened_with)
 
     @property
     def fixed_batch(self) -> int | None:
@@ -138,7 +145,9 @@ class Segmenter:
         Parameters
         ----------
         sources
-            Frames, files, or gray images of any size, (height, width), uint8.
+            Frames, or images of any size: paths, image files' bytes, PIL images, and arrays of
+            gray values (height, width) or colours (height, width, 3) in OpenCV's order, blue
+            first; see `edgeseg.sources.given.as_gray`.
         pixel_sizes_mm
             Millimetres per pixel of each: one number, (x, y), or None, which leaves a frame, and a
             file that says one, its own.
@@ -149,9 +158,10 @@ class Segmenter:
             If a file cannot be read.
         DataError
             If a pixel size cannot be one (see `edgeseg.sources.frame.check_pixel_size`), or an
-            array is not a gray image.
+            source is no image.
         """
-        sizes_mm = [None] * len(sources) if pixel_sizes_mm is None else list(pixel_sizes_mm)
+        sources = _listed(sources, "images")
+        sizes_mm = _listed([None] * len(sources) if pixel_sizes_mm is None else pixel_sizes_mm)
         if len(sizes_mm) != len(sources):
             raise DataError(f"{len(sources)} images but {len(sizes_mm)} pixel sizes")
         frames = [_frame(*pair) for pair in zip(sources, sizes_mm, strict=True)]
@@ -161,11 +171,11 @@ class Segmenter:
 
     def stream(
         self,
-        frames: Iterable[GrayImage],
+        frames: Iterable[Source],
         pixel_size_mm: Size = None,
         *,
         drop_late: bool = False,
-    ) -> Iterator[tuple[GrayImage, Prediction]]:
+    ) -> Iterator[tuple[Source, Prediction]]:
         """Measure frames as they come: one in, one out, before the next is asked for.
 
         The network runs once before the first frame is asked for, so that this one is not slower.
@@ -175,7 +185,8 @@ class Segmenter:
         Parameters
         ----------
         frames
-            Gray images, (height, width), uint8, of any size.
+            Images as `predict_batch` takes them, such as gray or BGR arrays; or an OpenCV
+            ``VideoCapture``.
         pixel_size_mm
             Millimetres per pixel of all, or None.
         drop_late
@@ -192,11 +203,12 @@ class Segmenter:
         Raises
         ------
         DataError
-            If the pixel size cannot be one, or a frame is not a gray image.
+            If the pixel size cannot be one, or a frame is no image.
         """
         metadata = self.metadata
         self.infer(np.zeros((1, 1, metadata.input_height, metadata.input_width), dtype=np.uint8))
-        taken = newest(np.array(frame) for frame in frames) if drop_late else frames
+        frames = frames_of(frames)
+        taken = newest(map(_copied, frames)) if drop_late else frames
         with single_threaded_opencv:
             for frame in taken:
                 yield frame, self.predict(frame, pixel_size_mm)
@@ -250,13 +262,40 @@ class Segmenter:
         ]
 
 
+def _reopened(
+    kind: type[Segmenter], sha256: str, model: str, device: str, threads: int | None, spin: bool
+) -> Segmenter:
+    """Open a segmenter that came from another process."""
+    segmenter = kind(model, device=device, threads=threads, spin=spin)
+    if segmenter.file.sha256 != sha256:
+        raise ModelError(
+            f"{segmenter.file.path}: this is not the model that the segmenter was opened with "
+            f"(SHA-256 {segmenter.file.sha256[:12]}…, there {sha256[:12]}…); use the same file"
+        )
+    return segmenter
+
+
+def _listed(values: Any, what: str = "pixel sizes") -> list[Any]:
+    """Return several of something; one alone is refused, though it may be gone through."""
+    one = isinstance(values, str | bytes | os.PathLike | Frame)
+    if one or not isinstance(values, Iterable):
+        raise DataError(f"got {type(values).__name__}; expected several {what}, such as a list")
+    return list(values)
+
+
+def _copied(frame: Source) -> Source:
+    """Return a frame that its source cannot write into any more."""
+    return np.array(frame) if isinstance(frame, np.ndarray) else frame
+
+
 def _frame(source: Source, pixel_size_mm: Size) -> Frame:
     pixel_size = as_pixel_size(pixel_size_mm)
     if isinstance(source, str | os.PathLike):
-        image = read(Path(source))
+        image = read(Path(os.fsdecode(source)))
         return Frame(image.gray, pixel_size or image.pixel_size)
     if not isinstance(source, Frame):
         return Frame(as_gray(source), pixel_size)
-    if pixel_size is None:
+    pixels = as_gray(source.pixels)
+    if pixel_size is None and pixels is source.pixels:
         return source
-    return replace(source, pixel_size=pixel_size)
+    return replace(source, pixels=pixels, pixel_size=pixel_size or source.pixel_size)

@@ -103,11 +103,13 @@ def test_a_second_region_is_flagged_and_hides_no_head(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("array", "sizes", "reason"),
     [
-        (np.zeros((540, 800, 3), np.uint8), [None], "expected gray values"),
-        (np.zeros((540, 800), np.float32), [None], "expected gray values"),
-        (np.zeros((10, 800), np.uint8), [None], "each side at least"),
+        (np.zeros((540, 800, 2), np.uint8), [None], "expected a path"),
+        (np.full((540, 800), np.nan), [None], "without NaN"),
+        (np.zeros((10, 800), np.uint8), [None], "each side must be at least"),
         (np.zeros((540, 800), np.uint8), [-1.0], "positive number"),
+        (np.zeros((540, 800), np.uint8), ["0.1"], "expected mm, one number"),
         (np.zeros((540, 800), np.uint8), [0.1, 0.1], "1 images but 2 pixel sizes"),
+        (np.zeros((540, 800), np.uint8), 0.1, "got float; expected several pixel sizes"),
     ],
 )
 def test_wrong_arguments_are_refused(

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edgeseg.errors import DataError, EdgesegError, ImageDecodeError, InputNotFoundError
+from edgeseg.errors import EdgesegError, ImageDecodeError, InputNotFoundError
 from edgeseg.sources import header
 from edgeseg.sources.formats import pnm
 from edgeseg.sources.frame import MIN_SIDE_PX, GrayImage, PixelSize
@@ -46,31 +46,6 @@ class Decoded(NamedTuple):
 
     gray: GrayImage
     pixel_size: PixelSize | None
-
-
-def as_gray(source: GrayImage | str | os.PathLike[str]) -> GrayImage:
-    """Return an image's gray values, (height, width), uint8, read if it is given as a path.
-
-    Raises
-    ------
-    ImageDecodeError, InputNotFoundError
-        If a file cannot be read.
-    DataError
-        If an array is not a gray image.
-    """
-    if isinstance(source, str | os.PathLike):
-        return read_gray(Path(source))
-    if not isinstance(source, np.ndarray):
-        raise DataError(
-            f"got {type(source).__name__}; expected a path, or gray values (height, width), uint8, "
-            "as numpy.asarray(image.convert('L')) gives of a PIL image"
-        )
-    if source.ndim != 2 or source.dtype != np.uint8 or min(source.shape) < MIN_SIDE_PX:
-        raise DataError(
-            f"got an array of shape {source.shape} and type {source.dtype}; expected gray values "
-            f"(height, width), uint8, each side at least {MIN_SIDE_PX}"
-        )
-    return source
 
 
 def read_gray(path: Path) -> GrayImage:

@@ -4,9 +4,25 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+
+def frames_of(source: Any) -> Iterable[Any]:
+    """Return a source's frames; one with ``read()`` is OpenCV's ``VideoCapture`` or like it."""
+    if isinstance(source, Iterable) or not hasattr(source, "isOpened"):
+        frames: Iterable[Any] = source
+        return frames
+    return _captured(source)
+
+
+def _captured(capture: Any) -> Iterator[Any]:
+    while True:
+        there, frame = capture.read()
+        if not there:
+            return
+        yield frame
 
 
 def newest(frames: Iterable[T]) -> Iterator[T]:

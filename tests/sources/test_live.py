@@ -149,8 +149,8 @@ def test_a_source_may_fill_one_buffer_again_and_again(
 
 
 def test_a_stream_refuses_what_is_no_frame(segmenter: Segmenter) -> None:
-    with pytest.raises(DataError, match="expected gray values"):
-        next(segmenter.stream([np.zeros((100, 100, 3), dtype=np.uint8)]))
+    with pytest.raises(DataError, match="array of gray values"):
+        next(segmenter.stream([np.zeros((100, 100, 2), dtype=np.uint8)]))
 
 
 def test_threads_that_sleep_measure_the_same(segmenter: Segmenter, phantoms: list[Phantom]) -> None:
