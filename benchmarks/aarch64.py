@@ -95,7 +95,7 @@ def demo(
     folder.mkdir(parents=True, exist_ok=True)
     command = [*python, "-m", "edgeseg", "demo", "--model", model]
     _call(command, folder, {**os.environ, **(environment or {})})
-    with (folder / "edgeseg-demo" / "results.csv").open(encoding="utf-8", newline="") as stream:
+    with (folder / "edgeseg-demo" / "results.csv").open(encoding="utf-8-sig", newline="") as stream:
         return {row["file"]: float(row["hc_mm"]) for row in csv.DictReader(stream)}
 
 

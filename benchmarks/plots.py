@@ -188,7 +188,7 @@ def read_errors(paths: Sequence[Path], data: Path) -> tuple[FloatArray, FloatArr
     sizes_mm = {case.file: case.pixel_size_mm for case in hc18.load_cases(data)}
     rows = []
     for path in paths:
-        with path.open(newline="", encoding="utf-8") as stream:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
             rows += [
                 (float(row["hc_mm"]), float(row["hc_reference_mm"]), sizes_mm[row["file"]])
                 for row in csv.DictReader(stream)

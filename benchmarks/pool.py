@@ -37,7 +37,7 @@ def read_rows(paths: Sequence[Path]) -> list[dict[str, str]]:
     for path in paths:
         if not path.is_file():
             raise InputNotFoundError(f"{path}: no such file")
-        with path.open(newline="", encoding="utf-8") as stream:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream)
             if tuple(reader.fieldnames or ()) != CSV_COLUMNS:
                 raise DataError(f"{path}: expected the columns of edgeseg evaluate --csv")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,38 +14,52 @@ from edgeseg.cli import console
 from edgeseg.cli.options import (
     RESUME_OR_OVERWRITE,
     DeviceOption,
+    JsonOption,
     ModelOption,
     OverwriteOption,
     ThreadsOption,
+    figures_to,
+    is_standard_output,
     open_model,
     plain,
+    read_pixel_size,
     refuse_age,
-    refuse_pixel_size,
 )
 from edgeseg.errors import DataError, EdgesegError, OutputExistsError
 
 if TYPE_CHECKING:
     from edgeseg.network.task import Task
     from edgeseg.run.folder import Summary
+    from edgeseg.sources.discover import Item
+    from edgeseg.sources.pixel_sizes import PixelSizes
 
 _FEW = 10  # images whose figures are also printed
 
 
 def infer(
     context: typer.Context,
-    inputs: Annotated[list[str], typer.Argument(help="Images, folders (recursive) or patterns.")],
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            help="Images, folders (recursive) or patterns; `-` is an image on standard input."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the results.")],
     model: ModelOption = "hc18-edge",
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     pixel_size: Annotated[
-        float | None,
+        str | None,
         typer.Option(
-            metavar="MM", help="Millimetres per pixel of all images.", callback=refuse_pixel_size
+            metavar="MM",
+            help="Millimetres per pixel of all images: 0.12, or across and down, 0.12x0.11.",
         ),
     ] = None,
     pixel_sizes: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="Table: filename, pixel size (mm).")
+        Path | None,
+        typer.Option(
+            metavar="CSV", help="Table: filename, pixel size (mm), or pixel size x and y."
+        ),
     ] = None,
     ga: Annotated[
         str | None,
@@ -64,42 +81,81 @@ def infer(
     inference_threads: Annotated[
         int, typer.Option(min=1, help="Threads inside each inference.")
     ] = 1,
+    json_file: JsonOption = None,
 ) -> None:
     """Measure images: results.csv, masks, overlays and a report."""
+    from edgeseg.output.table import typed
     from edgeseg.run.folder import FolderRun, Options
     from edgeseg.sources.ages import Ages
     from edgeseg.sources.calibration import read_calibration
-    from edgeseg.sources.discover import discover
-    from edgeseg.sources.pixel_sizes import PixelSizes, read_table
+    from edgeseg.system.files import check_targets
     from edgeseg.system.parallel import usable_cores
 
     arguments = {name: plain(value) for name, value in context.params.items()}
     if resume and overwrite:
         raise typer.BadParameter(RESUME_OR_OVERWRITE)
-    found = discover(inputs, out)
-    for text in found.notices:
-        console.notice(text)
-    table = read_table(pixel_sizes) if pixel_sizes else None
-    sizes = PixelSizes(found.items, pixel_size, table)
-    if not sizes.known:
-        console.notice(
-            "no pixel size given: lengths are in pixels, the mm columns stay empty (except of TIFF "
-            "files calibrated in ImageJ or OME)"
-        )
-    ages = Ages(found.items, *_ages(ga, pixel_sizes))
-    site = read_calibration(calibration) if calibration else None
+    size_mm = arguments["pixel_size"] = read_pixel_size(pixel_size)
+    check_targets(None if is_standard_output(json_file) else json_file)
     workers = threads or max(1, usable_cores() // inference_threads)
     options = Options(masks, overlays, resume, overwrite, batch, workers)
+    site = read_calibration(calibration) if calibration else None
     of_heads = "head" if ga or calibration else None
-    segmenter = open_model(model, device, inference_threads, of_heads)
-    if site and site.model_sha256 not in ("", segmenter.file.sha256):
-        console.notice(f"{calibration} was learnt with another model than {model}")
-    run = FolderRun(segmenter, found.items, sizes, out, options, arguments, ages, site)
-    with console.progress(len(found.items), "measuring") as advance:
-        summary = run.run(advance, console.notice)
-    _say_summary(summary, segmenter.metadata.task)
+    with _found(inputs, out) as items, figures_to(json_file) as write_figures:
+        sizes = _pixel_sizes(items, size_mm, pixel_sizes)
+        ages = Ages(items, *_ages(ga, pixel_sizes))
+        segmenter = open_model(model, device, inference_threads, of_heads)
+        if site and site.model_sha256 not in ("", segmenter.file.sha256):
+            console.notice(f"{calibration} was learnt with another model than {model}")
+        run = FolderRun(segmenter, items, sizes, out, options, arguments, ages, site)
+        with console.progress(len(items), "measuring") as advance:
+            summary = run.run(advance, console.notice)
+        if resized := sizes.resized_notice():
+            console.notice(resized)
+        _say_summary(summary, segmenter.metadata.task)
+        write_figures({"images": [typed(row) for row in summary.rows]})
     if summary.count("failed"):
         raise typer.Exit(1)
+
+
+@contextlib.contextmanager
+def _found(inputs: list[str], out: Path) -> Iterator[list[Item]]:
+    """Yield the images of a command's inputs, one on standard input among them, sorted by name."""
+    from edgeseg.sources.discover import discover
+    from edgeseg.sources.standard_input import GIVEN, spooled
+
+    named = [given for given in inputs if given != GIVEN]
+    items: list[Item] = []
+    if named:
+        found = discover(named, out)
+        items += found.items
+        for text in found.notices:
+            console.notice(text)
+    with contextlib.ExitStack() as stack:
+        if named != inputs:
+            items.append(stack.enter_context(spooled(sys.stdin.buffer)))
+            if [item.file for item in items].count(items[-1].file) > 1:
+                raise DataError(
+                    f"a file is called {items[-1].file!r}, as the image on standard input is; "
+                    "measure one after the other"
+                )
+        yield sorted(items, key=lambda item: item.file)
+
+
+def _pixel_sizes(
+    items: list[Item], size_mm: float | tuple[float, float] | None, table_path: Path | None
+) -> PixelSizes:
+    """Return what is known of the images' pixels, and say what is not."""
+    from edgeseg.sources.pixel_sizes import PixelSizes, read_table
+
+    table = read_table(table_path, console.notice) if table_path else None
+    sizes = PixelSizes(items, size_mm, table)
+    for text in sizes.notices:
+        console.notice(text)
+    if not sizes.known:
+        console.notice("no pixel size given: lengths are in pixels, the mm columns stay empty")
+    if table and size_mm is not None:
+        console.notice(f"--pixel-size holds for all images: {table_path} is not used")
+    return sizes
 
 
 def demo(

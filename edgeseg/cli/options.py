@@ -24,15 +24,14 @@ def known_device(value: str) -> str:
     return value
 
 
-def refuse_pixel_size(value: float | None) -> float | None:
-    """Refuse what is no pixel size, as wrong usage."""
-    from edgeseg.sources.frame import check_pixel_size
+def read_pixel_size(value: str | None) -> float | tuple[float, float] | None:
+    """Read a pixel size, one number or (x, y), and refuse what is none as wrong usage."""
+    from edgeseg.sources.frame import parse_pixel_size
 
     try:
-        check_pixel_size(value)
+        return None if value is None else parse_pixel_size(value)
     except DataError as error:
-        raise typer.BadParameter(str(error)) from None
-    return value
+        raise typer.BadParameter(str(error), param_hint="--pixel-size") from None
 
 
 def refuse_age(value: str | None) -> str | None:

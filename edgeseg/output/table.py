@@ -14,11 +14,13 @@ from edgeseg.measure.tasks import measure_of
 from edgeseg.network.task import Task
 from edgeseg.prediction import Prediction
 from edgeseg.sources.frame import PixelSize
+from edgeseg.system.cells import SIGNATURE, shield, unshield
 from edgeseg.system.files import csv_text, write_atomic
 
 RESULTS_NAME = "results.csv"
 _FIRST = ("file", "frame", "status", "reason", "flags", "confidence")
 _PIXEL_SIZE = ("pixel_size_x_mm", "pixel_size_y_mm", "pixel_size_source")
+_TEXTS = ("file", "status", "reason", "flags", "pixel_size_source")
 TIMING_COLUMNS = ("decode_ms", "preprocess_ms", "inference_ms", "postprocess_ms")
 
 Row = dict[str, str]
@@ -92,6 +94,10 @@ def failed_row(file: str, sentence: str, task: Task, given: Sequence[Column] = (
     return row | {"file": file, "status": "failed", "reason": sentence}
 
 
+def _value(cell: str) -> float:
+    return int(cell) if cell.isdecimal() else float(cell)
+
+
 def read_rows(path: Path, titles: Sequence[str] | None = None) -> Table:
     """Read the rows of a results file; a last row that was cut off is left out.
 
@@ -106,7 +112,7 @@ def read_rows(path: Path, titles: Sequence[str] | None = None) -> Table:
         If it is not a results file.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
             text = stream.read()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
@@ -117,6 +123,7 @@ def read_rows(path: Path, titles: Sequence[str] | None = None) -> Table:
     found = next(rows, None)
     if found is None:
         return Table(titles or _FIRST, [])
+    found = [*map(unshield, found)]
     if (titles is not None and found != list(titles)) or found[: len(_FIRST)] != list(_FIRST):
         raise DataError(
             f"{path}: its columns are not those of this edgeseg and model, or not of the ages and "
@@ -126,8 +133,19 @@ def read_rows(path: Path, titles: Sequence[str] | None = None) -> Table:
 
 
 def line(row: Row) -> str:
-    """Return a row as its line of the results file."""
-    return csv_text([tuple(row.values())])
+    """Return a row as its line of the results file, its texts such that no spreadsheet runs them.
+
+    See `edgeseg.system.cells.shield`; `Table` gives the texts back as they were.
+    """
+    return csv_text([[shield(cell) if c in _TEXTS else cell for c, cell in row.items()]])
+
+
+def typed(row: Row) -> dict[str, str | float | None]:
+    """Return a row with its numbers as numbers, and None for those that are not there."""
+    return {
+        column: cell if column in _TEXTS else _value(cell) if cell else None
+        for column, cell in row.items()
+    }
 
 
 class Table(Sequence[Row]):
@@ -156,12 +174,17 @@ class Table(Sequence[Row]):
         if isinstance(index, slice):
             return Table(self.titles, self.lines[index])
         cells = next(csv.reader(io.StringIO(self.lines[index], newline="")))
-        return dict(zip(self.titles, cells, strict=True))
+        row = dict(zip(self.titles, cells, strict=True))
+        for column in _TEXTS:
+            if "'" in row.get(column, ""):
+                row[column] = unshield(row[column])
+        return row
 
 
 def write_lines(path: Path, titles: Iterable[str], lines: Iterable[str]) -> None:
-    """Write a whole results file atomically."""
-    write_atomic(path, map(_encoded, (csv_text([tuple(titles)]), *lines)))
+    """Write a whole results file atomically, with the mark by which Excel knows UTF-8."""
+    header = SIGNATURE + csv_text([[*map(shield, titles)]])
+    write_atomic(path, map(_encoded, (header, *lines)))
 
 
 def _encoded(text: str) -> bytes:

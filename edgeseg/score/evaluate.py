@@ -22,6 +22,7 @@ from edgeseg.score.hc18 import Case
 from edgeseg.score.heads import CSV_COLUMNS, Score, head_row, score_case, summarize_heads
 from edgeseg.segmenter import Segmenter
 from edgeseg.system import host
+from edgeseg.system.cells import SIGNATURE, shield
 from edgeseg.system.files import csv_text, write_atomic
 from edgeseg.system.parallel import ordered_map, usable_cores
 
@@ -97,7 +98,9 @@ def summarize(
 
 
 def write_csv(path: Path, scores: Sequence[AnyScore]) -> None:
-    """Write one row an image, replacing the file.
+    """Write one row an image, replacing the file; text that a spreadsheet would run is shielded.
+
+    See `edgeseg.system.cells`.
 
     Raises
     ------
@@ -109,7 +112,9 @@ def write_csv(path: Path, scores: Sequence[AnyScore]) -> None:
         titles, rows = class_columns(tuple(classes[0].overlaps)), [class_row(s) for s in classes]
     else:
         titles, rows = CSV_COLUMNS, [head_row(score) for score in heads]
-    write_atomic(path, csv_text([titles, *rows]).encode())
+    shielded = [[shield(file), *cells] for file, *cells in rows]
+    text = SIGNATURE + csv_text([[*map(shield, titles)], *shielded])
+    write_atomic(path, text.encode(errors="backslashreplace"))
 
 
 def _parted(scores: Sequence[AnyScore]) -> tuple[list[Score], list[ClassScore]]:

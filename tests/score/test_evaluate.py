@@ -58,7 +58,7 @@ def test_figures_follow_from_the_rows(
     scores = score_all(segmenter, cases)
     metrics = summarize(segmenter, cases, scores, 1)["metrics"]
     write_csv(tmp_path / "scores.csv", scores)
-    with (tmp_path / "scores.csv").open(newline="") as stream:
+    with (tmp_path / "scores.csv").open(newline="", encoding="utf-8-sig") as stream:
         rows = list(csv.DictReader(stream))
     assert tuple(rows[0]) == CSV_COLUMNS
     assert ",".join(CSV_COLUMNS) == (

@@ -104,7 +104,7 @@ def test_a_folder_is_measured_scored_timed_and_checked(
     out = tmp_path / "results"
     sizes = data / "pixel_sizes.csv"
     edgeseg("infer", data / "images", "--model", model, "--pixel-sizes", sizes, "--out", out)
-    with (out / "results.csv").open(encoding="utf-8") as stream:
+    with (out / "results.csv").open(encoding="utf-8-sig") as stream:
         rows = list(csv.DictReader(stream))
     own = ["cyst_area_px", "cyst_area_mm2", "cyst_count"]
     own += ["crescent_area_px", "crescent_area_mm2", "crescent_count"]
