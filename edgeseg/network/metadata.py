@@ -66,7 +66,7 @@ class ModelMetadata:
     train_pixel_size_mm_range: tuple[float, float] | None
     edgeseg_version: str
     threshold: float = 0.5
-    metrics: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict, hash=False)
     licence: str = "unknown"
     intended_use: str = INTENDED_USE
     parameters: int | None = None

@@ -170,7 +170,7 @@ class PixelSizes:
         )
 
     def _look_at(self, items: Sequence[Item], table: Mapping[str, TableRow]) -> None:
-        used = {found.name: file for file, found in self._rows.items() if found.name}
+        used = {found.name: found for found in self._rows.values() if found.name}
         if items and all(found.missing for found in self._rows.values()):
             first = f"its first is {next(iter(table))!r}" if table else "it has none"
             raise DataError(
@@ -189,8 +189,8 @@ class PixelSizes:
             )
         without = [
             file
-            for name, file in used.items()
-            if table[name].pixel_size is None and not table[name].reason
+            for file, found in self._rows.items()
+            if not (found.reason or table[found.name].pixel_size or table[found.name].reason)
         ]
         if without:
             self.notices.append(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from edgeseg.output.table import (
     pixel_size_cells,
     prediction_row,
     read_rows,
+    typed,
     write_lines,
 )
 from edgeseg.sources.frame import Frame, PixelSize
@@ -98,6 +100,58 @@ def test_a_row_holds_every_figure_with_its_decimals(monkeypatch: pytest.MonkeyPa
         assert row[name] == ("" if value is None else f"{value:.{places}f}"), name
     times = [row[name] for name in TIMING_COLUMNS]
     assert times == ["1.235", *(f"{ms:.3f}" for ms in found.times_ms)]
+
+
+def test_texts_cannot_run_as_formulas_and_come_back_as_they_were(tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    names = ["=1+1.png", "+1.png", "-1.png", "@a.png", "\ta.png", "'=a.png", "a;=b.png", "it's.png"]
+    rows = [failed_row(name, f"-{name}: why", HEAD) for name in names]
+    write_lines(path, columns(HEAD), map(line, rows))
+    assert list(read_rows(path, columns(HEAD))) == rows
+    with path.open(newline="", encoding="utf-8-sig") as stream:
+        raw = list(csv.DictReader(stream))
+    for row in raw:
+        assert not any(cell.startswith(tuple("=+-@\t")) for cell in row.values())
+    assert raw[0]["file"] == "'=1+1.png"
+    assert raw[-1]["file"] == "it's.png"
+
+
+def test_numbers_below_zero_stay_numbers() -> None:
+    row = failed_row("a.png", "", HEAD) | {"center_x_px": "-3.5", "angle_rad": "-0.1"}
+    assert ",-3.5," in line(row)
+    assert typed(row)["center_x_px"] == -3.5
+
+
+def test_titles_of_odd_classes_come_back(tmp_path: Path) -> None:
+    task = Task("regions", ("background", "=1+1"))
+    path = tmp_path / "results.csv"
+    write_lines(path, columns(task), [])
+    assert b",'=1+1_area_px," in path.read_bytes()
+    assert read_rows(path, columns(task)).titles == columns(task)
+
+
+def test_the_file_says_to_excel_that_it_is_utf_8(tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    write_lines(path, columns(HEAD), [line(failed_row("Müller.png", "", HEAD))])
+    assert path.read_bytes().startswith(b"\xef\xbb\xbffile,frame,")
+    path.write_bytes(path.read_bytes()[3:])  # as another program saved it
+    assert read_rows(path, columns(HEAD))[0]["file"] == "Müller.png"
+
+
+def test_a_row_as_numbers_is_what_the_prediction_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = head_image(Ellipse(280.0, 200.0, 140.0, 108.0, 0.3), (384, 576))
+    found = open_fake(monkeypatch, FakeSession()).predict(Frame(image, name="12"), (0.8, 0.4))
+    given = found.to_dict()
+    row = typed(prediction_row("12", found, 1.0))
+    assert tuple(given) == tuple(row) == columns(HEAD)
+    assert given["file"] == row["file"] == "12"
+    assert given["frame"] is row["frame"] is None
+    assert given["decode_ms"] is None
+    for name, value in row.items():
+        if name != "decode_ms":
+            assert value == (pytest.approx(given[name], abs=5e-3) if given[name] else given[name])
+            assert type(given[name]) in (str, float, type(None)), name
+    assert typed({"file": "1", "frame": "3"}) == {"file": "1", "frame": 3}
 
 
 def test_flags_are_told_apart_by_semicolons(monkeypatch: pytest.MonkeyPatch) -> None:

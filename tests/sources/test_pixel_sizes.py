@@ -242,6 +242,7 @@ def test_one_size_beats_the_table() -> None:
 def test_a_bare_name_that_fits_two_images_is_an_error() -> None:
     items = [item("x/a.png"), item("y/a.png")]
     sizes = PixelSizes(items, table={"a.png": TableRow(of_mm(0.1))})
+    assert not sizes.notices
     with pytest.raises(DataError, match="2 images are called so"):
         sizes.of(items[0])
 

@@ -23,9 +23,9 @@ class Found(NamedTuple):
     Attributes
     ----------
     name
-        As the table has it; empty if there is none.
+        As the table has it; empty if none fits, or several.
     reason
-        Why there is none.
+        Why the image has no row, though one may fit it.
     moved
         Whether the table names folders that are not the image's.
     missing
@@ -66,7 +66,7 @@ def match_rows(items: Iterable[Item], table: Mapping[str, Hashable]) -> dict[str
         ``file`` -> its row.
     """
     index: list[dict[str, list[str]]] = [defaultdict(list) for _ in range(4)]
-    forms = {name: _forms(_parts(name), is_row=True) for name in table}
+    forms = {name: _forms(_parts(unshield(name)), is_row=True) for name in table}
     for name, row_forms in forms.items():
         for likeness, parts in enumerate(row_forms):
             if parts:
@@ -125,7 +125,7 @@ def _keep_the_best(
     for _, file in claimed:
         if owners != [file]:
             found[file] = Found(
-                "",
+                name,
                 f"the pixel-size table has one row for {name!r} and {len(claimed)} images are "
                 f"called so; name them as {file!r} in it",
             )
@@ -140,7 +140,7 @@ def _whole(item: Item) -> Parts:
 
 def _parts(name: str) -> Parts:
     """Return a path's parts, whichever system wrote it."""
-    text = unicodedata.normalize("NFC", unshield(name.strip())).replace("\\", "/")
+    text = unicodedata.normalize("NFC", name.strip()).replace("\\", "/")
     text = re.sub(r"^(file://)?(/?[A-Za-z]:)?", "", text)
     return tuple(part for part in text.split("/") if part not in ("", ".", ".."))
 
