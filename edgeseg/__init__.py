@@ -30,7 +30,7 @@ from edgeseg.errors import (
 from edgeseg.system.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from os import PathLike
 
     from edgeseg.measure.ellipse import Ellipse
     from edgeseg.network.metadata import ModelMetadata
@@ -69,7 +69,7 @@ _LAZY = {
 
 
 def load(
-    model: str | Path = "hc18-edge",
+    model: str | PathLike[str] = "hc18-edge",
     *,
     device: str = "auto",
     threads: int | None = None,

@@ -77,7 +77,7 @@ class Segmenter:
 
     def __init__(
         self,
-        model: str | Path = zoo.DEFAULT_MODEL,
+        model: str | os.PathLike[str] = zoo.DEFAULT_MODEL,
         *,
         device: str = "auto",
         threads: int | None = None,
@@ -294,7 +294,8 @@ def _frame(source: Source, pixel_size_mm: Size) -> Frame:
         image = read(Path(os.fsdecode(source)))
         return Frame(image.gray, pixel_size or image.pixel_size)
     if not isinstance(source, Frame):
-        return Frame(as_gray(source), pixel_size)
+        named = isinstance(source, str | os.PathLike)
+        return Frame(as_gray(source), pixel_size, Path(os.fsdecode(source)).name if named else "")
     pixels = as_gray(source.pixels)
     if pixel_size is None and pixels is source.pixels:
         return source

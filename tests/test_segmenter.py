@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +12,11 @@ from edgeseg.errors import DataError, DeviceError, ModelError, ModelNotFoundErro
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.network import zoo
 from edgeseg.network.session import PROVIDERS
+from edgeseg.output.pictures import encode
 from edgeseg.phantom.head import Phantom, demo_phantoms
 from edgeseg.segmenter import Segmenter
 from tests.fakes import FakeSession, head_image, open_fake
+from edgeseg.sources.frame import Frame, PixelSize
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +128,45 @@ def test_unknown_models_are_not_found_and_close_names_suggested(tmp_path: Path) 
         Segmenter("hc18-edg")
     with pytest.raises(ModelError, match="is a folder"):
         Segmenter(tmp_path)
+
+
+def test_a_model_is_found_however_its_path_is_given(tmp_path: Path) -> None:
+    shutil.copy(zoo.find("hc18-nano").path, tmp_path / "mine.onnx")
+    with os.scandir(tmp_path) as entries:
+        entry = next(entries)
+    assert zoo.find(entry) == zoo.find(str(tmp_path / "mine.onnx"))
+    with pytest.raises(ModelNotFoundError, match="got NoneType; expected a bundled model's name"):
+        Segmenter(None)  # type: ignore[arg-type]
+
+
+def test_several_images_are_asked_for(segmenter: Segmenter, demo: list[Phantom]) -> None:
+    for one in ("a.png", Path("a.png"), b"", None, 3):
+        with pytest.raises(DataError, match="expected several images, such as a list"):
+            segmenter.predict_batch(one)  # type: ignore[arg-type]
+    found = segmenter.predict_batch(
+        (phantom.image for phantom in demo[:2]), iter([0.1, (0.1, 0.1)])
+    )  # type: ignore[arg-type]
+    assert [prediction.pixel_size_mm for prediction in found] == [0.1, 0.1]
+
+
+def test_a_prediction_knows_the_name_of_its_file(
+    segmenter: Segmenter, demo: list[Phantom], tmp_path: Path
+) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(encode(".png", demo[0].image))
+    assert segmenter.predict(path).to_dict()["file"] == "a.png"
+    assert segmenter.predict(demo[0].image).to_dict()["file"] == ""
+
+
+def test_frames_are_held_to_what_arrays_are(segmenter: Segmenter, demo: list[Phantom]) -> None:
+    gray = demo[0].image
+    size = PixelSize(0.2, 0.2, "dicom")
+    found = segmenter.predict(Frame(np.dstack([gray] * 3), size, "x"))  # type: ignore[arg-type]
+    assert (found.frame.name, found.pixel_size) == ("x", size)
+    assert np.array_equal(found.frame.pixels, gray)
+    whole = Frame(gray, size)
+    assert segmenter.predict(whole).frame is whole
+    assert segmenter.predict(whole, 0.1).pixel_size == (0.1, 0.1, "option")
 
 
 def test_what_is_not_onnx_is_refused(tmp_path: Path) -> None:

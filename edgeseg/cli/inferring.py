@@ -132,7 +132,7 @@ def _found(inputs: list[str], out: Path) -> Iterator[list[Item]]:
             console.notice(text)
     with contextlib.ExitStack() as stack:
         if named != inputs:
-            items.append(stack.enter_context(spooled(sys.stdin.buffer)))
+            items.append(stack.enter_context(spooled(getattr(sys.stdin, "buffer", None))))
             if [item.file for item in items].count(items[-1].file) > 1:
                 raise DataError(
                     f"a file is called {items[-1].file!r}, as the image on standard input is; "

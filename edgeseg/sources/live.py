@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
+
+from edgeseg.errors import DataError
 
 T = TypeVar("T")
 
 
 def frames_of(source: Any) -> Iterable[Any]:
-    """Return a source's frames; one with ``read()`` is OpenCV's ``VideoCapture`` or like it."""
-    if isinstance(source, Iterable) or not hasattr(source, "isOpened"):
-        frames: Iterable[Any] = source
-        return frames
-    return _captured(source)
+    """Return a source's frames: what it yields, or what OpenCV's ``VideoCapture`` reads.
+
+    Raises
+    ------
+    DataError
+        If it is no source.
+    """
+    if hasattr(source, "isOpened"):
+        return _captured(source)
+    if isinstance(source, str | bytes | os.PathLike) or not isinstance(source, Iterable):
+        raise DataError(
+            f"got {type(source).__name__}; expected frames one after the other, such as a list of "
+            "arrays, or a cv2.VideoCapture of a video or camera"
+        )
+    return source
 
 
 def _captured(capture: Any) -> Iterator[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -18,8 +17,8 @@ MAX_BYTES = 2**29
 
 
 @contextlib.contextmanager
-def spooled(stream: BinaryIO) -> Iterator[Item]:
-    """Yield the image that a stream holds, as a file that lies there meanwhile.
+def spooled(stream: BinaryIO | None) -> Iterator[Item]:
+    """Yield the image that a stream holds, as a file that lies there meanwhile; None: no stream.
 
     Raises
     ------
@@ -28,6 +27,10 @@ def spooled(stream: BinaryIO) -> Iterator[Item]:
     OutputWriteError
         If there is no room for the file.
     """
+    import tempfile  # which no other command waits for
+
+    if stream is None:
+        raise InputNotFoundError("standard input is closed; expected the bytes of one image file")
     if stream.isatty():
         raise InputNotFoundError(
             f"{GIVEN!r} is the image on standard input, and that is the keyboard; write: "

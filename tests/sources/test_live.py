@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from collections.abc import Iterator
 
 import cv2
@@ -151,6 +152,39 @@ def test_a_source_may_fill_one_buffer_again_and_again(
 def test_a_stream_refuses_what_is_no_frame(segmenter: Segmenter) -> None:
     with pytest.raises(DataError, match="array of gray values"):
         next(segmenter.stream([np.zeros((100, 100, 2), dtype=np.uint8)]))
+
+
+class Capture:
+    """Reads as OpenCV's VideoCapture does."""
+
+    def __init__(self, frames: list[np.ndarray]) -> None:
+        self.frames = frames
+
+    def isOpened(self) -> bool:
+        return True
+
+    def read(self) -> tuple[bool, np.ndarray | None]:
+        return (True, self.frames.pop(0)) if self.frames else (False, None)
+
+
+@pytest.mark.parametrize("drop_late", [False, True])
+def test_a_capture_of_a_camera_is_a_stream(
+    segmenter: Segmenter, phantoms: list[Phantom], drop_late: bool
+) -> None:
+    gray = phantoms[0].image
+    colour = np.dstack([gray] * 3)
+    measured = list(segmenter.stream(Capture([colour, colour]), 0.2, drop_late=drop_late))
+    assert 1 <= len(measured) <= 2
+    assert len(measured) == 2 or drop_late
+    frame, found = measured[-1]
+    assert np.array_equal(frame, colour)
+    assert found.hc_mm == segmenter.predict(gray, 0.2).hc_mm
+
+
+@pytest.mark.parametrize("source", ["video.mp4", b"video", Path("video.mp4"), 3, None])
+def test_a_stream_refuses_what_is_no_source(segmenter: Segmenter, source: object) -> None:
+    with pytest.raises(DataError, match=r"cv2\.VideoCapture"):
+        next(segmenter.stream(source))  # type: ignore[arg-type]
 
 
 def test_threads_that_sleep_measure_the_same(segmenter: Segmenter, phantoms: list[Phantom]) -> None:

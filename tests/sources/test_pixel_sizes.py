@@ -165,6 +165,11 @@ def test_an_image_without_a_size_is_measured_in_pixels_and_said(tmp_path: Path, 
     assert "gives no size for 2 images, such as 'b.png'" in notice
 
 
+def test_decimals_behind_a_comma_that_separates_cells_are_not_cut_off(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="more cells than titles; put decimals behind a point"):
+        read_table(write_table(tmp_path, f"{NAMES}\na.png,1,24\n"))
+
+
 def test_rows_of_one_name_that_differ_cost_that_image(tmp_path: Path) -> None:
     text = f"{NAMES}\na.png,0.1\nb.png,0.1\nb.png,0.2\nb.png,0.1\nc.png,0.3\nc.png,0.3\n"
     sizes = PixelSizes(

@@ -29,10 +29,11 @@ def test_what_comes_lies_in_a_file_while_it_is_needed() -> None:
         (io.BytesIO(), "holds nothing"),
         (io.BytesIO(b"123456"), "more than"),
         (Terminal(b"12"), "keyboard"),
+        (None, "is closed"),
     ],
 )
 def test_what_is_no_image_is_refused(
-    stream: io.BytesIO, said: str, monkeypatch: pytest.MonkeyPatch
+    stream: io.BytesIO | None, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(standard_input, "MAX_BYTES", 5)
     with pytest.raises(InputNotFoundError, match=said), spooled(stream):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -143,7 +144,7 @@ def _figure(value: Any) -> str:
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
-def find(name_or_path: str | Path) -> ModelFile:
+def find(name_or_path: str | os.PathLike[str]) -> ModelFile:
     """Find a bundled model by name, or an ONNX file by path.
 
     Raises
@@ -153,7 +154,13 @@ def find(name_or_path: str | Path) -> ModelFile:
     ModelError
         If a bundled file is not what the manifest says, or the path is not a file.
     """
-    name = str(name_or_path)
+    try:
+        name = os.fsdecode(name_or_path)
+    except TypeError:
+        raise ModelNotFoundError(
+            f"got {type(name_or_path).__name__}; expected a bundled model's name "
+            f"({', '.join(manifest())}) or the path of an ONNX file"
+        ) from None
     if name in manifest():
         entry = manifest()[name]
         path = _FOLDER / entry["file"]

@@ -144,6 +144,13 @@ class Columns:
         return best
 
     def _size(self, cells: Sequence[str]) -> PixelSize | None:
+        if any(cell.strip() for cell in cells[len(self._titles) :]):
+            for i in self.sizes:
+                if _cell(cells, i).strip().isdecimal() and _cell(cells, i + 1).strip().isdecimal():
+                    raise _Unusable(
+                        "the row has more cells than titles; put decimals behind a point, or the "
+                        "number in quotes"
+                    )
         given = [(self._titles[i], self._of_column(cells, i)) for i in self.sizes]
         known = [(title, size) for title, size in given if size]
         for axis in (0, 1):
