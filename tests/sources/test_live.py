@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 from collections.abc import Iterator
+from pathlib import Path
 
 import cv2
 import numpy as np
