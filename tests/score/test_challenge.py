@@ -86,3 +86,19 @@ def test_a_row_holds_the_ellipse_in_mm() -> None:
     )
     assert row[0] == "a.png"
     assert [float(cell) for cell in row[1:]] == [50, 25, 40, 30, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("filename,pixel size(mm),width,height\n000_HC.png,0.1,800,540\n", "400x270, the table"),
+        ("filename,pixel size(mm)\n000_HC.png,NA\n", "no pixel size is given for it"),
+    ],
+)
+def test_an_image_without_a_size_is_named(
+    segmenter: Segmenter, root: Path, table: str, said: str
+) -> None:
+    (root / "test_set_pixel_size.csv").write_text(table)
+    found, sizes = find_images(root)
+    with pytest.raises(DataError, match=rf"000_HC\.png: .*{said}"):
+        write_submission(segmenter, found.items[:1], sizes, root / "submission.csv")

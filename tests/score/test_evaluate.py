@@ -91,6 +91,18 @@ def test_an_image_without_a_head_counts_in_full(phantom_data: Path, tmp_path: Pa
     assert (row[1], row[5], row[6]) == ("0.000000", "", "0.000")
 
 
+def test_a_spreadsheet_shows_names_and_runs_none(phantom_data: Path, tmp_path: Path) -> None:
+    case = hc18.load_cases(phantom_data)[0]
+    blind = Blind("hc18-edge", device="cpu", threads=1)
+    cases = [case._replace(file=name) for name in ("=1+1.png", "M\u00fcller.png", "b\udcfc.png")]
+    write_csv(tmp_path / "scores.csv", score_all(blind, cases))
+    data = (tmp_path / "scores.csv").read_bytes()
+    assert data.startswith(b"\xef\xbb\xbffile,dice,")
+    names = [line.split(",")[0] for line in data.decode("utf-8-sig").splitlines()[1:]]
+    assert names == ["'=1+1.png", "M\u00fcller.png", "b\\udcfc.png"]
+    assert ",-" in data.decode(), "errors below zero stay numbers"
+
+
 @pytest.mark.parametrize("name", zoo.manifest())
 def test_a_card_s_figures_are_those_of_the_published_results(name: str) -> None:
     card = zoo.manifest()[name]["metrics"]

@@ -268,3 +268,26 @@ def test_the_datas_hash_covers_names_table_and_bytes(data: Path) -> None:
     table = data / hc18.CSV_NAME
     table.write_text(table.read_text("utf-8").replace("005_HC.png,0.", "005_HC.png,1."), "utf-8")
     assert data_sha256(hc18.load_cases(data)) != before
+
+
+def test_the_table_is_read_as_for_measuring(data: Path) -> None:
+    before = hc18.load_cases(data)
+    rows = [
+        f"D:\\hc18\\{c.file};{c.pixel_size_mm!r};{c.hc_reference_mm!r}".replace(".", ",")
+        for c in before
+    ]
+    table = "\n".join(["file;pixel size;HC", *rows]).replace(",png", ".png")
+    (data / hc18.CSV_NAME).write_text(table + "\n", encoding="utf-16")
+    after = hc18.load_data(data)
+    assert [case.facts for case in after.cases] == [case.facts for case in before]
+    assert not after.notices
+
+
+def test_a_missing_or_oblong_size_is_named(data: Path) -> None:
+    lines = (data / hc18.CSV_NAME).read_text(encoding="utf-8").splitlines()
+    for cell, said in (("NA", "no pixel size for 000_HC.png"), ("0.1x0.2", "no squares")):
+        (data / hc18.CSV_NAME).write_text(
+            "\n".join([lines[0], f"000_HC.png,{cell},170", *lines[2:]])
+        )
+        with pytest.raises(DataError, match=said):
+            hc18.load_cases(data)

@@ -194,3 +194,17 @@ def test_colours_may_leave_the_background_out(shapes: Path) -> None:
     data = load_pairs(shapes)
     assert data.classes == CLASSES
     assert np.array_equal(data.pairs[4].mask(), make_shapes(4, height=64, width=96).mask)
+
+
+def test_pixel_sizes_are_read_as_for_measuring(shapes: Path) -> None:
+    files = [pair.file for pair in load_pairs(shapes).pairs]
+    rows = [f"D:\\data\\{file};0,12" for file in files[1:]]
+    table = shapes / "pixel_sizes.csv"
+    table.write_text("\n".join(["file;pixel size (mm)", f"{files[0]};NA", *rows]) + "\n")
+    assert [pair.pixel_size_mm for pair in load_pairs(shapes).pairs[:2]] == [None, 0.12]
+    table.write_text("\n".join(["file;pixel size (mm)", *rows]) + "\n")
+    with pytest.raises(DataError, match=f"no row for '{files[0]}'"):
+        load_pairs(shapes)
+    table.write_text("\n".join(["file;pixel size (mm)", *rows, f"{files[0]};0,1x0,2"]) + "\n")
+    with pytest.raises(DataError, match=f"{files[0]}: pixels of 0.1 by 0.2 mm are no squares"):
+        load_pairs(shapes)

@@ -16,6 +16,7 @@ _NONE = (
 _UNIT = rf"({'|'.join(sorted(MM_PER_UNIT, key=len, reverse=True))})"
 _POINT = r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)"
 _COMMA = r"([+-]?(?:\d+,?\d*|,\d+)(?:e[+-]?\d+)?)"
+_USUAL = re.compile(r"\s*[0-9]+(?:[.,][0-9]+)?\s*")
 _PER_PIXEL = r"(?:\s*(?:/|per)\s*(?:px|pixels?))?"
 _ONE = [re.compile(rf"{number}\s*{_UNIT}?{_PER_PIXEL}") for number in (_POINT, _COMMA)]
 _TWO = [
@@ -47,6 +48,8 @@ def read_numbers(text: str, mm: float = 1.0) -> tuple[list[float], str] | None:
     (list of float, str) or None
         Millimetres, and the sign between two numbers; None if it is neither.
     """
+    if _USUAL.fullmatch(text):
+        return [float(text.replace(",", ".")) * mm], ""
     plain = unicodedata.normalize("NFKC", text).casefold().strip().strip("[](){}")
     plain = re.sub(r"['\"]", "", plain).replace("\u00d7", "x").strip()
     for pattern in _ONE:

@@ -15,6 +15,7 @@ from edgeseg.sources.discover import IMAGE_SUFFIXES, Item
 from edgeseg.system.cells import unshield
 
 Parts = tuple[str, ...]
+_LIKENESSES = 4
 
 
 class Found(NamedTuple):
@@ -40,7 +41,7 @@ class Found(NamedTuple):
 
 class _Candidate(NamedTuple):
     name: str
-    likeness: int  # 0: the same name; see `_forms`
+    likeness: int  # 0: the same name; see `_form`
     common: int  # parts of the path, from its end, that are alike
     moved: bool
 
@@ -65,16 +66,16 @@ def match_rows(items: Iterable[Item], table: Mapping[str, Hashable]) -> dict[str
     dict
         ``file`` -> its row.
     """
-    index: list[dict[str, list[str]]] = [defaultdict(list) for _ in range(4)]
-    forms = {name: _forms(_parts(unshield(name)), is_row=True) for name in table}
-    for name, row_forms in forms.items():
-        for likeness, parts in enumerate(row_forms):
-            if parts:
-                index[likeness][parts[-1]].append(name)
+    candidates: dict[str, list[_Candidate]] = {}
+    items = list(items)
+    for likeness in range(_LIKENESSES):
+        left = [item for item in items if item.file not in candidates]
+        if left:
+            candidates |= _fitting(left, table, likeness)
     found: dict[str, Found] = {}
     claims: dict[str, list[tuple[tuple[int, int], str]]] = defaultdict(list)
     for item in items:
-        best = _best(item, index, forms)
+        best = candidates.get(item.file, [])
         if not best:
             reason = f"the pixel-size table has no row for {item.file!r}; add one"
             found[item.file] = Found("", reason, missing=True)
@@ -92,26 +93,34 @@ def match_rows(items: Iterable[Item], table: Mapping[str, Hashable]) -> dict[str
     return found
 
 
-def _best(
-    item: Item, index: Sequence[Mapping[str, list[str]]], forms: Mapping[str, Sequence[Parts]]
-) -> list[_Candidate]:
-    """Return the rows that fit an image best, all equally well."""
-    below = _forms(_parts(item.file))
-    whole: Sequence[Parts] = ()
-    for likeness, parts in enumerate(below):
-        names = index[likeness].get(parts[-1], []) if parts else []
-        if names and not whole:
-            whole = _forms(_whole(item))
-        fitting = []
-        for name in names:
-            row = forms[name][likeness]
-            common = _common(row, whole[likeness])
-            if common in (len(row), len(whole[likeness])) or common >= len(parts):
-                fitting.append(_Candidate(name, likeness, common, common < len(row)))
-        if fitting:
-            most = max(candidate.common for candidate in fitting)
-            return [candidate for candidate in fitting if candidate.common == most]
-    return []
+def _fitting(
+    items: Sequence[Item], names: Iterable[str], likeness: int
+) -> dict[str, list[_Candidate]]:
+    """Return the rows that fit each image best, all equally well, at one likeness of names."""
+    whole_names: dict[Parts, list[str]] = defaultdict(list)
+    endings: dict[Parts, list[str]] = defaultdict(list)
+    lengths = {}
+    shortest = min(len(_parts(item.file)) for item in items)
+    for name in names:
+        parts = _form(_parts(unshield(name)), likeness, is_row=True)
+        whole_names[parts].append(name)
+        lengths[name] = len(parts)
+        for count in range(shortest, len(parts) + 1):
+            endings[parts[-count:]].append(name)
+    fitting = {}
+    for item in items:
+        path = _form(_whole(item), likeness)
+        below = len(_parts(item.file))
+        # from the most parts in common on: first rows that name all that results call the image,
+        # then those that name less
+        for common in range(len(path), 0, -1):
+            index = endings if common >= below else whole_names
+            if found := index.get(path[-common:]):
+                fitting[item.file] = [
+                    _Candidate(name, likeness, common, common < lengths[name]) for name in found
+                ]
+                break
+    return fitting
 
 
 def _keep_the_best(
@@ -145,27 +154,19 @@ def _parts(name: str) -> Parts:
     return tuple(part for part in text.split("/") if part not in ("", ".", ".."))
 
 
-def _forms(parts: Parts, *, is_row: bool = False) -> tuple[Parts, Parts, Parts, Parts]:
-    """Return a path in four forms, in each of which others may equal it, the likest first.
+def _form(parts: Parts, likeness: int, *, is_row: bool = False) -> Parts:
+    """Return a path in a form in which others may equal it, of the likest or of a less like one.
 
-    As it is; in any case and with its escapes (``%20``) read; a row's without the suffix that the
-    image has; both without it.
+    0: as it is. 1: in any case, and with its escapes (``%20``) read. 2: so, and an image's without
+    its suffix. 3: so, and a row's too.
     """
+    if likeness == 0 or not parts:
+        return parts
     folded = tuple(unicodedata.normalize("NFC", unquote(part).casefold()) for part in parts)
-    stem = (*folded[:-1], _stem(folded[-1])) if folded else folded
-    return parts, folded, folded if is_row else stem, stem
+    keeps_suffix = likeness == 1 or (likeness == 2 and is_row)
+    return folded if keeps_suffix else (*folded[:-1], _stem(folded[-1]))
 
 
 def _stem(name: str) -> str:
     path = PurePosixPath(name)
     return path.stem if path.suffix in IMAGE_SUFFIXES else name
-
-
-def _common(one: Parts, other: Parts) -> int:
-    """Return how many parts two paths share at their end."""
-    count = 0
-    for a, b in zip(reversed(one), reversed(other), strict=False):
-        if a != b:
-            break
-        count += 1
-    return count

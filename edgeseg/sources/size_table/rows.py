@@ -74,6 +74,9 @@ class Columns:
     def __init__(self, titles: Sequence[str], lines: Sequence[Sequence[str]] = ()) -> None:
         self._titles = [*titles]
         self._read = [read_title(title) for title in titles]
+        self._of_kind: dict[str, list[int]] = {}
+        for i, title in enumerate(self._read):
+            self._of_kind.setdefault(title.kind, []).append(i)
         self.sizes = self._all("size")
         self._check()
         self.name = self._name_column(lines)
@@ -99,7 +102,7 @@ class Columns:
         return TableRow(size, hc_mm, self._sides(cells))
 
     def _all(self, kind: str) -> list[int]:
-        return [i for i, title in enumerate(self._read) if title.kind == kind]
+        return self._of_kind.get(kind, [])
 
     def _check(self) -> None:
         found = ",".join(self._titles)
@@ -144,7 +147,7 @@ class Columns:
         return best
 
     def _size(self, cells: Sequence[str]) -> PixelSize | None:
-        if any(cell.strip() for cell in cells[len(self._titles) :]):
+        if len(cells) > len(self._titles) and any(map(str.strip, cells[len(self._titles) :])):
             for i in self.sizes:
                 if _cell(cells, i).strip().isdecimal() and _cell(cells, i + 1).strip().isdecimal():
                     raise _Unusable(
@@ -153,6 +156,8 @@ class Columns:
                     )
         given = [(self._titles[i], self._of_column(cells, i)) for i in self.sizes]
         known = [(title, size) for title, size in given if size]
+        if not known:
+            return None
         for axis in (0, 1):
             of_axis = [(title, size[axis]) for title, size in known if size[axis] is not None]
             for title, value in of_axis[1:]:
