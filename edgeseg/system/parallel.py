@@ -2,26 +2,53 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import TypeVar
 
-import cv2
+from edgeseg.system.cgroups import cpu_quota
 
 T = TypeVar("T")
 R = TypeVar("R")
 
+_ROOT = Path("/")
 _AHEAD = 3  # items in flight for each worker: enough to hide one slow image, little memory
 
 
-def usable_cores() -> int:
-    """Return the number of cores this process may use."""
+def usable_cores(root: Path = _ROOT) -> int:
+    """Return the number of cores this process may use.
+
+    The smallest of its affinity, the quotas of its groups (``cpu.max``, as containers have them),
+    rounded up, and the count that Python is told (``PYTHON_CPU_COUNT``, ``-X cpu_count``).
+
+    Parameters
+    ----------
+    root
+        Folder that ``proc`` and ``sys`` are in.
+    """
+    counts = [os.cpu_count() or 1, *_told_to_python()]
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        counts.append(len(os.sched_getaffinity(0)))
+    if sys.platform == "linux" and (quota := cpu_quota(root)) is not None:
+        counts.append(math.ceil(quota))
+    return max(1, min(counts))
+
+
+def _told_to_python() -> list[int]:
+    """Return the count that Python is told, from 3.13 on by itself."""
+    if hasattr(os, "process_cpu_count"):
+        return [os.process_cpu_count() or 1]
+    told = sys._xoptions.get("cpu_count") or os.environ.get("PYTHON_CPU_COUNT", "")
+    with contextlib.suppress(ValueError):
+        return [int(told)] if int(told) > 0 else []
+    return []
 
 
 def ordered_map(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
@@ -59,6 +86,8 @@ class _SingleThreadedOpenCv:
         self._threads_before = 0
 
     def __enter__(self) -> None:
+        import cv2  # not before: whoever asks for the number of cores needs none of it
+
         with self._lock:
             if self._asked == 0:
                 self._threads_before = cv2.getNumThreads()
@@ -66,6 +95,8 @@ class _SingleThreadedOpenCv:
             self._asked += 1
 
     def __exit__(self, *_: object) -> None:
+        import cv2
+
         with self._lock:
             self._asked -= 1
             if self._asked == 0:
