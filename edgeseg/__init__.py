@@ -27,6 +27,7 @@ from edgeseg.errors import (
     OutputWriteError,
     ParityError,
 )
+from edgeseg.system import telemetry as _telemetry
 from edgeseg.system.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from edgeseg.network.metadata import ModelMetadata
     from edgeseg.prediction import Prediction
     from edgeseg.segmenter import Segmenter
+
+# Here, since whoever imports any part of edgeseg comes by, and before it imports onnxruntime.
+_telemetry.switch_off()
 
 __all__ = [
     "ConfigError",

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from edgeseg.errors import DeviceError, ModelError
 from edgeseg.network.metadata import METADATA_KEY
 from edgeseg.system.parallel import usable_cores
+from edgeseg.system.telemetry import without_module
 
 if TYPE_CHECKING:
     import openvino
@@ -58,7 +59,9 @@ class OpenVinoSession:
 
     def __init__(self, path: Path, threads: int | None) -> None:
         try:
-            import openvino
+            # which reports that it was imported, to a server, if it finds this package
+            with without_module("openvino_telemetry"):
+                import openvino
         except ImportError as error:
             raise DeviceError(
                 f"the package openvino is installed but does not load ({error}); install it anew "

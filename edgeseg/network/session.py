@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -12,7 +13,10 @@ import onnxruntime
 
 from edgeseg.errors import DeviceError, ModelError
 from edgeseg.network.metadata import METADATA_KEY, ModelMetadata
+from edgeseg.system import telemetry
+from edgeseg.system.parallel import usable_cores
 
+telemetry.switch_off_loaded(onnxruntime)
 PROVIDERS: dict[str, str] = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
@@ -86,6 +90,8 @@ def session_options(threads: int | None, *, spin: bool) -> onnxruntime.SessionOp
     """Return onnxruntime's options for `edgeseg.Segmenter`'s ``threads`` and ``spin``."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # errors come back as exceptions
+    if threads is None and (cores := usable_cores()) < (os.cpu_count() or 1):
+        threads = cores  # onnxruntime does not see a container's quota
     if threads is not None:
         options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -101,10 +102,15 @@ def test_no_part_of_a_model_runs_on_the_cpu_instead(monkeypatch: pytest.MonkeyPa
         open_session(MODEL, "coreml", 1)
 
 
-def test_threads_are_those_asked_for() -> None:
+def test_threads_are_those_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(session, "usable_cores", lambda: 4)
     options = session.session_options(3, spin=True)
     assert (options.intra_op_num_threads, options.inter_op_num_threads) == (3, 1)
     assert session.session_options(None, spin=True).intra_op_num_threads == 0  # onnxruntime's own
+    monkeypatch.setattr(session, "usable_cores", lambda: 2)  # in a container with a quota
+    assert session.session_options(None, spin=True).intra_op_num_threads == 2
+    assert session.session_options(3, spin=True).intra_op_num_threads == 3
 
 
 GRAYS = np.random.default_rng(0).integers(0, 256, (5, 1, HEIGHT, WIDTH), dtype=np.uint8)

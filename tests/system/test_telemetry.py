@@ -1,0 +1,152 @@
+"""Nothing calls home: no file but the results, no socket."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from edgeseg.output.pictures import encode
+from edgeseg.phantom.head import Phantom
+from edgeseg.system import telemetry
+
+LIBRARY = """
+import sys, time
+import edgeseg
+segmenter = edgeseg.load("hc18-nano", device=sys.argv[2], threads=1)
+assert segmenter.predict(sys.argv[1], 0.2).hc_mm
+time.sleep(0.5)
+"""
+COMMAND = "import sys; sys.argv[0] = 'edgeseg'; from edgeseg.cli import main; main()"
+CALLS = (
+    "%network,open,openat,creat,mkdir,mkdirat,rename,renameat,renameat2,link,linkat,memfd_create"
+)
+# a path that a call makes or may write to
+WRITES = re.compile(
+    r'(?:mkdir\w*|rename\w*|link\w*)\(.*?"(?P<made>[^"]+)"[^"]*$'
+    r'|(?:open\w*|creat)\(.*?"(?P<opened>[^"]+)".*(?:O_WRONLY|O_RDWR|O_CREAT)'
+    r"|memfd_create\((?P<memory>.*)"
+)
+
+
+def quiet_environment(home: Path, **changed: str) -> dict[str, str]:
+    """Return an environment as on a user's machine, in which nothing but edgeseg says hush."""
+    hushing = {"CI", "TF_BUILD", "JENKINS_URL", "ORT_RUNNING_UNIT_TESTS"}
+    hushing |= {"ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY"}
+    kept = {name: value for name, value in os.environ.items() if name not in hushing}
+    places = ("HOME", "USERPROFILE", "LOCALAPPDATA", "TMPDIR", "TMP", "TEMP")
+    places += ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
+    here = dict.fromkeys(places, str(home))
+    return kept | here | {"PYTHONDONTWRITEBYTECODE": "1"} | changed
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    folder = tmp_path / "home"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def image(tmp_path: Path, phantoms: list[Phantom]) -> Path:
+    path = tmp_path / "a.png"
+    path.write_bytes(encode(".png", phantoms[0].image))
+    return path
+
+
+def commands(image: Path, out: Path, device: str) -> list[list[str]]:
+    infer = ["infer", str(image), "--out", str(out), "--pixel-size", "0.2", "--device", device]
+    return [
+        [sys.executable, "-c", COMMAND, *infer],
+        [sys.executable, "-c", LIBRARY, str(image), device],
+    ]
+
+
+DEVICES = [
+    "cpu",
+    pytest.param(
+        "openvino",
+        marks=pytest.mark.skipif(
+            not importlib.util.find_spec("openvino"), reason="openvino is not installed"
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_no_file_appears_outside_the_results(
+    home: Path, image: Path, tmp_path: Path, device: str
+) -> None:
+    for command in commands(image, tmp_path / "out", device):
+        subprocess.run(command, cwd=home, env=quiet_environment(home), check=True)
+    assert not list(home.rglob("*"))
+    assert {path.name for path in tmp_path.iterdir()} == {"home", "a.png", "out"}
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_no_socket_is_opened_and_no_other_file_written(
+    home: Path, image: Path, tmp_path: Path, device: str
+) -> None:
+    strace, trace, out = shutil.which("strace"), tmp_path / "trace", tmp_path / "out"
+    tracing = [str(strace), "-f", "-qq", "-e", f"trace={CALLS}", "-o", str(trace)]
+    if not strace or subprocess.run([*tracing, "true"], check=False).returncode:
+        pytest.skip("there is no strace that may look on")
+    for command in commands(image, out, device):
+        subprocess.run([*tracing, *command], cwd=home, env=quiet_environment(home), check=True)
+        calls = trace.read_text(errors="replace").splitlines()
+        assert any(str(image) in call for call in calls), "the trace shows nothing"
+        assert not [call for call in calls if re.search(r"\b(socket|connect|send\w*)\(", call)]
+        written = [next(filter(None, m.groups())) for m in map(WRITES.search, calls) if m]
+        assert not [path for path in written if not path.startswith((str(out), "/dev/null"))]
+
+
+def test_importing_edgeseg_tells_onnxruntime_before_it_is_imported(home: Path) -> None:
+    code = (
+        "import os, sys; import edgeseg; assert 'onnxruntime' not in sys.modules\n"
+        "print(os.environ['ORT_DISABLE_TELEMETRY'], os.environ['HF_HUB_DISABLE_TELEMETRY'])"
+    )
+    for given, told in (({}, "1 1"), ({"ORT_DISABLE_TELEMETRY": ""}, "1 1"),
+                        ({"ORT_DISABLE_TELEMETRY": "0"}, "0 1")):  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env=quiet_environment(home, **given),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.strip() == told
+
+
+def test_an_onnxruntime_that_is_already_there_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[int] = []
+    loaded = SimpleNamespace(disable_telemetry_events=lambda: told.append(1))
+    for value, calls in (("1", 1), ("TRUE", 2), ("0", 2)):
+        monkeypatch.setenv("ORT_DISABLE_TELEMETRY", value)
+        telemetry.switch_off_loaded(loaded)
+        assert len(told) == calls
+
+
+def test_training_tells_it_too(home: Path) -> None:
+    code = "import edgeseg_training, os; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    environment = quiet_environment(home)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "1"
+
+
+def test_a_package_is_hidden_only_meanwhile_and_not_from_who_has_it() -> None:
+    with telemetry.without_module("wave"), pytest.raises(ImportError):
+        import wave
+    import wave
+
+    with telemetry.without_module("wave"):
+        import wave as again
+    assert again is wave is sys.modules["wave"]
