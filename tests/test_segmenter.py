@@ -15,8 +15,8 @@ from edgeseg.network.session import PROVIDERS
 from edgeseg.output.pictures import encode
 from edgeseg.phantom.head import Phantom, demo_phantoms
 from edgeseg.segmenter import Segmenter
-from tests.fakes import FakeSession, head_image, open_fake
 from edgeseg.sources.frame import Frame, PixelSize
+from tests.fakes import FakeSession, head_image, open_fake
 
 
 @pytest.fixture(scope="module")
