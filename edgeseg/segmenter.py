@@ -17,8 +17,9 @@ from edgeseg.errors import DataError, ModelError
 from edgeseg.measure.measurement import Look, Measurement
 from edgeseg.measure.tasks import measure_of
 from edgeseg.network import zoo
+from edgeseg.network.answers import Answers, check_answers
 from edgeseg.network.preprocess import preprocess
-from edgeseg.network.session import Answers, open_session, read_metadata, read_port
+from edgeseg.network.session import open_session, read_metadata, read_port
 from edgeseg.prediction import Prediction, StageTimes
 from edgeseg.sources.frame import Frame, GrayImage, Size, as_pixel_size
 from edgeseg.sources.given import as_gray
@@ -28,7 +29,6 @@ from edgeseg.system.parallel import single_threaded_opencv, usable_cores
 
 Source = Any
 """An image as it may be given: read (`Frame`), a path, or what `as_gray` takes."""
-_ROUNDING = 1e-3  # of half-precision and 8-bit networks
 
 
 class Segmenter:
@@ -87,7 +87,8 @@ class Segmenter:
         # by its whole path: another process may be in another folder
         where = self.file.name if self.file.bundled else str(self.file.path.absolute())
         self._opened_with = (where, device, threads, spin)
-        self._session = open_session(self.file.path, device, threads, spin=spin)
+        known = self.file.bundled
+        self._session = open_session(self.file.path, device, threads, spin=spin, known=known)
         self.provider: str = self._session.get_providers()[0]
         self.metadata = read_metadata(self._session, self.file.path)
         self._task = measure_of(self.metadata.task)
@@ -216,15 +217,7 @@ class Segmenter:
     def _answers(self, tensor: GrayImage) -> Answers:
         with self._turns:
             answers = self._port.run(self._session, tensor)
-        spoken = (answers.maps, *([] if answers.presence is None else [answers.presence]))
-        low = min(float(each.min()) for each in spoken)
-        high = max(float(each.max()) for each in spoken)
-        if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):  # NaN is neither
-            raise ModelError(
-                f"{self.file.name}: the model's answers run from {low:.3g} to {high:.3g}; expected "
-                "probabilities from 0 to 1. If these are logits, 'edgeseg adopt' wraps the network "
-                "with its activation"
-            )
+        check_answers(answers, (len(tensor), len(self.metadata.task.structures)), self.file.name)
         return answers
 
     def _measure(self, frames: Sequence[Frame]) -> list[Prediction]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -221,3 +222,17 @@ def test_the_bundled_model_s_card_is_true(segmenter: Segmenter) -> None:
     assert metadata.train_data.count == 799
     low, high = metadata.train_pixel_size_mm_range
     assert 0.04 < low < high < 0.4
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [lambda gray: gray[:1] / 255, lambda gray: gray[:, :0], lambda gray: gray[..., :0],
+     lambda gray: gray[:, 0] / 255, lambda gray: np.repeat(gray, 2, axis=1) / 255],
+    ids=["batch", "no map", "no pixel", "no channels", "two maps"],
+)  # fmt: skip
+def test_answers_of_another_shape_are_no_maps(
+    monkeypatch: pytest.MonkeyPatch, answer: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    fake = open_fake(monkeypatch, FakeSession(answer))
+    with pytest.raises(ModelError, match="the model answers with shape"):
+        fake.predict_batch([np.zeros((60, 80), np.uint8)] * 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -12,10 +13,18 @@ from edgeseg.errors import ModelError
 from edgeseg.network.interval import Interval, read_interval
 from edgeseg.network.limits import Limits, read_limits
 from edgeseg.network.task import Task, read_task
+from edgeseg.system.text import short
 
 METADATA_KEY = "edgeseg"
 SCHEMA_VERSION = 2
 _READ = (1, 2)  # schema 1 knows no task: its models are of heads
+_LONGEST = 2**20  # characters of its text; those of edgeseg have a few thousand
+_DEEPEST = 16  # levels of figures in figures
+_LARGEST_SIDE_PX = 2**14
+_TEXTS = (
+    *("name", "architecture", "strategy", "precision"),
+    *("edgeseg_version", "licence", "intended_use"),
+)
 INTENDED_USE = "Research and education. Not a medical device; not for diagnosis."
 
 
@@ -91,11 +100,13 @@ class ModelMetadata:
             If it is not this schema.
         """
         try:
+            if len(text) > _LONGEST:
+                raise ValueError(f"{len(text)} characters")
             values = json.loads(text)
             version = values["schema_version"]
-            if version not in _READ:
+            if type(version) is not int or version not in _READ:
                 raise ModelError(
-                    f"the model's metadata has schema {version}, this edgeseg reads "
+                    f"the model's metadata has schema {short(version)}, this edgeseg reads "
                     f"{' and '.join(map(str, _READ))}; install a matching edgeseg or export it "
                     "again"
                 )
@@ -120,18 +131,42 @@ class ModelMetadata:
         return metadata
 
     def _check(self) -> None:
+        for name in _TEXTS:
+            if not isinstance(value := getattr(self, name), str):
+                raise ModelError(f"the model's metadata gives {short(value)} as its {name}")
         for side in (self.input_height, self.input_width):
-            if not isinstance(side, int) or isinstance(side, bool) or side < 1:
-                raise ModelError(f"the model's metadata gives {side!r} as an input side")
-        if not (math.isfinite(self.threshold) and 0 < self.threshold < 1):
-            raise ModelError(f"the model's metadata gives {self.threshold!r} as its threshold")
+            if type(side) is not int or not 1 <= side <= _LARGEST_SIDE_PX:
+                raise ModelError(f"the model's metadata gives {short(side)} as an input side")
+        if not (_is_number(self.threshold) and 0 < self.threshold < 1):
+            raise ModelError(f"the model's metadata gives {short(self.threshold)} as its threshold")
         for number in (self.parameters, self.gmac):
-            if number is not None and not isinstance(number, int | float):
-                raise ModelError(f"the model's metadata gives {number!r} as a number of its cost")
-        if not isinstance(self.metrics, Mapping):
-            raise ModelError(f"the model's metadata gives {self.metrics!r} as its metrics")
+            if number is not None and not (_is_number(number) and number >= 0):
+                raise ModelError(
+                    f"the model's metadata gives {short(number)} as a number of its cost"
+                )
+        data = self.train_data
+        if data and not (
+            isinstance(data.name, str) and type(data.count) is int and isinstance(data.sha256, str)
+        ):
+            raise ModelError(f"the model's metadata gives {short(data)} as what it was trained on")
+        if not (isinstance(self.metrics, Mapping) and _are_figures(self.metrics)):
+            raise ModelError(f"the model's metadata gives {short(self.metrics)} as its metrics")
         low, high = self.train_pixel_size_mm_range or (1.0, 1.0)
         if not 0 < low <= high < math.inf:
             raise ModelError(
                 f"the model's metadata gives {low} to {high} mm as its range of pixel sizes"
             )
+
+
+def _is_number(value: object) -> bool:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return abs(value) <= sys.float_info.max  # not isfinite: whole numbers may be too long for it
+
+
+def _are_figures(value: Any, depth: int = 0) -> bool:
+    """Tell whether texts, finite numbers, lists and mappings of them are all there is."""
+    if isinstance(value, Mapping | list | tuple):
+        inner = value.values() if isinstance(value, Mapping) else value
+        return depth < _DEEPEST and all(_are_figures(each, depth + 1) for each in inner)
+    return value is None or isinstance(value, str | bool) or _is_number(value)

@@ -45,7 +45,9 @@ class OpenVinoSession:
     Parameters
     ----------
     path
-        ONNX file.
+        ONNX file, by which errors name it.
+    data
+        Its bytes.
     threads
         Threads inside one inference; None takes all cores for one at a time.
 
@@ -57,7 +59,7 @@ class OpenVinoSession:
         If the package does not load, or does not run the model.
     """
 
-    def __init__(self, path: Path, threads: int | None) -> None:
+    def __init__(self, path: Path, data: bytes, threads: int | None) -> None:
         try:
             # which reports that it was imported, to a server, if it finds this package
             with without_module("openvino_telemetry"):
@@ -76,8 +78,7 @@ class OpenVinoSession:
             streams = max(1, usable_cores() // threads)
             self._options |= {"NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": streams * threads}
         try:
-            # from bytes: a model that keeps weights in other files is refused
-            self._model = self._core.read_model(path.read_bytes())
+            self._model = self._core.read_model(data)
         except RuntimeError as error:
             raise ModelError(
                 f"{path}: not a model OpenVINO can load ({_last_line(error)}); expected a "

@@ -12,7 +12,9 @@ import numpy.typing as npt
 import onnxruntime
 
 from edgeseg.errors import DeviceError, ModelError
+from edgeseg.network.answers import Answers
 from edgeseg.network.metadata import METADATA_KEY, ModelMetadata
+from edgeseg.network.model_file import read_model
 from edgeseg.system import telemetry
 from edgeseg.system.parallel import usable_cores
 
@@ -26,6 +28,8 @@ PROVIDERS: dict[str, str] = {
     "directml": "DmlExecutionProvider",
 }
 _MAP, _PRESENCE = "probability", "presence"
+_LONGEST_LINE = 300
+_LARGEST_BATCH = 1024  # of a graph that takes no other: one image is filled up to it
 _PACKAGES = {
     "cuda": "onnxruntime-gpu",
     "tensorrt": "onnxruntime-gpu",
@@ -53,10 +57,12 @@ class Session(Protocol):
         """Return the file's own texts, as ``custom_metadata_map``."""
 
 
-def open_session(path: Path, device: str, threads: int | None, *, spin: bool = True) -> Session:
+def open_session(
+    path: Path, device: str, threads: int | None, *, spin: bool = True, known: bool = False
+) -> Session:
     """Open a model on a device, or raise; ``auto`` is CUDA where it works and the CPU elsewhere.
 
-    Parameters are those of `edgeseg.Segmenter`.
+    Parameters are those of `edgeseg.Segmenter`, and ``known`` of `read_model`.
 
     Raises
     ------
@@ -70,10 +76,11 @@ def open_session(path: Path, device: str, threads: int | None, *, spin: bool = T
     if threads is not None and threads < 1:
         raise DeviceError(f"threads is {threads}; expected 1 or more")
     options = session_options(threads, spin=spin)
+    data = read_model(path, known=known)
     if device == "auto":
         if PROVIDERS["cuda"] in onnxruntime.get_available_providers():
             try:
-                return _open_on(path, "cuda", options, alone=False)
+                return _open_on(path, data, "cuda", options, alone=False)
             except DeviceError:
                 pass  # installed without a driver or a card: `auto` then means the CPU
         device = "cpu"
@@ -81,9 +88,9 @@ def open_session(path: Path, device: str, threads: int | None, *, spin: bool = T
         if device == "openvino" and importlib.util.find_spec("openvino"):
             from edgeseg.network.openvino import OpenVinoSession
 
-            return OpenVinoSession(path, threads)
+            return OpenVinoSession(path, data, threads)
         raise DeviceError(_missing_provider(device))
-    return _open_on(path, device, options)
+    return _open_on(path, data, device, options)
 
 
 def session_options(threads: int | None, *, spin: bool) -> onnxruntime.SessionOptions:
@@ -95,13 +102,22 @@ def session_options(threads: int | None, *, spin: bool) -> onnxruntime.SessionOp
     if threads is not None:
         options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    # `read_model` refuses what refers to another file; nothing could lie here either.
+    options.add_session_config_entry(
+        "session.model_external_initializers_file_folder_path", f"{os.devnull}/none"
+    )
     if not spin:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
 
 
 def _open_on(
-    path: Path, device: str, options: onnxruntime.SessionOptions, *, alone: bool = True
+    path: Path,
+    data: bytes,
+    device: str,
+    options: onnxruntime.SessionOptions,
+    *,
+    alone: bool = True,
 ) -> Session:
     """Open a model on a device; ``alone``: no part of it may run on the CPU instead."""
     provider = PROVIDERS[device]
@@ -110,10 +126,7 @@ def _open_on(
         # The provider would still be listed first, and nothing would say what runs elsewhere.
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     try:
-        # From bytes, not from the path: a model that keeps weights in other files is refused.
-        session = onnxruntime.InferenceSession(
-            path.read_bytes(), options, providers=chosen, enable_fallback=0
-        )
+        session = onnxruntime.InferenceSession(data, options, providers=chosen, enable_fallback=0)
     except Exception as error:  # onnxruntime's own exceptions share no base but this
         if device != "cpu":
             raise DeviceError(
@@ -170,7 +183,15 @@ def read_metadata(session: Session, path: Path) -> ModelMetadata:
     ModelError
         If there is none, it is damaged, or the graph is another than it says.
     """
+    try:
+        return _read_metadata(session, path)
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{path}: damaged, its names are no UTF-8 ({error})") from error
+
+
+def _read_metadata(session: Session, path: Path) -> ModelMetadata:
     text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    inputs, outputs = session.get_inputs(), find_outputs(session)
     if text is None:
         raise ModelError(
             f"{path}: the model carries no edgeseg metadata, so its normalisation, classes and "
@@ -179,7 +200,6 @@ def read_metadata(session: Session, path: Path) -> ModelMetadata:
             "background,lesion', with the values it was trained with"
         )
     metadata = ModelMetadata.from_json(text)
-    inputs, outputs = session.get_inputs(), find_outputs(session)
     n_maps = len(metadata.task.structures)
     sides = [metadata.input_height, metadata.input_width]
     takes = [list(i.shape) for i in inputs if i.type in ("tensor(uint8)", "tensor(float)")]
@@ -190,6 +210,7 @@ def read_metadata(session: Session, path: Path) -> ModelMetadata:
         and len(takes[0]) == 4
         and takes[0][1] in ((1,) if inputs[0].type == "tensor(uint8)" else (1, 3))
         and takes[0][2:] == sides
+        and (not isinstance(takes[0][0], int) or 1 <= takes[0][0] <= _LARGEST_BATCH)
         and len(gives[0]) == 4
         and gives[0][1] in (n_maps, *_unknown(gives[0][1]))
     )
@@ -206,21 +227,6 @@ def read_metadata(session: Session, path: Path) -> ModelMetadata:
 def _unknown(length: int | str | None) -> tuple[int | str | None, ...]:
     """Return a length that the graph leaves open as one that may be anything."""
     return () if isinstance(length, int) else (length,)
-
-
-class Answers(NamedTuple):
-    """What a network says of images.
-
-    Attributes
-    ----------
-    maps
-        Shape (N, C, h, w), float32, in [0, 1].
-    presence
-        Shape (N,), float32, in [0, 1]: whether what it is for is there; None if it does not say.
-    """
-
-    maps: npt.NDArray[np.float32]
-    presence: npt.NDArray[np.float32] | None
 
 
 class Port(NamedTuple):
@@ -283,5 +289,6 @@ def read_port(session: Session) -> Port:
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of an error's text, or its kind where it has none."""
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    """Return the first line of an error's text, or its kind where it has none; cut if long."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}…"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgeseg.errors import ModelError
+from edgeseg.system.text import short
 
 _HEAD_CLASSES = ("background", "head")
 _FORBIDDEN = frozenset('\r\n\t,;"')
@@ -52,12 +53,12 @@ def read_task(value: Any) -> Task:
     """
     kind = value.get("kind") if isinstance(value, dict) else None
     if not isinstance(kind, str):
-        raise ModelError(f"the model's metadata gives {value!r} as its task")
+        raise ModelError(f"the model's metadata gives {short(value)} as its task")
     if kind == "head":
         return Task()
     classes = value.get("classes")
     if not isinstance(classes, list | tuple):
-        raise ModelError(f"the model's task {kind!r} lists no classes, got {classes!r}")
+        raise ModelError(f"the model's task {short(kind)} lists no classes, got {short(classes)}")
     return Task(kind, check_classes(classes), bool(value.get("exclusive", True)))
 
 
@@ -72,10 +73,10 @@ def check_classes(names: Any) -> tuple[str, ...]:
     listed = list(names)
     for name in listed:
         if not isinstance(name, str) or not name.strip() or not _FORBIDDEN.isdisjoint(name):
-            raise ModelError(f"{name!r} is no class name; expected text without separators")
+            raise ModelError(f"{short(name)} is no class name; expected text without separators")
     if not 2 <= len(listed) <= 256 or len(set(listed)) != len(listed):
         raise ModelError(
-            f"the classes are {', '.join(listed) or 'none'}; expected 2 to 256 different names, "
-            "the background first"
+            f"the classes are {short(', '.join(listed)) if listed else 'none'}; expected 2 to 256 "
+            "different names, the background first"
         )
     return tuple(listed)

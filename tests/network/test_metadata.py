@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edgeseg.errors import ModelError
 from edgeseg.network.interval import Interval
@@ -69,7 +72,7 @@ def test_optional_keys_have_defaults() -> None:
         *["", "{", "[]", "null", "3", '"text"', "{}"],
         *[without("name"), without("train_data"), without("train_pixel_size_mm_range")],
         *[changed(train_pixel_size_mm_range=[1]), changed(train_pixel_size_mm_range="x")],
-        *[changed(train_data={"name": "x"}), changed(train_data="HC18"), changed(threshold="high")],
+        *[changed(train_data={"name": "x"}), changed(train_data="HC18")],
     ],
 )
 def test_damaged_text_is_refused_with_advice(text: str) -> None:
@@ -77,23 +80,25 @@ def test_damaged_text_is_refused_with_advice(text: str) -> None:
         ModelMetadata.from_json(text)
 
 
-@pytest.mark.parametrize("version", [0, 3, "1", None])
+@pytest.mark.parametrize("version", [0, 3, "1", None, True, 1.0])
 def test_another_schema_is_refused_with_advice(version: object) -> None:
     with pytest.raises(
-        ModelError, match=f"has schema {version}, this edgeseg reads 1 and 2; install"
+        ModelError, match=f"has schema {version!r}, this edgeseg reads 1 and 2; install"
     ):
         ModelMetadata.from_json(changed(schema_version=version))
 
 
-@pytest.mark.parametrize("side", [0, -192, 19.5, "192", None])
+@pytest.mark.parametrize("side", [0, -192, 19.5, "192", None, True, 10**6, 10**400])
 def test_sides_must_be_whole_and_positive(side: object) -> None:
     for key in ("input_height", "input_width"):
         with pytest.raises(ModelError, match="as an input side"):
             ModelMetadata.from_json(changed(**{key: side}))
 
 
-@pytest.mark.parametrize("threshold", [0.0, 1.0, -1, 2, 1e400])
-def test_thresholds_lie_between_0_and_1(threshold: float) -> None:
+@pytest.mark.parametrize(
+    "threshold", [0.0, 1.0, -1, 2, 1e400, math.nan, 10**400, True, "high", None, [0.5]]
+)
+def test_thresholds_lie_between_0_and_1(threshold: object) -> None:
     with pytest.raises(ModelError, match="as its threshold"):
         ModelMetadata.from_json(changed(threshold=threshold))
 
@@ -164,3 +169,67 @@ def test_files_without_an_interval_have_none() -> None:
 def test_what_is_no_interval_is_refused(interval: object) -> None:
     with pytest.raises(ModelError, match="as its interval; expected level, offset_mm"):
         ModelMetadata.from_json(changed(interval=interval))
+
+
+@pytest.mark.parametrize("value", [None, 3, ["a"], {"a": 1}])
+@pytest.mark.parametrize("name", ["name", "architecture", "precision", "licence", "intended_use"])
+def test_texts_are_texts(name: str, value: object) -> None:
+    with pytest.raises(ModelError, match=f"as its {name}"):
+        ModelMetadata.from_json(changed(**{name: value}))
+
+
+@pytest.mark.parametrize("value", [10**400, math.inf, math.nan, -1, True, "5"])
+def test_costs_are_numbers(value: object) -> None:
+    for name in ("parameters", "gmac"):
+        with pytest.raises(ModelError, match="as a number of its cost"):
+            ModelMetadata.from_json(changed(**{name: value}))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [{"name": ["x"], "count": 1, "sha256": ""}, {"name": "x", "count": "many", "sha256": ""},
+     {"name": "x", "count": 1, "sha256": 5}],
+)  # fmt: skip
+def test_training_data_is_what_it_must_be(data: object) -> None:
+    with pytest.raises(ModelError, match="as what it was trained on"):
+        ModelMetadata.from_json(changed(train_data=data))
+
+
+def nested(depth: int) -> dict[str, object]:
+    value: dict[str, object] = {}
+    for _ in range(depth):
+        value = {"a": value}
+    return value
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    ["x", [1], {"figures": {"dice": math.nan}}, {"figures": [{"dice": math.inf}]}, nested(20)],
+)
+def test_metrics_are_finite_figures_that_can_be_shown(metrics: object) -> None:
+    with pytest.raises(ModelError, match="as its metrics"):
+        ModelMetadata.from_json(changed(metrics=metrics))
+    assert ModelMetadata.from_json(changed(metrics=nested(10)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 100_000 + "]" * 100_000, changed(metrics=0)[:-1] + ', "metrics": ' + '{"a":' * 100_000,
+     changed(licence="x" * 3_000_000), changed(threshold=0)[:-1] + ', "threshold": ' + "9" * 9000],
+    ids=["lists", "objects", "long", "digits"],
+)  # fmt: skip
+def test_whatever_a_text_is_it_is_refused_in_a_short_sentence(text: str) -> None:
+    with pytest.raises(ModelError) as refused:
+        ModelMetadata.from_json(text)
+    assert len(str(refused.value)) < 400
+
+
+@given(st.text(max_size=200) | st.recursive(st.none() | st.booleans() | st.floats() | st.text(),
+       lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))  # fmt: skip
+def test_any_value_of_any_field_is_metadata_or_a_model_error(value: object) -> None:
+    for name in json.loads(changed()):
+        try:
+            metadata = ModelMetadata.from_json(changed(**{name: value}))
+        except ModelError:
+            continue
+        assert ModelMetadata.from_json(metadata.to_json()) == metadata

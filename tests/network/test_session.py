@@ -183,6 +183,8 @@ MAPS = port("probability", F32, "N", 1, HEIGHT, WIDTH)
         ([port("image", U8, "N", 1, WIDTH, HEIGHT)], [MAPS], False),
         ([port("image", U8, "N", 1, "h", "w")], [MAPS], False),
         ([port("image", U8, 1, HEIGHT, WIDTH)], [MAPS], False),
+        ([port("image", U8, 0, 1, HEIGHT, WIDTH)], [MAPS], False),
+        ([port("image", U8, 10**6, 1, HEIGHT, WIDTH)], [MAPS], False),
         ([IMAGE], [port("p", "tensor(float16)", "N", 1, HEIGHT, WIDTH)], False),
         ([IMAGE], [port("p", F32, "N", 2, HEIGHT, WIDTH)], False),
         ([IMAGE], [port("p", F32, "N", HEIGHT, WIDTH)], False),
@@ -199,6 +201,21 @@ def test_the_graph_is_held_to_its_metadata(
     else:
         with pytest.raises(ModelError, match=r"^m\.onnx: expected one input tensor\(uint8\) of"):
             read_metadata(fake, Path("m.onnx"))
+
+
+def test_names_that_are_no_text_are_a_damaged_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    def undecodable() -> Any:
+        return b"edge\xff".decode()
+
+    for method in ("get_modelmeta", "get_inputs", "get_outputs"):
+        fake = FakeSession()
+        monkeypatch.setattr(fake, method, undecodable)
+        with pytest.raises(ModelError, match=r"^m\.onnx: damaged, its names are no UTF-8"):
+            read_metadata(fake, Path("m.onnx"))
+
+
+def test_what_an_engine_says_is_kept_short() -> None:
+    assert session.first_line(RuntimeError("a" * 10_000 + "\nb")) == "a" * 300 + "…"
 
 
 def test_a_graph_has_a_map_for_each_structure() -> None:

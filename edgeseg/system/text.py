@@ -1,0 +1,35 @@
+"""Text from files that others made, as it may be shown: on a terminal, in Markdown."""
+
+from __future__ import annotations
+
+import re
+
+_LONGEST = 80
+# besides what is not printable: what Markdown would take for HTML, a cell's end, code or a link
+_MARKUP = re.compile(r"[\\`*_<>\[\]&|#~]")
+
+
+def visible(text: str) -> str:
+    """Return text in which whatever steers a terminal or hides is escaped, as escape itself is.
+
+    Control characters, marks of direction and of no width, lone surrogates and line ends, which
+    could pass for a line of edgeseg's own; all other characters stay as they are.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else _escaped(char) for char in text)
+
+
+def markdown(text: str) -> str:
+    """Return text as Markdown shows it, and nothing else: in a cell of a table, or outside."""
+    return _MARKUP.sub(lambda found: f"&#{ord(found[0])};", visible(text))
+
+
+def short(value: object) -> str:
+    """Return a value of any kind as one short line, for an error's text."""
+    shown = repr(value)
+    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…"
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape").decode("ascii")
