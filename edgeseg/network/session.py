@@ -88,7 +88,10 @@ def open_session(
         if device == "openvino" and importlib.util.find_spec("openvino"):
             from edgeseg.network.openvino import OpenVinoSession
 
-            return OpenVinoSession(path, data, threads)
+            try:
+                return OpenVinoSession(path, data, threads)
+            except UnicodeDecodeError as error:
+                raise _no_text(path, error) from error
         raise DeviceError(_missing_provider(device))
     return _open_on(path, data, device, options)
 
@@ -186,12 +189,17 @@ def read_metadata(session: Session, path: Path) -> ModelMetadata:
     try:
         return _read_metadata(session, path)
     except UnicodeDecodeError as error:
-        raise ModelError(f"{path}: damaged, its names are no UTF-8 ({error})") from error
+        raise _no_text(path, error) from error
+
+
+def _no_text(path: Path, error: UnicodeDecodeError) -> ModelError:
+    return ModelError(f"{path}: damaged, its names are no UTF-8 ({error})")
 
 
 def _read_metadata(session: Session, path: Path) -> ModelMetadata:
     text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     inputs, outputs = session.get_inputs(), find_outputs(session)
+    [given.name for given in inputs]  # read here, as those of the outputs are
     if text is None:
         raise ModelError(
             f"{path}: the model carries no edgeseg metadata, so its normalisation, classes and "

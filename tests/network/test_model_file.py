@@ -262,3 +262,14 @@ def test_the_fields_are_those_of_onnx() -> None:
             if field.message_type is not None and field.message_type.name in kinds
         }
         assert model_file._WITHIN[kind] == within
+
+
+@pytest.mark.parametrize("device", ["cpu", "openvino"])
+@pytest.mark.parametrize("name", [b"image", b"edgeseg", b"architecture", b"probability"])
+def test_names_that_are_no_text_are_a_model_error(tmp_path: Path, device: str, name: bytes) -> None:
+    if device == "openvino":
+        pytest.importorskip("openvino")
+    path = tmp_path / "m.onnx"
+    path.write_bytes(model().SerializeToString().replace(name, b"\xff" + name[1:]))
+    with pytest.raises(ModelError):
+        Segmenter(path, device=device)
