@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import math
-import subprocess
 import sys
 import tempfile
 import time
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from edgeseg.bench.processes import ask, read_question
 from edgeseg.errors import DataError, EdgesegError
 from edgeseg.network import zoo
 from edgeseg.network.preprocess import preprocess
@@ -204,9 +204,10 @@ def measure(job: Job) -> dict[str, Any]:
 
 
 def worker() -> None:
-    """Measure the job on stdin and write its result, or its error, to stdout as JSON."""
+    """Measure the job asked for and write its result, or its error, to stdout as JSON."""
+    question = read_question()
     try:
-        answer: dict[str, Any] = {"result": measure(Job(**json.load(sys.stdin)))}
+        answer: dict[str, Any] = {"result": measure(Job(**json.loads(question)))}
         answer["versions"] = host.versions()
     except EdgesegError as error:
         answer = {"error": str(error)}
@@ -215,17 +216,14 @@ def worker() -> None:
 
 def _in_fresh_process(job: Job) -> tuple[dict[str, Any], dict[str, str]]:
     """Return a job's result and the versions of the packages it used."""
-    command = [sys.executable, "-c", "from edgeseg.bench.benchmark import worker; worker()"]
-    done = subprocess.run(
-        command, input=json.dumps(asdict(job)), capture_output=True, text=True, check=False
-    )
+    code = "from edgeseg.bench.benchmark import worker; worker()"
+    done = ask(code, json.dumps(asdict(job)))
     try:
-        answer = json.loads(done.stdout)
+        answer = json.loads(done.text)
     except ValueError:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise EdgesegError(
-            f"measuring {job.model} with {job.threads} threads ended with status "
-            f"{done.returncode}: {last}"
+            f"measuring {job.model} with {job.threads} threads ended with status {done.status}: "
+            f"{done.last_said}"
         ) from None
     if "error" in answer:
         raise EdgesegError(answer["error"])
