@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from edgeseg.bench.choice import choice_text, hc_mad_mm
 from edgeseg.errors import DataError, InputNotFoundError
+from edgeseg.system import text as shown
 
 TITLES = (
     "model",
@@ -83,7 +84,10 @@ def markdown(report: Mapping[str, Any]) -> str:
         "| " + " | ".join(TITLES) + " |",
         "|" + "".join("--:|" if i in NUMERIC else "---|" for i in range(len(TITLES))),
     ]
-    lines += ["| " + " | ".join(cells(result)) + " |" for result in report["results"]]
+    lines += [
+        "| " + " | ".join(shown.markdown(cell) for cell in cells(result)) + " |"
+        for result in report["results"]
+    ]
     machine = report["host"]
     versions = machine["versions"]
     engines = [f"{name} {versions[name]}" for name in _ENGINES if name in versions]
@@ -96,7 +100,7 @@ def markdown(report: Mapping[str, Any]) -> str:
     ]
     powers = [(r["model"], r["power_w"]) for r in report["results"] if r["power_w"] is not None]
     if powers:
-        listed = ", ".join(f"{model} {power:.1f} W" for model, power in powers)
+        listed = ", ".join(f"{shown.markdown(model)} {power:.1f} W" for model, power in powers)
         lines.append(f"Processor power while the network ran, by RAPL: {listed}.")
     lines += [
         "",
@@ -107,9 +111,9 @@ def markdown(report: Mapping[str, Any]) -> str:
     if accuracy := next((r["accuracy"] for r in report["results"] if r["accuracy"]), None):
         lines.append(f"Accuracy: {accuracy['data']['n_images']} images of --data.")
     if choice := report.get("choice"):
-        lines.append(choice_text(choice))
+        lines.append(shown.markdown(choice_text(choice)))
     if command := report.get("command"):
-        lines += ["", "```", command, "```"]
+        lines += ["", "```", shown.visible(command), "```"]
     return "\n".join([*lines, ""])
 
 

@@ -1,4 +1,7 @@
-"""What the command line prints: progress on a terminal, tables, figures."""
+"""What the command line prints: progress on a terminal, tables, figures.
+
+Whatever is printed is made `visible` first: names of files and models are others' text.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ from typing import Any
 
 import typer
 
+from edgeseg.system.text import visible
+
 # Rich is imported where it draws, so that commands that draw nothing start sooner.
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -19,7 +24,7 @@ _PIPE_WIDTH = 240  # a table in a pipe is for a file or another program: never c
 
 def say(text: str) -> None:
     """Print a line of plain text to standard output."""
-    typer.echo(text)
+    typer.echo(visible(text))
 
 
 def notice(text: str) -> None:
@@ -41,7 +46,10 @@ def visible(text: str) -> str:
 
 
 def _say_in_colour(text: str, colour: str) -> None:
-    typer.secho(text, fg=colour, err=True, color=False if "NO_COLOR" in os.environ else None)
+    # What cannot be said must not end what is done: there is nobody to say that to either.
+    with contextlib.suppress(OSError, ValueError):
+        coloured = False if "NO_COLOR" in os.environ else None
+        typer.secho(visible(text), fg=colour, err=True, color=coloured)
 
 
 def shows_progress() -> bool:
@@ -60,7 +68,7 @@ def table(
     drawn = Table(box=None, pad_edge=False, header_style="bold")
     right = set(numeric)
     for i, title in enumerate(titles):
-        drawn.add_column(escape(title), justify="right" if i in right else "left")
+        drawn.add_column(escape(visible(title)), justify="right" if i in right else "left")
     for line in lines:
         drawn.add_row(*(escape(visible(cell)) for cell in line))
     width = None if sys.stdout.isatty() else _PIPE_WIDTH

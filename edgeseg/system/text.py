@@ -6,7 +6,7 @@ import re
 
 _LONGEST = 80
 # besides what is not printable: what Markdown would take for HTML, a cell's end, code or a link
-_MARKUP = re.compile(r"[\\`*_<>\[\]&|#~]")
+_MARKUP = re.compile(r"[\\`*<>\[\]&|]")
 
 
 def visible(text: str) -> str:
