@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -18,7 +17,6 @@ from edgeseg.system.text import visible
 
 # Rich is imported where it draws, so that commands that draw nothing start sooner.
 
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _PIPE_WIDTH = 240  # a table in a pipe is for a file or another program: never cut
 
 
@@ -29,20 +27,12 @@ def say(text: str) -> None:
 
 def notice(text: str) -> None:
     """Print a remark to standard error, where it does not mix with results."""
-    _say_in_colour(visible(text), typer.colors.YELLOW)
+    _say_in_colour(text, typer.colors.YELLOW)
 
 
 def failure(text: str) -> None:
     """Print why a command failed."""
-    _say_in_colour(f"error: {visible(text)}", typer.colors.RED)
-
-
-def visible(text: str) -> str:
-    """Return a sentence whose names cannot steer a terminal: their control signs are written out.
-
-    Signs that turn the direction of reading are written out too, for they make names look others.
-    """
-    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    _say_in_colour(f"error: {text}", typer.colors.RED)
 
 
 def _say_in_colour(text: str, colour: str) -> None:

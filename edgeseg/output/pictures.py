@@ -12,6 +12,8 @@ from edgeseg.errors import ImageDecodeError
 from edgeseg.sources.discover import IMAGE_SUFFIXES
 
 _NO_SUFFIX = ".img"
+KINDS = ("masks", "overlays")
+"""What pictures there are of an image, and the folders they are in."""
 
 
 def picture_name(file: str) -> str:
@@ -28,10 +30,15 @@ def picture_name(file: str) -> str:
     return file if ends_like_image else bare
 
 
+def picture_names(file: str) -> dict[str, str]:
+    """Return an image's pictures, by kind: their names below a run's folder, with slashes."""
+    name = picture_name(file)
+    return {"masks": f"masks/{name}.png", "overlays": f"overlays/{name}.jpg"}
+
+
 def picture_paths(out: Path, file: str) -> dict[str, Path]:
     """Return where an image's pictures go: its mask under ``masks``, its overlay, ``overlays``."""
-    name = picture_name(file)
-    return {"masks": out / "masks" / f"{name}.png", "overlays": out / "overlays" / f"{name}.jpg"}
+    return {kind: out / name for kind, name in picture_names(file).items()}
 
 
 def encode(extension: str, pixels: npt.NDArray[np.uint8], quality: int | None = None) -> bytes:

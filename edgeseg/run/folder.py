@@ -6,7 +6,6 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,12 +13,14 @@ from edgeseg.errors import DataError, EdgesegError, ImageDecodeError, OutputName
 from edgeseg.measure.measurement import Column
 from edgeseg.measure.tasks import measure_of
 from edgeseg.output import overlay, table
-from edgeseg.output.pictures import encode, encode_mask, picture_paths
+from edgeseg.output.pictures import encode, encode_mask, picture_names, picture_paths
 from edgeseg.output.record import RUN_NAME, write_record
 from edgeseg.output.report.page import write_page
 from edgeseg.output.table import RESULTS_NAME, Row
 from edgeseg.prediction import Prediction
-from edgeseg.run.resume import kept_lines, remove_earlier
+from edgeseg.run.earlier import REPORT_NAME, remove_earlier, spare_others, take_over
+from edgeseg.run.journal import Journal, Stamp, stamp_of
+from edgeseg.run.resume import kept_lines
 from edgeseg.segmenter import Segmenter
 from edgeseg.sources import image_file
 from edgeseg.sources.ages import Ages
@@ -30,7 +31,6 @@ from edgeseg.sources.pixel_sizes import PixelSizes
 from edgeseg.system.files import claim, locked, write_atomic
 from edgeseg.system.parallel import ordered_map, usable_cores
 
-REPORT_NAME = "report.html"
 _JPEG_QUALITY = 88
 
 
@@ -95,6 +95,14 @@ class Read(NamedTuple):
     decode_ms: float
 
 
+class Measured(NamedTuple):
+    """A row, the image it is of, and what its file was when it was read."""
+
+    row: Row
+    item: Item
+    stamp: Stamp | None
+
+
 @dataclass(slots=True)
 class FolderRun:
     """One run of a model over images into a folder.
@@ -150,8 +158,9 @@ class FolderRun:
             raise DataError("batch and workers must be 1 or more")
         if not (options.resume and (self.out / RUN_NAME).is_file()):
             claim(self.out, options.overwrite, " (--resume continues an earlier run)")
+        spare_others(self.out, self.items, self._pictures)
         with locked(self.out, on_notice):
-            lines = self._earlier_lines()
+            lines = self._earlier_lines(on_notice)
             n_kept = len(lines)
             started = time.perf_counter()
             self._write_record("running")
@@ -159,9 +168,11 @@ class FolderRun:
             results = self.out / RESULTS_NAME
             table.write_lines(results, titles, lines.values())
             todo = [item for item in self.items if item.file not in lines]
-            with table.RowAppender(results) as appender:
-                for row in self._measure_all(todo):
+            with table.RowAppender(results) as appender, Journal(self.out) as journal:
+                for row, item, stamp in self._measure_all(todo, journal):
                     lines[row["file"]] = line = table.line(row)
+                    if stamp is not None:
+                        journal.row(item.location, line, stamp)
                     appender.append(line)
                     on_row(row)
             rows = table.Table(titles, (lines[item.file] for item in self.items))
@@ -198,19 +209,19 @@ class FolderRun:
         kinds = {"masks": self.options.masks, "overlays": self.options.overlays}
         return [kind for kind, wanted in kinds.items() if wanted]
 
-    def _earlier_lines(self) -> dict[str, str]:
+    def _earlier_lines(self, on_notice: Callable[[str], None]) -> dict[str, str]:
         """Return the rows that are kept of an earlier run, or remove what it wrote."""
-        if self.options.resume:
-            return kept_lines(
-                self.out,
-                self.segmenter,
-                {item.file: partial(self._given_cells, item) for item in self.items},
-                self._given,
-                self._pictures,
-            )
-        if self.options.overwrite:
-            remove_earlier(self.out, (RESULTS_NAME, RUN_NAME, REPORT_NAME))
-        return {}
+        out, options = self.out, self.options
+        if not (options.resume or options.overwrite):
+            return {}
+        earlier = take_over(out, self.items, self._pictures)
+        if options.overwrite:
+            remove_earlier(out, earlier)
+            return {}
+        return kept_lines(
+            *(out, self.segmenter, self.items, self._given_cells, self._given, self._pictures),
+            *(earlier.stamps, on_notice),
+        )
 
     def _write_record(self, status: str, **done: Any) -> dict[str, Any]:
         asked = {"arguments": self.arguments, "options": self.options._asdict()}
@@ -221,23 +232,37 @@ class FolderRun:
             self.out, self.segmenter, asked, status=status, n_images=n_images, **done
         )
 
-    def _measure_all(self, items: Sequence[Item]) -> Iterator[Row]:
-        size = self.options.batch
-        batches = (items[i : i + size] for i in range(0, len(items), size))
+    def _measure_all(self, items: Sequence[Item], journal: Journal) -> Iterator[Measured]:
+        batches = self._batches(items, journal)
         draws = self.options.overlays and items
         # the first images are in the network meanwhile
         with overlay.prepared() if draws else contextlib.nullcontext():
             for rows in ordered_map(self._measure, batches, self._workers):
                 yield from rows
 
-    def _measure(self, items: Sequence[Item]) -> list[Row]:
+    def _batches(self, items: Sequence[Item], journal: Journal) -> Iterator[Sequence[Item]]:
+        """Yield the batches, each once its pictures are noted."""
+        for i in range(0, len(items), self.options.batch):
+            batch = items[i : i + self.options.batch]
+            names = [picture_names(item.file) for item in batch] if self._pictures else []
+            journal.pictures(each[kind] for each in names for kind in self._pictures)
+            yield batch
+
+    def _measure(self, items: Sequence[Item]) -> list[Measured]:
         """Measure a batch; what fails becomes a failed row, and the others go on."""
+        stamps = [stamp_of(item.location) for item in items]  # before they are read
         outcomes: list[Read | str] = [self._read(item) for item in items]
         good = [outcome for outcome in outcomes if isinstance(outcome, Read)]
         predictions = iter(self._predict(good))
         return [
-            self._row(item, outcome if isinstance(outcome, str) else next(predictions), outcome)
-            for item, outcome in zip(items, outcomes, strict=True)
+            Measured(
+                self._row(
+                    item, outcome if isinstance(outcome, str) else next(predictions), outcome
+                ),
+                item,
+                stamp,
+            )
+            for item, outcome, stamp in zip(items, outcomes, stamps, strict=True)
         ]
 
     def _read(self, item: Item) -> Read | str:

@@ -1,4 +1,4 @@
-"""What an earlier run left in a folder: rows that still hold, and what is replaced."""
+"""Rows of an earlier run that still hold."""
 
 from __future__ import annotations
 
@@ -12,28 +12,36 @@ from edgeseg.output import table
 from edgeseg.output.pictures import picture_paths
 from edgeseg.output.record import RUN_NAME
 from edgeseg.output.table import RESULTS_NAME, Row
+from edgeseg.run.journal import Stamp, row_key, stamp_of
 from edgeseg.segmenter import Segmenter
+from edgeseg.sources.discover import Item
 from edgeseg.sources.frame import GIVEN
 
 
 def kept_lines(
     out: Path,
     segmenter: Segmenter,
-    expected: Mapping[str, Callable[[], Mapping[str, str]]],
+    items: Sequence[Item],
+    expected: Callable[[Item], Mapping[str, str]],
     given: Sequence[Column],
     pictures: Sequence[str],
+    stamps: Mapping[int, Stamp],
+    on_notice: Callable[[str], None],
 ) -> dict[str, str]:
     """Return the rows of an earlier run that need not be measured again, as lines by file.
 
     Parameters
     ----------
     expected
-        For each file of the input, what gives the cells that a row must have to hold still: pixel
-        size, age, calibration.
+        Gives the cells that an image's row must have to hold still: pixel size, age, calibration.
     given
         Columns at the end of the table, see `edgeseg.output.table.columns`.
     pictures
         Kinds of pictures, see `edgeseg.output.pictures.picture_paths`, that must be there too.
+    stamps
+        What files the rows are of, by `row_key`.
+    on_notice
+        Called with a sentence if rows are not kept because their files are others now.
 
     Raises
     ------
@@ -47,32 +55,32 @@ def kept_lines(
     if not table_path.is_file():
         return {}
     rows = table.read_rows(table_path, table.columns(segmenter.metadata.task, given))
-    if strangers := {row["file"] for row in rows} - expected.keys():
+    by_file = {item.file: item for item in items}
+    if strangers := {row["file"] for row in rows} - by_file.keys():
         raise DataError(
             f"{out}: the run there measured {len(strangers)} files that are not in the input, such "
             f"as {min(strangers)!r}; resume with the same input or choose another folder"
         )
-    return {
-        row["file"]: line
-        for row, line in zip(rows, rows.lines, strict=True)
-        if _still_holds(row, expected[row["file"]])
-        and _pictures_are_there(out, row["file"], pictures)
-    }
+    kept, changed = {}, []
+    for row, line in zip(rows, rows.lines, strict=True):
+        item = by_file[row["file"]]
+        if not _still_holds(row, item, expected):
+            continue
+        stamp = stamps.get(row_key(item.location, line))
+        if stamp is None or stamp != stamp_of(item.location):
+            changed.append(row["file"])
+        elif _pictures_are_there(out, row["file"], pictures):
+            kept[row["file"]] = line
+    if changed:
+        on_notice(_measured_again(changed, stamps))
+    return kept
 
 
-def remove_earlier(out: Path, names: Sequence[str]) -> None:
-    """Remove what an earlier run wrote, its files ``names`` among it, and nothing else."""
-    results = out / RESULTS_NAME
-    try:
-        rows: Sequence[Row] = table.read_rows(results) if results.is_file() else []
-    except DataError:
-        rows = []  # another program's table: replaced, as --overwrite says
-    for row in rows:
-        for path in picture_paths(out, row["file"]).values():
-            if path.resolve().is_relative_to(out.resolve()):
-                path.unlink(missing_ok=True)
-    for name in names:
-        (out / name).unlink(missing_ok=True)
+def _measured_again(files: Sequence[str], stamps: Mapping[int, Stamp]) -> str:
+    count = f"{len(files)} {'images are' if len(files) > 1 else 'image is'} measured again"
+    if not stamps:
+        return f"{count}: the run there did not note the size and time of its files"
+    return f"{count}, such as {files[0]}: the place, size or time of the file is another now"
 
 
 def _check_same(record_path: Path, out: Path, segmenter: Segmenter) -> None:
@@ -80,9 +88,7 @@ def _check_same(record_path: Path, out: Path, segmenter: Segmenter) -> None:
         model = json.loads(record_path.read_text(encoding="utf-8"))["model"]
         sha256, provider = model["sha256"], model["provider"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{record_path}: not the record of a run; choose another folder or --overwrite"
-        ) from error
+        raise DataError(f"{record_path}: not the record of a run; choose another folder") from error
     if sha256 != segmenter.file.sha256:
         raise DataError(
             f"{out}: the run there used another model (SHA-256 {sha256[:12]}…, now "
@@ -96,11 +102,11 @@ def _check_same(record_path: Path, out: Path, segmenter: Segmenter) -> None:
         )
 
 
-def _still_holds(row: Row, expected: Callable[[], Mapping[str, str]]) -> bool:
+def _still_holds(row: Row, item: Item, expected: Callable[[Item], Mapping[str, str]]) -> bool:
     if row["status"] == "failed":
         return False
     try:
-        cells = expected()
+        cells = expected(item)
     except DataError:
         return False
     if not cells["pixel_size_source"] and row["pixel_size_source"] not in GIVEN:

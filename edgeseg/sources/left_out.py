@@ -10,6 +10,7 @@ from pathlib import Path
 from edgeseg.sources.formats.kinds import N_START_BYTES, Kind, kind_of
 from edgeseg.sources.header import is_readable
 from edgeseg.system.files import LOCK_NAME
+from edgeseg.system.text import visible
 
 READ_SUFFIXES = frozenset({
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff",
@@ -79,10 +80,7 @@ ANNOTATIONS = f"left out {{n}} annotation files (*{ANNOTATION_SUFFIX})"
 
 def shown(name: str) -> str:
     """Return a name as it can be shown: marks that steer a terminal or turn text are escaped."""
-    plain = os.fsencode(name).decode("utf-8", "backslashreplace")
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in plain
-    )
+    return visible(os.fsencode(name).decode("utf-8", "backslashreplace"))
 
 
 def is_system_folder(name: str) -> bool:

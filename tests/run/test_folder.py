@@ -35,9 +35,9 @@ def test_everything_the_contract_names_is_written(
     for row in rows[4:]:
         assert len(row["reason"]) > 20
         assert not row["hc_mm"]
-    found = sorted(p.relative_to(out).as_posix() for p in out.rglob("*.*") if p.suffix != ".lock")
+    found = sorted(p.relative_to(out).as_posix() for p in out.rglob("*.*"))
     assert found == sorted(
-        ["report.html", "results.csv", "run.json"]
+        [".edgeseg.journal", ".edgeseg.lock", "report.html", "results.csv", "run.json"]
         + [f"masks/{n}.png" for n in ("a", "b.jpg", "a b/ü", "a b/a")]
         + [f"overlays/{n}.jpg" for n in ("a", "b.jpg", "a b/ü", "a b/a")]
     )

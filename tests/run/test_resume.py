@@ -78,8 +78,10 @@ def test_resume_leaves_another_program_s_record_alone(
     out = tmp_path / "training"
     out.mkdir()
     (out / "run.json").write_text('{"config": {}, "history": []}')
-    with pytest.raises(DataError, match="not the record of a run"):
-        run(segmenter, scans, out, resume=True)
+    for how in ("resume", "overwrite"):
+        with pytest.raises(OutputExistsError, match=r"run\.json is there, and no earlier run of"):
+            run(segmenter, scans, out, **{how: True})
+    assert [path.name for path in out.iterdir()] == ["run.json"]
     assert "history" in (out / "run.json").read_text()
 
 

@@ -1,0 +1,122 @@
+"""What a run notes as it goes: the pictures it is about to write, and of what file a row is.
+
+The table has no place for it, and it must be true whenever the process is killed: lines are only
+added, a picture's before the picture and a row's before the row. A row counts as that of a file
+only by the line that holds both, so that no row can pass for one of a file that came later.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from edgeseg.errors import OutputWriteError
+
+JOURNAL_NAME = ".edgeseg.journal"
+
+
+class Stamp(NamedTuple):
+    """What tells a file from a later one at its place: its size, and when it was changed."""
+
+    size_bytes: int
+    modified_ns: int
+
+
+def stamp_of(location: str) -> Stamp | None:
+    """Return a file's stamp now; None of what is no file that can be looked at."""
+    try:
+        status = os.stat(location)  # noqa: PTH116 (a path for each of many images costs more)
+    except (OSError, ValueError):
+        return None
+    return Stamp(status.st_size, status.st_mtime_ns)
+
+
+class Noted(NamedTuple):
+    """What a journal holds.
+
+    Attributes
+    ----------
+    pictures
+        Those that runs have written or were about to, below their folder.
+    stamps
+        Of the files that rows are of, by `row_key`.
+    """
+
+    pictures: set[str]
+    stamps: dict[int, Stamp]
+
+
+def row_key(location: str, line: str) -> int:
+    """Return a number for a row, given as its line, and the place of its file."""
+    where = os.path.abspath(location)  # noqa: PTH100 (keeps links, and is quick)
+    return zlib.crc32(f"{where}\n{line}".encode(errors="backslashreplace"))
+
+
+def read_journal(out: Path) -> Noted:
+    """Return what a folder's journal holds, as far as it is whole; nothing if there is none."""
+    noted = Noted(set(), {})
+    try:
+        text = (out / JOURNAL_NAME).read_bytes()
+    except OSError:
+        return noted
+    for line in text.splitlines():
+        try:
+            kind, *values = json.loads(line)
+            if kind == "row":
+                key, *stamp = map(int, values)
+                noted.stamps[key] = Stamp(*stamp)
+            elif kind == "pictures":
+                noted.pictures.update(map(str, values))
+        except (ValueError, TypeError):
+            continue  # cut off, by a kill or a full disk
+    return noted
+
+
+class Journal:
+    """Adds to the journal of a run's folder.
+
+    Raises
+    ------
+    OutputWriteError
+        If it cannot be written.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self._path = out / JOURNAL_NAME
+        try:
+            self._stream = self._path.open("ab+")
+            self._stream.seek(max(0, self._stream.tell() - 1))
+            torn = self._stream.read(1) not in (b"\n", b"")
+        except OSError as error:
+            raise self._refused(error) from error
+        if torn:
+            self._add(b"\n")
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+    def pictures(self, names: Iterable[str]) -> None:
+        """Note pictures, by their names below the folder, before they are written."""
+        if listed := [*names]:
+            self._add(json.dumps(["pictures", *listed]).encode() + b"\n")
+
+    def row(self, location: str, line: str, stamp: Stamp) -> None:
+        """Note, before a row is written, the file that it is of."""
+        self._add(b'["row", %d, %d, %d]\n' % (row_key(location, line), *stamp))
+
+    def _add(self, text: bytes) -> None:
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except OSError as error:
+            raise self._refused(error) from error
+
+    def _refused(self, error: OSError) -> OutputWriteError:
+        return OutputWriteError(f"{self._path}: cannot be written ({error.strerror})")
