@@ -11,10 +11,19 @@ from typing import Annotated
 
 import typer
 
-from edgeseg.cli import adopting, calibrating, console, describing, inferring, measuring, training
+from edgeseg.cli import (
+    adopting,
+    calibrating,
+    console,
+    describing,
+    failures,
+    inferring,
+    measuring,
+    training,
+)
+from edgeseg.cli.interrupts import interrupts
 from edgeseg.cli.options import example
 from edgeseg.cli.values import QuickGroup
-from edgeseg.errors import EdgesegError
 from edgeseg.system.version import __version__
 
 app = typer.Typer(
@@ -49,13 +58,23 @@ for _command, _example in _EXAMPLES.items():
 
 
 def main() -> None:
-    """Run the command line; an `EdgesegError` becomes a sentence and exit code 1."""
+    """Run the command line; what goes wrong becomes a sentence and exit code 1."""
     _prepare_process()
-    try:
-        app()
-    except EdgesegError as error:
-        console.failure(str(error))
-        sys.exit(1)
+    with interrupts.heard():
+        try:
+            app()
+        except KeyboardInterrupt:
+            sys.exit(130)
+        except SystemExit as ended:
+            sys.exit(max(_ended(ended.code), failures.close_standard_output()))
+        except Exception as error:
+            if not failures.is_said(error):
+                raise
+            sys.exit(1)
+
+
+def _ended(code: object) -> int:
+    return code if isinstance(code, int) else int(code is not None)
 
 
 def _prepare_process() -> None:
@@ -65,6 +84,7 @@ def _prepare_process() -> None:
     atexit.register(gc.freeze)
     # No large product of matrices is made here, so numpy needs no threads of its own.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    failures.open_standard_streams()
     for stream in (sys.stdout, sys.stderr):
         # A file name that the terminal's encoding lacks must not end a run.
         if hasattr(stream, "reconfigure"):

@@ -23,10 +23,11 @@ def models(
     with figures_to(json_file) as write_figures:
         if name is not None:
             lines, card = _card(name)
-            console.table(("", ""), lines)
             write_figures(card)
+            console.table(("", ""), lines)
             return
         listed = zoo.manifest()
+        write_figures({"models": listed})
         console.table(
             ("name", "size MB", "input", "Dice %", "HC MAD mm", "SHA-256"),
             [
@@ -44,7 +45,6 @@ def models(
         )
         for name, card in listed.items():
             console.say(f"{name}: {card['metrics']['data']}, {card['metrics']['split']}")
-        write_figures({"models": listed})
 
 
 def verify(
@@ -59,28 +59,31 @@ def verify(
 
     checks = verification.verify(model, device)
     with figures_to(json_file) as write_figures:
+        write_figures({"model": model, "checks": [asdict(check) for check in checks]})
         for check in checks:
             console.say(f"{'ok  ' if check.holds else 'FAIL'} {check.name}: {check.seen}")
-        write_figures({"model": model, "checks": [asdict(check) for check in checks]})
     if not all(check.holds for check in checks):
         raise typer.Exit(1)
 
 
 def info(json_file: JsonOption = None) -> None:
     """Print versions, CPU, providers and threads: what to paste in a bug report."""
-    import onnxruntime
+    from edgeseg.system import host, telemetry
 
-    from edgeseg.system import host
-
-    facts = {
+    facts: dict[str, Any] = {
         "versions": host.versions(installed=True),
         "host": host.describe(),
-        "providers": onnxruntime.get_available_providers(),
+        "providers": host.providers(),
+        "telemetry": "off" if telemetry.is_off() else "on, by ORT_DISABLE_TELEMETRY",
     }
     lines = [(k, str(v)) for part in ("versions", "host") for k, v in facts[part].items()]
+    for package, version in facts["versions"].items():
+        if version.startswith(host.BROKEN):
+            console.notice(f"{package} {version}; install it anew")
+    lines += [("providers", ", ".join(facts["providers"])), ("telemetry", facts["telemetry"])]
     with figures_to(json_file) as write_figures:
-        console.table(("", ""), [*lines, ("providers", ", ".join(facts["providers"]))])
         write_figures(facts)
+        console.table(("", ""), lines)
 
 
 def _card(name: str) -> tuple[list[tuple[str, str]], dict[str, Any]]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgeseg.cli import console
+from edgeseg.cli.given import given_images, given_sizes, resuming_command
+from edgeseg.cli.interrupts import interrupts
 from edgeseg.cli.options import (
     RESUME_OR_OVERWRITE,
     DeviceOption,
@@ -30,8 +29,6 @@ from edgeseg.errors import DataError, EdgesegError, OutputExistsError
 if TYPE_CHECKING:
     from edgeseg.network.task import Task
     from edgeseg.run.folder import Summary
-    from edgeseg.sources.discover import Item
-    from edgeseg.sources.pixel_sizes import PixelSizes
 
 _FEW = 10  # images whose figures are also printed
 
@@ -100,14 +97,17 @@ def infer(
     options = Options(masks, overlays, resume, overwrite, batch, workers)
     site = read_calibration(calibration) if calibration else None
     of_heads = "head" if ga or calibration else None
-    with _found(inputs, out) as items, figures_to(json_file) as write_figures:
-        sizes = _pixel_sizes(items, size_mm, pixel_sizes)
+    with given_images(inputs, out) as items, figures_to(json_file) as write_figures:
+        sizes = given_sizes(items, size_mm, pixel_sizes)
         ages = Ages(items, *_ages(ga, pixel_sizes))
         segmenter = open_model(model, device, inference_threads, of_heads)
         if site and site.model_sha256 not in ("", segmenter.file.sha256):
             console.notice(f"{calibration} was learnt with another model than {model}")
         run = FolderRun(segmenter, items, sizes, out, options, arguments, ages, site)
-        with console.progress(len(items), "measuring") as advance:
+        with (
+            interrupts.advising(f"what was measured is kept; go on with: {resuming_command()}"),
+            console.progress(len(items), "measuring") as advance,
+        ):
             summary = run.run(advance, console.notice)
         if resized := sizes.resized_notice():
             console.notice(resized)
@@ -115,47 +115,6 @@ def infer(
         write_figures({"images": [typed(row) for row in summary.rows]})
     if summary.count("failed"):
         raise typer.Exit(1)
-
-
-@contextlib.contextmanager
-def _found(inputs: list[str], out: Path) -> Iterator[list[Item]]:
-    """Yield the images of a command's inputs, one on standard input among them, sorted by name."""
-    from edgeseg.sources.discover import discover
-    from edgeseg.sources.standard_input import GIVEN, spooled
-
-    named = [given for given in inputs if given != GIVEN]
-    items: list[Item] = []
-    if named:
-        found = discover(named, out)
-        items += found.items
-        for text in found.notices:
-            console.notice(text)
-    with contextlib.ExitStack() as stack:
-        if named != inputs:
-            items.append(stack.enter_context(spooled(getattr(sys.stdin, "buffer", None))))
-            if [item.file for item in items].count(items[-1].file) > 1:
-                raise DataError(
-                    f"a file is called {items[-1].file!r}, as the image on standard input is; "
-                    "measure one after the other"
-                )
-        yield sorted(items, key=lambda item: item.file)
-
-
-def _pixel_sizes(
-    items: list[Item], size_mm: float | tuple[float, float] | None, table_path: Path | None
-) -> PixelSizes:
-    """Return what is known of the images' pixels, and say what is not."""
-    from edgeseg.sources.pixel_sizes import PixelSizes, read_table
-
-    table = read_table(table_path, console.notice) if table_path else None
-    sizes = PixelSizes(items, size_mm, table)
-    for text in sizes.notices:
-        console.notice(text)
-    if not sizes.known:
-        console.notice("no pixel size given: lengths are in pixels, the mm columns stay empty")
-    if table and size_mm is not None:
-        console.notice(f"--pixel-size holds for all images: {table_path} is not used")
-    return sizes
 
 
 def demo(

@@ -64,10 +64,10 @@ def evaluate(
         scores = evaluation.score_all(segmenter, cases, workers, advance)
     summary = evaluation.summarize(segmenter, cases, scores, workers)
     with figures_to(json_file) as write_figures:
-        console.table(("", ""), console.accuracy_lines(summary))
         if csv_file:
             evaluation.write_csv(csv_file, scores)
         write_figures(summary)
+        console.table(("", ""), console.accuracy_lines(summary))
 
 
 def benchmark(
@@ -122,15 +122,15 @@ def benchmark(
     report["command"] = shlex.join(["edgeseg", *sys.argv[1:]])
     report["choice"] = choose(report["results"], zoo.manifest())
     with figures_to(json_file) as write_figures:
+        if markdown:
+            write_atomic(markdown, benchmark_table.markdown(report).encode())
+        write_figures(report)
         lines = [benchmark_table.cells(result) for result in report["results"]]
         console.table(benchmark_table.TITLES, lines, numeric=benchmark_table.NUMERIC)
         if choice := report["choice"]:
             console.say(choice_text(choice))
         for text in benchmark_table.states(report["host"]):
             console.say(text)
-        if markdown:
-            write_atomic(markdown, benchmark_table.markdown(report).encode())
-        write_figures(report)
         if earlier:
             _print_comparison(*benchmark_table.compare(earlier, report, tolerance), tolerance)
 

@@ -77,7 +77,8 @@ def is_standard_output(json_file: Path | None) -> bool:
 def figures_to(json_file: Path | None) -> Iterator[Callable[[Any], None]]:
     """Yield the function that writes a command's figures where `--json` says.
 
-    Where that is standard output, what is printed meanwhile goes to standard error.
+    Where that is standard output, what is printed meanwhile goes to standard error. Files are
+    written before anything is printed, which may fail.
     """
     from edgeseg.system.files import json_text, write_json
 
@@ -86,6 +87,7 @@ def figures_to(json_file: Path | None) -> Iterator[Callable[[Any], None]]:
     def write(figures: Any) -> None:
         if alone:
             stdout.write(json_text(figures))
+            stdout.flush()
         elif json_file:
             write_json(json_file, figures)
 
@@ -99,8 +101,8 @@ def say_report(report: Any, json_file: Path | None) -> None:
         console.notice(text)
     figures = {key: plain(value) for key, value in asdict(report).items() if key != "notices"}
     with figures_to(json_file) as write_figures:
-        console.table(("", ""), [(key, _cell(value)) for key, value in figures.items()])
         write_figures(figures)
+        console.table(("", ""), [(key, _cell(value)) for key, value in figures.items()])
 
 
 def _cell(value: object) -> str:

@@ -13,6 +13,7 @@ import typer.core
 import typer.main
 
 from edgeseg.cli import console
+from edgeseg.cli.interrupts import interrupts
 from edgeseg.cli.options import (
     RESUME_OR_OVERWRITE,
     DataOption,
@@ -106,18 +107,19 @@ def _train(
         raise typer.BadParameter(str(error)) from None
     with NeedsExtra("train"):
         from edgeseg_training.train import train as run_training
-    run_training(
-        data,
-        out,
-        values,
-        resume=resume,
-        overwrite=overwrite,
-        progress=console.shows_progress(),
-        on_notice=console.notice,
-        on_done=lambda weights: console.say(
-            f"weights in {weights}; next: edgeseg export {weights} --out model.onnx"
-        ),
-    )
+    with interrupts.left_to_library():
+        run_training(
+            data,
+            out,
+            values,
+            resume=resume,
+            overwrite=overwrite,
+            progress=console.shows_progress(),
+            on_notice=console.notice,
+            on_done=lambda weights: console.say(
+                f"weights in {weights}; next: edgeseg export {weights} --out model.onnx"
+            ),
+        )
 
 
 def _shown(default: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
@@ -211,7 +212,8 @@ class RowAppender:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stream.close()
+        with contextlib.suppress(OSError):  # each row is out, or its failure was raised
+            self._stream.close()
 
     def append(self, line: str) -> None:
         """Add one row, given as its line."""

@@ -7,6 +7,7 @@ only by the line that holds both, so that no row can pass for one of a file that
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import zlib
@@ -71,7 +72,7 @@ def read_journal(out: Path) -> Noted:
                 noted.stamps[key] = Stamp(*stamp)
             elif kind == "pictures":
                 noted.pictures.update(map(str, values))
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             continue  # cut off, by a kill or a full disk
     return noted
 
@@ -89,18 +90,22 @@ class Journal:
         self._path = out / JOURNAL_NAME
         try:
             self._stream = self._path.open("ab+")
-            self._stream.seek(max(0, self._stream.tell() - 1))
-            torn = self._stream.read(1) not in (b"\n", b"")
         except OSError as error:
             raise self._refused(error) from error
-        if torn:
-            self._add(b"\n")
+        try:
+            self._stream.seek(max(0, self._stream.tell() - 1))
+            if self._stream.read(1) not in (b"\n", b""):  # torn
+                self._add(b"\n")
+        except BaseException:
+            self.__exit__()
+            raise
 
     def __enter__(self) -> Journal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stream.close()
+        with contextlib.suppress(OSError):  # each line is out, or its failure was raised
+            self._stream.close()
 
     def pictures(self, names: Iterable[str]) -> None:
         """Note pictures, by their names below the folder, before they are written."""

@@ -9,6 +9,7 @@ import io
 import json
 import math
 import os
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -17,12 +18,19 @@ from typing import Any
 from edgeseg.errors import OutputExistsError, OutputLockedError, OutputNameError, OutputWriteError
 
 LOCK_NAME = ".edgeseg.lock"
-_held: set[Path] = set()  # by this process, which the system's lock does not keep from itself
+_held: set[str] = set()  # by this process, which the system's lock does not keep from itself
 _looking = threading.Lock()  # to look whether a folder is held and to hold it are one step
-# too long, or a file where a folder must be, or the other way round
-_NAME_ERRORS = frozenset((errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST))
+# too long, or a file where a folder must be, or the other way round; what a drive does not allow
+# in names, such as ':' on a stick, bytes that are no text, or links that lead in a circle
+_NAME_ERRORS = frozenset(
+    [
+        *(errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST),
+        *(errno.EINVAL, errno.EILSEQ, errno.ELOOP),
+    ]
+)
 # what drives without locks answer, many network drives among them
-_NO_LOCKS = frozenset((errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP))
+_NO_LOCKS = frozenset((errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL))
+_PART = re.compile(r"\.(edgeseg-)?[0-9a-f]{12}\.part")  # without its first word in version 0.1
 
 
 def write_atomic(path: Path, data: bytes | Iterable[bytes]) -> None:
@@ -42,7 +50,8 @@ def write_atomic(path: Path, data: bytes | Iterable[bytes]) -> None:
     OutputWriteError
         If it cannot be written.
     """
-    part = path.with_name(f".{os.urandom(6).hex()}.part")
+    part = path.parent / f".edgeseg-{os.urandom(6).hex()}.part"
+    _check_encodable(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -57,6 +66,11 @@ def write_atomic(path: Path, data: bytes | Iterable[bytes]) -> None:
         raise kind(f"{path}: cannot be written ({error.strerror})") from error
 
 
+def is_part(name: str) -> bool:
+    """Return whether a file of this name is what `write_atomic` leaves where it is killed."""
+    return _PART.fullmatch(name) is not None
+
+
 def check_targets(*paths: Path | None) -> None:
     """Find out before a long measurement whether its reports can be written; None is none.
 
@@ -66,8 +80,13 @@ def check_targets(*paths: Path | None) -> None:
         If one is a folder or lies where nothing can be written.
     """
     for path in filter(None, paths):
-        above = next(parent for parent in path.absolute().parents if parent.exists())
-        if path.is_dir():
+        _check_encodable(path)
+        try:
+            above = next(parent for parent in path.absolute().parents if parent.exists())
+            is_folder = path.is_dir()
+        except OSError as error:
+            raise OutputWriteError(f"{path}: cannot be written ({error.strerror})") from error
+        if is_folder:
             raise OutputWriteError(f"{path} is a folder; give the name of a file in it")
         if not above.is_dir() or not os.access(above, os.W_OK):
             raise OutputWriteError(f"{path}: cannot be written: {above} is no folder to write in")
@@ -113,11 +132,12 @@ def locked(folder: Path, on_notice: Callable[[str], None] = lambda text: None) -
     OutputWriteError
         If the folder cannot be made, written into or locked, though its drive has locks.
     """
+    _check_encodable(folder)
     # Not by filelock: it too fails on drives without locks, and importing it delays every command.
     with contextlib.ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            held = folder.resolve()
+            held = os.path.realpath(folder)
             with _looking:
                 # Before opening: closing any stream on the file would drop the lock we have.
                 free = held not in _held
@@ -145,14 +165,34 @@ def claim(path: Path, overwrite: bool, why: str = "") -> None:
     ------
     OutputExistsError
         If ``path`` exists, is not an empty folder, and ``overwrite`` is false.
+    OutputWriteError
+        If it cannot be looked at.
     """
-    if overwrite or not path.exists():
+    if overwrite:
         return
-    if path.is_dir() and not any(p for p in path.iterdir() if p.name != LOCK_NAME):
-        return
+    _check_encodable(path)
+    try:
+        if not path.exists():
+            return
+        if path.is_dir() and not any(p for p in path.iterdir() if p.name != LOCK_NAME):
+            return
+    except OSError as error:
+        raise OutputWriteError(
+            f"{path}: cannot be written or looked at ({error.strerror}); choose another output"
+        ) from error
     raise OutputExistsError(
         f"{path} exists{why}; pass --overwrite to replace it, or choose another output"
     )
+
+
+def _check_encodable(path: Path) -> None:
+    """Refuse what is no path on any system, or not on this one."""
+    try:
+        broken = b"\0" in os.fsencode(path)
+    except UnicodeEncodeError:
+        broken = True
+    if broken:
+        raise OutputNameError(f"{path}: cannot be written: this system has no such names")
 
 
 def _lock(descriptor: int, folder: Path, on_notice: Callable[[str], None]) -> bool:

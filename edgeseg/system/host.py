@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from edgeseg.system.parallel import usable_cores
 from edgeseg.system.version import __version__
 
 _MB = 2**20
+BROKEN = "does not load"
+"""How `versions` begins of a package that is only half there."""
 
 
 def versions(*, installed: bool = False) -> dict[str, str]:
@@ -24,20 +27,31 @@ def versions(*, installed: bool = False) -> dict[str, str]:
     Parameters
     ----------
     installed
-        Whether OpenVINO counts where it is only installed, not in use.
+        Whether of packages that are only installed, not in use, is told what can be told: OpenVINO
+        counts too, and one that does not load is named with the reason.
     """
     openvino = openvino_version(installed=installed)
-    import cv2
-    import numpy
-    import onnxruntime
+    found = {"python": platform.python_version(), "edgeseg": __version__}
+    for name, module in (("onnxruntime", "onnxruntime"), ("numpy", "numpy"), ("opencv", "cv2")):
+        try:
+            version = str(import_module(module).__version__)
+            name = _runtime_package() if module == "onnxruntime" else name
+        except Exception as error:  # half a package raises anything
+            if not installed:
+                raise
+            version = f"{BROKEN}: {type(error).__name__}: {error}"
+        found[name] = version
+    return found | ({"openvino": openvino} if openvino else {})
 
-    return {
-        "python": platform.python_version(),
-        "edgeseg": __version__,
-        _runtime_package(): onnxruntime.__version__,
-        "numpy": numpy.__version__,
-        "opencv": cv2.__version__,
-    } | ({"openvino": openvino} if openvino else {})
+
+def providers() -> list[str]:
+    """Return what onnxruntime can run on; nothing where it does not load."""
+    try:
+        import onnxruntime
+
+        return [*onnxruntime.get_available_providers()]
+    except Exception:  # `versions` says why
+        return []
 
 
 def openvino_version(*, installed: bool = False) -> str | None:

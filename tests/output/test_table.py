@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeseg.errors import DataError
+from edgeseg.errors import DataError, OutputWriteError
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.measurement import Column
 from edgeseg.network.task import Task
@@ -212,3 +212,11 @@ def test_figures_are_read_back_from_a_row(monkeypatch: pytest.MonkeyPatch) -> No
         value = found.figures[name]
         assert back[name] == (None if value is None else pytest.approx(value, abs=0.006)), name
     assert set(figures_of(failed_row("c.png", "cut short", HEAD), HEAD).values()) == {None}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is full")
+def test_a_full_disk_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "results.csv").symlink_to("/dev/full")
+    full = pytest.raises(OutputWriteError, match=r"results\.csv: cannot be written \(No space")
+    with full, RowAppender(tmp_path / "results.csv") as appender:
+        appender.append("a,b\n")

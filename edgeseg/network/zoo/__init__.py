@@ -152,7 +152,7 @@ def find(name_or_path: str | os.PathLike[str]) -> ModelFile:
     ModelNotFoundError
         If it is neither.
     ModelError
-        If a bundled file is not what the manifest says, or the path is not a file.
+        If a bundled file is not what the manifest says, or the path is not a file that can be read.
     """
     try:
         name = os.fsdecode(name_or_path)
@@ -174,11 +174,16 @@ def find(name_or_path: str | os.PathLike[str]) -> ModelFile:
             )
         return found
     path = Path(name)
-    if path.is_dir():
+    try:
+        is_folder = path.is_dir()
+        described = _describe(path, path.stem, bundled=False) if path.is_file() else None
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
+    if is_folder:
         raise ModelError(f"{path} is a folder; expected an .onnx file or a bundled model's name")
-    if not path.is_file():
+    if described is None:
         raise _not_found(name, f"is neither a bundled model ({', '.join(manifest())}) nor a file")
-    return _describe(path, path.stem, bundled=False)
+    return described
 
 
 def _not_found(name: str, why: str) -> ModelNotFoundError:

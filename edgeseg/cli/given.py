@@ -1,0 +1,70 @@
+"""What `infer` was given: its images, the size of their pixels, and itself."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgeseg.cli import console
+from edgeseg.errors import DataError
+
+if TYPE_CHECKING:
+    from edgeseg.sources.discover import Item
+    from edgeseg.sources.pixel_sizes import PixelSizes
+
+
+@contextlib.contextmanager
+def given_images(inputs: list[str], out: Path) -> Iterator[list[Item]]:
+    """Yield the images of a command's inputs, one on standard input among them, sorted by name."""
+    from edgeseg.sources.discover import discover
+    from edgeseg.sources.standard_input import GIVEN, spooled
+
+    named = [given for given in inputs if given != GIVEN]
+    items: list[Item] = []
+    if named:
+        found = discover(named, out)
+        items += found.items
+        for text in found.notices:
+            console.notice(text)
+    with contextlib.ExitStack() as stack:
+        if named != inputs:
+            items.append(stack.enter_context(spooled(getattr(sys.stdin, "buffer", None))))
+            if [item.file for item in items].count(items[-1].file) > 1:
+                raise DataError(
+                    f"a file is called {items[-1].file!r}, as the image on standard input is; "
+                    "measure one after the other"
+                )
+        yield sorted(items, key=lambda item: item.file)
+
+
+def given_sizes(
+    items: list[Item], size_mm: float | tuple[float, float] | None, table_path: Path | None
+) -> PixelSizes:
+    """Return what is known of the images' pixels, and say what is not."""
+    from edgeseg.sources.pixel_sizes import PixelSizes, read_table
+
+    table = read_table(table_path, console.notice) if table_path else None
+    sizes = PixelSizes(items, size_mm, table)
+    for text in sizes.notices:
+        console.notice(text)
+    if not sizes.known:
+        console.notice("no pixel size given: lengths are in pixels, the mm columns stay empty")
+    if table and size_mm is not None:
+        console.notice(f"--pixel-size holds for all images: {table_path} is not used")
+    return sizes
+
+
+def resuming_command() -> str:
+    """Return the command that goes on with this one."""
+    given = [argument for argument in sys.argv[1:] if argument not in ("--overwrite", "--resume")]
+    if "infer" not in given:
+        return "edgeseg infer --resume and the same arguments"
+    given.insert(given.index("infer") + 1, "--resume")
+    join = subprocess.list2cmdline if os.name == "nt" else shlex.join
+    return join(["edgeseg", *given])
