@@ -21,8 +21,8 @@ from edgeseg.cli import (
     measuring,
     training,
 )
-from edgeseg.cli.interrupts import interrupts
 from edgeseg.cli.options import example
+from edgeseg.cli.signals import interrupts
 from edgeseg.cli.values import QuickGroup
 from edgeseg.system.version import __version__
 

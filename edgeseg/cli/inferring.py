@@ -9,7 +9,6 @@ import typer
 
 from edgeseg.cli import console
 from edgeseg.cli.given import given_images, given_sizes, resuming_command
-from edgeseg.cli.interrupts import interrupts
 from edgeseg.cli.options import (
     RESUME_OR_OVERWRITE,
     DeviceOption,
@@ -24,6 +23,7 @@ from edgeseg.cli.options import (
     read_pixel_size,
     refuse_age,
 )
+from edgeseg.cli.signals import interrupts
 from edgeseg.errors import DataError, EdgesegError, OutputExistsError
 
 if TYPE_CHECKING:

@@ -13,7 +13,6 @@ import typer.core
 import typer.main
 
 from edgeseg.cli import console
-from edgeseg.cli.interrupts import interrupts
 from edgeseg.cli.options import (
     RESUME_OR_OVERWRITE,
     DataOption,
@@ -23,6 +22,7 @@ from edgeseg.cli.options import (
     example,
     say_report,
 )
+from edgeseg.cli.signals import interrupts
 from edgeseg.errors import ConfigError
 
 _METAVARS = {int: "INTEGER", float: "NUMBER", bool: "true|false", str: "TEXT"}

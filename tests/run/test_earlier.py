@@ -177,7 +177,7 @@ def test_such_a_run_is_gone_on_with_and_known_from_then_on(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(FolderRun, "_measure", stop)
+        patch.setattr(FolderRun, "_batches", stop)
         run(fake, scans, out, resume=True)
     assert run(fake, scans, out, resume=True).n_kept == 0
     assert run(fake, scans, out, resume=True).n_kept == 2

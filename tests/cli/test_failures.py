@@ -1,0 +1,222 @@
+"""What the system refuses is a sentence and 1, never a traceback."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgeseg.cli import failures, main
+from edgeseg.errors import DataError, OutputWriteError
+from edgeseg.output.pictures import encode
+from edgeseg.output.table import read_rows
+from edgeseg.phantom.head import Phantom
+
+EDGESEG = [sys.executable, "-m", "edgeseg"]
+posix = pytest.mark.skipif(os.name == "nt", reason="POSIX's")
+
+
+@pytest.fixture
+def image(tmp_path: Path, phantoms: list[Phantom]) -> Path:
+    path = tmp_path / "a.png"
+    path.write_bytes(encode(".png", phantoms[0].image))
+    return path
+
+
+def refused(*arguments: object) -> None:
+    """Run the command line in this process, where it must refuse."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["edgeseg", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    assert ended.value.code == 1
+
+
+COMMANDS = [
+    ["infer", "{}", "--out", "{out}"],
+    ["infer", "{image}", "--out", "{}"],
+    ["infer", "{image}", "--out", "{}", "--overwrite"],
+    ["infer", "{image}", "--out", "{}", "--resume"],
+    ["infer", "{image}", "--out", "{out}", "--model", "{}"],
+    ["infer", "{image}", "--out", "{out}", "--pixel-sizes", "{}"],
+    ["verify", "{}"],
+    ["evaluate", "--data", "{}"],
+    ["evaluate", "--data", "{out}", "--json", "{}"],
+    ["challenge", "{}", "--out", "{out}"],
+    ["challenge", "{out}", "--out", "{}"],
+    ["benchmark", "{}"],
+    ["benchmark", "hc18-nano", "--compare", "{}"],
+    ["benchmark", "hc18-nano", "--markdown", "{}", "--data", "{out}"],
+    ["models", "--json", "{}"],
+    ["demo", "--pairs", "{}", "--count", "1"],
+]
+
+
+@pytest.fixture
+def denied(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """A folder into which nobody may look, root included."""
+    folder = tmp_path / "closed"
+    folder.mkdir()
+
+    def closing(call):  # type: ignore[no-untyped-def]
+        def maybe(path, *arguments, **options):  # type: ignore[no-untyped-def]
+            if isinstance(path, str | os.PathLike) and f"{folder}{os.sep}" in os.fspath(path):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
+            return call(path, *arguments, **options)
+
+        return maybe
+
+    with monkeypatch.context() as patch:
+        for name in ("stat", "lstat", "mkdir", "open", "scandir", "listdir"):
+            patch.setattr(os, name, closing(getattr(os, name)))
+        patch.setattr("io.open", closing(open))
+        yield folder / "x"
+
+
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+def test_a_closed_folder(
+    arguments: list[str], denied: Path, image: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    places = {"image": image, "out": tmp_path / "out"}
+    refused(*(each.format(denied, **places) for each in arguments))
+    said = capsys.readouterr().err.splitlines()
+    assert said[-1].startswith("error: ")
+    assert str(denied) in said[-1]
+
+
+@posix
+@pytest.mark.parametrize("kind", ["a file above", "a circle", "nowhere", "too long", "deep"])
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+def test_other_impossible_paths(
+    arguments: list[str], kind: str, image: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "nowhere").symlink_to("none")
+    path = {
+        "a file above": image / "x",
+        "a circle": tmp_path / "circle" / "x",
+        "nowhere": tmp_path / "nowhere",
+        "too long": tmp_path / ("x" * 300),
+        "deep": tmp_path / ("x/" * 2500 + "x"),
+    }[kind]
+    if kind == "nowhere" and arguments[-1] == "{}" and "--out" not in arguments:
+        path /= "x"  # else it could be written
+    places = {"image": image, "out": tmp_path / "out"}
+    refused(*(each.format(path, **places) for each in arguments))
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (DataError("x"), "x"),
+        (PermissionError(13, "Permission denied", "a/b"), "a/b: Permission denied"),
+        (OSError(18, "Cross-device link", "a", None, "b"), "a, b: Cross-device link"),
+        (OSError("libx.so: cannot open"), "libx.so: cannot open"),
+        (OSError(28, "No space left"), "standard output cannot be written (No space left); what "
+         "goes to files is there"),
+        (MemoryError(), "out of memory"),
+        (MemoryError("Unable to allocate 9 GiB"), "not enough memory (Unable to allocate 9 GiB)"),
+        (ImportError("halted", name="cv2.x"), "the package opencv-python-headless does not load"),
+        (ImportError("halted", name="numpy"), "the package numpy does not load (halted); install"),
+        (ImportError("halted"), "one of the packages does not load (halted)"),
+        (ValueError("embedded null byte"), "a path holds a null character"),
+        (RuntimeError("Symlink loop from 'a'"), "Symlink loop from 'a'"),
+        (ValueError("x"), None), (RuntimeError("x"), None), (KeyError("x"), None),
+    ],
+)  # fmt: skip
+def test_sentences(error: Exception, said: str | None) -> None:
+    sentence = failures.sentence(error)
+    assert (said is None) if sentence is None else said is not None and said in sentence
+
+
+def test_a_fault_of_edgeseg_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["edgeseg", "models"])
+    monkeypatch.setattr("edgeseg.network.zoo.manifest", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        main()
+
+
+def shell(command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, shell=True, cwd=cwd, capture_output=True, text=True, check=False,
+        executable=shutil.which("bash"),
+    )  # fmt: skip
+
+
+PYTHON = f"'{sys.executable}' -m edgeseg"
+INFER = f"{PYTHON} infer a.png --out out --pixel-size 0.2"
+
+
+@posix
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is full")
+@pytest.mark.parametrize("redirected", [">/dev/full", ">&-"])
+def test_a_standard_output_that_cannot_be_written(
+    image: Path, tmp_path: Path, redirected: str
+) -> None:
+    commands = [INFER, f"{PYTHON} models", f"{PYTHON} --help", f"{PYTHON} models --json -"]
+    commands += [f"{PYTHON} --version", f"{PYTHON} models --json m.json"]
+    for command in commands:
+        done = shell(f"{command} {redirected}", tmp_path)
+        assert done.returncode == 1
+        assert done.stderr.splitlines()[-1].startswith("error: standard output cannot be written (")
+        assert done.stderr.count("error:") == 1 and "Traceback" not in done.stderr
+    assert [row["status"] for row in read_rows(tmp_path / "out" / "results.csv")] == ["ok"]
+    assert (tmp_path / "out" / "report.html").is_file() and (tmp_path / "m.json").is_file()
+
+
+@posix
+@pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-", "2>/dev/full"])
+def test_results_are_whole_whatever_streams_are_there(
+    image: Path, tmp_path: Path, closed: str
+) -> None:
+    """A stream that is missing would give its number to a file of results."""
+    done = shell(f"{INFER} --model hc18-nano {closed}", tmp_path)
+    assert done.returncode == (1 if ">&- " in closed else 0)
+    assert (tmp_path / "out" / "results.csv").read_bytes().count(b"\n") == 2
+    assert (tmp_path / "out" / "report.html").read_text().rstrip().endswith("</html>")
+
+
+@posix
+def test_nobody_listens_any_more(image: Path, tmp_path: Path) -> None:
+    for command in (INFER, f"{PYTHON} models --json -"):
+        done = shell(f"{command} 2>said | true; exit ${{PIPESTATUS[0]}}", tmp_path)
+        assert done.returncode in (0, 1)
+        said = (tmp_path / "said").read_text()
+        assert "Traceback" not in said and "error" not in said and "Exception" not in said
+    assert read_rows(tmp_path / "out" / "results.csv")
+
+
+def test_of_a_package_that_does_not_load_info_says_what_it_can(tmp_path: Path) -> None:
+    code = "import sys; sys.modules[sys.argv.pop(1)] = None; sys.argv[0] = 'edgeseg'\n"
+    code += "from edgeseg.cli import main; main()"
+    for module, named in (("cv2", "opencv"), ("numpy", "numpy"), ("onnxruntime", "onnxruntime")):
+        done = subprocess.run(
+            [sys.executable, "-c", code, module, "info", "--json", str(tmp_path / "i.json")],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0
+        assert f"{named} does not load: ModuleNotFoundError" in done.stderr
+        assert "python" in done.stdout and "telemetry" in done.stdout
+        assert (tmp_path / "i.json").is_file()
+
+
+def test_a_full_disk_says_how_to_go_on(
+    image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise OutputWriteError("masks/a.png: cannot be written (No space left on device)")
+
+    monkeypatch.setattr("edgeseg.run.folder.write_atomic", full)
+    refused("infer", image, "--out", tmp_path / "out")
+    advice, error = capsys.readouterr().err.splitlines()[-2:]
+    assert advice.startswith("what was measured is kept; go on with: edgeseg infer --resume ")
+    assert "No space left" in error

@@ -1,0 +1,154 @@
+"""Ctrl-C and a request to end, while a library does what Python cannot stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from edgeseg.cli.signals import interrupts
+from edgeseg.output.pictures import encode
+from edgeseg.output.table import read_rows
+from edgeseg.phantom.head import Phantom
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
+
+# a network that answers some times and then never, outside of Python
+START = """
+import hashlib, itertools, sys
+from edgeseg import segmenter
+from edgeseg.cli import main, signals
+from tests.fakes import FakeSession, bright
+
+answers = itertools.count()
+
+def answer(gray):
+    if next(answers) >= {answers}:
+        print("busy", file=sys.stderr, flush=True)
+        hashlib.pbkdf2_hmac("sha256", b"a", b"b", 2**31 - 1)
+    return bright(gray)
+
+segmenter.open_session = lambda *_, **__: FakeSession(answer)
+signals._PATIENCE_S = {patience}
+sys.argv[0] = "edgeseg"
+main()
+"""
+LONG_S = 120  # more than any of this takes, less than the network
+
+
+def start(*arguments: str, answers: int = 2, patience: float = 0.7) -> subprocess.Popen[str]:
+    """Start a command and wait until its network is busy for ever."""
+    code = START.format(answers=answers, patience=patience)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert process.stderr is not None
+    while (line := process.stderr.readline()) != "busy\n":
+        assert line, "it ended before"
+    return process
+
+
+@pytest.fixture
+def command(tmp_path: Path, phantoms: list[Phantom]) -> list[str]:
+    for i in range(4):
+        path = tmp_path / "my scans" / f"{i}.png"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(encode(".png", phantoms[0].image))
+    return ["infer", str(path.parent), "--out", str(tmp_path / "out"), "--threads", "1"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_run_that_can_be_gone_on_with(
+    command: list[str], tmp_path: Path, number: int, code: int
+) -> None:
+    with start(*command, "--overwrite") as process:
+        process.send_signal(number)
+        _, said = process.communicate(timeout=LONG_S)
+    assert process.returncode == code
+    assert "Traceback" not in said
+    (advice,) = [line for line in said.splitlines() if "go on with" in line]
+    scans, out = tmp_path / "my scans", tmp_path / "out"
+    resumed = f"edgeseg infer --resume '{scans}' --out {out} --threads 1"
+    assert advice == f"what was measured is kept; go on with: {resumed}"
+    assert len(read_rows(out / "results.csv")) == 2
+    subprocess.run([sys.executable, "-m", "edgeseg", *command, "--resume"], check=True)
+    assert len(read_rows(out / "results.csv")) == 4
+    assert not list(out.rglob("*.part"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_ends_at_once(command: list[str], number: int) -> None:
+    with start(*command, patience=10 * LONG_S) as process:
+        process.send_signal(number)
+        time.sleep(0.3)
+        assert process.poll() is None
+        process.send_signal(number)
+        _, said = process.communicate(timeout=LONG_S)
+    assert process.returncode == 128 + number
+    assert said.count("go on with") == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_network_in_the_main_thread_is_no_deafer(number: int) -> None:
+    with start("verify", "hc18-nano", answers=0) as process:
+        process.send_signal(number)
+        _, said = process.communicate(timeout=LONG_S)
+    assert process.returncode == 128 + number
+    assert said.strip() == ""
+
+
+def script(body: str) -> subprocess.CompletedProcess[str]:
+    code = "import os, signal, sys, time; from edgeseg.cli.signals import interrupts\n" + body
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=LONG_S
+    )
+
+
+def test_a_library_that_stops_in_its_own_way_is_given_the_time() -> None:
+    done = script(
+        "with interrupts.heard():\n"
+        "    with interrupts.left_to_library():\n"
+        "        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL\n"
+        "        try: os.kill(os.getpid(), signal.SIGINT); time.sleep(60)\n"
+        "        except KeyboardInterrupt: time.sleep(1.5); print('saved')\n"
+        "    assert signal.getsignal(signal.SIGTERM) != signal.SIG_DFL\n"
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "saved\n", "")
+
+
+def test_a_signal_to_a_forked_child_is_not_ours() -> None:
+    done = script(
+        "with interrupts.heard():\n"
+        "    child = os.fork()\n"
+        "    if not child: time.sleep(60); os._exit(0)\n"
+        "    time.sleep(0.2); os.kill(child, signal.SIGTERM)\n"
+        "    os.waitpid(child, 0); time.sleep(1.5); print('goes on')\n"
+    )
+    assert (done.returncode, done.stdout) == (0, "goes on\n")
+
+
+def test_what_a_process_ignores_stays_ignored() -> None:
+    done = script(
+        "for number in (signal.SIGINT, signal.SIGTERM): signal.signal(number, signal.SIG_IGN)\n"
+        "with interrupts.heard():\n"
+        "    for number in (signal.SIGINT, signal.SIGTERM): os.kill(os.getpid(), number)\n"
+        "    time.sleep(1.5); print('goes on')\n"
+    )
+    assert (done.returncode, done.stdout) == (0, "goes on\n")
+
+
+def test_handlers_are_as_before_where_nothing_was_heard() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with interrupts.heard():
+        pass
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert signal.set_wakeup_fd(-1) == -1
