@@ -28,7 +28,7 @@ PROVIDERS: dict[str, str] = {
     "directml": "DmlExecutionProvider",
 }
 _MAP, _PRESENCE = "probability", "presence"
-_LONGEST_LINE = 300
+_LONGEST_LINE = 1000
 _LARGEST_BATCH = 1024  # of a graph that takes no other: one image is filled up to it
 _PACKAGES = {
     "cuda": "onnxruntime-gpu",

@@ -215,7 +215,7 @@ def test_names_that_are_no_text_are_a_damaged_model(monkeypatch: pytest.MonkeyPa
 
 
 def test_what_an_engine_says_is_kept_short() -> None:
-    assert session.first_line(RuntimeError("a" * 10_000 + "\nb")) == "a" * 300 + "…"
+    assert session.first_line(RuntimeError("a" * 10_000 + "\nb")) == "a" * 1000 + "…"
 
 
 def test_a_graph_has_a_map_for_each_structure() -> None:
