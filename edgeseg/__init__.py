@@ -1,7 +1,7 @@
 """Fetal head segmentation and head circumference from ultrasound, without torch.
 
 >>> import edgeseg
->>> segmenter = edgeseg.load("hc18-edge")  # doctest: +SKIP
+>>> segmenter = edgeseg.load("hc18-nano")  # doctest: +SKIP
 >>> segmenter.predict("scan.png", pixel_size_mm=0.12).hc_mm  # doctest: +SKIP
 173.2
 """
@@ -73,13 +73,13 @@ _LAZY = {
 
 
 def load(
-    model: str | PathLike[str] = "hc18-edge",
+    model: str | PathLike[str] = "hc18-nano",
     *,
     device: str = "auto",
     threads: int | None = None,
     spin: bool = True,
 ) -> Segmenter:
-    """Open a model: ``load("hc18-edge")`` or ``load("my-model.onnx", device="cpu", threads=1)``.
+    """Open a model: ``load("hc18-nano")`` or ``load("my-model.onnx", device="cpu", threads=1)``.
 
     See `Segmenter` for the parameters and errors.
     """

@@ -76,8 +76,9 @@ class Prediction:
 
     @property
     def reason(self) -> str:
-        """Why nothing was found; empty where something was."""
-        return self.measurement.reason
+        """Why nothing was found, or what speaks against what was; empty if it is to be trusted."""
+        meanings = measure_of(self.task).FLAGS
+        return self.measurement.reason or "; ".join(meanings[flag] for flag in self.flags)
 
     @property
     def figures(self) -> Mapping[str, float | None]:

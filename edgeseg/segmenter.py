@@ -70,7 +70,7 @@ class Segmenter:
 
     Examples
     --------
-    >>> segmenter = Segmenter("hc18-edge", threads=1)  # doctest: +SKIP
+    >>> segmenter = Segmenter("hc18-nano", threads=1)  # doctest: +SKIP
     >>> segmenter.predict(Path("scan.png"), pixel_size_mm=0.12).hc_mm  # doctest: +SKIP
     173.2
     """

@@ -42,7 +42,7 @@ def infer(
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the results.")],
-    model: ModelOption = "hc18-edge",
+    model: ModelOption = "hc18-nano",
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     pixel_size: Annotated[
@@ -118,7 +118,7 @@ def infer(
 
 
 def demo(
-    model: ModelOption = "hc18-edge",
+    model: ModelOption = "hc18-nano",
     device: DeviceOption = "cpu",
     pairs: Annotated[
         Path | None,
@@ -164,7 +164,7 @@ def demo(
 def challenge(
     folder: Annotated[Path, typer.Argument(help="HC18 folder, or its test_set.")],
     out: Annotated[Path, typer.Option(help="CSV file to write.")],
-    model: ModelOption = "hc18-edge",
+    model: ModelOption = "hc18-nano",
     device: DeviceOption = "auto",
     pixel_sizes: Annotated[
         Path | None, typer.Option(metavar="CSV", help="Default: the one beside the images.")
@@ -213,14 +213,15 @@ def _say_summary(summary: Summary, task: Task) -> None:
         if row["status"] == "failed":
             console.notice(f"{row['file']}: {row['reason']}")
         elif len(summary.rows) <= _FEW:
-            found = Measurement(figures_of(row, task), reason=row["reason"])
+            empty = row["reason"] if row["status"] == "empty" else ""
+            found = Measurement(figures_of(row, task), reason=empty)
             flags = f"; {row['flags'].replace(';', ', ')}" if row["flags"] else ""
             caption = measure.caption(found, task).replace("+/-", "±")
             console.say(f"{row['file']}: {caption}{flags}")
     n_new = len(summary.rows) - summary.n_kept
     console.say(
-        f"{len(summary.rows)} images: {summary.count('ok')} measured, {summary.count('empty')} "
-        f"{nothing}, {summary.count('failed')} failed, {summary.n_flagged} flagged; "
+        f"{len(summary.rows)} images: {summary.count('ok')} measured, {summary.count('doubtful')} "
+        f"doubtful, {summary.count('empty')} {nothing}, {summary.count('failed')} failed; "
         f"{n_new} in {summary.wall_s:.1f} s ({n_new / max(summary.wall_s, 1e-9):.1f}/s)"
     )
     console.say(f"results in {summary.out}: results.csv, report.html, run.json")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def evaluate(
     data: DataOption,
-    model: Annotated[str, typer.Argument(help="Bundled model or ONNX file.")] = "hc18-edge",
+    model: Annotated[str, typer.Argument(help="Bundled model or ONNX file.")] = "hc18-nano",
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     split: Annotated[

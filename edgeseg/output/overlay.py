@@ -48,7 +48,12 @@ def draw(prediction: Prediction) -> npt.NDArray[np.uint8]:
         fixed = np.round(stroke.points * (1 << _SHIFT)).astype(np.int32)
         thickness = 1 if stroke.thin else _line_width(scale)
         cv2.polylines(picture, [fixed], stroke.closed, colour, thickness, cv2.LINE_AA, _SHIFT)
-    lines = [*prediction.caption().split("; "), ", ".join(prediction.flags)]
+    pixel = prediction.pixel_size
+    lines = [
+        *prediction.caption().split("; "),
+        *([f"pixel {pixel.text()}"] if pixel else []),
+        ", ".join(prediction.flags),
+    ]
     try:
         writer = _prepared.pop()
     except IndexError:

@@ -64,7 +64,7 @@ def write_record(
         },
         "counts": {
             "n_images": n_images,
-            **{status: seen[status] for status in ("ok", "empty", "failed")},
+            **{status: seen[status] for status in ("ok", "doubtful", "empty", "failed")},
         },
         "timings": {"wall_s": round(wall_s, 3), "stages_ms": mean_stages_ms(rows)},
     }

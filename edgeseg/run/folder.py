@@ -79,13 +79,8 @@ class Summary:
     wall_s: float
 
     def count(self, status: str) -> int:
-        """Return how many rows have a status: ``ok``, ``empty`` or ``failed``."""
+        """Return how many rows have a status: ``ok``, ``doubtful``, ``empty`` or ``failed``."""
         return sum(row["status"] == status for row in self.rows)
-
-    @property
-    def n_flagged(self) -> int:
-        """Number of rows with at least one flag."""
-        return sum(bool(row["flags"]) for row in self.rows)
 
 
 class Read(NamedTuple):

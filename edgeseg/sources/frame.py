@@ -37,6 +37,11 @@ class PixelSize(NamedTuple):
     y_mm: float
     source: str
 
+    def text(self) -> str:
+        """Return it as people read it, in ASCII: ``0.1242 mm (table)``."""
+        sides = f"{self.x_mm:.4g}" if self.x_mm == self.y_mm else f"{self.x_mm:.4g}x{self.y_mm:.4g}"
+        return f"{sides} mm ({self.source})"
+
 
 Size = SupportsFloat | Sequence[SupportsFloat] | PixelSize | None
 """Millimetres per pixel as they may be given: one number of any kind, (x, y), or unknown."""

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from edgeseg.errors import ModelError, ModelNotFoundError
 from edgeseg.network.metadata import ModelMetadata
 
-DEFAULT_MODEL = "hc18-edge"
+DEFAULT_MODEL = "hc18-nano"
 _FOLDER = Path(__file__).parent
 
 

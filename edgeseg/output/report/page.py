@@ -21,6 +21,7 @@ from edgeseg.network.task import Task
 from edgeseg.output.pictures import encode, picture_name
 from edgeseg.output.table import figures_of
 from edgeseg.sources import image_file
+from edgeseg.sources.frame import PixelSize
 from edgeseg.sources.header import parse
 from edgeseg.system.files import write_atomic
 from edgeseg.system.parallel import ordered_map
@@ -71,9 +72,8 @@ def _parts(
     measure = measure_of(task)
     counts = record["counts"]
     summary = (
-        f"{counts['n_images']} images: {counts['ok']} measured, {counts['empty']} "
-        f"{measure.NOTHING}, {counts['failed']} failed, "
-        f"{sum(bool(row['flags']) for row in rows)} flagged."
+        f"{counts['n_images']} images: {counts['ok']} measured, {counts['doubtful']} doubtful, "
+        f"{counts['empty']} {measure.NOTHING}, {counts['failed']} failed."
     )
     style = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
     title = escape(measure.title(task))
@@ -93,10 +93,16 @@ def _parts(
     yield "<h2>Measurements</h2>\n"
     first, last = ("file", "status"), ("confidence", "flags", "reason")
     lines = (
-        (*(row[name] for name in first), *_readings(task, columns, row), *(row[n] for n in last))
+        (
+            *(row[name] for name in first),
+            *_readings(task, columns, row),
+            _pixel_size(row),
+            *(row[name] for name in last),
+        )
         for row in rows
     )
-    yield from _table((*first, *(column.title for column in columns), *last), lines)
+    titles = (column.title for column in columns)
+    yield from _table((*first, *titles, "pixel", *last), lines)
     yield "<h2>Flags</h2>\n"
     yield from _table(["flag", "meaning"], measure.FLAGS.items())
     yield "<h2>This run</h2>\n"
@@ -133,7 +139,7 @@ def _figure(row: Mapping[str, str], task: Task, columns: Sequence[Column], overl
         )
     read = zip(columns, _readings(task, columns, row), strict=True)
     seen = (f"{column.title} {cell.text}" for column, cell in read if cell.full)
-    text = row["reason"] or next(seen, "")
+    text = row["reason"] if row["status"] == "empty" else next(seen, "")
     flags = f'<br><span class="flags">{escape(row["flags"].replace(";", ", "))}</span>'
     path = overlays / f"{picture_name(row['file'])}.jpg"
     try:
@@ -144,6 +150,14 @@ def _figure(row: Mapping[str, str], task: Task, columns: Sequence[Column], overl
         f"<figure>{picture}"
         f"<figcaption>{name}<br>{escape(text)}{flags if row['flags'] else ''}</figcaption></figure>"
     )
+
+
+def _pixel_size(row: Mapping[str, str]) -> str:
+    """Return a row's pixel size as people read it, and where it comes from."""
+    if not row["pixel_size_source"]:
+        return ""
+    sides = float(row["pixel_size_x_mm"]), float(row["pixel_size_y_mm"])
+    return PixelSize(*sides, row["pixel_size_source"]).text()
 
 
 def _thumbnail(path: Path) -> str:
