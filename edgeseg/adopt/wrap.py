@@ -23,7 +23,7 @@ from edgeseg.adopt.graph_parts import (
     unused_prefix,
 )
 from edgeseg.errors import ModelError, ModelNotFoundError
-from edgeseg.network.session import first_line
+from edgeseg.system.text import first_line
 
 PROBABILITY = "probability"
 BATCH = "N"

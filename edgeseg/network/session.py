@@ -17,6 +17,7 @@ from edgeseg.network.metadata import METADATA_KEY, ModelMetadata
 from edgeseg.network.model_file import read_model
 from edgeseg.system import telemetry
 from edgeseg.system.parallel import usable_cores
+from edgeseg.system.text import first_line
 
 telemetry.switch_off_loaded(onnxruntime)
 PROVIDERS: dict[str, str] = {
@@ -28,7 +29,6 @@ PROVIDERS: dict[str, str] = {
     "directml": "DmlExecutionProvider",
 }
 _MAP, _PRESENCE = "probability", "presence"
-_LONGEST_LINE = 1000
 _LARGEST_BATCH = 1024  # of a graph that takes no other: one image is filled up to it
 _PACKAGES = {
     "cuda": "onnxruntime-gpu",
@@ -294,9 +294,3 @@ def read_port(session: Session) -> Port:
         channels if given.type == "tensor(float)" else None,
         batch if isinstance(batch, int) else None,
     )
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error's text, or its kind where it has none; cut if long."""
-    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}…"

@@ -20,6 +20,8 @@ from edgeseg.output.table import RESULTS_NAME, Row
 from edgeseg.prediction import Prediction
 from edgeseg.run.earlier import REPORT_NAME, remove_earlier, spare_others, take_over
 from edgeseg.run.journal import Journal, Stamp, stamp_of
+from edgeseg.run.options import Options as Options
+from edgeseg.run.options import Summary as Summary
 from edgeseg.run.resume import kept_lines
 from edgeseg.segmenter import Segmenter
 from edgeseg.sources import image_file
@@ -32,55 +34,6 @@ from edgeseg.system.files import claim, locked, write_atomic
 from edgeseg.system.parallel import ordered_map, usable_cores
 
 _JPEG_QUALITY = 88
-
-
-class Options(NamedTuple):
-    """How a folder is measured.
-
-    Attributes
-    ----------
-    masks, overlays
-        Whether these pictures are written.
-    resume
-        Keep the rows of an earlier run of the same model and do what is missing.
-    overwrite
-        Replace an earlier run.
-    batch
-        Images in one run of the network.
-    workers
-        Images, or batches, worked on at once; None: one for each core.
-    """
-
-    masks: bool = True
-    overlays: bool = True
-    resume: bool = False
-    overwrite: bool = False
-    batch: int = 1
-    workers: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """What a run ended with.
-
-    Attributes
-    ----------
-    rows
-        All rows, sorted by file.
-    n_kept
-        How many came from an earlier run.
-    wall_s
-        Time of this run, without loading the model.
-    """
-
-    out: Path
-    rows: Sequence[Row]
-    n_kept: int
-    wall_s: float
-
-    def count(self, status: str) -> int:
-        """Return how many rows have a status: ``ok``, ``doubtful``, ``empty`` or ``failed``."""
-        return sum(row["status"] == status for row in self.rows)
 
 
 class Read(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 _LONGEST = 80
+_LONGEST_LINE = 1000
 # besides what is not printable: what Markdown would take for HTML, a cell's end, code or a link
 _MARKUP = re.compile(r"[\\`*<>\[\]&|]")
 
@@ -29,6 +30,12 @@ def short(value: object) -> str:
     """Return a value of any kind as one short line, for an error's text."""
     shown = repr(value)
     return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…"
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's text, or its kind where it has none; cut if long."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}…"
 
 
 def _escaped(char: str) -> str:

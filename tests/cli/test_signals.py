@@ -41,7 +41,7 @@ main()
 LONG_S = 120  # more than any of this takes, less than the network
 
 
-def start(*arguments: str, answers: int = 2, patience: float = 0.7) -> subprocess.Popen[str]:
+def start(*arguments: str, answers: int = 3, patience: float = 0.7) -> subprocess.Popen[str]:
     """Start a command and wait until its network is busy for ever."""
     code = START.format(answers=answers, patience=patience)
     process = subprocess.Popen(
@@ -79,7 +79,7 @@ def test_a_signal_ends_a_run_that_can_be_gone_on_with(
     scans, out = tmp_path / "my scans", tmp_path / "out"
     resumed = f"edgeseg infer --resume '{scans}' --out {out} --threads 1"
     assert advice == f"what was measured is kept; go on with: {resumed}"
-    assert len(read_rows(out / "results.csv")) == 2
+    assert 1 <= len(read_rows(out / "results.csv")) < 4
     subprocess.run([sys.executable, "-m", "edgeseg", *command, "--resume"], check=True)
     assert len(read_rows(out / "results.csv")) == 4
     assert not list(out.rglob("*.part"))

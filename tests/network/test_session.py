@@ -214,10 +214,6 @@ def test_names_that_are_no_text_are_a_damaged_model(monkeypatch: pytest.MonkeyPa
             read_metadata(fake, Path("m.onnx"))
 
 
-def test_what_an_engine_says_is_kept_short() -> None:
-    assert session.first_line(RuntimeError("a" * 10_000 + "\nb")) == "a" * 1000 + "…"
-
-
 def test_a_graph_has_a_map_for_each_structure() -> None:
     assert read_metadata(FakeSession(metadata=LESIONS), Path("m.onnx")) == LESIONS
     three = replace(LESIONS, task=Task("regions", ("background", "a", "b", "c")))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeseg.system.text import markdown, short, visible
+from edgeseg.system.text import first_line, markdown, short, visible
 
 HOSTILE = [
     ("\x1b[31mred\x1b[0m", "\\x1b[31mred\\x1b[0m"),
@@ -52,3 +52,9 @@ def test_a_value_of_any_length_is_one_short_line() -> None:
     assert short("a\nb") == "'a\\nb'"
     assert len(short("x" * 10**6)) < 100
     assert short([1, 2]) == "[1, 2]"
+
+
+def test_of_what_an_engine_says_the_first_line_is_kept() -> None:
+    assert first_line(RuntimeError(" out of memory\nat some line")) == "out of memory"
+    assert first_line(KeyError()) == "KeyError"
+    assert first_line(RuntimeError("a" * 10_000 + "\nb")) == "a" * 1000 + "…"

@@ -1,0 +1,59 @@
+"""How a folder is measured, and what that ended with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from edgeseg.output.table import Row
+
+
+class Options(NamedTuple):
+    """How a folder is measured.
+
+    Attributes
+    ----------
+    masks, overlays
+        Whether these pictures are written.
+    resume
+        Keep the rows of an earlier run of the same model and do what is missing.
+    overwrite
+        Replace an earlier run.
+    batch
+        Images in one run of the network.
+    workers
+        Images, or batches, worked on at once; None: one for each core.
+    """
+
+    masks: bool = True
+    overlays: bool = True
+    resume: bool = False
+    overwrite: bool = False
+    batch: int = 1
+    workers: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a run ended with.
+
+    Attributes
+    ----------
+    rows
+        All rows, sorted by file.
+    n_kept
+        How many came from an earlier run.
+    wall_s
+        Time of this run, without loading the model.
+    """
+
+    out: Path
+    rows: Sequence[Row]
+    n_kept: int
+    wall_s: float
+
+    def count(self, status: str) -> int:
+        """Return how many rows have a status: ``ok``, ``doubtful``, ``empty`` or ``failed``."""
+        return sum(row["status"] == status for row in self.rows)
