@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from library.planes import FOLDS, HEAD, UNUSED, read_planes
 
 from edgeseg import Segmenter
@@ -24,13 +23,13 @@ from edgeseg.measure.quality import FLAGS
 from edgeseg.prediction import Prediction
 from edgeseg.score.folds import read_folds
 from edgeseg.score.hc18 import load_cases
+from edgeseg.score.metrics import auroc
 from edgeseg.sources.frame import GrayImage
 from edgeseg.sources.image_file import read_gray
 from edgeseg.system.files import write_json
 
 LIMIT_MM = 5.0
 Generator = np.random.Generator
-FloatArray = npt.NDArray[np.float64]
 
 
 class Row(NamedTuple):
@@ -129,12 +128,6 @@ def measured(asked: argparse.Namespace) -> Iterator[Row]:
                 yield row(kind, segmenter.predict(each.path), None)
 
 
-def auroc(values: FloatArray, bad: npt.NDArray[np.bool_]) -> float:
-    """Return the chance that a bad one has the larger value than a good one (Mann-Whitney)."""
-    larger = values[bad][:, None] - values[~bad][None, :]
-    return float(np.mean((larger > 0) + 0.5 * (larger == 0)))
-
-
 def summary(rows: list[Row]) -> dict[str, Any]:
     """Return figures of one kind."""
     found = [each for each in rows if each.status != "empty"]
@@ -154,10 +147,10 @@ def summary(rows: list[Row]) -> dict[str, Any]:
             for name in FLAGS
         }
         if bad.any():
-            doubt = 1 - np.array([each.confidence for each in known])
+            doubt = np.array([1 - each.confidence for each in known])
             hc_mm = np.array([each.hc_mm or 0.0 for each in known])
-            figures["auroc"] = {"confidence": auroc(doubt, bad), "hc": auroc(hc_mm, bad)}
-            figures["auroc"]["both"] = auroc(doubt * hc_mm, bad)
+            scores = {"confidence": doubt, "hc": hc_mm, "both": doubt * hc_mm}
+            figures["auroc"] = {k: auroc(v.tolist(), bad.tolist()) for k, v in scores.items()}
     return figures
 
 

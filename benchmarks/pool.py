@@ -52,9 +52,12 @@ def read_rows(paths: Sequence[Path]) -> list[dict[str, str]]:
 def pool(rows: Sequence[dict[str, str]]) -> dict[str, Any]:
     """Return the pooled figures: overlaps as fractions, distances in mm, one image one vote.
 
+    Images in which no head was found count in full, but for ``of_measured``.
+
     The ``auroc`` figures tell how well the measurement itself points to its large errors; 0.5 is
     chance. ``confidence`` has no unit and ranks errors relative to HC; for errors in millimetres
-    1 - confidence is multiplied by the measured HC (``confidence_and_hc``).
+    1 - confidence is multiplied by the measured HC (``confidence_and_hc``). ``by_hc`` is what HC
+    alone tells: large heads have large errors.
     """
     errors_mm = [float(row["hc_error_mm"]) for row in rows]
     large = [abs(error) > LARGE_ERROR_MM for error in errors_mm]
@@ -64,12 +67,18 @@ def pool(rows: Sequence[dict[str, str]]) -> dict[str, Any]:
     ]
     doubt = [1 - float(row["confidence"]) for row in rows]
     doubt_mm = [d * float(row["hc_mm"]) for d, row in zip(doubt, rows, strict=True)]
+    found = [row for row in rows if row["hausdorff_mm"]]
     return {
         "n_images": len(rows),
+        "n_refused": len(rows) - len(found),
+        "of_measured": {
+            "dice": metrics.describe_overlaps([float(row["dice"]) for row in found]),
+            "hc_error_mm": metrics.describe_errors([float(row["hc_error_mm"]) for row in found]),
+        },
         "dice": metrics.describe_overlaps([float(row["dice"]) for row in rows]),
         "dice_ellipse": metrics.describe_overlaps([float(row["dice_ellipse"]) for row in rows]),
         "hausdorff_mm": metrics.describe_distances(
-            [float(row["hausdorff_mm"]) for row in rows if row["hausdorff_mm"]]
+            [float(row["hausdorff_mm"]) for row in found]
         ),
         "hc_error_mm": metrics.describe_errors(errors_mm),
         "large_error_fraction": sum(large) / len(large) if large else None,
@@ -77,6 +86,7 @@ def pool(rows: Sequence[dict[str, str]]) -> dict[str, Any]:
             "above_3_percent_by_confidence": metrics.auroc(doubt, large_relative),
             "above_5_mm_by_confidence": metrics.auroc(doubt, large),
             "above_5_mm_by_confidence_and_hc": metrics.auroc(doubt_mm, large),
+            "above_5_mm_by_hc": metrics.auroc([float(row["hc_mm"]) for row in rows], large),
         },
     }
 

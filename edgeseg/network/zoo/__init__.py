@@ -92,9 +92,16 @@ def card_lines(name: str) -> list[Line]:
             f"{100 * figures['large_error_fraction']:.1f} % above 5 mm",
         ),
         (
+            "refused",
+            f"{figures['n_refused']} images, which count in full above; of the others Dice "
+            f"{100 * figures['dice_of_measured']:.2f} %, HC error "
+            f"{figures['hc_mad_mm_of_measured']:.2f} mm",
+        ),
+        (
             "confidence",
             f"AUROC {ranks['above_3_percent_by_confidence']:.2f} for HC errors above 3 %; with HC "
-            f"{ranks['above_5_mm_by_confidence_and_hc']:.2f} for those above 5 mm",
+            f"{ranks['above_5_mm_by_confidence_and_hc']:.2f} for those above 5 mm, for which HC "
+            f"alone has {ranks['above_5_mm_by_hc']:.2f}",
         ),
         ("each image", measured["results"]),
         ("train again", card["train_command"]),
