@@ -12,8 +12,8 @@ import tifffile  # rather than Pillow: pure Python, so it is there for every mac
 
 from edgeseg.errors import ImageDecodeError
 from edgeseg.sources.formats.base import CUT_SHORT, Header
-from edgeseg.sources.formats.calibration import n_images, pixel_size_of
 from edgeseg.sources.formats.kinds import RAW
+from edgeseg.sources.formats.tiff_scale import n_images, pixel_size_of
 
 _BESIDE = 1 | 4  # bits of the tag NewSubfileType: a thumbnail, a transparency mask
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6

@@ -10,7 +10,7 @@ import pytest
 
 from edgeseg.segmenter import Segmenter
 from edgeseg.sources import image_file
-from edgeseg.sources.formats.calibration import pixel_size_of
+from edgeseg.sources.formats.tiff_scale import pixel_size_of
 from edgeseg.sources.frame import PixelSize
 from tests.run.folders import run, untimed
 from tests.sources.test_tiff import tiff
