@@ -93,9 +93,9 @@ def _read(path: Path, what: str) -> tuple[tuple[str, ...], dict[str, Record]]:
         raise DataError(f"{path}: two columns are called {twice[0]!r}")
     place = file_column(path, titles)
     files: dict[str, Record] = {}
-    for line, cells in enumerate(rows, start=1):
+    for where, cells in rows:
         if cells[place] in files:
-            raise DataError(f"{path}, row {line}: {cells[place]!r} is there twice; keep one")
+            raise DataError(f"{where}: {cells[place]!r} is there twice; keep one")
         files[cells[place]] = dict(zip(titles, cells, strict=True))
     return titles, files
 

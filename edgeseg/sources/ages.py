@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from edgeseg.errors import DataError
 from edgeseg.sources.discover import Item
-from edgeseg.sources.rows import file_column, names_of, read_rows, words
+from edgeseg.sources.rows import file_column, read_rows, words
+from edgeseg.sources.size_table.cells import is_none
+from edgeseg.sources.size_table.names import Found, match_rows
 
 AGE_RANGE_WEEKS = (4.0, 45.0)
 """No pregnancy that is scanned is younger or older: such a figure has another unit."""
@@ -74,7 +75,8 @@ def read_ages(path: Path) -> dict[str, float] | None:
     Returns
     -------
     dict or None
-        File -> weeks, without files whose cell is empty; None if there is no such column.
+        File -> weeks, without files whose cell is empty or says so (``n/a``); None if
+        there is no such column.
 
     Raises
     ------
@@ -94,16 +96,16 @@ def read_ages(path: Path) -> dict[str, float] | None:
     of_days = {*_DAYS} & {*words(titles[column])} and not {*_WEEKS} & {*words(titles[column])}
     ages: dict[str, float] = {}
     seen: set[str] = set()
-    for number, row in enumerate(rows, start=1):
-        file, cell = row[files], row[column]
+    for where, cells in rows:
+        file, cell = cells[files], cells[column]
         if file in seen:
-            raise DataError(f"{path}, row {number}: {file!r} is there twice; keep one row a file")
+            raise DataError(f"{where}: {file!r} is there twice; keep one row a file")
         seen.add(file)
-        if cell:
+        if not is_none(cell):
             try:
                 ages[file] = read_age(cell, "days" if of_days else "weeks")
             except DataError as error:
-                raise DataError(f"{path}, row {number} ({file!r}): {error}") from error
+                raise DataError(f"{where} ({file!r}): {error}") from error
     return ages
 
 
@@ -117,7 +119,8 @@ class Ages:
     weeks
         Age of all, beats the table.
     table
-        As `read_ages` gives it; a row is found by ``file``, by bare name, or without the ending.
+        As `read_ages` gives it. A row that is an image's ``file`` is that one's; of the others
+        `edgeseg.sources.size_table.names` tells whose they are.
     """
 
     def __init__(
@@ -127,8 +130,14 @@ class Ages:
         table: Mapping[str, float] | None = None,
     ) -> None:
         self._one, self._table = weeks, table
-        self._files = {item.file for item in items} if table is not None else set()
-        self._called = Counter(name for file in self._files for name in names_of(file))
+        self._rows: dict[str, Found] = {}
+        if weeks is None and table:
+            items = list(items)
+            called = {item.file for item in items if item.file in table}
+            left = [item for item in items if item.file not in called]
+            rows = {name: age for name, age in table.items() if name not in called}
+            self._rows = {file: Found(file) for file in called}
+            self._rows |= match_rows(left, rows, "table of ages")
 
     @property
     def known(self) -> bool:
@@ -141,20 +150,16 @@ class Ages:
         Raises
         ------
         DataError
-            If the table's only row for the image fits two images.
+            If the table's only row for the image fits two images, or two rows fit it and differ.
         """
-        if self._one is not None or self._table is None:
+        if self._one is not None or not self._table:
             return self._one
-        for name in names_of(item.file):
-            # a row that is another image's path is that one's
-            if name in self._table and (name == item.file or name not in self._files):
-                if name != item.file and self._called[name] > 1:
-                    raise DataError(
-                        f"the table of ages has one row for {name!r} and {self._called[name]} "
-                        f"images are called so; name them as {item.file!r} in it"
-                    )
-                return self._table[name]
-        return None
+        found = self._rows[item.file]
+        if found.missing:
+            return None
+        if found.reason:
+            raise DataError(found.reason)
+        return self._table[found.name]
 
 
 def _is_of_ages(title: str) -> bool:

@@ -1,22 +1,26 @@
-"""Rows of tables as people have them: separated by commas, semicolons or tabs, with a header."""
+"""Tables of images: a line of titles, and a row for each image."""
 
 from __future__ import annotations
 
-import codecs
-import csv
-import io
 import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from edgeseg.errors import DataError, InputNotFoundError
+from edgeseg.errors import DataError
+from edgeseg.sources.size_table.text import Line, read_lines
 
-_SEPARATORS = ",;\t"
+
+class Row(NamedTuple):
+    """One row, as long as the titles, and where it stands: ``table.csv, row 7``."""
+
+    where: str
+    cells: tuple[str, ...]
 
 
-def read_rows(path: Path, what: str) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Read a table's titles and rows, each as long as the titles; empty lines are left out.
+def read_rows(path: Path, what: str) -> tuple[tuple[str, ...], Iterator[Row]]:
+    """Read a table's titles and rows; the sign that makes most titles separates all cells.
 
     Parameters
     ----------
@@ -28,29 +32,14 @@ def read_rows(path: Path, what: str) -> tuple[tuple[str, ...], list[tuple[str, .
     InputNotFoundError
         If there is no such file.
     DataError
-        If it cannot be read, has no row, or a row has more cells than there are titles.
+        If it cannot be read or has no row; from the rows, once they are gone through, if one has
+        more cells than there are titles.
     """
-    try:
-        text = _text(path.read_bytes())
-        header = next((line for line in text.splitlines() if line.strip()), "")
-        separator = max(_SEPARATORS, key=header.count)
-        lines = [
-            tuple(cell.strip() for cell in cells)
-            for cells in csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-            if any(cell.strip() for cell in cells)
-        ]
-    except FileNotFoundError:
-        raise InputNotFoundError(f"{path}: no such file; {what} was expected") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: not {what} that can be read ({error})") from error
+    lines = read_lines(path, lambda titles: False, what=what)
     if len(lines) < 2:
         raise DataError(f"{path}: not {what}: a line of titles and a line for each image expected")
-    titles, rows = lines[0], []
-    for number, cells in enumerate(lines[1:], start=1):
-        if any(cells[len(titles) :]):
-            raise DataError(f"{path}, row {number}: {len(cells)} cells under {len(titles)} titles")
-        rows.append((*cells, *[""] * len(titles))[: len(titles)])
-    return titles, rows
+    titles = tuple(title.strip() for title in lines[0].cells)
+    return titles, (_row(path, line, len(titles)) for line in lines[1:])
 
 
 def words(title: str) -> tuple[str, ...]:
@@ -90,11 +79,9 @@ def file_column(path: Path, titles: Sequence[str]) -> int:
     return named[0] if named else 0
 
 
-def _text(data: bytes) -> str:
-    """Decode a table as spreadsheets write it."""
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return data.decode("utf-16")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("cp1252")
+def _row(path: Path, line: Line, count: int) -> Row:
+    where = f"{path}, row {line.number}"
+    cells = [cell.strip() for cell in line.cells]
+    if any(cells[count:]):
+        raise DataError(f"{where}: {len(cells)} cells under {count} titles")
+    return Row(where, (*cells, *[""] * count)[:count])

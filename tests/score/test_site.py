@@ -105,7 +105,7 @@ def test_the_record_may_be_missing(tmp_path: Path, results: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("file,hc_site_mm,hc_edgeseg_mm\na,172,175\na,172,175\n", "row 2: 'a' is there twice"),
+        ("file,hc_site_mm,hc_edgeseg_mm\na,172,175\na,172,175\n", "row 3: 'a' is there twice"),
         ("file,hc_site_mm,hc_edgeseg_mm\na,x,175\n", "'a': hc_site_mm is 'x'; expected a number"),
         ("file,hc_site_mm,hc_edgeseg_mm\na,-3,175\n", "expected a positive number of mm"),
         ("file,hc_site_mm,hc_edgeseg_mm\na,nan,175\n", "expected a number"),

@@ -56,6 +56,8 @@ def written(tmp_path: Path, text: str, encoding: str = "utf-8") -> Path:
         ("filename,pixel size(mm),ga\na.png,0.1,21w3d\nb.png,0.1,\nü.png,0.1,30+0\n", "utf-8"),
         ("filename;ga_weeks\na.png;21,4285714\nü.png;30\n\n", "utf-8-sig"),
         ("Gestational age (days)\tfile\n150\ta.png\n210d\tü.png\n", "utf-16"),
+        ("sep=;\nfile;ga;note\na.png;21,4285714;x\nü.png;30;\nc.png;n/a;\n", "utf-8"),
+        ("file|ga\na.png|150d\nü.png|30\n", "utf-16-le"),
         ("file,GA (weeks+days)\r\na.png,21+3\r\nü.png,30+0\r\n", "cp1252"),
     ],
 )
@@ -74,12 +76,12 @@ def test_an_age_by_the_head_itself_is_none(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("file,ga,gestational age\na,20,20\n", "'ga', 'gestational age' are all ages"),
-        ("file,ga\na,20\na,21\n", "row 2: 'a' is there twice"),
-        ("file,ga\na,20\nb,200\n", r"row 2 \('b'\): gestational age is '200'"),
+        ("file,ga\na,20\na,21\n", "row 3: 'a' is there twice"),
+        ("file,ga\na,20\nb,200\n", r"row 3 \('b'\): gestational age is '200'"),
         ("file,ga\n", "a line of titles and a line for each"),
         ("", "a line of titles"),
         ("file,image,ga\na,b,20\n", "could each be the files"),
-        ("file,ga\na,20,3\n", "row 1: 3 cells under 2 titles"),
+        ("file,ga\na,20,3\n", "row 2: 3 cells under 2 titles"),
     ],
 )
 def test_tables_that_contradict_themselves_are_refused(
@@ -89,10 +91,16 @@ def test_tables_that_contradict_themselves_are_refused(
         read_ages(written(tmp_path, text))
 
 
+def test_rows_of_a_table_without_ages_are_not_looked_at(tmp_path: Path) -> None:
+    """One of pixel sizes says of each image what is wrong with its row."""
+    text = "file,pixel size (mm)\na.png,0,12\na.png,0,12\n"
+    assert read_ages(written(tmp_path, text)) is None
+
+
 def test_a_table_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputNotFoundError, match="no such file"):
         read_ages(tmp_path / "none.csv")
-    with pytest.raises(DataError, match="can be read"):
+    with pytest.raises(DataError, match="cannot be read"):
         read_ages(tmp_path)
 
 
@@ -111,8 +119,10 @@ def test_one_age_beats_the_table() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["x/a.png", "a.png", "x/a", "a"])
-def test_an_image_is_found_by_path_name_or_without_its_ending(name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["x/a.png", "a.png", "x/a", "a", "D:\\study\\x\\a.png", "X/A.PNG", "/old/x/a.png"]
+)
+def test_an_image_is_found_as_in_a_table_of_pixel_sizes(name: str) -> None:
     found = items("x/a.png", "x/b.png")
     ages = Ages(found, None, {name: 20.0})
     assert [ages.of(item) for item in found] == [20.0, None]

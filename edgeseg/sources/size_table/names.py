@@ -46,7 +46,9 @@ class _Candidate(NamedTuple):
     moved: bool
 
 
-def match_rows(items: Iterable[Item], table: Mapping[str, Hashable]) -> dict[str, Found]:
+def match_rows(
+    items: Iterable[Item], table: Mapping[str, Hashable], what: str = "pixel-size table"
+) -> dict[str, Found]:
     r"""Find the row of each image.
 
     Names are compared from their end: ``D:\study\s2\b.png`` is ``s2/b.png``, and ``b.png`` is so
@@ -60,6 +62,8 @@ def match_rows(items: Iterable[Item], table: Mapping[str, Hashable]) -> dict[str
         The images.
     table
         Rows by name; of those that fit equally well any is taken if they are equal.
+    what
+        What the table is, for the reasons.
 
     Returns
     -------
@@ -77,19 +81,19 @@ def match_rows(items: Iterable[Item], table: Mapping[str, Hashable]) -> dict[str
     for item in items:
         best = candidates.get(item.file, [])
         if not best:
-            reason = f"the pixel-size table has no row for {item.file!r}; add one"
+            reason = f"the {what} has no row for {item.file!r}; add one"
             found[item.file] = Found("", reason, missing=True)
         elif any(table[other.name] != table[best[0].name] for other in best[1:]):
             found[item.file] = Found(
                 "",
-                f"the pixel-size table has {len(best)} rows that fit {item.file!r}, such as "
+                f"the {what} has {len(best)} rows that fit {item.file!r}, such as "
                 f"{best[0].name!r} and {best[1].name!r}, and they differ; keep one",
             )
         else:
             found[item.file] = Found(best[0].name, moved=best[0].moved)
             claims[best[0].name].append(((best[0].likeness, -best[0].common), item.file))
     for name, claimed in claims.items():
-        _keep_the_best(name, claimed, found)
+        _keep_the_best(name, claimed, found, what)
     return found
 
 
@@ -124,7 +128,7 @@ def _fitting(
 
 
 def _keep_the_best(
-    name: str, claimed: Sequence[tuple[tuple[int, int], str]], found: dict[str, Found]
+    name: str, claimed: Sequence[tuple[tuple[int, int], str]], found: dict[str, Found], what: str
 ) -> None:
     """Leave a row to the one image that it fits best, or to none."""
     if len(claimed) == 1:
@@ -135,7 +139,7 @@ def _keep_the_best(
         if owners != [file]:
             found[file] = Found(
                 name,
-                f"the pixel-size table has one row for {name!r} and {len(claimed)} images are "
+                f"the {what} has one row for {name!r} and {len(claimed)} images are "
                 f"called so; name them as {file!r} in it",
             )
 

@@ -49,6 +49,7 @@ def read_lines(
     path: Path,
     is_header: Callable[[Sequence[str]], bool],
     on_notice: Callable[[str], None] = lambda text: None,
+    what: str = "a pixel-size CSV",
 ) -> list[Line]:
     """Read a table's lines, the titles first; blank ones are left out.
 
@@ -61,6 +62,8 @@ def read_lines(
         makes them so.
     on_notice
         Called with a sentence where the text may have been understood wrongly.
+    what
+        What the file should be, for the message where there is none.
 
     Raises
     ------
@@ -72,7 +75,7 @@ def read_lines(
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise InputNotFoundError(f"{path}: no such file; a pixel-size CSV was expected") from None
+        raise InputNotFoundError(f"{path}: no such file; {what} was expected") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); expected a CSV") from error
     text = _decoded(path, data, on_notice)
