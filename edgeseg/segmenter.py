@@ -284,11 +284,11 @@ def _copied(frame: Source) -> Source:
 def _frame(source: Source, pixel_size_mm: Size) -> Frame:
     pixel_size = as_pixel_size(pixel_size_mm)
     if isinstance(source, str | os.PathLike):
-        image = read(Path(os.fsdecode(source)))
-        return Frame(image.gray, pixel_size or image.pixel_size)
+        path = Path(os.fsdecode(source))
+        image = read(path)
+        return Frame(image.gray, pixel_size or image.pixel_size, path.name)
     if not isinstance(source, Frame):
-        named = isinstance(source, str | os.PathLike)
-        return Frame(as_gray(source), pixel_size, Path(os.fsdecode(source)).name if named else "")
+        return Frame(as_gray(source), pixel_size)
     pixels = as_gray(source.pixels)
     if pixel_size is None and pixels is source.pixels:
         return source

@@ -82,7 +82,7 @@ def test_infer_writes_and_says_so(scans: Path, tmp_path: Path) -> None:
     record = json.loads((tmp_path / "out" / "run.json").read_text())
     assert record["arguments"]["inputs"] == [str(scans)]
     assert record["arguments"]["pixel_size"] == 0.2
-    assert record["arguments"]["model"] == "hc18-edge"
+    assert record["arguments"]["model"] == zoo.DEFAULT_MODEL
 
 
 def test_infer_without_sizes_warns_once_and_is_done(scans: Path, tmp_path: Path) -> None:

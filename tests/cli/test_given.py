@@ -22,7 +22,7 @@ def call(*arguments: object) -> Result:
 
 
 def rows(out: Path) -> list[dict[str, str]]:
-    with (out / "results.csv").open(newline="", encoding="utf-8") as stream:
+    with (out / "results.csv").open(newline="", encoding="utf-8-sig") as stream:
         return list(csv.DictReader(stream))
 
 
@@ -124,8 +124,8 @@ def test_a_site_is_calibrated_and_then_measured_as_it_measures(
     assert float(row["hc_mm"]) == pytest.approx(own["000_HC.png"], abs=0.02)
     assert " mm, calibrated; " in result.stdout
     assert "another model" not in result.stderr
-    arguments = (scans / "000_HC.png", *given, "--model", "hc18-nano", "--out", tmp_path / "nano")
-    assert "was learnt with another model than hc18-nano" in call("infer", *arguments).stderr
+    arguments = (scans / "000_HC.png", *given, "--model", "hc18-edge", "--out", tmp_path / "edge")
+    assert "was learnt with another model than hc18-edge" in call("infer", *arguments).stderr
 
 
 def test_a_calibration_that_cannot_be_written_is_said_first(tmp_path: Path) -> None:

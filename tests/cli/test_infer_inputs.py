@@ -48,10 +48,12 @@ def test_a_pixel_size_across_and_down(scans: Path, tmp_path: Path) -> None:
     row = rows(out)[0]
     assert (row["pixel_size_x_mm"], row["pixel_size_y_mm"]) == ("0.2", "0.1")
     assert json.loads((out / "run.json").read_text())["arguments"]["pixel_size"] == [0.2, 0.1]
-    # down, the model has seen none of this size
-    assert "pixel_size_out_of_range" not in row["flags"]
-    assert infer(scans, "--pixel-size", "0.2x0.6", "--out", tmp_path / "far").exit_code == 0
-    assert "pixel_size_out_of_range" in rows(tmp_path / "far")[0]["flags"]
+    # a head's shape is that in millimetres
+    assert "unusual_shape" in row["flags"]
+    assert infer(scans, "--pixel-size", "0.2x0.2", "--out", tmp_path / "square").exit_code == 0
+    square = rows(tmp_path / "square")[0]
+    assert square["status"] == "ok"
+    assert 1.2 < float(square["hc_mm"]) / float(row["hc_mm"]) < 1.5
 
 
 @pytest.mark.parametrize("size", ["0,12", "0.12,0.11", "wide", "70", "0.12x70"])

@@ -17,7 +17,7 @@ from edgeseg.output.report import page as report
 from edgeseg.output.table import columns, failed_row
 
 RECORD: dict[str, Any] = {
-    "counts": {"n_images": 3, "ok": 2, "empty": 0, "failed": 1},
+    "counts": {"n_images": 3, "ok": 1, "doubtful": 1, "empty": 0, "failed": 1},
     "model": {"name": "hc18-edge"},
     "timings": {"wall_s": 1.0, "stages_ms": {"decode": 1.25, "inference": None}},
     "host": {"cpu": "a <fast> one", "governor": None},
@@ -56,7 +56,8 @@ def rows(tmp_path: Path) -> list[dict[str, str]]:
     blank = dict.fromkeys(columns(HEAD), "")
     return [
         blank | {"file": "good.png", "status": "ok", "hc_mm": "173.205"},
-        blank | {"file": "flagged.png", "status": "ok", "hc_px": "9.5", "flags": "touches_border"},
+        blank
+        | {"file": "flagged.png", "status": "doubtful", "hc_px": "9.5", "flags": "touches_border"},
         failed_row("<script>alert(1)</script>.png", "cut short & bad", HEAD),
     ]
 
@@ -72,6 +73,7 @@ def test_the_page_is_self_contained_and_escaped(rows: list[dict[str, str]], tmp_
     assert all(source.startswith("data:image/jpeg;base64,") for source in checker.sources)
     assert "Not a medical device" in page
     assert "173.205" in page
+    assert "3 images: 1 measured, 1 doubtful, 0 without a head, 1 failed." in page
 
 
 def test_images_that_need_a_look_come_first(rows: list[dict[str, str]], tmp_path: Path) -> None:

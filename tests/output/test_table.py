@@ -9,6 +9,7 @@ import pytest
 from edgeseg.errors import DataError, OutputWriteError
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.measurement import Column
+from edgeseg.measure.quality import FLAGS
 from edgeseg.network.task import Task
 from edgeseg.output.table import (
     TIMING_COLUMNS,
@@ -89,8 +90,9 @@ def test_a_row_holds_every_figure_with_its_decimals(monkeypatch: pytest.MonkeyPa
     found = open_fake(monkeypatch, FakeSession()).predict(image, (0.8, 0.4))
     row = prediction_row("a.png", found, 1.23456)
     assert tuple(row) == columns(HEAD)
-    assert (row["file"], row["frame"], row["status"], row["reason"]) == ("a.png", "", "ok", "")
-    assert row["flags"] == ";".join(found.flags)
+    assert (row["file"], row["frame"], row["status"]) == ("a.png", "", "doubtful")
+    assert row["flags"] == "unusual_shape;hc_out_of_range;field_of_view_out_of_range"
+    assert row["reason"] == "; ".join(FLAGS[flag] for flag in found.flags)
     assert row["confidence"] == f"{found.confidence:.4f}"
     assert (row["pixel_size_x_mm"], row["pixel_size_y_mm"]) == ("0.8", "0.4")
     assert row["pixel_size_source"] == "option"

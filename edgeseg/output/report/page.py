@@ -27,7 +27,8 @@ from edgeseg.system.files import write_atomic
 from edgeseg.system.parallel import ordered_map
 
 MAX_PICTURES = 200
-"""Pictures on the page; flagged and failed images come first, so that those are seen."""
+"""Pictures on the page; failed, empty and doubtful images come first, so that those are seen."""
+_LAST = {"doubtful": 1, "ok": 2}
 _THUMBNAIL_PX = (400, 320)  # largest height and width
 
 
@@ -120,7 +121,7 @@ def _grid(
     if overlays is None:
         yield "<p>No overlays were written, so there are no pictures here.</p>\n"
         return
-    shown = heapq.nsmallest(MAX_PICTURES, rows, key=lambda r: (r["status"] == "ok", not r["flags"]))
+    shown = heapq.nsmallest(MAX_PICTURES, rows, key=lambda r: _LAST.get(r["status"], 0))
     if len(shown) < len(rows):
         yield f"<p>{len(shown)} of {len(rows)} pictures; those that need a look come first.</p>\n"
     yield '<div class="grid">\n'
