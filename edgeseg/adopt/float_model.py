@@ -129,8 +129,9 @@ class FloatModel:
     def __init__(self, path: Path) -> None:
         try:
             # from the path: weights may lie in files beside it
+            options = session_options(None, spin=False, weights_beside=True)
             self._session = onnxruntime.InferenceSession(
-                str(path), session_options(None, spin=False), providers=["CPUExecutionProvider"]
+                str(path), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # onnxruntime's own exceptions share no base but this
             raise ModelError(

@@ -88,6 +88,8 @@ class ModelMetadata:
     def to_json(self) -> str:
         """Return the JSON text stored under `METADATA_KEY`."""
         values = asdict(self) | {"task": self.task.as_dict()}
+        if self.task.kind != "head":
+            del values["limits"]
         return json.dumps(values, allow_nan=False)
 
     @classmethod

@@ -96,8 +96,10 @@ def open_session(
     return _open_on(path, data, device, options)
 
 
-def session_options(threads: int | None, *, spin: bool) -> onnxruntime.SessionOptions:
-    """Return onnxruntime's options for `edgeseg.Segmenter`'s ``threads`` and ``spin``."""
+def session_options(
+    threads: int | None, *, spin: bool, weights_beside: bool = False
+) -> onnxruntime.SessionOptions:
+    """Return onnxruntime's options; ``weights_beside``: the model's may lie beside its file."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # errors come back as exceptions
     if threads is None and (cores := usable_cores()) < (os.cpu_count() or 1):
@@ -105,10 +107,11 @@ def session_options(threads: int | None, *, spin: bool) -> onnxruntime.SessionOp
     if threads is not None:
         options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # `read_model` refuses what refers to another file; nothing could lie here either.
-    options.add_session_config_entry(
-        "session.model_external_initializers_file_folder_path", f"{os.devnull}/none"
-    )
+    if not weights_beside:
+        # `read_model` refuses what refers to another file; nothing could lie here either.
+        options.add_session_config_entry(
+            "session.model_external_initializers_file_folder_path", f"{os.devnull}/none"
+        )
     if not spin:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options

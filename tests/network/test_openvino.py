@@ -39,7 +39,7 @@ def test_it_measures_as_onnxruntime_does(
     theirs = opened(model)
     assert theirs.provider == "OpenVINO"
     assert theirs.metadata == ours.metadata
-    tolerance_mm = 0.2 if theirs.metadata.precision == "int8" else 0.002
+    tolerance_mm = 0.3 if theirs.metadata.precision == "int8" else 0.002
     for phantom in phantoms[:4]:
         expected = ours.predict(phantom.image, phantom.pixel_size_mm).hc_mm
         got = theirs.predict(phantom.image, phantom.pixel_size_mm).hc_mm

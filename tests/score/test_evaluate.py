@@ -10,6 +10,7 @@ import onnxruntime
 import pytest
 
 from edgeseg.network import session, zoo
+from edgeseg.network.answers import Answers
 from edgeseg.network.session import session_options
 from edgeseg.score import hc18
 from edgeseg.score.evaluate import CSV_COLUMNS, score_all, summarize, write_csv
@@ -24,8 +25,8 @@ FOLD_0 = sorted((ROOT / "benchmarks" / "folds").glob("*-fold0.onnx"))
 class Blind(Segmenter):
     """Sees no head anywhere."""
 
-    def infer(self, tensor: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
-        return np.zeros(tensor.shape, dtype=np.float32)
+    def _answers(self, tensor: np.ndarray) -> Answers:  # type: ignore[type-arg]
+        return Answers(np.zeros(tensor.shape, dtype=np.float32), None)
 
 
 def test_keys_are_the_contract_and_phantoms_score_high(
