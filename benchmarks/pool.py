@@ -77,9 +77,7 @@ def pool(rows: Sequence[dict[str, str]]) -> dict[str, Any]:
         },
         "dice": metrics.describe_overlaps([float(row["dice"]) for row in rows]),
         "dice_ellipse": metrics.describe_overlaps([float(row["dice_ellipse"]) for row in rows]),
-        "hausdorff_mm": metrics.describe_distances(
-            [float(row["hausdorff_mm"]) for row in found]
-        ),
+        "hausdorff_mm": metrics.describe_distances([float(row["hausdorff_mm"]) for row in found]),
         "hc_error_mm": metrics.describe_errors(errors_mm),
         "large_error_fraction": sum(large) / len(large) if large else None,
         "auroc": {
