@@ -1,6 +1,6 @@
 r"""Teach models of heads to say whether there is one: each fold's, and the one that is shipped.
 
-    python benchmarks/presence.py --data HC18 --planes PLANES --limits 0.3,0.9 \
+    python benchmarks/presence.py --data HC18 --planes PLANES --limits 0.05,0.9,100 \
         --models MODELS/hc18-nano-fold{fold}.onnx --shipped hc18-nano.onnx --out FOLDER
 
 A fold's model is taught without the heads of that fold and without a fifth of the other scans'
@@ -42,10 +42,12 @@ def main() -> None:
     parser.add_argument("--planes", type=Path, required=True)
     parser.add_argument("--models", help="pattern with {fold} of the folds' models")
     parser.add_argument("--shipped", type=Path)
-    parser.add_argument("--limits", default="0.5,0.5", help="presence refused, and doubted")
+    parser.add_argument(
+        "--limits", default="0.05,0.9,100", help="presence refused, doubted; rare below this mm"
+    )
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args()
-    refused, doubted = (float(text) for text in asked.limits.split(","))
+    refused, doubted, rare_mm = (float(text) for text in asked.limits.split(","))
     planes = read_planes(asked.planes)
     paths = {
         fold: Path(asked.models.format(fold=fold)) for fold in range(FOLDS if asked.models else 0)
@@ -55,7 +57,9 @@ def main() -> None:
     for fold, path in paths.items():
         model = load_model(path)
         limits = read(model).limits
-        limits = replace(limits, presence_refused=refused, presence_doubted=doubted)
+        limits = replace(
+            limits, presence_refused=refused, presence_doubted=doubted, rare_hc_mm=rare_mm
+        )
         taught = teach(model, without_fold(asked.data, planes, fold), limits)
         write_atomic(asked.out / path.name, taught.SerializeToString())
 

@@ -111,11 +111,13 @@ def judge(
             return nothing(
                 f"the region seen agrees with an ellipse by {agreed:.2f} only", look, frame
             )
-    if look.presence is not None and look.presence < limits.presence_refused:
+    found = figures.measure(seen.ellipse, outline.confidence, frame, metadata)
+    hc_mm = found["hc_mm"]
+    is_rare = hc_mm is not None and hc_mm < limits.rare_hc_mm
+    if look.presence is not None and look.presence < limits.presence_refused and not is_rare:
         return nothing(
             f"what was seen is a head with probability {look.presence:.2f} only", look, frame
         )
-    found = figures.measure(seen.ellipse, outline.confidence, frame, metadata)
     flags = quality.flags(quality.Facts(outline, seen.ellipse, look, looked, frame, limits))
     if flags:
         found = figures.without_ages(found)

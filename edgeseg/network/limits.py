@@ -25,6 +25,9 @@ class Limits:
     presence_refused, presence_doubted
         Probability that there is a head, below which none is claimed, or one is doubtful; of models
         that answer it.
+    rare_hc_mm
+        Circumference below which the model has learnt so few heads that what it would refuse is
+        doubtful instead, where the size of pixels is known.
     cut_share
         Share of the outline outside the image from which on a measurement is doubtful.
     look_change
@@ -40,6 +43,7 @@ class Limits:
     confidence: float = 0.96
     presence_refused: float = 0.5
     presence_doubted: float = 0.5
+    rare_hc_mm: float = 0.0
     cut_share: float = 0.2
     look_change: float = 0.03
     view_shares: tuple[float, float] = (0.58, 0.70)

@@ -241,6 +241,15 @@ def test_what_is_no_head_is_refused_or_doubted() -> None:
     assert (good.status, good.flags) == ("ok", ())
 
 
+def test_a_head_of_a_rare_size_is_doubted_where_others_are_refused() -> None:
+    """The head is 156 mm around."""
+    limits = Limits(presence_refused=0.3, presence_doubted=0.8)
+    for rare_hc_mm, status in ((150.0, "empty"), (160.0, "doubtful")):
+        metadata = replace(METADATA, limits=replace(limits, rare_hc_mm=rare_hc_mm))
+        assert measured(coverage(), metadata=metadata, presence=0.2).status == status
+        assert measured(coverage(), None, metadata, presence=0.2).status == "empty"
+
+
 @pytest.mark.parametrize("limit", ["agreement", "confidence", "axis_ratio", "hc_mm"])
 def test_limits_are_the_model_s(limit: str) -> None:
     """Each of them, drawn so tight that a good head is beyond it."""
