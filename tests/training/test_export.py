@@ -288,7 +288,7 @@ def test_external_data_is_refused(trained: Path, phantom_data: Path, tmp_path: P
     export(trained, out, calibration_data=phantom_data)
     split = tmp_path / "split.onnx"
     onnx.save(onnx.load(out), split, save_as_external_data=True, location="w.bin", size_threshold=0)
-    with pytest.raises(ModelError, match="single-file"):
+    with pytest.raises(ModelError, match="a single file"):
         Segmenter(split)
 
 

@@ -131,7 +131,7 @@ def test_a_folder_is_measured_scored_timed_and_checked(
     figures = json.loads(scores.read_text())
     assert figures["data"]["n_images"] == len(held_out)
     assert figures["metrics"]["classes"]["cyst"]["dice"]["mean"] > 0.5
-    header = (tmp_path / "scores.csv").read_text().splitlines()[0]
+    header = (tmp_path / "scores.csv").read_text(encoding="utf-8-sig").splitlines()[0]
     assert header == (
         "file,cyst_dice,cyst_iou,crescent_dice,crescent_iou,pixel_accuracy,confidence,flags"
     )
