@@ -49,7 +49,8 @@ def test_a_few_images_are_told_with_one_decimal(scans: Path, sizes: Path, tmp_pa
     assert result.exit_code == 0, result.output
     first = rows(tmp_path / "out")[0]
     (line,) = (text for text in result.stdout.splitlines() if text.startswith("000_HC.png: "))
-    assert line.startswith(f"000_HC.png: HC {float(first['hc_mm']):.1f} mm; GA by HC ")
+    assert line.startswith(f"000_HC.png: HC {float(first['hc_mm']):.1f} ± ")
+    assert " mm; GA by HC " in line
     assert "; centiles at 20w3d: HC " in line
     assert "±" in line and "+/-" not in line
     assert result.stdout.count("_HC.png: HC ") == 2
