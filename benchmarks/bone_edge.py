@@ -1,6 +1,6 @@
-"""Where the outline lies on the skull: a model's and the labels', against the bone's outer edge.
+"""Where the outline lies on the skull: a model's and the labels', against the outer edge.
 
-    python benchmarks/bone_edge.py --data HC18 --model benchmarks/folds/hc18-nano-fold0.onnx --fold 0
+    python benchmarks/bone_edge.py --data HC18 --model MODEL-OF-FOLD-0.onnx --fold 0
 
 Along rays through the outline, smoothed gray values rise to the bone's brightest point and fall
 outside; the edge is where they have fallen halfway to the darkest beyond. An ellipse through the
@@ -74,9 +74,8 @@ def main() -> None:
         if edge_px is not None and found.hc_mm is not None:
             edge_mm = edge_px * case.pixel_size_mm
             off_mm.append((found.hc_mm - edge_mm, case.hc_reference_mm - edge_mm))
-    print(
-        f"| HC against the bone's outer edge, {len(off_mm)} of {len(cases)} heads | bias mm | SD mm |"
-    )
+    count = f"{len(off_mm)} of {len(cases)} heads"
+    print(f"| HC against the outer edge, {count} | bias mm | SD mm |")  # noqa: T201
     print("|---|--:|--:|")  # noqa: T201
     for name, column in zip(("measured", "labelled"), np.array(off_mm).T, strict=True):
         spread = 1.4826 * np.median(np.abs(column - np.median(column)))
