@@ -15,6 +15,7 @@ _FEW_SHARE = 1e-4  # of the pixels, or
 _FEW = 4  # may be broken ones, or specks
 _MARKS_SHARE = 0.05  # of the pixels may be letters and marks burned in, all of one level
 _DRAWN = 16  # as few levels are drawn, not scanned: none of them is out of place
+_AT_ONCE = 1 << 22  # pixels
 _PEDESTAL_SHARE = 1 / 8  # of the range: less than that may be a picture's own dark gray
 
 
@@ -53,7 +54,7 @@ def to_8_bit(pixels: npt.NDArray[np.generic]) -> GrayImage:
 
 
 def _to_8_bit(pixels: npt.NDArray[np.uint16], *, signed: bool) -> GrayImage:
-    counts = np.bincount(pixels.ravel())
+    counts = _counts(pixels)
     levels = np.flatnonzero(counts)
     if not signed and levels[-1] <= _TOP:
         return pixels.astype(np.uint8)
@@ -66,6 +67,15 @@ def _to_8_bit(pixels: npt.NDArray[np.uint16], *, signed: bool) -> GrayImage:
     bits = max((high - base).bit_length(), _BITS)
     shifted = np.clip(pixels, base, base + 2**bits - 1) - np.uint16(base)
     return (shifted >> (bits - _BITS)).astype(np.uint8)
+
+
+def _counts(pixels: npt.NDArray[np.uint16]) -> npt.NDArray[np.intp]:
+    """Return how many pixels have each level, for which numpy would take eight bytes a pixel."""
+    flat = pixels.ravel()
+    starts = range(0, len(flat), _AT_ONCE)
+    n_levels = int(flat.max()) + 1
+    parts = (np.bincount(flat[i : i + _AT_ONCE], minlength=n_levels) for i in starts)
+    return sum(parts, np.zeros(n_levels, np.intp))
 
 
 def _range(levels: npt.NDArray[np.intp], counts: npt.NDArray[np.intp]) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -174,3 +175,22 @@ def test_the_first_exif_counts(tmp_path: Path, scan: np.ndarray) -> None:
     jpeg = encoded(".jpg", scan)
     assert read(tmp_path, with_exif(with_exif(jpeg, 6), 1), "a.jpg").shape == scan.shape
     assert read(tmp_path, with_exif(with_exif(jpeg, 1), 6), "a.jpg").shape == scan.shape[::-1]
+
+
+def test_a_jpeg_of_more_scans_than_any_encoder_writes(tmp_path: Path, tissue: np.ndarray) -> None:
+    whole = encoded(".jpg", tissue, cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
+    last, end = whole.rfind(b"\xff\xda"), len(whole) - 2
+    assert read(tmp_path, whole).shape == tissue.shape
+    assert "100 scans" in refused(tmp_path, whole[:end] + 100 * whole[last:end] + whole[end:])
+
+
+def test_a_png_that_holds_more_than_its_pixels(tmp_path: Path, scan: np.ndarray) -> None:
+    whole = png(scan)
+    extra = zlib.compress(bytes(1000 * scan.size))
+    swollen = whole[:-12] + chunk(b"IDAT", extra * (2 * scan.size // len(extra) + 2)) + whole[-12:]
+    assert "more than its pixels" in refused(tmp_path, swollen)
+    stored = zlib.compress(b"".join(b"\0" + row.tobytes() for row in scan), 0)
+    plain = png(scan).replace(zlib.compress(b"".join(b"\0" + r.tobytes() for r in scan)), stored)
+    start = plain.find(b"IDAT")
+    plain = plain[: start - 4] + chunk(b"IDAT", stored) + chunk(b"IEND")
+    assert np.array_equal(read(tmp_path, plain), scan)

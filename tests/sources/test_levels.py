@@ -83,3 +83,13 @@ def test_other_types_are_refused() -> None:
 def test_one_level_alone() -> None:
     assert np.all(to_8_bit(np.zeros((40, 40), np.uint16)) == 0)
     assert to_8_bit(np.full((40, 40), 4000, np.uint16)).shape == (40, 40)
+
+
+def test_levels_are_counted_a_part_at_a_time(
+    wide: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    levels = (wide * 5 + 3).astype(np.uint16)
+    whole = to_8_bit(levels)
+    monkeypatch.setattr("edgeseg.sources.levels._AT_ONCE", 1000)
+    assert np.array_equal(to_8_bit(levels), whole)
+    assert len(np.unique(whole)) > 100

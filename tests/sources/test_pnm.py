@@ -55,3 +55,13 @@ def test_odd_files(tmp_path: Path, scan: np.ndarray) -> None:
     assert "damaged" in refused(tmp_path, pnm(2, scan, 9), "a.pgm")
     assert "damaged" in refused(tmp_path, pnm(2, scan).replace(b" 0 ", b" x ", 1), "a.pgm")
     assert np.array_equal(read(tmp_path, pnm(5, scan) + b"\n", "a.pgm"), scan)
+
+
+@pytest.mark.parametrize("n_bytes", [1, 7, 1000])
+def test_numbers_are_read_a_part_at_a_time(
+    tmp_path: Path, scan: np.ndarray, monkeypatch: pytest.MonkeyPatch, n_bytes: int
+) -> None:
+    monkeypatch.setattr("edgeseg.sources.formats.pnm._PART_BYTES", n_bytes)
+    small = scan[:40, :50]
+    assert np.array_equal(read(tmp_path, pnm(2, small) + b" 7 7\n", "a.pgm"), small)
+    assert "cut short" in refused(tmp_path, pnm(2, small)[:-20], "a.pgm")

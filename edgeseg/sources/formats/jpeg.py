@@ -20,6 +20,7 @@ _EXIF = b"Exif\0\0"
 # Within the scans 0xFF is escaped by a zero; restarts and fill bytes may stand there besides.
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _RESTART = re.compile(rb"\xff([\xd0-\xd7])")
+_MOST_SCANS = 100  # of whole files a dozen; each goes over all pixels, however short it is
 _DAMAGED = "the JPEG is damaged; copy it again"
 _INCOMPLETE = "the JPEG is cut short; copy it again"
 
@@ -33,7 +34,7 @@ def parse(data: bytes) -> Header:
         If the file is cut short or damaged, as far as its structure tells.
     """
     position, size, orientation, every = 2, None, 0, 0
-    process, exact, seen = 0, {}, False  # component -> its coefficients that are there in full
+    process, exact, seen = 0, {}, 0  # component -> its coefficients that are there in full
     first_codes: dict[int, int] = {}  # table of coefficients -> what its code of zeros means
     while True:
         while data[position] == 0xFF and data[position + 1] == 0xFF:
@@ -66,7 +67,11 @@ def parse(data: bytes) -> Header:
         if marker == _START_OF_SCAN:
             if size is None:
                 raise ImageDecodeError("the JPEG does not say its size; save it again")
-            seen = True
+            seen += 1
+            if seen > _MOST_SCANS:
+                raise ImageDecodeError(
+                    f"the JPEG has more than {_MOST_SCANS} scans; save the image as PNG"
+                )
             _note_scan(body, exact)
             start, position = position, _scan_end(data, position, every)
             # With the tables that most files have, zeros would be blocks full of one faint wave;

@@ -11,6 +11,8 @@ from edgeseg.sources.formats.base import Header, exif_orientation
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _RGB, _GRAY_ALPHA, _RGBA = 2, 4, 6
+_SAMPLES = {_RGB: 3, _GRAY_ALPHA: 2, _RGBA: 4}
+_SPARED_BYTES = 1 << 16
 
 
 def parse(data: bytes) -> Header:
@@ -22,6 +24,7 @@ def parse(data: bytes) -> Header:
         If the file is cut short, damaged or not of the standard.
     """
     frames, transparent, orientation, ended, size = 1, False, 1, False, None
+    packed_bytes = 0
     for kind, start, length in _chunks(data):
         if size is None and kind != b"IHDR":
             break
@@ -40,6 +43,8 @@ def parse(data: bytes) -> Header:
             transparent = True
         elif kind == b"eXIf":
             orientation = exif_orientation(data[start : start + length])
+        elif kind == b"IDAT":
+            packed_bytes += length
         elif kind == b"IEND":
             ended = True
     if size is None and len(data) > 64:
@@ -47,6 +52,10 @@ def parse(data: bytes) -> Header:
     if size is None or not ended:
         raise ImageDecodeError("the PNG is cut short; copy it again")
     width, height, bits, colour = size
+    # Decoders unpack all there is: a thousand times what packed pixels that are none would take.
+    row_bytes = 1 + (width * bits * _SAMPLES.get(colour, 1) + 7) // 8
+    if packed_bytes > 2 * height * row_bytes + _SPARED_BYTES:
+        raise ImageDecodeError("the PNG holds more than its pixels; save it again")
     return Header(
         "png",
         width,

@@ -17,6 +17,8 @@ from edgeseg.sources.formats.base import CUT_SHORT, Header
 _BLANK = rb"(?:\s|#[^\r\n]*[\r\n])+"
 _START = re.compile(rb"P([2356])" + (_BLANK + rb"(\d{1,9})") * 3 + rb"(?:#[^\r\n]*[\r\n])?\s")
 _COMMENT = re.compile(rb"#[^\r\n]*")
+_SPACE = re.compile(rb"\s")
+_PART_BYTES = 1 << 20
 _TEXT, _COLOURS = (2, 3), (3, 6)
 _LARGEST = 65535
 
@@ -58,11 +60,7 @@ def read(data: bytes) -> npt.NDArray[np.generic]:
     n_values = width * height * (3 if kind in _COLOURS else 1)
     wide = largest > np.iinfo(np.uint8).max
     if kind in _TEXT:
-        try:
-            text = _COMMENT.sub(b"", data[start:]).split()[:n_values]
-            values = np.array(text, dtype=np.uint32)
-        except (ValueError, OverflowError):
-            raise ImageDecodeError(CUT_SHORT) from None
+        values = _written_out(_COMMENT.sub(b"", data[start:]), n_values)
     else:
         values = np.frombuffer(data, ">u2" if wide else np.uint8, n_values, start)
     if values.size < n_values or values.max() > largest:
@@ -76,6 +74,23 @@ def read(data: bytes) -> npt.NDArray[np.generic]:
     if kind in _COLOURS:
         return cv2.cvtColor(pixels.reshape(height, width, 3), cv2.COLOR_RGB2GRAY)
     return pixels.reshape(height, width)
+
+
+def _written_out(text: bytes, n_values: int) -> npt.NDArray[np.uint32]:
+    """Return the numbers of a text, at most so many.
+
+    A part at a time: as objects of Python they would take forty times their file's size.
+    """
+    parts, found, at = [], 0, 0
+    while found < n_values and at < len(text):
+        last = _SPACE.search(text, at + _PART_BYTES)
+        end = last.start() if last else len(text)
+        try:
+            parts.append(np.array(text[at:end].split()[: n_values - found], dtype=np.uint32))
+        except (ValueError, OverflowError):
+            raise ImageDecodeError(CUT_SHORT) from None
+        found, at = found + parts[-1].size, end
+    return np.concatenate(parts) if parts else np.zeros(0, np.uint32)
 
 
 def _n_bytes(data: bytes) -> int:

@@ -27,6 +27,11 @@ _TOP_16_BITS = 65535
 _COMPRESSIONS = {1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946}
 _NONE, _DEFLATE = 1, (8, 32946)
 _DNG_VERSION = "DNGVersion"
+_MOST_PAGES = 4096
+_MOST_SAMPLES = 4
+_LARGEST_TILE_PX = 50_000_000
+_MOST_UNPACKED = 8 * _LARGEST_TILE_PX  # bytes, as of the largest image with four samples of 16 bits
+_AT_ONCE = 1 << 20  # bytes
 
 # What is wrong with a file is said in an error, and not printed beside it too.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -86,7 +91,22 @@ def read(data: bytes, page: int) -> npt.NDArray[np.generic]:
 def _pages(file: tifffile.TiffFile) -> list[tifffile.TiffPage]:
     # tifffile has a leaner kind of page for those that only repeat the first
     file.pages.useframes = False
-    return [page for page in file.pages if isinstance(page, tifffile.TiffPage)]
+    pages: list[tifffile.TiffPage] = []
+    seen: set[int] = set()
+    for page in file.pages:
+        if not isinstance(page, tifffile.TiffPage):
+            continue
+        # tifffile would follow a page that comes after itself for hours
+        if page.offset in seen:
+            raise ImageDecodeError(CUT_SHORT)
+        if len(pages) == _MOST_PAGES:
+            raise ImageDecodeError(
+                f"the file holds more than {_MOST_PAGES} images, one was expected; save the one to "
+                "measure"
+            )
+        seen.add(page.offset)
+        pages.append(page)
+    return pages
 
 
 def _header(data: bytes, pages: list[tifffile.TiffPage], whole: list[int]) -> Header:
@@ -149,20 +169,27 @@ def _check_readable(page: tifffile.TiffPage) -> None:
         raise ImageDecodeError(
             f"the file holds {planes} separate planes, one was expected; save the one to measure"
         )
+    if page.samplesperpixel > _MOST_SAMPLES:
+        raise ImageDecodeError(
+            f"pixels of {page.samplesperpixel} samples are not read; save the image as gray or RGB"
+        )
+    if page.is_tiled and page.tilewidth * page.tilelength > _LARGEST_TILE_PX:
+        raise ImageDecodeError(CUT_SHORT)
     if page.compression in _DEFLATE:
         _check_deflated(page)
 
 
 def _check_deflated(page: tifffile.TiffPage) -> None:
     """Unpack the strips once for their checksums, which OpenCV passes over."""
-    stream = page.parent.filehandle
+    stream, left = page.parent.filehandle, _MOST_UNPACKED
     for start, size in zip(page.dataoffsets, page.databytecounts, strict=True):
         stream.seek(start)
         try:
             unpacking = zlib.decompressobj()
-            while more := stream.read(min(size, 1 << 20)):
-                unpacking.decompress(more)
+            while (more := stream.read(min(size, _AT_ONCE))) and left > 0:
                 size -= len(more)
+                while (unpacked := unpacking.decompress(more, _AT_ONCE)) and left > 0:
+                    more, left = unpacking.unconsumed_tail, left - len(unpacked)
         except zlib.error:
             raise ImageDecodeError(CUT_SHORT) from None
         if not unpacking.eof:
@@ -199,9 +226,11 @@ def _unpacked(data: bytes, page: tifffile.TiffPage) -> npt.NDArray[np.uint8]:
     weights = 1 << np.arange(bits - 1, -1, -1)
     rows: list[npt.NDArray[np.uint8]] = []
     for start, size in zip(page.dataoffsets, page.databytecounts, strict=True):
+        if len(rows) >= height:
+            break
         strip = data[start : start + size]
         if page.compression in _DEFLATE:
-            strip = zlib.decompress(strip)
+            strip = zlib.decompressobj().decompress(strip, row_bytes * height)
         packed = np.frombuffer(strip[: len(strip) // row_bytes * row_bytes], np.uint8)
         for row in packed.reshape(-1, row_bytes):
             ones = np.unpackbits(row)[: width * bits].reshape(width, bits)
