@@ -12,6 +12,7 @@ from edgeseg.sources.frame import PixelSize, Size, as_pixel_size
 from edgeseg.sources.size_table.names import match_rows
 from edgeseg.sources.size_table.rows import Columns, TableRow
 from edgeseg.sources.size_table.text import Line, read_lines
+from edgeseg.system.text import cut
 
 
 def read_table(
@@ -54,7 +55,9 @@ def read_table(
             row = _read_row(path, line, name, columns)
             earlier = table.setdefault(name, row)
             if (earlier.pixel_size, earlier.sides_px) != (row.pixel_size, row.sides_px):
-                reason = f"{path}, row {line.number}: {name!r} is there twice, and the rows differ"
+                reason = (
+                    f"{path}, row {line.number}: {cut(name)!r} is there twice, and the rows differ"
+                )
                 table[name] = TableRow(None, reason=earlier.reason or reason)
             elif earlier.hc_mm != row.hc_mm:  # of two observers: neither is the reference
                 table[name] = earlier._replace(hc_mm=None)
@@ -62,7 +65,7 @@ def read_table(
     if wrong and not any(row.pixel_size for row in table.values()):
         raise DataError(wrong[0])
     if other := columns.not_in_mm:
-        on_notice(f"{path}: {', '.join(map(repr, other))} was turned into mm")
+        on_notice(f"{path}: {cut(', '.join(map(repr, other)))} was turned into mm")
     return table
 
 
@@ -75,7 +78,7 @@ def _is_header(titles: Sequence[str]) -> bool:
 
 
 def _read_row(path: Path, line: Line, name: str, columns: Columns) -> TableRow:
-    where = f"{path}, row {line.number} ({name!r})"
+    where = f"{path}, row {line.number} ({cut(name)!r})"
     try:
         row = columns.row(line.cells)
     except DataError as error:
@@ -172,20 +175,21 @@ class PixelSizes:
     def _look_at(self, items: Sequence[Item], table: Mapping[str, TableRow]) -> None:
         used = {found.name: found for found in self._rows.values() if found.name}
         if items and all(found.missing for found in self._rows.values()):
-            first = f"its first is {next(iter(table))!r}" if table else "it has none"
+            first = f"its first is {cut(next(iter(table)))!r}" if table else "it has none"
             raise DataError(
                 f"no row of the pixel-size table is of any image: {first}, the first image is "
                 f"{items[0].file!r}; the table needs a row for {items[0].file!r}"
             )
         if absent := [name for name in table if name not in used]:
             self.notices.append(
-                f"{len(absent)} rows of the pixel-size table have no image, such as {absent[0]!r}"
+                f"{len(absent)} rows of the pixel-size table have no image, such as "
+                f"{cut(absent[0])!r}"
             )
         moved = [file for file, found in self._rows.items() if found.moved]
         if moved:
             self.notices.append(
                 f"the pixel-size table names other folders for {len(moved)} images: its row "
-                f"{self._rows[moved[0]].name!r} was taken for {moved[0]!r}"
+                f"{cut(self._rows[moved[0]].name)!r} was taken for {moved[0]!r}"
             )
         without = [
             file

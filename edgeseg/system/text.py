@@ -34,8 +34,12 @@ def short(value: object) -> str:
 
 def first_line(error: Exception) -> str:
     """Return the first line of an error's text, or its kind where it has none; cut if long."""
-    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}…"
+    return cut((str(error).strip().splitlines() or [type(error).__name__])[0])
+
+
+def cut(text: str) -> str:
+    """Return a text of others as it may stand in an error's: of at most 1,000 characters."""
+    return text if len(text) <= _LONGEST_LINE else f"{text[:_LONGEST_LINE]}…"
 
 
 def _escaped(char: str) -> str:

@@ -316,3 +316,24 @@ def test_a_square_pixel_is_asked_for_where_one_number_is_needed() -> None:
         TableRow(of_mm(0.1, 0.2)).square_mm()
     with pytest.raises(DataError, match="why"):
         TableRow(None, reason="why").square_mm()
+
+
+@pytest.mark.parametrize("sides", ["1e999x1e999", "540x1e999", "-1x5"])
+def test_sides_that_are_no_number_of_pixels_end_nothing(tmp_path: Path, sides: str) -> None:
+    text = f"filename,pixel size(mm),image size\na.png,0.12,{sides}\n"
+    assert sizes_in(tmp_path, text) == {"a.png": (0.12, 0.12)}
+
+
+@pytest.mark.parametrize(
+    "text", ["{0};{0}\n", "{0},pixel size(mm)\n{0},{0}\n", "a.png,{0}pixel size (mm)\n{0}\n"]
+)
+def test_what_a_table_holds_makes_no_long_errors(tmp_path: Path, text: str) -> None:
+    with pytest.raises(DataError) as caught:
+        read_table(write_table(tmp_path, text.format("/" * 100_000)))
+    assert len(str(caught.value)) < 4000
+
+
+def test_a_file_too_large_for_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeseg.sources.size_table.text._MOST_BYTES", 10)
+    with pytest.raises(DataError, match="more than a table"):
+        read_table(write_table(tmp_path, HEADER))

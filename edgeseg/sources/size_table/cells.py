@@ -13,6 +13,7 @@ _NONE = (
     *("-", "--", "---", "\u2013", "\u2014", "?", ".", "x", "unbekannt", "k.a.", "k.a"),
     *("#n/a", "#nv", "#value!", "#wert!", "#ref!", "#div/0!", "#num!"),
 )
+_LONGEST = 100  # characters; patterns take long over what is longer and no number either
 _UNIT = rf"({'|'.join(sorted(MM_PER_UNIT, key=len, reverse=True))})"
 _POINT = r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)"
 _COMMA = r"([+-]?(?:\d+,?\d*|,\d+)(?:e[+-]?\d+)?)"
@@ -48,6 +49,9 @@ def read_numbers(text: str, mm: float = 1.0) -> tuple[list[float], str] | None:
     (list of float, str) or None
         Millimetres, and the sign between two numbers; None if it is neither.
     """
+    text = text.strip()
+    if len(text) > _LONGEST:
+        return None
     if _USUAL.fullmatch(text):
         return [float(text.replace(",", ".")) * mm], ""
     plain = unicodedata.normalize("NFKC", text).casefold().strip().strip("[](){}")

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from edgeseg.sources.discover import IMAGE_SUFFIXES, Item
 from edgeseg.system.cells import unshield
+from edgeseg.system.text import cut
 
 Parts = tuple[str, ...]
 _LIKENESSES = 4
@@ -87,7 +88,7 @@ def match_rows(
             found[item.file] = Found(
                 "",
                 f"the {what} has {len(best)} rows that fit {item.file!r}, such as "
-                f"{best[0].name!r} and {best[1].name!r}, and they differ; keep one",
+                f"{cut(best[0].name)!r} and {cut(best[1].name)!r}, and they differ; keep one",
             )
         else:
             found[item.file] = Found(best[0].name, moved=best[0].moved)
@@ -105,11 +106,12 @@ def _fitting(
     endings: dict[Parts, list[str]] = defaultdict(list)
     lengths = {}
     shortest = min(len(_parts(item.file)) for item in items)
+    longest = max(len(_whole(item)) for item in items)
     for name in names:
         parts = _form(_parts(unshield(name)), likeness, is_row=True)
         whole_names[parts].append(name)
         lengths[name] = len(parts)
-        for count in range(shortest, len(parts) + 1):
+        for count in range(shortest, min(len(parts), longest) + 1):
             endings[parts[-count:]].append(name)
     fitting = {}
     for item in items:
@@ -139,7 +141,7 @@ def _keep_the_best(
         if owners != [file]:
             found[file] = Found(
                 name,
-                f"the {what} has one row for {name!r} and {len(claimed)} images are "
+                f"the {what} has one row for {cut(name)!r} and {len(claimed)} images are "
                 f"called so; name them as {file!r} in it",
             )
 

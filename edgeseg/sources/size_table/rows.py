@@ -11,6 +11,7 @@ from edgeseg.errors import DataError
 from edgeseg.sources.frame import PixelSize, as_pixel_size
 from edgeseg.sources.size_table.cells import in_order, is_none, read_numbers
 from edgeseg.sources.size_table.titles import Title, read_title
+from edgeseg.system.text import cut, short
 
 EXAMPLE = "filename,pixel size(mm),head circumference (mm)"
 _SAME = 1e-3  # relative; two columns that say one size may be rounded
@@ -72,7 +73,7 @@ class Columns:
     """
 
     def __init__(self, titles: Sequence[str], lines: Sequence[Sequence[str]] = ()) -> None:
-        self._titles = [*titles]
+        self._titles = [cut(title) for title in titles]
         self._read = [read_title(title) for title in titles]
         self._of_kind: dict[str, list[int]] = {}
         for i, title in enumerate(self._read):
@@ -105,7 +106,7 @@ class Columns:
         return self._of_kind.get(kind, [])
 
     def _check(self) -> None:
-        found = ",".join(self._titles)
+        found = cut(",".join(self._titles))
         if not self.sizes and (wrong := self._all("inverse")):
             raise DataError(
                 f"the column {self._titles[wrong[0]]!r} counts pixels in a length; expected "
@@ -123,7 +124,7 @@ class Columns:
         lacks = [a for a, other in ("xy", "yx") if axes[a] and not axes[other]]
         both = sum(axes[known] for known in ("", "xy", "yx"))
         if (lacks or axes["?"]) and not both and not (axes["?"] == 2 and not axes["x"]):
-            given = ", ".join(repr(self._titles[i]) for i in self.sizes)
+            given = cut(", ".join(repr(self._titles[i]) for i in self.sizes))
             raise DataError(
                 f"its columns of pixel sizes are {given}; expected one size for both directions "
                 "('pixel size (mm)'), or 'pixel size x (mm)' and 'pixel size y (mm)'"
@@ -142,7 +143,7 @@ class Columns:
         # a nameless first column is an index, unless nothing else may hold the names
         best = max(free, key=lambda i: (images(i), bool(self._titles[i].strip()), -i), default=None)
         if best is None:
-            found = ",".join(self._titles)
+            found = cut(",".join(self._titles))
             raise DataError(f"the first line must be a header such as {EXAMPLE!r}, found {found!r}")
         return best
 
@@ -182,7 +183,7 @@ class Columns:
         if is_none(text):
             return None
         numbers = read_numbers(text, self._unit(cells, title))
-        what = f"{self._titles[column].strip() or 'pixel size'} is {text.strip()!r}"
+        what = f"{self._titles[column].strip() or 'pixel size'} is {short(text.strip())}"
         if numbers is None:
             raise _Unusable(f"{what}, expected a positive number of mm")
         values, between = numbers
@@ -212,7 +213,7 @@ class Columns:
             text = _cell(cells, column)
             given = read_numbers(f"1 {text}")
             if given is None and not is_none(text):
-                raise _Unusable(f"the unit is {text.strip()!r}, expected mm")
+                raise _Unusable(f"the unit is {short(text.strip())}, expected mm")
             if given:
                 return given[0][0]
         return title.mm
@@ -223,7 +224,7 @@ class Columns:
             return int(width), int(height)
         for column in self._all("sides"):
             numbers = read_numbers(_cell(cells, column))
-            if numbers and len(numbers[0]) == 2:
+            if numbers and len(numbers[0]) == 2 and max(numbers[0]) < math.inf:
                 return int(numbers[0][0]), int(numbers[0][1])
         return None
 

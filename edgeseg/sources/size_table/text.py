@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from edgeseg.errors import DataError, InputNotFoundError
 
+_MOST_BYTES = 1 << 26  # a million rows
 DELIMITERS = (",", ";", "\t", "|")
 
 _UNICODE = (
@@ -73,6 +74,11 @@ def read_lines(
         If it is no text of cells.
     """
     try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise DataError(
+                f"{path}: {path.stat().st_size / 1e6:.0f} MB are more than a table of pixel sizes "
+                "has; expected a CSV"
+            )
         data = path.read_bytes()
     except FileNotFoundError:
         raise InputNotFoundError(f"{path}: no such file; {what} was expected") from None

@@ -81,10 +81,13 @@ class Title(NamedTuple):
 
 
 _NOTHING = Title("")
+_LONGEST = 300  # characters; those of a table that is none can be the whole file
 
 
 def read_title(title: str) -> Title:
     """Return what a column's title says that it holds."""
+    if len(title) > _LONGEST:
+        return _NOTHING
     text = unicodedata.normalize("NFKC", title)
     text = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text).casefold()
     words: list[str] = []

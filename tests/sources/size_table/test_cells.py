@@ -61,3 +61,9 @@ def test_two_numbers_are_told_apart_or_not_at_all(
 ) -> None:
     assert in_order([2, 1], between, axes) == expected
     assert in_order([2, 2], between, axes) == (2, 2)
+
+
+@pytest.mark.parametrize("sign", [*"0 1.'[;x", "\u0660"])
+@pytest.mark.parametrize("end", ["", "1", "z"])
+def test_cells_too_long_for_a_number_are_none_at_once(sign: str, end: str) -> None:
+    assert read_numbers("1" + sign * 1_000_000 + end) is None or not sign.strip()

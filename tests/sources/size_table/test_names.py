@@ -89,3 +89,9 @@ def test_other_folders_are_said() -> None:
     assert match_rows(items, {"D:\\x\\a.png": 1})["a.png"].moved
     assert not match_rows(items, {"scans/a.png": 1})["a.png"].moved
     assert not match_rows(items, {"a.png": 1})["a.png"].moved
+
+
+def test_a_name_of_very_many_folders_takes_no_more_than_its_length() -> None:
+    deep = "a/" * 20_000 + "b.png"
+    assert rows_of("b.png", deep)["b.png"] == deep
+    assert rows_of("x/b.png|a/b.png", deep)["a/b.png"] == deep

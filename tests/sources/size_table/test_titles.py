@@ -69,3 +69,8 @@ def test_names_of_files_the_surest_first() -> None:
     read = [read_title(title) for title in titles]
     assert {title.kind for title in read} == {"name"}
     assert [title.rank for title in read] == [0, 1, 2, 3, 4]
+
+
+def test_a_title_too_long_for_one_is_none() -> None:
+    assert read_title("pixel size (mm)").kind == "size"
+    assert read_title("pixel size (mm)" + "/" * 100_000).kind == ""
