@@ -8,6 +8,7 @@ from edgeseg.errors import ModelError
 from edgeseg.measure import head, regions
 from edgeseg.measure.measurement import TaskMeasure
 from edgeseg.network.task import Task
+from edgeseg.system.text import short
 
 TASKS: Mapping[str, TaskMeasure] = {"head": head, "regions": regions}
 
@@ -22,7 +23,7 @@ def measure_of(task: Task) -> TaskMeasure:
     """
     if task.kind not in TASKS:
         raise ModelError(
-            f"the model's task is {task.kind!r}; this edgeseg knows {', '.join(TASKS)}: install a "
-            "newer one"
+            f"the model's task is {short(task.kind)}; this edgeseg knows {', '.join(TASKS)}: "
+            "install a newer one"
         )
     return TASKS[task.kind]

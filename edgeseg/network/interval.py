@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from edgeseg.errors import ModelError
+from edgeseg.system.text import short
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,6 @@ def read_interval(value: Any) -> Interval | None:
         if interval.level > 0 and interval.level < 1 and interval.floor_mm > 0:
             return interval
     raise ModelError(
-        f"the model's metadata gives {value!r} as its interval; expected {', '.join(names)}, none "
-        "negative, the level between 0 and 1"
+        f"the model's metadata gives {short(value)} as its interval; expected "
+        f"{', '.join(names)}, none negative, the level between 0 and 1"
     )

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from edgeseg.errors import ModelError
+from edgeseg.system.text import short
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def read_limits(values: Any) -> Limits:
         If a limit is not a positive number, or a range not two of them in order.
     """
     if not isinstance(values, Mapping):
-        raise ModelError(f"the model's metadata gives {values!r} as its limits")
+        raise ModelError(f"the model's metadata gives {short(values)} as its limits")
     given: dict[str, Any] = {}
     for each in fields(Limits):
         if each.name not in values:
@@ -80,15 +81,17 @@ def read_limits(values: Any) -> Limits:
 
 def _pair(name: str, value: Any) -> tuple[float, float]:
     if not isinstance(value, list | tuple) or len(value) != 2:
-        raise ModelError(f"the model's metadata gives {value!r} as {name}; expected two numbers")
+        raise ModelError(
+            f"the model's metadata gives {short(value)} as {name}; expected two numbers"
+        )
     first, second = (_number(name, each) for each in value)
     if name != "view_shares" and first > second:
-        raise ModelError(f"the model's metadata gives {value!r} as {name}, the larger first")
+        raise ModelError(f"the model's metadata gives {short(value)} as {name}, the larger first")
     return first, second
 
 
 def _number(name: str, value: Any) -> float:
     good = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e6
     if not good or not math.isfinite(value):
-        raise ModelError(f"the model's metadata gives {value!r} as {name}; expected a number")
+        raise ModelError(f"the model's metadata gives {short(value)} as {name}; expected a number")
     return float(value)

@@ -13,7 +13,7 @@ from edgeseg.errors import ModelError
 from edgeseg.network.interval import Interval, read_interval
 from edgeseg.network.limits import Limits, read_limits
 from edgeseg.network.task import Task, read_task
-from edgeseg.system.text import short
+from edgeseg.system.text import first_line, short
 
 METADATA_KEY = "edgeseg"
 SCHEMA_VERSION = 2
@@ -128,7 +128,8 @@ class ModelMetadata:
             raise
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise ModelError(
-                f"the model's '{METADATA_KEY}' metadata is damaged ({error}); export it again"
+                f"the model's '{METADATA_KEY}' metadata is damaged ({first_line(error)}); "
+                "export it again"
             ) from error
         return metadata
 

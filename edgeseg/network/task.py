@@ -10,6 +10,7 @@ from edgeseg.system.text import short
 
 _HEAD_CLASSES = ("background", "head")
 _FORBIDDEN = frozenset('\r\n\t,;"')
+_LONGEST_NAME = 200  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +69,23 @@ def check_classes(names: Any) -> tuple[str, ...]:
     Raises
     ------
     ModelError
-        If there are fewer than two, more than 256, one repeats, is empty, or holds a separator.
+        If there are fewer than two, more than 256, one repeats, is empty or too long, or holds a
+        separator or what is not printable.
     """
     listed = list(names)
     for name in listed:
-        if not isinstance(name, str) or not name.strip() or not _FORBIDDEN.isdisjoint(name):
-            raise ModelError(f"{short(name)} is no class name; expected text without separators")
+        if not isinstance(name, str) or not name.strip() or not _may_be_a_title(name):
+            raise ModelError(
+                f"{short(name)} is no class name; expected a line of text without separators"
+            )
     if not 2 <= len(listed) <= 256 or len(set(listed)) != len(listed):
         raise ModelError(
             f"the classes are {short(', '.join(listed)) if listed else 'none'}; expected 2 to 256 "
             "different names, the background first"
         )
     return tuple(listed)
+
+
+def _may_be_a_title(name: str) -> bool:
+    """Tell whether a name can stand in files and on a terminal as it is."""
+    return len(name) <= _LONGEST_NAME and name.isprintable() and _FORBIDDEN.isdisjoint(name)

@@ -233,3 +233,19 @@ def test_any_value_of_any_field_is_metadata_or_a_model_error(value: object) -> N
         except ModelError:
             continue
         assert ModelMetadata.from_json(metadata.to_json()) == metadata
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"train_pixel_size_mm_range": ["x" * 9000, 1]},
+        {"interval": {"level": "x" * 9000}},
+        {"limits": {"hc_mm": "x" * 9000}},
+        {"limits": {"agreement": ["x"] * 9000}},
+        {"limits": "x" * 9000},
+    ],
+)
+def test_what_metadata_holds_makes_no_long_errors(changes: dict[str, object]) -> None:
+    with pytest.raises(ModelError) as caught:
+        ModelMetadata.from_json(changed(**changes))
+    assert len(str(caught.value)) < 1500

@@ -44,7 +44,25 @@ def test_classes_are_a_list(classes: Any) -> None:
         read_task({"kind": "regions", "classes": classes})
 
 
-@pytest.mark.parametrize("name", ["", "  ", 'a"b', "a,b", "a;b", "a\nb", "a\rb", "a\tb", 3, None])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "  ",
+        'a"b',
+        "a,b",
+        "a;b",
+        "a\nb",
+        "a\rb",
+        "a\tb",
+        3,
+        None,
+        "\ud800",
+        "\x1b[31m",
+        "\u202ea",
+        "a" * 201,
+    ],
+)
 def test_a_name_that_cannot_title_a_column_is_refused(name: Any) -> None:
     with pytest.raises(ModelError, match="is no class name"):
         check_classes(["background", name])
