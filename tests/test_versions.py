@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
+from edgeseg.system.version import __version__
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 BOUNDS: list[str] = PROJECT["dependencies"]
@@ -45,3 +47,15 @@ def test_the_lowest_python_tested_is_the_declared_one() -> None:
     assert f"Programming Language :: Python :: {python}" in PROJECT["classifiers"]
     if "EDGESEG_LOWEST" in os.environ:
         assert "{}.{}".format(*sys.version_info) == python
+
+
+def test_the_citation_is_of_this_version() -> None:
+    text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {__version__}\n" in text
+    assert f"\nlicense: {PROJECT['license']}\n" in text
+
+
+@pytest.mark.parametrize("bound", BOUNDS)
+def test_a_dependency_s_licence_is_noted(bound: str) -> None:
+    notices = (ROOT / "THIRD_PARTY_NOTICES.md").read_text(encoding="utf-8")
+    assert f"\n| {bound.split('>=')[0]} | " in notices
