@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgeseg.errors import ImageDecodeError
+from tests.conftest import BENCHMARKS, benchmark_script
+
+# A kind of file whose reader does to each of the first files what no reader may.
+PLANTED = """
+import os, sys, time
+import fuzz
+from edgeseg.errors import DataError
+
+def read(data, folder):
+    what = data[0]
+    if what == 1:
+        raise ValueError("a fault")
+    if what == 2:
+        time.sleep(600)
+    if what == 3:
+        os._exit(3)
+    if what == 4:
+        os.abort()
+    if what == 5:
+        time.sleep(3.5)
+    if what == 6:
+        block = bytearray(250 << 20)
+    if what == 7:
+        raise DataError("x" * 5000)
+    if what == 8:
+        raise DataError("refused")
+
+fuzz.file_of = lambda kind, seed, index: bytes([index])
+fuzz.KINDS["planted"] = fuzz.Kind(None, read, 200, 3)
+fuzz.main()
+"""
+
+
+def run(script: Path, *asked: object) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join([str(BENCHMARKS), str(BENCHMARKS.parent)])
+    return subprocess.run(
+        [sys.executable, str(script), *map(str, asked)],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "count"),
+    [pytest.param("image", 400, marks=pytest.mark.slow), ("table", 400), ("metadata", 400)],
+)
+def test_hostile_files_are_read_or_refused(kind: str, count: int, tmp_path: Path) -> None:
+    done = run(BENCHMARKS / "fuzz.py", kind, "--count", count, "--seed", 11, "--keep", tmp_path)
+    assert done.returncode == 0, done.stderr
+    name, inputs, accepted, refused, findings, *_ = done.stdout.splitlines()[-1].split(" | ")
+    assert (name, int(inputs), int(findings)) == (f"| {kind}", count, 0)
+    assert int(accepted) + int(refused) == count
+    assert min(int(accepted), int(refused)) > count / 20
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.slow
+def test_hostile_models_are_read_or_refused() -> None:
+    done = run(BENCHMARKS / "fuzz.py", "model", "--count", 150, "--seed", 11)
+    assert done.returncode == 0, done.stderr
+    assert "| model | 150 |" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is read from /proc")
+def test_whatever_a_reader_does_is_found_and_kept(tmp_path: Path) -> None:
+    script, kept = tmp_path / "planted.py", tmp_path / "kept"
+    script.write_text(PLANTED)
+    done = run(script, "planted", "--count", 10, "--keep", kept)
+    assert done.returncode == 1
+    assert "| planted | 10 | 2 | 1 | 7 |" in done.stdout, done.stderr
+    found = {path.stem[-1]: path.read_text() for path in kept.glob("*.txt")}
+    assert sorted(found) == list("1234567")
+    assert (kept / "planted-0-3").read_bytes() == b"\3"
+    for number, said in {
+        "1": "ValueError: a fault",
+        "2": "had not ended",
+        "3": "ended with 3",
+        "4": "ended with -6",
+        "5": "more than 3",
+        "6": "MiB, more than 200",
+        "7": "text of 5000",
+    }.items():
+        assert said in found[number]
+
+
+def test_a_file_is_known_by_its_seed_and_number() -> None:
+    fuzz = benchmark_script("fuzz")
+    for name, kind in fuzz.KINDS.items():
+        files = {fuzz.file_of(kind, seed, index) for seed in (0, 1) for index in range(4)}
+        assert len(files) > 4, name
+        assert fuzz.file_of(kind, 0, 3) in files
+
+
+def test_hostile_images_are_made_from_whole_ones() -> None:
+    images = benchmark_script("library.hostile.images")
+    for kind, files in images.seeds().items():
+        for i, data in enumerate(files):
+            if (kind, i) == ("tiff", 15):  # of two pages
+                with pytest.raises(ImageDecodeError):
+                    images.decode(data)
+            else:
+                images.read(data, Path())
