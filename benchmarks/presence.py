@@ -1,6 +1,6 @@
 r"""Teach models of heads to say whether there is one: each fold's, and the one that is shipped.
 
-    python benchmarks/presence.py --data HC18 --planes PLANES --limits 0.05,0.9,100 \
+    python benchmarks/presence.py --data HC18 --planes PLANES --limits 0.05,0.9,110 \
         --models MODELS/hc18-nano-fold{fold}.onnx --shipped hc18-nano.onnx --out FOLDER
 
 A fold's model is taught without the heads of that fold and without a fifth of the other scans'
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--models", help="pattern with {fold} of the folds' models")
     parser.add_argument("--shipped", type=Path)
     parser.add_argument(
-        "--limits", default="0.05,0.9,100", help="presence refused, doubted; rare below this mm"
+        "--limits", default="0.05,0.9,110", help="presence refused, doubted; rare below this mm"
     )
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args()
