@@ -20,7 +20,9 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
 
 # a network that answers some times and then never, outside of Python
 START = """
-import hashlib, itertools, sys
+import hashlib, itertools, signal, sys
+signal.alarm(100)  # where nothing else ends it
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 from edgeseg import segmenter
 from edgeseg.cli import main, signals
 from tests.fakes import FakeSession, bright
