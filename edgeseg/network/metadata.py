@@ -120,7 +120,8 @@ class ModelMetadata:
             if values["train_data"] is not None:
                 values["train_data"] = TrainData(**values["train_data"])
             values["task"] = read_task(values["task"]) if version > 1 else Task()
-            values["limits"] = read_limits(values.get("limits", {}))
+            of_heads = values["task"].kind == "head"  # other tasks have no such limits
+            values["limits"] = read_limits(values.get("limits", {}) if of_heads else {})
             values["interval"] = read_interval(values.get("interval"))
             metadata = cls(**values)
             metadata._check()

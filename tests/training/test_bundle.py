@@ -14,6 +14,7 @@ from tests.fakes import METADATA, FakeSession, open_fake
 FIGURES = {
     "n_images": 799, "large_error_fraction": 0.01, "auroc": {"a": 0.9},
     "dice": {"mean": 0.975}, "dice_ellipse": {"mean": 0.976}, "hausdorff_mm": {"mean": 1.2},
+    "n_refused": 0, "of_measured": {"dice": {"mean": 0.975}, "hc_error_mm": {"mad": 1.9}},
     "hc_error_mm": {"mad": 1.9, "mad_sd": 1.5, "bias": 0.1, "p95": 4.0},
 }  # fmt: skip
 
