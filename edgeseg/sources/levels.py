@@ -65,7 +65,8 @@ def _to_8_bit(pixels: npt.NDArray[np.uint16], *, signed: bool) -> GrayImage:
     saves_bits = (high - low).bit_length() < high.bit_length() > _BITS
     base = low if saves_bits or low >= _PEDESTAL_SHARE * 2 ** high.bit_length() else 0
     bits = max((high - base).bit_length(), _BITS)
-    shifted = np.clip(pixels, base, base + 2**bits - 1) - np.uint16(base)
+    top = min(base + 2**bits, 1 << 16) - 1
+    shifted = np.clip(pixels, base, top) - np.uint16(base)
     return (shifted >> (bits - _BITS)).astype(np.uint8)
 
 
