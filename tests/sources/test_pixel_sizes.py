@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -337,3 +338,11 @@ def test_a_file_too_large_for_a_table(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr("edgeseg.sources.size_table.text._MOST_BYTES", 10)
     with pytest.raises(DataError, match="more than a table"):
         read_table(write_table(tmp_path, HEADER))
+
+
+@pytest.mark.parametrize("sign", ['"', " ", ":", "a"])
+def test_any_separator_that_a_table_names_is_read_or_refused(tmp_path: Path, sign: str) -> None:
+    path = tmp_path / "sizes.csv"
+    path.write_text(f"sep={sign}\nfilename,pixel size(mm)\na.png,0.12\n", encoding="utf-8")
+    with contextlib.suppress(DataError):
+        read_table(path)

@@ -130,7 +130,12 @@ def _cells(text: str, is_header: Callable[[Sequence[str]], bool]) -> list[Line]:
 
 
 def _parsed(text: str, delimiter: str) -> Iterator[Line]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    try:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    except ValueError as error:  # since Python 3.13, of quotation marks and spaces
+        raise DataError(
+            f"the table says that {delimiter!r} separates its cells ({error})"
+        ) from error
     for cells in reader:
         if any(cell.strip() for cell in cells):
             yield Line(reader.line_num, cells)
