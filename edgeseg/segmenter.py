@@ -158,7 +158,7 @@ class Segmenter:
         ImageDecodeError, InputNotFoundError
             If a file cannot be read.
         DataError
-            If a pixel size cannot be one (see `edgeseg.sources.frame.check_pixel_size`), or an
+            If a pixel size cannot be one (see `edgeseg.sources.frame.check_pixel_size`), or a
             source is no image.
         """
         sources = _listed(sources, "images")

@@ -120,7 +120,6 @@ def around(
         The network's (height, width), whose aspect ratio the view has in millimetres.
     pixel_size
         Of the image; None: its pixels are taken as square.
-
     """
     unit_y = pixel_size.y_mm / pixel_size.x_mm if pixel_size else 1.0
     points = ellipse.scaled(1.0, unit_y).points(180)

@@ -22,7 +22,8 @@ from edgeseg.sources.frame import Frame
 
 _BLACK_ON_WHITE = 150  # mean gray value: ultrasound is dark, the brightest of HC18 has 83
 _MORE_LOOKS = 2
-_WIDEST = 4  # a view of so many images' width would be nearly all black
+# A view of so many images' width, or area where that is much, would be nearly all black.
+_WIDEST, _LARGEST, _SMALL_PX = 4, 4, 1_000_000
 
 
 FLAGS: Mapping[str, str] = quality.FLAGS
@@ -62,7 +63,7 @@ def examine(frame: Frame, metadata: ModelMetadata, /) -> Looks:
             return nothing(seen, look, frame)
         input_size = look.maps.shape[1], look.maps.shape[2]
         view = around(seen.ellipse, limits.view_shares, input_size, frame.pixel_size)
-        if max(view.size) > _WIDEST * max(frame.size):
+        if _is_mostly_beyond(view, frame.size):
             break  # the outline is guessed from a short arc
         look = yield view._replace(inverted=inverted)
         before, seen = seen, see(look, metadata.threshold)
@@ -157,6 +158,13 @@ def caption(measurement: Measurement, _task: Task, /) -> str:
     if measurement.reason:
         return "no head found"
     return "; ".join(figures.lines(measurement.figures))
+
+
+def _is_mostly_beyond(view: View, size: tuple[int, int]) -> bool:
+    """Tell whether a view reaches so far beyond an image that it is not worth its memory."""
+    height, width = view.size
+    too_large = height * width > _LARGEST * max(size[0] * size[1], _SMALL_PX)
+    return too_large or max(height, width) > _WIDEST * max(size)
 
 
 def _change(before: Seen, seen: Seen | str) -> float:

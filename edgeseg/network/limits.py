@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from edgeseg.errors import ModelError
 from edgeseg.system.text import short
+
+_SMALLEST_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +54,9 @@ class Limits:
     hc_mm: tuple[float, float] = (40.0, 400.0)
     axis_ratio: tuple[float, float] = (0.62, 0.97)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return what the metadata holds."""
-        return asdict(self)
-
 
 def read_limits(values: Any) -> Limits:
-    """Parse what `Limits.as_dict` gives; what is lacking or unknown is as in a file without any.
+    """Read what a file's metadata gives; what is lacking or unknown is as in a file without any.
 
     Raises
     ------
@@ -85,7 +83,13 @@ def _pair(name: str, value: Any) -> tuple[float, float]:
             f"the model's metadata gives {short(value)} as {name}; expected two numbers"
         )
     first, second = (_number(name, each) for each in value)
-    if name != "view_shares" and first > second:
+    if name == "view_shares":
+        if not all(_SMALLEST_SHARE <= share <= 1 for share in (first, second)):
+            raise ModelError(
+                f"the model's metadata gives {short(value)} as {name}; expected shares from "
+                f"{_SMALLEST_SHARE} to 1"
+            )
+    elif first > second:
         raise ModelError(f"the model's metadata gives {short(value)} as {name}, the larger first")
     return first, second
 

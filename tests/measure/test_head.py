@@ -310,3 +310,22 @@ def test_what_the_second_look_does_not_find_is_no_head() -> None:
     _, found = looks([HEAD, tiny], Frame(np.zeros(SIZE, np.uint8), SQUARE))
     assert found.status == "empty"
     assert found.reason.startswith("no head found: the largest region fills")
+
+
+@pytest.mark.parametrize(
+    ("size", "head", "looks_taken"),
+    [
+        (SIZE, replace(HEAD, semi_major_px=250.0, semi_minor_px=200.0), 2),
+        (SIZE, replace(HEAD, semi_major_px=900.0, semi_minor_px=700.0), 1),
+        # long and low: an undistorted view would be thirty times as large as the image
+        ((300, 30_000), Ellipse(15_000.0, 150.0, 9_000.0, 120.0, 0.0), 1),
+    ],
+    ids=["reaches out", "far larger than the image", "a long image"],
+)
+def test_no_view_is_many_times_as_large_as_its_image(
+    size: tuple[int, int], head: Ellipse, looks_taken: int
+) -> None:
+    views, _ = looks([head], Frame(np.zeros(size, np.uint8), SQUARE))
+    assert len(views) == looks_taken
+    largest = 4 * max(size[0] * size[1], 1_000_000)
+    assert all(view.width_px * view.height_px <= largest for view in views)
