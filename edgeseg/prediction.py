@@ -77,7 +77,9 @@ class Prediction:
     @property
     def reason(self) -> str:
         """Why nothing was found, or what speaks against what was; empty if it is to be trusted."""
-        meanings = measure_of(self.task).FLAGS
+        meanings = {**measure_of(self.task).FLAGS}
+        if self.frame.screen is not None and self.frame.screen.refused:
+            meanings["no_pixel_size"] = self.frame.screen.refused
         return self.measurement.reason or "; ".join(meanings[flag] for flag in self.flags)
 
     @property

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.errors import DataError, ModelError
+from edgeseg.measure import screen
 from edgeseg.measure.measurement import Look, Measurement
 from edgeseg.measure.tasks import measure_of
 from edgeseg.network import zoo
@@ -22,8 +23,7 @@ from edgeseg.network.preprocess import preprocess
 from edgeseg.network.session import open_session, read_metadata, read_port
 from edgeseg.prediction import Prediction, StageTimes
 from edgeseg.sources.frame import Frame, GrayImage, Size, as_pixel_size
-from edgeseg.sources.given import as_gray
-from edgeseg.sources.image_file import read
+from edgeseg.sources.given import as_gray, as_image
 from edgeseg.sources.live import frames_of, newest
 from edgeseg.system.parallel import single_threaded_opencv, usable_cores
 
@@ -226,7 +226,7 @@ class Segmenter:
         Times of preparing and of the network are shares of the rounds that a frame was in.
         """
         height, width = self.metadata.input_height, self.metadata.input_width
-        studies = [self._task.examine(frame, self.metadata) for frame in frames]
+        studies = [screen.examine(self._task, frame, self.metadata) for frame in frames]
         spent_s = np.zeros((len(frames), 3))
         measured: dict[int, Measurement] = {}
         views = {i: next(study) for i, study in enumerate(studies)}
@@ -250,7 +250,10 @@ class Segmenter:
                 own = time.perf_counter() - before
                 spent_s[i] += (*(each / len(asked) for each in shared), own)
         return [
-            Prediction(frame, measured[i], self.metadata, StageTimes(*(1000 * spent_s[i]).tolist()))
+            Prediction(
+                screen.placed(frame, measured[i]),
+                *(measured[i], self.metadata, StageTimes(*(1000 * spent_s[i]).tolist())),
+            )
             for i, frame in enumerate(frames)
         ]
 
@@ -283,12 +286,10 @@ def _copied(frame: Source) -> Source:
 
 def _frame(source: Source, pixel_size_mm: Size) -> Frame:
     pixel_size = as_pixel_size(pixel_size_mm)
-    if isinstance(source, str | os.PathLike):
-        path = Path(os.fsdecode(source))
-        image = read(path)
-        return Frame(image.gray, pixel_size or image.pixel_size, path.name)
     if not isinstance(source, Frame):
-        return Frame(as_gray(source), pixel_size)
+        image = as_image(source)
+        name = Path(os.fsdecode(source)).name if isinstance(source, str | os.PathLike) else ""
+        return Frame(image.gray, pixel_size or image.pixel_size, name, screen=image.screen)
     pixels = as_gray(source.pixels)
     if pixel_size is None and pixels is source.pixels:
         return source

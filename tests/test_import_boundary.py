@@ -14,6 +14,7 @@ for module in pkgutil.walk_packages(edgeseg.__path__, "edgeseg."):
     if module.name != "edgeseg.__main__" and not module.name.startswith("edgeseg.adopt"):
         importlib.import_module(module.name)
 heavy = {"torch", "torchvision", "segmentation_models_pytorch", "onnx", "lightning", "matplotlib"}
+heavy |= {"highdicom", "pydicom", "pynetdicom"}
 print(",".join(sorted(heavy & set(sys.modules))))
 """
 COMMAND = """

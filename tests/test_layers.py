@@ -31,11 +31,14 @@ NEVER = {
 }  # fmt: skip
 # All that needs it stays in one place.
 OF_ONE_PLACE = {
+    "highdicom": "edgeseg.output.dicom.objects",
     "onnx": "edgeseg.adopt",
     "openvino": "edgeseg.network.openvino",
     "tifffile": "edgeseg.sources.formats.tiff",
+    "pydicom": "edgeseg.sources.dicom.library",
+    "pynetdicom": "edgeseg.run.node.library",
 }
-NOT_YET = {"pyarrow", "ray", "pydicom"}
+NOT_YET = {"pyarrow", "ray"}
 OF_THE_COMMAND_LINE = {"typer", "rich"}
 MODULES = {
     ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__"): path

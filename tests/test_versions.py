@@ -15,7 +15,10 @@ from edgeseg.system.version import __version__
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-BOUNDS: list[str] = PROJECT["dependencies"]
+EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
+BOUNDS: list[str] = sorted(
+    {*PROJECT["dependencies"], *EXTRAS["dicom-report"], *EXTRAS["dicom-node"]}
+)
 
 
 def lowest(what: str) -> list[str]:

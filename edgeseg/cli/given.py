@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @contextlib.contextmanager
 def given_images(inputs: list[str], out: Path) -> Iterator[list[Item]]:
     """Yield the images of a command's inputs, one on standard input among them, sorted by name."""
-    from edgeseg.sources.discover import discover
+    from edgeseg.sources.discover import discover, items_of
     from edgeseg.sources.standard_input import GIVEN, spooled
 
     named = [given for given in inputs if given != GIVEN]
@@ -34,13 +34,14 @@ def given_images(inputs: list[str], out: Path) -> Iterator[list[Item]]:
             console.notice(text)
     with contextlib.ExitStack() as stack:
         if named != inputs:
-            items.append(stack.enter_context(spooled(getattr(sys.stdin, "buffer", None))))
-            if [item.file for item in items].count(items[-1].file) > 1:
+            given = stack.enter_context(spooled(getattr(sys.stdin, "buffer", None)))
+            if given.file in {item.file for item in items}:
                 raise DataError(
-                    f"a file is called {items[-1].file!r}, as the image on standard input is; "
+                    f"a file is called {given.file!r}, as the image on standard input is; "
                     "measure one after the other"
                 )
-        yield sorted(items, key=lambda item: item.file)
+            items += items_of(given.file, given.location)
+        yield sorted(items, key=lambda item: item.key)
 
 
 def given_sizes(
@@ -54,7 +55,10 @@ def given_sizes(
     for text in sizes.notices:
         console.notice(text)
     if not sizes.known:
-        console.notice("no pixel size given: lengths are in pixels, the mm columns stay empty")
+        console.notice(
+            "no pixel size given: of files that do not say one themselves, lengths are in pixels "
+            "and the mm columns stay empty"
+        )
     if table and size_mm is not None:
         console.notice(f"--pixel-size holds for all images: {table_path} is not used")
     return sizes

@@ -38,7 +38,7 @@ def infer(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            help="Images, folders (recursive) or patterns; `-` is an image on standard input."
+            help="Images, DICOM among them, folders (recursive) or patterns; `-`: standard input."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the results.")],
@@ -72,6 +72,16 @@ def infer(
     ] = None,
     overlays: Annotated[bool, typer.Option("--overlays/--no-overlays")] = True,
     masks: Annotated[bool, typer.Option("--masks/--no-masks")] = True,
+    sr: Annotated[
+        bool, typer.Option("--sr", help="Write a structured report of each DICOM file.")
+    ] = False,
+    seg: Annotated[
+        bool, typer.Option("--seg", help="Write a DICOM segmentation of each DICOM file.")
+    ] = False,
+    keep_ids: Annotated[
+        bool,
+        typer.Option("--keep-ids", help="Keep what tells whose a DICOM image is in the results."),
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an earlier run.")] = False,
     overwrite: OverwriteOption = False,
     batch: Annotated[int, typer.Option(min=1, help="Images in one run of the network.")] = 1,
@@ -94,7 +104,7 @@ def infer(
     size_mm = arguments["pixel_size"] = read_pixel_size(pixel_size)
     check_targets(None if is_standard_output(json_file) else json_file)
     workers = threads or max(1, usable_cores() // inference_threads)
-    options = Options(masks, overlays, resume, overwrite, batch, workers)
+    options = Options(masks, overlays, resume, overwrite, batch, workers, sr, seg, keep_ids)
     site = read_calibration(calibration) if calibration else None
     of_heads = "head" if ga or calibration else None
     with given_images(inputs, out) as items, figures_to(json_file) as write_figures:
@@ -112,7 +122,10 @@ def infer(
         if resized := sizes.resized_notice():
             console.notice(resized)
         _say_summary(summary, segmenter.metadata.task)
-        write_figures({"images": [typed(row) for row in summary.rows]})
+        figures = {"images": [typed(row) for row in summary.rows]}
+        if summary.cines:
+            figures["cines"] = [typed(row) for row in summary.cines]
+        write_figures(figures)
     if summary.count("failed"):
         raise typer.Exit(1)
 
@@ -205,19 +218,19 @@ def _say_summary(summary: Summary, task: Task) -> None:
     """Say how a folder's run went, and of a few images what was measured."""
     from edgeseg.measure.measurement import Measurement
     from edgeseg.measure.tasks import measure_of
-    from edgeseg.output.table import figures_of
+    from edgeseg.output.table import figures_of, name
 
     measure = measure_of(task)
     nothing = measure.NOTHING
     for row in summary.rows:
         if row["status"] == "failed":
-            console.notice(f"{row['file']}: {row['reason']}")
+            console.notice(f"{name(row)}: {row['reason']}")
         elif len(summary.rows) <= _FEW:
             empty = row["reason"] if row["status"] == "empty" else ""
             found = Measurement(figures_of(row, task), reason=empty)
             flags = f"; {row['flags'].replace(';', ', ')}" if row["flags"] else ""
             caption = measure.caption(found, task).replace("+/-", "±")
-            console.say(f"{row['file']}: {caption}{flags}")
+            console.say(f"{name(row)}: {caption}{flags}")
     n_new = len(summary.rows) - summary.n_kept
     console.say(
         f"{len(summary.rows)} images: {summary.count('ok')} measured, {summary.count('doubtful')} "

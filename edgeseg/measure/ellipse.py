@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -88,6 +88,11 @@ class Ellipse:
             abs(e * h - f * g) / semi_major,
             (math.atan2(2 * xy, xx - yy) + 2 * math.pi) / 2 % math.pi,
         )
+
+    def moved(self, x_px: float, y_px: float) -> Ellipse:
+        """Return the ellipse in the coordinates of an image that begins so far left and above."""
+        x, y = self.center_x_px + x_px, self.center_y_px + y_px
+        return replace(self, center_x_px=x, center_y_px=y)
 
     def resized(self, old_size: tuple[int, int], new_size: tuple[int, int]) -> Ellipse:
         """Return the ellipse after its image was stretched from one (height, width) to another."""

@@ -5,14 +5,13 @@ Coordinates are those of `edgeseg.measure.ellipse`.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from edgeseg.measure.ellipse import Ellipse
-from edgeseg.sources.frame import GrayImage, PixelSize
+from edgeseg.sources.frame import Area, GrayImage, PixelSize
 
 
 class View(NamedTuple):
@@ -26,6 +25,8 @@ class View(NamedTuple):
         Its size in the image.
     inverted
         Whether black and white change places, as in an image printed black on white.
+    within
+        The part of the image beyond which nothing is seen; None: all of it.
     """
 
     left_px: int
@@ -33,6 +34,7 @@ class View(NamedTuple):
     width_px: int
     height_px: int
     inverted: bool = False
+    within: Area | None = None
 
     @classmethod
     def whole(cls, size: tuple[int, int], *, inverted: bool = False) -> View:
@@ -49,7 +51,7 @@ class View(NamedTuple):
         return self.height_px, self.width_px
 
     def cut(self, gray: GrayImage) -> GrayImage:
-        """Return what is looked at; black where the view reaches beyond the image.
+        """Return what is looked at; black where the view reaches beyond the image, or `within`.
 
         Parameters
         ----------
@@ -61,6 +63,8 @@ class View(NamedTuple):
         ndarray, shape `size`, uint8
             The image itself where that is the view.
         """
+        if self.within is not None:
+            return self._relative(self.within).cut(gray[self.within.slices])
         size = gray.shape[0], gray.shape[1]
         inside, place = self.overlap(size)
         part = cv2.bitwise_not(gray[inside]) if self.inverted else gray[inside]
@@ -77,17 +81,28 @@ class View(NamedTuple):
 
         The inverse of `cut`.
         """
-        if self.is_whole(size):
+        if self.within is None and self.is_whole(size):
             return seen
-        inside, place = self.overlap(size)
         image = np.zeros(size, dtype=seen.dtype)
+        if self.within is not None:
+            image[self.within.slices] = self._relative(self.within).paste(seen, self.within.size)
+            return image
+        inside, place = self.overlap(size)
         image[inside] = seen[place]
         return image
 
     def in_image(self, ellipse: Ellipse) -> Ellipse:
         """Return an ellipse of the view's pixels in those of the image."""
-        x, y = ellipse.center_x_px + self.left_px, ellipse.center_y_px + self.top_px
-        return replace(ellipse, center_x_px=x, center_y_px=y)
+        return ellipse.moved(self.left_px, self.top_px)
+
+    def of_scan(self, area: Area) -> View:
+        """Return the view, given in the pixels of a scan on a screen, in those of the screen."""
+        left_px, top_px = self.left_px + area.left_px, self.top_px + area.top_px
+        return self._replace(left_px=left_px, top_px=top_px, within=area)
+
+    def _relative(self, area: Area) -> View:
+        left_px, top_px = self.left_px - area.left_px, self.top_px - area.top_px
+        return self._replace(left_px=left_px, top_px=top_px, within=None)
 
     def overlap(self, size: tuple[int, int]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
         """Return the part inside an image: where it lies there, and in the view."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 import cv2
@@ -22,6 +23,7 @@ from edgeseg.sources.frame import Frame
 
 _BLACK_ON_WHITE = 150  # mean gray value: ultrasound is dark, the brightest of HC18 has 83
 _MORE_LOOKS = 2
+_SAME_HEAD = 0.05  # of its circumference may two scans of one head differ
 # A view of so many images' width, or area where that is much, would be nearly all black.
 _WIDEST, _LARGEST, _SMALL_PX = 4, 4, 1_000_000
 
@@ -40,6 +42,11 @@ def columns(_task: Task, /) -> tuple[Column, ...]:
     file gives no interval.
     """  # noqa: D205
     return figures.COLUMNS
+
+
+def main_columns(_task: Task, /) -> tuple[Column, ...]:
+    """Return the circumference, in mm and in pixels."""
+    return tuple(column for column in figures.COLUMNS if column.name in ("hc_mm", "hc_px"))
 
 
 def given_columns(_task: Task, /, *, ages: bool, calibrated: bool) -> tuple[Column, ...]:
@@ -128,6 +135,21 @@ def judge(
 def nothing(seen: str, look: Look, frame: Frame) -> Measurement:
     """Return the measurement of an image without a head, and what was seen instead."""
     return Measurement(figures.empty(frame), reason=f"no head found: {seen}", look=look)
+
+
+def beside(measurement: Measurement, other: Measurement, /) -> Measurement:
+    """Return a head's measurement, in doubt if another scan on the screen shows another head."""
+    sizes = [each.figures.get("hc_mm") for each in (measurement, other)]
+    one, two = (
+        sizes if None not in sizes else [e.figures.get("hc_px") for e in (measurement, other)]
+    )
+    if one is None or two is None or other.status != "ok":
+        return measurement
+    if abs(one - two) <= _SAME_HEAD * one or "several_regions" in measurement.flags:
+        return measurement
+    raised = {*measurement.flags, "several_regions"}
+    flags = tuple(name for name in FLAGS if name in raised)
+    return replace(measurement, flags=flags, figures=figures.without_ages(measurement.figures))
 
 
 def mask(measurement: Measurement, size: tuple[int, int], metadata: ModelMetadata, /) -> Mask:

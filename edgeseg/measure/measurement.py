@@ -13,7 +13,7 @@ from edgeseg.measure.ellipse import Ellipse, FloatArray, Mask
 from edgeseg.measure.framing import View
 from edgeseg.network.metadata import ModelMetadata
 from edgeseg.network.task import Task
-from edgeseg.sources.frame import Frame
+from edgeseg.sources.frame import Area, Frame
 
 Probability = npt.NDArray[np.float32]
 Figures = Mapping[str, float | None]
@@ -110,6 +110,8 @@ class Measurement:
         The network's answer that was measured; None before there was one.
     mask
         Shape (height, width) of the image, class numbers, where the task had to make it anyway.
+    area
+        The scan on a screen that it was found in; None of images that are scans throughout.
     """
 
     figures: Figures = field(default_factory=dict)
@@ -119,6 +121,7 @@ class Measurement:
     ellipse: Ellipse | None = None
     look: Look | None = None
     mask: Mask | None = None
+    area: Area | None = None
 
     @property
     def status(self) -> str:
@@ -142,6 +145,9 @@ class TaskMeasure(Protocol):
     def columns(self, task: Task, /) -> tuple[Column, ...]:
         """Return the figures it measures, in the order of the table."""
 
+    def main_columns(self, task: Task, /) -> tuple[Column, ...]:
+        """Return the figures that stand for all in the summary of a film."""
+
     def given_columns(self, task: Task, /, *, ages: bool, calibrated: bool) -> tuple[Column, ...]:
         """Return the figures it measures besides where more is known of the images.
 
@@ -150,6 +156,9 @@ class TaskMeasure(Protocol):
 
     def examine(self, frame: Frame, metadata: ModelMetadata, /) -> Looks:
         """Measure a frame, in as many looks as it takes; the first is at all of it."""
+
+    def beside(self, measurement: Measurement, other: Measurement, /) -> Measurement:
+        """Return a measurement as it stands where another scan on the same screen gave another."""
 
     def mask(
         self, measurement: Measurement, size: tuple[int, int], metadata: ModelMetadata, /

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from edgeseg.measure import screen
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.head_outline import Outline
 from edgeseg.measure.measurement import Look
@@ -30,6 +31,7 @@ FLAGS: dict[str, str] = {
     "looks_differ": "a second look at the same head gives another circumference",
     "low_confidence": "the network is unsure along the outline",
     "unlike_a_head": "what is inside the outline may be something else than a head",
+    **screen.FLAGS,
 }
 """Every flag, with what it means."""
 
@@ -98,7 +100,8 @@ def flags(facts: Facts) -> tuple[str, ...]:
         "low_confidence": facts.outline.confidence < limits.confidence,
         "unlike_a_head": presence is not None and presence < limits.presence_doubted,
     }
-    return tuple(name for name in FLAGS if raised[name])
+    of_file = screen.flags(facts.frame)
+    return tuple(name for name in FLAGS if name in of_file or raised.get(name))
 
 
 def share_outside(ellipse: Ellipse, size: tuple[int, int]) -> float:
@@ -128,10 +131,10 @@ def _may_be_stretched(frame: Frame, pixel_size: PixelSize) -> bool:
     """Tell whether an image is as wide as high, without bars that keep its scan undistorted.
 
     Ultrasound machines save no square images, and copies made for networks often are. Pixels that
-    are said to be no squares were thought of.
+    are said to be no squares were thought of, and a machine knows the size of its own.
     """
     height, width = frame.size
-    if height != width or pixel_size.x_mm != pixel_size.y_mm:
+    if height != width or pixel_size.x_mm != pixel_size.y_mm or frame.screen is not None:
         return False
     bar = max(1, height // _BARS)
     pixels = frame.pixels

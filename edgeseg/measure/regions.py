@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edgeseg.measure import screen
 from edgeseg.measure.ellipse import Mask
 from edgeseg.measure.framing import View
 from edgeseg.measure.measurement import Column, Looks, Measurement, Probability, Stroke
@@ -19,6 +20,7 @@ from edgeseg.sources.frame import Frame
 
 FLAGS: Mapping[str, str] = {
     "touches_border": "a region reaches the image border; what lies outside is not counted",
+    **screen.FLAGS,
 }
 NOTHING = "with nothing found"
 # A piece below this share of the image is speckle: it adds to the area, not to the count.
@@ -41,6 +43,11 @@ def columns(task: Task, /) -> tuple[Column, ...]:
             Column(f"{name}_count", 0, f"{name} (pieces)"),
         )
     )
+
+
+def main_columns(task: Task, /) -> tuple[Column, ...]:
+    """Return the area of each class, in pixels and in mm²."""
+    return tuple(column for column in columns(task) if not column.name.endswith("_count"))
 
 
 def given_columns(_task: Task, /, *, ages: bool, calibrated: bool) -> tuple[Column, ...]:
@@ -75,7 +82,8 @@ def measure(probability: Probability, frame: Frame, metadata: ModelMetadata) -> 
             figures, reason=f"nothing found: highest probability {seen}", mask=labels
         )
     edges = (labels[0], labels[-1], labels[:, 0], labels[:, -1])
-    flags = ("touches_border",) if any(edge.any() for edge in edges) else ()
+    cut = ("touches_border",) if any(edge.any() for edge in edges) else ()
+    flags = (*cut, *screen.flags(frame))
     return Measurement(figures, _confidence(probability, metadata), flags, mask=labels)
 
 
@@ -111,6 +119,11 @@ def label(probability: Probability, task: Task, threshold: float = 0.5) -> Mask:
 def to_native_maps(probability: Probability, size: tuple[int, int]) -> Probability:
     """Bring maps, (C, h, w), to an image's (height, width), by linear interpolation."""
     return np.stack([to_native(each, size) for each in probability])
+
+
+def beside(measurement: Measurement, _other: Measurement, /) -> Measurement:
+    """Return a measurement as it is: two scans on one screen may well show different things."""
+    return measurement
 
 
 def mask(measurement: Measurement, size: tuple[int, int], _metadata: ModelMetadata, /) -> Mask:

@@ -23,6 +23,7 @@ _TEXT_BGR = (255, 255, 255)
 _TINT = 0.25  # how much of its colour a class lays over its pixels
 _SHIFT = 4  # sub-pixel bits of cv2's drawing
 _TYPICAL_WIDTH_PX = 800
+_MARGIN = 0.01  # of the image's longer side, around what alone is shown
 
 _prepared: list[ThreadPoolExecutor] = []  # threads that have the font and wait for a picture
 if hasattr(os, "register_at_fork"):
@@ -36,7 +37,7 @@ def draw(prediction: Prediction) -> npt.NDArray[np.uint8]:
     -------
     ndarray, shape (H, W, 3), uint8, BGR
     """
-    gray = prediction.frame.pixels
+    gray = _shown(prediction)
     picture = np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
     if prediction.measurement.mask is not None:
         _tint(picture, prediction.measurement.mask)
@@ -62,6 +63,24 @@ def draw(prediction: Prediction) -> npt.NDArray[np.uint8]:
         with writer:
             writer.submit(_write, picture, lines, scale).result()
     return picture
+
+
+def _shown(prediction: Prediction) -> npt.NDArray[np.uint8]:
+    """Return the pixels that may be shown: where letters may name the patient, what was measured.
+
+    What the network looked at is no measure of that: around a large head it is the whole screen.
+    """
+    frame = prediction.frame
+    if frame.screen is None or not frame.screen.may_name_patient:
+        return frame.pixels
+    near = np.zeros_like(frame.pixels)
+    margin = max(3, round(_MARGIN * max(frame.size)))
+    for stroke in prediction.strokes():
+        if stroke.closed:
+            outline = [np.round(stroke.points).astype(np.int32)]
+            cv2.fillPoly(near, outline, 1)
+            cv2.polylines(near, outline, True, 1, 2 * margin)
+    return np.asarray(frame.pixels * near, dtype=np.uint8)
 
 
 def colour_bgr(structure: int) -> tuple[int, int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import overload
@@ -21,13 +22,15 @@ from edgeseg.system.files import csv_text, write_atomic
 RESULTS_NAME = "results.csv"
 _FIRST = ("file", "frame", "status", "reason", "flags", "confidence")
 _PIXEL_SIZE = ("pixel_size_x_mm", "pixel_size_y_mm", "pixel_size_source")
-_TEXTS = ("file", "status", "reason", "flags", "pixel_size_source")
+OF_PATIENTS = ("patient_id", "accession_number", "study_instance_uid", "sop_instance_uid")
+"""Columns that tell whose an image is; only a run that is asked to has them, at the very end."""
+_TEXTS = ("file", "status", "reason", "flags", "pixel_size_source", *OF_PATIENTS)
 TIMING_COLUMNS = ("decode_ms", "preprocess_ms", "inference_ms", "postprocess_ms")
 
 Row = dict[str, str]
 
 
-def columns(task: Task, given: Sequence[Column] = ()) -> tuple[str, ...]:
+def columns(task: Task, given: Sequence[Column] = (), *, keep_ids: bool = False) -> tuple[str, ...]:
     """Return the columns of a task's table: its own stand between those that all tasks have.
 
     Parameters
@@ -35,9 +38,23 @@ def columns(task: Task, given: Sequence[Column] = ()) -> tuple[str, ...]:
     given
         Those at the end, of what a run was given besides; see
         `edgeseg.measure.measurement.TaskMeasure.given_columns`.
+    keep_ids
+        Whether those of `OF_PATIENTS` follow.
     """
     own = (column.name for column in measure_of(task).columns(task))
-    return (*_FIRST, *own, *_PIXEL_SIZE, *TIMING_COLUMNS, *(column.name for column in given))
+    of_run = (column.name for column in given)
+    of_patients = OF_PATIENTS if keep_ids else ()
+    return (*_FIRST, *own, *_PIXEL_SIZE, *TIMING_COLUMNS, *of_run, *of_patients)
+
+
+def key(row: Mapping[str, str]) -> tuple[str, int]:
+    """Return which frame of which file a row is of; 0 of a file that is one image."""
+    return row["file"], int(row["frame"] or 0)
+
+
+def name(row: Mapping[str, str]) -> str:
+    """Return what people call the image of a row: ``scan.dcm, frame 3``."""
+    return f"{row['file']}, frame {row['frame']}" if row["frame"] else row["file"]
 
 
 def number(value: float | None, decimals: int) -> str:
@@ -67,17 +84,21 @@ def figures_of(row: Mapping[str, str], task: Task) -> dict[str, float | None]:
 
 
 def prediction_row(
-    file: str, prediction: Prediction, decode_ms: float, given: Sequence[Column] = ()
+    file: str,
+    prediction: Prediction,
+    decode_ms: float,
+    given: Sequence[Column] = (),
+    frame: int = 0,
 ) -> Row:
     """Return the row of an image that was read, ``ok`` or ``empty`` as something was found.
 
-    ``given`` are the columns at the end, see `columns`.
+    ``given`` are the columns at the end, see `columns`; ``frame`` counts from 1.
     """
     own = measure_of(prediction.task).columns(prediction.task)
     times_ms = (decode_ms, *prediction.times_ms)
     return {
         "file": file,
-        "frame": "",
+        "frame": str(frame or ""),
         "status": prediction.status,
         "reason": prediction.reason,
         "flags": ";".join(prediction.flags),
@@ -89,10 +110,12 @@ def prediction_row(
     }
 
 
-def failed_row(file: str, sentence: str, task: Task, given: Sequence[Column] = ()) -> Row:
+def failed_row(
+    file: str, sentence: str, task: Task, given: Sequence[Column] = (), frame: int = 0
+) -> Row:
     """Return the row of an image that could not be measured, and why."""
     row = dict.fromkeys(columns(task, given), "")
-    return row | {"file": file, "status": "failed", "reason": sentence}
+    return row | {"file": file, "frame": str(frame or ""), "status": "failed", "reason": sentence}
 
 
 def _value(cell: str) -> float:
@@ -195,16 +218,21 @@ def _encoded(text: str) -> bytes:
 class RowAppender:
     """Appends rows to a results file, each on disk before the next image is reported.
 
+    Parameters
+    ----------
+    durable
+        Whether rows outlive a power cut too, at the price of a wait for the disk.
+
     Raises
     ------
     OutputWriteError
         If the file cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, durable: bool = False) -> None:
+        self._path, self._durable = path, durable
         try:
-            self._stream = path.open("ab")
+            self._stream = path.open("ab", buffering=0)
         except OSError as error:
             raise OutputWriteError(f"{path}: cannot be written ({error.strerror})") from error
 
@@ -215,10 +243,41 @@ class RowAppender:
         with contextlib.suppress(OSError):  # each row is out, or its failure was raised
             self._stream.close()
 
-    def append(self, line: str) -> None:
-        """Add one row, given as its line."""
+    def append(self, lines: str) -> int:
+        """Add a row, or several together, given as lines; all of them or, if that fails, none.
+
+        Returns where they begin in the file, for `cut`.
+
+        Raises
+        ------
+        OutputWriteError
+            If they cannot be written, or durable rows would go to a file that is another by now: a
+            spreadsheet that saves it, or whoever deletes it, leaves us with one nobody can open.
+        """
+        if self._durable and not self._is_ours():
+            raise OutputWriteError(
+                f"{self._path}: it was deleted or replaced while rows were added; put it back and "
+                "start again"
+            )
+        start = self._stream.seek(0, io.SEEK_END)
+        left = memoryview(_encoded(lines))
         try:
-            self._stream.write(_encoded(line))
-            self._stream.flush()
+            while left:
+                left = left[self._stream.write(left) or 0 :]
+            if self._durable:
+                os.fsync(self._stream.fileno())
         except OSError as error:
+            self.cut(start)
             raise OutputWriteError(f"{self._path}: cannot be written ({error.strerror})") from error
+        return start
+
+    def _is_ours(self) -> bool:
+        try:
+            return os.path.samestat(self._path.stat(), os.fstat(self._stream.fileno()))
+        except OSError:
+            return False
+
+    def cut(self, start: int) -> None:
+        """Take back the rows that begin at a place in the file, and all that follow."""
+        with contextlib.suppress(OSError):
+            self._stream.truncate(start)

@@ -6,19 +6,21 @@ import contextlib
 import csv
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgeseg.errors import OutputExistsError
-from edgeseg.output.pictures import KINDS, picture_names
+from edgeseg.output.cines import CINES_NAME
+from edgeseg.output.pictures import DOCUMENTS, KINDS, PICTURES, picture_names
 from edgeseg.output.record import RUN_NAME
 from edgeseg.output.table import RESULTS_NAME
 from edgeseg.run.journal import JOURNAL_NAME, Journal, Noted, Stamp, read_journal
+from edgeseg.run.results import REPORT_NAME
 from edgeseg.sources.discover import Item
+from edgeseg.system.cells import unshield
 from edgeseg.system.files import is_part, write_atomic
 
-REPORT_NAME = "report.html"
 _FIRST_COLUMN = "file"  # of every version's table
 
 
@@ -83,19 +85,19 @@ def look_back(out: Path) -> Earlier:
     record, has_journal = _record(out), (out / JOURNAL_NAME).is_file()
     files = set()
     if record is not None or has_journal:
-        files = {RUN_NAME, RESULTS_NAME, REPORT_NAME}
+        files = {RUN_NAME, RESULTS_NAME, REPORT_NAME, CINES_NAME}
     elif _is_table(out / RESULTS_NAME):
         files = {RESULTS_NAME, REPORT_NAME}
     options = (record or {}).get("options")
     told = options if isinstance(options, dict) else {}
-    kinds = {kind for kind in KINDS if files and not has_journal and told.get(kind, True)}
+    kinds = {kind for kind in PICTURES if files and not has_journal and told.get(kind, True)}
     return Earlier(read_journal(out), frozenset(kinds), frozenset(files))
 
 
 def _refuse_others(
     out: Path, items: Sequence[Item], kinds: Sequence[str], earlier: Earlier
 ) -> None:
-    for name in (RESULTS_NAME, RUN_NAME, REPORT_NAME):
+    for name in (RESULTS_NAME, RUN_NAME, REPORT_NAME, CINES_NAME):
         if name not in earlier.files and os.path.lexists(out / name):
             raise _others(out, name)
     for kind, picture in _existing_pictures(out, items, kinds):
@@ -109,7 +111,7 @@ def _existing_pictures(
     """Yield the kind and the name, below the folder, of each picture of the items that is there."""
     there = [kind for kind in kinds if os.path.lexists(out / kind)]
     for item in items if there else ():
-        names = picture_names(item.file)
+        names = picture_names(item.file, item.frame)
         for kind in there:
             if os.path.lexists(f"{out}/{names[kind]}"):
                 yield kind, names[kind]
@@ -122,8 +124,40 @@ def remove_earlier(out: Path, earlier: Earlier) -> None:
     """
     pictures: Iterable[str] = earlier.noted.pictures
     if earlier.kinds:
-        names = (picture_names(file) for file in _files_of_table(out / RESULTS_NAME))
+        names = (picture_names(*key) for key in _keys_of_table(out / RESULTS_NAME))
         pictures = (each[kind] for each in names for kind in earlier.kinds)
+    _remove(out, pictures)
+    for name in earlier.files - {RUN_NAME}:
+        (out / name).unlink(missing_ok=True)
+    write_atomic(out / JOURNAL_NAME, b"")
+
+
+def remove_outdated(
+    out: Path, earlier: Earlier, items: Sequence[Item], kept: Container[tuple[str, int]]
+) -> None:
+    """Remove what an earlier run wrote of what is measured otherwise now, or is not there.
+
+    That are the documents of files of which a row is not kept: of a film they tell of one frame,
+    and are only written where they are missing. And all pictures of frames that a film had.
+
+    Parameters
+    ----------
+    items
+        All of the run.
+    kept
+        The `Item.key` of those whose rows are kept.
+    """
+    outdated = set(earlier.noted.pictures)
+    for item in items:
+        outdated.difference_update(picture_names(*item.key).values())
+    for item in items:
+        if item.key not in kept:
+            names = picture_names(*item.key)
+            outdated.update(earlier.noted.pictures.intersection(names[kind] for kind in DOCUMENTS))
+    _remove(out, outdated)
+
+
+def _remove(out: Path, pictures: Iterable[str]) -> None:
     within = os.path.realpath(out)
     for picture in pictures:
         path = out / picture
@@ -131,9 +165,6 @@ def remove_earlier(out: Path, earlier: Earlier) -> None:
         if os.path.realpath(path.parent).startswith(os.path.join(within, "")):  # noqa: PTH118
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 path.unlink()
-    for name in earlier.files - {RUN_NAME}:
-        (out / name).unlink(missing_ok=True)
-    write_atomic(out / JOURNAL_NAME, b"")
 
 
 def _remove_parts(out: Path) -> None:
@@ -171,13 +202,14 @@ def _is_table(path: Path) -> bool:
         return False
 
 
-def _files_of_table(path: Path) -> list[str]:
-    """Return the files that a table of any version names, as far as it can be read."""
-    files = []
+def _keys_of_table(path: Path) -> list[tuple[str, int]]:
+    """Return the files and frames that a table of any version names, as far as it can be read."""
+    found = []
     with (
         contextlib.suppress(OSError, UnicodeDecodeError, csv.Error),
         path.open(encoding="utf-8-sig", newline="") as stream,
     ):
         for row in csv.DictReader(stream):
-            files.append(row.get(_FIRST_COLUMN) or "")
-    return [*filter(None, files)]
+            file, frame = row.get(_FIRST_COLUMN) or "", row.get("frame") or ""
+            found.append((unshield(file), int(frame) if frame.isdecimal() else 0))
+    return [key for key in found if key[0]]

@@ -4,51 +4,35 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from edgeseg.errors import DataError, EdgesegError, ImageDecodeError, OutputNameError
-from edgeseg.measure.measurement import Column
-from edgeseg.measure.tasks import measure_of
+from edgeseg.errors import DataError
 from edgeseg.output import overlay, table
-from edgeseg.output.pictures import encode, encode_mask, picture_names, picture_paths
+from edgeseg.output.pictures import PICTURES
 from edgeseg.output.record import RUN_NAME, write_record
-from edgeseg.output.report.page import write_page
 from edgeseg.output.table import RESULTS_NAME, Row
-from edgeseg.prediction import Prediction
-from edgeseg.run.earlier import REPORT_NAME, remove_earlier, spare_others, take_over
-from edgeseg.run.journal import Journal, Stamp, stamp_of
+from edgeseg.run.earlier import remove_earlier, remove_outdated, spare_others, take_over
+from edgeseg.run.journal import Journal
+from edgeseg.run.measuring import Measured, Measuring
 from edgeseg.run.options import Options as Options
 from edgeseg.run.options import Summary as Summary
+from edgeseg.run.results import write_results
 from edgeseg.run.resume import kept_lines
 from edgeseg.segmenter import Segmenter
-from edgeseg.sources import image_file
 from edgeseg.sources.ages import Ages
 from edgeseg.sources.calibration import Calibration
 from edgeseg.sources.discover import Item
-from edgeseg.sources.frame import Frame
+from edgeseg.sources.left_out import may_be_dicom
 from edgeseg.sources.pixel_sizes import PixelSizes
-from edgeseg.system.files import claim, locked, write_atomic
+from edgeseg.system.files import claim, locked
 from edgeseg.system.parallel import ordered_map, usable_cores
 
-_JPEG_QUALITY = 88
-
-
-class Read(NamedTuple):
-    """An image that was read, and how long that took."""
-
-    frame: Frame
-    decode_ms: float
-
-
-class Measured(NamedTuple):
-    """A row, the image it is of, and what its file was when it was read."""
-
-    row: Row
-    item: Item
-    stamp: Stamp | None
+Lines = dict[tuple[str, int], str]
+"""Rows as lines of the table, by `Item.key`."""
 
 
 @dataclass(slots=True)
@@ -106,148 +90,107 @@ class FolderRun:
             raise DataError("batch and workers must be 1 or more")
         if not (options.resume and (self.out / RUN_NAME).is_file()):
             claim(self.out, options.overwrite, " (--resume continues an earlier run)")
-        spare_others(self.out, self.items, self._pictures)
+        measuring = self._measuring
+        spare_others(self.out, self.items, measuring.kinds)
         with locked(self.out, on_notice):
-            lines = self._earlier_lines(on_notice)
+            lines = self._earlier_lines(measuring, on_notice)
             n_kept = len(lines)
             started = time.perf_counter()
-            self._write_record("running")
-            titles = table.columns(self.segmenter.metadata.task, self._given)
-            results = self.out / RESULTS_NAME
-            table.write_lines(results, titles, lines.values())
-            todo = [item for item in self.items if item.file not in lines]
-            with table.RowAppender(results) as appender, Journal(self.out) as journal:
-                for row, item, stamp in self._measure_all(todo, journal):
-                    lines[row["file"]] = line = table.line(row)
-                    if stamp is not None:
-                        journal.row(item.location, line, stamp)
-                    appender.append(line)
-                    on_row(row)
-            rows = table.Table(titles, (lines[item.file] for item in self.items))
+            n_images = len(self.items)
+            write_record(self.out, self.segmenter, self._asked, status="running", n_images=n_images)
+            table.write_lines(self.out / RESULTS_NAME, measuring.titles, lines.values())
+            self._measure_rest(measuring, lines, on_row)
+            rows = table.Table(measuring.titles, (lines[item.key] for item in self.items))
+            self._finish_documents(measuring, rows, on_notice)
             wall_s = time.perf_counter() - started
-            table.write_lines(results, titles, rows.lines)
-            record = self._write_record("done", rows=rows, wall_s=wall_s)
-            overlays = self.out / "overlays" if options.overlays else None
-            task = self.segmenter.metadata.task
-            write_page(self.out / REPORT_NAME, task, rows, record, overlays, self._workers)
-        return Summary(self.out, rows, n_kept, wall_s)
+            table.write_lines(self.out / RESULTS_NAME, measuring.titles, rows.lines)
+            cines = write_results(
+                *(self.out, self.segmenter, rows, self._asked),
+                wall_s=wall_s,
+                workers=self._workers,
+                overlays=options.overlays,
+            )
+        return Summary(self.out, rows, n_kept, wall_s, cines)
+
+    @property
+    def _measuring(self) -> Measuring:
+        known = self.pixel_sizes, self.options, self.ages, self.calibration
+        return Measuring(self.segmenter, self.out, *known)
+
+    def _measure_rest(
+        self, measuring: Measuring, lines: Lines, on_row: Callable[[Row], None]
+    ) -> None:
+        """Measure what has no line yet, and add its lines, each on disk before it is told."""
+        todo = [item for item in self.items if item.key not in lines]
+        results = self.out / RESULTS_NAME
+        with table.RowAppender(results) as appender, Journal(self.out) as journal:
+            for row, item, stamp in self._measure_all(measuring, todo, journal):
+                lines[item.key] = line = table.line(row)
+                if stamp is not None:
+                    journal.row(item.location, line, stamp)
+                appender.append(line)
+                on_row(row)
+
+    def _finish_documents(
+        self, measuring: Measuring, rows: Iterable[Row], on_notice: Callable[[str], None]
+    ) -> None:
+        """Write documents that are missing, those of films among them; say which cannot be."""
+        documents = measuring.documents
+        if documents.kinds:
+            pairs = zip(self.items, rows, strict=True)
+            with Journal(self.out) as journal:
+                for _, of_file in groupby(pairs, key=lambda pair: pair[0].file):
+                    items, of_items = zip(*of_file, strict=True)
+                    if may_be_dicom(items[0].location) and not documents.are_there(items[0]):
+                        journal.pictures(documents.names(items[0]))  # rows may be of earlier runs
+                        documents.finish(items, of_items, measuring.remeasure)
+        for text in documents.take_notices():
+            on_notice(text)
 
     @property
     def _workers(self) -> int:
         return self.options.workers or usable_cores()
 
-    @property
-    def _given(self) -> tuple[Column, ...]:
-        """Columns of what is known of the images besides."""
-        task, calibrated = self.segmenter.metadata.task, self.calibration is not None
-        return measure_of(task).given_columns(task, ages=self.ages.known, calibrated=calibrated)
-
-    def _given_cells(self, item: Item) -> dict[str, str]:
-        """Return the cells that an image's row has of what was given for it."""
-        cells: dict[str, float | None] = {"ga_weeks_given": self.ages.of(item)}
-        if self.calibration is not None:
-            cells["calibration_factor"] = self.calibration.factor
-            cells["calibration_shift_mm"] = self.calibration.shift_mm
-        of_run = [column for column in self._given if column.name in cells]
-        return table.pixel_size_cells(self.pixel_sizes.of(item)) | table.figure_cells(cells, of_run)
-
-    @property
-    def _pictures(self) -> list[str]:
-        """The kinds of pictures that are written."""
-        kinds = {"masks": self.options.masks, "overlays": self.options.overlays}
-        return [kind for kind, wanted in kinds.items() if wanted]
-
-    def _earlier_lines(self, on_notice: Callable[[str], None]) -> dict[str, str]:
+    def _earlier_lines(self, measuring: Measuring, on_notice: Callable[[str], None]) -> Lines:
         """Return the rows that are kept of an earlier run, or remove what it wrote."""
         out, options = self.out, self.options
         if not (options.resume or options.overwrite):
             return {}
-        earlier = take_over(out, self.items, self._pictures)
+        earlier = take_over(out, self.items, measuring.kinds)
         if options.overwrite:
             remove_earlier(out, earlier)
             return {}
-        return kept_lines(
-            *(out, self.segmenter, self.items, self._given_cells, self._given, self._pictures),
+        pictures = [kind for kind in PICTURES if kind in measuring.kinds]
+        kept = kept_lines(
+            *(out, self.segmenter, self.items, measuring.given_cells, measuring.titles, pictures),
             *(earlier.stamps, on_notice),
         )
+        remove_outdated(out, earlier, self.items, kept)
+        return kept
 
-    def _write_record(self, status: str, **done: Any) -> dict[str, Any]:
+    @property
+    def _asked(self) -> dict[str, Any]:
+        """What the run's record says that was asked."""
         asked = {"arguments": self.arguments, "options": self.options._asdict()}
         if self.calibration is not None:
             asked["calibration"] = asdict(self.calibration)
-        n_images = len(self.items)
-        return write_record(
-            self.out, self.segmenter, asked, status=status, n_images=n_images, **done
-        )
+        return asked
 
-    def _measure_all(self, items: Sequence[Item], journal: Journal) -> Iterator[Measured]:
-        batches = self._batches(items, journal)
+    def _measure_all(
+        self, measuring: Measuring, items: Sequence[Item], journal: Journal
+    ) -> Iterator[Measured]:
+        batches = self._batches(measuring, items, journal)
         draws = self.options.overlays and items
         # the first images are in the network meanwhile
         with overlay.prepared() if draws else contextlib.nullcontext():
-            for rows in ordered_map(self._measure, batches, self._workers):
+            for rows in ordered_map(measuring.measure, batches, self._workers):
                 yield from rows
 
-    def _batches(self, items: Sequence[Item], journal: Journal) -> Iterator[Sequence[Item]]:
-        """Yield the batches, each once its pictures are noted."""
+    def _batches(
+        self, measuring: Measuring, items: Sequence[Item], journal: Journal
+    ) -> Iterator[Sequence[Item]]:
+        """Yield the batches, each once what is written of it is noted."""
         for i in range(0, len(items), self.options.batch):
             batch = items[i : i + self.options.batch]
-            names = [picture_names(item.file) for item in batch] if self._pictures else []
-            journal.pictures(each[kind] for each in names for kind in self._pictures)
+            journal.pictures(measuring.names(batch))
             yield batch
-
-    def _measure(self, items: Sequence[Item]) -> list[Measured]:
-        """Measure a batch; what fails becomes a failed row, and the others go on."""
-        stamps = [stamp_of(item.location) for item in items]  # before they are read
-        outcomes: list[Read | str] = [self._read(item) for item in items]
-        good = [outcome for outcome in outcomes if isinstance(outcome, Read)]
-        predictions = iter(self._predict(good))
-        return [
-            Measured(
-                self._row(
-                    item, outcome if isinstance(outcome, str) else next(predictions), outcome
-                ),
-                item,
-                stamp,
-            )
-            for item, outcome, stamp in zip(items, outcomes, stamps, strict=True)
-        ]
-
-    def _read(self, item: Item) -> Read | str:
-        """Read an image; a sentence if that fails."""
-        started = time.perf_counter()
-        try:
-            image = image_file.decode(image_file.read_bytes(item.path))
-            decode_ms = (time.perf_counter() - started) * 1000
-            size = self.pixel_sizes.of(item, image.gray.shape)
-            if not self.pixel_sizes.known:
-                size = image.pixel_size  # what the user says beats what the file says
-            known = size, item.file, self.ages.of(item), self.calibration
-            return Read(Frame(image.gray, *known), decode_ms)
-        except EdgesegError as error:
-            return str(error)
-
-    def _predict(self, images: Sequence[Read]) -> list[Prediction | str]:
-        """Predict a batch; a sentence for each image on which the network fails."""
-        try:
-            return [*self.segmenter.predict_batch([image.frame for image in images])]
-        except EdgesegError as error:
-            if len(images) == 1:
-                return [str(error)]
-            return [self._predict([image])[0] for image in images]
-
-    def _row(self, item: Item, prediction: Prediction | str, read: Read | str) -> Row:
-        """Write an image's pictures, then return its row: a row means that they are there."""
-        task = self.segmenter.metadata.task
-        if isinstance(prediction, str) or isinstance(read, str):
-            return table.failed_row(item.file, str(prediction), task, self._given)
-        paths = picture_paths(self.out, item.file)
-        try:
-            if self.options.masks:
-                write_atomic(paths["masks"], encode_mask(prediction.mask()))
-            if self.options.overlays:
-                picture = encode(".jpg", overlay.draw(prediction), _JPEG_QUALITY)
-                write_atomic(paths["overlays"], picture)
-        except (ImageDecodeError, OutputNameError) as error:
-            return table.failed_row(item.file, str(error), task, self._given)
-        return table.prediction_row(item.file, prediction, read.decode_ms, self._given)

@@ -45,10 +45,16 @@ class Noted(NamedTuple):
         Those that runs have written or were about to, below their folder.
     stamps
         Of the files that rows are of, by `row_key`.
+    done
+        Files that came one by one and whose rows are all there.
+    owed
+        Documents, by their names below the folder, that were not sent yet, oldest first.
     """
 
     pictures: set[str]
     stamps: dict[int, Stamp]
+    done: set[str]
+    owed: dict[str, None]
 
 
 def row_key(location: str, line: str) -> int:
@@ -59,7 +65,7 @@ def row_key(location: str, line: str) -> int:
 
 def read_journal(out: Path) -> Noted:
     """Return what a folder's journal holds, as far as it is whole; nothing if there is none."""
-    noted = Noted(set(), {})
+    noted = Noted(set(), {}, set(), {})
     try:
         text = (out / JOURNAL_NAME).read_bytes()
     except OSError:
@@ -72,6 +78,13 @@ def read_journal(out: Path) -> Noted:
                 noted.stamps[key] = Stamp(*stamp)
             elif kind == "pictures":
                 noted.pictures.update(map(str, values))
+            elif kind == "done":
+                noted.done.update(map(str, values))
+            elif kind == "owed":
+                noted.owed.update(dict.fromkeys(map(str, values)))
+            elif kind == "sent":
+                for name in map(str, values):
+                    noted.owed.pop(name, None)
         except (ValueError, TypeError, RecursionError):
             continue  # cut off, by a kill or a full disk
     return noted
@@ -80,14 +93,19 @@ def read_journal(out: Path) -> Noted:
 class Journal:
     """Adds to the journal of a run's folder.
 
+    Parameters
+    ----------
+    durable
+        Whether what is done outlives a power cut too, at the price of a wait for the disk.
+
     Raises
     ------
     OutputWriteError
         If it cannot be written.
     """
 
-    def __init__(self, out: Path) -> None:
-        self._path = out / JOURNAL_NAME
+    def __init__(self, out: Path, *, durable: bool = False) -> None:
+        self._path, self._durable = out / JOURNAL_NAME, durable
         try:
             self._stream = self._path.open("ab+")
         except OSError as error:
@@ -108,20 +126,41 @@ class Journal:
             self._stream.close()
 
     def pictures(self, names: Iterable[str]) -> None:
-        """Note pictures, by their names below the folder, before they are written."""
-        if listed := [*names]:
-            self._add(json.dumps(["pictures", *listed]).encode() + b"\n")
+        """Note pictures and documents, by their names below the folder, before they are written."""
+        self._note("pictures", names)
+
+    def done(self, file: str, owed: Iterable[str]) -> None:
+        """Note, after its rows are on disk, that a file is measured, and what is to be sent of it.
+
+        That comes first: what is sent twice is the same document.
+        """
+        self._note("owed", owed)
+        self._note("done", [file])
+        if self._durable:
+            try:
+                os.fsync(self._stream.fileno())
+            except OSError as error:
+                raise self._refused(error) from error
+
+    def sent(self, names: Iterable[str]) -> None:
+        """Note documents that need not be sent any more."""
+        self._note("sent", names)
 
     def row(self, location: str, line: str, stamp: Stamp) -> None:
         """Note, before a row is written, the file that it is of."""
         self._add(b'["row", %d, %d, %d]\n' % (row_key(location, line), *stamp))
 
+    def _note(self, kind: str, values: Iterable[str]) -> None:
+        if listed := [*values]:
+            self._add(json.dumps([kind, *listed]).encode() + b"\n")
+
     def _add(self, text: bytes) -> None:
         try:
             self._stream.write(text)
             self._stream.flush()
-        except OSError as error:
+        except (OSError, ValueError) as error:  # the latter of a run that has ended
             raise self._refused(error) from error
 
-    def _refused(self, error: OSError) -> OutputWriteError:
-        return OutputWriteError(f"{self._path}: cannot be written ({error.strerror})")
+    def _refused(self, error: OSError | ValueError) -> OutputWriteError:
+        why = getattr(error, "strerror", None) or error
+        return OutputWriteError(f"{self._path}: cannot be written ({why})")

@@ -17,6 +17,11 @@ class Options(NamedTuple):
     ----------
     masks, overlays
         Whether these pictures are written.
+    sr, seg
+        Whether of DICOM images a structured report and a segmentation are written, as DICOM.
+    keep_ids
+        Whether of DICOM images rows tell whose they are, and pictures show all of the screen where
+        no region is named.
     resume
         Keep the rows of an earlier run of the same model and do what is missing.
     overwrite
@@ -33,6 +38,9 @@ class Options(NamedTuple):
     overwrite: bool = False
     batch: int = 1
     workers: int | None = None
+    sr: bool = False
+    seg: bool = False
+    keep_ids: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +50,20 @@ class Summary:
     Attributes
     ----------
     rows
-        All rows, sorted by file.
+        All rows, sorted by file and frame.
     n_kept
         How many came from an earlier run.
     wall_s
         Time of this run, without loading the model.
+    cines
+        A row a film, see `edgeseg.output.cines`.
     """
 
     out: Path
     rows: Sequence[Row]
     n_kept: int
     wall_s: float
+    cines: Sequence[Row] = ()
 
     def count(self, status: str) -> int:
         """Return how many rows have a status: ``ok``, ``doubtful``, ``empty`` or ``failed``."""

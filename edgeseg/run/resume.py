@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from edgeseg.errors import DataError
-from edgeseg.measure.measurement import Column
 from edgeseg.output import table
 from edgeseg.output.pictures import picture_paths
 from edgeseg.output.record import RUN_NAME
@@ -23,19 +22,19 @@ def kept_lines(
     segmenter: Segmenter,
     items: Sequence[Item],
     expected: Callable[[Item], Mapping[str, str]],
-    given: Sequence[Column],
+    titles: Sequence[str],
     pictures: Sequence[str],
     stamps: Mapping[int, Stamp],
     on_notice: Callable[[str], None],
-) -> dict[str, str]:
-    """Return the rows of an earlier run that need not be measured again, as lines by file.
+) -> dict[tuple[str, int], str]:
+    """Return the rows of an earlier run that need not be measured again, as lines by `Item.key`.
 
     Parameters
     ----------
     expected
         Gives the cells that an image's row must have to hold still: pixel size, age, calibration.
-    given
-        Columns at the end of the table, see `edgeseg.output.table.columns`.
+    titles
+        The columns that the table must have.
     pictures
         Kinds of pictures, see `edgeseg.output.pictures.picture_paths`, that must be there too.
     stamps
@@ -51,26 +50,31 @@ def kept_lines(
     record_path, table_path = out / RUN_NAME, out / RESULTS_NAME
     if not record_path.is_file():
         return {}
-    _check_same(record_path, out, segmenter)
+    check_same_model(record_path, out, segmenter)
     if not table_path.is_file():
         return {}
-    rows = table.read_rows(table_path, table.columns(segmenter.metadata.task, given))
-    by_file = {item.file: item for item in items}
-    if strangers := {row["file"] for row in rows} - by_file.keys():
+    rows = table.read_rows(table_path, titles)
+    by_key = {item.key: item for item in items}
+    files = {item.file for item in items}
+    strangers = {row["file"] for row in rows if row["file"] not in files}
+    if strangers:
         raise DataError(
             f"{out}: the run there measured {len(strangers)} files that are not in the input, such "
             f"as {min(strangers)!r}; resume with the same input or choose another folder"
         )
     kept, changed = {}, []
     for row, line in zip(rows, rows.lines, strict=True):
-        item = by_file[row["file"]]
+        item = by_key.get(table.key(row))
+        if item is None:  # its file is another film now, or none
+            changed.append(row["file"])
+            continue
         if not _still_holds(row, item, expected):
             continue
         stamp = stamps.get(row_key(item.location, line))
         if stamp is None or stamp != stamp_of(item.location):
             changed.append(row["file"])
-        elif _pictures_are_there(out, row["file"], pictures):
-            kept[row["file"]] = line
+        elif _pictures_are_there(out, item, pictures):
+            kept[item.key] = line
     if changed:
         on_notice(_measured_again(changed, stamps))
     return kept
@@ -83,7 +87,14 @@ def _measured_again(files: Sequence[str], stamps: Mapping[int, Stamp]) -> str:
     return f"{count}, such as {files[0]}: the place, size or time of the file is another now"
 
 
-def _check_same(record_path: Path, out: Path, segmenter: Segmenter) -> None:
+def check_same_model(record_path: Path, out: Path, segmenter: Segmenter) -> None:
+    """Refuse to go on with a run of another model, or on another engine.
+
+    Raises
+    ------
+    DataError
+        If it is one, or its record cannot be read.
+    """
     try:
         model = json.loads(record_path.read_text(encoding="utf-8"))["model"]
         sha256, provider = model["sha256"], model["provider"]
@@ -92,7 +103,7 @@ def _check_same(record_path: Path, out: Path, segmenter: Segmenter) -> None:
     if sha256 != segmenter.file.sha256:
         raise DataError(
             f"{out}: the run there used another model (SHA-256 {sha256[:12]}…, now "
-            f"{segmenter.file.sha256[:12]}…); choose another folder or --overwrite"
+            f"{segmenter.file.sha256[:12]}…); choose another folder, or begin anew (--overwrite)"
         )
     if provider != segmenter.provider:
         raise DataError(
@@ -115,7 +126,7 @@ def _still_holds(row: Row, item: Item, expected: Callable[[Item], Mapping[str, s
     return all(row[column] == cell for column, cell in cells.items())
 
 
-def _pictures_are_there(out: Path, file: str, kinds: Sequence[str]) -> bool:
-    paths = picture_paths(out, file)
+def _pictures_are_there(out: Path, item: Item, kinds: Sequence[str]) -> bool:
+    paths = picture_paths(out, *item.key)
     # a power cut can leave an empty one
     return all(paths[kind].is_file() and paths[kind].stat().st_size > 0 for kind in kinds)

@@ -86,14 +86,19 @@ def read_site(path: Path, results: Path | None = None) -> SiteHeads:
     return SiteHeads(found.heads, _model_of(results), tuple(notices))
 
 
-def _read(path: Path, what: str) -> tuple[tuple[str, ...], dict[str, Record]]:
-    """Read a table's titles, and its rows by file."""
+def _read(
+    path: Path, what: str, *, singles: bool = False
+) -> tuple[tuple[str, ...], dict[str, Record]]:
+    """Read a table's titles, and its rows by file; with ``singles`` without frames of films."""
     titles, rows = read_rows(path, what)
     if twice := [title for title, n in Counter(titles).items() if n > 1 and title]:
         raise DataError(f"{path}: two columns are called {twice[0]!r}")
     place = file_column(path, titles)
     files: dict[str, Record] = {}
+    frame = titles.index("frame") if singles and "frame" in titles else None
     for where, cells in rows:
+        if frame is not None and cells[frame]:  # of which one a figure is, nobody says
+            continue
         if cells[place] in files:
             raise DataError(f"{where}: {cells[place]!r} is there twice; keep one")
         files[cells[place]] = dict(zip(titles, cells, strict=True))
@@ -136,7 +141,7 @@ def _joined(
     path: Path, rows: Mapping[str, Record], results: Path
 ) -> tuple[list[tuple[str, Record, Record]], list[str]]:
     """Return each file's row of the site and of the results, and files without results."""
-    titles, measured = _read(results, "a table of results")
+    titles, measured = _read(results, "a table of results", singles=True)
     if lacking := {"status", "hc_mm"} - {*titles}:
         raise DataError(
             f"{results}: no column {', '.join(sorted(lacking))}; expected the results.csv of "

@@ -132,7 +132,7 @@ class Ages:
         self._one, self._table = weeks, table
         self._rows: dict[str, Found] = {}
         if weeks is None and table:
-            items = list(items)
+            items = [*{item.file: item for item in items}.values()]  # all frames of a film alike
             called = {item.file for item in items if item.file in table}
             left = [item for item in items if item.file not in called]
             rows = {name: age for name, age in table.items() if name not in called}

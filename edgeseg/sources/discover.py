@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import stat
@@ -10,11 +11,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from edgeseg.errors import DataError, InputNotFoundError
+from edgeseg.errors import DataError, EdgesegError, InputNotFoundError
 from edgeseg.sources import left_out
 from edgeseg.sources.left_out import ANNOTATION_SUFFIX, IMAGE_SUFFIXES, READ_SUFFIXES, Tally
 
-__all__ = ["ANNOTATION_SUFFIX", "IMAGE_SUFFIXES", "Found", "Item", "discover"]
+__all__ = ["ANNOTATION_SUFFIX", "IMAGE_SUFFIXES", "Found", "Item", "discover", "items_of"]
 
 
 class Item(NamedTuple):
@@ -26,10 +27,18 @@ class Item(NamedTuple):
         Path below its input, with forward slashes; what results name it by.
     location
         Where it lies: a text, a tenth of a path's memory in folders of many thousand images.
+    frame
+        Which frame of its file it is, from 1; 0 of a file that is one image.
     """
 
     file: str
     location: str
+    frame: int = 0
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What tells it from all others of a run: its file and frame."""
+        return self.file, self.frame
 
     @property
     def path(self) -> Path:
@@ -38,7 +47,7 @@ class Item(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Images found, sorted by ``file``, and sentences about what was left out."""
+    """Images found, sorted by ``file`` and frame, and sentences about what was left out."""
 
     items: list[Item]
     notices: list[str]
@@ -89,13 +98,35 @@ def discover(inputs: Sequence[str], out: Path | None = None) -> Found:
             f"{' (' + '; '.join(notices) + ')' if notices else ''}; expected files ending in "
             f"{', '.join(sorted(READ_SUFFIXES))}"
         )
-    items = [Item(file, str(path)) for file, (_, path) in zip(_names(kept), kept, strict=True)]
-    return Found(sorted(items, key=lambda item: item.file), notices)
+    items = [
+        item
+        for file, (_, path) in zip(_names(kept), kept, strict=True)
+        for item in items_of(file, str(path))
+    ]
+    return Found(sorted(items, key=lambda item: (item.file, item.frame)), notices)
+
+
+def items_of(file: str, location: str) -> Iterator[Item]:
+    """Yield a file as an image, or as each frame of a film."""
+    n_frames = 1
+    if left_out.may_be_dicom(location):
+        from edgeseg.sources.dicom import frames  # imports pydicom, which only these need
+
+        with contextlib.suppress(EdgesegError):  # why it cannot be read, its row says
+            n_frames = frames.count_frames(Path(location))
+    if n_frames == 1:
+        yield Item(file, location)
+    else:
+        yield from (Item(file, location, number) for number in range(1, n_frames + 1))
 
 
 def _expand(given: str, tally: Tally) -> tuple[Path, list[Path]]:
     """Return the root that names are relative to, and the files of one input."""
     path = Path(given)
+    if left_out.is_index(path.name) and path.is_file():
+        from edgeseg.sources.dicom.directory import listed_images  # imports pydicom
+
+        return path.parent, listed_images(path)
     try:
         if stat.S_ISDIR(path.stat().st_mode):
             with os.scandir(path):
@@ -210,7 +241,7 @@ def _is_image(path: str, name: str, tally: Tally, is_plain: bool = False) -> boo
             return False
     except OSError:  # a link to nothing: its row says so
         return called_so
-    if called_so:
+    if called_so and not left_out.is_called_dicom(name):
         return True
     try:
         is_readable, kind = left_out.look(path, name)
@@ -219,7 +250,8 @@ def _is_image(path: str, name: str, tally: Tally, is_plain: bool = False) -> boo
         return False
     if kind is not None and not kind.is_picture:
         tally.add(left_out.NOT_IMAGES, path, kind.name)
-    return is_readable or (kind is not None and kind.is_picture)
+        return False
+    return called_so or is_readable or kind is not None
 
 
 def _names(rooted: Sequence[tuple[Path, Path]]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, SupportsFloat
 
 import numpy as np
@@ -30,7 +30,8 @@ class PixelSize(NamedTuple):
     x_mm, y_mm
         Across and down.
     source
-        Where it comes from: ``option``, ``table``, or the kind of file that says it.
+        Where it comes from: ``option``, ``table``, or the kind of file that says it, such as
+        ``dicom``.
     """
 
     x_mm: float
@@ -45,6 +46,57 @@ class PixelSize(NamedTuple):
 
 Size = SupportsFloat | Sequence[SupportsFloat] | PixelSize | None
 """Millimetres per pixel as they may be given: one number of any kind, (x, y), or unknown."""
+
+
+class Area(NamedTuple):
+    """A rectangle of a machine's screen in which a scan lies.
+
+    Attributes
+    ----------
+    left_px, top_px
+        Its first column and row.
+    right_px, bottom_px
+        The first ones behind it.
+    pixel_size
+        Of the scan in it; None if it is not known or not trusted.
+    """
+
+    left_px: int
+    top_px: int
+    right_px: int
+    bottom_px: int
+    pixel_size: PixelSize | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.bottom_px - self.top_px, self.right_px - self.left_px
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Its rows and columns, which an image may be indexed with."""
+        return slice(self.top_px, self.bottom_px), slice(self.left_px, self.right_px)
+
+
+class Screen(NamedTuple):
+    """What a machine says of its screen, of which an image is a picture.
+
+    Attributes
+    ----------
+    areas
+        Where scans of tissue lie; empty if the machine does not say.
+    refused
+        Why the size of the pixels that the machine says is not taken; empty if it is.
+    coloured
+        Whether the scans have more colour than B-mode has.
+    may_name_patient
+        Whether letters that name the patient may stand anywhere in the image.
+    """
+
+    areas: tuple[Area, ...] = ()
+    refused: str = ""
+    coloured: bool = False
+    may_name_patient: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,6 +115,8 @@ class Frame:
         Gestational age, known otherwise than by this image; None if unknown.
     calibration
         How the site it comes from measures; None takes the model's own outline.
+    screen
+        The machine's screen that it is a picture of; None of images that are scans throughout.
     """
 
     pixels: GrayImage
@@ -70,11 +124,20 @@ class Frame:
     name: str = ""
     ga_weeks: float | None = None
     calibration: Calibration | None = None
+    screen: Screen | None = None
 
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) in pixels."""
         return self.pixels.shape[0], self.pixels.shape[1]
+
+    def scan(self, area: Area) -> Frame:
+        """Return one scan of a screen as an image of its own, without anything around it."""
+        assert self.screen is not None, "only a screen has areas"
+        is_given = self.pixel_size is not None and self.pixel_size.source in GIVEN
+        pixel_size = self.pixel_size if is_given else area.pixel_size
+        screen = self.screen._replace(areas=())
+        return replace(self, pixels=self.pixels[area.slices], pixel_size=pixel_size, screen=screen)
 
 
 def as_pixel_size(value: Size, source: str = "option") -> PixelSize | None:

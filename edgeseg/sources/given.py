@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.errors import DataError, ImageDecodeError
+from edgeseg.sources.decoded import Decoded
 from edgeseg.sources.frame import MIN_SIDE_PX, GrayImage
-from edgeseg.sources.image_file import decode_gray, read_gray
+from edgeseg.sources.image_file import decode, read
 from edgeseg.sources.levels import to_8_bit
 
 EXPECTED = (
@@ -25,7 +26,12 @@ _TURNED = {2: "mirrored", 3: "half", 4: "flipped", 5: "mirrored left", 6: "right
 
 
 def as_gray(source: Any) -> GrayImage:
-    """Return an image's gray values, (height, width), uint8.
+    """Return an image's gray values alone, (height, width), uint8; see `as_image`."""
+    return as_image(source).gray
+
+
+def as_image(source: Any) -> Decoded:
+    """Return an image's gray values, (height, width), uint8, and what a file says of it besides.
 
     Files are read, from their path or their bytes. Colours become luma, as those of files do: of
     arrays in OpenCV's order, blue first; of PIL images in their own, turned as EXIF says. Whole
@@ -40,16 +46,16 @@ def as_gray(source: Any) -> GrayImage:
         If it is something else, or its values are no gray values.
     """
     if isinstance(source, np.ndarray) and source.dtype == np.uint8 and source.ndim == 2:
-        return _large_enough(source)
+        return Decoded(_large_enough(source), None)
     if isinstance(source, str | os.PathLike):
-        return read_gray(Path(os.fsdecode(source)))
+        return read(Path(os.fsdecode(source)))
     if isinstance(source, bytes | bytearray | memoryview):
-        return decode_gray(bytes(source))
+        return decode(bytes(source))
     if hasattr(source, "read") and not hasattr(source, "isOpened"):
         return _of_stream(source)
     if hasattr(source, "getexif") and hasattr(source, "convert"):
-        return _of_pil(source)
-    return _large_enough(_of_array(_array(source)))
+        return Decoded(_of_pil(source), None)
+    return Decoded(_large_enough(_of_array(_array(source))), None)
 
 
 def _large_enough(gray: GrayImage) -> GrayImage:
@@ -61,14 +67,14 @@ def _large_enough(gray: GrayImage) -> GrayImage:
     return gray
 
 
-def _of_stream(stream: Any) -> GrayImage:
+def _of_stream(stream: Any) -> Decoded:
     data = stream.read()
     if not isinstance(data, bytes):
         raise DataError(
             f"reading {type(stream).__name__} gave {type(data).__name__}, not bytes; open the "
             "image's file with mode 'rb'"
         )
-    return decode_gray(data)
+    return decode(data)
 
 
 def _of_pil(image: Any) -> GrayImage:

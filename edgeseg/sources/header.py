@@ -13,16 +13,23 @@ from edgeseg.sources.formats.png import palette as png_palette
 __all__ = ["READABLE", "Header", "is_readable", "parse", "png_palette"]
 
 _TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")  # the latter two are BigTIFF
-READABLE = "PNG, JPEG, BMP, TIFF, PGM or PPM"
+READABLE = "PNG, JPEG, BMP, TIFF, PGM, PPM or DICOM"
 
 
 def is_readable(start: bytes) -> bool:
     """Tell whether a file that begins so is of a kind that is read."""
+    if start[128:132] == b"DICM" and start.startswith(_TIFF):
+        return False  # what is before DICOM's mark may be the head of a TIFF (PS3.10, 7.1)
     return start.startswith((png.SIGNATURE, b"\xff\xd8\xff", b"BM", *_TIFF)) or pnm.starts(start)
 
 
+def is_dicom(start: bytes) -> bool:
+    """Tell whether a file that begins so is one of DICOM."""
+    return not is_readable(start) and kind_of(start) is DICOM
+
+
 def parse(data: bytes) -> Header:
-    """Read the header of an image file and check that the file is whole.
+    """Read the header of an image file but DICOM and check that the file is whole.
 
     Parameters
     ----------
@@ -54,9 +61,6 @@ def parse(data: bytes) -> Header:
         raise
     except (struct.error, IndexError, ValueError):
         raise ImageDecodeError(CUT_SHORT) from None
-    kind = kind_of(data)
-    if kind is DICOM:
-        raise ImageDecodeError(f"this is a DICOM file, not a {READABLE} image; {DICOM.advice}")
-    if kind:
+    if kind := kind_of(data):
         raise ImageDecodeError(f"{kind.name} files are not read; {kind.advice}")
     raise ImageDecodeError(f"this is not a {READABLE} image, whatever its name says")

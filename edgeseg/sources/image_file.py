@@ -1,24 +1,27 @@
-"""The only place where an image file becomes gray values."""
+"""Where an image file becomes gray values."""
 
 from __future__ import annotations
 
 import os
 import stat
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edgeseg.errors import EdgesegError, ImageDecodeError, InputNotFoundError
+from edgeseg.errors import (
+    EdgesegError,
+    ImageDecodeError,
+    InputNotFoundError,
+    MissingExtraError,
+)
 from edgeseg.sources import header
+from edgeseg.sources.decoded import Decoded, check_sides
 from edgeseg.sources.formats import pnm
-from edgeseg.sources.frame import MIN_SIDE_PX, GrayImage, PixelSize
+from edgeseg.sources.frame import GrayImage
 from edgeseg.sources.levels import to_8_bit
 
-MAX_PIXELS = 50_000_000
-"""Larger images are refused before their pixels are allocated."""
 MAX_BYTES = 1 << 30
 """Larger files are refused before they are read: no image of so many pixels needs as much."""
 
@@ -31,21 +34,6 @@ _MORE = bytes(1 + 137 * i % 249 for i in range(256))
 _BLOCK_PX = 16
 _NEARLY_BLACK = 2
 _SPARED_BLOCKS = 6  # an encoder may save the last bits of a file
-
-
-class Decoded(NamedTuple):
-    """What an image file gives.
-
-    Attributes
-    ----------
-    gray
-        Shape (height, width), uint8, upright.
-    pixel_size
-        What the file says of the size of its pixels in the body; None if it does not.
-    """
-
-    gray: GrayImage
-    pixel_size: PixelSize | None
 
 
 def read_gray(path: Path) -> GrayImage:
@@ -62,7 +50,8 @@ def read(path: Path) -> Decoded:
     Parameters
     ----------
     path
-        A PNG, JPEG, BMP, TIFF, PGM or PPM file, recognised by its contents.
+        A PNG, JPEG, BMP, TIFF, PGM, PPM or DICOM file, recognised by its contents; of DICOM one
+        with a single frame, others are read by `edgeseg.sources.dicom.frames`.
 
     Raises
     ------
@@ -71,10 +60,14 @@ def read(path: Path) -> Decoded:
     ImageDecodeError
         If the file cannot be read rightly: empty, cut short, damaged, of another kind, animated,
         transparent, smaller than 32 pixels a side or larger than 50 million pixels.
+    MissingExtraError
+        If it is a DICOM file and pydicom is not installed.
     """
     data = read_bytes(path)
     try:
         return decode(data)
+    except MissingExtraError:
+        raise
     except EdgesegError as error:
         raise ImageDecodeError(f"{path}: {error}") from None
 
@@ -121,16 +114,12 @@ def decode_gray(data: bytes) -> GrayImage:
 
 def decode(data: bytes) -> Decoded:
     """Decode an image file's bytes; see `read`, the texts of its errors lack the name."""
+    if header.is_dicom(data):
+        from edgeseg.sources.dicom import frames  # imports pydicom, which only these need
+
+        return frames.decode(data)
     head = header.parse(data)
-    if head.width * head.height > MAX_PIXELS:
-        raise ImageDecodeError(
-            f"{head.width}x{head.height} pixels is more than the {MAX_PIXELS // 10**6} million "
-            "allowed; crop or shrink the image"
-        )
-    if min(head.width, head.height) < MIN_SIDE_PX:
-        raise ImageDecodeError(
-            f"{head.width}x{head.height} pixels is too small; each side needs {MIN_SIDE_PX}"
-        )
+    check_sides(head.width, head.height)
     if head.frames > 1:
         raise ImageDecodeError(
             f"the file holds {head.frames} frames, one was expected; save the one to measure"
@@ -184,7 +173,7 @@ def _opencv_pixels(data: bytes, head: header.Header) -> npt.NDArray[np.generic]:
         flags |= _UNTURNED
     pixels = decode_pixels(buffer, flags, head.page)
     if head.scans_end:
-        _refuse_cut_scans(data, head.scans_end, pixels, flags)
+        refuse_cut_scans(data, head.scans_end, pixels, flags)
     return pixels
 
 
@@ -214,11 +203,23 @@ def _refuse_transparent(pixels: npt.NDArray[np.generic]) -> None:
             )
 
 
-def _refuse_cut_scans(data: bytes, end: int, pixels: npt.NDArray[np.generic], flags: int) -> None:
+def refuse_cut_scans(data: bytes, end: int, pixels: npt.NDArray[np.generic], flags: int) -> None:
     """Refuse a JPEG whose coded pixels end too early, which the decoder fills up without a word.
 
     What it fills is flat, and nearly always gray. Where the last corner is, the file is decoded
     again with more behind its coded pixels, for which a whole file has no use.
+
+    Parameters
+    ----------
+    end
+        Where its coded pixels end.
+    pixels, flags
+        As OpenCV gave them, and its ``IMREAD`` flags.
+
+    Raises
+    ------
+    ImageDecodeError
+        If they do.
     """
     corner = pixels[-_BLOCK_PX // 2 :, -_BLOCK_PX // 2 :]
     low, high = int(corner.min()), int(corner.max())

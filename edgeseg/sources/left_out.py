@@ -7,8 +7,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from edgeseg.sources.formats.kinds import N_START_BYTES, Kind, kind_of
-from edgeseg.sources.header import is_readable
+from edgeseg.errors import MissingExtraError
+from edgeseg.sources.formats.kinds import DICOM, N_START_BYTES, Kind, kind_of
+from edgeseg.sources.header import is_dicom, is_readable
 from edgeseg.system.files import LOCK_NAME
 from edgeseg.system.text import visible
 
@@ -17,9 +18,10 @@ READ_SUFFIXES = frozenset({
     ".pgm", ".ppm", ".pnm",
 })  # fmt: skip
 """Of the kinds that are read."""
+_DICOM_SUFFIXES = frozenset((".dcm", ".dicom", ".dic", ".ima"))
 # The others are not read, but a user who has them in a folder must learn it: they get a row.
-IMAGE_SUFFIXES = READ_SUFFIXES | {
-    ".gif", ".webp", ".avif", ".heic", ".heif", ".jp2", ".j2k", ".jxl", ".tga", ".dcm", ".dicom",
+IMAGE_SUFFIXES = READ_SUFFIXES | _DICOM_SUFFIXES | {
+    ".gif", ".webp", ".avif", ".heic", ".heif", ".jp2", ".j2k", ".jxl", ".tga",
 }  # fmt: skip
 ANNOTATION_SUFFIX = "_Annotation.png"
 """What ends the name of a label that lies beside its image, as in HC18."""
@@ -30,11 +32,12 @@ _SYSTEM_FOLDERS = frozenset({
     "$recycle.bin", "recycler", "recycled", "system volume information", "lost+found",
 })  # fmt: skip
 _SYSTEM_FILES = frozenset(("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db"))
-_INDEX_FILES = frozenset(("dicomdir",))  # of a medium, beside its images
+_INDEX = "dicomdir"  # of a medium, beside its images
 # of which the first bytes say nothing
+_DOCUMENT = Kind("DICOM document", "")
 _BY_SUFFIX = {".raw": Kind("raw samples", "")}
 _RUN_FILES = ("run.json", "results.csv", "report.html")
-_PICTURES = ("masks", "overlays")
+_PICTURES = ("masks", "overlays", "sr", "seg")
 
 
 class Tally:
@@ -117,17 +120,49 @@ def look(path: str, name: str) -> tuple[bool, Kind | None]:
     OSError
         If it cannot be read.
     """
-    if name.lower() in _INDEX_FILES:
+    if is_index(name):
         return False, Kind("DICOM index", "")
     with open(path, "rb", buffering=0) as stream:  # noqa: PTH123 (many files)
         start = stream.read(N_START_BYTES)
     if is_readable(start):
         return True, None
-    return False, kind_of(start) or _BY_SUFFIX.get(_suffix(name))
+    kind = kind_of(start) or _BY_SUFFIX.get(_suffix(name))
+    return False, _DOCUMENT if kind is DICOM and not _holds_image(path) else kind
+
+
+def is_index(name: str) -> bool:
+    """Tell whether a file of this name lists the DICOM files of its medium."""
+    return name.lower() == _INDEX
+
+
+def may_be_dicom(path: str) -> bool:
+    """Tell whether a file is one of DICOM, by its name or else by its first bytes."""
+    suffix = _suffix(path)
+    if suffix in IMAGE_SUFFIXES:
+        return suffix in _DICOM_SUFFIXES
+    try:
+        with open(path, "rb", buffering=0) as stream:  # noqa: PTH123 (many files)
+            return is_dicom(stream.read(N_START_BYTES))
+    except (OSError, ValueError):
+        return False
+
+
+def is_called_dicom(name: str) -> bool:
+    """Tell whether a file is called like one of DICOM, in which there need not be an image."""
+    return _suffix(name) in _DICOM_SUFFIXES
+
+
+def _holds_image(path: str) -> bool:
+    from edgeseg.sources.dicom.frames import holds_image  # imports pydicom
+
+    try:
+        return holds_image(Path(path))
+    except MissingExtraError:  # its row says so
+        return True
 
 
 def is_result(path: Path, out: Path | None) -> bool:
-    """Tell whether a picture lies in ``masks`` or ``overlays`` of this or another run's folder.
+    """Tell whether a file lies in a folder of pictures or documents of this or another run.
 
     A folder that was copied or packed without its hidden files has no lock; two of the files that
     every run writes tell it too.

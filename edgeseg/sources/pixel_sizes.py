@@ -122,7 +122,7 @@ class PixelSizes:
         self._resized: dict[str, str] = {}
         self._adding = threading.Lock()
         if self._table is not None:
-            items = list(items)
+            items = [*{item.file: item for item in items}.values()]  # all frames of a film alike
             self._rows = match_rows(items, self._table)
             self._look_at(items, self._table)
 

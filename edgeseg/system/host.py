@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import sys
@@ -17,6 +18,7 @@ from edgeseg.system.version import __version__
 _MB = 2**20
 BROKEN = "does not load"
 """How `versions` begins of a package that is only half there."""
+_DICOM = ("pydicom", "highdicom", "pynetdicom")
 
 
 def versions(*, installed: bool = False) -> dict[str, str]:
@@ -41,7 +43,20 @@ def versions(*, installed: bool = False) -> dict[str, str]:
                 raise
             version = f"{BROKEN}: {type(error).__name__}: {error}"
         found[name] = version
-    return found | ({"openvino": openvino} if openvino else {})
+    of_extras = {"openvino": openvino} | {n: _extra_version(n, installed) for n in _DICOM}
+    return found | {name: version for name, version in of_extras.items() if version}
+
+
+def _extra_version(name: str, installed: bool) -> str:
+    """Return the version of a package of an extra, if it is in use, or is to be told anyway."""
+    if name in sys.modules:
+        return str(getattr(sys.modules[name], "__version__", ""))
+    if installed:
+        from importlib import metadata
+
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            return metadata.version(name)
+    return ""
 
 
 def providers() -> list[str]:

@@ -215,7 +215,7 @@ def test_a_full_disk_says_how_to_go_on(
     def full(*_: object) -> None:
         raise OutputWriteError("masks/a.png: cannot be written (No space left on device)")
 
-    monkeypatch.setattr("edgeseg.run.folder.write_atomic", full)
+    monkeypatch.setattr("edgeseg.run.measuring.write_atomic", full)
     refused("infer", image, "--out", tmp_path / "out")
     advice, error = capsys.readouterr().err.splitlines()[-2:]
     assert advice.startswith("what was measured is kept; go on with: edgeseg infer --resume ")

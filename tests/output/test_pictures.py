@@ -5,7 +5,7 @@ import pytest
 
 from edgeseg.errors import ImageDecodeError
 from edgeseg.measure.ellipse import Ellipse
-from edgeseg.output.pictures import encode, encode_mask, picture_name
+from edgeseg.output.pictures import encode, encode_mask, picture_name, picture_names
 from edgeseg.phantom.head import Phantom
 from edgeseg.sources import header, image_file
 
@@ -46,3 +46,19 @@ def test_a_mask_comes_back_as_it_was_and_small() -> None:
     assert header.parse(data).width == 800
     assert data[24:26] == bytes([8, 0])  # 8 bits, gray: 0 and 255 in any reader
     assert len(data) < len(encode(".png", mask))
+
+
+def test_no_two_frames_or_files_have_one_name() -> None:
+    given = [
+        *(("a.dcm", 0), ("a.dcm", 1), ("a.dcm", 12345), ("a", 0), ("a", 1), ("a.img", 0)),
+        *(("a.dcm.frame-0001.png", 0), ("a.dcm.png", 0), ("a.dcm.dcm", 0), ("a.png", 0)),
+        *(("a.img.dcm", 0), ("a.png.dcm", 0), ("a.frame-0001.dcm", 0), ("a.DCM", 0)),
+    ]
+    named = [picture_names(file, frame) for file, frame in given]
+    for kind in ("masks", "overlays"):
+        assert len({names[kind] for names in named}) == len(given)
+    of_files = {file: picture_names(file)["sr"] for file, _ in given}
+    assert len({*of_files.values()}) == len(of_files)
+    assert of_files["a.dcm"] == "sr/a.dcm"
+    assert picture_names("a.dcm", 3)["masks"] == "masks/a.dcm.frame-0003.png"
+    assert picture_names("a.dcm", 3)["seg"] == "seg/a.dcm"

@@ -11,9 +11,10 @@ import pytest
 
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.network.task import Task
-from edgeseg.output.pictures import encode, picture_paths
+from edgeseg.output.pictures import PICTURES, encode, picture_paths
 from edgeseg.output.table import Row, columns, read_rows
 from edgeseg.run import folder as running
+from edgeseg.run import measuring
 from edgeseg.run.folder import FolderRun, Options
 from edgeseg.segmenter import Segmenter
 from edgeseg.sources.discover import discover
@@ -104,7 +105,8 @@ def test_a_row_is_on_disk_with_its_pictures_when_it_is_told(
         assert text.endswith("\n")
         assert [on_disk["file"] for on_disk in read_rows(out / "results.csv")] == told
         if row["status"] != "failed":
-            assert all(path.stat().st_size for path in picture_paths(out, row["file"]).values())
+            paths = picture_paths(out, row["file"])
+            assert all(paths[kind].stat().st_size for kind in PICTURES)
 
     folder_run(segmenter, scans, out, workers=1).run(on_row)
     assert told == FILES
@@ -159,10 +161,11 @@ def test_times_are_those_of_the_clock(
     segmenter = open_fake(monkeypatch, FakeSession(clock.takes(30, bright)))
     monkeypatch.setattr("edgeseg.segmenter.time", clock)
     monkeypatch.setattr(running, "time", clock)
-    decode = clock.takes(2, running.image_file.decode)
-    monkeypatch.setattr(running.image_file, "decode", decode)
+    monkeypatch.setattr(measuring, "time", clock)
+    decode = clock.takes(2, measuring.image_file.decode)
+    monkeypatch.setattr(measuring.image_file, "decode", decode)
     with monkeypatch.context() as only_once:
-        only_once.setattr(running, "write_page", lambda *_: None)
+        only_once.setattr("edgeseg.run.results.write_page", lambda *_: None)
         summary = folder_run(segmenter, scans, tmp_path / "out", batch=3, workers=1).run()
     for row, inference_ms in zip(summary.rows, (30, 30, None, 20, 20, 20, 30), strict=True):
         times = [row[name] for name in ("decode_ms", "inference_ms", "postprocess_ms")]

@@ -56,7 +56,7 @@ def test_no_space_ends_the_run(
     def full(*_: object) -> None:
         raise OutputWriteError("masks/a.png: cannot be written (No space left on device)")
 
-    monkeypatch.setattr("edgeseg.run.folder.write_atomic", full)
+    monkeypatch.setattr("edgeseg.run.measuring.write_atomic", full)
     with pytest.raises(OutputWriteError, match="No space"):
         run(segmenter, scans, tmp_path / "out")
 

@@ -16,7 +16,7 @@ from edgeseg.measure.ellipse import Ellipse
 from edgeseg.output import table
 from edgeseg.output.pictures import encode
 from edgeseg.output.table import read_rows
-from edgeseg.run import earlier, folder
+from edgeseg.run import earlier, measuring
 from edgeseg.run.folder import FolderRun, Options, Summary
 from edgeseg.run.journal import JOURNAL_NAME, Journal, Stamp, read_journal, row_key, stamp_of
 from edgeseg.segmenter import Segmenter
@@ -129,7 +129,7 @@ def test_a_table_from_before_is_not_taken_for_that_of_the_files_now(
 def test_a_file_that_changes_while_it_is_read_is_measured_again(
     fake: Segmenter, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = folder.image_file.read_bytes
+    read = measuring.image_file.read_bytes
 
     def read_and_change(path: Path) -> bytes:
         data = read(path)
@@ -137,7 +137,7 @@ def test_a_file_that_changes_while_it_is_read_is_measured_again(
         return data
 
     with monkeypatch.context() as patch:
-        patch.setattr(folder.image_file, "read_bytes", read_and_change)
+        patch.setattr(measuring.image_file, "read_bytes", read_and_change)
         measure(fake, scans, tmp_path / "out")
     assert set(heads(tmp_path / "out").values()) == {"small"}
     measure(fake, scans, tmp_path / "out", resume=True)
@@ -169,7 +169,7 @@ def killed_at(patch: pytest.MonkeyPatch, moment: int) -> None:
         appender._stream.flush()
 
     nothing = lambda *_: None  # noqa: E731
-    for module in (folder, table, earlier):
+    for module in (measuring, table, earlier):
         patch.setattr(module, "write_atomic", counted(module.write_atomic, nothing))
     patch.setattr(Journal, "_add", counted(Journal._add, half_a_line))
     patch.setattr(table.RowAppender, "append", counted(table.RowAppender.append, half_a_line))
@@ -214,10 +214,10 @@ def test_what_is_torn_is_passed_over_and_added_to(tmp_path: Path) -> None:
         journal.row("a.png", "a,b\n", Stamp(5, 7))
     whole = (tmp_path / JOURNAL_NAME).read_bytes()
     both = {"masks/a\n\u00fc.png", "overlays/\udcff.jpg"}
-    assert read_journal(tmp_path) == (both, {row_key("a.png", "a,b\n"): (5, 7)})
+    assert read_journal(tmp_path)[:2] == (both, {row_key("a.png", "a,b\n"): (5, 7)})
     for cut in range(len(whole)):
         (tmp_path / JOURNAL_NAME).write_bytes(whole[:cut])
-        pictures, stamps = read_journal(tmp_path)
+        pictures, stamps, *_ = read_journal(tmp_path)
         assert pictures in (set(), both) and set(stamps.values()) <= {(5, 7)}
         with Journal(tmp_path) as journal:
             journal.row("b.png", "c,d\n", Stamp(1, 2))
@@ -231,11 +231,12 @@ def test_what_is_torn_is_passed_over_and_added_to(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_nonsense_says_nothing(tmp_path: Path, text: str) -> None:
     (tmp_path / JOURNAL_NAME).write_text(text + "\n", encoding="latin-1")
-    assert read_journal(tmp_path) == (set(), {})
+    assert read_journal(tmp_path) == (set(), {}, set(), {})
 
 
 def test_without_a_journal_nothing_is_known(tmp_path: Path) -> None:
-    assert read_journal(tmp_path) == read_journal(tmp_path / "none") == (set(), {})
+    nothing = (set(), {}, set(), {})
+    assert read_journal(tmp_path) == read_journal(tmp_path / "none") == nothing
     assert stamp_of(str(tmp_path / "none")) is None
     assert stamp_of("a\0b") is None
 
@@ -264,3 +265,14 @@ def test_rows_of_an_image_in_no_file_are_not_kept(
     failed, *others = (row["status"] for row in summary.rows)
     assert failed == "failed" and "failed" not in others
     assert summary.n_kept == 2
+
+
+def test_what_is_done_and_owed_is_told_again(tmp_path: Path) -> None:
+    with Journal(tmp_path, durable=True) as journal:
+        journal.done("a.dcm", ["sr/a.dcm", "seg/a.dcm"])
+        journal.done("b.dcm", [])
+        journal.sent(["sr/a.dcm", "sr/never.dcm"])
+        journal.done("c.dcm", ["sr/c.dcm"])
+    noted = read_journal(tmp_path)
+    assert noted.done == {"a.dcm", "b.dcm", "c.dcm"}
+    assert [*noted.owed] == ["seg/a.dcm", "sr/c.dcm"]

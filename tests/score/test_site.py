@@ -34,6 +34,14 @@ def table(tmp_path: Path, text: str) -> Path:
     return tmp_path / "site.csv"
 
 
+def test_frames_of_films_are_passed_over(tmp_path: Path, results: Path) -> None:
+    film = "film.dcm,{},ok,,,0.99,150,147,153,40,1200\n"
+    results.write_text(RESULTS + "".join(film.format(number) for number in (1, 2)))
+    found = read_site(table(tmp_path, "file,hc_mm\na.png,172\nfilm.dcm,150\n"), results)
+    assert [head.file for head in found.heads] == ["a.png"]
+    assert "1 heads have no row" in found.notices[-1]
+
+
 def test_a_table_of_both(tmp_path: Path) -> None:
     text = "file,hc_site_mm,hc_edgeseg_mm\na.png,172,175\nb.png,,180\nc.png,190,\n"
     found = read_site(table(tmp_path, text))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeseg.sources.formats.kinds import N_START_BYTES, kind_of
+from edgeseg.sources.formats.kinds import DICOM, N_START_BYTES, kind_of
 from tests.sources.image_files import refused
 
 
@@ -65,6 +65,8 @@ def test_kinds_are_known_by_their_first_bytes(tmp_path: Path, name: str) -> None
     kind = kind_of(data[:N_START_BYTES])
     assert kind is not None
     assert kind.name == name
+    if kind is DICOM:  # which is read, and here holds nothing
+        pytest.importorskip("pydicom")
     sentence = refused(tmp_path, data, "scan.png")
     assert name in sentence
     assert kind.advice in sentence
@@ -85,7 +87,7 @@ def test_dicom_without_its_preamble(data: bytes) -> None:
     assert kind.name == "DICOM"
 
 
-@pytest.mark.parametrize("data", [gzip.compress(NIFTI), gzip.compress(tar())])
+@pytest.mark.parametrize("data", [gzip.compress(NIFTI, mtime=0), gzip.compress(tar(), mtime=0)])
 def test_volumes_and_archives_are_known_when_compressed(data: bytes) -> None:
     kind = kind_of(data)
     assert kind is not None
@@ -107,7 +109,7 @@ def test_volumes_and_archives_are_known_when_compressed(data: bytes) -> None:
         b"\xff" * 2000,
         b"\x08\0\x01\0\0\0\0\0" + bytes(90),
         b"\x1f\x8b\x08\0" + b"\xff" * 50,
-        gzip.compress(b"some text"),
+        gzip.compress(b"some text", mtime=0),
     ],
 )
 def test_text_and_tables_are_no_kind(data: bytes) -> None:

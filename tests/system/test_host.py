@@ -62,3 +62,10 @@ def test_an_onnxruntime_that_does_not_name_its_package(
     monkeypatch.setitem(sys.modules, "onnxruntime.capi.build_and_package_info", None)
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: providers)
     assert host.versions()[package] == onnxruntime.__version__
+
+
+def test_packages_of_dicom_are_told_where_they_are_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pydicom", SimpleNamespace(__version__="3.1.4"))
+    monkeypatch.delitem(sys.modules, "pynetdicom", raising=False)
+    assert host.versions()["pydicom"] == "3.1.4"
+    assert "pynetdicom" not in host.versions()

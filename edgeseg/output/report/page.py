@@ -18,6 +18,7 @@ from edgeseg.measure.measurement import Column
 from edgeseg.measure.tasks import measure_of
 from edgeseg.network.metadata import INTENDED_USE
 from edgeseg.network.task import Task
+from edgeseg.output import table
 from edgeseg.output.pictures import encode, picture_name
 from edgeseg.output.table import figures_of
 from edgeseg.sources import image_file
@@ -95,7 +96,7 @@ def _parts(
     first, last = ("file", "status"), ("confidence", "flags", "reason")
     lines = (
         (
-            *(row[name] for name in first),
+            *(table.name(row), row["status"]),
             *_readings(task, columns, row),
             _pixel_size(row),
             *(row[name] for name in last),
@@ -132,7 +133,7 @@ def _grid(
 
 
 def _figure(row: Mapping[str, str], task: Task, columns: Sequence[Column], overlays: Path) -> str:
-    name = escape(row["file"])
+    name = escape(table.name(row))
     if row["status"] == "failed":
         return (
             f'<figure><figcaption>{name}<br><span class="failed">{escape(row["reason"])}</span>'
@@ -142,7 +143,7 @@ def _figure(row: Mapping[str, str], task: Task, columns: Sequence[Column], overl
     seen = (f"{column.title} {cell.text}" for column, cell in read if cell.full)
     text = row["reason"] if row["status"] == "empty" else next(seen, "")
     flags = f'<br><span class="flags">{escape(row["flags"].replace(";", ", "))}</span>'
-    path = overlays / f"{picture_name(row['file'])}.jpg"
+    path = overlays / f"{picture_name(*table.key(row))}.jpg"
     try:
         picture = f'<img loading="lazy" alt="{name}" src="{_thumbnail(path)}">'
     except EdgesegError:

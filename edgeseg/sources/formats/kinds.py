@@ -1,4 +1,7 @@
-"""Kinds of files that are not read, known by their first bytes, whatever they are called."""
+"""Kinds of files known by their first bytes, whatever they are called: those that are not read.
+
+DICOM is among them, which a module of its own reads.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,7 @@ def _array(name: str) -> Kind:
     return Kind(name, "save the image to measure as PNG")
 
 
-DICOM = _picture("DICOM", "export it as PNG")
+DICOM = _picture("DICOM", "")
 RAW = _picture("camera raw", "save the image as PNG from the program that opens it")
 _HEIC = _picture("HEIC", "save the image as PNG or JPEG")
 _JPEG_2000 = _picture("JPEG 2000")
@@ -130,6 +133,7 @@ _DICOM_TYPES = frozenset(
     b"AE AS AT CS DA DS DT FL FD IS LO LT OB OW PN SH SL SS ST TM UI UL US UT".split()
 )
 _LONGEST_FIRST_ELEMENT = 64
+_FIRST_TEXT = re.compile(rb"[A-Za-z0-9_. \\\\]+")  # a character set, perhaps several, or a UID
 
 
 def kind_of(start: bytes) -> Kind | None:
@@ -206,6 +210,5 @@ def _is_bare_dicom(start: bytes) -> bool:
     return is_group_length or (
         0 < length <= _LONGEST_FIRST_ELEMENT
         and length % 2 == 0
-        and text.isascii()
-        and text.isalnum()
+        and _FIRST_TEXT.fullmatch(text) is not None
     )

@@ -1,0 +1,97 @@
+"""The summary of films: what their frames have in common, and which of them to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from edgeseg.measure.measurement import Column
+from edgeseg.measure.tasks import measure_of
+from edgeseg.network.task import Task
+from edgeseg.output.table import Row, number
+from edgeseg.system.cells import SIGNATURE, shield
+from edgeseg.system.files import csv_text, write_atomic
+
+CINES_NAME = "cines.csv"
+_COUNTS = ("n_frames", "n_ok", "n_doubtful", "n_refused")
+_SURE = {"ok": 1, "doubtful": 0}
+
+
+def columns(task: Task) -> tuple[str, ...]:
+    """Return the columns of the summary of a task's films."""
+    figures = measure_of(task).main_columns(task)
+    named = (name for column in figures for name in (column.name, _spread(column)))
+    return ("file", *_COUNTS, "best_frame", *named)
+
+
+def summaries(rows: Iterable[Mapping[str, str]], task: Task) -> Iterator[Row]:
+    """Yield a row a film, of the rows of its frames.
+
+    Medians and spreads, the range in which the middle half lies, are of the frames that are
+    ``ok``; the best frame is the one of them with the highest confidence. Refused are frames in
+    which nothing was found, or which could not be read.
+
+    Parameters
+    ----------
+    rows
+        Of all images, each film's together; single images are passed over.
+    """
+    figures = measure_of(task).main_columns(task)
+    for file, of_film in groupby(rows, key=lambda row: row["file"]):
+        frames = [row for row in of_film if row["frame"]]
+        if frames:
+            yield {"file": file, **_counts(frames), **_medians(frames, figures)}
+
+
+def best_frame(rows: Iterable[Mapping[str, str]]) -> Mapping[str, str] | None:
+    """Return the row that speaks for a film: the surest, if possible undoubted; None if none is."""
+    measured = [row for row in rows if row["status"] in _SURE]
+    rank = lambda row: (_SURE[row["status"]], float(row["confidence"]))  # noqa: E731
+    return max(measured, key=rank, default=None)
+
+
+def write_cines(path: Path, rows: Iterable[Mapping[str, str]], task: Task) -> list[Row]:
+    """Write the summary of films, and return it; without films there is no file.
+
+    Raises
+    ------
+    OutputWriteError
+        If it cannot be written.
+    """
+    found = [*summaries(rows, task)]
+    if not found:
+        path.unlink(missing_ok=True)
+        return found
+    lines = [[*columns(task)], *([shield(cell) for cell in row.values()] for row in found)]
+    write_atomic(path, (SIGNATURE + csv_text(lines)).encode(errors="backslashreplace"))
+    return found
+
+
+def _counts(frames: list[Mapping[str, str]]) -> Row:
+    statuses = [row["status"] for row in frames]
+    n_ok, n_doubtful = statuses.count("ok"), statuses.count("doubtful")
+    counts = (len(frames), n_ok, n_doubtful, len(frames) - n_ok - n_doubtful)
+    return dict(zip(_COUNTS, map(str, counts), strict=True))
+
+
+def _medians(frames: list[Mapping[str, str]], figures: Iterable[Column]) -> Row:
+    trusted = [row for row in frames if row["status"] == "ok"]
+    best = best_frame(trusted)
+    cells = {"best_frame": best["frame"] if best else ""}
+    for column in figures:
+        values = [float(row[column.name]) for row in trusted if row[column.name]]
+        median = spread = None
+        if values:
+            low, median, high = np.percentile(values, (25, 50, 75)).tolist()
+            spread = high - low
+        cells[column.name] = number(median, column.decimals)
+        cells[_spread(column)] = number(spread, column.decimals)
+    return cells
+
+
+def _spread(column: Column) -> str:
+    stem, _, unit = column.name.rpartition("_")
+    return f"{stem}_spread_{unit}"

@@ -1,0 +1,1 @@
+"""DICOM files of ultrasound machines: images and films, and what a pixel in them measures."""

@@ -1,0 +1,142 @@
+"""Where the frames of compressed pixel data lie in a file (DICOM PS3.5, A.4)."""
+
+from __future__ import annotations
+
+import struct
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import BinaryIO, NamedTuple
+
+from edgeseg.errors import ImageDecodeError
+
+_ITEM, _END = 0xFFFEE000, 0xFFFEE0DD
+_UNDEFINED = 0xFFFFFFFF
+_MOST_FRAGMENTS = 1_000_000
+_END_OF_IMAGE, _TAIL = b"\xff\xd9", 10  # of JPEG and JPEG 2000; padding may follow
+_DAMAGED = "the compressed pixel data is damaged or cut short; copy the file again"
+
+
+class Fragment(NamedTuple):
+    """A piece of compressed data: where its bytes begin in the file, and how many they are."""
+
+    start: int
+    length: int
+
+
+def find_frames(
+    stream: BinaryIO, n_frames: int, extended_offsets: Sequence[int] = ()
+) -> list[list[Fragment]]:
+    """Return the fragments of each frame.
+
+    Tables of offsets are believed where they point to the starts of fragments; without one, each
+    fragment is a frame, or a frame ends with the fragment that ends an image.
+
+    Parameters
+    ----------
+    stream
+        At the first byte of the pixel data's value.
+    n_frames
+        As many as the file says it has.
+    extended_offsets
+        The extended table of offsets; empty if there is none.
+
+    Raises
+    ------
+    ImageDecodeError
+        If the data is damaged, or has not so many frames.
+    """
+    first = _fragment(stream)
+    if first is None:
+        raise ImageDecodeError(_DAMAGED)
+    stream.seek(first.start)
+    table = stream.read(first.length)
+    fragments = _fragments(stream, first.start + first.length)
+    if n_frames == 1:
+        return [fragments]
+    basic_offsets = struct.unpack_from(f"<{len(table) // 4}I", table)
+    for offsets in (extended_offsets, basic_offsets):
+        if (frames := _by_offsets(fragments, offsets, n_frames)) is not None:
+            return frames
+    if len(fragments) == n_frames:
+        return [[fragment] for fragment in fragments]
+    frames = _by_ends(stream, fragments)
+    if len(frames) != n_frames:
+        raise ImageDecodeError(
+            f"the file says it has {n_frames} frames, and {len(frames)} are found in it"
+        )
+    return frames
+
+
+def read_frame(stream: BinaryIO, fragments: Sequence[Fragment]) -> bytes:
+    """Return a frame's compressed bytes.
+
+    Raises
+    ------
+    ImageDecodeError
+        If the file ends before them.
+    """
+    parts = []
+    for start, length in fragments:
+        stream.seek(start)
+        parts.append(stream.read(length))
+        if len(parts[-1]) != length:
+            raise ImageDecodeError(_DAMAGED)
+    return b"".join(parts)
+
+
+def _fragment(stream: BinaryIO) -> Fragment | None:
+    """Read an item's tag and length; None at the end."""
+    head = stream.read(8)
+    if len(head) < 8:
+        return None
+    group, element, length = struct.unpack("<HHI", head)
+    tag = group << 16 | element
+    if tag == _END:
+        return None
+    if tag != _ITEM or length == _UNDEFINED:
+        raise ImageDecodeError(_DAMAGED)
+    return Fragment(stream.tell(), length)
+
+
+def _fragments(stream: BinaryIO, start: int) -> list[Fragment]:
+    found: list[Fragment] = []
+    stream.seek(start)
+    while (fragment := _fragment(stream)) is not None:
+        found.append(fragment)
+        if len(found) > _MOST_FRAGMENTS:
+            raise ImageDecodeError(
+                f"the pixel data has more than {_MOST_FRAGMENTS} pieces; save it uncompressed"
+            )
+        stream.seek(fragment.start + fragment.length)
+    if not found:
+        raise ImageDecodeError(_DAMAGED)
+    return found
+
+
+def _by_offsets(
+    fragments: Sequence[Fragment], offsets: Sequence[int], n_frames: int
+) -> list[list[Fragment]] | None:
+    """Return the frames that a table of offsets gives; None if it cannot be one of these."""
+    if len(offsets) != n_frames or not n_frames:
+        return None
+    first = fragments[0].start
+    starts = [fragment.start - first for fragment in fragments]
+    places = [bisect_left(starts, offset) for offset in offsets]
+    are_starts = all(
+        place < len(starts) and starts[place] == offset
+        for place, offset in zip(places, offsets, strict=True)
+    )
+    ends = [*places[1:], len(fragments)]
+    if not are_starts or any(end <= place for place, end in zip(places, ends, strict=True)):
+        return None
+    return [list(fragments[place:end]) for place, end in zip(places, ends, strict=True)]
+
+
+def _by_ends(stream: BinaryIO, fragments: Sequence[Fragment]) -> list[list[Fragment]]:
+    frames: list[list[Fragment]] = [[]]
+    for fragment in fragments:
+        frames[-1].append(fragment)
+        stream.seek(fragment.start + max(0, fragment.length - _TAIL))
+        if _END_OF_IMAGE in stream.read(min(_TAIL, fragment.length)):
+            frames.append([])
+    return frames if frames[-1] else frames[:-1]

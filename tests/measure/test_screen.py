@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edgeseg.measure import head
+from edgeseg.measure.ellipse import Ellipse
+from edgeseg.measure.framing import View
+from edgeseg.measure.measurement import Measurement
+from edgeseg.measure.screen import flags
+from edgeseg.phantom.head import make_phantom
+from edgeseg.segmenter import Segmenter
+from edgeseg.sources.frame import Area, Frame, PixelSize, Screen
+
+SIZE = PixelSize(0.35, 0.35, "dicom")
+LEFT, RIGHT = Area(40, 60, 440, 330, SIZE), Area(450, 60, 850, 330, SIZE)
+
+
+@pytest.fixture(scope="module")
+def nano() -> Segmenter:
+    return Segmenter("hc18-nano", device="cpu", threads=1)
+
+
+@pytest.fixture(scope="module")
+def scan() -> np.ndarray:
+    return make_phantom(3, height=270, width=400).image
+
+
+def screen(left: np.ndarray | None, right: np.ndarray | None, *areas: Area) -> Frame:
+    """A screen of bright menus with a scan in one or both of its areas."""
+    pixels = np.full((400, 900), 190, np.uint8)
+    for area, scan in ((LEFT, left), (RIGHT, right)):
+        pixels[area.slices] = 0 if scan is None else scan
+    sizes = {area.pixel_size for area in areas}
+    return Frame(pixels, sizes.pop() if len(sizes) == 1 else None, screen=Screen(areas))
+
+
+def test_a_scan_on_a_screen_is_measured_as_if_alone(nano: Segmenter, scan: np.ndarray) -> None:
+    """To the last digit, in the pixels of the screen, with a mask of the screen's size."""
+    alone = nano.predict(scan, SIZE)
+    found = nano.predict(screen(scan, scan[:, ::-1], LEFT))
+    assert found.ellipse is not None
+    assert alone.ellipse is not None
+    assert found.ellipse == alone.ellipse.moved(40, 60)
+    assert found.figures["center_x_px"] == found.ellipse.center_x_px
+    assert {n: v for n, v in found.figures.items() if "center" not in n} == {
+        n: v for n, v in alone.figures.items() if "center" not in n
+    }
+    mask = found.mask()
+    assert mask.shape == (400, 900)
+    np.testing.assert_array_equal(mask[LEFT.slices], alone.mask())
+    mask[LEFT.slices] = 0
+    assert not mask.any()
+    assert found.status == alone.status
+
+
+def test_of_two_scans_the_one_with_the_head_counts(nano: Segmenter, scan: np.ndarray) -> None:
+    for area, frame in (
+        (LEFT, screen(scan, None, LEFT, RIGHT)),
+        (RIGHT, screen(None, scan, LEFT, RIGHT)),
+    ):
+        found = nano.predict(frame)
+        assert found.measurement.area == area
+        assert found.hc_mm == nano.predict(scan, SIZE).hc_mm
+
+
+def test_each_scan_has_its_own_scale(nano: Segmenter, scan: np.ndarray) -> None:
+    half = PixelSize(0.175, 0.175, "dicom")
+    left, right = LEFT._replace(pixel_size=half), RIGHT
+    in_left = nano.predict(screen(scan, None, left, right))
+    in_right = nano.predict(screen(None, scan, left, right))
+    assert in_left.pixel_size == half
+    assert in_right.pixel_size == SIZE
+    assert in_left.hc_mm is not None
+    assert in_right.hc_mm == pytest.approx(2 * in_left.hc_mm)
+    frame = screen(scan, None, LEFT._replace(pixel_size=None), right)
+    unknown = nano.predict(replace(frame, screen=frame.screen._replace(refused="no scale")))
+    assert unknown.hc_mm is None
+    assert unknown.hc_px is not None
+    assert (unknown.status, unknown.reason) == ("doubtful", "no scale")
+
+
+def test_a_size_that_a_user_gives_beats_the_machines(nano: Segmenter, scan: np.ndarray) -> None:
+    given = nano.predict(screen(scan, None, LEFT, RIGHT), 0.5)
+    assert given.pixel_size == (0.5, 0.5, "option")
+    alone = nano.predict(scan, 0.5)
+    assert given.hc_mm == alone.hc_mm
+
+
+def test_a_head_cut_by_the_edge_of_its_scan_is_in_doubt(nano: Segmenter, scan: np.ndarray) -> None:
+    """Though the image goes on there, with what is no part of the scan."""
+    found = nano.predict(scan, SIZE)
+    assert found.ellipse is not None
+    middle = round(found.ellipse.center_x_px)
+    cut = Area(LEFT.left_px, LEFT.top_px, LEFT.left_px + middle, LEFT.bottom_px, SIZE)
+    frame = screen(scan, None, cut)
+    assert "touches_border" in nano.predict(frame).flags or nano.predict(frame).status == "empty"
+
+
+def measured(hc_mm: float | None, hc_px: float = 900.0, status: str = "ok") -> Measurement:
+    figures = {"hc_mm": hc_mm, "hc_px": hc_px, "ga_weeks_hadlock": 20.0}
+    flags = () if status == "ok" else ("looks_differ",)
+    return Measurement(figures, 0.9, flags, reason="none" if status == "empty" else "")
+
+
+def test_two_scans_of_two_heads_are_in_doubt() -> None:
+    one = measured(180.0)
+    assert head.beside(one, measured(183.0)) is one
+    assert head.beside(one, measured(120.0, status="empty")) is one
+    assert head.beside(one, measured(120.0, status="doubtful")) is one
+    doubted = head.beside(one, measured(120.0))
+    assert doubted.flags == ("several_regions",)
+    assert doubted.figures["ga_weeks_hadlock"] is None
+    assert head.beside(measured(None, 900), measured(None, 700)).status == "doubtful"
+    assert head.beside(measured(None, 900), measured(None, 910)).status == "ok"
+
+
+def test_what_the_file_says_against_a_measurement() -> None:
+    gray = np.zeros((40, 40), np.uint8)
+    assert flags(Frame(gray)) == ()
+    assert flags(Frame(gray, screen=Screen(refused="resized"))) == ("no_pixel_size",)
+    given = Frame(gray, PixelSize(1, 1, "option"), screen=Screen(refused="resized"))
+    assert flags(given) == ()
+    assert flags(Frame(gray, screen=Screen(coloured=True))) == ("coloured",)
+
+
+def test_why_there_are_no_millimetres_is_the_reason(nano: Segmenter, scan: np.ndarray) -> None:
+    frame = Frame(scan, screen=Screen(refused="a region reaches beyond the image"))
+    found = nano.predict(frame)
+    assert found.status == "doubtful"
+    assert found.reason == "a region reaches beyond the image"
+    assert found.hc_px is not None
+
+
+def test_a_view_within_a_scan_sees_nothing_else() -> None:
+    gray = np.arange(100, dtype=np.uint8).reshape(10, 10)
+    area = Area(2, 3, 7, 9)
+    view = View(-1, 0, 4, 3).of_scan(area)
+    seen = view.cut(gray)
+    np.testing.assert_array_equal(seen[:, 0], 0)
+    np.testing.assert_array_equal(seen[:, 1:], gray[3:6, 2:5])
+    back = view.paste(seen, (10, 10))
+    np.testing.assert_array_equal(back[3:6, 2:5], gray[3:6, 2:5])
+    back[3:6, 2:5] = 0
+    assert not back.any()
+
+
+def test_an_ellipse_moves() -> None:
+    assert Ellipse(1, 2, 5, 4, 0.3).moved(10, -20) == Ellipse(11, -18, 5, 4, 0.3)

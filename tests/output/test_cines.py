@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from edgeseg.network.task import Task
+from edgeseg.output import cines
+from edgeseg.output.table import columns
+
+HEAD = Task("head")
+
+
+def row(
+    file: str, frame: int, status: str, hc_mm: float | None = None, sure: float = 0.9
+) -> dict[str, str]:
+    cells = dict.fromkeys(columns(HEAD), "")
+    cells |= {"file": file, "frame": str(frame or ""), "status": status, "confidence": f"{sure}"}
+    return cells | ({"hc_mm": f"{hc_mm:.3f}", "hc_px": f"{10 * hc_mm:.3f}"} if hc_mm else {})
+
+
+FILM = [
+    row("a.dcm", 1, "ok", 100.0, 0.90),
+    row("a.dcm", 2, "ok", 104.0, 0.97),
+    row("a.dcm", 3, "doubtful", 300.0, 0.99),
+    row("a.dcm", 4, "empty"),
+    row("a.dcm", 5, "failed"),
+    row("a.dcm", 6, "ok", 102.0, 0.95),
+]
+
+
+def test_a_film_is_summed_up_by_the_frames_to_be_trusted() -> None:
+    rows = [row("A.png", 0, "ok", 50.0), *FILM, row("b.png", 0, "ok", 60.0)]
+    (found,) = cines.summaries(rows, HEAD)
+    assert found == {
+        "file": "a.dcm",
+        "n_frames": "6",
+        "n_ok": "3",
+        "n_doubtful": "1",
+        "n_refused": "2",
+        "best_frame": "2",
+        "hc_mm": "102.000",
+        "hc_spread_mm": "2.000",
+        "hc_px": "1020.000",
+        "hc_spread_px": "20.000",
+    }
+    assert tuple(found) == cines.columns(HEAD)
+
+
+def test_a_film_that_cannot_be_trusted_has_no_figures() -> None:
+    (found,) = cines.summaries([row("a.dcm", 1, "doubtful", 90.0), row("a.dcm", 2, "empty")], HEAD)
+    assert [found[name] for name in ("n_ok", "best_frame", "hc_mm", "hc_spread_mm")] == [
+        "0",
+        "",
+        "",
+        "",
+    ]
+
+
+def test_without_millimetres_pixels_remain() -> None:
+    rows = [row("a.dcm", i, "ok", 90.0) | {"hc_mm": ""} for i in (1, 2)]
+    (found,) = cines.summaries(rows, HEAD)
+    assert (found["hc_mm"], found["hc_px"]) == ("", "900.000")
+
+
+def test_the_best_frame_is_an_undoubted_one_if_there_is_any() -> None:
+    best = cines.best_frame(FILM)
+    assert best is not None
+    assert best["frame"] == "2"
+    doubted = cines.best_frame([each for each in FILM if each["status"] != "ok"])
+    assert doubted is not None
+    assert doubted["frame"] == "3"
+    assert cines.best_frame(FILM[3:5]) is None
+
+
+def test_areas_of_classes_are_summed_up_too() -> None:
+    task = Task("regions", ("background", "cyst"))
+    assert cines.columns(task)[6:] == (
+        "cyst_area_px", "cyst_area_spread_px", "cyst_area_mm2", "cyst_area_spread_mm2",
+    )  # fmt: skip
+
+
+def test_a_file_is_there_only_where_films_are(tmp_path: Path) -> None:
+    path = tmp_path / cines.CINES_NAME
+    written = cines.write_cines(path, FILM, HEAD)
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        assert [*csv.DictReader(stream)] == written
+    assert cines.write_cines(path, [row("b.png", 0, "ok", 60.0)], HEAD) == []
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("file", ["=cmd|x.dcm", 'a,"b".dcm'])
+def test_names_are_kept_from_spreadsheets(tmp_path: Path, file: str) -> None:
+    path = tmp_path / cines.CINES_NAME
+    cines.write_cines(path, [each | {"file": file} for each in FILM], HEAD)
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        (found,) = csv.DictReader(stream)
+    assert found["file"] == ("'" + file if file.startswith("=") else file)

@@ -1,0 +1,81 @@
+"""Ultrasound files that packages ship, and what they hold."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any, NamedTuple
+
+
+class RealFile(NamedTuple):
+    """An ultrasound file that a package ships.
+
+    Attributes
+    ----------
+    frames, rows, columns
+        What it holds.
+    pixel_mm
+        Millimetres per pixel across and down where tissue is shown; None if that is not known.
+    why
+        Why it is not: ``no regions``, or ``beyond the image`` for a region that is.
+    regions
+        Rectangles of tissue in two dimensions, as stated.
+    """
+
+    name: str
+    path: Path
+    frames: int
+    rows: int
+    columns: int
+    pixel_mm: float | None
+    why: str = ""
+    regions: tuple[tuple[int, int, int, int], ...] = ()
+
+
+_NONE: tuple[None, str] = (None, "no regions")
+_OB = (0.2622878766196998, "", ((120, 60, 800, 518),))
+_SONOSITE = ((84, 31, 595, 414),)
+_ALOKA = (0.3826530650258064, "", ((32, 24, 335, 415), (336, 24, 639, 415)))
+_IN_PYDICOM: dict[str, tuple[Any, ...]] = {
+    "ExplVR_BigEnd.dcm": (1, 60, 80, *_NONE),
+    "examples_jpeg2k.dcm": (1, 480, 640, *_NONE),
+    "examples_palette.dcm": (1, 350, 800, None, "beyond the image", _OB[2]),
+    "examples_rgb_color.dcm": (1, 240, 320, *_NONE),
+    "examples_ybr_color.dcm": (30, 240, 320, None, "beyond the image", _SONOSITE),
+}
+_IN_PYDICOM_DATA: dict[str, tuple[Any, ...]] = {
+    "JPGLosslessP14SV1_1s_1f_8b.dcm": (
+        *(1, 768, 1024, 0.25476696592378157, "", ((14, 38, 1010, 758),)),
+    ),
+    "OBXXXX1A.dcm": (1, 600, 800, *_OB),
+    "OBXXXX1A_2frame.dcm": (2, 600, 800, *_OB),
+    "OBXXXX1A_expb.dcm": (1, 600, 800, *_OB),
+    "OBXXXX1A_expb_2frame.dcm": (2, 600, 800, *_OB),
+    "OBXXXX1A_rle.dcm": (1, 600, 800, *_OB),
+    "OBXXXX1A_rle_2frame.dcm": (2, 600, 800, *_OB),
+    "US1_J2KI.dcm": (1, 480, 640, *_NONE),
+    "US1_J2KR.dcm": (1, 480, 640, *_NONE),
+    "US1_UNCI.dcm": (1, 480, 640, *_NONE),
+    "US1_UNCR.dcm": (1, 480, 640, *_NONE),
+    "color-pl.dcm": (1, 120, 256, *_NONE),
+    "color-px.dcm": (1, 120, 256, *_NONE),
+    "color3d_jpeg_baseline.dcm": (120, 480, 640, 0.5104970559477806, "", _SONOSITE),
+    "gdcm-US-ALOKA-16.dcm": (1, 480, 640, *_ALOKA),
+    "gdcm-US-ALOKA-16_big.dcm": (1, 480, 640, *_ALOKA),
+}
+
+
+def real_files() -> list[RealFile]:
+    """Return the ultrasound files of the packages that are installed; none is downloaded."""
+    found = []
+    for package, under, files in (
+        ("pydicom", "data/test_files", _IN_PYDICOM),
+        ("data_store", "data", _IN_PYDICOM_DATA),
+    ):
+        spec = importlib.util.find_spec(package)
+        for folder in (spec.submodule_search_locations or []) if spec else []:
+            for name, facts in files.items():
+                path = Path(folder) / under / name
+                if path.is_file():
+                    found.append(RealFile(name, path, *facts))
+    return found
