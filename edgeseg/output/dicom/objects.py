@@ -1,0 +1,186 @@
+"""DICOM objects as files: highdicom (extra ``dicom-report``) and what it must not see or say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from io import BytesIO
+from types import ModuleType
+from typing import Any
+
+from edgeseg.errors import DataError, MissingExtraError
+from edgeseg.network.zoo import ModelFile
+from edgeseg.output.dicom import identifiers, mask, report
+from edgeseg.output.dicom.identifiers import Source
+from edgeseg.prediction import Prediction
+from edgeseg.sources.dicom.library import quiet
+
+_OLDEST = (0, 28)
+# Of the patient and the study (PS3.3 C.7.1.1, C.7.2.1, C.7.2.2), as the source has them.
+_COPIED = (
+    "SpecificCharacterSet",
+    "PatientName", "PatientID", "IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence",
+    "TypeOfPatientID", "PatientBirthDate", "PatientBirthTime", "PatientSex",
+    "OtherPatientIDsSequence", "OtherPatientNames", "EthnicGroup", "PatientComments",
+    "PatientIdentityRemoved", "DeidentificationMethod", "DeidentificationMethodCodeSequence",
+    "StudyDate", "StudyTime", "ReferringPhysicianName", "StudyID", "AccessionNumber",
+    "IssuerOfAccessionNumberSequence", "StudyDescription", "PhysiciansOfRecord",
+    "NameOfPhysiciansReadingStudy", "ProcedureCodeSequence", "AdmittingDiagnosesDescription",
+    "PatientAge", "PatientSize", "PatientWeight", "Occupation", "AdditionalPatientHistory",
+)  # fmt: skip
+# What highdicom asks a source for, and writes empty where it is.
+_EMPTY = (
+    "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID",
+    "StudyDate", "StudyTime", "ReferringPhysicianName",
+)  # fmt: skip
+# How much the pixels were squeezed before (C.7.6.1.1.5), which holds for a mask of them too.
+_LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
+# For highdicom every source is a single image of ultrasound: it refuses classes that are retired or
+# a maker's own, and a frame of a cine without coordinates. `_refer` then says which it is.
+_STAND_IN = "1.2.840.10008.5.1.4.1.1.6.1"
+
+_Build = Callable[[ModuleType, Any, Source, Prediction, ModelFile], Any]
+
+
+def require() -> None:
+    """Import what documents are made with, so that nothing is measured in vain.
+
+    Raises
+    ------
+    MissingExtraError
+        If highdicom is not installed, or too old.
+    """
+    _highdicom()
+
+
+def structured_report(
+    source: Any, frame: int, prediction: Prediction, model_file: ModelFile
+) -> bytes:
+    """Return the structured report of a prediction, as a file's bytes.
+
+    A Comprehensive SR after TID 1500, in explicit VR little endian, UNVERIFIED. Of a head: its
+    ellipse on the source frame (see `edgeseg.output.dicom.values.outline`), and HC, BPD and OFD in
+    mm, HC with its interval as ranges of uncertainty; of regions each class's area in mm2. It is
+    COMPLETE, or, where a flag tells against it, PARTIAL: each figure then has the qualifier "Value
+    indeterminate", and a comment says why.
+
+    The same arguments make the same object: its UIDs follow from source, frame, pixel size,
+    calibration, model and edgeseg's version. Only the dates and times are those of now. Patient
+    and study are the source's, in its character set; all other text is ASCII.
+
+    Parameters
+    ----------
+    source
+        The measured instance's header, a pydicom ``Dataset``; it is not changed.
+    frame
+        Number of the measured frame, from 1; 0 for a single image.
+    model_file
+        The model, as `edgeseg.segmenter.Segmenter.file` says it.
+
+    Raises
+    ------
+    DataError
+        If nothing was found; if the pixel size is unknown, as a receiver that does not look at
+        units would take pixels for mm; if the source lacks one of its UIDs or that frame, or
+        makes no DICOM object. The text holds no value of the patient.
+    MissingExtraError
+        If highdicom is not installed.
+    """
+    return _made(report.build, source, frame, prediction, model_file)
+
+
+def segmentation(source: Any, frame: int, prediction: Prediction, model_file: ModelFile) -> bytes:
+    """Return a prediction's mask as a DICOM segmentation, as a file's bytes.
+
+    BINARY, a segment for the head or each class, on the source frame alone; no pixel size is
+    needed. Parameters, errors, and what makes it the same object, are those of `structured_report`.
+    """
+    return _made(mask.build, source, frame, prediction, model_file)
+
+
+def _made(
+    build: _Build, header: Any, frame: int, prediction: Prediction, model_file: ModelFile
+) -> bytes:
+    """Build an object and write it, quietly; whatever the packages raise is a `DataError`."""
+    hd = _highdicom()
+    with quiet():
+        try:
+            source = identifiers.read_source(header, frame)
+            identifiers.check_size(header, prediction)
+            like = _like(header, source, prediction.size)
+            made = build(hd, like, source, prediction, model_file)
+            _refer(made, source)
+            _copy(header, made, _COPIED)
+            if "PixelData" in made:
+                _copy(header, made, _LOSSY)
+            file = BytesIO()
+            made.save_as(file, enforce_file_format=True)
+        except DataError:
+            raise
+        except Exception as error:  # of any kind, and with values of the patient in its text
+            raise DataError(
+                f"the image's header makes no DICOM object ({type(error).__name__} in highdicom); "
+                "dciodvfy may tell what is wrong with it"
+            ) from None
+    return file.getvalue()
+
+
+def _like(header: Any, source: Source, size: tuple[int, int]) -> Any:
+    """Return a header for highdicom to work with, without anything of the patient.
+
+    It would check such values, refuse some, and warn with their text; `_copy` brings them as they
+    are.
+    """
+    like = header[0x00080000:0x00080000]  # none of its elements: a way to a new data set
+    for keyword in _EMPTY:
+        setattr(like, keyword, "")
+    like.StudyInstanceUID, like.SeriesInstanceUID = source.study, source.series
+    like.SOPInstanceUID, like.SOPClassUID = source.instance, _STAND_IN
+    like.Modality = "US"
+    like.Rows, like.Columns = size
+    return like
+
+
+def _copy(header: Any, to: Any, keywords: tuple[str, ...]) -> None:
+    """Copy attributes as they are, right or wrong: an archive knows the patient by them."""
+    for keyword in keywords:
+        if keyword in header:
+            to.add(header[keyword])
+
+
+def _refer(dataset: Any, source: Source) -> None:
+    """Give every reference to the source its class, and those to its pixels its frame."""
+    for element in dataset:
+        for item in element.value if element.VR == "SQ" else ():
+            if item.get("ReferencedSOPInstanceUID") == source.instance:
+                item.ReferencedSOPClassUID = source.sop_class
+                # evidence is whole instances
+                of_pixels = (
+                    dataset.get("ValueType") == "IMAGE" or element.keyword == "SourceImageSequence"
+                )
+                if source.frame and of_pixels:
+                    item.ReferencedFrameNumber = source.frame
+            _refer(item, source)
+
+
+def _highdicom() -> ModuleType:
+    """Import highdicom.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not there, or older than what this is written for.
+    """
+    try:
+        import highdicom
+    except ImportError as error:
+        found = str(error)
+    else:
+        version = str(highdicom.__version__)
+        if tuple(map(int, re.findall(r"\d+", version)[:2])) >= _OLDEST:
+            return highdicom
+        found = f"found {version}"
+    raise MissingExtraError(
+        f"DICOM reports need the package highdicom, {'.'.join(map(str, _OLDEST))} or newer "
+        f"({found}); install it with pip install 'edgeseg[dicom-report]'"
+    )
