@@ -18,6 +18,7 @@ from edgeseg.cli import (
     describing,
     failures,
     inferring,
+    listening,
     measuring,
     training,
 )
@@ -50,6 +51,7 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     describing.models: "edgeseg models hc18-nano",
     describing.verify: "edgeseg verify mine.onnx",
     inferring.challenge: "edgeseg challenge hc18/test_set --out submission.csv",
+    listening.listen: listening.EXAMPLE,
     describing.info: "edgeseg info",
 }
 for _command, _example in _EXAMPLES.items():

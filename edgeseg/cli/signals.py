@@ -69,6 +69,15 @@ class Interrupts:
             self._advice = ""
 
     @contextlib.contextmanager
+    def given_time(self) -> Iterator[None]:
+        """Let what is under way end in its own time after a first signal; a second ends at once."""
+        self._patient = True
+        try:
+            yield
+        finally:
+            self._patient = False
+
+    @contextlib.contextmanager
     def left_to_library(self) -> Iterator[None]:
         """Leave the first signal to a library that stops in its own way and time."""
         before = signal.getsignal(signal.SIGTERM)

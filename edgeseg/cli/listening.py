@@ -1,0 +1,155 @@
+"""The command that is a DICOM node; it imports the dicom-node extra when it runs."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgeseg.cli import console
+from edgeseg.cli.options import DeviceOption, ModelOption, ThreadsOption, open_model, plain
+from edgeseg.cli.signals import interrupts
+from edgeseg.errors import ConfigError
+
+if TYPE_CHECKING:
+    import ssl
+
+    from edgeseg.run.arrivals import Arrivals
+    from edgeseg.run.node.node import Served
+    from edgeseg.run.node.notices import Notices
+    from edgeseg.run.node.returning import Returning
+
+EXAMPLE = "edgeseg listen --out results --return ARCHIVE@10.0.0.5:104"
+_LOOPBACK = ("localhost", "::1")
+_A_DAY_S = 86_400
+
+
+def listen(
+    context: typer.Context,
+    out: Annotated[Path, typer.Option(help="Folder for the results; an earlier node's goes on.")],
+    model: ModelOption = "hc18-nano",
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0: any of this machine.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 11112,
+    aet: Annotated[str, typer.Option(help="This node's AE title.")] = "EDGESEG",
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(metavar="AET[@HOST]", help="Who may send; may be given several times."),
+    ] = None,
+    return_to: Annotated[
+        str | None,
+        typer.Option("--return", metavar="AET@HOST:PORT", help="Where reports are sent to."),
+    ] = None,
+    sr: Annotated[bool, typer.Option("--sr/--no-sr", help="Write structured reports.")] = True,
+    seg: Annotated[bool, typer.Option("--seg", help="Write DICOM segmentations too.")] = False,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What 'edgeseg calibrate' wrote for your site."),
+    ] = None,
+    overlays: Annotated[bool, typer.Option("--overlays/--no-overlays")] = True,
+    masks: Annotated[bool, typer.Option("--masks/--no-masks")] = True,
+    keep_ids: Annotated[
+        bool, typer.Option("--keep-ids", help="Keep what tells whose an image is in the results.")
+    ] = False,
+    most_mib: Annotated[
+        int, typer.Option("--max-instance", min=1, metavar="MIB", help="Largest instance taken.")
+    ] = 1024,
+    most_callers: Annotated[
+        int, typer.Option("--max-associations", min=1, help="Callers served at once.")
+    ] = 8,
+    tls_cert: Annotated[
+        Path | None, typer.Option(metavar="PEM", help="This node's certificate, for TLS.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="PEM", help="Its key.")] = None,
+    tls_ca: Annotated[
+        Path | None, typer.Option(metavar="PEM", help="Who signs certificates of the others.")
+    ] = None,
+    return_tls: Annotated[
+        bool, typer.Option("--return-tls", help="Send reports over TLS too.")
+    ] = False,
+) -> None:
+    """Be a DICOM node: measure what ultrasound machines send, and send reports back.
+
+    Stop it with Ctrl-C or SIGTERM.
+    """
+    from edgeseg.run.arrivals import Arrivals
+    from edgeseg.run.measuring import Measuring
+    from edgeseg.run.node.addresses import Caller, Remote, checked_title
+    from edgeseg.run.node.bounds import Bounds
+    from edgeseg.run.node.node import Served
+    from edgeseg.run.node.notices import Notices
+    from edgeseg.run.node.returning import Returning
+    from edgeseg.run.options import Options
+    from edgeseg.sources.ages import Ages
+    from edgeseg.sources.calibration import read_calibration
+    from edgeseg.sources.pixel_sizes import PixelSizes
+
+    title = checked_title(aet)
+    callers = [Caller.parse(text) for text in allow] if allow else None
+    remote = Remote.parse(return_to) if return_to else None
+    if remote and not (sr or seg):
+        raise typer.BadParameter("--return sends reports: do not give --no-sr, or give --seg")
+    inward, outward = _tls(tls_cert, tls_key, tls_ca, return_tls=return_tls)
+    bounds = Bounds(instance_bytes=most_mib << 20, associations=most_callers)
+    served = Served(host, port, title, callers, inward, bounds)
+    site = read_calibration(calibration) if calibration else None
+    options = Options(masks, overlays, workers=threads, sr=sr, seg=seg, keep_ids=keep_ids)
+    segmenter = open_model(model, device, 1, "head" if calibration else None)
+    measuring = Measuring(segmenter, out, PixelSizes([]), options, Ages(), site)
+    arguments = {name: plain(value) for name, value in context.params.items()}
+    notices = Notices(console.notice)
+    with (
+        contextlib.closing(notices),
+        Arrivals(measuring, arguments, notices, owes=remote is not None) as arrivals,
+    ):
+        returning = None
+        if remote:
+            returning = Returning(arrivals, remote, title, outward, notices)
+        _serve(arrivals, served, returning, notices)
+    console.say(f"stopped; results in {out}: results.csv, report.html, run.json")
+
+
+def _serve(
+    arrivals: Arrivals, served: Served, returning: Returning | None, notices: Notices
+) -> None:
+    """Listen until a signal asks for the end, which what is under way is given time for."""
+    from edgeseg.run.node.node import listening
+
+    node = listening(arrivals, served, returning, notices)
+    with interrupts.given_time(), node as (host, port):
+        shown = f"[{host}]" if ":" in host else host
+        console.say(f"{served.ae_title} listens on {shown}:{port}; Ctrl-C stops it")
+        is_open = not (host.startswith("127.") or host in _LOOPBACK)
+        if is_open and served.allow is None:
+            console.notice("anybody on this network may send: --allow names those who may")
+        if is_open and served.tls is None:
+            console.notice("what is sent can be read on the way: --tls-cert encrypts it")
+        try:
+            while True:
+                threading.Event().wait(_A_DAY_S)
+        except (KeyboardInterrupt, SystemExit):
+            console.say("stopping: what is under way ends first")
+
+
+def _tls(
+    certificate: Path | None, key: Path | None, authority: Path | None, *, return_tls: bool
+) -> tuple[ssl.SSLContext | None, ssl.SSLContext | None]:
+    """Return what connections to this node, and from it, are secured with."""
+    from edgeseg.run.node.tls import client_tls, server_tls
+
+    if (certificate is None) != (key is None):
+        raise ConfigError("--tls-cert and --tls-key belong together: give both, or neither")
+    if certificate is None and authority is not None and not return_tls:
+        raise ConfigError("--tls-ca checks certificates of TLS, which needs --tls-cert")
+    inward = outward = None
+    if certificate is not None and key is not None:
+        inward = server_tls(certificate, key, authority)
+    if return_tls:
+        outward = client_tls(authority, certificate, key)
+    return inward, outward

@@ -1,0 +1,1 @@
+"""A DICOM node: takes instances from the network and sends results back."""

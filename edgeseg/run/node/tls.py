@@ -1,0 +1,107 @@
+"""TLS for a node: contexts made from files, with errors that name the file.
+
+TLS 1.2 at least, and OpenSSL's own choice of ciphers (BCP 195, as PS3.15, annex B.9 asks).
+"""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+from edgeseg.errors import ConfigError, InputNotFoundError
+
+
+def server_tls(certificate: Path, key: Path, authority: Path | None = None) -> ssl.SSLContext:
+    """Return what a node is secured with.
+
+    Parameters
+    ----------
+    certificate, key
+        Its own, PEM; the key without a password.
+    authority
+        Certificates, PEM, one of which must have signed that of every caller; None: callers
+        need none.
+
+    Raises
+    ------
+    InputNotFoundError, ConfigError
+        If a file is missing, or not what is expected.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    _load_own(context, certificate, key)
+    if authority is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        _load_authority(context, authority)
+    return context
+
+
+def client_tls(
+    authority: Path | None = None,
+    certificate: Path | None = None,
+    key: Path | None = None,
+    *,
+    check_name: bool = True,
+) -> ssl.SSLContext:
+    """Return what a connection to another node is secured with.
+
+    Parameters
+    ----------
+    authority
+        Certificates, PEM, one of which must have signed the node's; None: those this system
+        trusts.
+    certificate, key
+        Shown to a node that asks for them, PEM; the key without a password.
+    check_name
+        Whether the node's certificate must name the host that is called.
+
+    Raises
+    ------
+    InputNotFoundError, ConfigError
+        If a file is missing, or not what is expected.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.check_hostname = check_name
+    if authority is None:
+        context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+    else:
+        _load_authority(context, authority)
+    if (certificate is None) != (key is None):
+        raise ConfigError("a certificate and its key belong together: give both, or neither")
+    if certificate is not None and key is not None:
+        _load_own(context, certificate, key)
+    return context
+
+
+def _load_own(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+    for path in (certificate, key):
+        _readable(path)
+    try:
+        # without a function for it, OpenSSL would ask on the terminal for a password
+        context.load_cert_chain(certificate, key, password=lambda: "")
+    except (ssl.SSLError, OSError, ValueError) as error:
+        raise ConfigError(
+            f"{certificate} with {key}: expected a certificate and its own key, both PEM, the key "
+            f"without a password ({getattr(error, 'reason', None) or error})"
+        ) from error
+
+
+def _load_authority(context: ssl.SSLContext, authority: Path) -> None:
+    _readable(authority)
+    try:
+        context.load_verify_locations(authority)
+    except (ssl.SSLError, OSError, ValueError) as error:
+        raise ConfigError(
+            f"{authority}: expected certificates in PEM ({getattr(error, 'reason', None) or error})"
+        ) from error
+
+
+def _readable(path: Path) -> None:
+    try:
+        with path.open("rb"):
+            pass
+    except FileNotFoundError as error:
+        raise InputNotFoundError(f"{path}: no such file") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
