@@ -38,9 +38,9 @@ def loop(model: str, folder: Path, out: Path) -> None:
     from edgeseg.sources.pixel_sizes import PixelSizes
 
     class Loop(FolderRun):
-        def _measure_all(self, items, journal):  # type: ignore[no-untyped-def]
-            for batch in self._batches(items, journal):
-                yield from self._measure(batch)
+        def _measure_all(self, measuring, items, journal):  # type: ignore[no-untyped-def]
+            for batch in self._batches(measuring, items, journal):
+                yield from measuring.measure(batch)
 
     cv2.setNumThreads(1)
     segmenter = Segmenter(model, device="cpu", threads=1)

@@ -12,26 +12,15 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+from library.against_plain import Changed, cells, describe, say, spread_cases
 
 from edgeseg import Segmenter
-from edgeseg.score.folds import read_folds
-from edgeseg.score.hc18 import load_cases
 from edgeseg.sources.frame import GrayImage
 from edgeseg.sources.image_file import decode_gray, read_gray
 from edgeseg.system.files import write_json
-
-LIMIT_MM = 5.0
-
-
-class Changed(NamedTuple):
-    """An image, and its pixels' size as a multiple of the plain image's, across and down."""
-
-    gray: GrayImage
-    scale: float | tuple[float, float] = 1.0
 
 
 def padded(gray: GrayImage, factor: float) -> Changed:
@@ -163,48 +152,16 @@ def changes(other: GrayImage) -> dict[str, Callable[[GrayImage], Changed]]:
     }
 
 
-def describe(plain_mm: list[float], rows: list[Any]) -> dict[str, Any]:
-    """Return what one change did: errors in mm of the measured, and how many were silent."""
-    pairs = list(zip(plain_mm, rows, strict=True))
-    errors = [abs(row.hc_mm - hc_mm) for hc_mm, row in pairs if row.hc_mm is not None]
-    silent = [row.status == "ok" and abs(row.hc_mm - hc_mm) > LIMIT_MM for hc_mm, row in pairs]
-    return {
-        "n": len(rows),
-        "ok": sum(row.status == "ok" for row in rows),
-        "doubtful": sum(row.status == "doubtful" for row in rows),
-        "empty": sum(row.status == "empty" for row in rows),
-        "median_mm": float(np.median(errors)) if errors else None,
-        "p95_mm": float(np.percentile(errors, 95)) if errors else None,
-        "silent": sum(silent),
-    }
-
-
-def line(name: str, found: dict[str, Any]) -> str:
-    """Return a row of the table."""
-    counts = [str(found[status]) for status in ("ok", "doubtful", "empty")]
-    spread = ["-" if found[key] is None else f"{found[key]:.2f}" for key in ("median_mm", "p95_mm")]
-    silent = f"{found['silent']} ({100 * found['silent'] / found['n']:.0f} %)"
-    return f"| {' | '.join([name, *counts, *spread, silent])} |"
-
-
-def say(text: str) -> None:
-    """Print a line at once."""
-    print(text, flush=True)  # noqa: T201
-
-
 def main() -> None:
     """Measure, print, and keep."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--model", default="benchmarks/folds/hc18-nano-fold0.onnx")
-    parser.add_argument("--fold", type=int, default=0, help="whose images; -1: all")
+    parser.add_argument("--fold", type=int, default=0, help="whose images")
     parser.add_argument("--images", type=int, default=60)
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
-    files = read_folds(Path("benchmarks/folds.json"))[asked.fold]
-    cases = [case for case in load_cases(asked.data) if case.file in set(files)]
-    cases = sorted(cases, key=lambda case: case.hc_reference_mm)
-    cases = [cases[i] for i in np.linspace(0, len(cases) - 1, asked.images).astype(int)]
+    cases = spread_cases(asked.data, asked.fold, asked.images)
     segmenter = Segmenter(asked.model, device="cpu", threads=1)
     scans = [read_gray(case.image_path) for case in cases]
     sizes_mm = [case.pixel_size_mm for case in cases]
@@ -220,7 +177,7 @@ def main() -> None:
             size_mm = tuple(sizes_mm[i] * np.broadcast_to(scale, 2))
             rows.append(segmenter.predict(gray, size_mm))
         table[name] = describe([plain[i] or 0.0 for i in kept], rows)
-        say(line(name, table[name]))
+        say(f"| {' | '.join([name, *cells(table[name])])} |")
     if asked.json:
         write_json(asked.json, table)
 

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import io
 import os
+import random
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -113,3 +116,35 @@ def test_hostile_images_are_made_from_whole_ones() -> None:
                     images.decode(data)
             else:
                 images.read(data, Path())
+
+
+def test_hostile_dicom_is_made_from_whole_files() -> None:
+    pydicom = pytest.importorskip("pydicom")
+    dicoms = benchmark_script("library.hostile.dicoms")
+    syntaxes = set()
+    for file in dicoms.seeds():
+        dataset = pydicom.dcmread(io.BytesIO(dicoms.written(file)), force=True)
+        syntaxes.add(file.syntax)
+        if not file.preamble:
+            dataset.file_meta.TransferSyntaxUID = file.syntax
+        pixels = dataset.pixel_array
+        assert pixels.shape[-3 if file.get(0x00280002).value[0] == 3 else -2 :][:2] == (72, 96)
+        assert dataset.SequenceOfUltrasoundRegions[0].PhysicalDeltaX == 0.01
+    assert len(syntaxes) >= 6
+
+
+def test_a_deflated_bomb_is_small_and_large() -> None:
+    dicoms = benchmark_script("library.hostile.dicoms")
+    bomb = dicoms._bomb(8 << 20)
+    assert len(bomb) < 20_000
+    start = bomb.index(dicoms.DEFLATED.encode()) + len(dicoms.DEFLATED)
+    assert len(zlib.decompress(bomb[start:], wbits=-15)) > 8 << 20
+
+
+def test_every_way_makes_another_dicom_file() -> None:
+    dicoms = benchmark_script("library.hostile.dicoms")
+    for way in dicoms._WAYS:
+        for seed in dicoms.seeds():
+            whole = dicoms.written(seed)
+            made = {dicoms.written(way(random.Random(i), seed)) for i in range(5)}
+            assert made - {whole}, (way.__name__, seed.syntax)

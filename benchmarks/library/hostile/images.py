@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 
 from edgeseg.phantom.head import make_phantom
-from edgeseg.sources.image_file import MAX_PIXELS, decode
+from edgeseg.sources.decoded import MAX_PIXELS
+from edgeseg.sources.image_file import decode
 from library.hostile import mutations, tiffs
 
 _SIDES = (0, 1, 31, 32, 64, 500, 7000, 7071, 7072, 20000, 65535, 2**31 - 1, 2**31, 2**32 - 1)
@@ -71,7 +72,7 @@ def make(rng: random.Random) -> bytes:
 
 def read(data: bytes, folder: Path) -> None:
     """Decode it and hold the answer to what is promised."""
-    gray, _ = decode(data)
+    gray = decode(data).gray
     if gray.dtype != np.uint8 or gray.ndim != 2 or not 0 < gray.size <= MAX_PIXELS:
         raise AssertionError(f"decoded to {gray.dtype}, {gray.shape}")
 

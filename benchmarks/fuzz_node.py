@@ -1,0 +1,106 @@
+"""Call a DICOM node as no proper peer does, and see that it goes on and gives back what it took.
+
+    python benchmarks/fuzz_node.py --count 20000 --seed 0 --at-once 4
+
+The same seed gives the same calls. A finding is an instance that cannot be stored, an echo
+that is not answered afterwards, and threads, files or memory that are left. Prints a row of a
+Markdown table; the exit code is 1 if anything was found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from library.hostile import dicom_peer
+
+from edgeseg.run.node import notices
+from edgeseg.run.node.addresses import Remote
+from edgeseg.run.node.bounds import Bounds
+from edgeseg.run.node.client import echo
+from edgeseg.run.node.server import serving
+
+_WARM = 500  # calls after which memory is compared: what is taken once has been
+_GROWTH_MIB = 32.0
+_PATIENCE_S = 10.0
+_BOUNDS = Bounds(association_s=1, pdu_s=1, idle_s=1)
+
+
+def main() -> None:
+    """Call, and print what was found."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=5000, help="calls")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--at-once", type=int, default=1, help="peers that call at the same time")
+    given = parser.parse_args()
+    notices._LINES = sys.maxsize  # all of them are looked at
+    said: list[str] = []
+
+    def hear(text: str) -> None:
+        if "could not be stored" in text:
+            said.append(text)
+
+    with tempfile.TemporaryDirectory() as folder:
+        spool = Path(folder, "spool")
+        with serving(
+            ("127.0.0.1", 0), lambda received: 0, spool, bounds=_BOUNDS, on_notice=hear
+        ) as address:
+            waiting = threading.active_count()
+            _call(address, given.seed - 1, min(_WARM, given.count), given.at_once)
+            before_mib = _resident_mib()
+            began = time.monotonic()
+            _call(address, given.seed, given.count, given.at_once)
+            took_s = time.monotonic() - began
+            deadline = time.monotonic() + _PATIENCE_S
+            while (reason := echo(Remote("NODE", *address))) and time.monotonic() < deadline:
+                time.sleep(0.1)  # the last callers are on their way out
+            if reason:
+                said.append(reason)
+            while threading.active_count() > waiting and time.monotonic() < deadline:
+                time.sleep(0.01)
+            if left := threading.active_count() - waiting:
+                said.append(f"{left} threads are left")
+            while [*spool.iterdir()] and time.monotonic() < deadline:
+                time.sleep(0.1)
+            if files := [*spool.iterdir()]:
+                said.append(f"{len(files)} files are left")
+            growth_mib = _resident_mib() - before_mib
+            if growth_mib > _GROWTH_MIB:
+                said.append(f"memory grew by {growth_mib:.0f} MiB")
+    print("| calls | seed | at once | s | resident MiB | growth MiB | findings |")  # noqa: T201
+    print("|---|---|---|---|---|---|---|")  # noqa: T201
+    print(  # noqa: T201
+        f"| {given.count} | {given.seed} | {given.at_once} | {took_s:.0f} "
+        f"| {before_mib:.0f} | {growth_mib:+.1f} | {len(said)} |"
+    )
+    for text in dict.fromkeys(said):
+        print(text, file=sys.stderr)  # noqa: T201
+    sys.exit(bool(said))
+
+
+def _call(address: tuple[str, int], seed: int, count: int, at_once: int) -> None:
+    def one(number: int) -> None:
+        numbers = random.Random(f"{seed} {number}")
+        for _ in range(number, count, at_once):
+            dicom_peer.carry_out(address, dicom_peer.attack(numbers))
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(at_once)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _resident_mib() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+
+
+if __name__ == "__main__":
+    main()

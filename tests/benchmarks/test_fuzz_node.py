@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import BENCHMARKS
+
+PLANTED = """
+import sys
+from edgeseg.run.node import server
+
+server._Node.on_close = lambda self, event: None  # which deletes what came in part,
+server.Sweeper.sweep = lambda self, is_idle: None  # as this does later
+sys.argv = ["fuzz_node.py", "--count", "60"]
+import fuzz_node
+fuzz_node._PATIENCE_S = 1.0
+fuzz_node.main()
+"""
+
+
+def fuzz(*command: str) -> subprocess.CompletedProcess[str]:
+    pytest.importorskip("pynetdicom")
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("this system does not tell a process its resident memory")
+    return subprocess.run(
+        [sys.executable, *command],
+        capture_output=True,
+        text=True,
+        cwd=BENCHMARKS,
+        timeout=120,
+    )
+
+
+def test_a_node_that_holds_has_no_findings() -> None:
+    done = fuzz("fuzz_node.py", "--count", "60", "--at-once", "3")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].startswith("| 60 | 0 | 3 |")
+    assert done.stdout.endswith("| 0 |\n")
+
+
+def test_what_nobody_thought_of_is_found() -> None:
+    done = fuzz("-c", PLANTED)
+    assert done.returncode == 1
+    assert "files are left" in done.stderr
