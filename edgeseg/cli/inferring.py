@@ -11,9 +11,13 @@ from edgeseg.cli import console
 from edgeseg.cli.given import given_images, given_sizes, resuming_command
 from edgeseg.cli.options import (
     RESUME_OR_OVERWRITE,
+    CalibrationOption,
     DeviceOption,
     JsonOption,
+    KeepIdsOption,
+    MasksOption,
     ModelOption,
+    OverlaysOption,
     OverwriteOption,
     ThreadsOption,
     figures_to,
@@ -66,22 +70,16 @@ def infer(
             callback=refuse_age,
         ),
     ] = None,
-    calibration: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="What 'edgeseg calibrate' wrote for your site."),
-    ] = None,
-    overlays: Annotated[bool, typer.Option("--overlays/--no-overlays")] = True,
-    masks: Annotated[bool, typer.Option("--masks/--no-masks")] = True,
+    calibration: CalibrationOption = None,
+    overlays: OverlaysOption = True,
+    masks: MasksOption = True,
     sr: Annotated[
         bool, typer.Option("--sr", help="Write a structured report of each DICOM file.")
     ] = False,
     seg: Annotated[
         bool, typer.Option("--seg", help="Write a DICOM segmentation of each DICOM file.")
     ] = False,
-    keep_ids: Annotated[
-        bool,
-        typer.Option("--keep-ids", help="Keep what tells whose a DICOM image is in the results."),
-    ] = False,
+    keep_ids: KeepIdsOption = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an earlier run.")] = False,
     overwrite: OverwriteOption = False,
     batch: Annotated[int, typer.Option(min=1, help="Images in one run of the network.")] = 1,

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeseg.cli import console
-from edgeseg.cli.options import DeviceOption, ModelOption, ThreadsOption, open_model, plain
+from edgeseg.cli.options import (
+    CalibrationOption,
+    DeviceOption,
+    KeepIdsOption,
+    MasksOption,
+    ModelOption,
+    OverlaysOption,
+    ThreadsOption,
+    open_model,
+    plain,
+)
 from edgeseg.cli.signals import interrupts
 from edgeseg.errors import ConfigError
 
@@ -48,15 +58,10 @@ def listen(
     ] = None,
     sr: Annotated[bool, typer.Option("--sr/--no-sr", help="Write structured reports.")] = True,
     seg: Annotated[bool, typer.Option("--seg", help="Write DICOM segmentations too.")] = False,
-    calibration: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="What 'edgeseg calibrate' wrote for your site."),
-    ] = None,
-    overlays: Annotated[bool, typer.Option("--overlays/--no-overlays")] = True,
-    masks: Annotated[bool, typer.Option("--masks/--no-masks")] = True,
-    keep_ids: Annotated[
-        bool, typer.Option("--keep-ids", help="Keep what tells whose an image is in the results.")
-    ] = False,
+    calibration: CalibrationOption = None,
+    overlays: OverlaysOption = True,
+    masks: MasksOption = True,
+    keep_ids: KeepIdsOption = False,
     most_mib: Annotated[
         int, typer.Option("--max-instance", min=1, metavar="MIB", help="Largest instance taken.")
     ] = 1024,

@@ -60,6 +60,16 @@ JsonOption = Annotated[
     Path | None,
     typer.Option("--json", help="Write the figures here; `-` is standard output."),
 ]
+CalibrationOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="What 'edgeseg calibrate' wrote for your site."),
+]
+OverlaysOption = Annotated[bool, typer.Option("--overlays/--no-overlays")]
+MasksOption = Annotated[bool, typer.Option("--masks/--no-masks")]
+KeepIdsOption = Annotated[
+    bool,
+    typer.Option("--keep-ids", help="Keep what tells whose a DICOM image is in the results."),
+]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 DataOption = Annotated[
     Path,
