@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
+from collections.abc import Iterator
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,6 +21,7 @@ _OF_COLOURS = (0xE0, 0xEE)  # JFIF, Adobe
 # says that no colours were transformed, so that the decoder leaves them as they are
 _UNTRANSFORMED = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
 _CODESTREAM, _CODING = b"\xff\x4f\xff\x51", 0xFF52
+_ERRORS = 2  # OpenCV's level of its log
 _BOX = b"\0\0\0\x0cjP  \r\n\x87\n"
 _DAMAGED = (
     "the compressed pixels cannot be decoded: damaged, or of more than 8 bits; save the images "
@@ -70,13 +74,21 @@ def decode_jpeg_2000(data: bytes, size: tuple[int, int]) -> tuple[npt.NDArray[np
     except (struct.error, IndexError):
         raise ImageDecodeError(_DAMAGED) from None
     _check_same((bottom - top, right - left), size)
-    level = cv2.utils.logging.getLogLevel()
-    # a bare codestream names no colours, of which OpenCV would tell the user at each frame
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
-    try:
+    with _quiet_opencv():
         return _decoded(data, size), transforms
+
+
+@contextlib.contextmanager
+def _quiet_opencv() -> Iterator[None]:
+    """Keep back what OpenCV says of each bare codestream: that it names no colours."""
+    # these have stood in both places
+    logging: Any = getattr(cv2.utils, "logging", cv2)
+    level = logging.getLogLevel()
+    logging.setLogLevel(_ERRORS)
+    try:
+        yield
     finally:
-        cv2.utils.logging.setLogLevel(level)
+        logging.setLogLevel(level)
 
 
 def _decoded(data: bytes, size: tuple[int, int]) -> npt.NDArray[np.generic]:
