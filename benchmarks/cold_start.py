@@ -19,7 +19,7 @@ from library.processes import EDGESEG, run, take_turns, write_result
 IMPORTS = "import onnxruntime, cv2"
 _WRITE_PHANTOM = """
 import sys; from pathlib import Path
-from edgeseg.output.pictures import encode; from edgeseg.phantom.head import demo_phantoms
+from edgeseg.drawing.encode import encode; from edgeseg.phantom.head import demo_phantoms
 Path(sys.argv[1]).write_bytes(encode(".png", demo_phantoms()[0].image))
 """
 

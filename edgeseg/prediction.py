@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from edgeseg.drawing import overlay
 from edgeseg.measure.ellipse import Ellipse, Mask
 from edgeseg.measure.framing import View
-from edgeseg.measure.measurement import Look, Measurement, Stroke
+from edgeseg.measure.measurement import Look, Measurement
 from edgeseg.measure.tasks import measure_of
 from edgeseg.network.metadata import ModelMetadata
 from edgeseg.network.task import Task
@@ -181,9 +182,19 @@ class Prediction:
         """
         return measure_of(self.task).mask(self.measurement, self.size, self.metadata)
 
-    def strokes(self) -> list[Stroke]:
-        """Return the lines that an overlay draws, in native pixels."""
-        return measure_of(self.task).strokes(self.measurement)
+    def overlay(self) -> npt.NDArray[np.uint8]:
+        """Return the image with what was measured drawn on it: (H, W, 3), uint8, blue first."""
+        return overlay.draw(self.frame, self.measurement, self.task)
+
+    def overlay_jpeg(self) -> bytes:
+        """Return the same as a JPEG file's bytes, with a thumbnail in it.
+
+        Raises
+        ------
+        ImageDecodeError
+            If a JPEG cannot hold an image of that size.
+        """
+        return overlay.draw_jpeg(self.frame, self.measurement, self.task)
 
     def caption(self) -> str:
         """Return the measurement in one line of ASCII."""

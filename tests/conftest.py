@@ -14,6 +14,9 @@ from hypothesis import settings
 
 from edgeseg.phantom.head import Phantom, make_phantom, write_hc18
 from edgeseg.segmenter import Segmenter
+from tests.browser import chromium
+
+__all__ = ["chromium"]  # a fixture
 
 PHANTOM_SIZE = (270, 400)
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"

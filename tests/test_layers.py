@@ -19,6 +19,7 @@ ORDER = (
     ("edgeseg.score", "edgeseg.run"),
     ("edgeseg.output",),
     ("edgeseg.segmenter edgeseg.prediction",),  # one layer: the segmenter makes predictions
+    ("edgeseg.drawing",),
     ("edgeseg.measure",),
     ("edgeseg.network",),
     ("edgeseg.sources",),

@@ -9,11 +9,11 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from edgeseg.drawing.encode import encode
 from edgeseg.errors import DataError, DeviceError, ModelError, ModelNotFoundError
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.network import zoo
 from edgeseg.network.session import PROVIDERS
-from edgeseg.output.pictures import encode
 from edgeseg.phantom.head import Phantom, demo_phantoms
 from edgeseg.segmenter import Segmenter
 from edgeseg.sources.frame import Frame, PixelSize

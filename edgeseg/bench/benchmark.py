@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from edgeseg.bench.processes import ask, read_question
+from edgeseg.drawing.encode import encode
 from edgeseg.errors import DataError, EdgesegError
 from edgeseg.network import zoo
 from edgeseg.network.preprocess import preprocess
-from edgeseg.output.pictures import encode
 from edgeseg.phantom import head as phantom
 from edgeseg.score import evaluate
 from edgeseg.score.labelled import load_for, load_labelled

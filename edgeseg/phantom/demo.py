@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeseg.output.pictures import encode
+from edgeseg.drawing.encode import encode
 from edgeseg.output.table import Row
 from edgeseg.phantom.head import demo_phantoms
 from edgeseg.phantom.head import table as phantom_table

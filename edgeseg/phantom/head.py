@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from edgeseg.drawing.encode import encode
 from edgeseg.measure.ellipse import Ellipse
-from edgeseg.output.pictures import encode
 from edgeseg.phantom.scan import Scan
 from edgeseg.score import hc18
 from edgeseg.sources.discover import ANNOTATION_SUFFIX

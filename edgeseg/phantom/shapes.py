@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edgeseg.output.pictures import encode, encode_mask
+from edgeseg.drawing.encode import encode, encode_mask
 from edgeseg.sources.frame import GrayImage
 from edgeseg.system.files import claim, csv_text, write_atomic
 

@@ -10,8 +10,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from edgeseg.drawing import overlay
 from edgeseg.errors import DataError
-from edgeseg.output import overlay, table
+from edgeseg.output import table
 from edgeseg.output.pictures import PICTURES
 from edgeseg.output.record import RUN_NAME, write_record
 from edgeseg.output.table import RESULTS_NAME, Row

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from edgeseg.drawing.encode import encode_mask
 from edgeseg.errors import EdgesegError, ImageDecodeError, OutputNameError
 from edgeseg.measure.measurement import Column
 from edgeseg.measure.tasks import measure_of
-from edgeseg.output import overlay, table
-from edgeseg.output.pictures import encode, encode_mask, picture_names, picture_paths
+from edgeseg.output import table
+from edgeseg.output.pictures import picture_names, picture_paths
 from edgeseg.output.table import Row
 from edgeseg.prediction import Prediction
 from edgeseg.run.documents import Documents
@@ -27,8 +28,6 @@ from edgeseg.sources.discover import Item
 from edgeseg.sources.frame import Frame
 from edgeseg.sources.pixel_sizes import PixelSizes
 from edgeseg.system.files import write_atomic
-
-_JPEG_QUALITY = 88
 
 
 class Read(NamedTuple):
@@ -179,8 +178,7 @@ class Measuring:
             if self.options.masks:
                 write_atomic(paths["masks"], encode_mask(prediction.mask()))
             if self.options.overlays:
-                picture = encode(".jpg", overlay.draw(prediction), _JPEG_QUALITY)
-                write_atomic(paths["overlays"], picture)
+                write_atomic(paths["overlays"], prediction.overlay_jpeg())
         except (ImageDecodeError, OutputNameError) as error:
             return table.failed_row(item.file, str(error), task, self._given, frame)
         self.documents.measured(item, prediction)

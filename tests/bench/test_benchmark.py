@@ -10,11 +10,11 @@ import pytest
 
 from edgeseg import segmenter as segmenting
 from edgeseg.bench import benchmark
+from edgeseg.drawing.encode import encode
 from edgeseg.errors import DataError, EdgesegError
 from edgeseg.measure import head
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.network import zoo
-from edgeseg.output.pictures import encode
 from edgeseg.prediction import StageTimes
 from edgeseg.sources import image_file
 from tests.fakes import Clock, FakeSession, bright, head_image, open_fake

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edgeseg.output.pictures import encode
+from edgeseg.drawing.encode import encode
 from edgeseg.output.table import TIMING_COLUMNS, read_rows
 from edgeseg.phantom.head import Phantom
 from edgeseg.run.folder import FolderRun

@@ -13,8 +13,8 @@ from typer.testing import CliRunner, Result
 
 from edgeseg.bench import benchmark
 from edgeseg.cli import app, main
+from edgeseg.drawing.encode import encode
 from edgeseg.network import zoo
-from edgeseg.output.pictures import encode
 from edgeseg.phantom.head import Phantom
 from tests.conftest import BENCHMARKS
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from edgeseg.cli import failures, main
+from edgeseg.drawing.encode import encode
 from edgeseg.errors import DataError, OutputWriteError
-from edgeseg.output.pictures import encode
 from edgeseg.output.table import read_rows
 from edgeseg.phantom.head import Phantom
 

@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from edgeseg.cli import app, inferring
+from edgeseg.drawing.encode import encode
 from edgeseg.errors import EdgesegError
-from edgeseg.output.pictures import encode
 from edgeseg.phantom.head import Phantom
 from edgeseg.sources.calibration import read_calibration
 from tests.fakes import LESIONS, FakeSession, bright_and_gray

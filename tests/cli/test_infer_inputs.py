@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from edgeseg.cli import app, console
-from edgeseg.output.pictures import encode
+from edgeseg.drawing.encode import encode
 from edgeseg.phantom.head import Phantom
 
 QUICK = ("--model", "hc18-nano", "--no-overlays", "--no-masks")

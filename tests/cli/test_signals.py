@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from edgeseg.cli.signals import interrupts
-from edgeseg.output.pictures import encode
+from edgeseg.drawing.encode import encode
 from edgeseg.output.table import read_rows
 from edgeseg.phantom.head import Phantom
 

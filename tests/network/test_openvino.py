@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgeseg.drawing.encode import encode
 from edgeseg.errors import DeviceError, ModelError
 from edgeseg.network import zoo
-from edgeseg.output.pictures import encode
 from edgeseg.phantom.head import Phantom
 from edgeseg.segmenter import Segmenter
 from edgeseg.system import host

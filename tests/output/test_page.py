@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
+from edgeseg.drawing.encode import encode
 from edgeseg.measure.head import given_columns
 from edgeseg.network.task import Task
-from edgeseg.output.pictures import encode
 from edgeseg.output.report import page as report
 from edgeseg.output.table import columns, failed_row
 

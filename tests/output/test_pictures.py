@@ -3,9 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edgeseg.drawing.encode import encode, encode_mask
 from edgeseg.errors import ImageDecodeError
 from edgeseg.measure.ellipse import Ellipse
-from edgeseg.output.pictures import encode, encode_mask, picture_name, picture_names
+from edgeseg.output.pictures import picture_name, picture_names
 from edgeseg.phantom.head import Phantom
 from edgeseg.sources import header, image_file
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeseg.output.pictures import encode
+from edgeseg.drawing.encode import encode
 from edgeseg.phantom.head import Phantom
 
 

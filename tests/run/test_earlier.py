@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from edgeseg.drawing.encode import encode
 from edgeseg.errors import OutputExistsError
-from edgeseg.output.pictures import encode
 from edgeseg.run.folder import FolderRun
 from edgeseg.run.journal import JOURNAL_NAME, Journal
 from edgeseg.segmenter import Segmenter

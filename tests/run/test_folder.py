@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
+from edgeseg.drawing.encode import encode
 from edgeseg.errors import OutputExistsError, OutputLockedError, OutputWriteError
-from edgeseg.output.pictures import encode
 from edgeseg.output.table import read_rows
 from edgeseg.segmenter import Segmenter
 from edgeseg.sources import image_file

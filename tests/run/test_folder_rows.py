@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
+from edgeseg.drawing.encode import encode
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.network.task import Task
-from edgeseg.output.pictures import PICTURES, encode, picture_paths
+from edgeseg.output.pictures import PICTURES, picture_paths
 from edgeseg.output.table import Row, columns, read_rows
 from edgeseg.run import folder as running
 from edgeseg.run import measuring

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgeseg.drawing import overlay
+from edgeseg.drawing.encode import encode
 from edgeseg.errors import OutputWriteError
-from edgeseg.output import overlay
-from edgeseg.output.pictures import encode
 from edgeseg.segmenter import Segmenter
 from tests.run.folders import run, untimed
 
@@ -94,7 +94,7 @@ def test_a_forked_child_can_draw(segmenter: Segmenter, scan: np.ndarray) -> None
     with overlay.prepared():
         child = os.fork()
         if child == 0:
-            os._exit(0 if overlay.draw(prediction).any() else 1)
+            os._exit(0 if prediction.overlay().any() else 1)
         waiting = threading.Timer(20, lambda: os.kill(child, 9))
         waiting.start()
         _, status = os.waitpid(child, 0)

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgeseg.drawing.encode import encode
 from edgeseg.errors import OutputWriteError
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.output import table
-from edgeseg.output.pictures import encode
 from edgeseg.output.table import read_rows
 from edgeseg.run import earlier, measuring
 from edgeseg.run.folder import FolderRun, Options, Summary

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from edgeseg.drawing.encode import encode
 from edgeseg.errors import DataError, OutputExistsError
-from edgeseg.output.pictures import encode
 from edgeseg.output.table import read_rows
 from edgeseg.phantom.head import Phantom
 from edgeseg.segmenter import Segmenter

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgeseg.drawing.encode import encode
 from edgeseg.errors import DataError, InputNotFoundError
 from edgeseg.measure.ellipse import Ellipse
-from edgeseg.output.pictures import encode
 from edgeseg.phantom.head import Phantom
 from edgeseg.score import challenge
 from edgeseg.score.challenge import find_images, write_submission

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
+from edgeseg.drawing.encode import encode
 from edgeseg.errors import DataError, InputNotFoundError
 from edgeseg.measure.ellipse import Ellipse
-from edgeseg.output.pictures import encode
 from edgeseg.score import hc18
 from edgeseg.score.folds import data_sha256, grouped_folds, read_folds, select_fold
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgeseg.drawing.encode import encode
 from edgeseg.errors import DataError
 from edgeseg.measure.ellipse import Ellipse
-from edgeseg.output.pictures import encode
 from edgeseg.score import hc18
 from edgeseg.score.heads import score_case
 from edgeseg.score.metrics import hausdorff_px

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
+from edgeseg.drawing.encode import encode
 from edgeseg.errors import DataError, ImageDecodeError, InputNotFoundError
-from edgeseg.output.pictures import encode
 from edgeseg.sources.given import as_gray
 
 

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from edgeseg.output.pictures import encode
+from edgeseg.drawing.encode import encode
 from edgeseg.phantom.head import Phantom
 from edgeseg.system import telemetry
 

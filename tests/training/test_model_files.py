@@ -15,10 +15,10 @@ from onnx.reference import ReferenceEvaluator
 from onnxruntime.quantization import quantize_dynamic
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
+from edgeseg.drawing.encode import encode
 from edgeseg.errors import ModelError
 from edgeseg.network import zoo
 from edgeseg.network.preprocess import preprocess
-from edgeseg.output.pictures import encode
 from edgeseg.phantom.head import make_phantom
 from edgeseg.segmenter import Segmenter
 from edgeseg_training.graph import add_moments

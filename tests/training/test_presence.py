@@ -10,10 +10,10 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
+from edgeseg.drawing.encode import encode
 from edgeseg.errors import DataError, ModelError, OutputExistsError
 from edgeseg.network import zoo
 from edgeseg.network.limits import Limits
-from edgeseg.output.pictures import encode
 from edgeseg.phantom.head import make_phantom, write_hc18
 from edgeseg.segmenter import Segmenter
 from edgeseg_training.presence import observe

@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
+from edgeseg.drawing.encode import encode
 from edgeseg.errors import EdgesegError
 from edgeseg.measure.measurement import Column
 from edgeseg.measure.tasks import measure_of
 from edgeseg.network.metadata import INTENDED_USE
 from edgeseg.network.task import Task
 from edgeseg.output import table
-from edgeseg.output.pictures import encode, picture_name
+from edgeseg.output.pictures import picture_name
 from edgeseg.output.table import figures_of
 from edgeseg.sources import image_file
 from edgeseg.sources.frame import PixelSize

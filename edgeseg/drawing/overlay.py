@@ -11,7 +11,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edgeseg.prediction import Prediction
+from edgeseg.drawing.encode import encode
+from edgeseg.drawing.thumbnail import shrunk, with_thumbnail
+from edgeseg.measure.measurement import Measurement, Stroke
+from edgeseg.measure.tasks import measure_of
+from edgeseg.network.task import Task
+from edgeseg.sources.frame import Frame
 
 # Of the structures in turn, chosen to be told apart by most colour-blind eyes (after Okabe and Ito
 # 2008); the first is green, and a flagged prediction's orange.
@@ -23,6 +28,7 @@ _TEXT_BGR = (255, 255, 255)
 _TINT = 0.25  # how much of its colour a class lays over its pixels
 _SHIFT = 4  # sub-pixel bits of cv2's drawing
 _TYPICAL_WIDTH_PX = 800
+_JPEG_QUALITY = 88
 _MARGIN = 0.01  # of the image's longer side, around what alone is shown
 
 _prepared: list[ThreadPoolExecutor] = []  # threads that have the font and wait for a picture
@@ -30,30 +36,57 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_prepared.clear)  # a child has no threads but its own
 
 
-def draw(prediction: Prediction) -> npt.NDArray[np.uint8]:
+def draw(frame: Frame, measurement: Measurement, task: Task) -> npt.NDArray[np.uint8]:
     """Draw what was measured and its figures; orange instead of the first colour if flagged.
 
     Returns
     -------
     ndarray, shape (H, W, 3), uint8, BGR
     """
-    gray = _shown(prediction)
+    picture = _drawn(frame, measurement, task)
+    _caption(picture, frame, measurement, task)
+    return picture
+
+
+def draw_jpeg(frame: Frame, measurement: Measurement, task: Task) -> bytes:
+    """Draw the same as a JPEG file's bytes, with a thumbnail in it that has no letters.
+
+    Raises
+    ------
+    ImageDecodeError
+        If a JPEG cannot hold an image of that size.
+    """
+    picture = _drawn(frame, measurement, task)
+    small = shrunk(picture)
+    _caption(picture, frame, measurement, task)
+    return with_thumbnail(encode(".jpg", picture, _JPEG_QUALITY), small)
+
+
+def _drawn(frame: Frame, measurement: Measurement, task: Task) -> npt.NDArray[np.uint8]:
+    strokes = measure_of(task).strokes(measurement)
+    gray = _shown(frame, strokes)
     picture = np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
-    if prediction.measurement.mask is not None:
-        _tint(picture, prediction.measurement.mask)
-    scale = max(gray.shape[1] / _TYPICAL_WIDTH_PX, 0.5)
-    for stroke in prediction.strokes():
+    if measurement.mask is not None:
+        _tint(picture, measurement.mask)
+    scale = _scale(picture)
+    for stroke in strokes:
         colour = colour_bgr(stroke.structure)
-        if prediction.flags and stroke.structure == 1:
+        if measurement.flags and stroke.structure == 1:
             colour = _FLAGGED_BGR
         fixed = np.round(stroke.points * (1 << _SHIFT)).astype(np.int32)
         thickness = 1 if stroke.thin else _line_width(scale)
         cv2.polylines(picture, [fixed], stroke.closed, colour, thickness, cv2.LINE_AA, _SHIFT)
-    pixel = prediction.pixel_size
+    return picture
+
+
+def _caption(
+    picture: npt.NDArray[np.uint8], frame: Frame, measurement: Measurement, task: Task
+) -> None:
+    pixel, scale = frame.pixel_size, _scale(picture)
     lines = [
-        *prediction.caption().split("; "),
+        *measure_of(task).caption(measurement, task).split("; "),
         *([f"pixel {pixel.text()}"] if pixel else []),
-        ", ".join(prediction.flags),
+        ", ".join(measurement.flags),
     ]
     try:
         writer = _prepared.pop()
@@ -62,20 +95,23 @@ def draw(prediction: Prediction) -> npt.NDArray[np.uint8]:
     else:
         with writer:
             writer.submit(_write, picture, lines, scale).result()
-    return picture
 
 
-def _shown(prediction: Prediction) -> npt.NDArray[np.uint8]:
+def _scale(picture: npt.NDArray[np.uint8]) -> float:
+    width: int = picture.shape[1]
+    return max(width / _TYPICAL_WIDTH_PX, 0.5)
+
+
+def _shown(frame: Frame, strokes: Sequence[Stroke]) -> npt.NDArray[np.uint8]:
     """Return the pixels that may be shown: where letters may name the patient, what was measured.
 
     What the network looked at is no measure of that: around a large head it is the whole screen.
     """
-    frame = prediction.frame
     if frame.screen is None or not frame.screen.may_name_patient:
         return frame.pixels
     near = np.zeros_like(frame.pixels)
     margin = max(3, round(_MARGIN * max(frame.size)))
-    for stroke in prediction.strokes():
+    for stroke in strokes:
         if stroke.closed:
             outline = [np.round(stroke.points).astype(np.int32)]
             cv2.fillPoly(near, outline, 1)

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edgeseg.drawing import overlay
 from edgeseg.measure.ellipse import Ellipse
-from edgeseg.output import overlay
 from edgeseg.prediction import Prediction
 from edgeseg.segmenter import Segmenter
 from tests.fakes import LESIONS, FakeSession, bright, bright_and_gray, head_image, open_fake
@@ -38,7 +38,7 @@ def on_the_outline(picture: np.ndarray, colour: tuple[int, int, int]) -> bool:
 
 def test_the_outline_is_drawn_where_it_was_measured(heads: Segmenter) -> None:
     prediction = heads.predict(head_image(HEAD, SIZE), 0.2)
-    picture = overlay.draw(prediction)
+    picture = prediction.overlay()
     assert picture.shape == (*SIZE, 3)
     assert picture.dtype == np.uint8
     assert not prediction.flags
@@ -49,14 +49,14 @@ def test_the_outline_is_drawn_where_it_was_measured(heads: Segmenter) -> None:
 def test_a_flagged_outline_is_orange(heads: Segmenter) -> None:
     prediction = heads.predict(head_image(HEAD, SIZE), 9.0)
     assert "hc_out_of_range" in prediction.flags
-    picture = overlay.draw(prediction)
+    picture = prediction.overlay()
     assert on_the_outline(picture, ORANGE)
     assert not near(picture, GREEN).any()
 
 
 def test_the_major_axis_is_drawn_thin(heads: Segmenter) -> None:
     head = HEAD.resized(SIZE, (1080, 1600))
-    picture = overlay.draw(heads.predict(head_image(head, (1080, 1600)), 0.1))
+    picture = heads.predict(head_image(head, (1080, 1600)), 0.1).overlay()
     drawn = near(picture, GREEN, 100)
     steps = np.linspace(0.1, 0.9, 80)[:, None]
 
@@ -75,7 +75,7 @@ def test_the_major_axis_is_drawn_thin(heads: Segmenter) -> None:
 
 def test_what_is_not_drawn_on_is_the_image(heads: Segmenter) -> None:
     image = head_image(HEAD, SIZE)
-    picture = overlay.draw(heads.predict(image, 0.2))
+    picture = heads.predict(image, 0.2).overlay()
     rows, columns = np.ogrid[: SIZE[0], : SIZE[1]]
     free = (np.abs(HEAD.signed_distance(columns, rows)) > 4) & (rows > 80)
     free &= np.abs(HEAD.in_unit_circle(columns, rows)[1]) > 0.03
@@ -94,7 +94,7 @@ def test_the_caption_and_the_flags_are_written(
 
     monkeypatch.setattr(overlay.cv2, "putText", spy)
     prediction = heads.predict(head_image(HEAD, SIZE), 9.0)
-    picture = overlay.draw(prediction)
+    picture = prediction.overlay()
     first, second = prediction.caption().split("; ")
     assert set(written) == {
         first, second, "pixel 9 mm (option)", ", ".join(prediction.flags),
@@ -105,7 +105,7 @@ def test_the_caption_and_the_flags_are_written(
 
 def test_an_empty_image_has_no_line(heads: Segmenter) -> None:
     prediction = heads.predict(np.zeros(SIZE, np.uint8))
-    picture = overlay.draw(prediction)
+    picture = prediction.overlay()
     assert not picture[60:].any()
     assert picture[:60].any()  # says so
 
@@ -120,7 +120,7 @@ def lesions(monkeypatch: pytest.MonkeyPatch, gap: int = 100) -> Prediction:
 def test_each_class_has_its_colour_in_the_order_of_the_classes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    picture = overlay.draw(lesions(monkeypatch)).astype(int)
+    picture = lesions(monkeypatch).overlay().astype(int)
     first, second = overlay.COLOURS_BGR[:2]
     assert first == GREEN
     for (top, left), colour, gray in (((250, 150), first, 255), ((400, 550), second, 128)):
@@ -137,7 +137,7 @@ def test_a_flag_changes_the_colour_of_the_first_class_only(
 ) -> None:
     prediction = lesions(monkeypatch, gap=0)
     assert prediction.flags == ("touches_border",)
-    picture = overlay.draw(prediction)
+    picture = prediction.overlay()
     assert near(picture[195:305, :105], ORANGE).sum() > 80
     assert near(picture[345:355, 490:610], overlay.COLOURS_BGR[1]).sum() > 80
 
@@ -151,9 +151,9 @@ def test_colours_differ_and_repeat_after_the_last() -> None:
 
 def test_a_prepared_thread_draws_the_same(heads: Segmenter) -> None:
     prediction = heads.predict(head_image(HEAD, SIZE), 0.2)
-    alone = overlay.draw(prediction)
+    alone = prediction.overlay()
     with overlay.prepared():
-        first, second = overlay.draw(prediction), overlay.draw(prediction)
+        first, second = prediction.overlay(), prediction.overlay()
     assert np.array_equal(first, alone)
     assert np.array_equal(second, alone)
 
@@ -164,6 +164,6 @@ def test_lines_grow_with_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
     for scale in (1, 2, 4):
         size = (270 * scale, 400 * scale)
         head = Ellipse(200.0 * scale, 150.0 * scale, 95.0 * scale, 75.0 * scale, 0.4)
-        picture = overlay.draw(segmenter.predict(head_image(head, size)))
+        picture = segmenter.predict(head_image(head, size)).overlay()
         widths.append(near(picture, GREEN)[60 * scale :].sum() / head.circumference_px)
     assert widths[0] < widths[1] < widths[2]

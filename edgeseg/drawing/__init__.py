@@ -1,0 +1,1 @@
+"""What a person looks at: overlays, their thumbnails, and how pixels become files."""

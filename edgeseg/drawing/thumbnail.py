@@ -1,0 +1,86 @@
+"""A small copy of a picture inside its own JPEG file, where reports and file browsers find it.
+
+It stands in a JFXX segment (JPEG File Interchange Format 1.02, page 6: extension code 0x10, a
+thumbnail coded as JPEG), which whatever does not know it passes over.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edgeseg.drawing.encode import encode
+
+_MOST_PX = (180, 240)  # height and width
+_QUALITY = 70
+_START, _JFIF, _JFXX, _SCAN = b"\xff\xd8", b"JFIF\0", b"JFXX\0\x10", 0xDA
+_APP0 = 0xE0
+_SIZES = frozenset((0xC0, 0xC1, 0xC2))  # the frames of sequential and progressive JPEG
+_HEADERS_BYTES = 1 << 17  # a segment has 64 KiB at most
+
+
+class Thumbnail(NamedTuple):
+    """A picture's small copy, and how large it is itself.
+
+    Attributes
+    ----------
+    jpeg
+        The copy, a JPEG file's bytes.
+    width_px, height_px
+        Of the picture.
+    """
+
+    jpeg: bytes
+    width_px: int
+    height_px: int
+
+
+def shrunk(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return a picture, (H, W, 3), as small as its thumbnail is; a small one as it is."""
+    height, width = picture.shape[:2]
+    scale = min(_MOST_PX[0] / height, _MOST_PX[1] / width, 1.0)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def with_thumbnail(jpeg: bytes, small: npt.NDArray[np.uint8]) -> bytes:
+    """Return a JPEG file's bytes with a small copy of its picture, (h, w, 3) BGR, in it."""
+    content = _JFXX + encode(".jpg", small, _QUALITY)
+    (length,) = struct.unpack_from(">H", jpeg, 4)  # OpenCV's files begin with their JFIF segment
+    segment = struct.pack(">BBH", 0xFF, _APP0, len(content) + 2) + content
+    return jpeg[: 4 + length] + segment + jpeg[4 + length :]
+
+
+def read_thumbnail(path: Path) -> Thumbnail | None:
+    """Read the small copy in a JPEG file, and no more of it than that needs.
+
+    Returns
+    -------
+    Thumbnail or None
+        None if the file cannot be read, or has none.
+    """
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(_HEADERS_BYTES)
+    except OSError:
+        return None
+    if not head.startswith(_START):
+        return None
+    found, at = None, 2
+    while at + 9 <= len(head) and head[at] == 0xFF:
+        marker, length = head[at + 1], int.from_bytes(head[at + 2 : at + 4], "big")
+        content = head[at + 4 : at + 2 + length]
+        if marker == _APP0 and content.startswith(_JFXX):
+            found = content[len(_JFXX) :]
+        if marker in _SIZES and found:
+            height, width = struct.unpack_from(">HH", head, at + 5)
+            return Thumbnail(found, width, height)
+        if marker == _SCAN or length < 2:
+            return None
+        at += 2 + length
+    return None

@@ -1,0 +1,57 @@
+"""A real browser for the tests of pages: Debian's Chromium, driven by playwright."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+PHONE = {"width": 360, "height": 740}
+DESK = {"width": 1280, "height": 900}
+_NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """The browser; tests with it are marked ``browser``, and skipped where there is none."""
+    path = os.environ.get("EDGESEG_CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if path is None:
+        pytest.skip("Chromium is not here; Debian's package is called chromium")
+    with playwright.sync_playwright() as driver:
+        # root, as in containers, has no sandbox; shared memory is small there
+        arguments = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+        browser = driver.chromium.launch(executable_path=path, args=arguments)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextlib.contextmanager
+def opened(chromium: Any, url: str, size: dict[str, int] = DESK, **context: Any) -> Iterator[Any]:
+    """Open a page; fails at the end on any complaint, or any request to another origin.
+
+    What the page saves is accepted; ``context`` is what playwright's ``new_context`` takes.
+    """
+    complaints: list[str] = []
+    with contextlib.closing(chromium.new_context(viewport=size, **context)) as window:
+        page = window.new_page()
+        page.on("console", lambda said: complaints.append(said.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("requestfailed", lambda asked: complaints.append(f"failed: {asked.url}"))
+        window.on("request", lambda asked: complaints.extend(_foreign(url, asked.url)))
+        page.goto(url)
+        yield page
+    assert not complaints
+
+
+def _foreign(url: str, asked: str) -> list[str]:
+    here, there = urlsplit(url), urlsplit(asked)
+    own = there[:2] == here[:2] or there.scheme in ("data", "blob")
+    return [] if own else [f"asked for {asked}"]
