@@ -13,6 +13,7 @@ from edgeseg.drawing import overlay
 from edgeseg.measure.ellipse import Ellipse, Mask
 from edgeseg.measure.framing import View
 from edgeseg.measure.measurement import Look, Measurement
+from edgeseg.measure.screen import meanings
 from edgeseg.measure.tasks import measure_of
 from edgeseg.network.metadata import ModelMetadata
 from edgeseg.network.task import Task
@@ -78,10 +79,8 @@ class Prediction:
     @property
     def reason(self) -> str:
         """Why nothing was found, or what speaks against what was; empty if it is to be trusted."""
-        meanings = {**measure_of(self.task).FLAGS}
-        if self.frame.screen is not None and self.frame.screen.refused:
-            meanings["no_pixel_size"] = self.frame.screen.refused
-        return self.measurement.reason or "; ".join(meanings[flag] for flag in self.flags)
+        doubts = meanings(measure_of(self.task), self.frame, self.flags)
+        return self.measurement.reason or "; ".join(doubts)
 
     @property
     def figures(self) -> Mapping[str, float | None]:

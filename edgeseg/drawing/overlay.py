@@ -2,49 +2,53 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edgeseg.drawing import lettering
 from edgeseg.drawing.encode import encode
+from edgeseg.drawing.lettering import Line
 from edgeseg.drawing.thumbnail import shrunk, with_thumbnail
+from edgeseg.measure.ellipse import FloatArray
 from edgeseg.measure.measurement import Measurement, Stroke
+from edgeseg.measure.screen import meanings
 from edgeseg.measure.tasks import measure_of
 from edgeseg.network.task import Task
-from edgeseg.sources.frame import Frame
+from edgeseg.sources.frame import Frame, GrayImage, PixelSize
 
 # Of the structures in turn, chosen to be told apart by most colour-blind eyes (after Okabe and Ito
-# 2008); the first is green, and a flagged prediction's orange.
+# 2008); the first is green, and a doubtful head's orange.
 COLOURS_BGR = (
     (80, 220, 60), (233, 180, 86), (66, 228, 240), (167, 121, 204), (178, 114, 0), (0, 94, 213),
 )  # fmt: skip
-_FLAGGED_BGR = (0, 150, 255)
-_TEXT_BGR = (255, 255, 255)
+_DOUBTFUL_BGR = (0, 150, 255)
+_WHITE_BGR = (255, 255, 255)
 _TINT = 0.25  # how much of its colour a class lays over its pixels
 _SHIFT = 4  # sub-pixel bits of cv2's drawing
 _TYPICAL_WIDTH_PX = 800
-_JPEG_QUALITY = 88
 _MARGIN = 0.01  # of the image's longer side, around what alone is shown
+_DASH_PX, _CALIPER_PX, _EDGE_PX = 9.0, 6.0, 12.0  # on an image of typical width
+_BARS_MM = (1, 2, 5, 10, 20, 50, 100, 200)
+_LONGEST_BAR = 0.25  # of the image's width
+_JPEG_QUALITY = 88
 
-_prepared: list[ThreadPoolExecutor] = []  # threads that have the font and wait for a picture
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_prepared.clear)  # a child has no threads but its own
+Picture = npt.NDArray[np.uint8]
+"""Shape (H, W, 3), blue first."""
 
 
-def draw(frame: Frame, measurement: Measurement, task: Task) -> npt.NDArray[np.uint8]:
-    """Draw what was measured and its figures; orange instead of the first colour if flagged.
+def draw(frame: Frame, measurement: Measurement, task: Task) -> Picture:
+    """Draw what was measured, its figures and a scale bar; what is doubtful dashed, and why.
 
     Returns
     -------
     ndarray, shape (H, W, 3), uint8, BGR
     """
-    picture = _drawn(frame, measurement, task)
-    _caption(picture, frame, measurement, task)
+    strokes = measure_of(task).strokes(measurement)
+    picture = _drawn(_shown(frame, strokes), strokes, measurement)
+    _write_on(picture, frame, measurement, task)
     return picture
 
 
@@ -56,53 +60,62 @@ def draw_jpeg(frame: Frame, measurement: Measurement, task: Task) -> bytes:
     ImageDecodeError
         If a JPEG cannot hold an image of that size.
     """
-    picture = _drawn(frame, measurement, task)
-    small = shrunk(picture)
-    _caption(picture, frame, measurement, task)
-    return with_thumbnail(encode(".jpg", picture, _JPEG_QUALITY), small)
-
-
-def _drawn(frame: Frame, measurement: Measurement, task: Task) -> npt.NDArray[np.uint8]:
     strokes = measure_of(task).strokes(measurement)
     gray = _shown(frame, strokes)
+    picture, small = _drawn(gray, strokes, measurement), shrunk(gray)
+    _write_on(picture, frame, measurement, task)
+    # drawn anew, for a line of one pixel would fade with those around it
+    thumbnail = _drawn(small, [*_scaled(strokes, gray, small)], measurement)
+    return with_thumbnail(encode(".jpg", picture, _JPEG_QUALITY), thumbnail)
+
+
+def colour_bgr(structure: int) -> tuple[int, int, int]:
+    """Return the colour of a structure, numbered from 1."""
+    return COLOURS_BGR[(structure - 1) % len(COLOURS_BGR)]
+
+
+def _drawn(gray: GrayImage, strokes: Sequence[Stroke], measurement: Measurement) -> Picture:
+    """Return an image, of the frame's size or less, with all lines on it, and no letters."""
     picture = np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
-    if measurement.mask is not None:
-        _tint(picture, measurement.mask)
+    if (mask := measurement.mask) is not None:
+        size = gray.shape[1], gray.shape[0]
+        _tint(picture, np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST)))
     scale = _scale(picture)
     for stroke in strokes:
         colour = colour_bgr(stroke.structure)
-        if measurement.flags and stroke.structure == 1:
-            colour = _FLAGGED_BGR
-        fixed = np.round(stroke.points * (1 << _SHIFT)).astype(np.int32)
-        thickness = 1 if stroke.thin else _line_width(scale)
-        cv2.polylines(picture, [fixed], stroke.closed, colour, thickness, cv2.LINE_AA, _SHIFT)
+        if measurement.flags and measurement.ellipse is not None:
+            colour = _DOUBTFUL_BGR
+        lines = [stroke.points]
+        if measurement.flags and stroke.closed:
+            lines = _dashes(stroke.points, _DASH_PX * scale)
+        closed = stroke.closed and not measurement.flags
+        width = 1 if stroke.thin else max(1, round(scale))
+        _polylines(picture, lines, colour, width, closed=closed)
+        if stroke.thin:
+            _polylines(picture, _calipers(stroke.points, _CALIPER_PX * scale), colour, width)
     return picture
 
 
-def _caption(
-    picture: npt.NDArray[np.uint8], frame: Frame, measurement: Measurement, task: Task
-) -> None:
-    pixel, scale = frame.pixel_size, _scale(picture)
-    lines = [
-        *measure_of(task).caption(measurement, task).split("; "),
-        *([f"pixel {pixel.text()}"] if pixel else []),
-        ", ".join(measurement.flags),
-    ]
-    try:
-        writer = _prepared.pop()
-    except IndexError:
-        _write(picture, lines, scale)
-    else:
-        with writer:
-            writer.submit(_write, picture, lines, scale).result()
+def _write_on(picture: Picture, frame: Frame, measurement: Measurement, task: Task) -> None:
+    """Write figures and doubts, and a scale bar where the size of pixels is known."""
+    scale, pixel = _scale(picture), frame.pixel_size
+    height, width = frame.size
+    left, step = _EDGE_PX * scale, lettering.line_height(scale)
+    said = [] if measurement.reason else measure_of(task).caption(measurement, task).split("; ")
+    if pixel:
+        said.append(f"pixel {pixel.text()}")
+    doubts = measurement.reason or "; ".join(meanings(measure_of(task), frame, measurement.flags))
+    why = lettering.wrapped(_ascii(doubts), width - 2 * left, scale)
+    coloured = [(text, _WHITE_BGR) for text in said] + [(text, _DOUBTFUL_BGR) for text in why]
+    lines = [Line(t, left, (i + 1) * step, colour) for i, (t, colour) in enumerate(coloured)]
+    if pixel and (length_mm := _bar_mm(pixel, width)):
+        base = height - left
+        _draw_bar(picture, (left, base), length_mm / pixel.x_mm, scale)
+        lines.append(Line(f"{length_mm} mm", left, base - 9 * scale))
+    lettering.write(picture, lines, scale)
 
 
-def _scale(picture: npt.NDArray[np.uint8]) -> float:
-    width: int = picture.shape[1]
-    return max(width / _TYPICAL_WIDTH_PX, 0.5)
-
-
-def _shown(frame: Frame, strokes: Sequence[Stroke]) -> npt.NDArray[np.uint8]:
+def _shown(frame: Frame, strokes: Sequence[Stroke]) -> GrayImage:
     """Return the pixels that may be shown: where letters may name the patient, what was measured.
 
     What the network looked at is no measure of that: around a large head it is the whole screen.
@@ -119,32 +132,14 @@ def _shown(frame: Frame, strokes: Sequence[Stroke]) -> npt.NDArray[np.uint8]:
     return np.asarray(frame.pixels * near, dtype=np.uint8)
 
 
-def colour_bgr(structure: int) -> tuple[int, int, int]:
-    """Return the colour of a structure, numbered from 1."""
-    return COLOURS_BGR[(structure - 1) % len(COLOURS_BGR)]
+def _scaled(strokes: Sequence[Stroke], large: GrayImage, small: GrayImage) -> Iterator[Stroke]:
+    """Yield strokes on an image as they lie on its smaller copy."""
+    factors = np.array([small.shape[1] / large.shape[1], small.shape[0] / large.shape[0]])
+    for stroke in strokes:
+        yield stroke._replace(points=(stroke.points + 0.5) * factors - 0.5)
 
 
-@contextlib.contextmanager
-def prepared() -> Iterator[None]:
-    """Have the font unpacked while something else is going on; begins at once.
-
-    OpenCV 5 unpacks it anew in every thread, so the thread that did it now will write on the next
-    picture that is drawn; for one image the whole command is measurably faster
-    (benchmarks/README.md). The thread ends with that picture, or with the context if there was
-    none.
-    """
-    writer = ThreadPoolExecutor(1, "edgeseg-text")
-    writer.submit(_write, np.zeros((40, 40, 3), dtype=np.uint8), ["H"], 1.0)
-    _prepared.append(writer)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ValueError):  # it has been taken
-            _prepared.remove(writer)
-        writer.shutdown(wait=False)
-
-
-def _tint(picture: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8]) -> None:
+def _tint(picture: Picture, mask: npt.NDArray[np.uint8]) -> None:
     """Lay each class's colour over its pixels, in place."""
     palette = np.zeros((256, 3), dtype=np.float32)
     palette[1:] = [colour_bgr(number) for number in range(1, 256)]
@@ -153,16 +148,58 @@ def _tint(picture: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8]) -> None:
     picture[inside] = np.round(mixed).astype(np.uint8)
 
 
-def _write(picture: npt.NDArray[np.uint8], lines: Sequence[str], scale: float) -> None:
-    width = _line_width(scale)
-    for i, text in enumerate(lines):
-        place = (round(10 * scale), round((24 + 22 * i) * scale))
-        for tint, thickness in (((0, 0, 0), 3 * width), (_TEXT_BGR, width)):
-            cv2.putText(
-                picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.6 * scale, tint, thickness,
-                cv2.LINE_AA,
-            )  # fmt: skip
+def _polylines(
+    picture: Picture,
+    lines: Sequence[FloatArray],
+    colour: tuple[int, int, int],
+    width: int,
+    *,
+    closed: bool = False,
+) -> None:
+    fixed = [np.round(points * (1 << _SHIFT)).astype(np.int32) for points in lines]
+    cv2.polylines(picture, fixed, closed, colour, width, cv2.LINE_AA, _SHIFT)
 
 
-def _line_width(scale: float) -> int:
-    return max(1, round(1.5 * scale))
+def _dashes(points: FloatArray, length_px: float) -> list[FloatArray]:
+    """Cut a closed outline, (n, 2), into dashes of about a length, as far apart as they are long.
+
+    Each has five points, so that it bends as the outline does.
+    """
+    ring = np.concatenate([points, points[:1]])
+    along = np.concatenate([[0.0], np.hypot(*np.diff(ring, axis=0).T).cumsum()])
+    count = max(1, round(along[-1] / (2 * length_px)))
+    places = (np.arange(count)[:, None] + np.linspace(0.0, 0.5, 5)) * (along[-1] / count)
+    x, y = (np.interp(places, along, ring[:, axis]) for axis in (0, 1))
+    return list(np.stack([x, y], axis=2))
+
+
+def _calipers(points: FloatArray, arm_px: float) -> list[FloatArray]:
+    """Return an upright cross at each end of a line, as sonographers set them."""
+    across, down = np.array([[-arm_px, 0], [arm_px, 0]]), np.array([[0, -arm_px], [0, arm_px]])
+    return [end + arm for end in points[[0, -1]] for arm in (across, down)]
+
+
+def _bar_mm(pixel: PixelSize, width_px: int) -> int | None:
+    """Return the longest length of a scale bar that leaves most of the image free."""
+    fitting = [length for length in _BARS_MM if length <= _LONGEST_BAR * width_px * pixel.x_mm]
+    return fitting[-1] if fitting else None
+
+
+def _draw_bar(picture: Picture, start: tuple[float, float], length_px: float, scale: float) -> None:
+    """Draw a scale bar across the image, with an upright at each end, on a dark rim."""
+    (x, y), tick = start, 4 * scale
+    lines = [((x, y), (x + length_px, y))]
+    lines += [((end, y - tick), (end, y + tick)) for end in (x, x + length_px)]
+    width = max(1, round(scale))
+    for colour, thickness in (((0, 0, 0), width + 2), (_WHITE_BGR, width)):
+        _polylines(picture, [np.array(line) for line in lines], colour, thickness)
+
+
+def _ascii(text: str) -> str:
+    """Return a sentence in letters that every font here has."""
+    return text.encode("ascii", "replace").decode()
+
+
+def _scale(picture: Picture) -> float:
+    width: int = picture.shape[1]
+    return max(width / _TYPICAL_WIDTH_PX, 0.5)

@@ -41,7 +41,7 @@ class Thumbnail(NamedTuple):
 
 
 def shrunk(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Return a picture, (H, W, 3), as small as its thumbnail is; a small one as it is."""
+    """Return a picture, gray or in colours, as small as thumbnails are; a small one as it is."""
     height, width = picture.shape[:2]
     scale = min(_MOST_PX[0] / height, _MOST_PX[1] / width, 1.0)
     size = max(1, round(width * scale)), max(1, round(height * scale))

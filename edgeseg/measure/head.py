@@ -167,12 +167,12 @@ def mask(measurement: Measurement, size: tuple[int, int], metadata: ModelMetadat
 
 
 def strokes(measurement: Measurement, /) -> list[Stroke]:
-    """Return the ellipse and its major axis."""
+    """Return the ellipse and its two axes."""
     if measurement.ellipse is None:
         return []
-    points = measurement.ellipse.points(180)
-    ends = np.stack([points[0], points[90]])  # the parametrisation starts on the major axis
-    return [Stroke(points), Stroke(ends, closed=False, thin=True)]
+    points = measurement.ellipse.points(180)  # they start on the major axis
+    axes = (points[[0, 90]], points[[45, 135]])
+    return [Stroke(points), *(Stroke(axis, closed=False, thin=True) for axis in axes)]
 
 
 def caption(measurement: Measurement, _task: Task, /) -> str:

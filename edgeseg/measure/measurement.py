@@ -81,7 +81,7 @@ class Stroke(NamedTuple):
     closed
         Whether the last point joins the first.
     thin
-        Whether it is a help line, not an outline.
+        Whether it is a help line between two calipers, not an outline.
     """
 
     points: FloatArray

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from edgeseg.measure.framing import View
@@ -51,6 +52,14 @@ def flags(frame: Frame) -> tuple[str, ...]:
         "coloured": screen.coloured,
     }
     return tuple(name for name in FLAGS if raised[name])
+
+
+def meanings(task: TaskMeasure, frame: Frame, flags: Sequence[str]) -> list[str]:
+    """Return what flags of a frame's measurement mean, each a sentence."""
+    known = {**task.FLAGS}
+    if frame.screen is not None and frame.screen.refused:
+        known["no_pixel_size"] = frame.screen.refused
+    return [known[flag] for flag in flags]
 
 
 def _examine_scan(task: TaskMeasure, frame: Frame, area: Area, metadata: ModelMetadata) -> Looks:

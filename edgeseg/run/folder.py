@@ -10,7 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from edgeseg.drawing import overlay
+from edgeseg.drawing import lettering
 from edgeseg.errors import DataError
 from edgeseg.output import table
 from edgeseg.output.pictures import PICTURES
@@ -183,7 +183,7 @@ class FolderRun:
         batches = self._batches(measuring, items, journal)
         draws = self.options.overlays and items
         # the first images are in the network meanwhile
-        with overlay.prepared() if draws else contextlib.nullcontext():
+        with lettering.prepared() if draws else contextlib.nullcontext():
             for rows in ordered_map(measuring.measure, batches, self._workers):
                 yield from rows
 

@@ -207,13 +207,15 @@ def test_a_head_s_mask_is_what_the_network_saw_of_the_main_region() -> None:
     assert not head.mask(Measurement(reason="no"), SIZE, METADATA).any()
 
 
-def test_strokes_are_the_ellipse_and_its_major_axis() -> None:
-    outline, axis = head.strokes(Measurement(ellipse=HEAD))
+def test_strokes_are_the_ellipse_and_its_axes() -> None:
+    outline, *axes = head.strokes(Measurement(ellipse=HEAD))
     assert np.abs(HEAD.signed_distance(*outline.points.T)).max() < 1e-9
     assert outline.closed and not outline.thin
-    assert not axis.closed and axis.thin
-    assert np.hypot(*(axis.points[1] - axis.points[0])) == pytest.approx(2 * HEAD.semi_major_px)
-    assert axis.points.mean(axis=0) == pytest.approx(HEAD.center)
+    assert not any(axis.closed for axis in axes)
+    assert all(axis.thin for axis in axes)
+    lengths = [np.hypot(*(axis.points[1] - axis.points[0])) for axis in axes]
+    assert lengths == pytest.approx([2 * HEAD.semi_major_px, 2 * HEAD.semi_minor_px])
+    assert all(axis.points.mean(axis=0) == pytest.approx(HEAD.center) for axis in axes)
     assert head.strokes(Measurement(reason="no head found")) == []
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeseg.drawing import overlay
+from edgeseg.drawing import lettering
 from edgeseg.drawing.encode import encode
 from edgeseg.errors import OutputWriteError
 from edgeseg.segmenter import Segmenter
@@ -91,7 +91,7 @@ def test_no_thread_is_left_by_a_run_that_draws_nothing(
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_can_draw(segmenter: Segmenter, scan: np.ndarray) -> None:
     prediction = segmenter.predict(scan)
-    with overlay.prepared():
+    with lettering.prepared():
         child = os.fork()
         if child == 0:
             os._exit(0 if prediction.overlay().any() else 1)
