@@ -45,9 +45,24 @@ def write_record(
     OutputWriteError
         If it cannot be written.
     """
+    record = record_of(segmenter, asked, status=status, n_images=n_images, rows=rows, wall_s=wall_s)
+    write_json(out / RUN_NAME, record)
+    return record
+
+
+def record_of(
+    segmenter: Segmenter,
+    asked: Mapping[str, Any],
+    *,
+    status: str,
+    n_images: int,
+    rows: Sequence[Row] = (),
+    wall_s: float = 0.0,
+) -> dict[str, Any]:
+    """Return what a run's record holds; see `write_record`."""
     file, metadata = segmenter.file, segmenter.metadata
     seen = Counter(row["status"] for row in rows)
-    record = {
+    return {
         "status": status,
         **asked,
         "versions": host.versions(),
@@ -68,8 +83,6 @@ def write_record(
         },
         "timings": {"wall_s": round(wall_s, 3), "stages_ms": mean_stages_ms(rows)},
     }
-    write_json(out / RUN_NAME, record)
-    return record
 
 
 def mean_stages_ms(rows: Iterable[Row]) -> dict[str, float | None]:

@@ -11,11 +11,11 @@ import numpy as np
 from edgeseg.errors import DataError
 from edgeseg.network.task import Task
 from edgeseg.output.table import number
+from edgeseg.prediction import Prediction
 from edgeseg.score import metrics
 from edgeseg.score.folds import Labelled
 from edgeseg.score.metrics import Overlap
 from edgeseg.segmenter import Segmenter
-from edgeseg.sources.image_file import read_gray
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +64,14 @@ def check_classes_agree(segmenter: Segmenter, task: Task) -> None:
     )
 
 
-def score_classes(segmenter: Segmenter, case: Labelled) -> ClassScore:
-    """Predict one labelled image and compare, class by class.
+def score_classes(case: Labelled, prediction: Prediction) -> ClassScore:
+    """Compare the mask of a labelled image with its label, class by class.
 
     Raises
     ------
     EdgesegError
-        If the image or its label cannot be read.
+        If the label cannot be read.
     """
-    prediction = segmenter.predict(read_gray(case.image_path), case.pixel_size_mm)
     label, mask = case.mask(prediction.size), prediction.mask()
     if prediction.task.kind == "head":
         mask = (mask > 0).astype(np.uint8)

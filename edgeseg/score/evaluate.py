@@ -9,6 +9,7 @@ from typing import Any
 import onnxruntime
 
 from edgeseg.network.openvino import PROVIDER as OPENVINO
+from edgeseg.prediction import Prediction
 from edgeseg.score import metrics
 from edgeseg.score.classes import (
     ClassScore,
@@ -19,8 +20,9 @@ from edgeseg.score.classes import (
 )
 from edgeseg.score.folds import Labelled, data_sha256
 from edgeseg.score.hc18 import Case
-from edgeseg.score.heads import CSV_COLUMNS, Score, head_row, score_case, summarize_heads
+from edgeseg.score.heads import CSV_COLUMNS, Score, head_row, score_head, summarize_heads
 from edgeseg.segmenter import Segmenter
+from edgeseg.sources.image_file import read_gray
 from edgeseg.system import host
 from edgeseg.system.cells import SIGNATURE, shield
 from edgeseg.system.files import csv_text, write_atomic
@@ -35,17 +37,35 @@ def score_all(
     cases: Sequence[Labelled],
     workers: int | None = None,
     on_score: Callable[[AnyScore], None] = lambda score: None,
+    on_prediction: Callable[[Labelled, Prediction, AnyScore], None] = lambda *_: None,
 ) -> list[AnyScore]:
     """Score all cases, in their order, on ``workers`` threads (None: one for each core).
 
     A model of heads is scored by its outline where the labels are outlines, any other by its mask.
+
+    Parameters
+    ----------
+    on_score
+        Called with each score, in order.
+    on_prediction
+        Called with each case and what was measured on it, from several threads, in any order.
+
+    Raises
+    ------
+    EdgesegError
+        If an image or its label cannot be read.
     """
     heads = segmenter.metadata.task.kind == "head"
 
     def score(case: Labelled) -> AnyScore:
+        prediction = segmenter.predict(read_gray(case.image_path), case.pixel_size_mm)
+        scored: AnyScore
         if heads and isinstance(case, Case):
-            return score_case(segmenter, case)
-        return score_classes(segmenter, case)
+            scored = score_head(case, prediction)
+        else:
+            scored = score_classes(case, prediction)
+        on_prediction(case, prediction, scored)
+        return scored
 
     scores = []
     for scored in ordered_map(score, cases, workers or usable_cores()):

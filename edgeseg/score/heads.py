@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgeseg.output.table import number
+from edgeseg.prediction import Prediction
 from edgeseg.score import metrics
 from edgeseg.score.hc18 import Case
 from edgeseg.score.metrics import Overlap
-from edgeseg.segmenter import Segmenter
-from edgeseg.sources.image_file import read_gray
 
 CSV_COLUMNS = (
     "file",
@@ -59,16 +58,14 @@ class Score:
         return self.hc_mm - self.hc_reference_mm
 
 
-def score_case(segmenter: Segmenter, case: Case) -> Score:
-    """Measure one labelled image and compare.
+def score_head(case: Case, prediction: Prediction) -> Score:
+    """Compare what was measured on a labelled image with its label.
 
     Raises
     ------
     EdgesegError
-        If the image or its annotation cannot be read.
+        If the annotation cannot be read.
     """
-    gray = read_gray(case.image_path)
-    prediction = segmenter.predict(gray, case.pixel_size_mm)
     reference = case.reference_ellipse(prediction.size)
     mask_reference = reference.mask(*prediction.size)
     dice_ellipse, hausdorff_mm = 0.0, None

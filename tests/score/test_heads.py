@@ -9,7 +9,8 @@ from edgeseg.drawing.encode import encode
 from edgeseg.errors import DataError
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.score import hc18
-from edgeseg.score.heads import score_case
+from edgeseg.score.evaluate import score_all
+from edgeseg.score.heads import score_head
 from edgeseg.score.metrics import hausdorff_px
 from edgeseg.segmenter import Segmenter
 from edgeseg.sources.image_file import read_gray
@@ -30,7 +31,8 @@ def test_a_case_s_score_is_of_what_the_network_saw(
     (tmp_path / "a_Annotation.png").write_bytes(encode(".png", ring))
     paths = tmp_path / "a.png", tmp_path / "a_Annotation.png"
     case = hc18.Case("a.png", *paths, size_mm, true.circumference_px * size_mm, "a")
-    score = score_case(open_fake(monkeypatch, FakeSession()), case)
+    prediction = open_fake(monkeypatch, FakeSession()).predict(image, size_mm)
+    score = score_head(case, prediction)
     mask, reference = image > 127, true.mask(*size) > 0
     dice = 2 * np.sum(mask & reference) / (mask.sum() + reference.sum())
     assert score.overlap.dice == pytest.approx(dice, abs=0.003)
@@ -53,4 +55,4 @@ def test_an_annotation_of_another_size_than_its_image_is_refused(
     larger = tmp_path / "larger.png"
     larger.write_bytes(encode(".png", np.pad(read_gray(case.image_path), 8)))
     with pytest.raises(DataError, match="bring them to one size"):
-        score_case(segmenter, case._replace(image_path=larger))
+        score_all(segmenter, [case._replace(image_path=larger)])
