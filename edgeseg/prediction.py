@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from edgeseg.drawing import overlay
 from edgeseg.measure.ellipse import Ellipse, Mask
 from edgeseg.measure.framing import View
-from edgeseg.measure.measurement import Look, Measurement
+from edgeseg.measure.measurement import Look, Measurement, Stroke
 from edgeseg.measure.screen import meanings
 from edgeseg.measure.tasks import measure_of
 from edgeseg.network.metadata import ModelMetadata
@@ -185,15 +185,20 @@ class Prediction:
         """Return the image with what was measured drawn on it: (H, W, 3), uint8, blue first."""
         return overlay.draw(self.frame, self.measurement, self.task)
 
-    def overlay_jpeg(self) -> bytes:
+    def overlay_jpeg(self, reference: Sequence[Stroke] = ()) -> bytes:
         """Return the same as a JPEG file's bytes, with a thumbnail in it.
+
+        Parameters
+        ----------
+        reference
+            Outlines of what should have been measured, drawn in pink beneath.
 
         Raises
         ------
         ImageDecodeError
             If a JPEG cannot hold an image of that size.
         """
-        return overlay.draw_jpeg(self.frame, self.measurement, self.task)
+        return overlay.draw_jpeg(self.frame, self.measurement, self.task, reference)
 
     def caption(self) -> str:
         """Return the measurement in one line of ASCII."""

@@ -13,13 +13,14 @@ import typer
 
 from edgeseg.cli import (
     adopting,
+    benchmarking,
     calibrating,
     console,
     describing,
+    evaluating,
     failures,
     inferring,
     listening,
-    measuring,
     training,
 )
 from edgeseg.cli.options import example
@@ -42,8 +43,8 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     inferring.infer: "edgeseg infer scans/ --pixel-sizes sizes.csv --out results",
     inferring.demo: "edgeseg demo",
     calibrating.calibrate: "edgeseg calibrate mine.csv --results out/results.csv --out site.json",
-    measuring.evaluate: "edgeseg evaluate hc18-nano --data hc18 --json scores.json",
-    measuring.benchmark: "edgeseg benchmark hc18-nano --threads 1,4 --markdown table.md",
+    evaluating.evaluate: "edgeseg evaluate hc18-nano --data hc18 --json scores.json",
+    benchmarking.benchmark: "edgeseg benchmark hc18-nano --threads 1,4 --markdown table.md",
     training.train: training.EXAMPLE,
     training.export: "edgeseg export runs/mine --out mine.onnx --precision int8",
     training.presence: "edgeseg presence mine.onnx --data hc18 --negatives other --out sure.onnx",

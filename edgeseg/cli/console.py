@@ -8,8 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import typer
 
@@ -89,62 +88,3 @@ def progress(total: int, label: str) -> Iterator[Callable[..., None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=total)
         yield lambda *_: bar.advance(task)
-
-
-def accuracy_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return an evaluation's figures as names and texts."""
-    data, metrics = summary["data"], summary["metrics"]
-    if "classes" in metrics:
-        return _class_lines(data, metrics)
-    paper, error = summary["paper_metrics"], metrics["hc_error_mm"]
-    lines = [("images", f"{data['n_images']}, no head found in {data['n_failed']}")]
-    for key, name in (
-        ("dice", "Dice %"),
-        ("iou", "IoU %"),
-        ("pixel_accuracy", "pixel accuracy %"),
-        ("dice_ellipse", "Dice of the ellipse %"),
-    ):
-        m = metrics[key]
-        text = f"{_percent(m['mean'])} ± {_percent(m['sd'])}, lowest {_percent(m['min'])}"
-        lines.append((name, text))
-    distance = metrics["hausdorff_mm"]
-    lines += [
-        (
-            "Hausdorff mm",
-            f"{_mm(distance['mean'])} ± {_mm(distance['sd'])}, largest {_mm(distance['max'])}",
-        ),
-        (
-            "HC error mm",
-            f"mean |.| {_mm(error['mad'])} ± {_mm(error['mad_sd'])}, bias {_mm(error['bias'])}, "
-            f"SD {_mm(error['sd'])}, 95th percentile {_mm(error['p95'])}, "
-            f"largest {_mm(error['max'])}",
-        ),
-        (
-            "as arXiv 2307.09067, pooled over batches of 10, %",
-            f"pixel accuracy {_percent(paper['pixel_accuracy'])}, Dice {_percent(paper['dice'])}, "
-            f"mIoU {_percent(paper['miou'])}",
-        ),
-    ]
-    return lines
-
-
-def _class_lines(data: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
-    lines = [
-        ("images", f"{data['n_images']}, nothing found in {data['n_failed']} that have labels")
-    ]
-    for name, figures in metrics["classes"].items():
-        for key, title in (("dice", "Dice %"), ("iou", "IoU %")):
-            m = figures[key]
-            text = f"{_percent(m['mean'])} ± {_percent(m['sd'])}, lowest {_percent(m['min'])}"
-            pooled = f"; pooled {_percent(figures['pooled_dice'])}" if key == "dice" else ""
-            lines.append((f"{name}: {title}", f"{text}, {figures['n_images']} images{pooled}"))
-    lines.append(("pixel accuracy %", _percent(metrics["pixel_accuracy"]["mean"])))
-    return lines
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.2f}"
-
-
-def _mm(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"

@@ -25,6 +25,7 @@ COLOURS_BGR = (
     (80, 220, 60), (233, 180, 86), (66, 228, 240), (167, 121, 204), (178, 114, 0), (0, 94, 213),
 )  # fmt: skip
 _DOUBTFUL_BGR = (0, 150, 255)
+_REFERENCE_BGR = (255, 80, 255)  # pink, which no structure has
 _WHITE_BGR = (255, 255, 255)
 _TINT = 0.25  # how much of its colour a class lays over its pixels
 _SHIFT = 4  # sub-pixel bits of cv2's drawing
@@ -52,8 +53,15 @@ def draw(frame: Frame, measurement: Measurement, task: Task) -> Picture:
     return picture
 
 
-def draw_jpeg(frame: Frame, measurement: Measurement, task: Task) -> bytes:
+def draw_jpeg(
+    frame: Frame, measurement: Measurement, task: Task, reference: Sequence[Stroke] = ()
+) -> bytes:
     """Draw the same as a JPEG file's bytes, with a thumbnail in it that has no letters.
+
+    Parameters
+    ----------
+    reference
+        Outlines of what should have been measured, drawn beneath in a colour of their own.
 
     Raises
     ------
@@ -62,10 +70,11 @@ def draw_jpeg(frame: Frame, measurement: Measurement, task: Task) -> bytes:
     """
     strokes = measure_of(task).strokes(measurement)
     gray = _shown(frame, strokes)
-    picture, small = _drawn(gray, strokes, measurement), shrunk(gray)
+    picture, small = _drawn(gray, strokes, measurement, reference), shrunk(gray)
     _write_on(picture, frame, measurement, task)
     # drawn anew, for a line of one pixel would fade with those around it
-    thumbnail = _drawn(small, [*_scaled(strokes, gray, small)], measurement)
+    mine, theirs = ([*_scaled(each, gray, small)] for each in (strokes, reference))
+    thumbnail = _drawn(small, mine, measurement, theirs)
     return with_thumbnail(encode(".jpg", picture, _JPEG_QUALITY), thumbnail)
 
 
@@ -74,13 +83,21 @@ def colour_bgr(structure: int) -> tuple[int, int, int]:
     return COLOURS_BGR[(structure - 1) % len(COLOURS_BGR)]
 
 
-def _drawn(gray: GrayImage, strokes: Sequence[Stroke], measurement: Measurement) -> Picture:
+def _drawn(
+    gray: GrayImage,
+    strokes: Sequence[Stroke],
+    measurement: Measurement,
+    reference: Sequence[Stroke] = (),
+) -> Picture:
     """Return an image, of the frame's size or less, with all lines on it, and no letters."""
     picture = np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
     if (mask := measurement.mask) is not None:
         size = gray.shape[1], gray.shape[0]
         _tint(picture, np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST)))
     scale = _scale(picture)
+    for stroke in reference:
+        width = max(1, round(scale))
+        _polylines(picture, [stroke.points], _REFERENCE_BGR, width, closed=stroke.closed)
     for stroke in strokes:
         colour = colour_bgr(stroke.structure)
         if measurement.flags and measurement.ellipse is not None:

@@ -1,4 +1,4 @@
-"""The commands that measure models: accuracy, and speed and memory."""
+"""The command that measures how fast models are, and in how much memory."""
 
 from __future__ import annotations
 
@@ -11,63 +11,15 @@ import typer
 
 from edgeseg.cli import console
 from edgeseg.cli.options import (
-    DataOption,
     DeviceOption,
     JsonOption,
-    ThreadsOption,
     figures_to,
     is_standard_output,
-    open_model,
 )
 from edgeseg.errors import EdgesegError
 
 if TYPE_CHECKING:
     from edgeseg.bench.table import Change
-
-
-def evaluate(
-    data: DataOption,
-    model: Annotated[str, typer.Argument(help="Bundled model or ONNX file.")] = "hc18-nano",
-    device: DeviceOption = "auto",
-    threads: ThreadsOption = None,
-    split: Annotated[
-        Path | None,
-        typer.Option(help="Split file or a training run's run.json: only what --fold holds out."),
-    ] = None,
-    fold: Annotated[
-        int | None, typer.Option(help="Fold of --split, from 0; of a run.json 0 alone.")
-    ] = None,
-    json_file: JsonOption = None,
-    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write a row an image.")] = None,
-) -> None:
-    """Measure a model's accuracy on labelled images."""
-    from edgeseg.score import evaluate as evaluation
-    from edgeseg.score import folds
-    from edgeseg.score.labelled import load_for
-    from edgeseg.system.files import check_targets
-    from edgeseg.system.parallel import usable_cores
-
-    check_targets(csv_file, None if is_standard_output(json_file) else json_file)
-    if fold is None and split is not None and split.name == "run.json":
-        fold = 0
-    if (split is None) != (fold is None):
-        raise typer.BadParameter("--split and --fold go together: a file and one of its folds")
-    segmenter = open_model(model, device)
-    loaded = load_for(segmenter, data)
-    for text in loaded.notices:
-        console.notice(text)
-    cases = loaded.cases
-    if split is not None and fold is not None:
-        cases = folds.select_fold(cases, folds.read_folds(split), fold)
-    workers = threads or usable_cores()
-    with console.progress(len(cases), "evaluating") as advance:
-        scores = evaluation.score_all(segmenter, cases, workers, advance)
-    summary = evaluation.summarize(segmenter, cases, scores, workers)
-    with figures_to(json_file) as write_figures:
-        if csv_file:
-            evaluation.write_csv(csv_file, scores)
-        write_figures(summary)
-        console.table(("", ""), console.accuracy_lines(summary))
 
 
 def benchmark(
