@@ -48,7 +48,16 @@ def opened(chromium: Any, url: str, size: dict[str, int] = DESK, **context: Any)
         window.on("request", lambda asked: complaints.extend(_foreign(url, asked.url)))
         page.goto(url)
         yield page
-    assert not complaints
+    assert not complaints, complaints
+
+
+def until(page: Any, condition: str) -> None:
+    """Wait until a condition holds in a page whose policy forbids playwright's own waiting."""
+    for _ in range(200):
+        if page.evaluate(condition):
+            return
+        page.wait_for_timeout(25)
+    raise AssertionError(f"never: {condition}")
 
 
 def _foreign(url: str, asked: str) -> list[str]:

@@ -32,6 +32,7 @@ _SHIFT = 4  # sub-pixel bits of cv2's drawing
 _TYPICAL_WIDTH_PX = 800
 _MARGIN = 0.01  # of the image's longer side, around what alone is shown
 _DASH_PX, _CALIPER_PX, _EDGE_PX = 9.0, 6.0, 12.0  # on an image of typical width
+_MOST_DOUBTS = 2
 _BARS_MM = (1, 2, 5, 10, 20, 50, 100, 200)
 _LONGEST_BAR = 0.25  # of the image's width
 _JPEG_QUALITY = 88
@@ -121,8 +122,7 @@ def _write_on(picture: Picture, frame: Frame, measurement: Measurement, task: Ta
     said = [] if measurement.reason else measure_of(task).caption(measurement, task).split("; ")
     if pixel:
         said.append(f"pixel {pixel.text()}")
-    doubts = measurement.reason or "; ".join(meanings(measure_of(task), frame, measurement.flags))
-    why = lettering.wrapped(_ascii(doubts), width - 2 * left, scale)
+    why = lettering.wrapped(_why(frame, measurement, task), width - 2 * left, scale)
     coloured = [(text, _WHITE_BGR) for text in said] + [(text, _DOUBTFUL_BGR) for text in why]
     lines = [Line(t, left, (i + 1) * step, colour) for i, (t, colour) in enumerate(coloured)]
     if pixel and (length_mm := _bar_mm(pixel, width)):
@@ -130,6 +130,15 @@ def _write_on(picture: Picture, frame: Frame, measurement: Measurement, task: Ta
         _draw_bar(picture, (left, base), length_mm / pixel.x_mm, scale)
         lines.append(Line(f"{length_mm} mm", left, base - 9 * scale))
     lettering.write(picture, lines, scale)
+
+
+def _why(frame: Frame, measurement: Measurement, task: Task) -> str:
+    """Return why nothing was found, or the first doubts: all of them would hide the image."""
+    doubts = [measurement.reason] if measurement.reason else []
+    doubts = doubts or meanings(measure_of(task), frame, measurement.flags)
+    more = len(doubts) - _MOST_DOUBTS
+    said = "; ".join(doubts[:_MOST_DOUBTS]) + (f"; and {more} more" if more > 0 else "")
+    return said.encode("ascii", "replace").decode()  # letters that every font here has
 
 
 def _shown(frame: Frame, strokes: Sequence[Stroke]) -> GrayImage:
@@ -210,11 +219,6 @@ def _draw_bar(picture: Picture, start: tuple[float, float], length_px: float, sc
     width = max(1, round(scale))
     for colour, thickness in (((0, 0, 0), width + 2), (_WHITE_BGR, width)):
         _polylines(picture, [np.array(line) for line in lines], colour, thickness)
-
-
-def _ascii(text: str) -> str:
-    """Return a sentence in letters that every font here has."""
-    return text.encode("ascii", "replace").decode()
 
 
 def _scale(picture: Picture) -> float:

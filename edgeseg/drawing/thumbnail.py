@@ -21,7 +21,7 @@ _QUALITY = 70
 _START, _JFIF, _JFXX, _SCAN = b"\xff\xd8", b"JFIF\0", b"JFXX\0\x10", 0xDA
 _APP0 = 0xE0
 _SIZES = frozenset((0xC0, 0xC1, 0xC2))  # the frames of sequential and progressive JPEG
-_HEADERS_BYTES = 1 << 17  # a segment has 64 KiB at most
+_HEADERS_BYTES = 1 << 15  # thumbnails have a few KiB
 
 
 class Thumbnail(NamedTuple):

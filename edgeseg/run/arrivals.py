@@ -176,7 +176,6 @@ class Arrivals:
                 *(self._out, self.measuring.segmenter, rows, self._asked),
                 status=status,
                 wall_s=time.perf_counter() - self._started,
-                workers=1,
                 overlays=self.measuring.options.overlays,
             )
 

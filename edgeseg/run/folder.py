@@ -108,7 +108,6 @@ class FolderRun:
             cines = write_results(
                 *(self.out, self.segmenter, rows, self._asked),
                 wall_s=wall_s,
-                workers=self._workers,
                 overlays=options.overlays,
             )
         return Summary(self.out, rows, n_kept, wall_s, cines)

@@ -23,7 +23,6 @@ def write_results(
     *,
     status: str = "done",
     wall_s: float,
-    workers: int,
     overlays: bool,
 ) -> Sequence[Row]:
     """Write all that, and return the summary of films.
@@ -34,8 +33,6 @@ def write_results(
         See `edgeseg.output.record.write_record`.
     wall_s
         Time of the run, without loading the model.
-    workers
-        Pictures of the report made smaller at once.
     overlays
         Whether there are overlays to show.
 
@@ -50,5 +47,5 @@ def write_results(
         out, segmenter, asked, status=status, n_images=len(rows), rows=rows, wall_s=wall_s
     )
     shown = out / "overlays" if overlays else None
-    write_page(out / REPORT_NAME, task, rows, record, shown, workers)
+    write_page(out / REPORT_NAME, task, rows, record, shown)
     return cines

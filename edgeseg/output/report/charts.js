@@ -1,0 +1,148 @@
+"use strict";
+
+/* Distributions and errors as SVG; a bar narrows the images down, a point opens its own. */
+const SVG = "http://www.w3.org/2000/svg";
+const WIDE = 420, HIGH = 190, LEFT = 44, BOTTOM = 24, TOP = 8, RIGHT = 10;
+
+function draw(tag, attributes, text = "") {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  if (text) element.textContent = visible(text);
+  return element;
+}
+
+/* Round numbers, about so many, from low to high. */
+function ticks(low, high, count) {
+  const rough = (high - low) / count || 1;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((s) => s * power).find((s) => s >= rough);
+  const first = Math.ceil(low / step);
+  return Array.from({ length: Math.floor(high / step) - first + 1 }, (_, i) => (first + i) * step);
+}
+
+function scale(low, high, from, to) {
+  return (value) => from + ((value - low) / (high - low || 1)) * (to - from);
+}
+
+/* An empty chart with its axes; returns it and its scales. */
+function axes([lowX, highX], [lowY, highY], titleY, caption) {
+  const svg = draw("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, role: "group", "aria-label": caption });
+  const x = scale(lowX, highX, LEFT, WIDE - RIGHT), y = scale(lowY, highY, HIGH - BOTTOM, TOP);
+  svg.append(draw("path", {
+    class: "axis", fill: "none", d: `M${LEFT} ${TOP}V${HIGH - BOTTOM}H${WIDE - RIGHT}`,
+  }));
+  for (const tick of ticks(lowX, highX, 5)) {
+    svg.append(draw("text", { x: x(tick), y: HIGH - 11, "text-anchor": "middle" }, `${+tick.toPrecision(6)}`));
+  }
+  for (const tick of ticks(lowY, highY, 4)) {
+    svg.append(draw("text", { x: LEFT - 5, y: y(tick) + 4, "text-anchor": "end" }, `${+tick.toPrecision(6)}`));
+  }
+  svg.append(draw("text", { x: LEFT + 5, y: TOP + 9 }, titleY));
+  const holder = make("figure", "", "chart", [svg, make("figcaption", caption)]);
+  return { svg, x, y, holder };
+}
+
+function range(values) {
+  return values.reduce(([low, high], v) => [Math.min(low, v), Math.max(high, v)], [Infinity, -Infinity]);
+}
+
+/* Bars of how often a column's values occur; choosing one shows only its images. */
+function histogram(column, title, unit) {
+  const values = images.map((image) => figure(image, column)).filter((v) => v !== null);
+  if (values.length < 2) return null;
+  const [low, high] = range(values);
+  const edges = ticks(low, high, Math.min(30, Math.max(8, 2 * Math.sqrt(values.length))));
+  const step = edges.length > 1 ? edges[1] - edges[0] : 1;
+  const start = Math.floor(low / step) * step, count = Math.floor((high - start) / step) + 1;
+  const counts = new Array(count).fill(0);
+  for (const value of values) counts[Math.min(count - 1, Math.floor((value - start) / step))] += 1;
+  const caption = `${title}, in ${unit}, of ${values.length} images`;
+  const { svg, x, y, holder } = axes(
+    [start, start + count * step], [0, Math.max(...counts)], "images", caption,
+  );
+  counts.forEach((n, i) => {
+    if (!n) return;
+    const from = +(start + i * step).toPrecision(9), to = +(start + (i + 1) * step).toPrecision(9);
+    const bar = draw("rect", {
+      class: "bar", x: x(from) + 1, width: Math.max(1, x(to) - x(from) - 2),
+      y: y(n), height: y(0) - y(n), tabindex: 0, role: "button", "aria-pressed": "false",
+      "aria-label": `${n} images from ${from} to ${to} ${unit}`,
+    });
+    bar.append(draw("title", {}, bar.getAttribute("aria-label")));
+    const high = i === count - 1 ? Infinity : to;
+    onPress(bar, () => toggleRange(bar, { column, low: from, high }));
+    svg.append(bar);
+  });
+  return holder;
+}
+
+/* A point an image, guide lines at some heights; a point opens its image. */
+function scatter(points, caption, guides) {
+  const ys = [...points.map(({ y }) => y), ...guides];
+  const { svg, x, y, holder } = axes(
+    range(points.map(({ x }) => x)), range(ys), "measured − label, mm", caption,
+  );
+  for (const height of guides) {
+    svg.append(draw("line", { class: "guide", x1: LEFT, x2: WIDE - RIGHT, y1: y(height), y2: y(height) }));
+  }
+  for (const point of points) {
+    const circle = draw("circle", {
+      class: `point ${point.image.status}`, cx: x(point.x), cy: y(point.y), r: 3,
+      "data-number": point.image.number,
+    });
+    circle.append(draw("title", {}, point.image.name));
+    svg.append(circle);
+  }
+  svg.addEventListener("click", ({ target }) => {
+    const number = target.closest("[data-number]")?.dataset.number;
+    if (number) openViewer(images[number]);
+  });
+  return holder;
+}
+
+/* Differences against means (Bland and Altman 1986), and errors against size. */
+function errorCharts() {
+  const known = images.filter((i) => figure(i, "hc_error_mm") !== null);
+  if (known.length < 2) return [];
+  const errors = known.map((image) => figure(image, "hc_error_mm"));
+  const bias = errors.reduce((sum, error) => sum + error, 0) / errors.length;
+  const squares = errors.reduce((sum, error) => sum + (error - bias) ** 2, 0);
+  const half = 1.96 * Math.sqrt(squares / (errors.length - 1));
+  const mad = errors.reduce((sum, error) => sum + Math.abs(error), 0) / errors.length;
+  const against = (value) => known.map((image, i) => ({ image, x: value(image), y: errors[i] }));
+  const mean = (image) => (figure(image, "hc_mm") + figure(image, "hc_reference_mm")) / 2;
+  const limits = `bias ${signed(bias, 2)} mm, limits of agreement ${signed(bias - half, 2)} and ` +
+    `${signed(bias + half, 2)} mm`;
+  return [
+    histogram("hc_error_mm", `Error of HC (mean of its size ${mad.toFixed(2)} mm)`, "mm"),
+    scatter(against(mean), `Bland-Altman, against the mean of both: ${limits}`, [bias - half, bias, bias + half]),
+    scatter(against((image) => figure(image, "hc_reference_mm")), "Error against the label's HC, mm", [0]),
+  ];
+}
+
+function onPress(element, act) {
+  element.addEventListener("click", act);
+  element.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    act();
+  });
+}
+
+function toggleRange(bar, chosenRange) {
+  const isOn = bar.getAttribute("aria-pressed") === "true";
+  releaseBars();
+  bar.setAttribute("aria-pressed", String(!isOn));
+  asked.range = isOn ? null : chosenRange;
+  refresh();
+}
+
+function releaseBars() {
+  for (const bar of document.querySelectorAll(".bar")) bar.setAttribute("aria-pressed", "false");
+}
+
+function showCharts() {
+  const own = measures.map(({ title, column, unit }) => histogram(column, title, unit));
+  const charts = [...own, ...(isHead ? errorCharts() : [])].filter(Boolean);
+  document.getElementById("charts").append(...charts);
+}

@@ -1,0 +1,221 @@
+"use strict";
+
+/* Heads corrected by hand: an ellipse over the picture, its circumference, and a table of all. */
+const pen = document.getElementById("pen");
+const FIELDS = [
+  ["centerX", "center_x_px", 3], ["centerY", "center_y_px", 3], ["semiMajor", "semi_major_px", 3],
+  ["semiMinor", "semi_minor_px", 3], ["angle", "angle_rad", 6],
+];
+const STORED = `edgeseg corrected ${location.pathname}`;
+const LEAST_PX = 2;
+const corrections = new Map(); // of images, by number: { ellipse, saved }
+let drawn = null; // the ellipse under way; its axes may stand the other way round
+
+/* What the model measured; null where it found no head. */
+function measuredEllipse({ row }) {
+  if (!row.semi_major_px) return null;
+  return Object.fromEntries(FIELDS.map(([field, column]) => [field, Number(row[column])]));
+}
+
+function startingEllipse(image) {
+  const [width, height] = image.size ?? [picture.naturalWidth, picture.naturalHeight];
+  const semiMajor = 0.3 * Math.min(width, height);
+  return {
+    centerX: width / 2, centerY: height / 2, semiMajor, semiMinor: 0.8 * semiMajor, angle: 0,
+  };
+}
+
+/* The same ellipse with its longer axis first, and that axis between 0 and pi. */
+function ordered(ellipse) {
+  const { semiMajor, semiMinor } = ellipse;
+  const turned = semiMinor > semiMajor;
+  const angle = ellipse.angle + (turned ? Math.PI / 2 : 0);
+  return {
+    ...ellipse,
+    semiMajor: Math.max(semiMajor, semiMinor),
+    semiMinor: Math.min(semiMajor, semiMinor),
+    angle: ((angle % Math.PI) + Math.PI) % Math.PI,
+  };
+}
+
+/* Head circumference in mm, calibrated as the run was; null where pixels have no size. */
+function circumferenceMm({ row }, ellipse) {
+  if (!row.pixel_size_x_mm) return null;
+  const sides = [Number(row.pixel_size_x_mm), Number(row.pixel_size_y_mm)];
+  const modelMm = ellipses.circumference(ellipses.scaled(ellipse, ...sides));
+  if (!row.calibration_factor) return modelMm;
+  const mm = Number(row.calibration_factor) * modelMm + Number(row.calibration_shift_mm);
+  return Math.max(mm, modelMm / 10);
+}
+
+function isCorrecting() {
+  return drawn !== null;
+}
+
+function canCorrect(image) {
+  return isHead && image.status !== "failed" && Boolean(image.overlay);
+}
+
+function leaveCorrecting() {
+  drawn = null;
+  pen.toggleAttribute("hidden", true);
+  const possible = canCorrect(looked);
+  for (const id of ["correct", "confirm", "reset"]) document.getElementById(id).hidden = !possible;
+  document.getElementById("confirm").hidden ||= !looked.row.semi_major_px;
+  document.getElementById("help").hidden = !possible;
+  document.getElementById("correct").setAttribute("aria-pressed", "false");
+  sayCircumference();
+}
+
+function toggleCorrecting() {
+  if (!canCorrect(looked)) return;
+  if (isCorrecting()) return leaveCorrecting();
+  const kept = corrections.get(looked.number)?.ellipse;
+  drawn = { ...(kept ?? measuredEllipse(looked) ?? startingEllipse(looked)) };
+  document.getElementById("correct").setAttribute("aria-pressed", "true");
+  pen.toggleAttribute("hidden", false);
+  placePen();
+  drawEllipse();
+  sayCircumference();
+  pen.focus();
+}
+
+/* Lay the pen over the picture, in the picture's own pixels. */
+function placePen() {
+  const [width, height] = looked.size ?? [picture.naturalWidth, picture.naturalHeight];
+  const shown = picture.getBoundingClientRect();
+  pen.setAttribute("viewBox", `-0.5 -0.5 ${width} ${height}`); // (0, 0) is a pixel's centre
+  pen.setAttribute("width", shown.width);
+  pen.setAttribute("height", shown.height);
+  if (isCorrecting()) drawEllipse();
+}
+
+/* Where the handles are: the centre, and both ends of both axes. */
+function handlePlaces({ centerX, centerY, semiMajor, semiMinor, angle }) {
+  const cos = Math.cos(angle), sin = Math.sin(angle);
+  const along = [semiMajor * cos, semiMajor * sin], across = [-semiMinor * sin, semiMinor * cos];
+  const places = { center: [centerX, centerY] };
+  for (const [name, [x, y], sign] of [
+    ["major", along, 1], ["major2", along, -1], ["minor", across, 1], ["minor2", across, -1],
+  ]) places[name] = [centerX + sign * x, centerY + sign * y];
+  return places;
+}
+
+function drawEllipse() {
+  const points = ellipses.points(drawn, 180).map((point) => point.join(",")).join(" ");
+  const pxPerUnit = pen.viewBox.baseVal.width / (pen.getBoundingClientRect().width || 1);
+  const handles = Object.entries(handlePlaces(drawn)).map(([name, [cx, cy]]) =>
+    draw("circle", { class: "handle", cx, cy, r: 9 * pxPerUnit, "data-handle": name }));
+  pen.replaceChildren(draw("polygon", { class: "drawn", points }), ...handles);
+  pen.setAttribute("aria-label", "Ellipse under correction; the keys are listed beside");
+}
+
+/* Keep what is drawn as the image's correction. */
+function keep() {
+  corrections.set(looked.number, { ellipse: ordered(drawn), saved: false });
+  drawEllipse();
+  sayCircumference();
+  storeCorrections();
+}
+
+function sayCircumference() {
+  const kept = corrections.get(looked.number)?.ellipse;
+  const ellipse = drawn ?? kept;
+  const live = document.getElementById("live");
+  if (!ellipse) return void (live.textContent = "");
+  const mm = circumferenceMm(looked, ellipse), px = ellipses.circumference(ellipse);
+  const text = mm === null ? `HC ${px.toFixed(1)} px` : `HC ${mm.toFixed(1)} mm, ${px.toFixed(1)} px`;
+  live.textContent = kept ? `${text} (corrected)` : text;
+}
+
+/* Move a handle to a point of the picture. */
+function dragTo(name, [x, y]) {
+  if (name === "center") {
+    [drawn.centerX, drawn.centerY] = [x, y];
+    return;
+  }
+  const dx = x - drawn.centerX, dy = y - drawn.centerY;
+  const length = Math.max(LEAST_PX, Math.hypot(dx, dy));
+  const sign = name.endsWith("2") ? -1 : 1;
+  if (name.startsWith("major")) {
+    drawn.semiMajor = length;
+    drawn.angle = Math.atan2(sign * dy, sign * dx);
+  } else {
+    drawn.semiMinor = length;
+    drawn.angle = Math.atan2(-sign * dx, sign * dy);
+  }
+}
+
+function pointOf(event) {
+  const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(pen.getScreenCTM().inverse());
+  return [point.x, point.y];
+}
+
+let dragged = null; // the handle, and how far from its middle it was taken
+
+pen.addEventListener("pointerdown", (event) => {
+  const name = event.target.closest("[data-handle]")?.dataset.handle;
+  if (!name) return;
+  const [x, y] = pointOf(event), [placeX, placeY] = handlePlaces(drawn)[name];
+  dragged = { name, offset: [placeX - x, placeY - y] };
+  pen.setPointerCapture(event.pointerId);
+  event.preventDefault();
+  pen.focus();
+});
+
+pen.addEventListener("pointermove", (event) => {
+  if (!dragged) return;
+  const [x, y] = pointOf(event), [offsetX, offsetY] = dragged.offset;
+  dragTo(dragged.name, [x + offsetX, y + offsetY]);
+  keep();
+});
+
+for (const end of ["pointerup", "pointercancel"]) {
+  pen.addEventListener(end, () => { dragged = null; });
+}
+
+/* Act on a key, and tell whether it was one of ours. */
+function correctByKey(event) {
+  const step = event.shiftKey ? 10 : 1;
+  const change = {
+    ArrowLeft: () => { drawn.centerX -= step; },
+    ArrowRight: () => { drawn.centerX += step; },
+    ArrowUp: () => { drawn.centerY -= step; },
+    ArrowDown: () => { drawn.centerY += step; },
+    "+": () => stretch(1.01, 1.01),
+    "-": () => stretch(1 / 1.01, 1 / 1.01),
+    a: () => stretch(1 / 1.01, 1), A: () => stretch(1.01, 1),
+    b: () => stretch(1, 1 / 1.01), B: () => stretch(1, 1.01),
+    "[": () => { drawn.angle -= Math.PI / 180; },
+    "]": () => { drawn.angle += Math.PI / 180; },
+  }[event.key];
+  if (!change) return false;
+  event.preventDefault();
+  change();
+  keep();
+  return true;
+}
+
+function stretch(along, across) {
+  drawn.semiMajor = Math.max(LEAST_PX, drawn.semiMajor * along);
+  drawn.semiMinor = Math.max(LEAST_PX, drawn.semiMinor * across);
+}
+
+function confirmMeasured() {
+  corrections.set(looked.number, { ellipse: measuredEllipse(looked), saved: false });
+  leaveCorrecting();
+  storeCorrections();
+}
+
+function resetCorrection() {
+  corrections.delete(looked.number);
+  leaveCorrecting();
+  storeCorrections();
+}
+
+for (const [id, act] of [
+  ["correct", toggleCorrecting], ["confirm", confirmMeasured], ["reset", resetCorrection],
+]) document.getElementById(id).addEventListener("click", act);
+
+picture.addEventListener("load", () => { if (isCorrecting()) placePen(); });
+addEventListener("resize", () => { if (isCorrecting()) placePen(); });

@@ -1,0 +1,88 @@
+"use strict";
+
+/* The table of corrections: kept by the browser, and saved as corrected.csv. */
+const FORMULA = /(?<![^;\t\r\n])(?='*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20])/g;
+
+/* A cell of the table: text stays text in a spreadsheet, as edgeseg/system/cells.py has it. */
+function cellText(text) {
+  const safe = text.replace(FORMULA, "'");
+  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}
+
+/* Columns of an ellipse; the model's own are as the run has them. */
+const OWN = ["hc_mm", "hc_px", ...FIELDS.map(([, column]) => column)];
+const SIZES = ["pixel_size_x_mm", "pixel_size_y_mm"];
+
+function correctedCells(image, ellipse) {
+  const mm = circumferenceMm(image, ellipse);
+  const own = [
+    mm === null ? "" : mm.toFixed(3), ellipses.circumference(ellipse).toFixed(3),
+    ...FIELDS.map(([field, , decimals]) => ellipse[field].toFixed(decimals)),
+  ];
+  const unchanged = FIELDS.every(([, column], i) => image.row[column] === own[i + 2]);
+  const model = OWN.map((column) => image.row[column] ?? "");
+  return [
+    cellText(image.row.file), image.row.frame, ...(unchanged ? model : own),
+    ...SIZES.map((column) => image.row[column]), ...model,
+  ];
+}
+
+function correctedTable() {
+  const titles = ["file", "frame", ...OWN, ...SIZES, ...OWN.map((column) => `model_${column}`)];
+  const lines = [...corrections].sort(([one], [other]) => one - other)
+    .map(([number, { ellipse }]) => correctedCells(images[number], ellipse));
+  return `\ufeff${[titles, ...lines].map((cells) => `${cells.join(",")}\n`).join("")}`;
+}
+
+function saveCorrections() {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([correctedTable()], { type: "text/csv" }));
+  link.download = "corrected.csv";
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  for (const correction of corrections.values()) correction.saved = true;
+  storeCorrections();
+}
+
+/* What tells an image's measurement from another of the same name. */
+function identity({ row }) {
+  return JSON.stringify([row.file, row.frame, ...OWN.map((column) => row[column])]);
+}
+
+function sayCorrections() {
+  document.getElementById("corrections").hidden = !corrections.size;
+  const unsaved = [...corrections.values()].filter(({ saved }) => !saved).length;
+  const rest = unsaved ? `, ${unsaved} not saved yet` : ", saved";
+  document.getElementById("corrected").textContent = `${corrections.size} looked at${rest}`;
+}
+
+function storeCorrections() {
+  sayCorrections();
+  const entries = [...corrections].map(([number, kept]) => [identity(images[number]), kept]);
+  try {
+    localStorage.setItem(STORED, JSON.stringify(entries));
+  } catch {
+    // a browser that keeps nothing for files: leaving warns, and the table can be saved
+  }
+}
+
+function recallCorrections() {
+  let entries = [];
+  try {
+    entries = JSON.parse(localStorage.getItem(STORED) ?? "[]");
+  } catch {
+    return;
+  }
+  const known = new Map(entries);
+  for (const image of images) {
+    const kept = known.size ? known.get(identity(image)) : null;
+    if (kept) corrections.set(image.number, kept);
+  }
+  sayCorrections();
+}
+
+addEventListener("beforeunload", (event) => {
+  if ([...corrections.values()].some(({ saved }) => !saved)) event.preventDefault();
+});
+
+document.getElementById("save").addEventListener("click", saveCorrections);

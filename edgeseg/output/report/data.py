@@ -1,0 +1,112 @@
+"""What a report's page is given to show, as JSON."""
+
+from __future__ import annotations
+
+import base64
+import heapq
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from edgeseg.drawing.overlay import colour_bgr
+from edgeseg.drawing.thumbnail import read_thumbnail
+from edgeseg.measure.measurement import Column
+from edgeseg.measure.tasks import measure_of
+from edgeseg.network.task import Task
+from edgeseg.output import table
+from edgeseg.output.pictures import picture_names, picture_paths
+
+MAX_THUMBNAILS = 2000
+"""Small pictures within the page, of the images that need a look most; others lie beside it."""
+_NEEDS_A_LOOK = {"failed": 0, "doubtful": 1, "empty": 2, "ok": 3}
+
+Rows = Sequence[Mapping[str, str]]
+
+
+def page_data(task: Task, rows: Rows, overlays: Path | None) -> Iterator[str]:
+    """Yield the JSON of a page in parts, one an image, such that no part can end a script.
+
+    Parameters
+    ----------
+    rows
+        Of the table of results, in order; columns that it does not have otherwise are shown too.
+    overlays
+        Folder of the overlays, which lies beside the page; None if none were written.
+    """
+    measure = measure_of(task)
+    titles = [*rows[0]] if rows else []
+    columns = _read_columns(task, titles)
+    head = {
+        "task": task.kind,
+        "titles": titles,
+        "columns": [{"name": column.name, "title": column.title} for column in columns],
+        "structures": _structures(task) if task.kind != "head" else [],
+        "flags": dict(measure.FLAGS),
+    }
+    yield _json(head)[:-1] + ',"images":['
+    inside = _most_needed(rows) if overlays else frozenset()
+    for i, row in enumerate(rows):
+        image = _image(task, columns, row, overlays, inside=i in inside)
+        yield ("," if i else "") + _json(image)
+    yield "]}"
+
+
+def _read_columns(task: Task, titles: Sequence[str]) -> list[Column]:
+    """Return the columns that people read, of those that rows have."""
+    measure = measure_of(task)
+    known = (*measure.columns(task), *measure.given_columns(task, ages=True, calibrated=True))
+    return [column for column in known if column.title and column.name in titles]
+
+
+def _structures(task: Task) -> list[dict[str, str]]:
+    colours = (colour_bgr(number) for number, _ in enumerate(task.structures, start=1))
+    return [
+        {"name": name, "colour": f"rgb({red}, {green}, {blue})"}
+        for name, (blue, green, red) in zip(task.structures, colours, strict=True)
+    ]
+
+
+def _image(
+    task: Task,
+    columns: Sequence[Column],
+    row: Mapping[str, str],
+    overlays: Path | None,
+    *,
+    inside: bool,
+) -> dict[str, Any]:
+    image: dict[str, Any] = {"cells": [*row.values()], "texts": _texts(task, columns, row)}
+    if overlays is None or row["status"] == "failed":
+        return image
+    key = table.key(row)
+    name = picture_names(*key)["overlays"].removeprefix("overlays/")
+    image["overlay"] = f"{quote(overlays.name)}/{quote(os.fsencode(name))}"
+    thumbnail = read_thumbnail(picture_paths(overlays.parent, *key)["overlays"]) if inside else None
+    if thumbnail is not None:
+        image["size"] = [thumbnail.width_px, thumbnail.height_px]
+        image["thumbnail"] = base64.b64encode(thumbnail.jpeg).decode("ascii")
+    return image
+
+
+def _texts(task: Task, columns: Sequence[Column], row: Mapping[str, str]) -> list[str]:
+    """Return what people read of each column."""
+    if row["status"] in ("empty", "failed"):
+        return ["" for _ in columns]
+    figures = table.figures_of(row, task)
+    return [column.text(figures) for column in columns]
+
+
+def _most_needed(rows: Rows) -> frozenset[int]:
+    """Return the places of the rows whose pictures should be in the page itself."""
+    need = (
+        (_NEEDS_A_LOOK.get(row["status"], 0), float(row["confidence"] or 0), i)
+        for i, row in enumerate(rows)
+    )
+    return frozenset(i for _, _, i in heapq.nsmallest(MAX_THUMBNAILS, need))
+
+
+def _json(value: Any) -> str:
+    """Return JSON in ASCII that holds no ``<``, so that it can end no script."""
+    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")

@@ -1,0 +1,126 @@
+"use strict";
+
+/* The images as cards or as a table, built in portions as the reader comes near their end. */
+const PORTION = 120, MOST_DOUBTS = 2;
+
+const grid = document.getElementById("grid");
+const tableOf = document.getElementById("table");
+let built = 0;
+let asTable = false;
+
+function pictureOf(image, className = "") {
+  const picture = make("img", "", className);
+  picture.alt = `Overlay of ${visible(image.name)}`;
+  picture.loading = "lazy";
+  picture.decoding = "async";
+  picture.src = image.thumbnail ? `data:image/jpeg;base64,${image.thumbnail}` : image.overlay;
+  return picture;
+}
+
+const STATUS_SIGNS = { ok: "✓ ok", doubtful: "? doubtful", empty: "○ empty", failed: "✗ failed" };
+
+function badge(image) {
+  return make("span", STATUS_SIGNS[image.status] ?? image.status, `badge ${image.status}`);
+}
+
+/* What was measured, as lines of a card: of regions each class beside its colour. */
+function measured(image) {
+  if (image.status === "empty" || image.status === "failed") return [];
+  return measures.map(({ title, colour, column, unit }) => {
+    const cell = image.row[column];
+    const own = run.columns.findIndex(({ name }) => name === column);
+    const text = `${title} ${cell ? `${image.texts[own] ?? cell} ${unit}` : "–"}`;
+    if (!colour) return make("span", text, "figure");
+    const swatch = make("span", "", "swatch");
+    swatch.style.background = colour;
+    const line = make("span", "", "figure", [swatch]);
+    line.append(visible(text));
+    return line;
+  });
+}
+
+function remarks(image) {
+  const lines = [];
+  const age = run.columns.findIndex(({ name }) => name === "ga_weeks_hadlock");
+  if (age >= 0 && image.texts[age]) lines.push(`GA by HC ${image.texts[age]}`);
+  const error = errorOf(image);
+  if (error !== null) {
+    lines.push(isHead ? `error ${signed(error)} mm` : `lowest Dice ${(1 - error).toFixed(3)}`);
+  }
+  const doubts = doubtsOf(image), rest = doubts.length - MOST_DOUBTS;
+  lines.push(...doubts.slice(0, MOST_DOUBTS));
+  if (rest > 0) lines.push(`and ${rest} more`);
+  return lines.map((text) => make("span", text, "why"));
+}
+
+/* Why nothing was measured, or what speaks against what was. */
+function doubtsOf(image) {
+  if (!image.flags.length) return image.row.reason ? [image.row.reason] : [];
+  return image.flags.map((flag) => meaning(image, flag));
+}
+
+function signed(value, decimals = 1) {
+  return `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(decimals)}`;
+}
+
+function meaning(image, flag) {
+  const own = flag === "no_pixel_size" && image.flags.length === 1 ? image.row.reason : "";
+  return own || run.flags[flag] || flag;
+}
+
+function card(image) {
+  const frame = make("span", "", "picture", image.overlay ? [pictureOf(image)] : []);
+  const name = make("span", image.name, "name");
+  const button = make("button", "", "card", [
+    frame, badge(image), ...measured(image), name, ...remarks(image),
+  ]);
+  button.type = "button";
+  button.dataset.number = image.number;
+  return make("li", "", "", [button]);
+}
+
+function tableRow(image) {
+  const open = make("button", image.name);
+  open.type = "button";
+  open.dataset.number = image.number;
+  const cells = run.titles.slice(2).map((title) => make("td", image.row[title]));
+  return make("tr", "", "", [make("td", "", "", [open]), ...cells]);
+}
+
+function newTable() {
+  const titles = ["image", ...run.titles.slice(2)].map((title) => {
+    const cell = make("th", title);
+    cell.scope = "col";
+    return cell;
+  });
+  const head = make("thead", "", "", [make("tr", "", "", titles)]);
+  return make("table", "", "", [head, make("tbody")]);
+}
+
+function buildMore() {
+  const portion = chosen.slice(built, built + PORTION);
+  built += portion.length;
+  if (asTable) tableOf.querySelector("tbody").append(...portion.map(tableRow));
+  else grid.append(...portion.map(card));
+}
+
+/* Build as many as bring an image of the order into the page. */
+function buildTo(place) {
+  while (built <= place && built < chosen.length) buildMore();
+}
+
+function showChosen() {
+  built = 0;
+  grid.replaceChildren();
+  tableOf.replaceChildren(...(asTable ? [newTable()] : []));
+  grid.hidden = asTable;
+  tableOf.hidden = !asTable;
+  buildMore();
+  const all = chosen.length === images.length;
+  const count = all ? `${images.length}` : `${chosen.length} of ${images.length}`;
+  document.getElementById("shown").textContent = `${count} images`;
+}
+
+new IntersectionObserver((seen) => {
+  if (seen.some((entry) => entry.isIntersecting)) buildMore();
+}, { rootMargin: "1500px" }).observe(document.getElementById("more"));
