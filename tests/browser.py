@@ -16,10 +16,15 @@ DESK = {"width": 1280, "height": 900}
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
+def executable() -> str | None:
+    """Return where the browser is."""
+    return os.environ.get("EDGESEG_CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     """The browser; tests with it are marked ``browser``, and skipped where there is none."""
-    path = os.environ.get("EDGESEG_CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
+    path = executable()
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if path is None:
         pytest.skip("Chromium is not here; Debian's package is called chromium")

@@ -16,7 +16,7 @@ ORDER = (
     ("edgeseg.cli",),
     ("edgeseg.adopt", "edgeseg.bench"),
     ("edgeseg.phantom",),
-    ("edgeseg.score", "edgeseg.run"),
+    ("edgeseg.score", "edgeseg.run", "edgeseg.serve"),
     ("edgeseg.output",),
     ("edgeseg.segmenter edgeseg.prediction",),  # one layer: the segmenter makes predictions
     ("edgeseg.drawing",),

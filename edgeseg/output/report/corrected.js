@@ -1,14 +1,6 @@
 "use strict";
 
 /* The table of corrections: kept by the browser, and saved as corrected.csv. */
-const FORMULA = /(?<![^;\t\r\n])(?='*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20])/g;
-
-/* A cell of the table: text stays text in a spreadsheet, as edgeseg/system/cells.py has it. */
-function cellText(text) {
-  const safe = text.replace(FORMULA, "'");
-  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
-}
-
 /* Columns of an ellipse; the model's own are as the run has them. */
 const OWN = ["hc_mm", "hc_px", ...FIELDS.map(([, column]) => column)];
 const SIZES = ["pixel_size_x_mm", "pixel_size_y_mm"];
@@ -31,15 +23,11 @@ function correctedTable() {
   const titles = ["file", "frame", ...OWN, ...SIZES, ...OWN.map((column) => `model_${column}`)];
   const lines = [...corrections].sort(([one], [other]) => one - other)
     .map(([number, { ellipse }]) => correctedCells(images[number], ellipse));
-  return `\ufeff${[titles, ...lines].map((cells) => `${cells.join(",")}\n`).join("")}`;
+  return csvText([titles, ...lines]);
 }
 
 function saveCorrections() {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([correctedTable()], { type: "text/csv" }));
-  link.download = "corrected.csv";
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  saveFile(new Blob([correctedTable()], { type: "text/csv" }), "corrected.csv");
   for (const correction of corrections.values()) correction.saved = true;
   storeCorrections();
 }

@@ -97,20 +97,3 @@ let chosen = [];
 function choose() {
   chosen = images.filter(isAskedFor).sort(orders.get(asked.order));
 }
-
-/* Text with what cannot be seen, or changes how others are seen, written out. */
-function visible(text) {
-  return text.replace(/[\p{Cc}\p{Cs}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, (sign) => {
-    const code = sign.codePointAt(0).toString(16);
-    return code.length < 3 ? `\\x${code.padStart(2, "0")}` : `\\u${code.padStart(4, "0")}`;
-  });
-}
-
-/* Make an element: its text, classes, and what is in it. */
-function make(tag, text = "", className = "", children = []) {
-  const element = document.createElement(tag);
-  if (text) element.textContent = visible(text);
-  if (className) element.className = className;
-  element.append(...children);
-  return element;
-}

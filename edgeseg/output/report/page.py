@@ -17,8 +17,8 @@ from edgeseg.output.report.data import Rows, page_data
 from edgeseg.system.files import write_atomic
 
 SCRIPTS = (
-    "images.js", "ellipse.js", "charts.js", "grid.js", "viewer.js", "correct.js", "corrected.js",
-    "main.js",
+    "text.js", "images.js", "ellipse.js", "charts.js", "grid.js", "viewer.js", "correct.js",
+    "corrected.js", "main.js",
 )  # fmt: skip
 """In the order in which the page needs them; they share their names."""
 _HERE = Path(__file__).parent

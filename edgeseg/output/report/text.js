@@ -1,0 +1,42 @@
+"use strict";
+
+/* Text in a page and in tables: nothing that comes from a file is read as markup or as a formula. */
+const UNSEEN = /[\p{Cc}\p{Cs}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
+const FORMULA = /(?<![^;\t\r\n])(?='*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20])/g;
+
+/* Text with what cannot be seen, or changes how others are seen, written out. */
+function visible(text) {
+  return text.replace(UNSEEN, (sign) => {
+    const code = sign.codePointAt(0).toString(16);
+    return code.length < 3 ? `\\x${code.padStart(2, "0")}` : `\\u${code.padStart(4, "0")}`;
+  });
+}
+
+/* Make an element: its text, classes, and what is in it. */
+function make(tag, text = "", className = "", children = []) {
+  const element = document.createElement(tag);
+  if (text) element.textContent = visible(text);
+  if (className) element.className = className;
+  element.append(...children);
+  return element;
+}
+
+/* A cell of a table: text stays text in a spreadsheet, as edgeseg/system/cells.py has it. */
+function cellText(text) {
+  const safe = text.replace(FORMULA, "'");
+  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}
+
+/* Rows of cells as the text of a CSV file, with the mark by which spreadsheets know UTF-8. */
+function csvText(rows) {
+  return `\ufeff${rows.map((cells) => `${cells.join(",")}\n`).join("")}`;
+}
+
+/* Hand a file to the user. */
+function saveFile(blob, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}

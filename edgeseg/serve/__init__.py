@@ -1,0 +1,1 @@
+"""A page that measures in the browser, and an address that measures for programs."""

@@ -1,0 +1,82 @@
+/* The picture a person checks: outline, axes, calipers, scale bar, as overlays have them. */
+
+const GREEN = "#3cdc50", ORANGE = "#ff9600", WHITE = "#fff", BLACK = "#000";
+const DASH = 9, CALIPER = 6, EDGE = 12, LINE = 22, LETTER = 15; // px at scale 1
+const BARS_MM = [1, 2, 5, 10, 20, 50, 100, 200], LONGEST_BAR = 0.25, POINTS = 180;
+
+/* Draw an image and what was measured on it, at the image's own size.
+
+   scale: pixels of the image to one of the lines; lettered: whether figures are written too. */
+export function drawMeasured(canvas, gray, prediction, pixelSize, { scale, lettered }) {
+  canvas.width = gray.width;
+  canvas.height = gray.height;
+  const context = canvas.getContext("2d");
+  context.putImageData(imageOf(gray), 0, 0);
+  context.translate(0.5, 0.5); // (0, 0) is a pixel's centre
+  context.lineCap = "round";
+  if (prediction.ellipse) drawEllipse(context, prediction, scale);
+  if (pixelSize) drawBar(context, gray, pixelSize, scale);
+  if (lettered) writeLines(context, [...prediction.lines, prediction.reason].filter(Boolean), prediction, scale);
+}
+
+function imageOf({ pixels, width, height }) {
+  const image = new ImageData(width, height), words = new Uint32Array(image.data.buffer);
+  pixels.forEach((value, i) => { words[i] = 0xff000000 | (value * 0x010101); });
+  return image;
+}
+
+function drawEllipse(context, { ellipse, status }, scale) {
+  const points = ellipses.points(ellipse, POINTS);
+  context.strokeStyle = status === "ok" ? GREEN : ORANGE;
+  context.lineWidth = 1.5 * scale;
+  context.setLineDash(status === "ok" ? [] : [DASH * scale, DASH * scale]);
+  line(context, points, true);
+  context.setLineDash([]);
+  context.lineWidth = scale;
+  const arm = CALIPER * scale;
+  for (const [one, other] of [[0, 90], [45, 135]]) {
+    line(context, [points[one], points[other]]);
+    for (const [x, y] of [points[one], points[other]]) {
+      line(context, [[x - arm, y], [x + arm, y]]);
+      line(context, [[x, y - arm], [x, y + arm]]);
+    }
+  }
+}
+
+function line(context, points, isClosed = false) {
+  context.beginPath();
+  points.forEach(([x, y]) => context.lineTo(x, y));
+  if (isClosed) context.closePath();
+  context.stroke();
+}
+
+/* A bar across the image, as long as a round number of millimetres. */
+function drawBar(context, { width, height }, { xMm }, scale) {
+  const fitting = BARS_MM.filter((mm) => mm <= LONGEST_BAR * width * xMm);
+  if (!fitting.length) return;
+  const mm = fitting.at(-1), left = EDGE * scale, right = left + mm / xMm;
+  const base = height - EDGE * scale, tick = 4 * scale;
+  for (const [colour, wide] of [[BLACK, 3], [WHITE, 1]]) {
+    context.strokeStyle = colour;
+    context.lineWidth = wide * scale;
+    line(context, [[left, base], [right, base]]);
+    for (const x of [left, right]) line(context, [[x, base - tick], [x, base + tick]]);
+  }
+  write(context, `${mm} mm`, left, base - 9 * scale, WHITE, scale);
+}
+
+function writeLines(context, lines, { reason }, scale) {
+  lines.forEach((text, i) => {
+    const colour = text === reason ? ORANGE : WHITE;
+    write(context, text, EDGE * scale, (i + 1) * LINE * scale, colour, scale);
+  });
+}
+
+function write(context, text, x, y, colour, scale) {
+  context.font = `${LETTER * scale}px system-ui, sans-serif`;
+  context.lineWidth = 3 * scale;
+  context.strokeStyle = BLACK;
+  context.fillStyle = colour;
+  context.strokeText(text, x, y);
+  context.fillText(text, x, y);
+}

@@ -1,0 +1,151 @@
+"""The files of the page that measures in the browser: served here, or copied to any static host."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from edgeseg.errors import ModelError
+from edgeseg.measure.tasks import measure_of
+from edgeseg.network.metadata import INTENDED_USE
+from edgeseg.output import report, table
+from edgeseg.segmenter import Segmenter
+from edgeseg.system.files import claim, write_atomic
+from edgeseg.system.version import __version__
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'; "
+    "img-src 'self' blob: data:; style-src 'self'; manifest-src 'self'; worker-src 'self'; "
+    "media-src 'self' blob:; base-uri 'none'; form-action 'none'"
+)
+"""What the page may do: nothing beyond the address that it comes from."""
+_PAGE = Path(__file__).with_name("page")
+_SHARED = Path(report.__file__).parent
+_SHARED_NAMES = ("ellipse.js", "text.js")  # those of the report
+_WORKER = "sw.js"
+_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".gz": "application/gzip",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".md": "text/plain; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".onnx": "application/octet-stream",
+    ".png": "image/png",
+    ".webmanifest": "application/manifest+json",
+    "": "text/plain; charset=utf-8",
+}
+
+
+class Asset(NamedTuple):
+    """A file of the site."""
+
+    content: bytes
+    content_type: str
+
+
+def site(segmenter: Segmenter) -> dict[str, Asset]:
+    """Return all files of the site, by their address relative to the page.
+
+    Parameters
+    ----------
+    segmenter
+        The model that the page measures with.
+
+    Raises
+    ------
+    ModelError
+        If the page cannot measure with this model.
+    """
+    check_runs_in_page(segmenter)
+    files = {
+        path.relative_to(_PAGE).as_posix(): path.read_bytes()
+        for path in sorted(_PAGE.rglob("*"))
+        if path.is_file()
+    }
+    files |= {name: (_SHARED / name).read_bytes() for name in _SHARED_NAMES}
+    files["model.onnx"] = segmenter.file.path.read_bytes()
+    files["model.json"] = json.dumps(_described(segmenter)).encode()
+    policy = CONTENT_SECURITY_POLICY.encode()
+    files["index.html"] = files["index.html"].replace(b"CONTENT_SECURITY_POLICY", policy)
+    files[_WORKER] = _with_list(files)
+    return {name: Asset(content, _TYPES[Path(name).suffix]) for name, content in files.items()}
+
+
+def export(out: Path, segmenter: Segmenter, *, overwrite: bool) -> list[Path]:
+    """Write the site into a folder that any web server may serve, and return its files.
+
+    Files that are no part of the site are left alone.
+
+    Raises
+    ------
+    ModelError
+        If the page cannot measure with this model.
+    OutputExistsError, OutputWriteError
+        If the folder holds something and ``overwrite`` is false, or it cannot be written.
+    """
+    assets = site(segmenter)
+    claim(out, overwrite)
+    for name, asset in assets.items():
+        write_atomic(out / name, asset.content)
+    return [out / name for name in assets]
+
+
+def check_runs_in_page(segmenter: Segmenter) -> None:
+    """Refuse a model that the page cannot measure with.
+
+    Raises
+    ------
+    ModelError
+        If it is not of heads, is of 8-bit integers, or takes another input than one gray image.
+    """
+    metadata = segmenter.metadata
+    lacking = ""
+    if metadata.task.kind != "head":
+        lacking = f"the page measures heads, this model's task is {metadata.task.kind!r}"
+    elif metadata.precision == "int8":
+        lacking = "browsers compute 8-bit integers otherwise and slower, which this model is of"
+    elif segmenter.input_type != "uint8" or segmenter.fixed_batch not in (None, 1):
+        lacking = "the page gives one gray image at a time, this model takes another input"
+    if lacking:
+        raise ModelError(f"{segmenter.file.name}: {lacking}; hc18-nano does")
+
+
+def _described(segmenter: Segmenter) -> dict[str, Any]:
+    """Return what the page must know of a model, and of the table it saves."""
+    metadata, file = segmenter.metadata, segmenter.file
+    measure = measure_of(metadata.task)
+    decimals = {column.name: column.decimals for column in measure.columns(metadata.task)}
+    return {
+        "name": file.name,
+        "sha256": file.sha256,
+        "version": __version__,
+        "input_height": metadata.input_height,
+        "input_width": metadata.input_width,
+        "threshold": metadata.threshold,
+        "limits": asdict(metadata.limits),
+        "interval": asdict(metadata.interval) if metadata.interval else None,
+        "flags": dict(measure.FLAGS),
+        "columns": [
+            {"name": name, "decimals": decimals.get(name)} for name in table.columns(metadata.task)
+        ],
+        "intended_use": INTENDED_USE,
+    }
+
+
+def _with_list(files: dict[str, bytes]) -> bytes:
+    """Return the service worker with the files that it keeps, and a hash of them all."""
+    digest = hashlib.sha256()
+    for name, content in sorted(files.items()):
+        digest.update(f"{name}\0{len(content)}\0".encode() + content)
+    kept = sorted(name for name in files if name != _WORKER and not _is_text_of_licence(name))
+    head = f'const VERSION = "{digest.hexdigest()[:16]}";\nconst FILES = {json.dumps(kept)};\n'
+    return head.encode() + files[_WORKER]
+
+
+def _is_text_of_licence(name: str) -> bool:
+    return name.startswith("vendor/") and not name.endswith((".mjs", ".wasm.gz"))

@@ -1,0 +1,331 @@
+"""The page's own measurement held to Python's: the same steps on the same numbers."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from edgeseg.drawing.encode import encode
+from edgeseg.measure import region as regions
+from edgeseg.measure.ellipse import Ellipse
+from edgeseg.measure.framing import View, around
+from edgeseg.measure.head_outline import agreement, find
+from edgeseg.measure.outline import fit_ellipse
+from edgeseg.network.preprocess import preprocess
+from edgeseg.phantom.head import Phantom, demo_phantoms
+from edgeseg.prediction import Prediction
+from edgeseg.score import hc18
+from edgeseg.segmenter import Segmenter
+from edgeseg.sources.frame import PixelSize
+from tests.browser import opened, until
+
+pytestmark = pytest.mark.browser
+HC_MM = 0.3  # what the page may differ by
+INPUT = (128, 192)
+FIELDS = ("centerX", "centerY", "semiMajor", "semiMinor", "angle")
+MODULES = (
+    "resize", "view", "region", "outline", "agreement", "flags", "figures", "measure", "network",
+    "decode",
+)  # fmt: skip
+_PREPARE = """(names) => {
+  const bytes = (text) => Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
+  const text = (pixels) => btoa(Array.from(pixels, (v) => String.fromCharCode(v)).join(""));
+  const floats = (text) => new Float32Array(bytes(text).buffer);
+  const prepare = async () => {
+    const loaded = await Promise.all(names.map((name) => import(`./${name}.js`)));
+    const t = Object.assign({ bytes, text, floats }, ...loaded);
+    t.model = await (await fetch("model.json")).json();
+    const onnx = new Uint8Array(await (await fetch("model.onnx")).arrayBuffer());
+    const wasm = await t.fetchPacked("vendor/ort-wasm-simd-threaded.wasm.gz");
+    t.session = await t.openNetwork(onnx, wasm, t.model);
+    window.t = t;
+  };
+  window.failure = "";
+  prepare().catch((error) => { window.failure = String(error); });
+}"""
+_MEASURE = """async ([file, size]) => {
+  const gray = await t.decodeGray(new Blob([t.bytes(file)]));
+  return t.measure(gray, size, t.session, t.model);
+}"""
+
+
+@pytest.fixture(scope="module")
+def page(chromium: Any, address: str) -> Iterator[Any]:
+    """The site with all modules at hand as ``t``."""
+    with opened(chromium, address) as page:
+        page.evaluate(_PREPARE, list(MODULES))
+        until(page, "window.failure || window.t")
+        assert page.evaluate("window.failure") == ""
+        until(page, "document.body.dataset.ready === 'true'")
+        yield page
+
+
+def packed(pixels: np.ndarray) -> str:
+    return base64.b64encode(np.ascontiguousarray(pixels).tobytes()).decode("ascii")
+
+
+def gray(pixels: np.ndarray) -> list[Any]:
+    """Return an image as the page's helpers unpack it."""
+    return [packed(pixels), pixels.shape[1], pixels.shape[0]]
+
+
+def fields(ellipse: Ellipse) -> dict[str, float]:
+    return dict(zip(FIELDS, astuple(ellipse), strict=True))
+
+
+def of_page(values: dict[str, float]) -> tuple[float, ...]:
+    return tuple(values[name] for name in FIELDS)
+
+
+SIZES = [
+    (540, 800), (128, 192), (256, 384), (384, 576), (512, 768), (64, 96), (37, 45), (100, 600),
+    (600, 100), (129, 193), (127, 192), (300, 300), (128, 500), (717, 333), (541, 803), (32, 900),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_images_are_stretched_alike(page: Any, size: tuple[int, int]) -> None:
+    """Byte for byte; where sums of fractions are rounded a few pixels may be one level off."""
+    image = np.random.default_rng(size[0]).integers(0, 256, size, dtype=np.uint8)
+    got = page.evaluate(
+        """([pixels, width, height]) =>
+          t.text(t.stretched({ pixels: t.bytes(pixels), width, height }, 192, 128).pixels)""",
+        gray(image),
+    )
+    found = np.frombuffer(base64.b64decode(got), np.uint8).reshape(INPUT).astype(int)
+    off = np.abs(found - preprocess(image, *INPUT)[0, 0])
+    is_exact = size[0] <= INPUT[0] or size[1] <= INPUT[1] or size[0] % 128 == size[1] % 192 == 0
+    assert off.max() <= (0 if is_exact else 1)
+    assert np.count_nonzero(off) <= 5
+
+
+@pytest.mark.parametrize("view", [
+    View(0, 0, 60, 40), View(-10, -5, 90, 70), View(20, 10, 25, 15), View(100, 100, 20, 20),
+    View(5, 30, 90, 40, inverted=True),
+])  # fmt: skip
+def test_views_are_cut_alike(page: Any, view: View) -> None:
+    image = np.random.default_rng(1).integers(0, 256, (40, 60), dtype=np.uint8)
+    given = {
+        "left": view.left_px, "top": view.top_px, "width": view.width_px,
+        "height": view.height_px, "inverted": view.inverted,
+    }  # fmt: skip
+    got = page.evaluate(
+        "([p, width, height, view]) =>"
+        " t.text(t.cut({ pixels: t.bytes(p), width, height }, view).pixels)",
+        [*gray(image), given],
+    )
+    assert np.array_equal(np.frombuffer(base64.b64decode(got), np.uint8), view.cut(image).ravel())
+
+
+@pytest.mark.parametrize(
+    "pixel_size", [None, PixelSize(0.1, 0.1, "option"), PixelSize(0.1, 0.17, "option")]
+)
+def test_views_around_a_head_are_the_same(page: Any, pixel_size: PixelSize | None) -> None:
+    rng = np.random.default_rng(2)
+    for _ in range(50):
+        major = rng.uniform(20, 300)
+        head = Ellipse(
+            *rng.uniform(0, 500, 2), major, major * rng.uniform(0.3, 1), rng.uniform(0, 3.1)
+        )
+        view = around(head, (0.58, 0.7), INPUT, pixel_size)
+        size = {"xMm": pixel_size.x_mm, "yMm": pixel_size.y_mm} if pixel_size else None
+        found = page.evaluate(
+            "([e, size]) => t.around(e, [0.58, 0.7], { width: 192, height: 128 }, size)",
+            [fields(head), size],
+        )
+        assert tuple(found[key] for key in ("left", "top", "width", "height")) == view[:4]
+
+
+def maps() -> Iterator[np.ndarray]:
+    """Yield probability maps: heads, with a hole, beside others, cut, ragged, and none."""
+    rows, columns = np.mgrid[: INPUT[0], : INPUT[1]]
+    rng = np.random.default_rng(3)
+    head = 1 / (1 + np.exp(Ellipse(90, 60, 60, 44, 0.5).signed_distance(columns, rows) / 2))
+    yield head
+    yield np.where(Ellipse(80, 55, 9, 7, 0.1).signed_distance(columns, rows) < 0, 0.1, head)
+    yield np.maximum(
+        head, 1 / (1 + np.exp(Ellipse(175, 20, 14, 9, 1).signed_distance(columns, rows)))
+    )
+    yield 1 / (1 + np.exp(Ellipse(10, 70, 60, 44, 2.0).signed_distance(columns, rows) / 3))
+    yield np.clip(head + rng.normal(0, 0.25, INPUT), 0, 1)
+    yield np.clip(cv2.GaussianBlur(rng.random(INPUT), (0, 0), 9) * 1.1, 0, 1)
+    yield np.zeros(INPUT)
+    yield np.where((rows == 5) & (columns < 9), 0.9, 0.0)
+
+
+@pytest.mark.parametrize("map_", [m.astype(np.float32) for m in maps()])
+def test_outlines_are_the_same_on_the_same_map(page: Any, map_: np.ndarray) -> None:
+    size = (270, 400)
+    expected = find(map_, size)
+    found = page.evaluate(
+        """(map) => {
+          const values = t.floats(map), view = { width: 400, height: 270 };
+          const outline = t.findOutline({ values, width: 192, height: 128 }, view, 0.5);
+          if (typeof outline === "string") return outline;
+          const { mask, area, otherArea } = outline.region;
+          return { ...outline, region: { mask: t.text(mask), area, otherArea } };
+        }""",
+        packed(map_),
+    )
+    if isinstance(expected, str):
+        assert found == expected
+        return
+    mask = np.frombuffer(base64.b64decode(found["region"]["mask"]), np.uint8).reshape(INPUT)
+    assert np.array_equal(mask > 0, expected.region.mask > 0)
+    areas = expected.region.area_px, expected.region.other_area_px
+    assert (found["region"]["area"], found["region"]["otherArea"]) == areas
+    assert of_page(found["fit"]["ellipse"]) == pytest.approx(
+        astuple(expected.fit.ellipse), abs=1e-6
+    )
+    assert found["fit"]["residual"] == pytest.approx(expected.fit.residual_px, abs=1e-6)
+    assert found["fit"]["arc"] == pytest.approx(expected.fit.arc_fraction)
+    assert found["confidence"] == pytest.approx(expected.confidence, abs=1e-4)
+    alone = regions.main_region(map_)
+    assert alone is not None
+
+
+def test_points_that_determine_no_ellipse_give_none(page: Any) -> None:
+    line = [[float(i), 2.0 * i] for i in range(40)]
+    assert fit_ellipse(np.array(line)) is None
+    assert page.evaluate("(points) => t.fitEllipse(points)", line) is None
+    assert page.evaluate("(points) => t.fitEllipse(points)", line[:5]) is None
+
+
+def test_agreement_counts_the_pixels_that_python_counts(page: Any) -> None:
+    rng = np.random.default_rng(4)
+    for _ in range(20):
+        major = rng.uniform(8, 80)
+        ellipse = Ellipse(
+            *rng.uniform(20, 150, 2), major, major * rng.uniform(0.3, 1), rng.uniform(0, 3)
+        )
+        map_ = rng.random(INPUT, dtype=np.float32)
+        found = page.evaluate(
+            "([m, e]) => t.agreement({ values: t.floats(m), width: 192, height: 128 }, e)",
+            [packed(map_), fields(ellipse)],
+        )
+        assert found == pytest.approx(agreement(map_, ellipse), abs=1e-4)
+
+
+def compared(page: Any, data: bytes, prediction: Prediction, pixel: Any) -> dict[str, Any]:
+    """Measure a file in the page, hold it to Python's prediction, and return the page's."""
+    size = None
+    if pixel is not None:
+        x_mm, y_mm = pixel if isinstance(pixel, tuple) else (pixel, pixel)
+        size = {"xMm": x_mm, "yMm": y_mm, "source": "option"}
+    found: dict[str, Any] = page.evaluate(_MEASURE, [base64.b64encode(data).decode(), size])
+    assert found["status"] == prediction.status
+    assert tuple(found["flags"]) == prediction.flags
+    assert found["confidence"] == pytest.approx(prediction.confidence, abs=1e-3)
+    assert found["figures"].keys() == prediction.figures.keys()
+    for name, value in prediction.figures.items():
+        assert (found["figures"][name] is None) == (value is None), name
+        if value is not None and name.endswith("_mm"):
+            assert found["figures"][name] == pytest.approx(value, abs=HC_MM), name
+        if value is not None and "weeks" in name:
+            assert found["figures"][name] == pytest.approx(value, abs=0.05), name
+    if prediction.ellipse is None:
+        assert found["reason"] == prediction.reason
+        return found
+    assert found["reason"] == prediction.reason
+    assert found["lines"] == [
+        line.replace("+/-", "±") for line in prediction.caption().split("; ")
+    ] or found["figures"]["hc_mm"] == pytest.approx(prediction.hc_mm, abs=HC_MM)
+    return found
+
+
+def png(pixels: np.ndarray) -> bytes:
+    return encode(".png", np.asarray(pixels, np.uint8))
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_phantoms_measure_as_in_python(page: Any, nano: Segmenter, number: int) -> None:
+    phantom = demo_phantoms()[number]
+    prediction = nano.predict(phantom.image, phantom.pixel_size_mm)
+    found = compared(page, png(phantom.image), prediction, phantom.pixel_size_mm)
+    assert found["lines"] == [x.replace("+/-", "±") for x in prediction.caption().split("; ")]
+
+
+def framed(image: np.ndarray) -> np.ndarray:
+    canvas = np.zeros((image.shape[0] + 400, image.shape[1] + 60), np.uint8)
+    canvas[200:-200, 30:-30] = image
+    return canvas
+
+
+CHANGES: dict[str, Any] = {
+    "letterboxed": framed,
+    "black on white": lambda image: 255 - framed(image),
+    "a quarter": lambda image: cv2.resize(
+        image, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA
+    ),
+    "larger": lambda image: cv2.resize(image, None, fx=1.7, fy=1.7),
+    "square": lambda image: cv2.resize(image, (500, 500), interpolation=cv2.INTER_AREA),
+    "cut": lambda image: image[:, : image.shape[1] // 2],
+    "black": np.zeros_like,
+    "noise": lambda image: np.random.default_rng(5).integers(0, 256, image.shape, dtype=np.uint8),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("pixel", [None, 0.12, (0.12, 0.15)])
+def test_changed_images_are_judged_alike(
+    page: Any, nano: Segmenter, phantoms: list[Phantom], change: str, pixel: Any
+) -> None:
+    image = CHANGES[change](phantoms[2].image)
+    compared(page, png(image), nano.predict(image, pixel), pixel)
+
+
+def test_files_of_every_kind_are_decoded_as_in_python(
+    page: Any, nano: Segmenter, phantoms: list[Phantom]
+) -> None:
+    image = phantoms[1].image
+    colours = np.dstack([image, np.roll(image, 1, 1), np.roll(image, 2, 0)])
+    for data in (
+        encode(".png", colours), encode(".jpg", image, 95), encode(".jpg", colours, 95),
+        cv2.imencode(".bmp", image)[1].tobytes(),
+    ):  # fmt: skip
+        compared(page, data, nano.predict(data, 0.2), 0.2)
+    got = page.evaluate(
+        "async (f) => t.text((await t.decodeGray(new Blob([t.bytes(f)]))).pixels)",
+        base64.b64encode(png(image)).decode(),
+    )
+    assert np.array_equal(np.frombuffer(base64.b64decode(got), np.uint8), image.ravel())
+
+
+def refusals() -> Iterator[tuple[bytes, str]]:
+    gray_ = np.full((60, 90), 90, np.uint8)
+    alpha = np.dstack([gray_, gray_, gray_, np.full_like(gray_, 128)])
+    yield b"", "the file is empty"
+    yield b"GIF89a" + bytes(50), "no PNG, JPEG or BMP"
+    yield bytes(128) + b"DICM" + bytes(50), "a DICOM file; edgeseg infer reads it"
+    yield b"II*\0" + bytes(50), "a TIFF file; edgeseg infer"
+    yield encode(".png", alpha), "transparent"
+    yield encode(".png", gray_[:20]), "each side must be at least 32"
+    yield cv2.imencode(".png", gray_.astype(np.uint16) * 200)[1].tobytes(), "of 16"
+    yield encode(".png", gray_)[:60], "cannot be decoded"
+
+
+@pytest.mark.parametrize(("data", "sentence"), [*refusals()])
+def test_what_cannot_be_read_is_refused_with_a_sentence(
+    page: Any, data: bytes, sentence: str
+) -> None:
+    said = page.evaluate(
+        "(f) => t.decodeGray(new Blob([t.bytes(f)])).then(() => '', (error) => error.message)",
+        base64.b64encode(data).decode(),
+    )
+    assert sentence in said
+
+
+@pytest.mark.hc18
+def test_heads_measure_as_in_python(page: Any, nano: Segmenter, hc18_root: Path) -> None:
+    """Twenty images, over all sizes of heads."""
+    cases = sorted(hc18.load_cases(hc18_root), key=lambda case: case.hc_reference_mm)
+    for case in cases[:: len(cases) // 20][:20]:
+        data = case.image_path.read_bytes()
+        compared(page, data, nano.predict(data, case.pixel_size_mm), case.pixel_size_mm)
