@@ -21,6 +21,7 @@ from edgeseg.cli import (
     failures,
     inferring,
     listening,
+    serving,
     training,
 )
 from edgeseg.cli.options import example
@@ -53,6 +54,7 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     describing.verify: "edgeseg verify mine.onnx",
     inferring.challenge: "edgeseg challenge hc18/test_set --out submission.csv",
     listening.listen: listening.EXAMPLE,
+    serving.serve: serving.EXAMPLE,
     describing.info: "edgeseg info",
 }
 for _command, _example in _EXAMPLES.items():

@@ -1,0 +1,107 @@
+"""The command that serves the page which measures in the browser, and measures for programs."""
+
+from __future__ import annotations
+
+import errno
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgeseg.cli import console
+from edgeseg.cli.options import (
+    DeviceOption,
+    ModelOption,
+    OverwriteOption,
+    ThreadsOption,
+    open_model,
+)
+from edgeseg.cli.signals import interrupts
+from edgeseg.errors import ConfigError, ModelError
+
+if TYPE_CHECKING:
+    from edgeseg.segmenter import Segmenter
+    from edgeseg.serve.server import Server
+
+EXAMPLE = "edgeseg serve --port 8000"
+_A_DAY_S = 86_400
+
+
+def serve(
+    model: ModelOption = "hc18-nano",
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0: any of this machine.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8000,
+    waiting: Annotated[
+        int, typer.Option(min=0, help="Images that may wait to be measured for programs.")
+    ] = 16,
+    most_mib: Annotated[
+        int, typer.Option("--max-image", min=1, metavar="MIB", help="Largest image file taken.")
+    ] = 32,
+    export: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write the page for any web server instead, and end."),
+    ] = None,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Serve a page that measures heads in the browser, and POST /v1/measure for programs.
+
+    Stop it with Ctrl-C or SIGTERM.
+    """
+    from edgeseg.serve import site
+    from edgeseg.serve.measuring import Measurer
+    from edgeseg.serve.server import Bounds, Server
+    from edgeseg.system.parallel import usable_cores
+
+    segmenter = open_model(model, device)
+    if export is not None:
+        written = site.export(export, segmenter, overwrite=overwrite)
+        size_mb = sum(path.stat().st_size for path in written) / 1e6
+        console.say(f"{len(written)} files, {size_mb:.1f} MB, in {export}: serve them over HTTPS")
+        return
+    assets = {}
+    try:
+        assets = site.site(segmenter)
+    except ModelError as error:
+        console.notice(f"{error}: there is no page, only POST /v1/measure")
+    measurer = Measurer(segmenter, threads or usable_cores(), waiting)
+    bounds = Bounds(body_bytes=most_mib << 20)
+    try:
+        server = Server((host, port), measurer, assets, bounds)
+    except OSError as error:
+        raise ConfigError(_why_not(host, port, error)) from error
+    _serve(server, segmenter)
+
+
+def _serve(server: Server, segmenter: Segmenter) -> None:
+    """Answer until a signal asks for the end, which what is under way is given time for."""
+    from edgeseg.serve.server import serving
+
+    with interrupts.given_time(), serving(server):
+        host, port = str(server.server_address[0]), server.server_address[1]
+        shown = f"[{host}]" if ":" in host else host
+        any_address = host in ("0.0.0.0", "::")
+        console.say(
+            f"{segmenter.file.name}: open http://{'localhost' if any_address else shown}:{port}/ "
+            "(Ctrl-C stops it)"
+        )
+        if not server.is_local:
+            console.notice(
+                f"anybody on this network can open http://ADDRESS:{port}/ and send images, which "
+                "can be read on the way; the camera and visits without a network need HTTPS"
+            )
+        try:
+            while True:
+                threading.Event().wait(_A_DAY_S)
+        except (KeyboardInterrupt, SystemExit):
+            console.say("stopping: what is under way ends first")
+
+
+def _why_not(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} of {host} is taken; choose another with --port"
+    return f"{host}:{port} cannot be listened on ({error.strerror})"

@@ -1,0 +1,66 @@
+"""`edgeseg serve` as a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from edgeseg.cli import app
+from edgeseg.cli.failures import sentence
+from edgeseg.drawing.encode import encode
+from edgeseg.phantom.head import demo_phantoms
+
+TIMEOUT_S = 60
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_says_its_address_measures_and_ends_when_it_is_told(number: signal.Signals) -> None:
+    command = [sys.executable, "-m", "edgeseg", "serve", "--port", "0", "--device", "cpu"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as it:
+        assert it.stdout is not None
+        line = it.stdout.readline()
+        address = re.findall(r"http://\S+/", line)[0]
+        assert "hc18-nano" in line
+        with urllib.request.urlopen(address, timeout=TIMEOUT_S) as page:
+            assert b"<h1>Head circumference</h1>" in page.read()
+        phantom = demo_phantoms()[0]
+        asked = urllib.request.Request(
+            f"{address}v1/measure?pixel_size={phantom.pixel_size_mm}", encode(".png", phantom.image)
+        )
+        with urllib.request.urlopen(asked, timeout=TIMEOUT_S) as answer:
+            row = json.loads(answer.read())
+        assert row["hc_mm"] == pytest.approx(phantom.hc_mm, rel=0.02)
+        it.send_signal(number)
+        out, _ = it.communicate(timeout=TIMEOUT_S)
+    assert it.returncode == 0
+    assert "stopping" in out
+
+
+def test_a_port_that_is_taken_is_said() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = CliRunner().invoke(app, ["serve", "--port", str(port), "--device", "cpu"])
+    assert result.exception is not None
+    said = sentence(result.exception)  # type: ignore[arg-type]
+    assert said == f"port {port} of 127.0.0.1 is taken; choose another with --port"
+
+
+def test_the_page_is_written_for_other_servers(tmp_path: Path) -> None:
+    out = tmp_path / "site"
+    result = CliRunner().invoke(app, ["serve", "--export", str(out), "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    assert (out / "index.html").is_file()
+    assert (out / "model.onnx").is_file()
+    again = CliRunner().invoke(app, ["serve", "--export", str(out), "--device", "cpu"])
+    assert "--overwrite" in str(again.exception)
