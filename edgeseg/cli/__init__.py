@@ -23,6 +23,7 @@ from edgeseg.cli import (
     listening,
     serving,
     training,
+    watching,
 )
 from edgeseg.cli.options import example
 from edgeseg.cli.signals import interrupts
@@ -53,6 +54,7 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     describing.models: "edgeseg models hc18-nano",
     describing.verify: "edgeseg verify mine.onnx",
     inferring.challenge: "edgeseg challenge hc18/test_set --out submission.csv",
+    watching.watch: watching.EXAMPLE,
     listening.listen: listening.EXAMPLE,
     serving.serve: serving.EXAMPLE,
     describing.info: "edgeseg info",

@@ -9,10 +9,15 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import typer
 
 from edgeseg.system.text import visible
+
+if TYPE_CHECKING:
+    from edgeseg.network.task import Task
+    from edgeseg.output.table import Row
 
 # Rich is imported where it draws, so that commands that draw nothing start sooner.
 
@@ -88,3 +93,19 @@ def progress(total: int, label: str) -> Iterator[Callable[..., None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=total)
         yield lambda *_: bar.advance(task)
+
+
+def row(measured: Row, task: Task) -> None:
+    """Say what was measured on an image, given as its row; why not is a remark."""
+    from edgeseg.measure.measurement import Measurement
+    from edgeseg.measure.tasks import measure_of
+    from edgeseg.output.table import figures_of, name
+
+    if measured["status"] == "failed":
+        notice(f"{name(measured)}: {measured['reason']}")
+        return
+    empty = measured["reason"] if measured["status"] == "empty" else ""
+    found = Measurement(figures_of(measured, task), reason=empty)
+    flags = f"; {measured['flags'].replace(';', ', ')}" if measured["flags"] else ""
+    caption = measure_of(task).caption(found, task).replace("+/-", "±")
+    say(f"{name(measured)}: {caption}{flags}")

@@ -13,15 +13,21 @@ from edgeseg.cli.options import (
     RESUME_OR_OVERWRITE,
     CalibrationOption,
     DeviceOption,
+    JsonlOption,
     JsonOption,
     KeepIdsOption,
     MasksOption,
     ModelOption,
     OverlaysOption,
     OverwriteOption,
+    PixelSizeOption,
+    PixelSizesOption,
+    SegOption,
+    SrOption,
     ThreadsOption,
     figures_to,
     is_standard_output,
+    lines_to,
     open_model,
     plain,
     read_pixel_size,
@@ -32,6 +38,7 @@ from edgeseg.errors import DataError, EdgesegError, OutputExistsError
 
 if TYPE_CHECKING:
     from edgeseg.network.task import Task
+    from edgeseg.output.table import Row
     from edgeseg.run.folder import Summary
 
 _FEW = 10  # images whose figures are also printed
@@ -49,19 +56,8 @@ def infer(
     model: ModelOption = "hc18-nano",
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
-    pixel_size: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MM",
-            help="Millimetres per pixel of all images: 0.12, or across and down, 0.12x0.11.",
-        ),
-    ] = None,
-    pixel_sizes: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="CSV", help="Table: filename, pixel size (mm), or pixel size x and y."
-        ),
-    ] = None,
+    pixel_size: PixelSizeOption = None,
+    pixel_sizes: PixelSizesOption = None,
     ga: Annotated[
         str | None,
         typer.Option(
@@ -73,12 +69,8 @@ def infer(
     calibration: CalibrationOption = None,
     overlays: OverlaysOption = True,
     masks: MasksOption = True,
-    sr: Annotated[
-        bool, typer.Option("--sr", help="Write a structured report of each DICOM file.")
-    ] = False,
-    seg: Annotated[
-        bool, typer.Option("--seg", help="Write a DICOM segmentation of each DICOM file.")
-    ] = False,
+    sr: SrOption = False,
+    seg: SegOption = False,
     keep_ids: KeepIdsOption = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an earlier run.")] = False,
     overwrite: OverwriteOption = False,
@@ -87,6 +79,7 @@ def infer(
         int, typer.Option(min=1, help="Threads inside each inference.")
     ] = 1,
     json_file: JsonOption = None,
+    jsonl_file: JsonlOption = None,
 ) -> None:
     """Measure images: results.csv, masks, overlays and a report."""
     from edgeseg.output.table import typed
@@ -99,13 +92,20 @@ def infer(
     arguments = {name: plain(value) for name, value in context.params.items()}
     if resume and overwrite:
         raise typer.BadParameter(RESUME_OR_OVERWRITE)
+    if is_standard_output(json_file) and is_standard_output(jsonl_file):
+        raise typer.BadParameter("--json and --jsonl cannot both be standard output")
     size_mm = arguments["pixel_size"] = read_pixel_size(pixel_size)
-    check_targets(None if is_standard_output(json_file) else json_file)
+    files = (path for path in (json_file, jsonl_file) if not is_standard_output(path))
+    check_targets(*files)
     workers = threads or max(1, usable_cores() // inference_threads)
     options = Options(masks, overlays, resume, overwrite, batch, workers, sr, seg, keep_ids)
     site = read_calibration(calibration) if calibration else None
     of_heads = "head" if ga or calibration else None
-    with given_images(inputs, out) as items, figures_to(json_file) as write_figures:
+    with (
+        given_images(inputs, out) as items,
+        figures_to(json_file) as write_figures,
+        lines_to(jsonl_file) as write_line,
+    ):
         sizes = given_sizes(items, size_mm, pixel_sizes)
         ages = Ages(items, *_ages(ga, pixel_sizes))
         segmenter = open_model(model, device, inference_threads, of_heads)
@@ -116,7 +116,12 @@ def infer(
             interrupts.advising(f"what was measured is kept; go on with: {resuming_command()}"),
             console.progress(len(items), "measuring") as advance,
         ):
-            summary = run.run(advance, console.notice)
+
+            def on_row(row: Row) -> None:
+                advance(row)
+                write_line(row)
+
+            summary = run.run(on_row, console.notice)
         if resized := sizes.resized_notice():
             console.notice(resized)
         _say_summary(summary, segmenter.metadata.task)
@@ -214,21 +219,12 @@ def _ages(ga: str | None, pixel_sizes: Path | None) -> tuple[float | None, dict[
 
 def _say_summary(summary: Summary, task: Task) -> None:
     """Say how a folder's run went, and of a few images what was measured."""
-    from edgeseg.measure.measurement import Measurement
     from edgeseg.measure.tasks import measure_of
-    from edgeseg.output.table import figures_of, name
 
-    measure = measure_of(task)
-    nothing = measure.NOTHING
+    nothing = measure_of(task).NOTHING
     for row in summary.rows:
-        if row["status"] == "failed":
-            console.notice(f"{name(row)}: {row['reason']}")
-        elif len(summary.rows) <= _FEW:
-            empty = row["reason"] if row["status"] == "empty" else ""
-            found = Measurement(figures_of(row, task), reason=empty)
-            flags = f"; {row['flags'].replace(';', ', ')}" if row["flags"] else ""
-            caption = measure.caption(found, task).replace("+/-", "±")
-            console.say(f"{name(row)}: {caption}{flags}")
+        if row["status"] == "failed" or len(summary.rows) <= _FEW:
+            console.row(row, task)
     n_new = len(summary.rows) - summary.n_kept
     console.say(
         f"{len(summary.rows)} images: {summary.count('ok')} measured, {summary.count('doubtful')} "

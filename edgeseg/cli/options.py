@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
 from edgeseg.cli import console
-from edgeseg.errors import DataError, EdgesegError, MissingExtraError, ModelError
+from edgeseg.errors import (
+    DataError,
+    EdgesegError,
+    MissingExtraError,
+    ModelError,
+    OutputWriteError,
+)
+
+if TYPE_CHECKING:
+    from edgeseg.output.table import Row
 
 
 def known_device(value: str) -> str:
@@ -60,6 +70,29 @@ JsonOption = Annotated[
     Path | None,
     typer.Option("--json", help="Write the figures here; `-` is standard output."),
 ]
+JsonlOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--jsonl", help="Write a line of JSON a row here as it comes; `-` is standard output."
+    ),
+]
+PixelSizeOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MM",
+        help="Millimetres per pixel of all images: 0.12, or across and down, 0.12x0.11.",
+    ),
+]
+PixelSizesOption = Annotated[
+    Path | None,
+    typer.Option(metavar="CSV", help="Table: filename, pixel size (mm), or pixel size x and y."),
+]
+SrOption = Annotated[
+    bool, typer.Option("--sr", help="Write a structured report of each DICOM file.")
+]
+SegOption = Annotated[
+    bool, typer.Option("--seg", help="Write a DICOM segmentation of each DICOM file.")
+]
 CalibrationOption = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="What 'edgeseg calibrate' wrote for your site."),
@@ -103,6 +136,49 @@ def figures_to(json_file: Path | None) -> Iterator[Callable[[Any], None]]:
 
     with contextlib.redirect_stdout(sys.stderr if alone else stdout):
         yield write
+
+
+@contextlib.contextmanager
+def lines_to(jsonl_file: Path | None, *, append: bool = False) -> Iterator[Callable[[Row], None]]:
+    """Yield the function that writes a row where `--jsonl` says, as a line of JSON, at once.
+
+    Where that is standard output, what is printed meanwhile goes to standard error.
+
+    Raises
+    ------
+    OutputWriteError
+        If the file cannot be written.
+    """
+    from edgeseg.output.table import typed
+
+    stdout, alone = sys.stdout, is_standard_output(jsonl_file)
+    with contextlib.ExitStack() as stack:
+        stream: TextIO | None = stdout if alone else None
+        if jsonl_file is not None and not alone:
+            try:
+                opened = jsonl_file.open("a" if append else "w", encoding="utf-8", newline="\n")
+            except OSError as error:
+                raise _unwritten(jsonl_file, error) from error
+            stream = stack.enter_context(opened)
+
+        def write(row: Row) -> None:
+            if stream is None:
+                return
+            text = json.dumps(typed(row), ensure_ascii=False, allow_nan=False)
+            try:
+                stream.write(text.encode(errors="backslashreplace").decode() + "\n")
+                stream.flush()
+            except OSError as error:
+                if alone:
+                    raise
+                raise _unwritten(jsonl_file, error) from error
+
+        stack.enter_context(contextlib.redirect_stdout(sys.stderr if alone else stdout))
+        yield write
+
+
+def _unwritten(path: Path | None, error: OSError) -> OutputWriteError:
+    return OutputWriteError(f"{path}: cannot be written ({error.strerror})")
 
 
 def say_report(report: Any, json_file: Path | None) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from edgeseg.errors import DataError, OutputExistsError, OutputWriteError
 from edgeseg.output import table
-from edgeseg.output.pictures import picture_names
+from edgeseg.output.pictures import DOCUMENTS, PICTURES, picture_names, picture_paths
 from edgeseg.output.record import RUN_NAME, write_record
 from edgeseg.output.table import RESULTS_NAME, RowAppender, Table
 from edgeseg.run.journal import JOURNAL_NAME, Journal, read_journal
@@ -43,6 +43,8 @@ class Arrivals:
         Called with sentences on the folder that a user should read.
     owes
         Whether documents are to be sent somewhere, and are noted until they are.
+    on_rows
+        Called with the rows of each file once they are on disk, of one file at a time.
 
     Attributes
     ----------
@@ -57,12 +59,15 @@ class Arrivals:
         on_notice: Callable[[str], None] = lambda text: None,
         *,
         owes: bool = False,
+        on_rows: Callable[[Sequence[table.Row]], None] = lambda rows: None,
     ) -> None:
         self.measuring = measuring
         self.owed: list[str] = []
         self._arguments, self._on_notice, self._owes = dict(arguments or {}), on_notice, owes
         self._out = measuring.out
+        self._on_rows = on_rows
         self._done: set[str] = set()
+        self._versions: dict[str, str] = {}
         self._under_way: set[str] = set()
         self._ended = threading.Condition()
         self._writing, self._reporting = threading.Lock(), threading.Lock()
@@ -111,8 +116,10 @@ class Arrivals:
         with self._open:
             self.report("done")
 
-    def add(self, file: str, path: Path, n_frames: int) -> list[str]:
+    def add(self, file: str, path: Path, n_frames: int, version: str = "") -> list[str]:
         """Measure a file unless it is measured already; its rows are on disk on return.
+
+        Rows of another version of the file are replaced.
 
         Of two threads that bring the same file, one waits for the other.
 
@@ -124,6 +131,8 @@ class Arrivals:
             Where it lies now; it need not stay there afterwards.
         n_frames
             As many as it has; 0 of a file that is one image.
+        version
+            What tells it from what it was or will be; empty where files do not change.
 
         Returns
         -------
@@ -137,27 +146,32 @@ class Arrivals:
             added again.
         """
         with self._turn(file):
-            if file in self._done:
+            if file in self._done and self._versions.get(file, "") == version:
                 return []
             numbers = range(1, n_frames + 1) if n_frames else (0,)
             items = [Item(file, str(path), number) for number in numbers]
             with self._writing:
                 self._journal.pictures(self.measuring.names(items))
-            rows = [*self._rows(items)]
             documents = self.measuring.documents
+            if file in self._done:  # those of what it was
+                for kind in DOCUMENTS:
+                    picture_paths(self._out, *items[0].key)[kind].unlink(missing_ok=True)
+            rows = [*self._rows(items)]
             if n_frames:
                 documents.finish(items, rows, self.measuring.remeasure)
             made = self._documents(items[0]) if documents.kinds else []
             if not path.is_file():  # its sender was cut off, and sends it again
                 raise OutputWriteError(f"{file}: it was taken away while it was measured")
             with self._writing:
-                start = self._appender.append("".join(map(table.line, rows)))
+                take_back = self._write(file, rows)
                 try:
-                    self._journal.done(file, made if self._owes else ())
+                    self._journal.done(file, made if self._owes else (), version)
                 except OutputWriteError:
-                    self._appender.cut(start)  # else they would stand there twice
+                    take_back()  # else they would stand there twice
                     raise
                 self._done.add(file)
+                self._versions[file] = version
+                self._on_rows(rows)
             for text in documents.take_notices():
                 self._on_notice(text)
             return made
@@ -178,6 +192,36 @@ class Arrivals:
                 wall_s=time.perf_counter() - self._started,
                 overlays=self.measuring.options.overlays,
             )
+
+    def _write(self, file: str, rows: Sequence[table.Row]) -> Callable[[], None]:
+        """Write a file's rows in place of those it has, and return what takes them back.
+
+        Whatever is killed meanwhile, a file that has changed counts as not measured, and at no time
+        is it without a row.
+        """
+        lines = [*map(table.line, rows)]
+        if file not in self._done:
+            start = self._appender.append("".join(lines))
+            return lambda: self._appender.cut(start)
+        results, titles = self._out / RESULTS_NAME, self.measuring.titles
+        earlier = table.read_rows(results, titles)
+        pairs = [*zip(earlier, earlier.lines, strict=True)]
+        kept = [line for row, line in pairs if row["file"] != file]
+        self._journal.again(file)
+        self._done.discard(file)
+        self._rewrite([*kept, *lines])
+        gone = {table.key(row) for row, _ in pairs if row["file"] == file} - {*map(table.key, rows)}
+        for key in gone:
+            paths = picture_paths(self._out, *key)
+            for kind in PICTURES:
+                paths[kind].unlink(missing_ok=True)
+        return lambda: self._rewrite(kept)
+
+    def _rewrite(self, lines: Sequence[str]) -> None:
+        results = self._out / RESULTS_NAME
+        self._appender.__exit__()
+        table.write_lines(results, self.measuring.titles, lines)
+        self._appender = self._open.enter_context(RowAppender(results, durable=True))
 
     def _rows(self, items: Sequence[Item]) -> Iterator[table.Row]:
         if len(items) == 1:
@@ -220,6 +264,7 @@ class Arrivals:
             )
         files = [row["file"] for row in rows]
         self._done, self.owed = noted.done.intersection(files), [*noted.owed]
+        self._versions = noted.versions
         pairs = zip(files, rows.lines, strict=True)
         return [line for file, line in pairs if file in self._done]
 

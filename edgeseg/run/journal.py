@@ -49,12 +49,15 @@ class Noted(NamedTuple):
         Files that came one by one and whose rows are all there.
     owed
         Documents, by their names below the folder, that were not sent yet, oldest first.
+    versions
+        Of files that are done and may change: what tells what was measured from what came later.
     """
 
     pictures: set[str]
     stamps: dict[int, Stamp]
     done: set[str]
     owed: dict[str, None]
+    versions: dict[str, str]
 
 
 def row_key(location: str, line: str) -> int:
@@ -65,7 +68,7 @@ def row_key(location: str, line: str) -> int:
 
 def read_journal(out: Path) -> Noted:
     """Return what a folder's journal holds, as far as it is whole; nothing if there is none."""
-    noted = Noted(set(), {}, set(), {})
+    noted = Noted(set(), {}, set(), {}, {})
     try:
         text = (out / JOURNAL_NAME).read_bytes()
     except OSError:
@@ -80,6 +83,11 @@ def read_journal(out: Path) -> Noted:
                 noted.pictures.update(map(str, values))
             elif kind == "done":
                 noted.done.update(map(str, values))
+            elif kind == "version":
+                file, version = map(str, values)
+                noted.versions[file] = version
+            elif kind == "again":
+                noted.done.difference_update(map(str, values))
             elif kind == "owed":
                 noted.owed.update(dict.fromkeys(map(str, values)))
             elif kind == "sent":
@@ -129,18 +137,25 @@ class Journal:
         """Note pictures and documents, by their names below the folder, before they are written."""
         self._note("pictures", names)
 
-    def done(self, file: str, owed: Iterable[str]) -> None:
+    def done(self, file: str, owed: Iterable[str], version: str = "") -> None:
         """Note, after its rows are on disk, that a file is measured, and what is to be sent of it.
 
-        That comes first: what is sent twice is the same document.
+        That comes first: what is sent twice is the same document. ``version`` tells what was
+        measured from what the file may be later.
         """
         self._note("owed", owed)
+        if version:
+            self._note("version", [file, version])
         self._note("done", [file])
         if self._durable:
             try:
                 os.fsync(self._stream.fileno())
             except OSError as error:
                 raise self._refused(error) from error
+
+    def again(self, file: str) -> None:
+        """Note, before its rows are taken away, that a file that was done is measured again."""
+        self._note("again", [file])
 
     def sent(self, names: Iterable[str]) -> None:
         """Note documents that need not be sent any more."""

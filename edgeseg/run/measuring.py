@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from edgeseg.drawing.encode import encode_mask
 from edgeseg.errors import EdgesegError, ImageDecodeError, OutputNameError
@@ -25,9 +25,19 @@ from edgeseg.sources.ages import Ages
 from edgeseg.sources.calibration import Calibration
 from edgeseg.sources.decoded import Decoded
 from edgeseg.sources.discover import Item
-from edgeseg.sources.frame import Frame
-from edgeseg.sources.pixel_sizes import PixelSizes
+from edgeseg.sources.frame import Frame, PixelSize
 from edgeseg.system.files import write_atomic
+
+
+class SizesOfImages(Protocol):
+    """Pixel sizes by image; see `edgeseg.sources.pixel_sizes.PixelSizes`."""
+
+    @property
+    def known(self) -> bool:
+        """Whether any pixel size was given."""
+
+    def of(self, item: Item, size: tuple[int, ...] | None = None, /) -> PixelSize | None:
+        """Return the pixel size of an image, or None if it is unknown."""
 
 
 class Read(NamedTuple):
@@ -65,7 +75,7 @@ class Measuring:
 
     segmenter: Segmenter
     out: Path
-    pixel_sizes: PixelSizes
+    pixel_sizes: SizesOfImages
     options: Options = field(default_factory=Options)
     ages: Ages = field(default_factory=Ages)
     calibration: Calibration | None = None

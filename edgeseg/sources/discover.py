@@ -15,7 +15,10 @@ from edgeseg.errors import DataError, EdgesegError, InputNotFoundError
 from edgeseg.sources import left_out
 from edgeseg.sources.left_out import ANNOTATION_SUFFIX, IMAGE_SUFFIXES, READ_SUFFIXES, Tally
 
-__all__ = ["ANNOTATION_SUFFIX", "IMAGE_SUFFIXES", "Found", "Item", "discover", "items_of"]
+__all__ = [
+    "ANNOTATION_SUFFIX", "IMAGE_SUFFIXES", "Found", "Item", "discover", "is_image", "items_of",
+    "name_below",
+]  # fmt: skip
 
 
 class Item(NamedTuple):
@@ -118,6 +121,16 @@ def items_of(file: str, location: str) -> Iterator[Item]:
         yield Item(file, location)
     else:
         yield from (Item(file, location, number) for number in range(1, n_frames + 1))
+
+
+def is_image(path: str, name: str) -> bool:
+    """Tell whether a file in a folder is an image to measure, by its name or its first bytes."""
+    return _is_image(path, name, Tally())
+
+
+def name_below(root: Path, path: Path) -> str:
+    """Return what results call a file below a folder: its path there, with forward slashes."""
+    return _relative(root, path, 0)
 
 
 def _expand(given: str, tally: Tally) -> tuple[Path, list[Path]]:

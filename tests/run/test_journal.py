@@ -231,11 +231,11 @@ def test_what_is_torn_is_passed_over_and_added_to(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_nonsense_says_nothing(tmp_path: Path, text: str) -> None:
     (tmp_path / JOURNAL_NAME).write_text(text + "\n", encoding="latin-1")
-    assert read_journal(tmp_path) == (set(), {}, set(), {})
+    assert read_journal(tmp_path) == (set(), {}, set(), {}, {})
 
 
 def test_without_a_journal_nothing_is_known(tmp_path: Path) -> None:
-    nothing = (set(), {}, set(), {})
+    nothing = (set(), {}, set(), {}, {})
     assert read_journal(tmp_path) == read_journal(tmp_path / "none") == nothing
     assert stamp_of(str(tmp_path / "none")) is None
     assert stamp_of("a\0b") is None

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ssl
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +15,10 @@ from edgeseg.run.node.bounds import USUAL, Bounds
 from edgeseg.run.node.returning import Returning
 from edgeseg.run.node.server import serving
 from edgeseg.run.node.terms import OWN_TITLE, Received, Status
+from edgeseg.run.reporter import Reporter
 from edgeseg.sources.dicom.frames import count_frames
 
 _SPOOL = ".incoming"
-_QUIET_S, _LOOK_S = 5.0, 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +79,7 @@ def listening(
     ConfigError, OutputWriteError, MissingExtraError
         If the address cannot be listened on, the folder not written to, or a package is missing.
     """
-    reporter = _Reporter(arrivals, on_notice)
+    reporter = Reporter(arrivals, on_notice)
 
     def store(received: Received) -> int:
         try:
@@ -116,37 +114,3 @@ def _frames(received: Received) -> tuple[Path, int]:
     except EdgesegError:  # its row says why
         count = 1
     return received.path, 0 if count == 1 else count
-
-
-class _Reporter:
-    """Brings the report up to date once nothing has come for a while."""
-
-    def __init__(self, arrivals: Arrivals, on_notice: Callable[[str], None]) -> None:
-        self._arrivals, self._on_notice = arrivals, on_notice
-        self._last_s: float | None = None
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="edgeseg-report", daemon=True)
-
-    def __enter__(self) -> _Reporter:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ending.set()
-        self._thread.join()
-
-    def changed(self) -> None:
-        """Note that a row was added."""
-        self._last_s = time.monotonic()
-
-    def _watch(self) -> None:
-        while not self._ending.wait(_LOOK_S):
-            last_s = self._last_s
-            if last_s is None or time.monotonic() - last_s < _QUIET_S:
-                continue
-            try:
-                self._arrivals.report()
-            except EdgesegError as error:
-                self._on_notice(str(error))
-            if self._last_s == last_s:
-                self._last_s = None

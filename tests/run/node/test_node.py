@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from edgeseg.errors import OutputWriteError
-from edgeseg.run.node import node as node_module
 from edgeseg.run.node.addresses import Remote
 from edgeseg.run.node.client import send
 from edgeseg.run.node.node import Served, listening
@@ -43,8 +42,8 @@ def test_a_row_that_cannot_be_written_is_not_answered_by_success(
 def test_the_report_follows_while_the_node_runs(
     example: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(node_module, "_QUIET_S", 0.01)
-    monkeypatch.setattr(node_module, "_LOOK_S", 0.01)
+    monkeypatch.setattr("edgeseg.run.reporter._QUIET_S", 0.01)
+    monkeypatch.setattr("edgeseg.run.reporter._LOOK_S", 0.01)
     reports: list[None] = []
     arrivals = SimpleNamespace(
         add=lambda *_: [],

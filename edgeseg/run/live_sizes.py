@@ -1,0 +1,92 @@
+"""Pixel sizes of images that come one by one, from a table that may change meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from edgeseg.errors import EdgesegError
+from edgeseg.run.journal import Stamp, stamp_of
+from edgeseg.sources.discover import Item
+from edgeseg.sources.frame import PixelSize, Size
+from edgeseg.sources.pixel_sizes import PixelSizes, read_table
+from edgeseg.sources.size_table.rows import TableRow
+
+
+class LiveSizes:
+    """Millimetres per pixel as `PixelSizes` has them, of images that are not known beforehand.
+
+    Parameters
+    ----------
+    pixel_size_mm
+        Size of all; beats the table.
+    table_path
+        A table of them, which is read again when it changes.
+    on_notice
+        Called with sentences on the table.
+
+    Raises
+    ------
+    InputNotFoundError, DataError
+        If the table cannot be read now, or the size cannot be one.
+    """
+
+    def __init__(
+        self,
+        pixel_size_mm: Size = None,
+        table_path: Path | None = None,
+        on_notice: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self._one = PixelSizes([], pixel_size_mm)
+        self._path, self._on_notice = table_path, on_notice
+        self._stamp: Stamp | None = None
+        self._table: Mapping[str, TableRow] = {}
+        if table_path is not None:
+            self._stamp = stamp_of(str(table_path))
+            self._table = read_table(table_path, on_notice)
+
+    @property
+    def known(self) -> bool:
+        """Whether any pixel size was given."""
+        return self._one.known or self._path is not None
+
+    def of(self, item: Item, size: tuple[int, ...] | None = None) -> PixelSize | None:
+        """Return the pixel size of an image; see `PixelSizes.of`."""
+        if self._one.known or self._path is None:
+            return self._one.of(item, size)
+        return PixelSizes([item], None, self._table).of(item, size)
+
+    def refresh(self) -> bool:
+        """Read the table again if it has changed, and tell whether it was.
+
+        One that cannot be read, as while it is written, is left for later: the last one holds.
+        """
+        if self._path is None or self._one.known:
+            return False
+        stamp = stamp_of(str(self._path))
+        if stamp is None or stamp == self._stamp:
+            return False
+        try:
+            self._table = read_table(self._path, self._on_notice)
+        except EdgesegError:
+            return False
+        self._stamp = stamp
+        return True
+
+    def texts(self, items: Sequence[Item]) -> list[str]:
+        """Return what tells each image's pixel size from another; empty where there is none."""
+        if self._one.known or self._path is None:
+            return [_text(self._one, item) for item in items]
+        try:
+            sizes = PixelSizes(items, None, self._table)
+        except EdgesegError:  # no row is of any of them
+            return ["" for _ in items]
+        return [_text(sizes, item) for item in items]
+
+
+def _text(sizes: PixelSizes, item: Item) -> str:
+    try:
+        size = sizes.of(item)
+    except EdgesegError:
+        return ""
+    return f"{size.x_mm!r} {size.y_mm!r}" if size else ""
