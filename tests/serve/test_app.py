@@ -91,7 +91,9 @@ def test_a_bad_file_says_why_and_the_others_go_on(page: Any, phantoms: list[Phan
     hostile = "<b>x\x1b[31m.png"
     given(page, {hostile: b"no image", "good.png": scan(phantoms[0])})
     first, second = page.locator("#measured button").all()
-    assert first.text_content().startswith("<b>x\\x1b[31m.png: this is no PNG, JPEG or BMP file")
+    assert first.text_content().startswith(
+        "<b>x\\x1b[31m.png: this is not a PNG, JPEG or BMP image"
+    )
     assert second.get_attribute("class") == "ok"
     first.click()
     assert page.locator("#verdict").text_content() == "✗ failed"

@@ -24,51 +24,17 @@ from edgeseg.prediction import Prediction
 from edgeseg.score import hc18
 from edgeseg.segmenter import Segmenter
 from edgeseg.sources.frame import PixelSize
-from tests.browser import opened, until
+from tests.serve.window import packed, page
 
+__all__ = ["page"]  # a fixture
 pytestmark = pytest.mark.browser
 HC_MM = 0.3  # what the page may differ by
 INPUT = (128, 192)
 FIELDS = ("centerX", "centerY", "semiMajor", "semiMinor", "angle")
-MODULES = (
-    "resize", "view", "region", "outline", "agreement", "flags", "figures", "measure", "network",
-    "decode",
-)  # fmt: skip
-_PREPARE = """(names) => {
-  const bytes = (text) => Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
-  const text = (pixels) => btoa(Array.from(pixels, (v) => String.fromCharCode(v)).join(""));
-  const floats = (text) => new Float32Array(bytes(text).buffer);
-  const prepare = async () => {
-    const loaded = await Promise.all(names.map((name) => import(`./${name}.js`)));
-    const t = Object.assign({ bytes, text, floats }, ...loaded);
-    t.model = await (await fetch("model.json")).json();
-    const onnx = new Uint8Array(await (await fetch("model.onnx")).arrayBuffer());
-    const wasm = await t.fetchPacked("vendor/ort-wasm-simd-threaded.wasm.gz");
-    t.session = await t.openNetwork(onnx, wasm, t.model);
-    window.t = t;
-  };
-  window.failure = "";
-  prepare().catch((error) => { window.failure = String(error); });
-}"""
 _MEASURE = """async ([file, size]) => {
   const gray = await t.decodeGray(new Blob([t.bytes(file)]));
   return t.measure(gray, size, t.session, t.model);
 }"""
-
-
-@pytest.fixture(scope="module")
-def page(chromium: Any, address: str) -> Iterator[Any]:
-    """The site with all modules at hand as ``t``."""
-    with opened(chromium, address) as page:
-        page.evaluate(_PREPARE, list(MODULES))
-        until(page, "window.failure || window.t")
-        assert page.evaluate("window.failure") == ""
-        until(page, "document.body.dataset.ready === 'true'")
-        yield page
-
-
-def packed(pixels: np.ndarray) -> str:
-    return base64.b64encode(np.ascontiguousarray(pixels).tobytes()).decode("ascii")
 
 
 def gray(pixels: np.ndarray) -> list[Any]:
@@ -85,25 +51,24 @@ def of_page(values: dict[str, float]) -> tuple[float, ...]:
 
 
 SIZES = [
-    (540, 800), (128, 192), (256, 384), (384, 576), (512, 768), (64, 96), (37, 45), (100, 600),
-    (600, 100), (129, 193), (127, 192), (300, 300), (128, 500), (717, 333), (541, 803), (32, 900),
+    (256, 384), (384, 576), (256, 576), (128, 384), (512, 768),  # factors without a rest
+    (540, 800), (539, 791), (130, 200), (129, 193), (641, 961), (1500, 2000), (128, 193),
+    (64, 96), (32, 32), (127, 191), (100, 33), (37, 45), (8, 8),  # larger
+    (100, 800), (300, 150), (127, 192), (128, 191), (1000, 96), (64, 384), (32, 900),
+    (128, 192),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_images_are_stretched_alike(page: Any, size: tuple[int, int]) -> None:
-    """Byte for byte; where sums of fractions are rounded a few pixels may be one level off."""
+def test_images_are_stretched_to_the_same_bytes(page: Any, size: tuple[int, int]) -> None:
     image = np.random.default_rng(size[0]).integers(0, 256, size, dtype=np.uint8)
     got = page.evaluate(
         """([pixels, width, height]) =>
           t.text(t.stretched({ pixels: t.bytes(pixels), width, height }, 192, 128).pixels)""",
         gray(image),
     )
-    found = np.frombuffer(base64.b64decode(got), np.uint8).reshape(INPUT).astype(int)
-    off = np.abs(found - preprocess(image, *INPUT)[0, 0])
-    is_exact = size[0] <= INPUT[0] or size[1] <= INPUT[1] or size[0] % 128 == size[1] % 192 == 0
-    assert off.max() <= (0 if is_exact else 1)
-    assert np.count_nonzero(off) <= 5
+    found = np.frombuffer(base64.b64decode(got), np.uint8).reshape(INPUT)
+    assert np.array_equal(found, preprocess(image, *INPUT)[0, 0])
 
 
 @pytest.mark.parametrize("view", [
@@ -296,30 +261,6 @@ def test_files_of_every_kind_are_decoded_as_in_python(
         base64.b64encode(png(image)).decode(),
     )
     assert np.array_equal(np.frombuffer(base64.b64decode(got), np.uint8), image.ravel())
-
-
-def refusals() -> Iterator[tuple[bytes, str]]:
-    gray_ = np.full((60, 90), 90, np.uint8)
-    alpha = np.dstack([gray_, gray_, gray_, np.full_like(gray_, 128)])
-    yield b"", "the file is empty"
-    yield b"GIF89a" + bytes(50), "no PNG, JPEG or BMP"
-    yield bytes(128) + b"DICM" + bytes(50), "a DICOM file; edgeseg infer reads it"
-    yield b"II*\0" + bytes(50), "a TIFF file; edgeseg infer"
-    yield encode(".png", alpha), "transparent"
-    yield encode(".png", gray_[:20]), "each side must be at least 32"
-    yield cv2.imencode(".png", gray_.astype(np.uint16) * 200)[1].tobytes(), "of 16"
-    yield encode(".png", gray_)[:60], "cannot be decoded"
-
-
-@pytest.mark.parametrize(("data", "sentence"), [*refusals()])
-def test_what_cannot_be_read_is_refused_with_a_sentence(
-    page: Any, data: bytes, sentence: str
-) -> None:
-    said = page.evaluate(
-        "(f) => t.decodeGray(new Blob([t.bytes(f)])).then(() => '', (error) => error.message)",
-        base64.b64encode(data).decode(),
-    )
-    assert sentence in said
 
 
 @pytest.mark.hc18

@@ -1,6 +1,6 @@
 /* How far a probability map and an ellipse agree, as edgeseg/measure/head_outline.py has it. */
 
-import { roundHalfEven } from "./resize.js";
+import { roundEven } from "./rounding.js";
 
 const POINTS = 128, UNIT = 16; // of the outline, and parts of a pixel that its corners lie in
 
@@ -30,7 +30,7 @@ export function bestAgreement(map, { region, confidence }, ellipse, threshold) {
    Corners lie in sixteenths of a pixel; their rows are rounded, and so are both ends of each row. */
 function filledEllipse(ellipse, width, height) {
   const inside = new Uint8Array(width * height);
-  const fixed = ellipses.points(ellipse, POINTS).map((point) => point.map((v) => roundHalfEven(v * UNIT) / UNIT));
+  const fixed = ellipses.points(ellipse, POINTS).map((point) => point.map((v) => roundEven(v * UNIT) / UNIT));
   const corners = fixed.map(([x, y]) => ({ x, column: Math.floor(x + 0.5), row: Math.floor(y + 0.5) }));
   const spans = new Map();
   const widen = (row, x) => {

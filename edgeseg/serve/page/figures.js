@@ -1,5 +1,6 @@
 /* The figures of a head's outline, as edgeseg/measure/figures.py has them. */
 import { ageText, halfWidthHadlock, weeksHadlock, weeksIntergrowth } from "./biometry.js";
+import { fixed } from "./rounding.js";
 
 const NAMES = [
   "hc_mm", "hc_low_mm", "hc_high_mm", "bpd_mm", "ofd_mm", "cephalic_index", "area_mm2",
@@ -64,8 +65,8 @@ export function withoutAges(figures) {
 /* What a caption says, line by line. */
 export function captionLines(figures) {
   const { hc_mm: hcMm, hc_high_mm: highMm, hc_px: hcPx } = figures;
-  if (hcMm === null) return [`HC ${hcPx.toFixed(1)} px (no pixel size)`];
-  const half = highMm === null ? "" : ` ± ${(highMm - hcMm).toFixed(1)}`;
+  if (hcMm === null) return [`HC ${fixed(hcPx, 1)} px (no pixel size)`];
+  const half = highMm === null ? "" : ` ± ${fixed(highMm - hcMm, 1)}`;
   const age = ageText(figures);
-  return [`HC ${hcMm.toFixed(1)}${half} mm`, ...(age ? [`GA by HC ${age}`] : [])];
+  return [`HC ${fixed(hcMm, 1)}${half} mm`, ...(age ? [`GA by HC ${age}`] : [])];
 }

@@ -4,6 +4,7 @@ import { captionLines, figuresOf, noFigures, withoutAges } from "./figures.js";
 import { raisedFlags } from "./flags.js";
 import { findOutline, onMap } from "./outline.js";
 import { stretched } from "./resize.js";
+import { fixed } from "./rounding.js";
 import { around, cut, wholeView } from "./view.js";
 
 const BLACK_ON_WHITE = 150, MORE_LOOKS = 2;
@@ -54,13 +55,13 @@ function judge(seen, look, looked, gray, pixelSize, model) {
     const placed = onMap(outline.fit.ellipse, look.view, look.map);
     const agreed = bestAgreement(look.map, outline, placed, threshold);
     if (agreed < limits.agreement) {
-      return nothing(`the region seen agrees with an ellipse by ${agreed.toFixed(2)} only`);
+      return nothing(`the region seen agrees with an ellipse by ${fixed(agreed, 2)} only`);
     }
   }
   const figures = figuresOf(ellipse, outline.confidence, pixelSize, interval);
   const isRare = figures.hc_mm !== null && figures.hc_mm < limits.rare_hc_mm;
   if (look.presence !== null && look.presence < limits.presence_refused && !isRare) {
-    return nothing(`what was seen is a head with probability ${look.presence.toFixed(2)} only`);
+    return nothing(`what was seen is a head with probability ${fixed(look.presence, 2)} only`);
   }
   const flags = raisedFlags(seen, look, looked, gray, pixelSize, model);
   const told = flags.length ? withoutAges(figures) : figures;

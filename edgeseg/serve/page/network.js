@@ -1,6 +1,8 @@
 /* The model in onnxruntime-web: WebAssembly, one thread. */
 import * as ort from "./vendor/ort.wasm.bundle.min.mjs";
 
+const ROUNDING = 1e-3; // of half-precision networks
+
 /* Open a model's bytes; `wasm` are those of the engine, so that it looks for none itself. */
 export async function openNetwork(modelBytes, wasm, { input_width: width, input_height: height }) {
   ort.env.wasm.numThreads = 1;
@@ -14,9 +16,22 @@ export async function openNetwork(modelBytes, wasm, { input_width: width, input_
       const answers = await session.run({ [session.inputNames[0]]: tensor });
       const { probability, presence } = answers;
       const map = probability ?? answers[session.outputNames[0]];
-      return { values: map.data, presence: presence ? presence.data[0] : null };
+      const answer = { values: map.data, presence: presence ? presence.data[0] : null };
+      checkAnswer(answer, width * height);
+      return answer;
     },
   };
+}
+
+/* Refuse what are no probabilities, as edgeseg/network/answers.py does; NaN is none. */
+function checkAnswer({ values, presence }, count) {
+  if (values.length !== count) {
+    throw new Error(`the model answers with ${values.length} values; expected ${count}`);
+  }
+  const isNone = (value) => !(value >= -ROUNDING && value <= 1 + ROUNDING);
+  if (values.some(isNone) || (presence !== null && isNone(presence))) {
+    throw new Error("the model's answers are no probabilities from 0 to 1");
+  }
 }
 
 /* Fetch the engine, which is packed so that any host sends it small. */

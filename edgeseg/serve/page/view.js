@@ -1,5 +1,5 @@
 /* Which part of an image the network looks at, as edgeseg/measure/framing.py has it. */
-import { roundHalfEven } from "./resize.js";
+import { roundEven } from "./rounding.js";
 
 const ELLIPSE_POINTS = 180, LEAST_PX = 8;
 
@@ -31,11 +31,11 @@ export function around(ellipse, [shareX, shareY], input, pixelSize) {
   const [lowY, highY] = [Math.min(...ys), Math.max(...ys)];
   const aspect = input.width / input.height;
   const wide = Math.max((highX - lowX) / shareX, ((highY - lowY) / shareY) * aspect);
-  const width = Math.max(LEAST_PX, roundHalfEven(wide));
-  const height = Math.max(LEAST_PX, roundHalfEven(wide / aspect / unitY));
+  const width = Math.max(LEAST_PX, roundEven(wide));
+  const height = Math.max(LEAST_PX, roundEven(wide / aspect / unitY));
   return {
-    left: roundHalfEven((lowX + highX) / 2 + 0.5 - width / 2),
-    top: roundHalfEven((lowY + highY) / 2 / unitY + 0.5 - height / 2),
+    left: roundEven((lowX + highX) / 2 + 0.5 - width / 2),
+    top: roundEven((lowY + highY) / 2 / unitY + 0.5 - height / 2),
     width, height,
   };
 }

@@ -1,0 +1,229 @@
+"""Flags, figures and captions of the page, held to Python's on the same facts."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, astuple, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgeseg.measure import figures, quality, screen
+from edgeseg.measure.ellipse import Ellipse
+from edgeseg.measure.framing import View
+from edgeseg.measure.head_outline import Outline
+from edgeseg.measure.measurement import Look
+from edgeseg.measure.outline import EllipseFit
+from edgeseg.measure.region import Region
+from edgeseg.network.limits import Limits
+from edgeseg.segmenter import Segmenter
+from edgeseg.sources.frame import Frame, GrayImage, PixelSize
+from tests.serve.window import packed, page
+
+__all__ = ["page"]  # a fixture
+pytestmark = pytest.mark.browser
+INPUT = (128, 192)
+FIELDS = ("centerX", "centerY", "semiMajor", "semiMinor", "angle")
+SQUARE = PixelSize(0.2, 0.2, "option")
+FLAT = PixelSize(0.2, 0.3, "option")
+
+
+def noise(height: int, width: int) -> GrayImage:
+    return np.random.default_rng(0).integers(0, 256, (height, width), dtype=np.uint8)
+
+
+def fields(ellipse: Ellipse) -> dict[str, float]:
+    """Return an ellipse as the page has it."""
+    return dict(zip(FIELDS, astuple(ellipse), strict=True))
+
+
+def sides(size: PixelSize | None) -> dict[str, float] | None:
+    """Return a pixel size as the page has it."""
+    return size and {"xMm": size.x_mm, "yMm": size.y_mm}
+
+
+PLAIN = quality.Facts(
+    Outline(
+        Region(np.zeros(INPUT, np.uint8), 3330, 0),
+        EllipseFit(Ellipse(200.0, 150.0, 100.0, 80.0, 0.3), 0.5, 1.0),
+        0.98,
+    ),
+    Ellipse(200.0, 150.0, 100.0, 80.0, 0.3),
+    Look(np.zeros((1, *INPUT), np.float32), View(0, 0, 450, 300), 0.99),
+    quality.Looked(0.0, 0.0),
+    Frame(noise(300, 450), SQUARE),
+    Limits(presence_doubted=0.9),
+)
+
+
+def fitted(**changes: Any) -> quality.Facts:
+    """Return facts of another fit."""
+    outline = PLAIN.outline
+    return PLAIN._replace(outline=outline._replace(fit=outline.fit._replace(**changes)))
+
+
+def framed(gray: GrayImage, size: PixelSize | None = SQUARE) -> quality.Facts:
+    """Return facts of another image."""
+    return PLAIN._replace(frame=Frame(gray, size))
+
+
+def shaped(**changes: Any) -> quality.Facts:
+    """Return facts of another ellipse in the image."""
+    return PLAIN._replace(ellipse=replace(PLAIN.ellipse, **changes))
+
+
+def barred(down: bool) -> GrayImage:
+    """Return a square image with bars."""
+    gray = noise(400, 400)
+    gray[:20], gray[-20:] = 10, 20
+    return gray if down else gray.T
+
+
+FACTS = {
+    "nothing": PLAIN,
+    "beyond the border": shaped(center_x_px=30.0),
+    "a little beyond it": shaped(center_x_px=99.0),
+    "far from an ellipse": fitted(residual_px=2.5),
+    "full of dents": PLAIN._replace(
+        outline=PLAIN.outline._replace(region=PLAIN.outline.region._replace(area_px=2900))
+    ),
+    "an open outline": fitted(arc_fraction=0.74),
+    "two of them": PLAIN._replace(looked=quality.Looked(0.0, 0.06)),
+    "another circumference": PLAIN._replace(looked=quality.Looked(0.04, 0.0)),
+    "too flat": shaped(semi_minor_px=61.0),
+    "too round": shaped(semi_minor_px=98.0),
+    "too flat in mm": framed(noise(300, 450), PixelSize(0.3, 0.2, "option")),
+    "without mm": framed(noise(400, 400), None),
+    "too small": framed(noise(300, 450), PixelSize(0.05, 0.05, "option")),
+    "too large": framed(noise(300, 450), PixelSize(0.8, 0.8, "option")),
+    "square": framed(noise(400, 400)),
+    "square, of other pixels": framed(noise(400, 400), PixelSize(0.2, 0.21, "option")),
+    "square, with bars above": framed(barred(down=True)),
+    "square, with bars beside": framed(barred(down=False)),
+    "unsure": PLAIN._replace(outline=PLAIN.outline._replace(confidence=0.95)),
+    "something else": PLAIN._replace(look=PLAIN.look._replace(presence=0.89)),
+    "a model that does not say": PLAIN._replace(look=PLAIN.look._replace(presence=None)),
+}
+
+
+def raised(page: Any, facts: quality.Facts) -> Any:
+    """Return the flags that the page raises for facts."""
+    outline, view = facts.outline, facts.look.view
+    region = {"area": outline.region.area_px, "otherArea": outline.region.other_area_px}
+    fit = {
+        "ellipse": fields(outline.fit.ellipse),
+        "residual": outline.fit.residual_px,
+        "arc": outline.fit.arc_fraction,
+    }
+    seen = {
+        "outline": {
+            "fit": fit,
+            "region": region | {"height": INPUT[0], "width": INPUT[1]},
+            "confidence": outline.confidence,
+        },
+        "ellipse": fields(facts.ellipse),
+    }
+    look = {
+        "view": {"height": view.height_px, "width": view.width_px},
+        "presence": facts.look.presence,
+    }
+    looked = {"change": facts.looked.change, "otherShare": facts.looked.other_share}
+    height, width = facts.frame.size
+    return page.evaluate(
+        """([seen, look, looked, pixels, width, height, size, limits]) => {
+          const gray = { pixels: t.bytes(pixels), width, height };
+          return t.raisedFlags(seen, look, looked, gray, size, { ...t.model, limits });
+        }""",
+        [
+            *(seen, look, looked, packed(facts.frame.pixels), width, height),
+            *(sides(facts.frame.pixel_size), json.loads(json.dumps(asdict(facts.limits)))),
+        ],
+    )
+
+
+@pytest.mark.parametrize("name", FACTS)
+def test_flags(page: Any, name: str) -> None:
+    assert raised(page, FACTS[name]) == list(quality.flags(FACTS[name]))
+
+
+def test_those_facts_raise_every_flag() -> None:
+    every = {flag for facts in FACTS.values() for flag in quality.flags(facts)}
+    assert every == set(quality.FLAGS) - set(screen.FLAGS)
+
+
+CIRCUMFERENCES_MM = (30, 67.9, 68, 97, 98.3, 143.9, 144.1, 200, 250, 280.1, 318, 335, 346.5, 361)
+
+
+@pytest.mark.parametrize("size", [None, SQUARE, FLAT])
+@pytest.mark.parametrize("hc_mm", CIRCUMFERENCES_MM)
+@pytest.mark.parametrize("measures", [True, False], ids=["interval", "no interval"])
+def test_figures_and_captions(
+    page: Any, nano: Segmenter, size: PixelSize | None, hc_mm: float, measures: bool
+) -> None:
+    semi_major = hc_mm / 0.2 / (2 * math.pi * 0.9)
+    ellipse = Ellipse(200.0, 150.0, semi_major, 0.8 * semi_major, 0.3)
+    interval = nano.metadata.interval if measures else None
+    metadata = replace(nano.metadata, interval=interval)
+    expected = figures.measure(ellipse, 0.97, Frame(noise(32, 32), size), metadata)
+    said = (expected, figures.without_ages(expected))
+    found = page.evaluate(
+        """([ellipse, size, interval]) => {
+          const { figuresOf, withoutAges, captionLines } = t;
+          const found = figuresOf(ellipse, 0.97, size, interval);
+          return [found, withoutAges(found)].map((each) => [each, captionLines(each)]);
+        }""",
+        [fields(ellipse), sides(size), interval and asdict(interval)],
+    )
+    for (values, lines), there in zip(found, said, strict=True):
+        assert list(values) == list(there)
+        numbers = {name: value for name, value in there.items() if value is not None}
+        assert {n: v for n, v in values.items() if v is not None} == pytest.approx(
+            numbers, rel=1e-12
+        )
+        assert [line.replace("±", "+/-") for line in lines] == figures.lines(there)
+
+
+def test_numbers_are_rounded_and_written_as_in_python(page: Any) -> None:
+    values = [
+        *np.arange(-20, 20, 0.125).tolist(),
+        0.05,
+        0.15,
+        0.35,
+        1.005,
+        175.25,
+        99.95,
+        1e9 + 0.5,
+    ]
+    found = page.evaluate(
+        "(values) => values.map((value) => [t.roundEven(value), "
+        "t.fixed(value, 1), t.fixed(value, 2)])",
+        values,
+    )
+    expected = [[round(value), f"{value:.1f}", f"{value:.2f}"] for value in values]
+    assert found == expected
+
+
+def test_answers_that_are_no_probabilities_are_refused(page: Any) -> None:
+    said = page.evaluate(
+        """async () => {
+          const { InferenceSession } = await import("./vendor/ort.wasm.bundle.min.mjs");
+          const { prototype } = (await InferenceSession.create(new Uint8Array(
+            await (await fetch("model.onnx")).arrayBuffer()))).constructor;
+          const own = prototype.run, texts = [];
+          for (const values of [[0.5, 1.1], [NaN, 0], [-1, 0], [0.1], [0, 1]]) {
+            prototype.run = async () => ({ probability: { data: Float32Array.from(values) } });
+            const wasm = await t.fetchPacked("vendor/ort-wasm-simd-threaded.wasm.gz");
+            const bytes = new Uint8Array(await (await fetch("model.onnx")).arrayBuffer());
+            const network = await t.openNetwork(bytes, wasm, { input_width: 2, input_height: 1 });
+            await network.run(new Uint8Array(2)).then(
+              ({ presence }) => texts.push(presence), (error) => texts.push(error.message));
+          }
+          prototype.run = own;
+          return texts;
+        }"""
+    )
+    assert all("no probabilities" in text for text in said[:3])
+    assert "answers with 1 values" in said[3]
+    assert said[4] is None
