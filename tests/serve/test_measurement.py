@@ -178,6 +178,18 @@ def test_agreement_counts_the_pixels_that_python_counts(page: Any) -> None:
         assert found == pytest.approx(agreement(map_, ellipse), abs=1e-4)
 
 
+def test_agreement_with_an_ellipse_far_larger_than_the_map(page: Any) -> None:
+    """As a fit to a short and nearly straight arc may be."""
+    map_ = np.random.default_rng(6).random(INPUT, dtype=np.float32)
+    for center, angle in ((-1e6, 0.3), (1e6, 2.0), (-1e6, 1.5)):
+        ellipse = Ellipse(96 + center * np.cos(angle), 64 + center * np.sin(angle), 1e6, 9e5, angle)
+        found = page.evaluate(
+            "([m, e]) => t.agreement({ values: t.floats(m), width: 192, height: 128 }, e)",
+            [packed(map_), fields(ellipse)],
+        )
+        assert found == pytest.approx(agreement(map_, ellipse), abs=0.02)
+
+
 def compared(page: Any, data: bytes, prediction: Prediction, pixel: Any) -> dict[str, Any]:
     """Measure a file in the page, hold it to Python's prediction, and return the page's."""
     size = None

@@ -1,75 +1,63 @@
-/* How far a probability map and an ellipse agree, as edgeseg/measure/head_outline.py has it. */
-
+/* How far a probability map and an ellipse in its pixels agree: their soft Dice, in [0, 1]; see
+   edgeseg/measure/head_outline.py. */
 import { roundEven } from "./rounding.js";
 
-const POINTS = 128, UNIT = 16; // of the outline, and parts of a pixel that its corners lie in
+const CORNERS = 128;
+const FINE = 16; // corners lie on sixteenths of a pixel, as Python gives them to OpenCV
 
-/* Soft Dice between a map and an ellipse in its pixels, in [0, 1]. */
-export function agreement({ values, width, height }, ellipse) {
-  const inside = filledEllipse(ellipse, width, height);
-  let both = 0, total = 0, area = 0;
-  for (let i = 0; i < values.length; i++) {
-    total += values[i];
-    if (inside[i]) {
-      both += values[i];
-      area += 1;
+export function agreement(map, ellipse) {
+  let [area, both] = [0, 0];
+  rowsInside(ellipse, map).forEach(([first, last], row) => {
+    for (let x = Math.max(first, 0); x <= Math.min(last, map.width - 1); x++) {
+      both += map.values[row * map.width + x];
+      area++;
     }
-  }
-  return total + area ? (2 * both) / (total + area) : 0;
+  });
+  const total = area + map.values.reduce((sum, value) => sum + value, 0);
+  return total ? (2 * both) / total : 0;
 }
 
 /* The same, other regions left out if that helps: a second one does not mean there is no head. */
 export function bestAgreement(map, { region, confidence }, ellipse, threshold) {
   const limit = Math.fround(threshold);
-  const alone = map.values.map((value, i) => (region.mask[i] || value < limit ? value : 0));
-  return Math.max(confidence, agreement({ ...map, values: alone }, ellipse));
+  const values = map.values.map((value, i) => (region.mask[i] || value < limit ? value : 0));
+  return Math.max(confidence, agreement({ ...map, values }, ellipse));
 }
 
-/* Pixels of an ellipse's polygon as cv2.fillPoly has them: its confidence hangs on the rim.
+/* First and last column inside an ellipse's polygon in each row of a map.
 
-   Corners lie in sixteenths of a pixel; their rows are rounded, and so are both ends of each row. */
-function filledEllipse(ellipse, width, height) {
-  const inside = new Uint8Array(width * height);
-  const fixed = ellipses.points(ellipse, POINTS).map((point) => point.map((v) => roundEven(v * UNIT) / UNIT));
-  const corners = fixed.map(([x, y]) => ({ x, column: Math.floor(x + 0.5), row: Math.floor(y + 0.5) }));
-  const spans = new Map();
-  const widen = (row, x) => {
-    const [low, high] = spans.get(row) ?? [Infinity, -Infinity];
-    spans.set(row, [Math.min(low, x), Math.max(high, x)]);
-  };
-  corners.forEach((corner, i) => {
-    const next = corners[(i + 1) % POINTS];
-    for (const [column, row] of linePixels(corner, next)) {
-      if (column >= 0 && row >= 0 && column < width && row < height) inside[row * width + column] = 1;
-    }
-    const [upper, lower] = corner.row < next.row ? [corner, next] : [next, corner];
-    const step = (lower.x - upper.x) / (lower.row - upper.row);
-    for (let row = upper.row; row < lower.row; row++) {
-      widen(row, upper.x + (row - upper.row) * step);
-    }
-  });
-  for (const [row, [low, high]] of spans) {
-    if (row < 0 || row >= height) continue;
-    const from = Math.max(Math.ceil(low), 0), to = Math.min(Math.floor(high), width - 1);
-    if (from <= to) inside.fill(1, row * width + from, row * width + to + 1);
-  }
-  return inside;
+   The polygon is convex: its border, drawn as OpenCV draws lines, bounds all rows. Only those of
+   the map are gone through, for an ellipse guessed from a short arc may be huge. */
+function rowsInside(ellipse, { height }) {
+  const rows = Array.from({ length: height }, () => [Infinity, -Infinity]);
+  const corners = ellipses.points(ellipse, CORNERS).map((point) => point.map(nearestPixel));
+  corners.forEach((corner, i) => addLine(rows, corners.at(i - 1), corner));
+  return rows;
 }
 
-/* The pixels of a line between two, 8-connected, from the left (Bresenham 1965). */
-function linePixels(one, other) {
-  const [start, end] = one.column <= other.column ? [one, other] : [other, one];
-  const dx = end.column - start.column, dy = Math.abs(end.row - start.row);
-  const down = end.row < start.row ? -1 : 1, isFlat = dx >= dy;
-  const [long, short] = isFlat ? [dx, dy] : [dy, dx];
-  const pixels = [];
-  let [x, y, error] = [start.column, start.row, long - 2 * short];
-  for (let i = 0; i <= long; i++) {
-    pixels.push([x, y]);
-    const isAside = error < 0;
-    error += (isAside ? 2 * long : 0) - 2 * short;
-    if (isFlat || isAside) x += 1;
-    if (!isFlat || isAside) y += down;
+function nearestPixel(coordinate) {
+  return Math.floor((roundEven(coordinate * FINE) + FINE / 2) / FINE);
+}
+
+/* Widen rows by Bresenham's line between two pixels. */
+function addLine(rows, one, two) {
+  const [[x0, y0], [x1, y1]] = one[0] <= two[0] ? [one, two] : [two, one];
+  const dx = x1 - x0, dy = Math.abs(y1 - y0), down = Math.sign(y1 - y0) || 1;
+  const top = Math.max(Math.min(y0, y1), 0), bottom = Math.min(Math.max(y0, y1), rows.length - 1);
+  for (let row = top; row <= bottom; row++) {
+    const [first, last] = reach((row - y0) * down, dx, dy);
+    rows[row][0] = Math.min(rows[row][0], x0 + first);
+    rows[row][1] = Math.max(rows[row][1], x0 + last);
   }
-  return pixels;
+}
+
+/* Columns, from its first, that a line so wide and so high has in its k-th row. */
+function reach(k, dx, dy) {
+  if (dy === 0) return [0, dx];
+  if (dy > dx) {
+    const column = Math.ceil((dx * k) / dy - 0.5);
+    return [column, column];
+  }
+  const first = Math.floor(((k - 0.5) * dx) / dy) + 1, last = Math.floor(((k + 0.5) * dx) / dy);
+  return [Math.max(first, 0), Math.min(last, dx)];
 }
