@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import struct
 import zlib
 from collections.abc import Callable
@@ -184,6 +185,12 @@ def test_odd_and_broken_exif(page: Any, data: bytes) -> None:
     assert check(page, png(noise(50, 70), GRAY, chunk(b"eXIf", data))) == ""
 
 
+def test_the_first_exif_counts(page: Any, tissue: Gray) -> None:
+    jpeg = encoded(".jpg", tissue)
+    for first, second in ((6, 1), (1, 6)):
+        assert check(page, with_exif(with_exif(jpeg, second), first), most=1) == ""
+
+
 def animated(pixels: Gray) -> bytes:
     height, width = pixels.shape
     control = struct.pack(">IIIIHHBB", width, height, 0, 0, 1, 10, 0, 0)
@@ -276,6 +283,16 @@ def test_a_jpeg_cut_short_and_closed_again(page: Any, tissue: Gray, kind: str) -
         assert check(page, cut)
 
 
+def test_a_jpeg_that_lacks_its_last_bits_is_read(page: Any, tissue: Gray) -> None:
+    """As some encoders write it."""
+    flat = np.full((96, 170), 90, np.uint8)
+    flat[:60] = tissue[:60]
+    data = encoded(".jpg", flat)
+    said = {n: check(page, data[: -2 - n] + data[-2:], most=1) for n in (1, 2, 3, 20)}
+    assert said[1] == ""
+    assert "a part of its pixels is missing" in said[20]
+
+
 def with_zeros(data: bytes) -> bytes:
     return data[: len(data) // 2] + bytes(512) + data[len(data) // 2 + 512 :]
 
@@ -308,8 +325,8 @@ def test_damaged_jpegs_are_refused(
 
 @pytest.mark.parametrize("level", [0, 128, 255])
 def test_a_flat_part_of_a_jpeg_is_a_picture(page: Any, tissue: Gray, level: int) -> None:
-    flat = tissue.copy()
-    flat[60:] = level
+    flat = np.full((300, 400), level, np.uint8)
+    flat[:8, :170] = tissue[:8]
     for options in JPEGS.values():
         assert check(page, encoded(".jpg", flat, *options), most=1) == ""
 
@@ -326,6 +343,7 @@ OF_INFER = {
     "PGM": encoded(".pgm", noise(50, 70)),
     "16-bit PNG": png(np.full((40, 50), 9000, ">u2")),
     "16-bit colour PNG": png(np.full((40, 50, 3), 9000, ">u2"), RGB),
+    "packed BMP": changed_bmp(30, 1),
     "16-bit BMP": changed_bmp(28, 16, 2) + bytes(9000),
 }
 
@@ -334,6 +352,15 @@ OF_INFER = {
 def test_what_only_python_reads_is_sent_there(page: Any, name: str) -> None:
     said = refusal(page, OF_INFER[name])
     assert name.split()[-1] in said
+    assert "edgeseg infer" in said
+
+
+def test_a_jpeg_of_four_colours_is_sent_there(page: Any, tissue: Gray) -> None:
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not there")
+    data = io.BytesIO()
+    image.fromarray(tissue).convert("CMYK").save(data, "JPEG")
+    said = refusal(page, data.getvalue())
+    assert "four colours" in said
     assert "edgeseg infer" in said
 
 
