@@ -12,6 +12,7 @@ from edgeseg.errors import DataError
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.score import metrics
 from edgeseg.sources.rows import number, read_rows
+from edgeseg.system.cells import unshield
 
 _ELLIPSE = ("center_x_px", "center_y_px", "semi_major_px", "semi_minor_px", "angle_rad")
 _OWN = ("hc_mm", "hc_px", *_ELLIPSE)
@@ -116,8 +117,8 @@ def _corrections(titles: Sequence[str], rows: Iterator[Any]) -> Iterator[Correct
     seen = set()
     for where, cells in rows:
         row = dict(zip(titles, cells, strict=True))
-        if (key := (row["file"], row["frame"])) in seen:
-            raise DataError(f"{where}: {row['file']!r} is there twice; keep one")
+        if (key := (unshield(row["file"]), row["frame"])) in seen:
+            raise DataError(f"{where}: {key[0]!r} is there twice; keep one")
         seen.add(key)
         ellipse = _ellipse(row, "", where)
         if ellipse is None:

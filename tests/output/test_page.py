@@ -231,3 +231,16 @@ def test_ages_and_calibration_are_on_the_page_where_they_were_given(
     ):
         monkeypatch.setitem(RECORD, "calibration", site)
         assert text in written(rows, tmp_path, tmp_path)
+
+
+def test_a_record_may_lack_any_section(rows: list[dict[str, str]], tmp_path: Path) -> None:
+    page.write_page(tmp_path / "report.html", HEAD, rows, {}, None)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "3 images: 1 measured, 1 doubtful, 0 without a head, 1 failed." in text
+
+
+def test_facts_show_what_cannot_be_seen(
+    rows: list[dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(RECORD, "arguments", {"out": "a\x1b[31m\u202e<b>"})
+    assert r"<td>a\x1b[31m\u202e&lt;b&gt;</td>" in written(rows, None, tmp_path)

@@ -261,7 +261,7 @@ def test_without_the_overlays_beside_it_the_page_shows_what_it_has(
         opened(chromium, (tmp_path / "report.html").as_uri()) as page,
     ):
         page.locator(".card", has_text="000_HC.png").first.click()
-        until(page, "picture.src.startsWith('data:')")
+        until(page, "picture.src.startsWith('data:') && picture.naturalWidth === 400")
         assert "not beside this page" in page.locator("#note").text_content()
 
 

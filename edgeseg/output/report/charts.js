@@ -46,37 +46,48 @@ function range(values) {
   return values.reduce(([low, high], v) => [Math.min(low, v), Math.max(high, v)], [Infinity, -Infinity]);
 }
 
+/* Bars of one width: their edges, and which of them a value is in, by the comparison that then
+   picks their images; a quotient alone puts 0.3 below an edge at 0.3. */
+function barsOf(step) {
+  const edge = (i) => +(i * step).toPrecision(9);
+  const within = (value) => {
+    const guess = Math.floor(value / step);
+    if (value >= edge(guess + 1)) return guess + 1;
+    return value < edge(guess) ? guess - 1 : guess;
+  };
+  return { edge, within };
+}
+
 /* Bars of how often a column's values occur; choosing one shows only its images. */
 function histogram(column, title, unit) {
   const values = images.map((image) => figure(image, column)).filter((v) => v !== null);
   if (values.length < 2) return null;
   const [low, high] = range(values);
   const edges = ticks(low, high, Math.min(30, Math.max(8, 2 * Math.sqrt(values.length))));
-  const step = edges.length > 1 ? edges[1] - edges[0] : 1;
-  const start = Math.floor(low / step) * step, count = Math.floor((high - start) / step) + 1;
-  const counts = new Array(count).fill(0);
-  for (const value of values) counts[Math.min(count - 1, Math.floor((value - start) / step))] += 1;
+  const { edge, within } = barsOf(edges.length > 1 ? edges[1] - edges[0] : 1);
+  const first = within(low), counts = new Array(within(high) - first + 1).fill(0);
+  for (const value of values) counts[within(value) - first] += 1;
   const caption = `${title}, in ${unit}, of ${values.length} images`;
   const { svg, x, y, holder } = axes(
-    [start, start + count * step], [0, Math.max(...counts)], "images", caption,
+    [edge(first), edge(first + counts.length)], [0, Math.max(...counts)], "images", caption,
   );
   counts.forEach((n, i) => {
     if (!n) return;
-    const from = +(start + i * step).toPrecision(9), to = +(start + (i + 1) * step).toPrecision(9);
+    const from = edge(first + i), to = edge(first + i + 1);
     const bar = draw("rect", {
       class: "bar", x: x(from) + 1, width: Math.max(1, x(to) - x(from) - 2),
       y: y(n), height: y(0) - y(n), tabindex: 0, role: "button", "aria-pressed": "false",
-      "aria-label": `${n} images from ${from} to ${to} ${unit}`,
+      "aria-label": `${n} ${n === 1 ? "image" : "images"} from ${from} to ${to} ${unit}`,
     });
     bar.append(draw("title", {}, bar.getAttribute("aria-label")));
-    const high = i === count - 1 ? Infinity : to;
-    onPress(bar, () => toggleRange(bar, { column, low: from, high }));
+    onPress(bar, () => toggleRange(bar, { column, low: from, high: to }));
     svg.append(bar);
   });
   return holder;
 }
 
-/* A point an image, guide lines at some heights; a point opens its image. */
+/* A point an image, guide lines at some heights; a point opens its image. The tab key stops at
+   one point of all, arrows go from left to right. */
 function scatter(points, caption, guides) {
   const ys = [...points.map(({ y }) => y), ...guides];
   const { svg, x, y, holder } = axes(
@@ -85,18 +96,21 @@ function scatter(points, caption, guides) {
   for (const height of guides) {
     svg.append(draw("line", { class: "guide", x1: LEFT, x2: WIDE - RIGHT, y1: y(height), y2: y(height) }));
   }
-  for (const point of points) {
+  for (const point of [...points].sort((one, other) => one.x - other.x)) {
     const circle = draw("circle", {
       class: `point ${point.image.status}`, cx: x(point.x), cy: y(point.y), r: 3,
-      "data-number": point.image.number,
+      "data-number": point.image.number, tabindex: -1, role: "button",
+      "aria-label": `${visible(point.image.name)}: ${signed(point.y)} mm`,
     });
     circle.append(draw("title", {}, point.image.name));
     svg.append(circle);
   }
-  svg.addEventListener("click", ({ target }) => {
+  svg.querySelector(".point").setAttribute("tabindex", 0);
+  onPress(svg, ({ target }) => {
     const number = target.closest("[data-number]")?.dataset.number;
     if (number) openViewer(images[number]);
   });
+  svg.addEventListener("keydown", walkPoints);
   return holder;
 }
 
@@ -114,10 +128,20 @@ function errorCharts() {
   const limits = `bias ${signed(bias, 2)} mm, limits of agreement ${signed(bias - half, 2)} and ` +
     `${signed(bias + half, 2)} mm`;
   return [
-    histogram("hc_error_mm", `Error of HC (mean of its size ${mad.toFixed(2)} mm)`, "mm"),
+    histogram("hc_error_mm", `Error of HC (mean absolute error ${mad.toFixed(2)} mm)`, "mm"),
     scatter(against(mean), `Bland-Altman, against the mean of both: ${limits}`, [bias - half, bias, bias + half]),
     scatter(against((image) => figure(image, "hc_reference_mm")), "Error against the label's HC, mm", [0]),
   ];
+}
+
+function walkPoints(event) {
+  const sibling = { ArrowLeft: "previousElementSibling", ArrowRight: "nextElementSibling" }[event.key];
+  const next = sibling && event.target[sibling];
+  if (!next?.matches(".point")) return;
+  event.preventDefault();
+  event.target.setAttribute("tabindex", -1);
+  next.setAttribute("tabindex", 0);
+  next.focus();
 }
 
 function onPress(element, act) {
@@ -125,7 +149,7 @@ function onPress(element, act) {
   element.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" && event.key !== " ") return;
     event.preventDefault();
-    act();
+    act(event);
   });
 }
 
@@ -138,7 +162,7 @@ function toggleRange(bar, chosenRange) {
 }
 
 function releaseBars() {
-  for (const bar of document.querySelectorAll(".bar")) bar.setAttribute("aria-pressed", "false");
+  for (const bar of document.querySelectorAll("rect.bar")) bar.setAttribute("aria-pressed", "false");
 }
 
 function showCharts() {

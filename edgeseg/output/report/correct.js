@@ -8,6 +8,7 @@ const FIELDS = [
 ];
 const STORED = `edgeseg corrected ${location.pathname}`;
 const LEAST_PX = 2;
+const HANDLE_PX = matchMedia("(pointer: coarse)").matches ? 18 : 9; // of the screen; fingers are wide
 const corrections = new Map(); // of images, by number: { ellipse, saved }
 let drawn = null; // the ellipse under way; its axes may stand the other way round
 
@@ -21,7 +22,8 @@ function startingEllipse(image) {
   const [width, height] = image.size ?? [picture.naturalWidth, picture.naturalHeight];
   const semiMajor = 0.3 * Math.min(width, height);
   return {
-    centerX: width / 2, centerY: height / 2, semiMajor, semiMinor: 0.8 * semiMajor, angle: 0,
+    centerX: (width - 1) / 2, centerY: (height - 1) / 2, semiMajor, semiMinor: 0.8 * semiMajor,
+    angle: 0,
   };
 }
 
@@ -105,7 +107,7 @@ function drawEllipse() {
   const points = ellipses.points(drawn, 180).map((point) => point.join(",")).join(" ");
   const pxPerUnit = pen.viewBox.baseVal.width / (pen.getBoundingClientRect().width || 1);
   const handles = Object.entries(handlePlaces(drawn)).map(([name, [cx, cy]]) =>
-    draw("circle", { class: "handle", cx, cy, r: 9 * pxPerUnit, "data-handle": name }));
+    draw("circle", { class: "handle", cx, cy, r: HANDLE_PX * pxPerUnit, "data-handle": name }));
   pen.replaceChildren(draw("polygon", { class: "drawn", points }), ...handles);
   pen.setAttribute("aria-label", "Ellipse under correction; the keys are listed beside");
 }
@@ -115,7 +117,6 @@ function keep() {
   corrections.set(looked.number, { ellipse: ordered(drawn), saved: false });
   drawEllipse();
   sayCircumference();
-  storeCorrections();
 }
 
 function sayCircumference() {
@@ -125,7 +126,8 @@ function sayCircumference() {
   if (!ellipse) return void (live.textContent = "");
   const mm = circumferenceMm(looked, ellipse), px = ellipses.circumference(ellipse);
   const text = mm === null ? `HC ${px.toFixed(1)} px` : `HC ${mm.toFixed(1)} mm, ${px.toFixed(1)} px`;
-  live.textContent = kept ? `${text} (corrected)` : text;
+  const verdict = kept && (isAsMeasured(looked, kept) ? " (right as it is)" : " (corrected)");
+  live.textContent = text + (verdict ?? "");
 }
 
 /* Move a handle to a point of the picture. */
@@ -171,7 +173,10 @@ pen.addEventListener("pointermove", (event) => {
 });
 
 for (const end of ["pointerup", "pointercancel"]) {
-  pen.addEventListener(end, () => { dragged = null; });
+  pen.addEventListener(end, () => {
+    if (dragged) storeCorrections();
+    dragged = null;
+  });
 }
 
 /* Act on a key, and tell whether it was one of ours. */
@@ -193,6 +198,7 @@ function correctByKey(event) {
   event.preventDefault();
   change();
   keep();
+  storeCorrections();
   return true;
 }
 

@@ -1,9 +1,16 @@
 "use strict";
 
 /* The table of corrections: kept by the browser, and saved as corrected.csv. */
+
 /* Columns of an ellipse; the model's own are as the run has them. */
 const OWN = ["hc_mm", "hc_px", ...FIELDS.map(([, column]) => column)];
 const SIZES = ["pixel_size_x_mm", "pixel_size_y_mm"];
+let others = []; // entries of images that were here once, and may be again
+
+/* Whether an ellipse is the model's own, to the decimals of tables. */
+function isAsMeasured({ row }, ellipse) {
+  return FIELDS.every(([field, column, decimals]) => row[column] === ellipse[field].toFixed(decimals));
+}
 
 function correctedCells(image, ellipse) {
   const mm = circumferenceMm(image, ellipse);
@@ -11,10 +18,9 @@ function correctedCells(image, ellipse) {
     mm === null ? "" : mm.toFixed(3), ellipses.circumference(ellipse).toFixed(3),
     ...FIELDS.map(([field, , decimals]) => ellipse[field].toFixed(decimals)),
   ];
-  const unchanged = FIELDS.every(([, column], i) => image.row[column] === own[i + 2]);
   const model = OWN.map((column) => image.row[column] ?? "");
   return [
-    cellText(image.row.file), image.row.frame, ...(unchanged ? model : own),
+    cellText(image.row.file), image.row.frame, ...(isAsMeasured(image, ellipse) ? model : own),
     ...SIZES.map((column) => image.row[column]), ...model,
   ];
 }
@@ -48,24 +54,26 @@ function storeCorrections() {
   sayCorrections();
   const entries = [...corrections].map(([number, kept]) => [identity(images[number]), kept]);
   try {
-    localStorage.setItem(STORED, JSON.stringify(entries));
+    localStorage.setItem(STORED, JSON.stringify([...entries, ...others]));
   } catch {
     // a browser that keeps nothing for files: leaving warns, and the table can be saved
   }
 }
 
 function recallCorrections() {
-  let entries = [];
+  let known;
   try {
-    entries = JSON.parse(localStorage.getItem(STORED) ?? "[]");
+    known = new Map(JSON.parse(localStorage.getItem(STORED) ?? "[]"));
   } catch {
-    return;
+    return; // nothing is kept for files here, or it is not ours
   }
-  const known = new Map(entries);
-  for (const image of images) {
-    const kept = known.size ? known.get(identity(image)) : null;
-    if (kept) corrections.set(image.number, kept);
+  for (const image of known.size ? images : []) {
+    const name = identity(image);
+    if (!known.has(name)) continue;
+    corrections.set(image.number, known.get(name));
+    known.delete(name);
   }
+  others = [...known];
   sayCorrections();
 }
 

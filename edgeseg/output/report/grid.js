@@ -121,6 +121,12 @@ function showChosen() {
   document.getElementById("shown").textContent = `${count} images`;
 }
 
-new IntersectionObserver((seen) => {
-  if (seen.some((entry) => entry.isIntersecting)) buildMore();
-}, { rootMargin: "1500px" }).observe(document.getElementById("more"));
+const end = document.getElementById("more");
+const nearEnd = new IntersectionObserver((seen) => {
+  if (built >= chosen.length || !seen.some((entry) => entry.isIntersecting)) return;
+  buildMore();
+  // it speaks of changes alone, and a portion may leave the end as near as it was
+  nearEnd.unobserve(end);
+  nearEnd.observe(end);
+}, { rootMargin: "1500px" });
+nearEnd.observe(end);

@@ -72,7 +72,8 @@ for (const { title, column } of measures) {
   orders.set(`${title}, largest first`, falling((image) => figure(image, column)));
 }
 orders.set("confidence, lowest first", rising((image) => image.confidence));
-orders.set("name", (one, other) => one.name.localeCompare(other.name, "en", { numeric: true }));
+const byName = new Intl.Collator("en", { numeric: true }); // many times faster than localeCompare
+orders.set("name", (one, other) => byName.compare(one.name, other.name) || one.number - other.number);
 
 function absolute(value) {
   return value === null ? null : Math.abs(value);

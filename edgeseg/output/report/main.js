@@ -77,7 +77,8 @@ function layOutPaper() {
 async function print() {
   layOutPaper();
   const pictures = [...paper.querySelectorAll("img")];
-  await Promise.allSettled(pictures.map((each) => each.decode()));
+  // the second time it is the small picture, where the large one is not beside the page
+  await Promise.allSettled(pictures.map((each) => each.decode().catch(() => each.decode())));
   window.print();
 }
 

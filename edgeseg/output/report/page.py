@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from pathlib import Path
@@ -15,6 +16,7 @@ from edgeseg.network.metadata import INTENDED_USE
 from edgeseg.network.task import Task
 from edgeseg.output.report.data import Rows, page_data
 from edgeseg.system.files import write_atomic
+from edgeseg.system.text import visible
 
 SCRIPTS = (
     "text.js", "images.js", "ellipse.js", "charts.js", "grid.js", "viewer.js", "correct.js",
@@ -41,7 +43,7 @@ def write_page(
         Rows of the results table, in order. Where they have the columns ``hc_reference_mm``,
         ``hc_error_mm`` and ``dice``, or ``<class>_dice``, the page shows errors too.
     record
-        The run's record, as ``run.json`` holds it.
+        The run's record, as ``run.json`` holds it; any section may be missing.
     overlays
         Folder of the overlay pictures, beside the page; None if none were written.
 
@@ -65,7 +67,9 @@ def _parts(
         "title": escape(measure.title(task)),
         "style": style,
         "intended_use": escape(INTENDED_USE),
-        "summary": escape(_summary(record["counts"], measure.NOTHING, pictures=bool(overlays))),
+        "summary": escape(
+            _summary(_counts(rows, record), measure.NOTHING, pictures=bool(overlays))
+        ),
         "calibration": _calibrated(record.get("calibration")),
         "flags": _table(("flag", "meaning"), measure.FLAGS.items()),
         "facts": _table(("", ""), _facts(record)),
@@ -83,6 +87,13 @@ def _hash(text: str) -> str:
     """Return what a content-security policy calls a script or style of this text."""
     digest = hashlib.sha256(text.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
+
+
+def _counts(rows: Rows, record: Mapping[str, Any]) -> Mapping[str, int]:
+    """Return how many images there are, and of each status; from the rows if not recorded."""
+    if counts := record.get("counts"):
+        return Counter(counts)
+    return Counter({"n_images": len(rows), **Counter(row["status"] for row in rows)})
 
 
 def _summary(counts: Mapping[str, int], nothing: str, *, pictures: bool) -> str:
@@ -111,14 +122,14 @@ def _table(titles: Iterable[str], lines: Iterable[Iterable[Any]]) -> str:
 
 
 def _cell(value: Any) -> str:
-    return f"<td>{escape(str(value))}</td>"
+    return f"<td>{escape(visible(str(value)))}</td>"
 
 
 def _facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Flatten a run's record into names and values a person can read."""
     facts = []
     for section in ("model", "timings", "host", "versions", "arguments"):
-        for key, value in record[section].items():
+        for key, value in record.get(section, {}).items():
             if isinstance(value, Mapping):
                 value = ", ".join(
                     f"{k} {v:.2f}" if isinstance(v, float) else f"{k} {v}" for k, v in value.items()

@@ -1,15 +1,18 @@
 "use strict";
 
 /* Text in a page and in tables: nothing that comes from a file is read as markup or as a formula. */
-const UNSEEN = /[\p{Cc}\p{Cs}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu;
 const FORMULA = /(?<![^;\t\r\n])(?='*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20])/g;
 
 /* Text with what cannot be seen, or changes how others are seen, written out. */
 function visible(text) {
-  return text.replace(UNSEEN, (sign) => {
-    const code = sign.codePointAt(0).toString(16);
-    return code.length < 3 ? `\\x${code.padStart(2, "0")}` : `\\u${code.padStart(4, "0")}`;
-  });
+  return text.replace(UNSEEN, escaped);
+}
+
+function escaped(sign) {
+  const code = sign.codePointAt(0).toString(16);
+  if (code.length < 3) return `\\x${code.padStart(2, "0")}`;
+  return code.length < 5 ? `\\u${code.padStart(4, "0")}` : `\\U${code.padStart(8, "0")}`;
 }
 
 /* Make an element: its text, classes, and what is in it. */
@@ -27,9 +30,10 @@ function cellText(text) {
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
-/* Rows of cells as the text of a CSV file, with the mark by which spreadsheets know UTF-8. */
+/* Rows of cells as the text of a CSV file, with the mark by which spreadsheets know UTF-8.
+   Halves of characters, which UTF-8 has not, are written out as results.csv has them. */
 function csvText(rows) {
-  return `\ufeff${rows.map((cells) => `${cells.join(",")}\n`).join("")}`;
+  return `\ufeff${rows.map((cells) => `${cells.join(",")}\n`).join("")}`.replace(/\p{Cs}/gu, escaped);
 }
 
 /* Hand a file to the user. */

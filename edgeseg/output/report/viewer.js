@@ -25,14 +25,24 @@ function showPicture(image) {
   picture.alt = image.overlay ? `Overlay of ${visible(image.name)}` : "";
   picture.onerror = () => {
     picture.onerror = null;
-    if (!image.thumbnail) return;
     note.textContent = "The picture at full size is not beside this page, in overlays/.";
-    picture.src = `data:image/jpeg;base64,${image.thumbnail}`;
+    if (image.thumbnail) showEnlarged(image);
   };
   if (image.overlay) picture.src = image.overlay;
   else picture.removeAttribute("src");
   [picture.width, picture.height] = image.size ?? [0, 0];
   if (!image.size) picture.removeAttribute("width"), picture.removeAttribute("height");
+}
+
+/* Show the small picture as large as the whole one is, which zoom and pen then take it for. */
+async function showEnlarged(image) {
+  const small = new Image(), canvas = make("canvas");
+  small.src = `data:image/jpeg;base64,${image.thumbnail}`;
+  await small.decode();
+  if (looked !== image) return;
+  [canvas.width, canvas.height] = image.size;
+  canvas.getContext("2d").drawImage(small, 0, 0, ...image.size);
+  picture.src = canvas.toDataURL("image/jpeg");
 }
 
 function showFigures(image) {
@@ -71,11 +81,16 @@ function toggleZoom() {
 }
 
 function closeViewer() {
-  const card = document.querySelector(`[data-number="${looked.number}"]`);
   viewer.close();
+}
+
+/* However the viewer was closed: browsers close it by themselves on a second Escape. */
+viewer.addEventListener("close", () => {
+  leaveCorrecting();
+  const card = document.querySelector(`button[data-number="${looked.number}"]`);
   card?.focus();
   card?.scrollIntoView({ block: "nearest" });
-}
+});
 
 viewer.addEventListener("cancel", (event) => {
   event.preventDefault();

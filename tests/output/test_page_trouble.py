@@ -1,0 +1,144 @@
+"""The report in a browser with what is rare: values on edges, hostile names, many rows."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgeseg.network.task import Task
+from edgeseg.output import table
+from edgeseg.output.report.page import write_page
+from edgeseg.score.corrected import read_corrections
+from edgeseg.system.text import visible
+from tests.browser import DESK, opened, until
+from tests.output.test_page_browser import names
+
+pytestmark = pytest.mark.browser
+HOSTILE = '</script><b>"\x1b[31m\n\u202e\u200b\udcff\U000e0041é.png'
+
+
+def written(path: Path, cells: list[dict[str, str]]) -> str:
+    """Write a page of heads that were measured, without pictures, and return its address."""
+    blank = dict.fromkeys(table.columns(Task()), "") | {"status": "ok", "confidence": "0.9000"}
+    write_page(path / "report.html", Task(), [blank | own for own in cells], {}, None)
+    return (path / "report.html").as_uri()
+
+
+@pytest.mark.parametrize(("step", "decimals"), [(0.1, 1), (-0.1, 1)])
+def test_a_bar_shows_as_many_images_as_it_says(
+    chromium: Any, tmp_path: Path, step: float, decimals: int
+) -> None:
+    cells = [{"file": f"{i}.png", "hc_error_mm": f"{i * step:.{decimals}f}"} for i in range(31)]
+    with opened(chromium, written(tmp_path, cells)) as page:
+        said = []
+        for bar in page.locator("rect.bar").all():
+            said.append(int(bar.get_attribute("aria-label").split()[0]))
+            bar.press("Enter")
+            assert len(names(page)) == said[-1]
+        assert sum(said) == 31
+        assert page.locator("div.bar").get_attribute("aria-pressed") is None
+
+
+def test_points_are_walked_by_keys_and_the_card_is_returned_to(
+    chromium: Any, tmp_path: Path
+) -> None:
+    cells = [
+        {"file": f"{i}.png", "hc_mm": f"{100 + i}", "hc_reference_mm": "100", "hc_error_mm": f"{i}"}
+        for i in range(5)
+    ]
+    with opened(chromium, written(tmp_path, cells)) as page:
+        page.locator("svg:has(circle)").first.locator("circle[tabindex='0']").focus()
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("Enter")
+        assert page.locator("#name").text_content() == "2.png"
+        page.keyboard.press("Escape")
+        until(page, "document.activeElement.matches('.card')")
+        assert "2.png" in page.evaluate("document.activeElement.textContent")
+        page.keyboard.press("Enter")
+        page.keyboard.press("ArrowRight")
+        page.evaluate("viewer.close()")  # as browsers do by themselves
+        until(page, "document.activeElement.textContent.includes('3.png')")
+
+
+def test_any_name_is_text_as_in_a_terminal(chromium: Any, tmp_path: Path) -> None:
+    url = written(tmp_path, [{"file": HOSTILE}, {"file": "plain.png"}])
+    with opened(chromium, url) as page:
+        texts = [HOSTILE, *map(chr, [*range(32), 0x7F, 0x85, 0xAD, 0x200F, 0x2028, 0xD800, 0xFEFF])]
+        shown = page.evaluate("codes => codes.map((c) => visible(String.fromCodePoint(...c)))",
+                              [[ord(char) for char in text] for text in texts])  # fmt: skip
+        # Python writes the three commonest otherwise
+        python = {"\n": "\\x0a", "\t": "\\x09", "\r": "\\x0d"}
+        assert shown == [
+            "".join(python.get(char, visible(char)) for char in text) for text in texts
+        ]
+        page.locator(".card").first.click()
+        assert page.locator("#name").text_content() == shown[0]
+        assert page.locator("b").count() == 0
+
+
+def test_corrections_of_a_name_that_is_no_text_find_their_image(
+    chromium: Any, tmp_path: Path
+) -> None:
+    ellipse = {"center_x_px": "50.000", "center_y_px": "40.000", "semi_major_px": "30.000"}
+    ellipse |= {"semi_minor_px": "20.000", "angle_rad": "0.500000", "hc_px": "158.653"}
+    url = written(tmp_path, [{"file": "=\udcff.png"} | ellipse])
+    with opened(chromium, url) as page:
+        page.evaluate("looked = images[0]; confirmMeasured()")
+        page.evaluate("openViewer(looked)")
+        assert page.locator("#live").text_content().endswith("px (right as it is)")
+        page.click("#close")
+        with page.expect_download() as saving:
+            page.click("#save")
+        saving.value.save_as(tmp_path / "corrected.csv")
+    (found,) = read_corrections(tmp_path / "corrected.csv")
+    assert found.file == "=\\udcff.png"  # as results.csv has it
+    assert not found.is_changed
+
+
+def test_corrections_outlive_a_page_without_their_image(chromium: Any, tmp_path: Path) -> None:
+    first, second = {"file": "a.png", "hc_px": "100.0"}, {"file": "b.png", "hc_px": "200.0"}
+    given = {"centerX": 5, "centerY": 5, "semiMajor": 4, "semiMinor": 3, "angle": 0}
+    correct = """([place, ellipse]) => {
+      corrections.set(place, { ellipse, saved: true }); storeCorrections();
+    }"""
+    with opened(chromium, written(tmp_path, [first, second])) as page:
+        page.evaluate(correct, [0, given])
+        written(tmp_path, [second])
+        page.reload()
+        assert not page.locator("#corrections").is_visible()
+        page.evaluate(correct, [0, given])
+        written(tmp_path, [first, second])
+        page.reload()
+        assert page.locator("#corrected").text_content() == "2 looked at, saved"
+
+
+def test_what_others_left_in_the_browser_breaks_nothing(chromium: Any, tmp_path: Path) -> None:
+    with opened(chromium, written(tmp_path, [{"file": "a.png"}])) as page:
+        for kept in ("no JSON", "7", "[[1]]", "[3]"):
+            page.evaluate("kept => localStorage.setItem(STORED, kept)", kept)
+            page.reload()
+            assert names(page) == ["a.png"]
+
+
+def test_a_tall_window_is_filled_and_the_rest_is_left(chromium: Any, tmp_path: Path) -> None:
+    url = written(tmp_path, [{"file": f"{i}.png"} for i in range(2000)])
+    with opened(chromium, url, {"width": DESK["width"], "height": 8000}) as page:
+        page.click("#view")
+        until(page, "document.getElementById('more').getBoundingClientRect().top > 8000")
+        assert 200 < page.locator("#table tbody tr").count() < 1000
+        page.fill("#search", "1999")
+        assert page.locator("#table tbody tr").count() == 1
+
+
+def test_long_names_and_all_that_is_folded_fit_a_phone(chromium: Any, tmp_path: Path) -> None:
+    cells = [{"file": f"{'very' * 40}{i}.png", "hc_mm": f"{i + 150}"} for i in range(4)]
+    with opened(chromium, written(tmp_path, cells), {"width": 360, "height": 740}) as page:
+        for each in page.locator("main > details").all():
+            each.evaluate("element => { element.open = true; }")
+        page.click("#view")
+        assert page.evaluate("document.documentElement.scrollWidth") == 360
+        assert re.search("very", page.locator("#table").text_content())
