@@ -150,6 +150,7 @@ def test_an_ellipse_is_dragged_and_saved_beside_the_model_s(
     model = ellipse_of(rows["000_HC.png"])
     cos, sin = np.cos(model.angle_rad), np.sin(model.angle_rad)
     drag(page, "center", 12, -7)
+    assert page.evaluate("JSON.parse(localStorage.getItem(STORED)).length") == 1
     drag(page, "major", 15 * cos, 15 * sin)
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Escape")  # ends correcting, not looking
