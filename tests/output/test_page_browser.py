@@ -221,14 +221,38 @@ def test_cells_are_shielded_as_python_does(page: Any) -> None:
     assert page.evaluate("texts => texts.map(cellText)", texts) == expected
 
 
+def touch_and_drag(page: Any, handle: str, x: float, y: float) -> None:
+    """Correct an image with a finger, and a second one that comes in between."""
+    page.tap("#correct")
+    box = page.locator(f"[data-handle={handle}]").bounding_box()
+    at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2, "id": 0}
+    far = {"x": at["x"] + x, "y": at["y"] + y, "id": 0}
+    other = {"x": at["x"] - 90, "y": at["y"], "id": 1}
+    before = page.evaluate("({...drawn})")
+    zoom = page.locator("#picture").bounding_box()["width"] / page.evaluate("picture.naturalWidth")
+    fingers = page.context.new_cdp_session(page)
+    for kind, points in [
+        ("touchStart", [at]), ("touchMove", [far]), ("touchStart", [far, other]),
+        ("touchMove", [far, other | {"x": 5, "y": 5}]), ("touchEnd", []),
+    ]:  # fmt: skip
+        fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    after = page.evaluate("({...drawn})")
+    assert after["centerX"] - before["centerX"] == pytest.approx(x / zoom, abs=1)
+    assert after["centerY"] - before["centerY"] == pytest.approx(y / zoom, abs=1)
+    page.evaluate("corrections.clear()")  # else leaving asks
+
+
 def test_on_a_phone_nothing_is_wider_than_the_screen(chromium: Any, report: Path) -> None:
     for scheme in ("light", "dark"):
-        with opened(chromium, report.as_uri(), PHONE, color_scheme=scheme) as page:
+        with opened(
+            chromium, report.as_uri(), PHONE, color_scheme=scheme, has_touch=True, is_mobile=True
+        ) as page:
             assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
             opened_image(page, "000_HC.png")
             box = page.locator("#picture").bounding_box()
             assert box["width"] <= PHONE["width"]
             assert box["width"] / box["height"] == pytest.approx(400 / 270, rel=0.01)
+            touch_and_drag(page, "center", 20, 10)
             ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
             assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 23, 27)"}[scheme]
 
@@ -236,11 +260,20 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(chromium: Any, report: Path
 def test_an_image_a_page_is_printed(page: Any, tmp_path: Path) -> None:
     page.select_option("#status", "ok")
     count = len(names(page))
-    page.evaluate("layOutPaper()")
-    until(page, "[...paper.querySelectorAll('img')].every((img) => img.complete)")
-    sheets = page.pdf()
-    assert len(re.findall(rb"/Type /Page\b", sheets)) == count
-    assert len(re.findall(rb"/Subtype /Image\b", sheets)) >= count
+    page.evaluate(
+        "window.print = () => { window.asked = true; }"
+    )  # of which there is no dialog here
+    page.click("#print")
+    until(page, "window.asked")
+    loaded = "img => [img.getAttribute('src').split('/')[0], img.complete && img.naturalWidth]"
+    found = page.evaluate(f"[...paper.querySelectorAll('img')].map({loaded})")
+    assert found == [["overlays", 400]] * count
+    for ready in (True, False):  # by the button, and by the browser's own menu
+        if not ready:
+            page.evaluate("paper.replaceChildren()")
+        sheets = page.pdf()
+        assert len(re.findall(rb"/Type /Page\b", sheets)) == count
+        assert len(re.findall(rb"/Subtype /Image\b", sheets)) >= count
 
 
 def test_the_table_has_every_figure(page: Any, rows: dict[str, dict[str, str]]) -> None:

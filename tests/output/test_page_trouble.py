@@ -28,9 +28,7 @@ def written(path: Path, cells: list[dict[str, str]]) -> str:
 
 
 @pytest.mark.parametrize("step", [0.03, -0.03])
-def test_a_bar_shows_as_many_images_as_it_says(
-    chromium: Any, tmp_path: Path, step: float
-) -> None:
+def test_a_bar_shows_as_many_images_as_it_says(chromium: Any, tmp_path: Path, step: float) -> None:
     cells = [{"file": f"{i}.png", "hc_error_mm": f"{i * step:.2f}"} for i in range(31)]
     with opened(chromium, written(tmp_path, cells)) as page:
         said = []

@@ -52,8 +52,7 @@ function barsOf(step) {
   const edge = (i) => +(i * step).toPrecision(9);
   const within = (value) => {
     const guess = Math.floor(value / step);
-    if (value >= edge(guess + 1)) return guess + 1;
-    return value < edge(guess) ? guess - 1 : guess;
+    return value < edge(guess + 1) ? guess : guess + 1;
   };
   return { edge, within };
 }

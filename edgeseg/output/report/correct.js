@@ -11,6 +11,7 @@ const LEAST_PX = 2;
 const HANDLE_PX = matchMedia("(pointer: coarse)").matches ? 18 : 9; // of the screen; fingers are wide
 const corrections = new Map(); // of images, by number: { ellipse, saved }
 let drawn = null; // the ellipse under way; its axes may stand the other way round
+let dragged = null; // the handle, how far from its middle it was taken, and by which finger
 
 /* What the model measured; null where it found no head. */
 function measuredEllipse({ row }) {
@@ -59,7 +60,8 @@ function canCorrect(image) {
 }
 
 function leaveCorrecting() {
-  drawn = null;
+  if (dragged) storeCorrections(); // a key went on while a finger was down
+  drawn = dragged = null;
   pen.toggleAttribute("hidden", true);
   const possible = canCorrect(looked);
   for (const id of ["correct", "confirm", "reset"]) document.getElementById(id).hidden = !possible;
@@ -153,28 +155,27 @@ function pointOf(event) {
   return [point.x, point.y];
 }
 
-let dragged = null; // the handle, and how far from its middle it was taken
-
 pen.addEventListener("pointerdown", (event) => {
   const name = event.target.closest("[data-handle]")?.dataset.handle;
-  if (!name) return;
+  if (!name || dragged) return;
   const [x, y] = pointOf(event), [placeX, placeY] = handlePlaces(drawn)[name];
-  dragged = { name, offset: [placeX - x, placeY - y] };
+  dragged = { name, offset: [placeX - x, placeY - y], pointer: event.pointerId };
   pen.setPointerCapture(event.pointerId);
   event.preventDefault();
   pen.focus();
 });
 
 pen.addEventListener("pointermove", (event) => {
-  if (!dragged) return;
+  if (dragged?.pointer !== event.pointerId) return;
   const [x, y] = pointOf(event), [offsetX, offsetY] = dragged.offset;
   dragTo(dragged.name, [x + offsetX, y + offsetY]);
   keep();
 });
 
 for (const end of ["pointerup", "pointercancel"]) {
-  pen.addEventListener(end, () => {
-    if (dragged) storeCorrections();
+  pen.addEventListener(end, (event) => {
+    if (dragged?.pointer !== event.pointerId) return;
+    storeCorrections();
     dragged = null;
   });
 }
