@@ -20,10 +20,10 @@ pytestmark = pytest.mark.browser
 HOSTILE = '</script><b>"\x1b[31m\n\u202e\u200b\udcff\U000e0041é.png'
 
 
-def written(path: Path, cells: list[dict[str, str]]) -> str:
-    """Write a page of heads that were measured, without pictures, and return its address."""
+def written(path: Path, cells: list[dict[str, str]], overlays: Path | None = None) -> str:
+    """Write a page of heads that were measured and return its address."""
     blank = dict.fromkeys(table.columns(Task()), "") | {"status": "ok", "confidence": "0.9000"}
-    write_page(path / "report.html", Task(), [blank | own for own in cells], {}, None)
+    write_page(path / "report.html", Task(), [blank | own for own in cells], {}, overlays)
     return (path / "report.html").as_uri()
 
 
@@ -145,3 +145,14 @@ def test_long_names_and_all_that_is_folded_fit_a_phone(chromium: Any, tmp_path: 
         page.click("#view")
         assert page.evaluate("document.documentElement.scrollWidth") == 360
         assert re.search("very", page.locator("#table").text_content())
+
+
+def test_an_overlay_that_is_no_picture_is_said(chromium: Any, tmp_path: Path) -> None:
+    (tmp_path / "overlays").mkdir()
+    (tmp_path / "overlays" / "a.jpg").write_bytes(b"no picture")
+    url = written(tmp_path, [{"file": "a.png"}], tmp_path / "overlays")
+    with opened(chromium, url) as page:
+        until(page, "document.querySelector('.card .lost') !== null")
+        assert page.locator(".card img").count() == 0
+        page.locator(".card").click()
+        until(page, "document.getElementById('note').textContent.includes('cannot be read')")

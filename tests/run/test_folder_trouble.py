@@ -68,9 +68,12 @@ def test_an_empty_picture_is_drawn_again(segmenter: Segmenter, scans: Path, tmp_
     (out / "overlays" / "a.jpg").write_bytes(b"")
     assert run(segmenter, scans, out, resume=True).n_kept == 1
     assert (out / "overlays" / "a.jpg").read_bytes() == whole
+    shown = (out / "report.html").read_text().count('"thumbnail":')
     (out / "overlays" / "a.jpg").write_bytes(whole[:200])  # there, but no picture
     run(segmenter, scans, out, resume=True)
-    assert "its overlay cannot be read" in (out / "report.html").read_text()
+    page = (out / "report.html").read_text()
+    assert page.count('"thumbnail":') == shown - 1
+    assert '"overlay":"overlays/a.jpg"' in page
 
 
 def test_no_thread_is_left_by_a_run_that_draws_nothing(

@@ -17,6 +17,12 @@ function pictureOf(image, className = "") {
   return picture;
 }
 
+function pictureOrWhyNot(image) {
+  const picture = pictureOf(image);
+  picture.onerror = () => picture.replaceWith(make("span", "its overlay cannot be shown", "lost"));
+  return picture;
+}
+
 const STATUS_SIGNS = { ok: "✓ ok", doubtful: "? doubtful", empty: "○ empty", failed: "✗ failed" };
 
 function badge(image) {
@@ -69,7 +75,7 @@ function meaning(image, flag) {
 }
 
 function card(image) {
-  const frame = make("span", "", "picture", image.overlay ? [pictureOf(image)] : []);
+  const frame = make("span", "", "picture", image.overlay ? [pictureOrWhyNot(image)] : []);
   const name = make("span", image.name, "name");
   const button = make("button", "", "card", [
     frame, badge(image), ...measured(image), name, ...remarks(image),

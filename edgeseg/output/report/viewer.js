@@ -25,7 +25,7 @@ function showPicture(image) {
   picture.alt = image.overlay ? `Overlay of ${visible(image.name)}` : "";
   picture.onerror = () => {
     picture.onerror = null;
-    note.textContent = "The picture at full size is not beside this page, in overlays/.";
+    note.textContent = "The picture at full size is not beside this page, in overlays/, or cannot be read.";
     if (image.thumbnail) showEnlarged(image);
   };
   if (image.overlay) picture.src = image.overlay;
