@@ -227,18 +227,23 @@ def touch_and_drag(page: Any, handle: str, x: float, y: float) -> None:
     box = page.locator(f"[data-handle={handle}]").bounding_box()
     at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2, "id": 0}
     far = {"x": at["x"] + x, "y": at["y"] + y, "id": 0}
-    other = {"x": at["x"] - 90, "y": at["y"], "id": 1}
+    second = page.locator("[data-handle=major2]").bounding_box()  # goes along with the middle
+    other = {
+        "x": second["x"] + second["width"] / 2 + x, "y": second["y"] + second["height"] / 2 + y,
+        "id": 1,
+    }  # fmt: skip
     before = page.evaluate("({...drawn})")
     zoom = page.locator("#picture").bounding_box()["width"] / page.evaluate("picture.naturalWidth")
     fingers = page.context.new_cdp_session(page)
     for kind, points in [
         ("touchStart", [at]), ("touchMove", [far]), ("touchStart", [far, other]),
-        ("touchMove", [far, other | {"x": 5, "y": 5}]), ("touchEnd", []),
+        ("touchMove", [far, other | {"y": other["y"] + 60}]), ("touchEnd", []),
     ]:  # fmt: skip
         fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
     after = page.evaluate("({...drawn})")
     assert after["centerX"] - before["centerX"] == pytest.approx(x / zoom, abs=1)
     assert after["centerY"] - before["centerY"] == pytest.approx(y / zoom, abs=1)
+    assert after["semiMajor"] == before["semiMajor"]
     page.evaluate("corrections.clear()")  # else leaving asks
 
 
@@ -260,11 +265,20 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(chromium: Any, report: Path
 def test_an_image_a_page_is_printed(page: Any, tmp_path: Path) -> None:
     page.select_option("#status", "ok")
     count = len(names(page))
-    page.evaluate(
-        "window.print = () => { window.asked = true; }"
-    )  # of which there is no dialog here
+    # pictures that take their time, and no dialog
+    page.evaluate("""() => {
+      let decoded = 0;
+      const decode = HTMLImageElement.prototype.decode;
+      HTMLImageElement.prototype.decode = async function () {
+        await decode.call(this);
+        await new Promise((done) => setTimeout(done, 200));
+        decoded += 1;
+      };
+      window.print = () => { window.ready = decoded; };
+    }""")
     page.click("#print")
-    until(page, "window.asked")
+    until(page, "window.ready !== undefined")
+    assert page.evaluate("window.ready") == count
     loaded = "img => [img.getAttribute('src').split('/')[0], img.complete && img.naturalWidth]"
     found = page.evaluate(f"[...paper.querySelectorAll('img')].map({loaded})")
     assert found == [["overlays", 400]] * count
