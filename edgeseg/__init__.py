@@ -82,6 +82,11 @@ def load(
     """Open a model: ``load("hc18-nano")`` or ``load("my-model.onnx", device="cpu", threads=1)``.
 
     See `Segmenter` for the parameters and errors.
+
+    Examples
+    --------
+    >>> load("hc18-nano", device="cpu").metadata.task.kind
+    'head'
     """
     from edgeseg.segmenter import Segmenter
 

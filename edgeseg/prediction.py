@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from edgeseg.drawing import overlay
+from edgeseg.drawing.encode import encode
 from edgeseg.measure.ellipse import Ellipse, Mask
 from edgeseg.measure.framing import View
 from edgeseg.measure.measurement import Look, Measurement, Stroke
@@ -44,6 +47,18 @@ class Prediction:
         The model's own description.
     times_ms
         Where the time went.
+
+    Examples
+    --------
+    A notebook shows it: its overlay, figures and doubts.
+
+    >>> import numpy as np
+    >>> from edgeseg.segmenter import Segmenter
+    >>> prediction = Segmenter("hc18-nano", device="cpu").predict(np.zeros((270, 400), np.uint8))
+    >>> prediction.hc_mm, prediction.reason
+    (None, 'no head found: no pixel reaches the threshold of 0.5')
+    >>> prediction.overlay().shape
+    (270, 400, 3)
     """
 
     frame: Frame
@@ -199,6 +214,23 @@ class Prediction:
             If a JPEG cannot hold an image of that size.
         """
         return overlay.draw_jpeg(self.frame, self.measurement, self.task, reference)
+
+    def _repr_png_(self) -> bytes:
+        """Show itself in a notebook: the overlay."""
+        return encode(".png", self.overlay())
+
+    def _repr_html_(self) -> str:
+        """Show itself in a notebook: the overlay, what was measured, and what speaks against it."""
+        picture = base64.b64encode(self.overlay_jpeg()).decode("ascii")
+        said = self.reason if self.status == "empty" else self.caption().replace("+/-", "±")
+        lines = [f"<b>{escape(self.status)}</b>", *map(escape, said.split("; "))]
+        if self.flags:
+            lines += [escape(self.reason)]
+        return (
+            f'<figure><img alt="{escape(self.frame.name)}" style="max-width: 100%" '
+            f'src="data:image/jpeg;base64,{picture}">'
+            f"<figcaption>{'<br>'.join(lines)}</figcaption></figure>"
+        )
 
     def caption(self) -> str:
         """Return the measurement in one line of ASCII."""

@@ -70,9 +70,13 @@ class Segmenter:
 
     Examples
     --------
-    >>> segmenter = Segmenter("hc18-nano", threads=1)  # doctest: +SKIP
-    >>> segmenter.predict(Path("scan.png"), pixel_size_mm=0.12).hc_mm  # doctest: +SKIP
-    173.2
+    >>> import numpy as np
+    >>> segmenter = Segmenter("hc18-nano", device="cpu", threads=1)
+    >>> dark = np.zeros((270, 400), np.uint8)
+    >>> segmenter.predict(dark, pixel_size_mm=0.12).status
+    'empty'
+    >>> [each.status for _, each in segmenter.stream([dark, dark])]
+    ['empty', 'empty']
     """
 
     def __init__(

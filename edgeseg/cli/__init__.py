@@ -36,7 +36,6 @@ app = typer.Typer(
     help="Segmentation and measurement of ultrasound images: heads of fetuses, or your own "
     "structures. Not a medical device.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )

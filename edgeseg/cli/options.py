@@ -56,11 +56,30 @@ def refuse_age(value: str | None) -> str | None:
     return value
 
 
-ModelOption = Annotated[str, typer.Option(help="Bundled model or path of an ONNX file.")]
+def _models_like(incomplete: str) -> list[str]:
+    """Return bundled models for a shell to complete."""
+    from edgeseg.network import zoo
+
+    return [name for name in zoo.manifest() if name.startswith(incomplete)]
+
+
+def _devices_like(incomplete: str) -> list[str]:
+    """Return devices for a shell to complete."""
+    from edgeseg.network.session import PROVIDERS
+
+    return [name for name in ("auto", *PROVIDERS) if name.startswith(incomplete)]
+
+
+ModelOption = Annotated[
+    str,
+    typer.Option(help="Bundled model or path of an ONNX file.", autocompletion=_models_like),
+]
 DeviceOption = Annotated[
     str,
     typer.Option(
-        help="auto, cpu, cuda, tensorrt, coreml, openvino or directml.", callback=known_device
+        help="auto, cpu, cuda, tensorrt, coreml, openvino or directml.",
+        callback=known_device,
+        autocompletion=_devices_like,
     ),
 ]
 ThreadsOption = Annotated[

@@ -7,6 +7,7 @@ import csv
 import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import overload
 
@@ -26,6 +27,8 @@ OF_PATIENTS = ("patient_id", "accession_number", "study_instance_uid", "sop_inst
 """Columns that tell whose an image is; only a run that is asked to has them, at the very end."""
 _TEXTS = ("file", "status", "reason", "flags", "pixel_size_source", *OF_PATIENTS)
 TIMING_COLUMNS = ("decode_ms", "preprocess_ms", "inference_ms", "postprocess_ms")
+
+_SHOWN_ROWS = 20  # in a notebook
 
 Row = dict[str, str]
 
@@ -203,6 +206,17 @@ class Table(Sequence[Row]):
             if "'" in row.get(column, ""):
                 row[column] = unshield(row[column])
         return row
+
+    def _repr_html_(self) -> str:
+        """Show itself in a notebook: the first rows, and how many more there are."""
+        head = "".join(f"<th>{escape(title)}</th>" for title in self.titles)
+        lines = (
+            f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row.values())}</tr>"
+            for row in self[:_SHOWN_ROWS]
+        )
+        more = len(self) - _SHOWN_ROWS
+        rest = f"<p>and {more} more rows</p>" if more > 0 else ""
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>{rest}"
 
 
 def write_lines(path: Path, titles: Iterable[str], lines: Iterable[str]) -> None:
