@@ -43,11 +43,12 @@ class WatchedFolder:
         self._seen: dict[str, Stamp] = {}
         self._handed: dict[str, Stamp] = {}
         self._not_images: dict[str, Stamp] = {}
+        self._n_changed = 0
 
     @property
     def unsettled(self) -> int:
         """Images that the last look found other than the look before."""
-        return sum(self._handed.get(path) != stamp for path, stamp in self._seen.items())
+        return self._n_changed
 
     def look(self) -> list[Complete]:
         """Return images that are complete and were not returned as they are now; sorted by name.
@@ -65,6 +66,7 @@ class WatchedFolder:
                 seen[path] = stamp
                 if self._seen.get(path) == stamp and stamp.size_bytes:
                     complete.append(Complete(name_below(self._root, Path(path)), path, stamp))
+        self._n_changed = sum(self._seen.get(path) != stamp for path, stamp in seen.items())
         self._seen = seen
         for each in complete:
             self._handed[each.path] = each.stamp

@@ -73,7 +73,7 @@ class Watch:
                     if ending.is_set():
                         pool.shutdown(cancel_futures=True)
                         return
-                if once and not (files or self._watched.unsettled or self._retry_s):
+                if once and not (files or self._watched.unsettled):
                     return
                 ending.wait(max(every_s, _REST * took_s))
 
@@ -110,6 +110,8 @@ class Watch:
 
     def _measure(self, asked: tuple[Complete, str], reporter: Reporter) -> None:
         (file, path, _), version = asked
+        if not Path(path).is_file():  # it keeps its row
+            return
         try:
             items = [*items_of(file, path)]
             n_frames = len(items) if items[0].frame else 0

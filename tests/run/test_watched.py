@@ -68,6 +68,7 @@ def test_an_empty_file_is_waited_for(root: Path, tmp_path: Path) -> None:
     watched = WatchedFolder(root, tmp_path / "out")
     (root / "a.png").touch()
     assert [names(watched) for _ in range(3)] == [[], [], []]
+    assert watched.unsettled == 0  # `--once` does not wait for ever
 
 
 def test_folders_below_count_and_results_do_not(root: Path) -> None:
