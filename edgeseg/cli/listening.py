@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +12,7 @@ from edgeseg.cli import console
 from edgeseg.cli.options import (
     CalibrationOption,
     DeviceOption,
+    HostOption,
     KeepIdsOption,
     MasksOption,
     ModelOption,
@@ -21,7 +21,7 @@ from edgeseg.cli.options import (
     open_model,
     plain,
 )
-from edgeseg.cli.signals import interrupts
+from edgeseg.cli.signals import interrupts, wait_for_end
 from edgeseg.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from edgeseg.run.node.returning import Returning
 
 EXAMPLE = "edgeseg listen --out results --return ARCHIVE@10.0.0.5:104"
-_LOOPBACK = ("localhost", "::1")
-_A_DAY_S = 86_400
 
 
 def listen(
@@ -43,9 +41,7 @@ def listen(
     model: ModelOption = "hc18-nano",
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
-    host: Annotated[
-        str, typer.Option(help="Address to listen on; 0.0.0.0: any of this machine.")
-    ] = "127.0.0.1",
+    host: HostOption = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 11112,
     aet: Annotated[str, typer.Option(help="This node's AE title.")] = "EDGESEG",
     allow: Annotated[
@@ -125,21 +121,17 @@ def _serve(
 ) -> None:
     """Listen until a signal asks for the end, which what is under way is given time for."""
     from edgeseg.run.node.node import listening
+    from edgeseg.system.addresses import in_brackets, is_loopback
 
     node = listening(arrivals, served, returning, notices)
     with interrupts.given_time(), node as (host, port):
-        shown = f"[{host}]" if ":" in host else host
-        console.say(f"{served.ae_title} listens on {shown}:{port}; Ctrl-C stops it")
-        is_open = not (host.startswith("127.") or host in _LOOPBACK)
+        console.say(f"{served.ae_title} listens on {in_brackets(host)}:{port}; Ctrl-C stops it")
+        is_open = not is_loopback(host)
         if is_open and served.allow is None:
             console.notice("anybody on this network may send: --allow names those who may")
         if is_open and served.tls is None:
             console.notice("what is sent can be read on the way: --tls-cert encrypts it")
-        try:
-            while True:
-                threading.Event().wait(_A_DAY_S)
-        except (KeyboardInterrupt, SystemExit):
-            console.say("stopping: what is under way ends first")
+        wait_for_end()
 
 
 def _tls(

@@ -82,6 +82,9 @@ DeviceOption = Annotated[
         autocompletion=_devices_like,
     ),
 ]
+HostOption = Annotated[
+    str, typer.Option(help="Address to listen on; 0.0.0.0: any of this machine.")
+]
 ThreadsOption = Annotated[
     int | None, typer.Option(min=1, help="Images worked on at once; default: all cores.")
 ]

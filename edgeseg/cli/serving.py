@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,12 +11,13 @@ import typer
 from edgeseg.cli import console
 from edgeseg.cli.options import (
     DeviceOption,
+    HostOption,
     ModelOption,
     OverwriteOption,
     ThreadsOption,
     open_model,
 )
-from edgeseg.cli.signals import interrupts
+from edgeseg.cli.signals import interrupts, wait_for_end
 from edgeseg.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
@@ -25,16 +25,13 @@ if TYPE_CHECKING:
     from edgeseg.serve.server import Server
 
 EXAMPLE = "edgeseg serve --port 8000"
-_A_DAY_S = 86_400
 
 
 def serve(
     model: ModelOption = "hc18-nano",
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
-    host: Annotated[
-        str, typer.Option(help="Address to listen on; 0.0.0.0: any of this machine.")
-    ] = "127.0.0.1",
+    host: HostOption = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8000,
     waiting: Annotated[
         int, typer.Option(min=0, help="Images that may wait to be measured for programs.")
@@ -80,25 +77,18 @@ def serve(
 def _serve(server: Server, segmenter: Segmenter) -> None:
     """Answer until a signal asks for the end, which what is under way is given time for."""
     from edgeseg.serve.server import serving
+    from edgeseg.system.addresses import in_brackets
 
     with interrupts.given_time(), serving(server):
         host, port = str(server.server_address[0]), server.server_address[1]
-        shown = f"[{host}]" if ":" in host else host
-        any_address = host in ("0.0.0.0", "::")
-        console.say(
-            f"{segmenter.file.name}: open http://{'localhost' if any_address else shown}:{port}/ "
-            "(Ctrl-C stops it)"
-        )
+        shown = "localhost" if host in ("0.0.0.0", "::") else in_brackets(host)
+        console.say(f"{segmenter.file.name}: open http://{shown}:{port}/ (Ctrl-C stops it)")
         if not server.is_local:
             console.notice(
                 f"anybody on this network can open http://ADDRESS:{port}/ and send images, which "
                 "can be read on the way; the camera and visits without a network need HTTPS"
             )
-        try:
-            while True:
-                threading.Event().wait(_A_DAY_S)
-        except (KeyboardInterrupt, SystemExit):
-            console.say("stopping: what is under way ends first")
+        wait_for_end()
 
 
 def _why_not(host: str, port: int, error: OSError) -> str:

@@ -18,7 +18,18 @@ from edgeseg.cli import console
 from edgeseg.errors import OutputWriteError
 
 _PATIENCE_S = 0.7
+_A_DAY_S = 86_400  # no wait of a thread may be endless
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def wait_for_end(ending: threading.Event | None = None) -> None:
+    """Wait until a signal asks for the end, which is said, or an event is set."""
+    ending = ending or threading.Event()
+    try:
+        while not ending.wait(_A_DAY_S):
+            pass
+    except (KeyboardInterrupt, SystemExit):
+        console.say("stopping: what is under way ends first")
 
 
 class Interrupts:

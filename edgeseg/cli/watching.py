@@ -30,7 +30,7 @@ from edgeseg.cli.options import (
     plain,
     read_pixel_size,
 )
-from edgeseg.cli.signals import interrupts
+from edgeseg.cli.signals import interrupts, wait_for_end
 from edgeseg.errors import InputNotFoundError
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from edgeseg.run.watching import Watch
 
 EXAMPLE = "edgeseg watch scans/ --pixel-sizes sizes.csv --out results"
-_A_DAY_S = 86_400
 
 
 def watch(
@@ -116,11 +115,7 @@ def _run(it: Watch, every_s: float, *, once: bool) -> None:
     thread = threading.Thread(target=work, name="edgeseg-look")
     with interrupts.given_time():
         thread.start()
-        try:
-            while not ending.wait(_A_DAY_S):
-                pass
-        except (KeyboardInterrupt, SystemExit):
-            console.say("stopping: what is under way ends first")
+        wait_for_end(ending)
         with contextlib.suppress(KeyboardInterrupt):
             ending.set()
             thread.join()

@@ -134,8 +134,9 @@ def _write_on(picture: Picture, frame: Frame, measurement: Measurement, task: Ta
 
 def _why(frame: Frame, measurement: Measurement, task: Task) -> str:
     """Return why nothing was found, or the first doubts: all of them would hide the image."""
-    doubts = [measurement.reason] if measurement.reason else []
-    doubts = doubts or meanings(measure_of(task), frame, measurement.flags)
+    doubts = meanings(measure_of(task), frame, measurement.flags)
+    if measurement.reason:
+        doubts = [measurement.reason]
     more = len(doubts) - _MOST_DOUBTS
     said = "; ".join(doubts[:_MOST_DOUBTS]) + (f"; and {more} more" if more > 0 else "")
     return said.encode("ascii", "replace").decode()  # letters that every font here has

@@ -106,7 +106,8 @@ class Arrivals:
             )
             table.write_lines(out / RESULTS_NAME, self.measuring.titles, lines)
             self._journal = opening.enter_context(Journal(out, durable=True))
-            self._appender = opening.enter_context(RowAppender(out / RESULTS_NAME, durable=True))
+            self._appender = RowAppender(out / RESULTS_NAME, durable=True)
+            opening.callback(lambda: self._appender.__exit__())  # whichever is open then
             opening.enter_context(single_threaded_opencv)
             self._open = opening.pop_all()
         self._started = time.perf_counter()
@@ -208,8 +209,8 @@ class Arrivals:
         pairs = [*zip(earlier, earlier.lines, strict=True)]
         kept = [line for row, line in pairs if row["file"] != file]
         self._journal.again(file)
-        self._done.discard(file)
         self._rewrite([*kept, *lines])
+        self._done.discard(file)
         gone = {table.key(row) for row, _ in pairs if row["file"] == file} - {*map(table.key, rows)}
         for key in gone:
             paths = picture_paths(self._out, *key)
@@ -220,8 +221,10 @@ class Arrivals:
     def _rewrite(self, lines: Sequence[str]) -> None:
         results = self._out / RESULTS_NAME
         self._appender.__exit__()
-        table.write_lines(results, self.measuring.titles, lines)
-        self._appender = self._open.enter_context(RowAppender(results, durable=True))
+        try:
+            table.write_lines(results, self.measuring.titles, lines)
+        finally:
+            self._appender = RowAppender(results, durable=True)
 
     def _rows(self, items: Sequence[Item]) -> Iterator[table.Row]:
         if len(items) == 1:

@@ -14,9 +14,9 @@ from edgeseg.errors import OutputExistsError
 from edgeseg.output.cines import CINES_NAME
 from edgeseg.output.pictures import DOCUMENTS, KINDS, PICTURES, picture_names
 from edgeseg.output.record import RUN_NAME
+from edgeseg.output.report.page import REPORT_NAME
 from edgeseg.output.table import RESULTS_NAME
 from edgeseg.run.journal import JOURNAL_NAME, Journal, Noted, Stamp, read_journal
-from edgeseg.run.results import REPORT_NAME
 from edgeseg.sources.discover import Item
 from edgeseg.system.cells import unshield
 from edgeseg.system.files import is_part, write_atomic

@@ -8,11 +8,9 @@ from typing import Any
 
 from edgeseg.output.cines import CINES_NAME, write_cines
 from edgeseg.output.record import write_record
-from edgeseg.output.report.page import write_page
+from edgeseg.output.report.page import REPORT_NAME, write_page
 from edgeseg.output.table import Row, Table
 from edgeseg.segmenter import Segmenter
-
-REPORT_NAME = "report.html"
 
 
 def write_results(

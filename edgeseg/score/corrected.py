@@ -124,9 +124,8 @@ def _corrections(titles: Sequence[str], rows: Iterator[Any]) -> Iterator[Correct
         if ellipse is None:
             raise DataError(f"{where}: no ellipse; expected a number in each of {', '.join(_OWN)}")
         model = _ellipse(row, "model_", where)
-        circumferences = (_number(row, name, where) for name in ("hc_mm", "model_hc_mm"))
-        hc_mm, model_hc_mm = circumferences
-        yield Correction(*key, ellipse, hc_mm, model, model_hc_mm if model else None)
+        model_hc_mm = _number(row, "model_hc_mm", where) if model else None
+        yield Correction(*key, ellipse, _number(row, "hc_mm", where), model, model_hc_mm)
 
 
 def _ellipse(row: Mapping[str, str], prefix: str, where: str) -> Ellipse | None:

@@ -15,7 +15,7 @@ from edgeseg.measure.regions import strokes as borders
 from edgeseg.output import table
 from edgeseg.output.pictures import picture_paths
 from edgeseg.output.record import record_of
-from edgeseg.output.report.page import write_page
+from edgeseg.output.report.page import REPORT_NAME, write_page
 from edgeseg.prediction import Prediction
 from edgeseg.score.classes import ClassScore
 from edgeseg.score.folds import Labelled
@@ -24,7 +24,6 @@ from edgeseg.score.heads import Score
 from edgeseg.segmenter import Segmenter
 from edgeseg.system.files import claim, write_atomic
 
-REPORT_NAME = "report.html"
 _OF_HEADS = (Column("hc_reference_mm", 3), Column("hc_error_mm", 3), Column("dice", 6))
 
 

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 from edgeseg.errors import EdgesegError, ModelError
 from edgeseg.serve.measuring import PARAMETERS, Busy
 from edgeseg.serve.site import CONTENT_SECURITY_POLICY
+from edgeseg.system.addresses import is_loopback
 from edgeseg.system.version import __version__
 
 if TYPE_CHECKING:
@@ -182,8 +183,3 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(content)
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a name or an address is this machine's own to itself."""
-    return host in ("localhost", "::1") or host.startswith("127.")

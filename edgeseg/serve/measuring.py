@@ -44,7 +44,7 @@ class Measurer:
     def __init__(self, segmenter: Segmenter, workers: int, waiting: int) -> None:
         self.segmenter = segmenter
         self._pool = ThreadPoolExecutor(workers, "edgeseg-measure")
-        self._places = threading.BoundedSemaphore(workers + waiting)
+        self._places = workers + waiting
         self._taken = 0
         self._counting = threading.Lock()
 
@@ -61,15 +61,14 @@ class Measurer:
         Busy
             If all are taken.
         """
-        if not self._places.acquire(blocking=False):
-            raise Busy
         with self._counting:
+            if self._taken == self._places:
+                raise Busy
             self._taken += 1
 
     def __exit__(self, *_: object) -> None:
         with self._counting:
             self._taken -= 1
-        self._places.release()
 
     def measure(self, data: bytes, given: Mapping[str, str]) -> dict[str, Any]:
         """Measure an image when its turn comes; the caller has a place.

@@ -11,9 +11,10 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from edgeseg.serve.handler import Handler, is_loopback
+from edgeseg.serve.handler import Handler
 from edgeseg.serve.measuring import Measurer
 from edgeseg.serve.site import Asset
+from edgeseg.system.addresses import is_loopback
 
 
 class Bounds(NamedTuple):

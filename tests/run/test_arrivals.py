@@ -286,3 +286,25 @@ def test_what_is_taken_away_while_it_is_measured_has_no_row(
     assert keys(tmp_path / "out") == FILM
     rows = read_rows(tmp_path / "out" / "results.csv")
     assert {row["status"] for row in rows} == {"ok"}
+
+
+def test_a_changed_file_that_could_not_be_written_down_has_one_row_in_the_end(
+    nano: Segmenter, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OutputWriteError("the disk is full")
+
+    out = tmp_path / "out"
+    with arrivals(nano, out) as run:
+        run.add("a.dcm", image, 0, "first")
+        with monkeypatch.context() as patch:
+            patch.setattr("edgeseg.output.table.write_lines", full)
+            with pytest.raises(OutputWriteError, match="disk is full"):
+                run.add("a.dcm", image, 0, "second")
+        assert keys(out) == [("a.dcm", "")]
+        run.add("b.dcm", image, 0)
+        run.add("a.dcm", image, 0, "second")
+        assert sorted(keys(out)) == [("a.dcm", ""), ("b.dcm", "")]
+    with arrivals(nano, out) as run:
+        assert run.add("a.dcm", image, 0, "second") == []
+        assert sorted(keys(out)) == [("a.dcm", ""), ("b.dcm", "")]

@@ -18,6 +18,7 @@ from edgeseg.output.report.data import Rows, page_data
 from edgeseg.system.files import write_atomic
 from edgeseg.system.text import visible
 
+REPORT_NAME = "report.html"
 SCRIPTS = (
     "text.js", "images.js", "ellipse.js", "charts.js", "grid.js", "viewer.js", "correct.js",
     "corrected.js", "main.js",
