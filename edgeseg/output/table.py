@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import overload
 
-from edgeseg.errors import DataError, OutputWriteError
+from edgeseg.errors import DataError
 from edgeseg.measure.measurement import Column, Figures
 from edgeseg.measure.tasks import measure_of
 from edgeseg.network.task import Task
@@ -25,8 +23,10 @@ _FIRST = ("file", "frame", "status", "reason", "flags", "confidence")
 _PIXEL_SIZE = ("pixel_size_x_mm", "pixel_size_y_mm", "pixel_size_source")
 OF_PATIENTS = ("patient_id", "accession_number", "study_instance_uid", "sop_instance_uid")
 """Columns that tell whose an image is; only a run that is asked to has them, at the very end."""
-_TEXTS = ("file", "status", "reason", "flags", "pixel_size_source", *OF_PATIENTS)
+TEXTS = ("file", "status", "reason", "flags", "pixel_size_source", *OF_PATIENTS)
+"""Columns that hold texts; all others hold numbers."""
 TIMING_COLUMNS = ("decode_ms", "preprocess_ms", "inference_ms", "postprocess_ms")
+_DECIMALS = {"confidence": 4, "frame": 0, **dict.fromkeys(TIMING_COLUMNS, 3)}
 
 _SHOWN_ROWS = 20  # in a notebook
 
@@ -105,10 +105,10 @@ def prediction_row(
         "status": prediction.status,
         "reason": prediction.reason,
         "flags": ";".join(prediction.flags),
-        "confidence": number(prediction.confidence, 4),
+        "confidence": number(prediction.confidence, _DECIMALS["confidence"]),
         **figure_cells(prediction.figures, own),
         **pixel_size_cells(prediction.pixel_size),
-        **{c: number(ms, 3) for c, ms in zip(TIMING_COLUMNS, times_ms, strict=True)},
+        **{c: number(ms, _DECIMALS[c]) for c, ms in zip(TIMING_COLUMNS, times_ms, strict=True)},
         **figure_cells(prediction.figures, given),
     }
 
@@ -164,14 +164,29 @@ def line(row: Row) -> str:
 
     See `edgeseg.system.cells.shield`; `Table` gives the texts back as they were.
     """
-    return csv_text([[shield(cell) if c in _TEXTS else cell for c, cell in row.items()]])
+    return csv_text([[shield(cell) if c in TEXTS else cell for c, cell in row.items()]])
 
 
 def typed(row: Row) -> dict[str, str | float | None]:
     """Return a row with its numbers as numbers, and None for those that are not there."""
     return {
-        column: cell if column in _TEXTS else _value(cell) if cell else None
+        column: cell if column in TEXTS else _value(cell) if cell else None
         for column, cell in row.items()
+    }
+
+
+def row_of_values(values: Mapping[str, str | float | None], task: Task) -> Row:
+    """Return the row that `typed` was given, of what it returned."""
+    measure = measure_of(task)
+    known = (*measure.columns(task), *measure.given_columns(task, ages=True, calibrated=True))
+    decimals = {column.name: column.decimals for column in known} | _DECIMALS
+    return {
+        column: value
+        if isinstance(value, str)
+        else ("" if value is None else repr(value))
+        if column in _PIXEL_SIZE
+        else number(value, decimals.get(column, 0))
+        for column, value in values.items()
     }
 
 
@@ -202,7 +217,7 @@ class Table(Sequence[Row]):
             return Table(self.titles, self.lines[index])
         cells = next(csv.reader(io.StringIO(self.lines[index], newline="")))
         row = dict(zip(self.titles, cells, strict=True))
-        for column in _TEXTS:
+        for column in TEXTS:
             if "'" in row.get(column, ""):
                 row[column] = unshield(row[column])
         return row
@@ -222,76 +237,9 @@ class Table(Sequence[Row]):
 def write_lines(path: Path, titles: Iterable[str], lines: Iterable[str]) -> None:
     """Write a whole results file atomically, with the mark by which Excel knows UTF-8."""
     header = SIGNATURE + csv_text([[*map(shield, titles)]])
-    write_atomic(path, map(_encoded, (header, *lines)))
+    write_atomic(path, map(encoded, (header, *lines)))
 
 
-def _encoded(text: str) -> bytes:
+def encoded(text: str) -> bytes:
+    """Return lines as the file has them; names that are no text are escaped."""
     return text.encode(errors="backslashreplace")
-
-
-class RowAppender:
-    """Appends rows to a results file, each on disk before the next image is reported.
-
-    Parameters
-    ----------
-    durable
-        Whether rows outlive a power cut too, at the price of a wait for the disk.
-
-    Raises
-    ------
-    OutputWriteError
-        If the file cannot be written.
-    """
-
-    def __init__(self, path: Path, *, durable: bool = False) -> None:
-        self._path, self._durable = path, durable
-        try:
-            self._stream = path.open("ab", buffering=0)
-        except OSError as error:
-            raise OutputWriteError(f"{path}: cannot be written ({error.strerror})") from error
-
-    def __enter__(self) -> RowAppender:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(OSError):  # each row is out, or its failure was raised
-            self._stream.close()
-
-    def append(self, lines: str) -> int:
-        """Add a row, or several together, given as lines; all of them or, if that fails, none.
-
-        Returns where they begin in the file, for `cut`.
-
-        Raises
-        ------
-        OutputWriteError
-            If they cannot be written, or durable rows would go to a file that is another by now: a
-            spreadsheet that saves it, or whoever deletes it, leaves us with one nobody can open.
-        """
-        if self._durable and not self._is_ours():
-            raise OutputWriteError(
-                f"{self._path}: it was deleted or replaced while rows were added; put it back and "
-                "start again"
-            )
-        start = self._stream.seek(0, io.SEEK_END)
-        left = memoryview(_encoded(lines))
-        try:
-            while left:
-                left = left[self._stream.write(left) or 0 :]
-            if self._durable:
-                os.fsync(self._stream.fileno())
-        except OSError as error:
-            self.cut(start)
-            raise OutputWriteError(f"{self._path}: cannot be written ({error.strerror})") from error
-        return start
-
-    def _is_ours(self) -> bool:
-        try:
-            return os.path.samestat(self._path.stat(), os.fstat(self._stream.fileno()))
-        except OSError:
-            return False
-
-    def cut(self, start: int) -> None:
-        """Take back the rows that begin at a place in the file, and all that follow."""
-        with contextlib.suppress(OSError):
-            self._stream.truncate(start)

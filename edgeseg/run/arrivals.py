@@ -13,9 +13,10 @@ from typing import Any
 
 from edgeseg.errors import DataError, OutputExistsError, OutputWriteError
 from edgeseg.output import table
+from edgeseg.output.appender import RowAppender
 from edgeseg.output.pictures import DOCUMENTS, PICTURES, picture_names, picture_paths
 from edgeseg.output.record import RUN_NAME, write_record
-from edgeseg.output.table import RESULTS_NAME, RowAppender, Table
+from edgeseg.output.table import RESULTS_NAME, Table
 from edgeseg.run.journal import JOURNAL_NAME, Journal, read_journal
 from edgeseg.run.measuring import Measuring
 from edgeseg.run.results import write_results

@@ -13,6 +13,7 @@ from typing import Any
 from edgeseg.drawing import lettering
 from edgeseg.errors import DataError
 from edgeseg.output import table
+from edgeseg.output.appender import RowAppender
 from edgeseg.output.pictures import PICTURES
 from edgeseg.output.record import RUN_NAME, write_record
 from edgeseg.output.table import RESULTS_NAME, Row
@@ -123,7 +124,7 @@ class FolderRun:
         """Measure what has no line yet, and add its lines, each on disk before it is told."""
         todo = [item for item in self.items if item.key not in lines]
         results = self.out / RESULTS_NAME
-        with table.RowAppender(results) as appender, Journal(self.out) as journal:
+        with RowAppender(results) as appender, Journal(self.out) as journal:
             for row, item, stamp in self._measure_all(measuring, todo, journal):
                 lines[item.key] = line = table.line(row)
                 if stamp is not None:

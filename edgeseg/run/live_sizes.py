@@ -45,9 +45,8 @@ class LiveSizes:
             self._stamp = stamp_of(str(table_path))
             self._table = read_table(table_path, on_notice)
 
-    @property
-    def known(self) -> bool:
-        """Whether any pixel size was given."""
+    def given(self, item: Item) -> bool:
+        """Return whether the pixel size of an image was given; see `PixelSizes.given`."""
         return self._one.known or self._path is not None
 
     def of(self, item: Item, size: tuple[int, ...] | None = None) -> PixelSize | None:

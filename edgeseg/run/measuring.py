@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -13,7 +13,7 @@ from edgeseg.errors import EdgesegError, ImageDecodeError, OutputNameError
 from edgeseg.measure.measurement import Column
 from edgeseg.measure.tasks import measure_of
 from edgeseg.output import table
-from edgeseg.output.pictures import picture_names, picture_paths
+from edgeseg.output.pictures import picture_names
 from edgeseg.output.table import Row
 from edgeseg.prediction import Prediction
 from edgeseg.run.documents import Documents
@@ -32,9 +32,8 @@ from edgeseg.system.files import write_atomic
 class SizesOfImages(Protocol):
     """Pixel sizes by image; see `edgeseg.sources.pixel_sizes.PixelSizes`."""
 
-    @property
-    def known(self) -> bool:
-        """Whether any pixel size was given."""
+    def given(self, item: Item, /) -> bool:
+        """Return whether the pixel size of an image was given, if only as one that is unknown."""
 
     def of(self, item: Item, size: tuple[int, ...] | None = None, /) -> PixelSize | None:
         """Return the pixel size of an image, or None if it is unknown."""
@@ -55,6 +54,15 @@ class Measured(NamedTuple):
     stamp: Stamp | None
 
 
+def decoded(item: Item) -> Decoded:
+    """Read an image from its file, or raise an `EdgesegError`."""
+    if item.frame:
+        from edgeseg.sources.dicom.frames import read_frame
+
+        return read_frame(item.path, item.frame)
+    return image_file.decode(image_file.read_bytes(item.path))
+
+
 @dataclass(slots=True)
 class Measuring:
     """How the images of a run are measured.
@@ -71,6 +79,10 @@ class Measuring:
         See `Options`.
     ages, calibration
         What else is known of the images: then rows have more columns, at their end.
+    decoded
+        Reads an image, or raises an `EdgesegError`.
+    write
+        Writes a picture, given its name below ``out``, whole or not at all; None: as a file.
     """
 
     segmenter: Segmenter
@@ -79,6 +91,8 @@ class Measuring:
     options: Options = field(default_factory=Options)
     ages: Ages = field(default_factory=Ages)
     calibration: Calibration | None = None
+    decoded: Callable[[Item], Decoded] = decoded
+    write: Callable[[str, bytes], None] | None = None
     documents: Documents = field(init=False)
 
     def __post_init__(self) -> None:
@@ -144,13 +158,14 @@ class Measuring:
         """Read an image; a sentence if that fails."""
         started = time.perf_counter()
         try:
-            image = _decoded(item)
+            image = self.decoded(item)
             decode_ms = (time.perf_counter() - started) * 1000
             size = self.pixel_sizes.of(item, image.gray.shape)
-            if not self.pixel_sizes.known:
+            given = self.pixel_sizes.given(item)
+            if not given:
                 size = image.pixel_size  # what the user says beats what the file says
             screen = image.screen
-            if screen is not None and self.pixel_sizes.known and size is None:
+            if screen is not None and given and size is None:
                 areas = (area._replace(pixel_size=None) for area in screen.areas)
                 screen = screen._replace(areas=tuple(areas))  # as of a whole image
             if screen is not None and self.options.keep_ids:
@@ -183,21 +198,19 @@ class Measuring:
         task, frame = self.segmenter.metadata.task, item.frame
         if isinstance(prediction, str) or isinstance(read, str):
             return table.failed_row(item.file, str(prediction), task, self._given, frame)
-        paths = picture_paths(self.out, *item.key)
+        names = picture_names(*item.key)
         try:
             if self.options.masks:
-                write_atomic(paths["masks"], encode_mask(prediction.mask()))
+                self._write(names["masks"], encode_mask(prediction.mask()))
             if self.options.overlays:
-                write_atomic(paths["overlays"], prediction.overlay_jpeg())
+                self._write(names["overlays"], prediction.overlay_jpeg())
         except (ImageDecodeError, OutputNameError) as error:
             return table.failed_row(item.file, str(error), task, self._given, frame)
         self.documents.measured(item, prediction)
         return table.prediction_row(item.file, prediction, read.decode_ms, self._given, frame)
 
-
-def _decoded(item: Item) -> Decoded:
-    if item.frame:
-        from edgeseg.sources.dicom.frames import read_frame
-
-        return read_frame(item.path, item.frame)
-    return image_file.decode(image_file.read_bytes(item.path))
+    def _write(self, name: str, data: bytes) -> None:
+        if self.write is None:
+            write_atomic(self.out / name, data)
+        else:
+            self.write(name, data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 from edgeseg.errors import MissingExtraError
@@ -37,7 +37,8 @@ _INDEX = "dicomdir"  # of a medium, beside its images
 _DOCUMENT = Kind("DICOM document", "")
 _BY_SUFFIX = {".raw": Kind("raw samples", "")}
 _RUN_FILES = ("run.json", "results.csv", "report.html")
-_PICTURES = ("masks", "overlays", "sr", "seg")
+_ARCHIVE_FILE = "archive.json"
+PICTURES = ("masks", "overlays", "sr", "seg")
 
 
 class Tally:
@@ -168,7 +169,7 @@ def is_result(path: Path, out: Path | None) -> bool:
     every run writes tell it too.
     """
     for parent in path.absolute().parents:
-        if parent.name in _PICTURES:
+        if parent.name in PICTURES:
             run = parent.parent
             if is_run(run) or (out is not None and run.resolve() == out.resolve()):
                 return True
@@ -177,15 +178,31 @@ def is_result(path: Path, out: Path | None) -> bool:
 
 def is_run(folder: Path) -> bool:
     """Tell whether a run wrote its results into a folder."""
-    names: Iterable[bool] = ((folder / name).is_file() for name in _RUN_FILES)
-    return (folder / LOCK_NAME).exists() or sum(names) >= 2
+    names = [name for name in (*_RUN_FILES, _ARCHIVE_FILE) if (folder / name).is_file()]
+    return (folder / LOCK_NAME).exists() or has_run_files(names)
+
+
+def has_run_files(names: Container[str]) -> bool:
+    """Tell whether files of these names in a folder say that a run wrote them."""
+    return _ARCHIVE_FILE in names or sum(name in names for name in _RUN_FILES) >= 2
 
 
 def is_annotation(path: Path) -> bool:
     """Tell whether a file is the label of an image beside it."""
-    if not path.name.endswith(ANNOTATION_SUFFIX):
-        return False
-    return path.with_name(path.name.removesuffix(ANNOTATION_SUFFIX) + ".png").is_file()
+    image = _image_of_annotation(path.name)
+    return image is not None and path.with_name(image).is_file()
+
+
+def is_annotation_beside(name: str, names: Container[str]) -> bool:
+    """Tell whether a file is the label of an image, by the names of the files beside it."""
+    image = _image_of_annotation(name)
+    return image is not None and image in names
+
+
+def _image_of_annotation(name: str) -> str | None:
+    if not name.endswith(ANNOTATION_SUFFIX):
+        return None
+    return name.removesuffix(ANNOTATION_SUFFIX) + ".png"
 
 
 def _suffix(name: str) -> str:

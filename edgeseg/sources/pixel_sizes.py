@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from edgeseg.errors import DataError
@@ -11,8 +12,11 @@ from edgeseg.sources.discover import Item
 from edgeseg.sources.frame import PixelSize, Size, as_pixel_size
 from edgeseg.sources.size_table.names import match_rows
 from edgeseg.sources.size_table.rows import Columns, TableRow
+from edgeseg.sources.size_table.said import Fit, nothing_fits
 from edgeseg.sources.size_table.text import Line, read_lines
 from edgeseg.system.text import cut
+
+_TELLING_LINES = 10_000  # of a table whose titles name no column of files
 
 
 def read_table(
@@ -43,33 +47,69 @@ def read_table(
         If it is not such a table: no column, or two that contradict each other, say what a pixel
         measures, or no row gives a size that can be one.
     """
-    lines = read_lines(path, _is_header, on_notice)
-    try:
-        columns = Columns(lines[0].cells if lines else [], [line.cells for line in lines[1:]])
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from None
     table: dict[str, TableRow] = {}
-    for line in lines[1:]:
-        name = line.cells[columns.name].strip() if columns.name < len(line.cells) else ""
-        if name:
-            row = _read_row(path, line, name, columns)
-            earlier = table.setdefault(name, row)
-            if (earlier.pixel_size, earlier.sides_px) != (row.pixel_size, row.sides_px):
-                reason = (
-                    f"{path}, row {line.number}: {cut(name)!r} is there twice, and the rows differ"
-                )
-                table[name] = TableRow(None, reason=earlier.reason or reason)
-            elif earlier.hc_mm != row.hc_mm:  # of two observers: neither is the reference
-                table[name] = earlier._replace(hc_mm=None)
+    rows = NamedRows(path, iter(read_lines(path, is_header, on_notice)))
+    for number, name, row in rows:
+        table[name] = rows.merged(table[name], row, number, name) if name in table else row
     wrong = [row.reason for row in table.values() if row.reason]
     if wrong and not any(row.pixel_size for row in table.values()):
         raise DataError(wrong[0])
-    if other := columns.not_in_mm:
-        on_notice(f"{path}: {cut(', '.join(map(repr, other)))} was turned into mm")
+    rows.say_units(on_notice)
     return table
 
 
-def _is_header(titles: Sequence[str]) -> bool:
+class NamedRows:
+    """The rows of a table one by one, with the number of their line and the name of their image.
+
+    Parameters
+    ----------
+    path
+        The table, for the messages.
+    lines
+        The titles first; see `edgeseg.sources.size_table.text.read_lines`.
+
+    Raises
+    ------
+    DataError
+        See `read_table`.
+    """
+
+    def __init__(self, path: Path, lines: Iterator[Line]) -> None:
+        self._path = path
+        titles = next(lines, Line(0, []))
+        first = [*itertools.islice(lines, _TELLING_LINES)]
+        try:
+            self._columns = Columns(titles.cells, [line.cells for line in first])
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from None
+        self._lines = itertools.chain(first, lines)
+
+    def __iter__(self) -> Iterator[tuple[int, str, TableRow]]:
+        column = self._columns.name
+        for line in self._lines:
+            name = line.cells[column].strip() if column < len(line.cells) else ""
+            if name:
+                yield line.number, name, _read_row(self._path, line, name, self._columns)
+
+    def merged(self, earlier: TableRow, row: TableRow, number: int, name: str) -> TableRow:
+        """Return what holds of an image that has a second row, which stands at a line."""
+        if (earlier.pixel_size, earlier.sides_px) != (row.pixel_size, row.sides_px):
+            reason = (
+                f"{self._path}, row {number}: {cut(name)!r} is there twice, and the rows differ"
+            )
+            return TableRow(None, reason=earlier.reason or reason)
+        if earlier.hc_mm != row.hc_mm:  # of two observers: neither is the reference
+            return earlier._replace(hc_mm=None)
+        return earlier
+
+    def say_units(self, on_notice: Callable[[str], None]) -> None:
+        """Say which columns were in another unit than mm."""
+        if other := self._columns.not_in_mm:
+            on_notice(f"{self._path}: {cut(', '.join(map(repr, other)))} was turned into mm")
+
+
+def is_header(titles: Sequence[str]) -> bool:
+    """Tell whether titles are those of a table of pixel sizes."""
     try:
         Columns(titles)
     except DataError:
@@ -131,6 +171,10 @@ class PixelSizes:
         """Whether any pixel size was given."""
         return self._one is not None or self._table is not None
 
+    def given(self, item: Item) -> bool:
+        """Return whether the pixel size of an image was given, if only as one that is unknown."""
+        return self.known
+
     def of(self, item: Item, size: tuple[int, ...] | None = None) -> PixelSize | None:
         """Return the pixel size of an image, or None if it is unknown.
 
@@ -154,7 +198,7 @@ class PixelSizes:
         row = self._table[found.name]
         if row.reason:
             raise DataError(row.reason)
-        if size is None or row.pixel_size is None or _is_original(row, size):
+        if size is None or row.pixel_size is None or row.is_of(size):
             return row.pixel_size
         assert row.sides_px is not None
         given = "x".join(map(str, row.sides_px))
@@ -173,40 +217,18 @@ class PixelSizes:
         )
 
     def _look_at(self, items: Sequence[Item], table: Mapping[str, TableRow]) -> None:
-        used = {found.name: found for found in self._rows.values() if found.name}
         if items and all(found.missing for found in self._rows.values()):
-            first = f"its first is {cut(next(iter(table)))!r}" if table else "it has none"
-            raise DataError(
-                f"no row of the pixel-size table is of any image: {first}, the first image is "
-                f"{items[0].file!r}; the table needs a row for {items[0].file!r}"
-            )
-        if absent := [name for name in table if name not in used]:
-            self.notices.append(
-                f"{len(absent)} rows of the pixel-size table have no image, such as "
-                f"{cut(absent[0])!r}"
-            )
-        moved = [file for file, found in self._rows.items() if found.moved]
-        if moved:
-            self.notices.append(
-                f"the pixel-size table names other folders for {len(moved)} images: its row "
-                f"{cut(self._rows[moved[0]].name)!r} was taken for {moved[0]!r}"
-            )
+            raise nothing_fits(next(iter(table), None), items[0].file)
+        used = {found.name for found in self._rows.values() if found.name}
+        absent = [name for name in table if name not in used]
+        fit = Fit(len(absent), absent[0] if absent else None)
+        for file, found in self._rows.items():
+            if found.moved:
+                fit.add_moved(found.name, file)
         without = [
             file
             for file, found in self._rows.items()
             if not (found.reason or table[found.name].pixel_size or table[found.name].reason)
         ]
-        if without:
-            self.notices.append(
-                f"the pixel-size table gives no size for {len(without)} images, such as "
-                f"{min(without)!r}: their lengths are in pixels"
-            )
-
-
-def _is_original(row: TableRow, size: tuple[int, ...]) -> bool:
-    """Tell whether an image of a (height, width) may be the one that a row's size belongs to."""
-    if row.sides_px is None or row.pixel_size is None:
-        return True
-    sides = (size[1], size[0])
-    turned = row.pixel_size.x_mm == row.pixel_size.y_mm and sides == row.sides_px[::-1]
-    return sides == row.sides_px or turned
+        fit.n_without, fit.without = len(without), min(without, default=None)
+        self.notices += fit.sentences()

@@ -33,7 +33,7 @@ _NO_LOCKS = frozenset((errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSU
 _PART = re.compile(r"\.(edgeseg-)?[0-9a-f]{12}\.part")  # without its first word in version 0.1
 
 
-def write_atomic(path: Path, data: bytes | Iterable[bytes]) -> None:
+def write_atomic(path: Path, data: bytes | Iterable[bytes], *, durable: bool = False) -> None:
     """Write a file so that it is either the old one or the new one, whenever it is looked at.
 
     Parameters
@@ -42,6 +42,8 @@ def write_atomic(path: Path, data: bytes | Iterable[bytes]) -> None:
         The file; folders above it are made.
     data
         Its bytes, or parts of them that follow each other.
+    durable
+        Whether it outlives a power cut too, at the price of a wait for the disk.
 
     Raises
     ------
@@ -57,6 +59,9 @@ def write_atomic(path: Path, data: bytes | Iterable[bytes]) -> None:
         try:
             with part.open("wb") as stream:
                 stream.writelines([data] if isinstance(data, bytes) else data)
+                if durable:
+                    stream.flush()
+                    os.fsync(stream.fileno())
             part.replace(path)
         except BaseException:
             part.unlink(missing_ok=True)

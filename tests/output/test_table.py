@@ -11,9 +11,9 @@ from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.measurement import Column
 from edgeseg.measure.quality import FLAGS
 from edgeseg.network.task import Task
+from edgeseg.output.appender import RowAppender
 from edgeseg.output.table import (
     TIMING_COLUMNS,
-    RowAppender,
     Table,
     columns,
     failed_row,

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import DataError, OutputExistsError, OutputLockedError, OutputWriteError
-from edgeseg.output.table import RowAppender, read_rows
+from edgeseg.output.appender import RowAppender
+from edgeseg.output.table import read_rows
 from edgeseg.phantom.head import make_phantom
 from edgeseg.run.arrivals import Arrivals
 from edgeseg.run.journal import JOURNAL_NAME, Journal

@@ -15,6 +15,7 @@ from edgeseg.drawing.encode import encode
 from edgeseg.errors import OutputWriteError
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.output import table
+from edgeseg.output.appender import RowAppender
 from edgeseg.output.table import read_rows
 from edgeseg.run import earlier, measuring
 from edgeseg.run.folder import FolderRun, Options, Summary
@@ -172,7 +173,7 @@ def killed_at(patch: pytest.MonkeyPatch, moment: int) -> None:
     for module in (measuring, table, earlier):
         patch.setattr(module, "write_atomic", counted(module.write_atomic, nothing))
     patch.setattr(Journal, "_add", counted(Journal._add, half_a_line))
-    patch.setattr(table.RowAppender, "append", counted(table.RowAppender.append, half_a_line))
+    patch.setattr(RowAppender, "append", counted(RowAppender.append, half_a_line))
 
 
 @pytest.mark.parametrize("how", ["resume", "overwrite"])

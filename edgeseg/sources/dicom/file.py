@@ -216,16 +216,11 @@ def open_bytes(data: bytes) -> DicomFile:
     return _parsed(io.BytesIO(data), None)
 
 
-def holds_image(path: Path) -> bool:
-    """Tell whether a DICOM file has pixels at all; documents and the like have none.
-
-    What cannot be read, or does not say what it is, may have some.
-    """
-    try:
-        dataset = library.read_elements(path, ["SOPClassUID", "Rows"])
-    except ImageDecodeError:
-        return True
-    return "Rows" in dataset or "SOPClassUID" not in dataset
+def count_frames_in(stream: BinaryIO) -> int:
+    """Return how many frames a file has that is open, without its pixels; see `open_file`."""
+    data = unpacked(stream)
+    stream.seek(0)
+    return _shape(library.read_elements(io.BytesIO(data) if data else stream, _ELEMENTS))[2]
 
 
 def _parsed(stream: BinaryIO, path: Path | None) -> DicomFile:
@@ -238,14 +233,9 @@ def _parsed(stream: BinaryIO, path: Path | None) -> DicomFile:
     stream.seek(0)
     dataset = library.read_elements(stream, _ELEMENTS)
     syntax = library.syntax_of(dataset)
-    _refuse_others(dataset)
-    height, width = (library.whole_number(dataset, side) or 0 for side in ("Rows", "Columns"))
-    n_frames = library.whole_number(dataset, "NumberOfFrames") or 1
-    if min(height, width) < 1 or not 1 <= n_frames <= _MOST_FRAMES:
-        raise ImageDecodeError(f"{n_frames} frames of {width}x{height} pixels are not read")
+    height, width, n_frames = _shape(dataset)
     length, in_words = _pixel_data_head(stream, *dataset.original_encoding)
-    start = stream.tell()
-    frames = None
+    start, frames = stream.tell(), None
     if length == _UNTOLD and syntax in _NATIVE:
         raise ImageDecodeError(
             "the DICOM file says its pixels are uncompressed, and they are in pieces as compressed "
@@ -257,6 +247,16 @@ def _parsed(stream: BinaryIO, path: Path | None) -> DicomFile:
         _refuse_short(stream, dataset, (height, width, n_frames), start, length)
     told = dataset, syntax, (height, width), start, in_words, n_frames, frames
     return DicomFile(path, data, *told)
+
+
+def _shape(dataset: Any) -> tuple[int, int, int]:
+    """Return the sides and the number of the frames; what is no ultrasound is refused."""
+    _refuse_others(dataset)
+    height, width = (library.whole_number(dataset, side) or 0 for side in ("Rows", "Columns"))
+    n_frames = library.whole_number(dataset, "NumberOfFrames") or 1
+    if min(height, width) < 1 or not 1 <= n_frames <= _MOST_FRAMES:
+        raise ImageDecodeError(f"{n_frames} frames of {width}x{height} pixels are not read")
+    return height, width, n_frames
 
 
 def _refuse_others(dataset: Any) -> None:

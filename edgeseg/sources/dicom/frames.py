@@ -8,12 +8,15 @@ from pathlib import Path
 
 from edgeseg.errors import DataError, ImageDecodeError
 from edgeseg.sources.decoded import Decoded, check_sides
-from edgeseg.sources.dicom import gray
-from edgeseg.sources.dicom.file import DicomFile, holds_image, open_bytes, open_file
+from edgeseg.sources.dicom import gray, library
+from edgeseg.sources.dicom.file import DicomFile, count_frames_in, open_bytes, open_file
 from edgeseg.sources.dicom.regions import read_scale
 from edgeseg.sources.frame import Frame, Screen, Size, as_pixel_size
 
-__all__ = ["count_frames", "decode", "frames", "holds_image", "identifiers", "read_frame"]
+__all__ = [
+    "count_frames", "count_frames_in", "decode", "frames", "holds_image", "identifiers",
+    "read_frame",
+]  # fmt: skip
 
 
 def count_frames(path: Path) -> int:
@@ -27,6 +30,18 @@ def count_frames(path: Path) -> int:
         If pydicom is not installed.
     """
     return open_file(path).n_frames
+
+
+def holds_image(path: Path) -> bool:
+    """Tell whether a DICOM file has pixels at all; documents and the like have none.
+
+    What cannot be read, or does not say what it is, may have some.
+    """
+    try:
+        dataset = library.read_elements(path, ["SOPClassUID", "Rows"])
+    except ImageDecodeError:
+        return True
+    return "Rows" in dataset or "SOPClassUID" not in dataset
 
 
 def read_frame(path: Path, number: int) -> Decoded:

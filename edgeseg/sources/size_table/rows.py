@@ -38,6 +38,14 @@ class TableRow(NamedTuple):
     sides_px: tuple[int, int] | None = None
     reason: str = ""
 
+    def is_of(self, size: tuple[int, ...]) -> bool:
+        """Tell whether an image of a (height, width) may be the one that the size belongs to."""
+        if self.sides_px is None or self.pixel_size is None:
+            return True
+        sides = (size[1], size[0])
+        is_square = self.pixel_size.x_mm == self.pixel_size.y_mm
+        return sides == self.sides_px or (is_square and sides == self.sides_px[::-1])
+
     def square_mm(self) -> float | None:
         """Return the side of a square pixel; None where the table gives no size.
 
