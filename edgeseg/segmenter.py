@@ -19,8 +19,9 @@ from edgeseg.measure.measurement import Look, Measurement
 from edgeseg.measure.tasks import measure_of
 from edgeseg.network import zoo
 from edgeseg.network.answers import Answers, check_answers
+from edgeseg.network.port import read_port
 from edgeseg.network.preprocess import preprocess
-from edgeseg.network.session import open_session, read_metadata, read_port
+from edgeseg.network.session import open_session, read_metadata
 from edgeseg.prediction import Prediction, StageTimes
 from edgeseg.sources.frame import Frame, GrayImage, Size, as_pixel_size
 from edgeseg.sources.given import as_gray, as_image
@@ -89,9 +90,9 @@ class Segmenter:
     ) -> None:
         self.file = zoo.find(model)
         # by its whole path: another process may be in another folder
-        where = self.file.name if self.file.bundled else str(self.file.path.absolute())
-        self._opened_with = (where, device, threads, spin)
         known = self.file.bundled
+        where = self.file.name if known else str(self.file.path.absolute())
+        self._opened_with = (where, device, threads, spin)
         self._session = open_session(self.file.path, device, threads, spin=spin, known=known)
         self.provider: str = self._session.get_providers()[0]
         self.metadata = read_metadata(self._session, self.file.path)
@@ -170,9 +171,7 @@ class Segmenter:
         if len(sizes_mm) != len(sources):
             raise DataError(f"{len(sources)} images but {len(sizes_mm)} pixel sizes")
         frames = [_frame(*pair) for pair in zip(sources, sizes_mm, strict=True)]
-        if not frames:
-            return []
-        return self._measure(frames)
+        return self._measure(frames) if frames else []
 
     def stream(
         self,
@@ -291,8 +290,8 @@ def _copied(frame: Source) -> Source:
 def _frame(source: Source, pixel_size_mm: Size) -> Frame:
     pixel_size = as_pixel_size(pixel_size_mm)
     if not isinstance(source, Frame):
-        image = as_image(source)
         name = Path(os.fsdecode(source)).name if isinstance(source, str | os.PathLike) else ""
+        image = as_image(source)
         return Frame(image.gray, pixel_size or image.pixel_size, name, screen=image.screen)
     pixels = as_gray(source.pixels)
     if pixel_size is None and pixels is source.pixels:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import importlib.util
 import os
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
 import onnxruntime
 
 from edgeseg.errors import DeviceError, ModelError
-from edgeseg.network.answers import Answers
+from edgeseg.network.gpu import CUDA_OPTIONS, load_libraries
 from edgeseg.network.metadata import METADATA_KEY, ModelMetadata
 from edgeseg.network.model_file import read_model
 from edgeseg.system import telemetry
@@ -28,7 +26,7 @@ PROVIDERS: dict[str, str] = {
     "openvino": "OpenVINOExecutionProvider",
     "directml": "DmlExecutionProvider",
 }
-_MAP, _PRESENCE = "probability", "presence"
+_MAP = "probability"
 _LARGEST_BATCH = 1024  # of a graph that takes no other: one image is filled up to it
 _PACKAGES = {
     "cuda": "onnxruntime-gpu",
@@ -78,7 +76,7 @@ def open_session(
     options = session_options(threads, spin=spin)
     data = read_model(path, known=known)
     if device == "auto":
-        if PROVIDERS["cuda"] in onnxruntime.get_available_providers():
+        if may_use_card(device):
             try:
                 return _open_on(path, data, "cuda", options, alone=False)
             except DeviceError:
@@ -94,6 +92,13 @@ def open_session(
                 raise _no_text(path, error) from error
         raise DeviceError(_missing_provider(device))
     return _open_on(path, data, device, options)
+
+
+def may_use_card(device: str) -> bool:
+    """Tell whether a session of this device may run on another processor than the CPU."""
+    if device == "auto":
+        return PROVIDERS["cuda"] in onnxruntime.get_available_providers()
+    return device not in ("cpu", "openvino")
 
 
 def session_options(
@@ -127,17 +132,19 @@ def _open_on(
 ) -> Session:
     """Open a model on a device; ``alone``: no part of it may run on the CPU instead."""
     provider = PROVIDERS[device]
-    chosen = [provider] if alone else [provider, PROVIDERS["cpu"]]
+    first = (provider, CUDA_OPTIONS) if device == "cuda" else provider
+    chosen = [first] if alone else [first, PROVIDERS["cpu"]]
     if alone and device != "cpu":
         # The provider would still be listed first, and nothing would say what runs elsewhere.
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    said = load_libraries(onnxruntime) if device in ("cuda", "tensorrt") else ""
     try:
         session = onnxruntime.InferenceSession(data, options, providers=chosen, enable_fallback=0)
     except Exception as error:  # onnxruntime's own exceptions share no base but this
         if device != "cpu":
             raise DeviceError(
-                f"the model does not start on {device}, or not all of it: {first_line(error)}; "
-                "check the driver and its libraries, or use --device cpu"
+                f"the model does not start on {device}, or not all of it: {first_line(error)}"
+                f"{said}; check the driver and its libraries, or use --device cpu"
             ) from error
         raise ModelError(
             f"{path}: not a model onnxruntime can load ({first_line(error)}); expected a "
@@ -146,8 +153,8 @@ def _open_on(
     if session.get_providers()[0] != provider:
         raise DeviceError(
             f"onnxruntime could not start {provider} and would run on "
-            f"{session.get_providers()[0]}; check the driver and its libraries ({device}), or "
-            "use --device cpu"
+            f"{session.get_providers()[0]}{said}; check the driver and its libraries ({device}), "
+            "or use --device cpu"
         )
     session.disable_fallback()  # of older versions, which do not take it as an argument
     opened: Session = session
@@ -238,62 +245,3 @@ def _read_metadata(session: Session, path: Path) -> ModelMetadata:
 def _unknown(length: int | str | None) -> tuple[int | str | None, ...]:
     """Return a length that the graph leaves open as one that may be anything."""
     return () if isinstance(length, int) else (length,)
-
-
-class Port(NamedTuple):
-    """How a session is fed, and in how many runs.
-
-    Attributes
-    ----------
-    input_name, output_names
-        Of the image, and of the maps and, where there is one, the presence.
-    channels
-        Channels of a float input, which takes gray values over 255; None of the uint8 gray input
-        that edgeseg writes.
-    batch
-        The one batch size that the graph takes; None if any.
-    """
-
-    input_name: str
-    output_names: tuple[str, ...]
-    channels: int | None
-    batch: int | None
-
-    def run(self, session: Session, tensor: npt.NDArray[np.uint8]) -> Answers:
-        """Run gray images, (N, 1, h, w), uint8."""
-        fed: npt.NDArray[Any] = tensor
-        if self.channels is not None:
-            fed = np.repeat(tensor.astype(np.float32) / 255, self.channels, axis=1)
-        if self.batch is None or self.batch == len(fed):
-            return self._once(session, fed)
-        # A last part that is too short is filled up with images that are then thrown away.
-        lacking = -len(fed) % self.batch
-        filled = np.concatenate([fed, *[fed[-1:]] * lacking])
-        answers = [
-            self._once(session, part) for part in np.split(filled, len(filled) // self.batch)
-        ]
-        presences = [answer.presence for answer in answers if answer.presence is not None]
-        return Answers(
-            np.concatenate([answer.maps for answer in answers])[: len(fed)],
-            np.concatenate(presences)[: len(fed)] if presences else None,
-        )
-
-    def _once(self, session: Session, fed: npt.NDArray[Any]) -> Answers:
-        try:
-            maps, *others = session.run(list(self.output_names), {self.input_name: fed})
-        except Exception as error:  # the engines' own exceptions share no base but this
-            raise ModelError(f"the network failed on this image: {first_line(error)}") from error
-        return Answers(maps, others[0].reshape(len(fed)) if others else None)
-
-
-def read_port(session: Session) -> Port:
-    """Return how a session that `read_metadata` has accepted is fed."""
-    (given,), (found,) = session.get_inputs(), find_outputs(session)
-    batch, channels = given.shape[:2]
-    says = [output.name for output in session.get_outputs() if output.name == _PRESENCE]
-    return Port(
-        given.name,
-        (found.name, *says),
-        channels if given.type == "tensor(float)" else None,
-        batch if isinstance(batch, int) else None,
-    )

@@ -12,7 +12,9 @@ import pytest
 
 from edgeseg.errors import DeviceError, ModelError
 from edgeseg.network import session, zoo
-from edgeseg.network.session import PROVIDERS, open_session, read_metadata, read_port
+from edgeseg.network.gpu import CUDA_OPTIONS
+from edgeseg.network.port import read_port
+from edgeseg.network.session import PROVIDERS, open_session, read_metadata
 from edgeseg.network.task import Task
 from tests.fakes import HEIGHT, LESIONS, METADATA, WIDTH, FakeSession, bright
 
@@ -26,14 +28,14 @@ class FakeRuntime:
 
     def __init__(self, starts_on: list[str], fails: str = "") -> None:
         self.starts_on, self.fails = starts_on, fails
-        self.asked: list[tuple[list[str], str, int]] = []
+        self.asked: list[tuple[list[Any], str, int]] = []
         self.fallback = True
 
     def get_available_providers(self) -> list[str]:
         return [PROVIDERS["cuda"], PROVIDERS["cpu"]]
 
     def InferenceSession(
-        self, model: bytes, options: Any, *, providers: list[str], enable_fallback: int = 1
+        self, model: bytes, options: Any, *, providers: list[Any], enable_fallback: int = 1
     ) -> Any:
         assert model == MODEL.read_bytes()
         key = "session.disable_cpu_ep_fallback"
@@ -42,9 +44,10 @@ class FakeRuntime:
         except RuntimeError:
             alone = "0"
         self.asked.append((providers, alone, enable_fallback))
-        if self.fails and providers[0] == PROVIDERS["cuda"]:
+        is_card = PROVIDERS["cuda"] in providers[0]
+        if self.fails and is_card:
             raise RuntimeError(self.fails)
-        on = self.starts_on if providers[0] == PROVIDERS["cuda"] else providers
+        on = self.starts_on if is_card else providers
         return SimpleNamespace(get_providers=lambda: on, disable_fallback=self._disabled)
 
     def _disabled(self) -> None:
@@ -55,7 +58,7 @@ def test_a_device_asked_for_gets_no_other_to_fall_back_on(monkeypatch: pytest.Mo
     runtime = FakeRuntime([PROVIDERS["cuda"], PROVIDERS["cpu"]])
     monkeypatch.setattr(session, "onnxruntime", runtime)
     assert open_session(MODEL, "cuda", 1).get_providers()[0] == PROVIDERS["cuda"]
-    assert runtime.asked == [([PROVIDERS["cuda"]], "1", 0)]
+    assert runtime.asked == [([(PROVIDERS["cuda"], CUDA_OPTIONS)], "1", 0)]
     assert not runtime.fallback  # nor when a run fails
 
 
@@ -87,7 +90,8 @@ def test_auto_takes_the_card_where_it_works(
     runtime = FakeRuntime(starts_on, fails)
     monkeypatch.setattr(session, "onnxruntime", runtime)
     assert open_session(MODEL, "auto", 1).get_providers()[0] == PROVIDERS[expected]
-    assert runtime.asked[0] == ([PROVIDERS["cuda"], PROVIDERS["cpu"]], "0", 0)
+    first = (PROVIDERS["cuda"], CUDA_OPTIONS)
+    assert runtime.asked[0] == ([first, PROVIDERS["cpu"]], "0", 0)
 
 
 def test_no_part_of_a_model_runs_on_the_cpu_instead(monkeypatch: pytest.MonkeyPatch) -> None:
