@@ -17,7 +17,12 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 BOUNDS: list[str] = sorted(
-    {*PROJECT["dependencies"], *EXTRAS["dicom-report"], *EXTRAS["dicom-node"]}
+    {
+        *PROJECT["dependencies"],
+        *EXTRAS["archive"],
+        *EXTRAS["dicom-report"],
+        *EXTRAS["dicom-node"],
+    }
 )
 
 

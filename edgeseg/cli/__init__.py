@@ -13,6 +13,7 @@ import typer
 
 from edgeseg.cli import (
     adopting,
+    archiving,
     benchmarking,
     calibrating,
     console,
@@ -53,6 +54,8 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     describing.models: "edgeseg models hc18-nano",
     describing.verify: "edgeseg verify mine.onnx",
     inferring.challenge: "edgeseg challenge hc18/test_set --out submission.csv",
+    archiving.manifest: archiving.MANIFEST_EXAMPLE,
+    archiving.archive: archiving.ARCHIVE_EXAMPLE,
     watching.watch: watching.EXAMPLE,
     listening.listen: listening.EXAMPLE,
     serving.serve: serving.EXAMPLE,

@@ -72,8 +72,18 @@ def table(
 @contextlib.contextmanager
 def progress(total: int, label: str) -> Iterator[Callable[..., None]]:
     """Show a progress bar on a terminal only; yields the function to call after each item."""
+    with counting(total, label) as advance:
+        yield lambda *_: advance(1)
+
+
+@contextlib.contextmanager
+def counting(total: int | None, label: str) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar on a terminal only; yields the function to call with numbers of items.
+
+    ``total``: None where it is not known.
+    """
     if not shows_progress():
-        yield lambda *_: None
+        yield lambda count: None
         return
     from rich.console import Console
     from rich.progress import (
@@ -92,7 +102,7 @@ def progress(total: int, label: str) -> Iterator[Callable[..., None]]:
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=total)
-        yield lambda *_: bar.advance(task)
+        yield lambda count: bar.advance(task, count)
 
 
 def row(measured: Row, task: Task) -> None:

@@ -14,6 +14,8 @@ _SWITCHES = {
     "ORT_DISABLE_TELEMETRY": "1",
     # by which training loads the weights it is asked for
     "HF_HUB_DISABLE_TELEMETRY": "1",
+    # which reports each cluster that is started
+    "RAY_USAGE_STATS_ENABLED": "0",
 }
 
 

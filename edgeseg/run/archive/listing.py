@@ -1,0 +1,196 @@
+"""From what a user gives, folders of this machine or of a store, to the images in them."""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import glob
+import itertools
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from edgeseg.errors import EdgesegError, InputNotFoundError
+from edgeseg.run.archive.place import Place, is_url, place_of
+from edgeseg.sources import left_out, walk
+from edgeseg.sources.formats.kinds import N_START_BYTES
+from edgeseg.sources.header import is_dicom, is_readable
+from edgeseg.sources.left_out import Tally
+from edgeseg.system.parallel import ordered_map
+
+_AT_ONCE = 512  # files looked at together
+# A name that ends in letters says what a file is; those of DICOM may end in a number of their own.
+_SAYS_A_KIND = re.compile(r"\.[^.]*[^.\d][^.]*$")
+_LOOKS = 16  # groups of them at once, most of which wait for a disk or a store
+
+
+class Listed(NamedTuple):
+    """A file of images.
+
+    Attributes
+    ----------
+    place
+        Where it lies.
+    root
+        Path of the input that it was found by, as `place` has its own.
+    size_bytes, modified_us
+        Of the file; None where nothing can be looked at.
+    n_frames
+        1 of one image.
+    """
+
+    place: Place
+    root: str
+    size_bytes: int | None
+    modified_us: int | None
+    n_frames: int
+
+
+def list_images(given: str, tally: Tally) -> Iterator[Listed]:
+    """Yield the images of a path, folder or pattern, or of a URL that is one, as they are found.
+
+    What is an image and what is left out is as `edgeseg.sources.discover.discover` has it. At most
+    the names of one folder of a store are in memory at once, and none of a folder here.
+
+    Raises
+    ------
+    InputNotFoundError
+        If it does not exist or cannot be read.
+    """
+    found = _in_store(place_of(given), tally) if is_url(given) else _here(given, tally)
+    for group in ordered_map(_looked_at, _grouped(found), _LOOKS):
+        yield from group
+
+
+def _here(given: str, tally: Tally) -> Iterator[Listed]:
+    """Yield what is found on this machine; how large and of how many frames is told later."""
+    path = str(place_of(given).local) if given.lower().startswith("file://") else given
+    root, paths = walk.images(path, tally, None)
+    above = os.path.abspath(root)  # noqa: PTH100 (keeps symlinks)
+    for each in paths:
+        yield Listed(Place("", os.path.abspath(each)), above, None, None, 1)  # noqa: PTH100
+
+
+def _in_store(given: Place, tally: Tally) -> Iterator[Listed]:
+    """Yield what is found in a store, folder by folder."""
+    entry = given.entry()
+    if entry is not None and not entry.is_folder:
+        root = given.path.rpartition("/")[0]
+        yield Listed(given, f"/{root}", entry.size_bytes, entry.modified_us, 1)
+        return
+    wanted = None
+    if entry is None:
+        if not glob.has_magic(given.path):
+            raise InputNotFoundError(f"{given.text}: no such file or folder")
+        given, wanted = _plain_part(given)
+    n_found = 0
+    for listed in _below(given, given, tally):
+        below = listed.place.path.removeprefix(f"{given.path.rstrip('/')}/").lstrip("/")
+        if wanted is None or wanted.fullmatch(below):
+            n_found += 1
+            yield listed
+    if wanted is not None and not n_found:
+        raise InputNotFoundError(f"{given.text}: nothing below it matches the pattern")
+
+
+def _plain_part(given: Place) -> tuple[Place, re.Pattern[str]]:
+    """Return the folder that a pattern begins with, and what matches the rest of it."""
+    parts = given.path.split("/")
+    n_plain = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    pattern = ""
+    for part in parts[n_plain:]:
+        one = fnmatch.translate(part).removeprefix("(?s:").removesuffix(r")\Z").removesuffix(r")\z")
+        pattern += r"(?:[^/]+/)*" if part == "**" else one.replace(".*", "[^/]*") + "/"
+    # a folder that matches is meant with all that is below it
+    whole = re.compile(pattern.removesuffix("/") + r"(?:/.*)?")
+    return Place(given.start, "/".join(parts[:n_plain]), given.query), whole
+
+
+def _below(folder: Place, root: Place, tally: Tally) -> Iterator[Listed]:
+    """Yield the images in a folder of a store and below."""
+    folders, files = [], {}
+    for place, entry in folder.folder():
+        name = place.path.rpartition("/")[2]
+        if entry.is_folder:
+            folders.append((name, place))
+        elif name:  # some programs mark folders by a file without a name
+            files[name] = place, entry
+    is_run = left_out.has_run_files(files)
+    for name in files:
+        place, entry = files[name]
+        if not _may_be_image(place, name, tally):
+            continue
+        if left_out.is_annotation_beside(name, files):
+            tally.add(left_out.ANNOTATIONS, place.text)
+        else:
+            yield Listed(place, f"/{root.path}", entry.size_bytes, entry.modified_us, 1)
+    del files
+    for name, place in folders:
+        if is_run and name in left_out.PICTURES:
+            tally.add(left_out.RESULTS, place.text)
+        elif left_out.is_system_folder(name):
+            tally.add(left_out.HIDDEN if name.startswith(".") else left_out.SYSTEM, place.text)
+        else:
+            yield from _below(place, root, tally)
+
+
+def _may_be_image(place: Place, name: str, tally: Tally) -> bool:
+    """Tell whether a store's file may be an image by its name."""
+    if left_out.is_system_file(name):
+        tally.add(left_out.SYSTEM, place.text)
+        return False
+    if name.startswith("."):
+        if left_out.has_image_suffix(name):
+            tally.add(left_out.HIDDEN, place.text)
+        return False
+    if left_out.has_image_suffix(name) or not _SAYS_A_KIND.search(name):
+        return True
+    tally.add(left_out.NOT_IMAGES, place.text, name.rpartition(".")[2].lower())
+    return False
+
+
+def _grouped(found: Iterable[Listed]) -> Iterator[list[Listed]]:
+    found = iter(found)
+    while group := list(itertools.islice(found, _AT_ONCE)):
+        yield group
+
+
+def _looked_at(group: list[Listed]) -> list[Listed]:
+    """Return those of some files that are images, with all that is told of them."""
+    return [looked for listed in group for looked in _with_facts(listed)]
+
+
+def _with_facts(listed: Listed) -> Iterator[Listed]:
+    """Yield a file with its size and time, and how many frames it has, if it is an image."""
+    place, n_frames = listed.place, 1
+    if not place.is_local:
+        if not left_out.has_image_suffix(place.path):
+            with contextlib.suppress(InputNotFoundError):  # its row says so
+                start = place.read(N_START_BYTES)
+                if not (is_readable(start) or is_dicom(start)):
+                    return
+        if left_out.is_called_dicom(place.path) or not left_out.has_image_suffix(place.path):
+            n_frames = _frames_in_store(place)
+        yield listed._replace(n_frames=n_frames)
+        return
+    if left_out.may_be_dicom(place.path):
+        from edgeseg.sources.dicom import frames  # imports pydicom, which only these need
+
+        with contextlib.suppress(EdgesegError):  # why it cannot be read, its row says
+            n_frames = frames.count_frames(Path(place.path))
+    with contextlib.suppress(OSError, ValueError):
+        found = os.stat(place.path)  # noqa: PTH116 (many files)
+        listed = listed._replace(size_bytes=found.st_size, modified_us=found.st_mtime_ns // 1000)
+    yield listed._replace(n_frames=n_frames)
+
+
+def _frames_in_store(place: Place) -> int:
+    from edgeseg.sources.dicom import frames
+
+    try:
+        with place.open() as stream:
+            return frames.count_frames_in(stream)
+    except EdgesegError:  # why it cannot be read, its row says
+        return 1

@@ -1,0 +1,198 @@
+"""Files of an archive, read before they are wanted, so that no core waits for a store."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from edgeseg.errors import EdgesegError, ImageDecodeError, InputNotFoundError
+from edgeseg.run.archive.manifest import Listing
+from edgeseg.run.archive.place import Place, is_url, place_of
+from edgeseg.sources import image_file
+from edgeseg.sources.decoded import Decoded
+from edgeseg.sources.image_file import MAX_BYTES
+
+_TRIES_AFTER_S = (0.5, 2.0, 8.0)
+_ROOT_PARTS = 4  # of the paths that a disk or share may be mounted at
+
+
+class StoreSilent(Exception):
+    """A store does not answer; that is no fault of the images that were asked for."""
+
+
+class Files:
+    """Reads files in threads of its own; safe to use from several threads; a context.
+
+    Parameters
+    ----------
+    n_threads
+        Files read at once.
+    """
+
+    def __init__(self, n_threads: int) -> None:
+        self._pool = ThreadPoolExecutor(max(1, n_threads), "edgeseg-read")
+        self._readable: dict[str, Place] = {}  # of each store, a file that was read
+        self._films = _Films()
+
+    def __enter__(self) -> Files:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        self._films.clear()
+
+    def start(self, listing: Listing) -> Future[bytes] | None:
+        """Begin to read a file; None of a frame of a film, of which only that frame is read."""
+        item = listing.item
+        if not item.frame:
+            return self._pool.submit(self._read, listing)
+        if is_url(item.location):
+            self._films.expect(item.location)
+        return None
+
+    def decoded(self, listing: Listing, data: Future[bytes] | None) -> Decoded:
+        """Return an image that was begun to be read.
+
+        Raises
+        ------
+        EdgesegError
+            If it cannot be read; an `InputNotFoundError` if it is not there.
+        StoreSilent
+            If its store does not answer.
+        """
+        if data is not None:
+            return image_file.decode(data.result())
+        from edgeseg.sources.dicom.frames import read_frame  # imports pydicom
+
+        location, frame = listing.item.location, listing.item.frame
+        if not is_url(location):
+            path = place_of(location).local
+            with contextlib.suppress(OSError):  # reading it says why
+                _check_size(listing, path.stat().st_size)
+            return read_frame(path, frame)
+        with self._films.lent(location, lambda: self._read(listing)) as path:
+            return read_frame(path, frame)
+
+    def _read(self, listing: Listing) -> bytes:
+        place = place_of(listing.item.location)
+        data = self._from_disk(place) if place.is_local else self._from_store(place, listing)
+        self._readable[_root(place)] = place
+        _check_size(listing, len(data))
+        return data
+
+    def _from_disk(self, place: Place) -> bytes:
+        try:
+            return image_file.read_bytes(place.local)
+        except EdgesegError as error:
+            self._refuse_silence(place, error)
+            raise
+
+    def _from_store(self, place: Place, listing: Listing) -> bytes:
+        """Read a file of a store, which may be short of breath now and then."""
+        if (listing.size_bytes or 0) > MAX_BYTES:
+            raise ImageDecodeError(
+                f"{place.text}: {listing.size_bytes} bytes are more than the {MAX_BYTES >> 30} GB "
+                "allowed; crop or shrink the image"
+            )
+        for wait_s in _TRIES_AFTER_S:
+            try:
+                return place.read()
+            except InputNotFoundError as error:
+                if isinstance(error.__cause__, FileNotFoundError):
+                    raise
+            time.sleep(wait_s)
+        try:
+            return place.read()
+        except InputNotFoundError as error:
+            self._refuse_silence(place, error)
+            raise
+
+    def _refuse_silence(self, place: Place, error: EdgesegError) -> None:
+        """Raise if what could be read cannot be any more: then this file is not to blame."""
+        known = self._readable.get(_root(place))
+        if known is not None:
+            try:
+                known.read(1)
+            except InputNotFoundError:
+                raise StoreSilent(str(error)) from error
+
+
+def _root(place: Place) -> str:
+    """Return what places have in common that fail together: a store, or near a disk's root."""
+    return place.start or "/".join(place.path.split("/")[:_ROOT_PARTS])
+
+
+def _check_size(listing: Listing, size_bytes: int) -> None:
+    """Refuse a file that is another than was listed: its pixels may be of another size too."""
+    if listing.size_bytes not in (None, size_bytes):
+        raise ImageDecodeError(
+            f"the file has {size_bytes} bytes, the manifest says {listing.size_bytes}: it was "
+            "changed since; make a new manifest"
+        )
+
+
+class _Film:
+    """A film of a store on this machine's disk, while frames of it are wanted."""
+
+    def __init__(self) -> None:
+        self.pending = 0
+        self.fetching = threading.Lock()
+        self.path: Path | None = None
+        self.failure: EdgesegError | None = None
+
+    def fetch(self, read: Callable[[], bytes]) -> Path:
+        with self.fetching:
+            if self.failure is not None:
+                raise self.failure
+            if self.path is None:
+                try:
+                    data = read()
+                except EdgesegError as error:
+                    self.failure = error
+                    raise
+                descriptor, name = tempfile.mkstemp(prefix="edgeseg-", suffix=".dcm")
+                self.path = Path(name)
+                with os.fdopen(descriptor, "wb") as stream:
+                    stream.write(data)
+            return self.path
+
+    def remove(self) -> None:
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
+
+class _Films:
+    """The films of stores that are on this machine's disk."""
+
+    def __init__(self) -> None:
+        self._films: dict[str, _Film] = {}
+        self._counting = threading.Lock()
+
+    def expect(self, location: str) -> None:
+        """Note that a frame will be wanted."""
+        with self._counting:
+            self._films.setdefault(location, _Film()).pending += 1
+
+    @contextlib.contextmanager
+    def lent(self, location: str, read: Callable[[], bytes]) -> Iterator[Path]:
+        """Yield a film's file, read if it is the first time; after the last it is removed."""
+        film = self._films[location]
+        try:
+            yield film.fetch(read)
+        finally:
+            with self._counting:
+                film.pending -= 1
+                if not film.pending:
+                    self._films.pop(location).remove()
+
+    def clear(self) -> None:
+        """Remove all."""
+        for film in self._films.values():
+            film.remove()
+        self._films.clear()

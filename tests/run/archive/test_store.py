@@ -1,0 +1,116 @@
+"""Images, manifest and results in a store of S3's kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("moto.server")
+
+from edgeseg.errors import DataError, InputNotFoundError
+from edgeseg.run.archive.alone import run_alone
+from edgeseg.run.archive.collect import collect
+from edgeseg.run.archive.manifest import Manifest, write_manifest
+from edgeseg.run.archive.place import place_of
+from edgeseg.run.archive.plan import Archive, Plan
+from tests.run.archive.parts import rows_of
+from tests.run.archive.test_archive import measured_by_infer
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[str]:
+    """The URL's question mark of a server; its bucket is ``archive``."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(port=0)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+        keys["AWS_EC2_METADATA_DISABLED"] = "true"
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in keys.items():
+                patch.setenv(name, value)
+            client = boto3.client(
+                "s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1"
+            )
+            client.create_bucket(Bucket="archive")
+            yield f"?endpoint_override={host}:{port}&scheme=http&region=us-east-1"
+    finally:
+        server.stop()
+
+
+def upload(scans: Path, url: str, store: str) -> None:
+    for path in scans.rglob("*"):
+        if path.is_file():
+            name = path.relative_to(scans).as_posix()
+            place_of(f"{url}{store}").below(name).write(path.read_bytes())
+
+
+def test_an_archive_in_a_store_is_that_of_a_folder(store: str, scans: Path, tmp_path: Path) -> None:
+    (scans / "notes.txt").write_text("no image")
+    upload(scans, "s3://archive/scans", store)
+    manifest = place_of(f"s3://archive/m.parquet{store}")
+    notices: list[str] = []
+    made = write_manifest([f"s3://archive/scans{store}"], manifest, 0.2, None, notices.append)
+    assert made.n_frames == 7
+    assert any("(1 txt)" in text for text in notices)
+    plan = Plan(manifest.text, f"s3://archive/out{store}", part_size=3, masks=True)
+    done = list(run_alone(plan, threads=2))
+    assert [each.number for each in done] == [0, 1, 2]
+    expected = measured_by_infer(scans, tmp_path / "folder")
+    found = rows_of(plan)
+    for row in (*expected, *found):  # which names the place
+        if row["status"] == "failed":
+            row["reason"] = row["reason"].rpartition(": ")[2]
+    assert found == expected
+    assert place_of(f"s3://archive/out{store}").below("masks/a b/ü.png").is_there()
+    assert not list(run_alone(plan))
+    assert not collect(Archive(plan, Manifest(plan.manifest))).missing
+    assert place_of(f"s3://archive/out{store}").below("report.html").is_there()
+
+
+def test_patterns_and_what_is_not_there(store: str, scans: Path, tmp_path: Path) -> None:
+    upload(scans, "s3://archive/two", store)
+    listed = place_of(str(tmp_path / "m.parquet"))
+    assert write_manifest([f"s3://archive/two/a*/*.png{store}"], listed).n_frames == 2
+    assert write_manifest([f"s3://archive/two/a.png{store}"], listed).n_frames == 1
+    with pytest.raises(InputNotFoundError, match="no such file or folder"):
+        write_manifest([f"s3://archive/three{store}"], listed)
+    with pytest.raises(InputNotFoundError, match="nothing below it matches"):
+        write_manifest([f"s3://archive/two/*.bmp{store}"], listed)
+
+
+def test_keys_in_a_url_are_refused() -> None:
+    with pytest.raises(DataError, match="AWS_ACCESS_KEY_ID"):
+        place_of("s3://key:secret@bucket/a")
+
+
+def test_a_store_that_does_not_answer_makes_no_rows(
+    store: str, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edgeseg.run.archive import reading
+
+    monkeypatch.setattr(reading, "_TRIES_AFTER_S", (0.01,))
+    upload(scans, "s3://archive/silent", store)
+    manifest = place_of(str(tmp_path / "m.parquet"))
+    write_manifest([f"s3://archive/silent{store}"], manifest, 0.2)
+    plan = Plan(manifest.text, str(tmp_path / "out"), part_size=2, read_ahead=0)
+
+    def silent(*_: object) -> bytes:
+        raise OSError("the host is unreachable")
+
+    parts = run_alone(plan, threads=1)
+    next(parts)
+    monkeypatch.setattr(reading.Place, "read", lambda self, at_most=None: _refuse(self))
+    with pytest.raises(InputNotFoundError, match="cannot be either"):
+        list(parts)
+    assert len(Archive(replace(plan), Manifest(plan.manifest)).done()) < 4
+
+
+def _refuse(place: object) -> bytes:
+    raise InputNotFoundError(f"{place}: cannot be read (the host is unreachable)")
