@@ -9,12 +9,13 @@ import pytest
 RUNTIME = """
 import importlib, pkgutil, sys
 import edgeseg
-# those of the extra adopt need onnx, and are imported by its command
+# these need an extra (onnx, pyarrow, ray), and are imported by their commands
+extras = ("edgeseg.__main__", "edgeseg.adopt", "edgeseg.run.archive")
 for module in pkgutil.walk_packages(edgeseg.__path__, "edgeseg."):
-    if module.name != "edgeseg.__main__" and not module.name.startswith("edgeseg.adopt"):
+    if not module.name.startswith(extras):
         importlib.import_module(module.name)
 heavy = {"torch", "torchvision", "segmentation_models_pytorch", "onnx", "lightning", "matplotlib"}
-heavy |= {"highdicom", "pydicom", "pynetdicom"}
+heavy |= {"highdicom", "pydicom", "pynetdicom", "pyarrow", "ray"}
 print(",".join(sorted(heavy & set(sys.modules))))
 """
 COMMAND = """

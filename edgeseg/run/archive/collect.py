@@ -94,6 +94,8 @@ def collect(archive: Archive, on_part: Callable[[], None] = lambda: None) -> Col
     out.below(FAILURES_NAME).write(failures.pieces())
     rows = needed.rows(lambda number: _read(archive, number, record))
     write_report(out, task, rows, summary, overlays=record["overlays"])
+    if not missing:  # else somebody may be writing one
+        archive.parts.remove_parts()
     return found
 
 

@@ -93,11 +93,17 @@ def test_a_part_is_whole_or_not_there(
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
+    worker = Worker(plan)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Path, "replace", killed)
         patch.setattr(Path, "unlink", lambda *_, **__: None)  # nor is anything tidied
-        list(Worker(replace(plan, out=str(tmp_path / "other"))).run([0]))
-    assert not opened(replace(plan, out=str(tmp_path / "other"))).done()
+        list(worker.run([0]))
+    assert not opened(plan).done() and len(list((tmp_path / "out" / "parts").iterdir())) == 1
+    collect(opened(plan))
+    assert len(list((tmp_path / "out" / "parts").iterdir())) == 1  # somebody's who goes on
+    list(run_alone(plan))
+    collect(opened(plan))
+    assert all(p.suffix == ".parquet" for p in (tmp_path / "out" / "parts").iterdir())
 
 
 def test_pictures_are_written_before_their_part(plan: Plan, tmp_path: Path) -> None:
