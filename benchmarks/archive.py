@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from library.archives import PIXEL_SIZE_MM, listed
 from library.processes import EDGESEG, write_result
 
 from edgeseg.run.archive.manifest import write_manifest
@@ -73,14 +74,11 @@ def main() -> None:
     cores = str(usable_cores())
     with tempfile.TemporaryDirectory() as folder:
         top = Path(folder)
-        for i in range(options.repeats):
-            (top / "scans" / f"{i:03d}").parent.mkdir(exist_ok=True)
-            target = (options.data / "training_set").resolve()
-            (top / "scans" / f"{i:03d}").symlink_to(target, target_is_directory=True)
-        inputs = sorted(map(str, (top / "scans").iterdir()))
+        inputs = listed(options.data, options.repeats, top)
         manifest = top / "m.parquet"
-        made = write_manifest(inputs, place_of(str(manifest)), 0.1)
-        infer = [*EDGESEG, "infer", *inputs, "--no-masks", "--no-overlays", "--pixel-size", "0.1"]
+        made = write_manifest(inputs, place_of(str(manifest)), PIXEL_SIZE_MM)
+        sized = ["--pixel-size", str(PIXEL_SIZE_MM)]
+        infer = [*EDGESEG, "infer", *inputs, "--no-masks", "--no-overlays", *sized]
         archive = [*EDGESEG, "archive", str(manifest), "--part-size", str(options.part_size)]
         rows = {
             "infer, all cores": infer,

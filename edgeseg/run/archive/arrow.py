@@ -123,8 +123,25 @@ class Columns(NamedTuple):
         return pa.Table.from_arrays(arrays, schema=schema)
 
 
+class _Hashed(io.RawIOBase):
+    """An open file that knows the SHA-256 of what was written into it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream, self.sha256 = stream, hashlib.sha256()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.sha256.update(data)
+        return self._stream.write(data)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+
 class Writer:
-    """Writes a table group by group into an open file.
+    """Writes a table group by group into an open file; its end holds the SHA-256 of all before.
 
     Parameters
     ----------
@@ -133,8 +150,8 @@ class Writer:
     """
 
     def __init__(self, stream: BinaryIO, columns: Columns, told: Mapping[str, Any]) -> None:
-        self._columns = columns
-        self._writer = pq.ParquetWriter(stream, columns.schema(told), compression="zstd")
+        self._columns, self._hashed = columns, _Hashed(stream)
+        self._writer = pq.ParquetWriter(self._hashed, columns.schema(told), compression="zstd")
 
     def write(self, values: Mapping[str, Sequence[Any]]) -> None:
         """Write a group of rows, by column."""
@@ -142,6 +159,8 @@ class Writer:
 
     def close(self) -> None:
         """End the table."""
+        digest = self._hashed.sha256.hexdigest()
+        self._writer.add_key_value_metadata({"edgeseg_sha256": digest})
         self._writer.close()
 
 
@@ -230,7 +249,9 @@ class Reader:
 
 
 def footer_digest(stream: BinaryIO) -> str:
-    """Return the SHA-256 of what ends a table's file: where its columns lie, and their extremes.
+    """Return the SHA-256 of what ends a table's file.
+
+    That is where its columns lie and their extremes, and of what `Writer` wrote the hash of all.
 
     Raises
     ------

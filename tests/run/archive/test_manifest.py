@@ -98,6 +98,19 @@ def test_rows_are_read_across_groups(tmp_path: Path) -> None:
     assert manifest.listings(0, 1)[0].row is None
 
 
+def test_a_manifest_of_one_other_value_is_another(tmp_path: Path) -> None:
+    images(tmp_path / "s", "a.png", "b.png", "c.png")
+    digests = set()
+    for mm in ("0.125", "0.375", "0.375"):
+        (tmp_path / "t.csv").write_text(
+            f"filename,pixel size(mm)\na.png,0.1\nb.png,{mm}\nc.png,0.5\n"
+        )
+        out = tmp_path / "m.parquet"
+        make([tmp_path / "s"], out, table=tmp_path / "t.csv")
+        digests.add(Manifest(str(out)).digest)
+    assert len(digests) == 2
+
+
 def test_what_is_no_manifest_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"no table")
     with pytest.raises(DataError, match="not a table of Parquet"):
