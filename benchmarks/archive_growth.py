@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from library.archives import PIXEL_SIZE_MM
 from library.processes import EDGESEG, run, write_result
 
-from edgeseg.run.archive import arrow
+from edgeseg.run.archive.arrow import parquet
 from edgeseg.run.archive.manifest import COLUMNS
 from edgeseg.run.archive.plan import part_name
 
@@ -51,7 +51,7 @@ def write_rows(scans: list[Path], count: int, manifest: Path) -> None:
     """Write a manifest of files that each are listed many times."""
     paths = [str(scan.resolve()) for scan in scans]
     with manifest.open("wb") as stream:
-        writer = arrow.Writer(stream, COLUMNS, {})
+        writer = parquet.Writer(stream, COLUMNS, {})
         for start in range(0, count, _GROUP_ROWS):
             numbers = range(start, min(start + _GROUP_ROWS, count))
             values: dict[str, list[Any]] = {name: [None] * len(numbers) for name in COLUMNS.types}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgeseg.network.task import Task
 from edgeseg.output.table import TIMING_COLUMNS, Row, row_of_values
-from edgeseg.run.archive.arrow import Reader
+from edgeseg.run.archive.arrow.parquet import Reader
 
 PIXEL_SIZE_MM = 0.1
 

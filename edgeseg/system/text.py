@@ -44,3 +44,8 @@ def cut(text: str) -> str:
 
 def _escaped(char: str) -> str:
     return char.encode("unicode_escape").decode("ascii")
+
+
+def printable(text: str) -> str:
+    """Return a text with what is no Unicode, as names of files may hold, in escapes."""
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()

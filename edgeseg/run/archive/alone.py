@@ -5,22 +5,24 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections import Counter, deque
+import traceback
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing import connection, get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
+from typing import cast
 
 from edgeseg.errors import EdgesegError, OutputWriteError
 from edgeseg.network.session import may_use_card
+from edgeseg.run.archive.deaths import MOST, Deaths
 from edgeseg.run.archive.manifest import Manifest
 from edgeseg.run.archive.plan import ALL, Archive, Plan, Shard
 from edgeseg.run.archive.work import Done, Worker
 from edgeseg.system.parallel import usable_cores
 
 _THREADS_EACH = 4  # of one process: more wait for Python's lock
-_MOST_DEATHS = 3  # of processes that measured one part
 _TELL_S = 0.2
 
 
@@ -69,6 +71,7 @@ class _Child:
     process: SpawnProcess
     pipe: Connection
     parts: list[int] = field(default_factory=list)
+    is_alone: bool = False  # with its only part
 
 
 class _Children:
@@ -80,7 +83,9 @@ class _Children:
         self._plan, self._threads, self._todo, self._on_rows = plan, threads, todo, on_rows
         self._spawn = get_context("spawn")  # forked, a session would hang
         self._children: dict[Connection, _Child] = {}
-        self._deaths: Counter[int] = Counter()
+        self._deaths = Deaths()
+        self._suspects: deque[int] = deque()  # parts that processes had which died
+        self._n_unborn = 0  # processes that died without a part, since one was written
 
     def __enter__(self) -> _Children:
         return self
@@ -96,13 +101,8 @@ class _Children:
             self._start()
         while self._children:
             for pipe in connection.wait([*self._children]):
-                assert isinstance(pipe, Connection)
-                yield from self._hear(self._children[pipe])
-        if lost := [number for number, deaths in self._deaths.items() if deaths >= _MOST_DEATHS]:
-            raise OutputWriteError(
-                f"of part {', '.join(map(str, sorted(lost)))} the process died {_MOST_DEATHS} "
-                "times; was it killed, or the memory too small? All other parts are written"
-            )
+                yield from self._hear(self._children[cast(Connection, pipe)])
+        self._deaths.check()
 
     def _start(self) -> None:
         here, there = self._spawn.Pipe()
@@ -119,7 +119,7 @@ class _Children:
             self._bury(child)
             return
         if what == "ask":
-            number = self._todo.popleft() if self._todo else None
+            number = self._next(child)
             if number is not None:
                 child.parts.append(number)
             with contextlib.suppress(BrokenPipeError):  # its death is heard next
@@ -128,22 +128,43 @@ class _Children:
             self._on_rows(value)
         elif what == "done":
             child.parts.remove(value.number)
+            self._n_unborn = 0
             yield value
         elif what == "failed":
             raise value
         else:  # the end: what it was given and did not write, others had
             del self._children[child.pipe]
             child.process.join()
+            if self._todo or self._suspects:
+                self._start()
+
+    def _next(self, child: _Child) -> int | None:
+        """Return the next part for a process; None if it shall end.
+
+        One that a process died of is alone in its process: others are not lost by it.
+        """
+        if child.is_alone:
+            return None
+        if self._todo:
+            return self._todo.popleft()
+        if self._suspects and not child.parts:
+            child.is_alone = True
+            return self._suspects.popleft()
+        return None
 
     def _bury(self, child: _Child) -> None:
         """Take a dead process's parts back, and start another."""
         del self._children[child.pipe]
         child.process.join()
-        for number in reversed(child.parts):
-            self._deaths[number] += 1
-            if self._deaths[number] < _MOST_DEATHS:
-                self._todo.appendleft(number)
-        if self._todo:
+        if not child.parts:
+            self._n_unborn += 1
+            if self._n_unborn >= MOST:
+                raise OutputWriteError(
+                    f"{MOST} processes died before they measured anything; was the memory too "
+                    "small? Use fewer --processes"
+                )
+        self._suspects += filter(self._deaths.may_try_again, child.parts)
+        if self._todo or self._suspects:
             self._start()
 
 
@@ -159,6 +180,8 @@ def _serve(plan: Plan, threads: int, pipe: Connection) -> None:
             pipe.send(("end", None))
         except EdgesegError as error:
             pipe.send(("failed", error))
+        except Exception:  # the other process says it
+            pipe.send(("failed", RuntimeError(traceback.format_exc())))
 
 
 def _asked(pipe: Connection) -> Iterator[int]:

@@ -11,11 +11,12 @@ from typing import Any
 from edgeseg.errors import DataError
 from edgeseg.network.task import read_task
 from edgeseg.output.table import Row
-from edgeseg.run.archive import arrow
+from edgeseg.run.archive.arrow import parquet
+from edgeseg.run.archive.arrow.stores import ERRORS
 from edgeseg.run.archive.plan import Archive, differences, read_record
 from edgeseg.run.archive.summary import Failures, Figures, MostNeeded, write_report
 from edgeseg.system.files import json_text
-from edgeseg.system.text import first_line
+from edgeseg.system.text import first_line, printable
 
 SUMMARY_NAME, FAILURES_NAME = "summary.json", "failures.csv"
 _STATUSES = ("ok", "doubtful", "empty", "failed")
@@ -72,6 +73,11 @@ def collect(archive: Archive, on_part: Callable[[], None] = lambda: None) -> Col
         raise DataError(f"{archive.plan.out}: there is no archive here")
     if record["manifest"]["sha256"] != archive.manifest.digest:
         raise DataError(f"{archive.plan.out} is of another manifest than {archive.manifest.text}")
+    if record["part_size"] != archive.plan.part_size:
+        raise DataError(
+            f"{archive.plan.out} has parts of {record['part_size']} frames, not of "
+            f"{archive.plan.part_size}; leave --part-size out"
+        )
     task = read_task(record["model"]["task"])
     done = archive.done()
     missing = [number for number in range(archive.n_parts) if number not in done]
@@ -99,12 +105,13 @@ def collect(archive: Archive, on_part: Callable[[], None] = lambda: None) -> Col
     return found
 
 
-def _read(archive: Archive, number: int, record: Mapping[str, Any]) -> arrow.Reader:
+def _read(archive: Archive, number: int, record: Mapping[str, Any]) -> parquet.Reader:
     """Open a part and hold it to the manifest."""
     place = archive.part(number)
     try:
-        part = arrow.Reader(io.BytesIO(place.read()))
-    except arrow.ERRORS as error:
+        part = parquet.Reader(io.BytesIO(place.read()))
+        part.check()
+    except ERRORS as error:
         raise DataError(
             f"{place.text}: cannot be read ({first_line(error)}); delete it and run the archive "
             "again"
@@ -112,13 +119,23 @@ def _read(archive: Archive, number: int, record: Mapping[str, Any]) -> arrow.Rea
     if differing := differences(part.told, record):
         raise DataError(f"{place.text} is of another archive: another {differing[0]}")
     start, stop = archive.rows_of(number)
-    keys = [name for name in ("file", "frame") if name in archive.manifest.reader.names]
-    if part.n_rows != stop - start or not archive.manifest.reader.equals(start, part, keys):
+    if part.n_rows != stop - start or not _has_rows(archive, part, start):
         raise DataError(
             f"{place.text} has not the rows {start} to {stop} of the manifest; delete it and run "
             "the archive again"
         )
     return part
+
+
+def _has_rows(archive: Archive, part: parquet.Reader, start: int) -> bool:
+    """Tell whether a part has the rows of the manifest from a number on."""
+    reader = archive.manifest.reader
+    if {"file", "frame"} <= {*reader.names} and reader.equals(start, part, ["file", "frame"]):
+        return True  # of edgeseg's own making, compared without a look at each row
+    listed = archive.manifest.listings(start, start + part.n_rows)
+    items = [(printable(each.item.file), each.item.frame or None) for each in listed]
+    rows = part.rows(0, part.n_rows, ["file", "frame"])
+    return items == [*zip(rows["file"], rows["frame"], strict=True)]
 
 
 def _summary(record: Mapping[str, Any], found: Collected, figures: Figures) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from edgeseg.sources.formats.kinds import N_START_BYTES
 from edgeseg.sources.header import is_dicom, is_readable
 from edgeseg.sources.left_out import Tally
 from edgeseg.system.parallel import ordered_map
+from edgeseg.system.text import first_line
 
 _AT_ONCE = 512  # files looked at together
 # A name that ends in letters says what a file is; those of DICOM may end in a number of their own.
@@ -167,10 +168,9 @@ def _with_facts(listed: Listed) -> Iterator[Listed]:
     place, n_frames = listed.place, 1
     if not place.is_local:
         if not left_out.has_image_suffix(place.path):
-            with contextlib.suppress(InputNotFoundError):  # its row says so
-                start = place.read(N_START_BYTES)
-                if not (is_readable(start) or is_dicom(start)):
-                    return
+            start = place.read(N_START_BYTES)
+            if not (is_readable(start) or is_dicom(start)):
+                return
         if left_out.is_called_dicom(place.path) or not left_out.has_image_suffix(place.path):
             n_frames = _frames_in_store(place)
         yield listed._replace(n_frames=n_frames)
@@ -189,8 +189,13 @@ def _with_facts(listed: Listed) -> Iterator[Listed]:
 def _frames_in_store(place: Place) -> int:
     from edgeseg.sources.dicom import frames
 
+    # what cannot be read now ends the listing: taken for one frame, a film would lose the others
     try:
         with place.open() as stream:
             return frames.count_frames_in(stream)
-    except EdgesegError:  # why it cannot be read, its row says
-        return 1
+    except OSError as error:
+        raise InputNotFoundError(f"{place.text}: cannot be read ({first_line(error)})") from error
+    except EdgesegError as error:
+        if isinstance(error, InputNotFoundError) or isinstance(error.__cause__, OSError):
+            raise
+        return 1  # why it cannot be decoded, its row says

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from edgeseg.errors import DataError, EdgesegError
-from edgeseg.run.archive import arrow
+from edgeseg.run.archive.arrow import parquet
+from edgeseg.run.archive.arrow.stores import ERRORS
 from edgeseg.run.archive.ledger import Known, Ledger
 from edgeseg.run.archive.listing import list_images
 from edgeseg.run.archive.place import Place, place_of
@@ -20,7 +21,7 @@ from edgeseg.sources.size_table.rows import TableRow
 from edgeseg.system.text import first_line
 from edgeseg.system.version import __version__
 
-COLUMNS = arrow.Columns({
+COLUMNS = parquet.Columns({
     "path": "text", "file": "text", "frame": "frame", "pixel_size_x_mm": "number",
     "pixel_size_y_mm": "number", "pixel_size_source": "text", "width_px": "whole",
     "height_px": "whole", "size_bytes": "whole", "modified": "time", "reason": "text",
@@ -121,7 +122,7 @@ def _told(listed: Iterator[Any], on_file: Callable[[], None]) -> Iterator[Any]:
 def _write(stream: BinaryIO, known: Iterator[Known]) -> int:
     """Write the table and return how many rows it has."""
     rows = (row for each in known for row in _rows(each))
-    writer = arrow.Writer(stream, COLUMNS, {"edgeseg": __version__})
+    writer = parquet.Writer(stream, COLUMNS, {"edgeseg": __version__})
     n_rows = 0
     while group := list(itertools.islice(rows, _GROUP_ROWS)):
         writer.write(dict(zip(COLUMNS.types, zip(*group, strict=True), strict=True)))
@@ -172,15 +173,16 @@ class Manifest:
         stream = self._place.open()
         weakref.finalize(self, stream.close)  # read from as long as this is in use
         try:
-            self.digest = arrow.footer_digest(stream)
-            self._reader = arrow.Reader(stream)
-        except arrow.ERRORS as error:
+            self.digest = parquet.table_digest(stream)
+            self._reader = parquet.Reader(stream)
+        except ERRORS as error:
             raise DataError(
                 f"{text}: not a table of Parquet ({first_line(error)}); 'edgeseg manifest' makes "
                 "one"
             ) from error
         self.n_rows = self._reader.n_rows
-        self._names = [name for name in COLUMNS.types if name in self._reader.names]
+        known = (name for name in COLUMNS.types if name != "modified")
+        self._names = [name for name in known if name in self._reader.names]
         if "path" not in self._names:
             raise DataError(
                 f"{text}: it has no column 'path'; expected {', '.join(COLUMNS.types)}, of which "
@@ -193,7 +195,7 @@ class Manifest:
         return self._place.text
 
     @property
-    def reader(self) -> arrow.Reader:
+    def reader(self) -> parquet.Reader:
         """The table itself."""
         return self._reader
 
@@ -206,8 +208,8 @@ class Manifest:
             If they cannot be read, or a row has no path.
         """
         try:
-            columns = self._reader.rows(start, stop, self._names)
-        except arrow.ERRORS as error:
+            columns = self._reader.rows(start, stop, self._names, COLUMNS)
+        except ERRORS as error:
             raise DataError(
                 f"{self.text}: rows {start} to {stop} cannot be read ({first_line(error)})"
             ) from error

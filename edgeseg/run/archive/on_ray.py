@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import ray
 
 from edgeseg.errors import DeviceError, EdgesegError, OutputWriteError
+from edgeseg.run.archive.deaths import Deaths
 from edgeseg.run.archive.plan import ALL, Plan, Shard
 from edgeseg.run.archive.work import Done, Worker
 from edgeseg.system.text import first_line
 
-_MOST_DEATHS = 10  # of processes that measured one part; in a large cluster machines come and go
 _AHEAD = 3  # tasks waiting for each core, so that none waits for the driver
 _LEAST_STORE_BYTES = 100 << 20  # the least Ray takes; nothing is put there
 _DIED = (
@@ -67,8 +67,7 @@ def _tasks(plan: Plan, todo: deque[int], on_rows: Callable[[int], None]) -> Iter
         )
     task = ray.remote(num_cpus=1, num_gpus=n_gpus, max_retries=0)(_measure)
     running: dict[Any, int] = {}
-    deaths: Counter[int] = Counter()
-    lost: list[int] = []
+    deaths = Deaths()
     while todo or running:
         room = _AHEAD * max(1, int(_resources().get("CPU", 1))) - len(running)
         for _ in range(min(room, len(todo))):
@@ -82,20 +81,13 @@ def _tasks(plan: Plan, todo: deque[int], on_rows: Callable[[int], None]) -> Iter
             except ray.exceptions.RayTaskError as error:
                 raise _cause(error) from error
             except _DIED:
-                deaths[number] += 1
-                if deaths[number] < _MOST_DEATHS:
-                    todo.appendleft(number)
-                else:
-                    lost.append(number)
+                if deaths.may_try_again(number):
+                    todo.append(number)
                 continue
             for done in found:
                 on_rows(done.n_rows)
                 yield done
-    if lost:
-        raise OutputWriteError(
-            f"of part {', '.join(map(str, sorted(lost)))} the process died {_MOST_DEATHS} times; "
-            "was it killed, or the memory too small? All other parts are written"
-        )
+    deaths.check()
 
 
 def _resources() -> dict[str, float]:

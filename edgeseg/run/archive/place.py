@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -11,7 +12,7 @@ from typing import BinaryIO
 from urllib.parse import quote, unquote, unquote_to_bytes
 
 from edgeseg.errors import DataError, InputNotFoundError, OutputWriteError
-from edgeseg.run.archive import arrow
+from edgeseg.run.archive.arrow import stores
 from edgeseg.system.files import is_part, write_atomic
 from edgeseg.system.text import first_line
 
@@ -87,7 +88,7 @@ class Place:
         with _reading(self):
             return os.path.exists(self.path) if self.is_local else self._info() is not None  # noqa: PTH110
 
-    def entry(self) -> arrow.Entry | None:
+    def entry(self) -> stores.Entry | None:
         """Return what a store says of it; None if it is not there. See `read`."""
         with _reading(self):
             return self._info()
@@ -99,7 +100,7 @@ class Place:
                 return set(os.listdir(self.path)) if os.path.isdir(self.path) else set()  # noqa: PTH208, PTH112
             return {e.path.rpartition("/")[2] for e in self._store.folder(self._inner)}
 
-    def folder(self) -> Iterator[tuple[Place, arrow.Entry]]:
+    def folder(self) -> Iterator[tuple[Place, stores.Entry]]:
         """Yield what a store says is in a folder; see `read`."""
         with _reading(self):
             for entry in self._store.folder(self._inner):
@@ -122,11 +123,11 @@ class Place:
             return
         store, path = self._store, self._inner
         try:
-            if store.is_whole_at_once:
-                store.write(path, pieces)
+            if store.is_whole_at_once and isinstance(data, bytes):
+                store.write(path, [data])
             else:
                 self._write_and_rename(pieces)
-        except arrow.ERRORS as error:
+        except stores.ERRORS as error:
             raise OutputWriteError(
                 f"{self.text}: cannot be written ({first_line(error)})"
             ) from error
@@ -141,18 +142,24 @@ class Place:
                     self._store.delete(self.below(name)._inner)
 
     def _write_and_rename(self, pieces: Iterable[bytes]) -> None:
+        # also where objects appear whole: a stream that is dropped ends as if it were complete
         folder, _, _ = self._inner.rpartition("/")
         part = f"{folder}/.edgeseg-{os.urandom(6).hex()}.part"
         self._store.make_folder(folder)
-        self._store.write(part, pieces)
+        try:
+            self._store.write(part, pieces)
+        except BaseException:
+            with contextlib.suppress(*stores.ERRORS):
+                self._store.delete(part)
+            raise
         self._store.move(part, self._inner)
 
-    def _info(self) -> arrow.Entry | None:
+    def _info(self) -> stores.Entry | None:
         return self._store.info(self._inner)
 
     @property
-    def _store(self) -> arrow.Store:
-        return arrow.store_of(self.start, self.query)
+    def _store(self) -> stores.Store:
+        return stores.store_of(self.start, self.query)
 
     @property
     def _inner(self) -> str:
@@ -183,8 +190,8 @@ def place_of(text: str) -> Place:
             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
     try:
-        arrow.store_of(start, query)
-    except arrow.ERRORS as error:
+        stores.store_of(start, query)
+    except stores.ERRORS as error:
         raise DataError(
             f"{text}: this store cannot be opened ({first_line(error)}); expected a path, or a URL "
             "of a store that pyarrow knows: s3://bucket/folder, gs://, abfs://, hdfs://"
@@ -208,7 +215,7 @@ class _reading:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, FileNotFoundError):
             raise InputNotFoundError(f"{self._place.text}: no such file") from error
-        if isinstance(error, arrow.ERRORS):
+        if isinstance(error, stores.ERRORS):
             raise InputNotFoundError(
                 f"{self._place.text}: cannot be read ({first_line(error)})"
             ) from error

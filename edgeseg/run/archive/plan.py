@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from edgeseg.errors import DataError
+from edgeseg.errors import DataError, EdgesegError
 from edgeseg.measure.tasks import measure_of
-from edgeseg.network.task import Task
+from edgeseg.network.task import Task, read_task
 from edgeseg.output import table
-from edgeseg.run.archive import arrow
+from edgeseg.run.archive.arrow import parquet
 from edgeseg.run.archive.manifest import Manifest
 from edgeseg.run.archive.place import Place, place_of
 from edgeseg.segmenter import Segmenter
@@ -199,9 +199,11 @@ def read_record(out: Place) -> dict[str, Any] | None:
     try:
         record = json.loads(place.read())
         sha256 = record["model"]["sha256"], record["manifest"]["sha256"]
-        if all(isinstance(each, str) for each in sha256):
+        is_whole = isinstance(record["part_size"], int) and "overlays" in record
+        if is_whole and all(isinstance(each, str) for each in sha256):
+            read_task(record["model"]["task"])
             return dict(record)
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, RecursionError, EdgesegError):
         pass
     raise DataError(f"{place.text}: no record of an archive; choose another output")
 
@@ -234,7 +236,7 @@ def _short(value: object) -> str:
     return f"{value[:12]}…" if isinstance(value, str) and len(value) > 16 else str(value)
 
 
-def part_columns(task: Task, titles: tuple[str, ...]) -> arrow.Columns:
+def part_columns(task: Task, titles: tuple[str, ...]) -> parquet.Columns:
     """Return the types of the columns of a part: those of ``results.csv``, with numbers as such."""
     measure = measure_of(task)
     known = (*measure.columns(task), *measure.given_columns(task, ages=True, calibrated=True))
@@ -244,4 +246,4 @@ def part_columns(task: Task, titles: tuple[str, ...]) -> arrow.Columns:
         **dict.fromkeys(table.TEXTS, "text"),
         **dict.fromkeys(whole, "whole"),
     }
-    return arrow.Columns({title: kinds.get(title, "number") for title in titles})
+    return parquet.Columns({title: kinds.get(title, "number") for title in titles})

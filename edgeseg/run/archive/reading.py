@@ -18,7 +18,8 @@ from edgeseg.sources import image_file
 from edgeseg.sources.decoded import Decoded
 from edgeseg.sources.image_file import MAX_BYTES
 
-_TRIES_AFTER_S = (0.5, 2.0, 8.0)
+_TRIES_AFTER_S = (0.5, 2.0, 8.0, 20.0)
+_FEW = 5  # files of a root: fewer may all be gone
 _ROOT_PARTS = 4  # of the paths that a disk or share may be mounted at
 
 
@@ -33,9 +34,12 @@ class Files:
     ----------
     n_threads
         Files read at once.
+    others
+        Returns places all over the manifest.
     """
 
-    def __init__(self, n_threads: int) -> None:
+    def __init__(self, n_threads: int, others: Callable[[], list[Place]]) -> None:
+        self._others = others
         self._pool = ThreadPoolExecutor(max(1, n_threads), "edgeseg-read")
         self._readable: dict[str, Place] = {}  # of each store, a file that was read
         self._films = _Films()
@@ -72,10 +76,15 @@ class Files:
 
         location, frame = listing.item.location, listing.item.frame
         if not is_url(location):
-            path = place_of(location).local
-            with contextlib.suppress(OSError):  # reading it says why
-                _check_size(listing, path.stat().st_size)
-            return read_frame(path, frame)
+            place = place_of(location)
+            try:
+                place.read(1)
+            except InputNotFoundError as error:
+                self._refuse_silence(place, error)
+                raise
+            self._readable[_root(place)] = place
+            _check_size(listing, place.local.stat().st_size)
+            return read_frame(place.local, frame)
         with self._films.lent(location, lambda: self._read(listing)) as path:
             return read_frame(path, frame)
 
@@ -114,13 +123,29 @@ class Files:
             raise
 
     def _refuse_silence(self, place: Place, error: EdgesegError) -> None:
-        """Raise if what could be read cannot be any more: then this file is not to blame."""
-        known = self._readable.get(_root(place))
-        if known is not None:
-            try:
-                known.read(1)
-            except InputNotFoundError:
-                raise StoreSilent(str(error)) from error
+        """Raise if nothing near a file that cannot be read can be: then it is not to blame."""
+        root = _root(place)
+        known = self._readable.get(root)
+        if known is not None and _can_be_read(known):
+            return
+        others = self._others()
+        near = [other for other in others if _root(other) == root]
+        for other in near if len(near) >= _FEW else others:
+            if _can_be_read(other):
+                self._readable[root] = other
+                return
+        raise StoreSilent(
+            f"{error}, and no other of the manifest can be read there; is the disk or store that "
+            "they lie on connected?"
+        ) from error
+
+
+def _can_be_read(place: Place) -> bool:
+    try:
+        place.read(1)
+    except InputNotFoundError:
+        return False
+    return True
 
 
 def _root(place: Place) -> str:

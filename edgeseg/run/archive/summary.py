@@ -16,7 +16,7 @@ from edgeseg.network.task import Task
 from edgeseg.output import table
 from edgeseg.output.report.page import REPORT_NAME, write_page
 from edgeseg.output.table import Row
-from edgeseg.run.archive.arrow import Reader
+from edgeseg.run.archive.arrow.parquet import Reader
 from edgeseg.run.archive.manifest import Manifest
 from edgeseg.run.archive.place import Place
 from edgeseg.system.cells import SIGNATURE, shield

@@ -15,9 +15,9 @@ from typing import NamedTuple
 from edgeseg.errors import DataError, InputNotFoundError
 from edgeseg.output import table
 from edgeseg.output.table import Row
-from edgeseg.run.archive import arrow
+from edgeseg.run.archive.arrow import parquet
 from edgeseg.run.archive.manifest import Listing, Manifest
-from edgeseg.run.archive.place import place_of
+from edgeseg.run.archive.place import Place, place_of
 from edgeseg.run.archive.plan import Archive, Plan, part_columns
 from edgeseg.run.archive.reading import Files, StoreSilent
 from edgeseg.run.measuring import Measuring, SizesOfImages, decoded
@@ -33,7 +33,7 @@ from edgeseg.system.parallel import ordered_map
 
 _BYTES_AHEAD = 1 << 27
 _UPLOADS = 32  # pictures on their way to a store
-_LOOKS = 50  # at files of the whole manifest, where none of a part is there
+_LOOKS = 50  # at files of the whole manifest, where one cannot be read
 
 
 class Done(NamedTuple):
@@ -66,7 +66,6 @@ class _Part:
         self.number, self.listings = number, listings
         self.rows: list[Row] = []
         self.uploads: list[Future[None]] = []
-        self.n_missing = 0
         self.started_s = time.perf_counter()
 
     @property
@@ -92,11 +91,7 @@ class _Batch:
 
     def decoded(self, item: Item) -> Decoded:
         """Return an image; see `Files.decoded`."""
-        try:
-            return self._files.decoded(self._of[item.key], self._data.pop(item.key))
-        except InputNotFoundError:
-            self.part.n_missing += 1
-            raise
+        return self._files.decoded(self._of[item.key], self._data.pop(item.key))
 
     def given(self, item: Item) -> bool:
         """Return whether a pixel size is listed, if only as one that is unknown."""
@@ -155,12 +150,12 @@ class Worker:
         Raises
         ------
         InputNotFoundError
-            If a store does not answer, or no file at all is there: nothing is written then.
+            If a disk or store does not answer: nothing is written of parts that need it.
         OutputWriteError
             If a part or picture cannot be written.
         """
         with contextlib.ExitStack() as stack:
-            files = stack.enter_context(Files(self._plan.read_ahead))
+            files = stack.enter_context(Files(self._plan.read_ahead, self._all_over))
             self._uploads = stack.enter_context(ThreadPoolExecutor(_UPLOADS, "edgeseg-upload"))
             writing = stack.enter_context(ThreadPoolExecutor(1, "edgeseg-write"))
             waiting: deque[Future[Done]] = deque()
@@ -174,9 +169,7 @@ class Worker:
                     while waiting and (waiting[0].done() or len(waiting) > 1):
                         yield waiting.popleft().result()
             except StoreSilent as error:
-                raise InputNotFoundError(
-                    f"{error}; what was read before cannot be either"
-                ) from error
+                raise InputNotFoundError(str(error)) from error
             while waiting:
                 yield waiting.popleft().result()
 
@@ -185,9 +178,20 @@ class Worker:
             if self.archive.part(number).is_there():  # another worker was quicker
                 continue
             listings = self.archive.manifest.listings(*self.archive.rows_of(number))
+            self._refuse_twice(number, listings)
             part = _Part(number, listings)
             for i in range(0, len(listings), self._plan.batch):
                 yield _Batch(part, listings[i : i + self._plan.batch], files)
+
+    def _refuse_twice(self, number: int, listings: Sequence[Listing]) -> None:
+        """Raise if a part has an image twice, as other programs may list it."""
+        counts = Counter(listing.item.key for listing in listings)
+        (file, _), count = counts.most_common(1)[0]
+        if count > 1:
+            raise DataError(
+                f"{self._plan.manifest}: {file} is listed {count} times in part {number}; list "
+                "each frame once, or tell files apart by the column 'file'"
+            )
 
     def _ahead(self, batches: Iterable[_Batch]) -> Iterator[_Batch]:
         """Yield batches whose files are being read; those of the next ones are too."""
@@ -230,11 +234,6 @@ class Worker:
 
     def _write(self, part: _Part) -> Done:
         """Write a part, as the last of all that belongs to it."""
-        if part.n_missing == len(part.rows) and not self._is_any_there():
-            raise InputNotFoundError(
-                f"{part.listings[0].item.location}: no such file, and no other of the manifest is "
-                "there either; is the disk or store that they lie on connected?"
-            )
         for sent in part.uploads:
             sent.result()
         typed = [table.typed(row) for row in part.rows]
@@ -247,15 +246,15 @@ class Worker:
             "provider": self.segmenter.provider,
             "wall_s": round(wall_s, 3),
         }
-        self.archive.part(part.number).write(arrow.table_bytes(self._columns, values, told))
+        self.archive.part(part.number).write(parquet.table_bytes(self._columns, values, told))
         return Done(part.number, dict(Counter(row["status"] for row in part.rows)), wall_s)
 
-    def _is_any_there(self) -> bool:
-        """Tell whether some of the files that the manifest lists are there."""
-        n_rows = self.archive.manifest.n_rows
-        for start in range(0, n_rows, max(1, n_rows // _LOOKS)):
-            (listing,) = self.archive.manifest.listings(start, start + 1)
-            with contextlib.suppress(InputNotFoundError):
-                if place_of(listing.item.location).is_there():
-                    return True
-        return False
+    def _all_over(self) -> list[Place]:
+        """Return where some of the files lie that the manifest lists, from its first to its last.
+
+        A store or disk that none can be read of is away.
+        """
+        manifest = self.archive.manifest
+        starts = range(0, manifest.n_rows, max(1, manifest.n_rows // _LOOKS))
+        rows = (manifest.listings(start, start + 1)[0] for start in starts)
+        return [place_of(row.item.location) for row in rows]

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from edgeseg.errors import DataError, InputNotFoundError, ModelNotFoundError, OutputWriteError
-from edgeseg.run.archive import alone, work
+from edgeseg.run.archive import alone, deaths, work
 from edgeseg.run.archive.alone import run_alone
 from edgeseg.run.archive.collect import collect
 from edgeseg.run.archive.manifest import Manifest, write_manifest
@@ -145,7 +145,7 @@ def test_a_part_of_other_rows_is_found_out(plan: Plan, tmp_path: Path) -> None:
 
 def test_a_disk_that_is_gone_makes_no_rows(plan: Plan, scans: Path) -> None:
     scans.rename(scans.with_name("gone"))
-    with pytest.raises(InputNotFoundError, match="no other of the manifest is there either"):
+    with pytest.raises(InputNotFoundError, match="no other of the manifest can be read there"):
         list(run_alone(plan))
     assert not opened(plan).done()
 
@@ -198,6 +198,7 @@ def test_a_part_that_kills_each_process_is_told_at_last(
 ) -> None:
     """By a memory that is too small, say; all other parts are written."""
     monkeypatch.setattr(alone, "_serve", _serve_and_die_of_part_2)
+    monkeypatch.setattr(deaths, "MOST", 3)
     with pytest.raises(OutputWriteError, match="of part 2 the process died 3 times"):
         list(run_alone(plan, threads=2, processes=2))
     assert opened(plan).missing() == [2]
@@ -243,6 +244,6 @@ def test_a_full_disk_is_told(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> Non
         raise OutputWriteError("out/parts: cannot be written (No space left on device)")
 
     worker = Worker(plan)
-    monkeypatch.setattr(work.arrow, "table_bytes", full)
+    monkeypatch.setattr(work.parquet, "table_bytes", full)
     with pytest.raises(OutputWriteError, match="No space left"):
         list(worker.run([0]))

@@ -107,9 +107,24 @@ def test_a_store_that_does_not_answer_makes_no_rows(
     parts = run_alone(plan, threads=1)
     next(parts)
     monkeypatch.setattr(reading.Place, "read", lambda self, at_most=None: _refuse(self))
-    with pytest.raises(InputNotFoundError, match="cannot be either"):
+    with pytest.raises(InputNotFoundError, match="no other of the manifest can be read there"):
         list(parts)
     assert len(Archive(replace(plan), Manifest(plan.manifest)).done()) < 4
+
+
+def test_what_is_interrupted_leaves_an_object_as_it_was(store: str) -> None:
+    place = place_of(f"s3://archive/whole.csv{store}")
+    place.write(b"as it was")
+
+    def interrupted() -> Iterator[bytes]:
+        yield bytes(1 << 23)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        place.write(interrupted())
+    assert place.read() == b"as it was"
+    place.write(iter([b"an", b"other"]))
+    assert place.read() == b"another"
 
 
 def _refuse(place: object) -> bytes:

@@ -1,109 +1,27 @@
-"""All that edgeseg calls of pyarrow: file systems by their URLs, and tables of Parquet."""
+"""Tables of Parquet: written in groups of rows, and read by the numbers of rows."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-_PROBE = "edgeseg"
-_BUFFER_BYTES = 1 << 18
+from edgeseg.system.text import printable
+
 _KEY = b"edgeseg"
+_SHA256_KEY = "edgeseg_sha256"
+_PIECE_BYTES = 1 << 20
 _TYPES = {"text": pa.string(), "whole": pa.int64(), "frame": pa.int32(), "number": pa.float64(),
           "time": pa.timestamp("us", tz="UTC")}  # fmt: skip
-ERRORS: tuple[type[Exception], ...] = (OSError, ValueError, ImportError, pa.ArrowException)
-"""What its functions raise where a file system or a table fails."""
-
-
-class Entry(NamedTuple):
-    """What a store says of a file or folder: its path there, and of a file size and time."""
-
-    path: str
-    is_folder: bool
-    size_bytes: int | None
-    modified_us: int | None
-
-
-class Store:
-    """A file system of pyarrow and the folders of it that URLs of one beginning name.
-
-    Parameters
-    ----------
-    start, query
-        Scheme and host of the URLs, ``s3://bucket``, and what follows a question mark in them.
-    """
-
-    def __init__(self, start: str, query: str) -> None:
-        self._fs, base = pafs.FileSystem.from_uri(f"{start}/{_PROBE}{query}")
-        self._before: str = base.removesuffix(_PROBE)
-        # of stores where an object appears once all of it is there
-        self.is_whole_at_once = self._fs.type_name in ("s3", "gcs", "abfs")
-
-    def path(self, below: str) -> str:
-        """Return the store's own path of what a URL names below its beginning."""
-        return self._before + below
-
-    def info(self, path: str) -> Entry | None:
-        """Return what is known of a file or folder; None if it is not there."""
-        found = self._fs.get_file_info(path)
-        return None if found.type == pafs.FileType.NotFound else _entry(found)
-
-    def folder(self, path: str) -> Iterator[Entry]:
-        """Yield what is in a folder; nothing if it is not there."""
-        selector = pafs.FileSelector(path, allow_not_found=True)
-        return map(_entry, self._fs.get_file_info(selector))
-
-    def open(self, path: str) -> BinaryIO:
-        """Open a file that may be read from any place on."""
-        # each read is a question to the store, and some readers take a few bytes at a time
-        return io.BufferedReader(self._fs.open_input_file(path), _BUFFER_BYTES)
-
-    def read(self, path: str, at_most: int | None = None) -> bytes:
-        """Read a file, or its beginning."""
-        with self._fs.open_input_stream(path) as stream:
-            data: bytes = stream.read(at_most)
-        return data
-
-    def make_folder(self, path: str) -> None:
-        """Make a folder and those above it."""
-        self._fs.create_dir(path)
-
-    def write(self, path: str, data: Iterable[bytes]) -> None:
-        """Write a file piece by piece; others may see it before all of it is there."""
-        stream = self._fs.open_output_stream(path)
-        for piece in data:
-            stream.write(piece)
-        stream.close()
-
-    def move(self, path: str, to: str) -> None:
-        """Give a file another name, at once."""
-        self._fs.move(path, to)
-
-    def delete(self, path: str) -> None:
-        """Delete a file."""
-        self._fs.delete_file(path)
-
-
-@lru_cache(maxsize=32)
-def store_of(start: str, query: str) -> Store:
-    """Return the store that URLs of one beginning name, and one session with it a process."""
-    return Store(start, query)
-
-
-def _entry(found: Any) -> Entry:
-    is_folder = found.type == pafs.FileType.Directory
-    modified_us = None if found.mtime_ns is None else found.mtime_ns // 1000
-    return Entry(found.path, is_folder, None if is_folder else found.size, modified_us)
 
 
 class Columns(NamedTuple):
@@ -119,7 +37,7 @@ class Columns(NamedTuple):
     def table(self, values: Mapping[str, Sequence[Any]], told: Mapping[str, Any] | None) -> Any:
         """Return pyarrow's table of values, by column."""
         schema = self.schema(told)
-        arrays = [pa.array(values[field.name], field.type) for field in schema]
+        arrays = [_array(values[field.name], field.type) for field in schema]
         return pa.Table.from_arrays(arrays, schema=schema)
 
 
@@ -138,6 +56,13 @@ class _Hashed(io.RawIOBase):
 
     def tell(self) -> int:
         return self._stream.tell()
+
+
+def _array(values: Sequence[Any], kind: Any) -> Any:
+    try:
+        return pa.array(values, kind)
+    except UnicodeEncodeError:
+        return pa.array([None if v is None else printable(v) for v in values], kind)
 
 
 class Writer:
@@ -160,7 +85,7 @@ class Writer:
     def close(self) -> None:
         """End the table."""
         digest = self._hashed.sha256.hexdigest()
-        self._writer.add_key_value_metadata({"edgeseg_sha256": digest})
+        self._writer.add_key_value_metadata({_SHA256_KEY: digest})
         self._writer.close()
 
 
@@ -169,7 +94,8 @@ def table_bytes(
 ) -> bytes:
     """Return a whole table as the bytes of its file."""
     sink = pa.BufferOutputStream()
-    pq.write_table(columns.table(values, told), sink, compression="zstd")
+    table = columns.table(values, told)
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
     return cast(bytes, sink.getvalue().to_pybytes())
 
 
@@ -188,7 +114,7 @@ class Reader:
     """
 
     def __init__(self, stream: BinaryIO) -> None:
-        self._file = pq.ParquetFile(stream)
+        self._file = pq.ParquetFile(stream, page_checksum_verification=True)
         self.names: tuple[str, ...] = tuple(self._file.schema_arrow.names)
         counts = [
             self._file.metadata.row_group(i).num_rows
@@ -196,6 +122,7 @@ class Reader:
         ]
         self._starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
         self._group: tuple[int, tuple[str, ...], Any] | None = None
+        self._reading = threading.Lock()  # pyarrow's files are not for two threads at once
 
     @property
     def n_rows(self) -> int:
@@ -209,9 +136,13 @@ class Reader:
         told = json.loads(text) if text else {}
         return told if isinstance(told, dict) else {}
 
-    def rows(self, start: int, stop: int, names: Sequence[str]) -> dict[str, list[Any]]:
-        """Return rows of some columns, by column, as Python's values."""
-        return {name: column.to_pylist() for name, column in self._slices(start, stop, names)}
+    def rows(
+        self, start: int, stop: int, names: Sequence[str], types: Columns | None = None
+    ) -> dict[str, list[Any]]:
+        """Return rows of some columns, by column, as Python's values, if told of other types."""
+        kinds = {} if types is None else {name: _TYPES[kind] for name, kind in types.types.items()}
+        slices = self._slices(start, stop, names)
+        return {name: _cast(column, kinds.get(name)).to_pylist() for name, column in slices}
 
     def arrays(self, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
         """Return all rows of columns of numbers, by column; NaN where there is none."""
@@ -229,7 +160,13 @@ class Reader:
         """Tell whether the rows from a number on are, in some columns, all those of another."""
         here = self._slices(start, start + other.n_rows, names)
         there = other._slices(0, other.n_rows, names)
-        return all(a.equals(b.cast(a.type)) for (_, a), (_, b) in zip(here, there, strict=True))
+        pairs = ((a, b) for (_, a), (_, b) in zip(here, there, strict=True))
+        return all(a.type == b.type and a.equals(b) for a, b in pairs)
+
+    def check(self) -> None:
+        """Read all of it once, so that what is damaged is found; see `ERRORS`."""
+        for _ in self._slices(0, self.n_rows, self.names):
+            pass
 
     def _slices(self, start: int, stop: int, names: Sequence[str]) -> Iterator[tuple[str, Any]]:
         """Yield some rows of columns; groups that they lie in are read, and the last is kept."""
@@ -242,16 +179,24 @@ class Reader:
             yield name, table.column(name).slice(start - offset, stop - start)
 
     def _read_group(self, number: int, names: tuple[str, ...]) -> Any:
-        if self._group is None or self._group[:2] != (number, names):
-            read = self._file.read_row_group(number, columns=list(names))
-            self._group = number, names, read
-        return self._group[2]
+        with self._reading:
+            if self._group is None or self._group[:2] != (number, names):
+                read = self._file.read_row_group(number, columns=list(names))
+                self._group = number, names, read
+            return self._group[2]
 
 
-def footer_digest(stream: BinaryIO) -> str:
-    """Return the SHA-256 of what ends a table's file.
+def _cast(column: Any, kind: Any) -> Any:
+    """Return a column as another type; what is no number becomes nothing."""
+    if kind is None or (column.type == kind and not pa.types.is_floating(kind)):
+        return column
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+    return column.cast(kind)
 
-    That is where its columns lie and their extremes, and of what `Writer` wrote the hash of all.
+
+def table_digest(stream: BinaryIO) -> str:
+    """Return the SHA-256 of a table's file, or of its end where that holds the hash of the rest.
 
     Raises
     ------
@@ -264,4 +209,11 @@ def footer_digest(stream: BinaryIO) -> str:
     if mark != b"PAR1":
         raise ValueError("it does not end as a table of Parquet does")
     stream.seek(max(0, size - 8 - int.from_bytes(length, "little")))
-    return hashlib.sha256(stream.read()).hexdigest()
+    end = stream.read()
+    if _SHA256_KEY.encode() in end:
+        return hashlib.sha256(end).hexdigest()
+    stream.seek(0)  # of another program, whose end stays the same when values change places
+    digest = hashlib.sha256()
+    while piece := stream.read(_PIECE_BYTES):
+        digest.update(piece)
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""All that edgeseg calls of pyarrow."""

@@ -1,0 +1,172 @@
+"""What other programs, odd names, disks and processes do to an archive."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from edgeseg.errors import DataError, ImageDecodeError, InputNotFoundError, OutputWriteError
+from edgeseg.run.archive import alone, deaths, reading
+from edgeseg.run.archive.alone import run_alone
+from edgeseg.run.archive.collect import collect
+from edgeseg.run.archive.manifest import Manifest, write_manifest
+from edgeseg.run.archive.plan import Archive, Plan
+from edgeseg.run.archive.work import Worker
+from tests.run.archive.parts import rows_of
+from tests.run.archive.test_archive import measured_by_infer
+
+
+def opened(plan: Plan) -> Archive:
+    return Archive(plan, Manifest(plan.manifest))
+
+
+def test_a_manifest_of_another_program_is_read_whatever_its_types(
+    plan: Plan, scans: Path, tmp_path: Path
+) -> None:
+    table = pq.read_table(plan.manifest)
+    nothing = pa.array([float("nan")] * len(table))
+    columns = {
+        "path": table["path"].cast(pa.large_string()),
+        "file": table["file"].dictionary_encode(),
+        "frame": nothing,
+        "size_bytes": nothing,
+        "pixel_size_x_mm": table["pixel_size_x_mm"].cast(pa.string()),
+    }
+    pq.write_table(pa.table(columns), plan.manifest)
+    list(run_alone(plan))
+    assert not collect(opened(plan)).missing
+
+    def measures(rows: list[dict[str, str]]) -> list[list[str]]:
+        return [[row["file"], row["status"], row["hc_mm"]] for row in rows]
+
+    assert measures(rows_of(plan)) == measures(measured_by_infer(scans, tmp_path / "folder"))
+
+
+def test_values_that_changed_places_are_another_manifest(plan: Plan) -> None:
+    table = pq.read_table(plan.manifest)
+    digests = set()
+    for sizes in ([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7], [0.1, 0.3, 0.2, 0.4, 0.5, 0.6, 0.7]):
+        columns = {"path": table["path"], "pixel_size_x_mm": pa.array(sizes)}
+        pq.write_table(pa.table(columns), plan.manifest, compression="none")
+        digests.add(Manifest(plan.manifest).digest)
+    assert len(digests) == 2
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_frame_that_is_listed_twice_is_refused(plan: Plan, batch: int) -> None:
+    table = pq.read_table(plan.manifest)
+    pq.write_table(pa.concat_tables([table[:1], table]), plan.manifest)
+    with pytest.raises(DataError, match="is listed 2 times in part 0"):
+        list(run_alone(replace(plan, batch=batch)))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs names that are no Unicode")
+def test_a_name_that_is_no_unicode_stops_nothing(plan: Plan, scans: Path) -> None:
+    odd = Path(os.fsdecode(os.fsencode(scans) + b"/\xffa.png"))
+    os.link(scans / "a.png", odd)
+    from edgeseg.run.archive.place import place_of
+
+    write_manifest([str(scans)], place_of(plan.manifest), 0.2)
+    odd.unlink()
+    list(run_alone(plan))
+    assert not collect(opened(plan)).missing
+    (reason,) = [row["reason"] for row in rows_of(plan) if "no such file" in row["reason"]]
+    assert "a.png" in reason
+
+
+def test_a_disk_whose_files_cannot_be_read_makes_no_rows(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stale(path: Path) -> bytes:
+        raise ImageDecodeError(f"{path}: cannot be read (Stale file handle)")
+
+    def refuse(*_: object) -> bytes:
+        raise InputNotFoundError("cannot be read")
+
+    worker = Worker(plan)
+    monkeypatch.setattr(reading.image_file, "read_bytes", stale)
+    monkeypatch.setattr(reading.Place, "read", refuse)
+    with pytest.raises(InputNotFoundError, match=r"Stale file handle.* connected"):
+        list(worker.run([0]))
+    assert not opened(plan).done()
+
+
+def test_a_part_size_is_held_to_that_of_the_archive(plan: Plan) -> None:
+    list(run_alone(plan))
+    with pytest.raises(DataError, match="has parts of 2 frames, not of 3"):
+        collect(opened(replace(plan, part_size=3)))
+
+
+def test_a_damaged_value_is_found(plan: Plan, tmp_path: Path) -> None:
+    list(run_alone(plan))
+    path = tmp_path / "out" / "parts" / "part-00000001.parquet"
+    whole = bytearray(path.read_bytes())
+    column = pq.read_metadata(path).row_group(0).column(0)
+    start = column.dictionary_page_offset or column.data_page_offset
+    whole[start + column.total_compressed_size - 1] ^= 1
+    path.write_bytes(whole)
+    with pytest.raises(DataError, match=r"part-00000001\.parquet: cannot be read"):
+        collect(opened(plan))
+
+
+def test_a_record_of_something_else_is_refused(plan: Plan, tmp_path: Path) -> None:
+    list(run_alone(plan))
+    record = tmp_path / "out" / "archive.json"
+    record.write_text(record.read_text().replace('"task"', '"no_task"'))
+    with pytest.raises(DataError, match="no record of an archive"):
+        collect(opened(plan))
+
+
+def test_a_part_that_kills_takes_no_others_with_it(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though processes have several parts at once."""
+    monkeypatch.setattr(alone, "_serve", _serve_many_and_die_of_part_2)
+    monkeypatch.setattr(deaths, "MOST", 3)
+    with pytest.raises(OutputWriteError, match="of part 2 the process died 3 times"):
+        list(run_alone(plan, threads=2, processes=2))
+    assert opened(plan).missing() == [2]
+
+
+def _asked(pipe: Connection) -> Iterator[int]:
+    while True:
+        pipe.send(("ask", None))
+        number = pipe.recv()
+        if number is None:
+            return
+        yield number
+
+
+def _serve_many_and_die_of_part_2(plan: Plan, threads: int, pipe: Connection) -> None:
+    numbers = list(_asked(pipe))
+    if 2 in numbers:
+        os._exit(9)
+    for done in Worker(plan, threads).run(numbers):
+        pipe.send(("done", done))
+    pipe.send(("end", None))
+
+
+def test_processes_that_die_at_once_are_not_started_for_ever(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alone, "_serve", _die)
+    monkeypatch.setattr(alone, "MOST", 3)
+    with pytest.raises(OutputWriteError, match="3 processes died before they measured"):
+        list(run_alone(plan, threads=2, processes=2))
+
+
+def _die(plan: Plan, threads: int, pipe: Connection) -> None:
+    os._exit(9)
+
+
+def test_a_fault_in_a_process_is_told_as_it_is(plan: Plan) -> None:
+    broken = replace(plan, calibration="none")  # type: ignore[arg-type]
+    with pytest.raises(RuntimeError, match=r"(?s)Traceback.*asdict"):
+        list(run_alone(broken, threads=2, processes=2))
