@@ -43,7 +43,7 @@ main()
 LONG_S = 120  # more than any of this takes, less than the network
 
 
-def start(*arguments: str, answers: int = 3, patience: float = 0.7) -> subprocess.Popen[str]:
+def start(*arguments: str, answers: int = 3, patience: float = 2.0) -> subprocess.Popen[str]:
     """Start a command and wait until its network is busy for ever."""
     code = START.format(answers=answers, patience=patience)
     process = subprocess.Popen(
