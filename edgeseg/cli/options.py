@@ -20,6 +20,7 @@ from edgeseg.errors import (
     ModelError,
     OutputWriteError,
 )
+from edgeseg.system.text import printable
 
 if TYPE_CHECKING:
     from edgeseg.output.table import Row
@@ -188,7 +189,7 @@ def lines_to(jsonl_file: Path | None, *, append: bool = False) -> Iterator[Calla
                 return
             text = json.dumps(typed(row), ensure_ascii=False, allow_nan=False)
             try:
-                stream.write(text.encode(errors="backslashreplace").decode() + "\n")
+                stream.write(printable(text) + "\n")
                 stream.flush()
             except OSError as error:
                 if alone:

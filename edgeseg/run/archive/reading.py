@@ -77,11 +77,8 @@ class Files:
         location, frame = listing.item.location, listing.item.frame
         if not is_url(location):
             place = place_of(location)
-            try:
+            with self._blaming(place):
                 place.read(1)
-            except InputNotFoundError as error:
-                self._refuse_silence(place, error)
-                raise
             self._readable[_root(place)] = place
             _check_size(listing, place.local.stat().st_size)
             return read_frame(place.local, frame)
@@ -96,11 +93,8 @@ class Files:
         return data
 
     def _from_disk(self, place: Place) -> bytes:
-        try:
+        with self._blaming(place):
             return image_file.read_bytes(place.local)
-        except EdgesegError as error:
-            self._refuse_silence(place, error)
-            raise
 
     def _from_store(self, place: Place, listing: Listing) -> bytes:
         """Read a file of a store, which may be short of breath now and then."""
@@ -116,9 +110,15 @@ class Files:
                 if isinstance(error.__cause__, FileNotFoundError):
                     raise
             time.sleep(wait_s)
-        try:
+        with self._blaming(place):
             return place.read()
-        except InputNotFoundError as error:
+
+    @contextlib.contextmanager
+    def _blaming(self, place: Place) -> Iterator[None]:
+        """Let what a file cannot be read for pass, unless its store is silent."""
+        try:
+            yield
+        except EdgesegError as error:
             self._refuse_silence(place, error)
             raise
 

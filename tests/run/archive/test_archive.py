@@ -193,29 +193,35 @@ def test_a_process_that_dies_is_replaced(plan: Plan, scans: Path, tmp_path: Path
     assert rows_of(plan) == measured_by_infer(scans, tmp_path / "folder")
 
 
-def test_a_part_that_kills_each_process_is_told_at_last(
-    plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """By a memory that is too small, say; all other parts are written."""
-    monkeypatch.setattr(alone, "_serve", _serve_and_die_of_part_2)
-    monkeypatch.setattr(deaths, "MOST", 3)
-    with pytest.raises(OutputWriteError, match="of part 2 the process died 3 times"):
-        list(run_alone(plan, threads=2, processes=2))
-    assert opened(plan).missing() == [2]
-
-
 def _serve_and_die_of_part_2(plan: Plan, threads: int, pipe: Connection) -> None:
     worker = Worker(plan, threads)
-    while True:
-        pipe.send(("ask", None))
-        number = pipe.recv()
-        if number is None:
-            break
+    for number in alone._asked(pipe):
         if number == 2:
             os._exit(9)
         for done in worker.run([number]):
             pipe.send(("done", done))
     pipe.send(("end", None))
+
+
+def _serve_many_and_die_of_part_2(plan: Plan, threads: int, pipe: Connection) -> None:
+    numbers = list(alone._asked(pipe))
+    if 2 in numbers:
+        os._exit(9)
+    for done in Worker(plan, threads).run(numbers):
+        pipe.send(("done", done))
+    pipe.send(("end", None))
+
+
+@pytest.mark.parametrize("serve", [_serve_and_die_of_part_2, _serve_many_and_die_of_part_2])
+def test_a_part_that_kills_each_process_is_told_at_last(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, serve: object
+) -> None:
+    """By a memory that is too small, say; all other parts are written, begun at once or not."""
+    monkeypatch.setattr(alone, "_serve", serve)
+    monkeypatch.setattr(deaths, "MOST", 3)
+    with pytest.raises(OutputWriteError, match="of part 2 the process died 3 times"):
+        list(run_alone(plan, threads=2, processes=2))
+    assert opened(plan).missing() == [2]
 
 
 def test_what_a_process_cannot_open_is_told(plan: Plan, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -13,18 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from edgeseg.errors import DataError, ImageDecodeError, InputNotFoundError, OutputWriteError
-from edgeseg.run.archive import alone, deaths, reading
+from edgeseg.run.archive import alone, reading
 from edgeseg.run.archive.alone import run_alone
 from edgeseg.run.archive.collect import collect
 from edgeseg.run.archive.manifest import Manifest, write_manifest
-from edgeseg.run.archive.plan import Archive, Plan
+from edgeseg.run.archive.plan import Plan
 from edgeseg.run.archive.work import Worker
 from tests.run.archive.parts import rows_of
-from tests.run.archive.test_archive import measured_by_infer
-
-
-def opened(plan: Plan) -> Archive:
-    return Archive(plan, Manifest(plan.manifest))
+from tests.run.archive.test_archive import measured_by_infer, opened
 
 
 def test_a_manifest_of_another_program_is_read_whatever_its_types(
@@ -122,35 +117,6 @@ def test_a_record_of_something_else_is_refused(plan: Plan, tmp_path: Path) -> No
     record.write_text(record.read_text().replace('"task"', '"no_task"'))
     with pytest.raises(DataError, match="no record of an archive"):
         collect(opened(plan))
-
-
-def test_a_part_that_kills_takes_no_others_with_it(
-    plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Though processes have several parts at once."""
-    monkeypatch.setattr(alone, "_serve", _serve_many_and_die_of_part_2)
-    monkeypatch.setattr(deaths, "MOST", 3)
-    with pytest.raises(OutputWriteError, match="of part 2 the process died 3 times"):
-        list(run_alone(plan, threads=2, processes=2))
-    assert opened(plan).missing() == [2]
-
-
-def _asked(pipe: Connection) -> Iterator[int]:
-    while True:
-        pipe.send(("ask", None))
-        number = pipe.recv()
-        if number is None:
-            return
-        yield number
-
-
-def _serve_many_and_die_of_part_2(plan: Plan, threads: int, pipe: Connection) -> None:
-    numbers = list(_asked(pipe))
-    if 2 in numbers:
-        os._exit(9)
-    for done in Worker(plan, threads).run(numbers):
-        pipe.send(("done", done))
-    pipe.send(("end", None))
 
 
 def test_processes_that_die_at_once_are_not_started_for_ever(

@@ -121,7 +121,7 @@ class Reader:
             for i in range(self._file.metadata.num_row_groups)
         ]
         self._starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
-        self._group: tuple[int, tuple[str, ...], Any] | None = None
+        self._group: tuple[int, set[str], Any] | None = None
         self._reading = threading.Lock()  # pyarrow's files are not for two threads at once
 
     @property
@@ -180,10 +180,10 @@ class Reader:
 
     def _read_group(self, number: int, names: tuple[str, ...]) -> Any:
         with self._reading:
-            if self._group is None or self._group[:2] != (number, names):
+            if self._group is None or self._group[0] != number or not {*names} <= self._group[1]:
                 read = self._file.read_row_group(number, columns=list(names))
-                self._group = number, names, read
-            return self._group[2]
+                self._group = number, {*names}, read
+            return self._group[2].select(names)
 
 
 def _cast(column: Any, kind: Any) -> Any:
