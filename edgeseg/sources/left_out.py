@@ -38,6 +38,7 @@ _DOCUMENT = Kind("DICOM document", "")
 _BY_SUFFIX = {".raw": Kind("raw samples", "")}
 _RUN_FILES = ("run.json", "results.csv", "report.html")
 _ARCHIVE_FILE = "archive.json"
+_MOST_SEEN = 1_000_000  # about 100 MB; what comes later counts as often as it is given
 PICTURES = ("masks", "overlays", "sr", "seg")
 
 
@@ -54,7 +55,8 @@ class Tally:
         """Count a file or folder; ``why`` is a sentence with places for number and example."""
         key = hash((why, os.path.abspath(path)))  # noqa: PTH100 (keeps symlinks)
         if key not in self._seen:
-            self._seen.add(key)
+            if len(self._seen) < _MOST_SEEN:
+                self._seen.add(key)
             self._counts[why] += 1
             self._examples.setdefault(why, os.fspath(path))
             if kind:

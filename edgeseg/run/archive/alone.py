@@ -14,9 +14,9 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import cast
 
-from edgeseg.errors import EdgesegError, OutputWriteError
+from edgeseg.errors import EdgesegError
 from edgeseg.network.session import may_use_card
-from edgeseg.run.archive.deaths import MOST, Deaths
+from edgeseg.run.archive.deaths import Deaths
 from edgeseg.run.archive.manifest import Manifest
 from edgeseg.run.archive.plan import ALL, Archive, Plan, Shard
 from edgeseg.run.archive.work import Done, Worker
@@ -60,8 +60,8 @@ def run_alone(
         worker = Worker(plan, threads)
         yield from worker.run(todo, on_rows)
         return
-    with _Children(plan, max(1, threads // processes), deque(todo), on_rows) as children:
-        yield from children.run(processes)
+    with _Children(plan, processes, threads, deque(todo), on_rows) as children:
+        yield from children.run()
 
 
 @dataclass(slots=True, eq=False)
@@ -78,14 +78,15 @@ class _Children:
     """Processes that share parts; one that dies is replaced, and its parts are given away again."""
 
     def __init__(
-        self, plan: Plan, threads: int, todo: deque[int], on_rows: Callable[[int], None]
-    ) -> None:
-        self._plan, self._threads, self._todo, self._on_rows = plan, threads, todo, on_rows
+        self, plan: Plan, count: int, threads: int, todo: deque[int],
+        on_rows: Callable[[int], None],
+    ) -> None:  # fmt: skip
+        self._plan, self._todo, self._on_rows = plan, todo, on_rows
+        self._count, self._threads_each = count, max(1, threads // count)
         self._spawn = get_context("spawn")  # forked, a session would hang
         self._children: dict[Connection, _Child] = {}
-        self._deaths = Deaths()
+        self._deaths = Deaths(count)
         self._suspects: deque[int] = deque()  # parts that processes had which died
-        self._n_unborn = 0  # processes that died without a part, since one was written
 
     def __enter__(self) -> _Children:
         return self
@@ -95,9 +96,9 @@ class _Children:
             child.process.terminate()
             child.process.join()
 
-    def run(self, count: int) -> Iterator[Done]:
+    def run(self) -> Iterator[Done]:
         """Yield each part once it is written."""
-        for _ in range(count):
+        for _ in range(self._count):
             self._start()
         while self._children:
             for pipe in connection.wait([*self._children]):
@@ -106,7 +107,7 @@ class _Children:
 
     def _start(self) -> None:
         here, there = self._spawn.Pipe()
-        told = self._plan, self._threads, there
+        told = self._plan, self._threads_each, there
         process = self._spawn.Process(target=_serve, args=told, daemon=True)
         process.start()
         there.close()
@@ -128,7 +129,7 @@ class _Children:
             self._on_rows(value)
         elif what == "done":
             child.parts.remove(value.number)
-            self._n_unborn = 0
+            self._deaths.written()
             yield value
         elif what == "failed":
             raise value
@@ -156,14 +157,7 @@ class _Children:
         """Take a dead process's parts back, and start another."""
         del self._children[child.pipe]
         child.process.join()
-        if not child.parts:
-            self._n_unborn += 1
-            if self._n_unborn >= MOST:
-                raise OutputWriteError(
-                    f"{MOST} processes died before they measured anything; was the memory too "
-                    "small? Use fewer --processes"
-                )
-        self._suspects += filter(self._deaths.may_try_again, child.parts)
+        self._suspects += self._deaths.add(child.parts)
         if self._todo or self._suspects:
             self._start()
 

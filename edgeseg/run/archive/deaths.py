@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 from edgeseg.errors import OutputWriteError
 
@@ -10,15 +11,39 @@ MOST = 10  # of processes that had one part; in a large cluster machines come an
 
 
 class Deaths:
-    """Counts how many processes died of a part."""
+    """Counts how many processes died of a part, and how many in a row before one was written.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    at_once
+        Processes that may die together, with their machines.
+    """
+
+    def __init__(self, at_once: int) -> None:
         self._deaths: Counter[int] = Counter()
+        self._most_in_a_row, self._in_a_row = MOST * at_once, 0
 
-    def may_try_again(self, number: int) -> bool:
-        """Note that a process died which had a part; returns whether another may have it."""
-        self._deaths[number] += 1
-        return self._deaths[number] < MOST
+    def add(self, parts: Iterable[int]) -> list[int]:
+        """Note that a process died; returns which of the parts that it had others may have.
+
+        Raises
+        ------
+        OutputWriteError
+            If nothing but deaths is seen.
+        """
+        self._in_a_row += 1
+        if self._in_a_row >= self._most_in_a_row:
+            raise OutputWriteError(
+                f"{self._in_a_row} processes died one after the other and wrote nothing; was the "
+                "memory too small? Use fewer of them"
+            )
+        parts = [*parts]
+        self._deaths.update(parts)
+        return [number for number in parts if self._deaths[number] < MOST]
+
+    def written(self) -> None:
+        """Note that a part was written."""
+        self._in_a_row = 0
 
     def check(self) -> None:
         """Raise for parts that were given up.

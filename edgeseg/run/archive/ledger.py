@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -81,8 +82,8 @@ class Ledger:
         with contextlib.ExitStack() as stack, _said():
             if self._folder is not None:
                 self._folder.mkdir(parents=True, exist_ok=True)
-            made = tempfile.TemporaryDirectory(prefix=".edgeseg-", dir=self._folder)
-            where = Path(stack.enter_context(made))
+            where = Path(tempfile.mkdtemp(prefix=".edgeseg-", dir=self._folder))
+            stack.callback(shutil.rmtree, where, ignore_errors=True)
             self._db = sqlite3.connect(where / "list", isolation_level=None)
             stack.callback(self._db.close)
             for setting in _SETTINGS:
@@ -90,7 +91,10 @@ class Ledger:
             self._db.execute(_IMAGES)
             self._db.execute(_ROWS)
             self._db.create_function("name_below", 3, _name_below, deterministic=True)
-            self._where = where
+            # what is open stays when its name goes, so a killed run leaves nothing; not on Windows
+            with contextlib.suppress(OSError):
+                (where / "list").unlink()
+                where.rmdir()
             self._stack = stack.pop_all()
         return self
 
@@ -181,7 +185,7 @@ class Ledger:
     @contextlib.contextmanager
     def scratch_file(self) -> Iterator[BinaryIO]:
         """Yield a file beside the list, which is removed with it."""
-        with _said(), (self._where / "table").open("w+b") as stream:
+        with _said(), tempfile.TemporaryFile(dir=self._folder) as stream:
             yield stream
 
     def _add_row(self, rows: NamedRows, number: int, name: str, row: TableRow) -> None:

@@ -8,11 +8,12 @@ import glob
 import itertools
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from edgeseg.errors import EdgesegError, InputNotFoundError
+from edgeseg.errors import DataError, ImageDecodeError, InputNotFoundError
+from edgeseg.run.archive.arrow.stores import failure_of
 from edgeseg.run.archive.place import Place, is_url, place_of
 from edgeseg.sources import left_out, walk
 from edgeseg.sources.formats.kinds import N_START_BYTES
@@ -24,6 +25,7 @@ from edgeseg.system.text import first_line
 _AT_ONCE = 512  # files looked at together
 # A name that ends in letters says what a file is; those of DICOM may end in a number of their own.
 _SAYS_A_KIND = re.compile(r"\.[^.]*[^.\d][^.]*$")
+_NEIGHBOURS = 50  # of a file that cannot be read, of which another may be
 _LOOKS = 16  # groups of them at once, most of which wait for a disk or a store
 
 
@@ -39,7 +41,7 @@ class Listed(NamedTuple):
     size_bytes, modified_us
         Of the file; None where nothing can be looked at.
     n_frames
-        1 of one image.
+        1 of one image; 0 of what cannot be read, so that nobody knows whether it is an image.
     """
 
     place: Place
@@ -59,10 +61,16 @@ def list_images(given: str, tally: Tally) -> Iterator[Listed]:
     ------
     InputNotFoundError
         If it does not exist or cannot be read.
+    MissingExtraError
+        If pydicom is not installed and there is a DICOM file.
     """
     found = _in_store(place_of(given), tally) if is_url(given) else _here(given, tally)
     for group in ordered_map(_looked_at, _grouped(found), _LOOKS):
-        yield from group
+        for listed in group:
+            if listed.n_frames:
+                yield listed
+            else:
+                tally.add(left_out.UNREADABLE, listed.place.text)
 
 
 def _here(given: str, tally: Tally) -> Iterator[Listed]:
@@ -160,25 +168,42 @@ def _grouped(found: Iterable[Listed]) -> Iterator[list[Listed]]:
 
 def _looked_at(group: list[Listed]) -> list[Listed]:
     """Return those of some files that are images, with all that is told of them."""
-    return [looked for listed in group for looked in _with_facts(listed)]
+    return [
+        looked
+        for listed in group
+        for looked in (_of_disk(listed) if listed.place.is_local else _of_store(listed, group))
+    ]
 
 
-def _with_facts(listed: Listed) -> Iterator[Listed]:
-    """Yield a file with its size and time, and how many frames it has, if it is an image."""
-    place, n_frames = listed.place, 1
-    if not place.is_local:
-        if not left_out.has_image_suffix(place.path):
+def _of_store(listed: Listed, group: Sequence[Listed]) -> Iterator[Listed]:
+    """Yield a store's file with how many frames it has, if it is an image."""
+    place = listed.place
+    is_called_image = left_out.has_image_suffix(place.path)
+    if is_called_image and not left_out.is_called_dicom(place.path):
+        yield listed
+        return
+    try:
+        if not is_called_image:
             start = place.read(N_START_BYTES)
             if not (is_readable(start) or is_dicom(start)):
                 return
-        if left_out.is_called_dicom(place.path) or not left_out.has_image_suffix(place.path):
-            n_frames = _frames_in_store(place)
-        yield listed._replace(n_frames=n_frames)
-        return
+        yield listed._replace(n_frames=_frames_in_store(place))
+    except InputNotFoundError:
+        others = group[:: max(1, len(group) // _NEIGHBOURS)]
+        if not any(other.place.can_be_read() for other in others if other is not listed):
+            raise  # the store is away
+        # why it cannot be read, or that it has more frames than one, its row says
+        yield listed._replace(n_frames=int(is_called_image))
+
+
+def _of_disk(listed: Listed) -> Iterator[Listed]:
+    """Yield a file of this machine with its size and time, and how many frames it has."""
+    place, n_frames = listed.place, 1
     if left_out.may_be_dicom(place.path):
         from edgeseg.sources.dicom import frames  # imports pydicom, which only these need
 
-        with contextlib.suppress(EdgesegError):  # why it cannot be read, its row says
+        # why it cannot be read, its row says
+        with contextlib.suppress(ImageDecodeError, DataError):
             n_frames = frames.count_frames(Path(place.path))
     with contextlib.suppress(OSError, ValueError):
         found = os.stat(place.path)  # noqa: PTH116 (many files)
@@ -189,13 +214,9 @@ def _with_facts(listed: Listed) -> Iterator[Listed]:
 def _frames_in_store(place: Place) -> int:
     from edgeseg.sources.dicom import frames
 
-    # what cannot be read now ends the listing: taken for one frame, a film would lose the others
-    try:
-        with place.open() as stream:
-            return frames.count_frames_in(stream)
-    except OSError as error:
-        raise InputNotFoundError(f"{place.text}: cannot be read ({first_line(error)})") from error
-    except EdgesegError as error:
-        if isinstance(error, InputNotFoundError) or isinstance(error.__cause__, OSError):
-            raise
-        return 1  # why it cannot be decoded, its row says
+    with place.open() as stream, contextlib.suppress(ImageDecodeError, DataError, OSError):
+        return frames.count_frames_in(stream)
+    failure = failure_of(stream)  # a film that could not be read is not damaged
+    if failure is not None:
+        raise InputNotFoundError(f"{place.text}: cannot be read ({first_line(failure)})")
+    return 1  # why it cannot be decoded, its row says

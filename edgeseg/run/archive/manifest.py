@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import itertools
 import weakref
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
 
 from edgeseg.errors import DataError, EdgesegError
 from edgeseg.run.archive.arrow import parquet
@@ -30,6 +33,7 @@ COLUMNS = parquet.Columns({
 that has it; the file's size and time; why the size cannot be told."""
 _GROUP_ROWS = 20_000  # what is decoded to read one part
 _PIECE_BYTES = 1 << 23
+_FEW = 1000  # frames that may be listed twice
 
 
 class Listing(NamedTuple):
@@ -215,6 +219,32 @@ class Manifest:
             ) from error
         rows = zip(*(columns[name] for name in self._names), strict=True)
         return [self._listing(dict(zip(self._names, row, strict=True))) for row in rows]
+
+    def refuse_repeated(self) -> None:
+        """Raise if a frame is listed twice, as other programs may; takes 8 bytes a row of theirs.
+
+        Raises
+        ------
+        DataError
+            If one is, or rows cannot be read.
+        """
+        if self._reader.is_hashed:  # of edgeseg's own making, each once
+            return
+        hashes = np.fromiter(map(hash, self._keys()), np.int64, self.n_rows)
+        hashes.sort()
+        alike = {*hashes[1:][hashes[1:] == hashes[:-1]][:_FEW].tolist()}
+        counts = Counter(key for key in self._keys() if hash(key) in alike) if alike else Counter()
+        for (file, frame), count in counts.most_common(1):
+            if count > 1:
+                raise DataError(
+                    f"{self.text}: {file}{f', frame {frame},' if frame else ''} is listed {count} "
+                    "times; list each frame once, or tell files apart by the column 'file'"
+                )
+
+    def _keys(self) -> Iterator[tuple[str, int]]:
+        for start in range(0, self.n_rows, _GROUP_ROWS):
+            for listing in self.listings(start, min(start + _GROUP_ROWS, self.n_rows)):
+                yield listing.item.key
 
     def _listing(self, row: dict[str, Any]) -> Listing:
         path = row["path"]

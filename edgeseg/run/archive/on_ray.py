@@ -67,9 +67,9 @@ def _tasks(plan: Plan, todo: deque[int], on_rows: Callable[[int], None]) -> Iter
         )
     task = ray.remote(num_cpus=1, num_gpus=n_gpus, max_retries=0)(_measure)
     running: dict[Any, int] = {}
-    deaths = Deaths()
+    deaths = Deaths(_cores())
     while todo or running:
-        room = _AHEAD * max(1, int(_resources().get("CPU", 1))) - len(running)
+        room = _AHEAD * _cores() - len(running)
         for _ in range(min(room, len(todo))):
             number = todo.popleft()
             running[task.remote(plan, number)] = number
@@ -81,13 +81,18 @@ def _tasks(plan: Plan, todo: deque[int], on_rows: Callable[[int], None]) -> Iter
             except ray.exceptions.RayTaskError as error:
                 raise _cause(error) from error
             except _DIED:
-                if deaths.may_try_again(number):
-                    todo.append(number)
+                todo += deaths.add([number])
                 continue
+            deaths.written()
             for done in found:
                 on_rows(done.n_rows)
                 yield done
     deaths.check()
+
+
+def _cores() -> int:
+    """Return the cores of all machines together; there is at least one, or will be."""
+    return max(1, int(_resources().get("CPU", 1)))
 
 
 def _resources() -> dict[str, float]:

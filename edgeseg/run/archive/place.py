@@ -88,6 +88,14 @@ class Place:
         with _reading(self):
             return os.path.exists(self.path) if self.is_local else self._info() is not None  # noqa: PTH110
 
+    def can_be_read(self) -> bool:
+        """Tell whether it is there and its first byte can be read."""
+        try:
+            self.read(1)
+        except InputNotFoundError:
+            return False
+        return True
+
     def entry(self) -> stores.Entry | None:
         """Return what a store says of it; None if it is not there. See `read`."""
         with _reading(self):

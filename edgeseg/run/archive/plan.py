@@ -135,7 +135,8 @@ class Archive:
         Raises
         ------
         DataError
-            If parts of another manifest, model, size or kind are there.
+            If parts of another manifest, model, size or kind are there, or the manifest lists a
+            frame twice.
         OutputWriteError
             If it cannot be written.
         """
@@ -147,6 +148,7 @@ class Archive:
                     f"{self.parts.text} has parts and no {RECORD_NAME} beside them, so nothing "
                     "says what they are of; choose another output"
                 )
+            self.manifest.refuse_repeated()
             self.plan.place.below(RECORD_NAME).write(json_text(record).encode())
             earlier = read_record(self.plan.place) or record  # of whoever was last
         if differing := differences(earlier, record):

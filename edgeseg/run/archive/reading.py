@@ -11,20 +11,37 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from edgeseg.errors import EdgesegError, ImageDecodeError, InputNotFoundError
+from edgeseg.errors import (
+    EdgesegError,
+    ImageDecodeError,
+    InputNotFoundError,
+    MissingExtraError,
+    OutputWriteError,
+)
 from edgeseg.run.archive.manifest import Listing
 from edgeseg.run.archive.place import Place, is_url, place_of
 from edgeseg.sources import image_file
 from edgeseg.sources.decoded import Decoded
 from edgeseg.sources.image_file import MAX_BYTES
+from edgeseg.system.text import first_line
 
 _TRIES_AFTER_S = (0.5, 2.0, 8.0, 20.0)
 _FEW = 5  # files of a root: fewer may all be gone
 _ROOT_PARTS = 4  # of the paths that a disk or share may be mounted at
 
 
-class StoreSilent(Exception):
-    """A store does not answer; that is no fault of the images that were asked for."""
+class RunEnds(Exception):
+    """What is no fault of the images that were asked for, such as a store that does not answer.
+
+    Parameters
+    ----------
+    error
+        What is raised instead of it once it is out of the way of what becomes a row.
+    """
+
+    def __init__(self, error: EdgesegError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class Files:
@@ -67,11 +84,15 @@ class Files:
         ------
         EdgesegError
             If it cannot be read; an `InputNotFoundError` if it is not there.
-        StoreSilent
-            If its store does not answer.
+        RunEnds
+            If its store does not answer, or this machine cannot read such images.
         """
-        if data is not None:
-            return image_file.decode(data.result())
+        try:
+            return image_file.decode(data.result()) if data is not None else self._frame(listing)
+        except MissingExtraError as error:
+            raise RunEnds(error) from error
+
+    def _frame(self, listing: Listing) -> Decoded:
         from edgeseg.sources.dicom.frames import read_frame  # imports pydicom
 
         location, frame = listing.item.location, listing.item.frame
@@ -126,26 +147,19 @@ class Files:
         """Raise if nothing near a file that cannot be read can be: then it is not to blame."""
         root = _root(place)
         known = self._readable.get(root)
-        if known is not None and _can_be_read(known):
+        if known is not None and known.can_be_read():
             return
         others = self._others()
         near = [other for other in others if _root(other) == root]
         for other in near if len(near) >= _FEW else others:
-            if _can_be_read(other):
+            if other.can_be_read():
                 self._readable[root] = other
                 return
-        raise StoreSilent(
+        text = (
             f"{error}, and no other of the manifest can be read there; is the disk or store that "
             "they lie on connected?"
-        ) from error
-
-
-def _can_be_read(place: Place) -> bool:
-    try:
-        place.read(1)
-    except InputNotFoundError:
-        return False
-    return True
+        )
+        raise RunEnds(InputNotFoundError(text)) from error
 
 
 def _root(place: Place) -> str:
@@ -181,15 +195,31 @@ class _Film:
                 except EdgesegError as error:
                     self.failure = error
                     raise
-                descriptor, name = tempfile.mkstemp(prefix="edgeseg-", suffix=".dcm")
-                self.path = Path(name)
-                with os.fdopen(descriptor, "wb") as stream:
-                    stream.write(data)
+                self.path = _on_disk(data)
             return self.path
 
     def remove(self) -> None:
         if self.path is not None:
             self.path.unlink(missing_ok=True)
+
+
+def _on_disk(data: bytes) -> Path:
+    """Write a film where temporary files lie, whole or not at all."""
+    try:
+        descriptor, name = tempfile.mkstemp(prefix="edgeseg-", suffix=".dcm")
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(data)
+        except BaseException:
+            Path(name).unlink()
+            raise
+    except OSError as error:
+        text = (
+            f"a film of {len(data)} bytes cannot be kept among temporary files "
+            f"({first_line(error)}); set TMPDIR to a folder with more space"
+        )
+        raise RunEnds(OutputWriteError(text)) from error
+    return Path(name)
 
 
 class _Films:

@@ -12,14 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from edgeseg.errors import DataError, InputNotFoundError
+from edgeseg.errors import DataError
 from edgeseg.output import table
 from edgeseg.output.table import Row
 from edgeseg.run.archive.arrow import parquet
 from edgeseg.run.archive.manifest import Listing, Manifest
 from edgeseg.run.archive.place import Place, place_of
 from edgeseg.run.archive.plan import Archive, Plan, part_columns
-from edgeseg.run.archive.reading import Files, StoreSilent
+from edgeseg.run.archive.reading import Files, RunEnds
 from edgeseg.run.measuring import Measuring, SizesOfImages, decoded
 from edgeseg.run.options import Options
 from edgeseg.segmenter import Segmenter
@@ -153,6 +153,8 @@ class Worker:
             If a disk or store does not answer: nothing is written of parts that need it.
         OutputWriteError
             If a part or picture cannot be written.
+        MissingExtraError
+            If pydicom is not installed and one of the images needs it.
         """
         with contextlib.ExitStack() as stack:
             files = stack.enter_context(Files(self._plan.read_ahead, self._all_over))
@@ -168,8 +170,8 @@ class Worker:
                         waiting.append(writing.submit(self._write, part))
                     while waiting and (waiting[0].done() or len(waiting) > 1):
                         yield waiting.popleft().result()
-            except StoreSilent as error:
-                raise InputNotFoundError(str(error)) from error
+            except RunEnds as end:
+                raise end.error from end
             while waiting:
                 yield waiting.popleft().result()
 
@@ -178,20 +180,9 @@ class Worker:
             if self.archive.part(number).is_there():  # another worker was quicker
                 continue
             listings = self.archive.manifest.listings(*self.archive.rows_of(number))
-            self._refuse_twice(number, listings)
             part = _Part(number, listings)
             for i in range(0, len(listings), self._plan.batch):
                 yield _Batch(part, listings[i : i + self._plan.batch], files)
-
-    def _refuse_twice(self, number: int, listings: Sequence[Listing]) -> None:
-        """Raise if a part has an image twice, as other programs may list it."""
-        counts = Counter(listing.item.key for listing in listings)
-        (file, _), count = counts.most_common(1)[0]
-        if count > 1:
-            raise DataError(
-                f"{self._plan.manifest}: {file} is listed {count} times in part {number}; list "
-                "each frame once, or tell files apart by the column 'file'"
-            )
 
     def _ahead(self, batches: Iterable[_Batch]) -> Iterator[_Batch]:
         """Yield batches whose files are being read; those of the next ones are too."""

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from edgeseg.errors import DataError, ImageDecodeError, InputNotFoundError, OutputWriteError
-from edgeseg.run.archive import alone, reading
+from edgeseg.run.archive import alone, deaths, manifest, reading
 from edgeseg.run.archive.alone import run_alone
 from edgeseg.run.archive.collect import collect
 from edgeseg.run.archive.manifest import Manifest, write_manifest
@@ -54,12 +54,21 @@ def test_values_that_changed_places_are_another_manifest(plan: Plan) -> None:
     assert len(digests) == 2
 
 
-@pytest.mark.parametrize("batch", [1, 2])
-def test_a_frame_that_is_listed_twice_is_refused(plan: Plan, batch: int) -> None:
+@pytest.mark.parametrize("first", [0, 6])
+def test_a_frame_that_is_listed_twice_is_refused_however_far_apart(plan: Plan, first: int) -> None:
     table = pq.read_table(plan.manifest)
-    pq.write_table(pa.concat_tables([table[:1], table]), plan.manifest)
-    with pytest.raises(DataError, match="is listed 2 times in part 0"):
-        list(run_alone(replace(plan, batch=batch)))
+    pq.write_table(pa.concat_tables([table[first : first + 1], table]), plan.manifest)
+    with pytest.raises(DataError, match=r"\.(png|jpg) is listed 2 times"):
+        list(run_alone(plan))
+    assert not opened(plan).plan.place.is_there()
+
+
+def test_frames_whose_hashes_are_alike_are_not_one(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pq.write_table(pq.read_table(plan.manifest), plan.manifest)
+    monkeypatch.setattr(manifest, "hash", lambda _: 1, raising=False)
+    Manifest(plan.manifest).refuse_repeated()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs names that are no Unicode")
@@ -123,8 +132,8 @@ def test_processes_that_die_at_once_are_not_started_for_ever(
     plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(alone, "_serve", _die)
-    monkeypatch.setattr(alone, "MOST", 3)
-    with pytest.raises(OutputWriteError, match="3 processes died before they measured"):
+    monkeypatch.setattr(deaths, "MOST", 3)
+    with pytest.raises(OutputWriteError, match="6 processes died one after the other"):
         list(run_alone(plan, threads=2, processes=2))
 
 

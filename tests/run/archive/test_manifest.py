@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -118,3 +119,21 @@ def test_what_is_no_manifest_is_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"name": np.arange(3)}), tmp_path / "b")
     with pytest.raises(DataError, match="it has no column 'path'"):
         Manifest(str(tmp_path / "b"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="files that are open keep their names")
+def test_a_list_that_is_killed_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it is made in has no name in the folder from the start."""
+    scans, out = images(tmp_path / "scans", "a.png", "b.png"), tmp_path / "out"
+    seen: list[list[Path]] = []
+    write = pq.ParquetWriter.write_table
+
+    def look(*given: object, **more: object) -> None:
+        seen.append([*out.iterdir()])
+        write(*given, **more)
+
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", look)
+    write_manifest([str(scans)], place_of(str(out / "m.parquet")), 0.2)
+    assert seen == [[]] and [path.name for path in out.iterdir()] == ["m.parquet"]

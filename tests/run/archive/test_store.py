@@ -16,39 +16,8 @@ from edgeseg.run.archive.collect import collect
 from edgeseg.run.archive.manifest import Manifest, write_manifest
 from edgeseg.run.archive.place import place_of
 from edgeseg.run.archive.plan import Archive, Plan
-from tests.run.archive.parts import rows_of
+from tests.run.archive.parts import rows_of, upload
 from tests.run.archive.test_archive import measured_by_infer
-
-
-@pytest.fixture(scope="module")
-def store() -> Iterator[str]:
-    """The URL's question mark of a server; its bucket is ``archive``."""
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(port=0)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
-        keys["AWS_EC2_METADATA_DISABLED"] = "true"
-        with pytest.MonkeyPatch.context() as patch:
-            for name, value in keys.items():
-                patch.setenv(name, value)
-            client = boto3.client(
-                "s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1"
-            )
-            client.create_bucket(Bucket="archive")
-            yield f"?endpoint_override={host}:{port}&scheme=http&region=us-east-1"
-    finally:
-        server.stop()
-
-
-def upload(scans: Path, url: str, store: str) -> None:
-    for path in scans.rglob("*"):
-        if path.is_file():
-            name = path.relative_to(scans).as_posix()
-            place_of(f"{url}{store}").below(name).write(path.read_bytes())
 
 
 def test_an_archive_in_a_store_is_that_of_a_folder(store: str, scans: Path, tmp_path: Path) -> None:

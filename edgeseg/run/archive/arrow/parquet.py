@@ -130,6 +130,11 @@ class Reader:
         return int(self._file.metadata.num_rows)
 
     @property
+    def is_hashed(self) -> bool:
+        """Whether `Writer` wrote it, and nothing since."""
+        return _SHA256_KEY.encode() in (self._file.metadata.metadata or {})
+
+    @property
     def told(self) -> dict[str, Any]:
         """What is told of the table; nothing where it is another program's."""
         text = (self._file.schema_arrow.metadata or {}).get(_KEY)

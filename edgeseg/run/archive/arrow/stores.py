@@ -57,7 +57,7 @@ class Store:
     def open(self, path: str) -> BinaryIO:
         """Open a file that may be read from any place on."""
         # each read is a question to the store, and some readers take a few bytes at a time
-        return io.BufferedReader(self._fs.open_input_file(path), _BUFFER_BYTES)
+        return io.BufferedReader(_StoreFile(self._fs.open_input_file(path), path), _BUFFER_BYTES)
 
     def read(self, path: str, at_most: int | None = None) -> bytes:
         """Read a file, or its beginning."""
@@ -85,6 +85,46 @@ class Store:
     def delete(self, path: str) -> None:
         """Delete a file."""
         self._fs.delete_file(path)
+
+
+class _StoreFile(io.RawIOBase):
+    """A store's open file as one of Python's, which readers ask for its name."""
+
+    def __init__(self, file: Any, path: str) -> None:
+        self._file, self.name = file, path
+        self.failure: Exception | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            count: int = self._file.readinto(buffer)
+        except ERRORS as error:
+            self.failure = error
+            raise
+        return count
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        position: int = self._file.seek(offset, whence)
+        return position
+
+    def tell(self) -> int:
+        position: int = self._file.tell()
+        return position
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def failure_of(stream: BinaryIO) -> Exception | None:
+    """Return what reading a store's open file failed with, which its reader may have kept back."""
+    failure: Exception | None = getattr(getattr(stream, "raw", None), "failure", None)
+    return failure
 
 
 @lru_cache(maxsize=32)
