@@ -5,8 +5,8 @@
 The labelled images of HC18 are measured in parts of 20 again and again, while processes are killed
 with SIGKILL at random moments: the run, a process that it started, one of two shares that run
 beside each other, and on a local cluster of Ray of two cores a process that measures, and the
-driver. What was killed is started again at once, until nothing is missing; then all rows are held
-to the manifest and to those of `edgeseg infer`. Prints Markdown, and leaves
+driver. A run that was killed is started again at once, until it ends by itself; then all rows are
+held to the manifest and to those of `edgeseg infer`. Prints Markdown, and leaves
 ``results/archive-deaths.json``.
 """
 
@@ -97,6 +97,8 @@ def kill_inner(command: list[str], deaths: int, title: bytes) -> int:
             n_deaths += kill_later(find, partial(has_ended, process))
         else:
             process.wait()
+    if process.returncode:
+        sys.exit(f"{' '.join(command)} ended with status {process.returncode}")
     return n_deaths
 
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import socket
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import ray
+from ray.exceptions import RayError
 
-from edgeseg.errors import DeviceError, EdgesegError, OutputWriteError
+from edgeseg.errors import ConfigError, DeviceError, EdgesegError
 from edgeseg.run.archive.deaths import Deaths
 from edgeseg.run.archive.plan import ALL, Plan, Shard
 from edgeseg.run.archive.work import Done, Worker
 from edgeseg.system.text import first_line
 
+_KNOCK_S = 10.0
 _AHEAD = 3  # tasks waiting for each core, so that none waits for the driver
 _LEAST_STORE_BYTES = 100 << 20  # the least Ray takes; nothing is put there
 _DIED = (
@@ -115,6 +118,17 @@ def _measure(plan: Plan, number: int) -> list[Done]:
 @contextlib.contextmanager
 def _connected(address: str, cores: int | None) -> Iterator[None]:
     """Be a driver of a cluster meanwhile."""
+
+    def refused(error: Exception) -> ConfigError:
+        return ConfigError(
+            f"no Ray cluster at {address!r} ({first_line(error)}); start one with 'ray start', use "
+            "--ray local, or give its token and RAY_AUTH_MODE=token where it asks for one"
+        )
+
+    try:
+        _knock(address)
+    except (OSError, ValueError) as error:
+        raise refused(error) from error
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         if address == "local":
@@ -122,15 +136,19 @@ def _connected(address: str, cores: int | None) -> Iterator[None]:
             ray.init(address="local", include_dashboard=False, **options)
         else:
             ray.init(address=address, **options)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise OutputWriteError(
-            f"no Ray cluster at {address!r} ({first_line(error)}); start one with 'ray start', or "
-            "use --ray local"
-        ) from error
+    except (ConnectionError, ImportError, RuntimeError, ValueError, RayError) as error:
+        raise refused(error) from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raise at once where nobody listens: Ray would wait for minutes, and then end the process."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon:
+        socket.create_connection((host.strip("[]"), int(port)), _KNOCK_S).close()
 
 
 def _cause(error: ray.exceptions.RayTaskError) -> Exception:

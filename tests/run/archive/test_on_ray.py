@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,34 +15,24 @@ import pytest
 
 pytest.importorskip("ray")
 
+from edgeseg.errors import ConfigError
 from edgeseg.run.archive.manifest import Manifest, write_manifest
+from edgeseg.run.archive.on_ray import run_on_ray
 from edgeseg.run.archive.place import place_of
 from edgeseg.run.archive.plan import Archive, Plan
+from tests.conftest import benchmark_script
 from tests.run.archive.parts import rows_of
 from tests.run.archive.test_archive import measured_by_infer
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="ray")]
 
 
+processes_below = benchmark_script("archive_deaths").processes_below
+
+
 def command(plan: Plan) -> list[str]:
     given = ["archive", plan.manifest, "--out", plan.out, "--part-size", str(plan.part_size)]
     return [sys.executable, "-m", "edgeseg", *given, "--ray", "local", "--threads", "2"]
-
-
-def workers_of(driver: int) -> list[int]:
-    """Return the processes of a driver's cluster that measure a part."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            try:
-                title = (entry / "cmdline").read_bytes()
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-                above = int(Path(f"/proc/{parent}/stat").read_text().rpartition(")")[2].split()[1])
-            except (OSError, IndexError):
-                continue
-            if title.startswith(b"ray::_measure") and above == driver:
-                found.append(int(entry.name))
-    return found
 
 
 def test_each_frame_has_one_row_though_processes_and_driver_are_killed(
@@ -57,7 +48,10 @@ def test_each_frame_has_one_row_though_processes_and_driver_are_killed(
         )
         try:
             deadline = time.monotonic() + 60
-            while not (busy := workers_of(process.pid)) and process.poll() is None:
+            while (
+                not (busy := processes_below(process.pid, b"ray::_measure"))
+                and process.poll() is None
+            ):
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
             for pid in [process.pid] if kill_driver else busy[:1]:
@@ -69,3 +63,11 @@ def test_each_frame_has_one_row_though_processes_and_driver_are_killed(
     archive = Archive(plan, Manifest(plan.manifest))
     assert not archive.missing()
     assert rows_of(plan) == measured_by_infer(scans, tmp_path / "folder")
+
+
+def test_an_address_where_nobody_listens_is_told_at_once(plan: Plan) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}", f"[::1]:{port}", "a:b"):
+        with pytest.raises(ConfigError, match="no Ray cluster at"):
+            next(run_on_ray(plan, address))
