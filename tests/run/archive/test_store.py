@@ -98,3 +98,17 @@ def test_what_is_interrupted_leaves_an_object_as_it_was(store: str) -> None:
 
 def _refuse(place: object) -> bytes:
     raise InputNotFoundError(f"{place}: cannot be read (the host is unreachable)")
+
+
+def test_a_small_object_is_written_by_one_request(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from moto.s3.models import S3Backend
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("an upload of several requests")
+
+    monkeypatch.setattr(S3Backend, "create_multipart_upload", refuse)
+    place = place_of(f"s3://archive/small{store}")
+    place.write(b"as it is")
+    assert place.read() == b"as it is"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 _PROBE = "edgeseg"
+_ONE_PUT = "allow_delayed_open=true"
 _BUFFER_BYTES = 1 << 18
 ERRORS: tuple[type[Exception], ...] = (OSError, ValueError, ImportError, pa.ArrowException)
 """What functions of pyarrow raise where a store or a table fails."""
@@ -35,7 +37,7 @@ class Store:
     """
 
     def __init__(self, start: str, query: str) -> None:
-        self._fs, base = pafs.FileSystem.from_uri(f"{start}/{_PROBE}{query}")
+        self._fs, base = _opened(start, query)
         self._before: str = base.removesuffix(_PROBE)
         # of stores where an object appears once all of it is there
         self.is_whole_at_once = self._fs.type_name in ("s3", "gcs", "abfs")
@@ -85,6 +87,20 @@ class Store:
     def delete(self, path: str) -> None:
         """Delete a file."""
         self._fs.delete_file(path)
+
+
+def _opened(start: str, query: str) -> tuple[Any, str]:
+    """Return a file system and the path of a file in it."""
+    url = f"{start}/{_PROBE}{query}"
+    if start.startswith("s3://"):
+        # a small file in one PUT instead of three requests, where pyarrow can
+        with contextlib.suppress(ValueError):
+            more: tuple[Any, str] = pafs.FileSystem.from_uri(
+                f"{url}{'&' if query else '?'}{_ONE_PUT}"
+            )
+            return more
+    found: tuple[Any, str] = pafs.FileSystem.from_uri(url)
+    return found
 
 
 class _StoreFile(io.RawIOBase):
