@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +34,8 @@ COLUMNS = parquet.Columns({
 that has it; the file's size and time; why the size cannot be told."""
 _GROUP_ROWS = 20_000  # what is decoded to read one part
 _PIECE_BYTES = 1 << 23
+# Parts of names that lead out of a folder, as keys of stores and other programs may have them.
+_UPWARDS = re.compile(r"(?<![^/\\])\.\.?(?![^/\\])")
 _FEW = 1000  # frames that may be listed twice
 
 
@@ -251,8 +254,14 @@ class Manifest:
         if not path:
             raise DataError(f"{self.text}: a row has no path")
         file = row.get("file") or place_of(path).path.lstrip("/")
-        item = Item(file, path, row.get("frame") or 0)
+        if "\0" in path or "\0" in file:
+            raise DataError(f"{self.text}: {path!r} has a character that no name has")
+        item = Item(_UPWARDS.sub(_written_out, file), path, row.get("frame") or 0)
         return Listing(item, row.get("size_bytes"), _given(row))
+
+
+def _written_out(part: re.Match[str]) -> str:
+    return part[0].replace(".", "%2E")
 
 
 def _given(row: dict[str, Any]) -> TableRow | None:

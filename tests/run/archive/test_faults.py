@@ -145,3 +145,23 @@ def test_a_fault_in_a_process_is_told_as_it_is(plan: Plan) -> None:
     broken = replace(plan, calibration="none")  # type: ignore[arg-type]
     with pytest.raises(RuntimeError, match=r"(?s)Traceback.*asdict"):
         list(run_alone(broken, threads=2, processes=2))
+
+
+def test_a_name_leads_nowhere_out_of_the_results(plan: Plan, scans: Path, tmp_path: Path) -> None:
+    names = ["../../out.png", "..", "a/../b.png", "..\\c.png", "./d.png", "..e/f..png"]
+    columns = {"path": [str(scans / "a.png")] * len(names), "file": names}
+    pq.write_table(pa.table(columns), plan.manifest)
+    list(run_alone(replace(plan, masks=True)))
+    assert not collect(opened(replace(plan, masks=True))).missing
+    assert [row["file"] for row in rows_of(plan)] == [
+        "%2E%2E/%2E%2E/out.png", "%2E%2E", "a/%2E%2E/b.png", "%2E%2E\\c.png", "%2E/d.png",
+        "..e/f..png",
+    ]  # fmt: skip
+    masks = tmp_path / "out" / "masks"
+    assert len([*masks.rglob("*.png")]) == len([*tmp_path.rglob("*.png")]) - 6 == len(names)
+
+
+def test_a_name_of_no_file_is_told(plan: Plan) -> None:
+    pq.write_table(pa.table({"path": ["/a\0.png"]}), plan.manifest)
+    with pytest.raises(DataError, match="a character that no name has"):
+        list(run_alone(plan))
