@@ -117,7 +117,7 @@ def archives(
     data: Path, model: str, device: str, repeats: int, shapes: Sequence[tuple[str, int, int, int]]
 ) -> list[dict[str, Any]]:
     """Measure whole archives; shapes are device, threads, processes and batch."""
-    from edgeseg.run.archive.manifest import write_manifest
+    from edgeseg.run.archive.making import write_manifest
     from edgeseg.run.archive.place import place_of
 
     rows = []

@@ -48,7 +48,7 @@ def manifest(
     """List the frames of an archive in a table of Parquet, for 'edgeseg archive'."""
     size_mm = read_pixel_size(pixel_size)
     with NeedsExtra("archive"):
-        from edgeseg.run.archive.manifest import write_manifest
+        from edgeseg.run.archive.making import write_manifest
         from edgeseg.run.archive.place import place_of
     place = place_of(out)
     if place.is_there() and not overwrite:
@@ -201,7 +201,8 @@ def _measured(
 
 def _collect(opened: Archive) -> tuple[int, dict[str, Any]]:
     """Check and sum up an archive; returns how much is missing or failed, and what is there."""
-    from edgeseg.run.archive.collect import FAILURES_NAME, SUMMARY_NAME, collect
+    from edgeseg.run.archive.collect import collect
+    from edgeseg.run.archive.plan import FAILURES_NAME, SUMMARY_NAME
 
     with console.counting(opened.n_parts, "collecting") as advance:
         found = collect(opened, lambda: advance(1))

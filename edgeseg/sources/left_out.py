@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 
 from edgeseg.errors import MissingExtraError
@@ -33,6 +33,7 @@ _SYSTEM_FOLDERS = frozenset({
 })  # fmt: skip
 _SYSTEM_FILES = frozenset(("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db"))
 _INDEX = "dicomdir"  # of a medium, beside its images
+INDEX = Kind("DICOM index", "")
 # of which the first bytes say nothing
 _DOCUMENT = Kind("DICOM document", "")
 _BY_SUFFIX = {".raw": Kind("raw samples", "")}
@@ -123,14 +124,19 @@ def look(path: str, name: str) -> tuple[bool, Kind | None]:
     OSError
         If it cannot be read.
     """
-    if is_index(name):
-        return False, Kind("DICOM index", "")
     with open(path, "rb", buffering=0) as stream:  # noqa: PTH123 (many files)
         start = stream.read(N_START_BYTES)
+    return told_by(start, name, lambda: _holds_image(path))
+
+
+def told_by(start: bytes, name: str, holds_image: Callable[[], bool]) -> tuple[bool, Kind | None]:
+    """Tell what `look` does; ``holds_image`` is asked of DICOM that may be a document."""
+    if is_index(name):
+        return False, INDEX
     if is_readable(start):
         return True, None
     kind = kind_of(start) or _BY_SUFFIX.get(_suffix(name))
-    return False, _DOCUMENT if kind is DICOM and not _holds_image(path) else kind
+    return False, _DOCUMENT if kind is DICOM and not holds_image() else kind
 
 
 def is_index(name: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 import stat
 from collections.abc import Iterator
@@ -76,13 +77,11 @@ def _expand(given: str, tally: Tally) -> tuple[Path, Iterator[Path]]:
     root, pattern = _plain_part(path)
     for rest in dict.fromkeys((pattern, _without_sets(pattern))):
         whole = str(Path(glob.escape(str(root)), rest))
-        found: list[Path] = []
-        matched = False
-        for match in sorted(glob.glob(whole, recursive=True)):  # noqa: PTH207 (absolute patterns)
-            matched = True
-            found += _matched(Path(match), root, pattern, tally)
-        if matched:
-            return root, iter(found)
+        matches = glob.iglob(whole, recursive=True)  # noqa: PTH207 (absolute patterns)
+        first = next(matches, None)
+        if first is not None:
+            found = map(Path, itertools.chain((first,), matches))
+            return root, (path for match in found for path in _matched(match, root, pattern, tally))
     raise InputNotFoundError(f"{left_out.shown(given)}: nothing matches this pattern")
 
 

@@ -71,6 +71,28 @@ def write_atomic(path: Path, data: bytes | Iterable[bytes], *, durable: bool = F
         raise kind(f"{path}: cannot be written ({error.strerror})") from error
 
 
+def write_first(path: Path, data: bytes) -> None:
+    """Write a file whole unless there is one; of several who do so at once, one is the first.
+
+    Raises
+    ------
+    OutputWriteError
+        If it cannot be written.
+    """
+    if path.exists():
+        return
+    ours = path.parent / f".edgeseg-{os.urandom(6).hex()}.part"
+    write_atomic(ours, data, durable=True)
+    try:
+        os.link(ours, path)
+    except FileExistsError:
+        pass
+    except OSError:  # a drive without links
+        write_atomic(path, data, durable=True)
+    finally:
+        ours.unlink(missing_ok=True)
+
+
 def is_part(name: str) -> bool:
     """Return whether a file of this name is what `write_atomic` leaves where it is killed."""
     return _PART.fullmatch(name) is not None

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgeseg.errors import DataError
+from edgeseg.errors import DataError, EdgesegError
 from edgeseg.network.task import read_task
 from edgeseg.output.table import Row
 from edgeseg.run.archive.arrow import parquet
-from edgeseg.run.archive.arrow.stores import ERRORS
-from edgeseg.run.archive.plan import Archive, differences, read_record
+from edgeseg.run.archive.plan import (
+    FAILURES_NAME,
+    SUMMARY_NAME,
+    Archive,
+    differences,
+    read_record,
+)
 from edgeseg.run.archive.summary import Failures, Figures, MostNeeded, write_report
 from edgeseg.system.files import json_text
 from edgeseg.system.text import first_line, printable
 
-SUMMARY_NAME, FAILURES_NAME = "summary.json", "failures.csv"
 _STATUSES = ("ok", "doubtful", "empty", "failed")
 _MOST_TOLD = 1000  # of missing parts, in the summary
 
@@ -84,15 +89,16 @@ def collect(archive: Archive, on_part: Callable[[], None] = lambda: None) -> Col
     found = Collected(archive.manifest.n_rows, archive.n_parts, missing)
     figures, needed, failures = Figures(task), MostNeeded(task), Failures(archive.manifest)
     for number in sorted(done):
-        part = _read(archive, number, record)
-        statuses = part.counts("status")
-        found.statuses.update(statuses)
-        for flags, count in part.counts("flags").items():
-            found.flags.update(dict.fromkeys(filter(None, flags.split(";")), count))
-        figures.add(part)
-        needed.add(number, part)
-        if statuses.get("failed"):
-            failures.add(part, archive.rows_of(number)[0])
+        with _telling_damage(archive, number):
+            part = _read(archive, number, record)
+            statuses = part.counts("status")
+            found.statuses.update(statuses)
+            for flags, count in part.counts("flags").items():
+                found.flags.update(dict.fromkeys(filter(None, flags.split(";")), count))
+            figures.add(part)
+            needed.add(number, part)
+            if statuses.get("failed"):
+                failures.add(part, archive.rows_of(number)[0])
         on_part()
     found.failures = failures.first
     summary = _summary(record, found, figures)
@@ -101,21 +107,30 @@ def collect(archive: Archive, on_part: Callable[[], None] = lambda: None) -> Col
     rows = needed.rows(lambda number: _read(archive, number, record))
     write_report(out, task, rows, summary, overlays=record["overlays"])
     if not missing:  # else somebody may be writing one
-        archive.parts.remove_parts()
+        for place in (out, archive.parts):
+            place.remove_parts()
     return found
+
+
+@contextlib.contextmanager
+def _telling_damage(archive: Archive, number: int) -> Iterator[None]:
+    """Say which part is damaged, whatever its bytes make its readers raise."""
+    try:
+        yield
+    except (EdgesegError, MemoryError):
+        raise
+    except Exception as error:
+        raise DataError(
+            f"{archive.part(number).text}: cannot be read ({first_line(error)}); delete it and run "
+            "the archive again"
+        ) from error
 
 
 def _read(archive: Archive, number: int, record: Mapping[str, Any]) -> parquet.Reader:
     """Open a part and hold it to the manifest."""
     place = archive.part(number)
-    try:
-        part = parquet.Reader(io.BytesIO(place.read()))
-        part.check()
-    except ERRORS as error:
-        raise DataError(
-            f"{place.text}: cannot be read ({first_line(error)}); delete it and run the archive "
-            "again"
-        ) from error
+    part = parquet.Reader(io.BytesIO(place.read()))
+    part.check()
     if differing := differences(part.told, record):
         raise DataError(f"{place.text} is of another archive: another {differing[0]}")
     start, stop = archive.rows_of(number)

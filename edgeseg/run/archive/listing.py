@@ -10,14 +10,14 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from edgeseg.errors import DataError, ImageDecodeError, InputNotFoundError
 from edgeseg.run.archive.arrow.stores import failure_of
 from edgeseg.run.archive.place import Place, is_url, place_of
 from edgeseg.sources import left_out, walk
 from edgeseg.sources.formats.kinds import N_START_BYTES
-from edgeseg.sources.header import is_dicom, is_readable
+from edgeseg.sources.header import is_dicom
 from edgeseg.sources.left_out import Tally
 from edgeseg.system.parallel import ordered_map
 from edgeseg.system.text import first_line
@@ -41,7 +41,7 @@ class Listed(NamedTuple):
     size_bytes, modified_us
         Of the file; None where nothing can be looked at.
     n_frames
-        1 of one image; 0 of what cannot be read, so that nobody knows whether it is an image.
+        1 of one image.
     """
 
     place: Place
@@ -49,6 +49,14 @@ class Listed(NamedTuple):
     size_bytes: int | None
     modified_us: int | None
     n_frames: int
+
+
+class _LeftOut(NamedTuple):
+    """A file of a store that is no image, as `Tally.add` takes it."""
+
+    why: str
+    place: Place
+    kind: str = ""
 
 
 def list_images(given: str, tally: Tally) -> Iterator[Listed]:
@@ -67,10 +75,10 @@ def list_images(given: str, tally: Tally) -> Iterator[Listed]:
     found = _in_store(place_of(given), tally) if is_url(given) else _here(given, tally)
     for group in ordered_map(_looked_at, _grouped(found), _LOOKS):
         for listed in group:
-            if listed.n_frames:
-                yield listed
+            if isinstance(listed, _LeftOut):
+                tally.add(listed.why, listed.place.text, listed.kind)
             else:
-                tally.add(left_out.UNREADABLE, listed.place.text)
+                yield listed
 
 
 def _here(given: str, tally: Tally) -> Iterator[Listed]:
@@ -150,6 +158,9 @@ def _may_be_image(place: Place, name: str, tally: Tally) -> bool:
     if left_out.is_system_file(name):
         tally.add(left_out.SYSTEM, place.text)
         return False
+    if left_out.is_index(name):
+        tally.add(left_out.NOT_IMAGES, place.text, left_out.INDEX.name)
+        return False
     if name.startswith("."):
         if left_out.has_image_suffix(name):
             tally.add(left_out.HIDDEN, place.text)
@@ -166,7 +177,7 @@ def _grouped(found: Iterable[Listed]) -> Iterator[list[Listed]]:
         yield group
 
 
-def _looked_at(group: list[Listed]) -> list[Listed]:
+def _looked_at(group: list[Listed]) -> list[Listed | _LeftOut]:
     """Return those of some files that are images, with all that is told of them."""
     return [
         looked
@@ -175,7 +186,7 @@ def _looked_at(group: list[Listed]) -> list[Listed]:
     ]
 
 
-def _of_store(listed: Listed, group: Sequence[Listed]) -> Iterator[Listed]:
+def _of_store(listed: Listed, group: Sequence[Listed]) -> Iterator[Listed | _LeftOut]:
     """Yield a store's file with how many frames it has, if it is an image."""
     place = listed.place
     is_called_image = left_out.has_image_suffix(place.path)
@@ -183,17 +194,58 @@ def _of_store(listed: Listed, group: Sequence[Listed]) -> Iterator[Listed]:
         yield listed
         return
     try:
-        if not is_called_image:
-            start = place.read(N_START_BYTES)
-            if not (is_readable(start) or is_dicom(start)):
-                return
-        yield listed._replace(n_frames=_frames_in_store(place))
+        found = _looked_into(listed)
     except InputNotFoundError:
         others = group[:: max(1, len(group) // _NEIGHBOURS)]
         if not any(other.place.can_be_read() for other in others if other is not listed):
             raise  # the store is away
         # why it cannot be read, or that it has more frames than one, its row says
-        yield listed._replace(n_frames=int(is_called_image))
+        found = listed if is_called_image else _LeftOut(left_out.UNREADABLE, place)
+    if found is not None:
+        yield found
+
+
+def _looked_into(listed: Listed) -> Listed | _LeftOut | None:
+    place = listed.place
+    with place.open() as stream:
+        try:
+            found = _told_by(stream, listed)
+        except OSError as error:
+            raise InputNotFoundError(
+                f"{place.text}: cannot be read ({first_line(error)})"
+            ) from error
+        failure = failure_of(stream)  # a film that could not be read is not damaged
+    if failure is not None:
+        raise InputNotFoundError(f"{place.text}: cannot be read ({first_line(failure)})")
+    return found
+
+
+def _told_by(stream: BinaryIO, listed: Listed) -> Listed | _LeftOut | None:
+    """Return what an open file is; None of one that nobody called an image and that is none."""
+    name = listed.place.path.rpartition("/")[2]
+    start = stream.read(N_START_BYTES)
+    is_readable, kind = left_out.told_by(start, name, lambda: _holds_image(stream))
+    if kind is not None and not kind.is_picture:
+        return _LeftOut(left_out.NOT_IMAGES, listed.place, kind.name)
+    if left_out.is_called_dicom(name) or is_dicom(start):
+        return listed._replace(n_frames=_count_frames(stream))
+    return listed if is_readable or kind is not None else None
+
+
+def _holds_image(stream: BinaryIO) -> bool:
+    from edgeseg.sources.dicom import frames  # imports pydicom, which only these need
+
+    stream.seek(0)
+    return frames.holds_image(stream)
+
+
+def _count_frames(stream: BinaryIO) -> int:
+    from edgeseg.sources.dicom import frames
+
+    stream.seek(0)
+    with contextlib.suppress(ImageDecodeError, DataError):
+        return frames.count_frames_in(stream)
+    return 1  # why it cannot be decoded, its row says
 
 
 def _of_disk(listed: Listed) -> Iterator[Listed]:
@@ -209,14 +261,3 @@ def _of_disk(listed: Listed) -> Iterator[Listed]:
         found = os.stat(place.path)  # noqa: PTH116 (many files)
         listed = listed._replace(size_bytes=found.st_size, modified_us=found.st_mtime_ns // 1000)
     yield listed._replace(n_frames=n_frames)
-
-
-def _frames_in_store(place: Place) -> int:
-    from edgeseg.sources.dicom import frames
-
-    with place.open() as stream, contextlib.suppress(ImageDecodeError, DataError, OSError):
-        return frames.count_frames_in(stream)
-    failure = failure_of(stream)  # a film that could not be read is not damaged
-    if failure is not None:
-        raise InputNotFoundError(f"{place.text}: cannot be read ({first_line(failure)})")
-    return 1  # why it cannot be decoded, its row says

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import stat
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +15,12 @@ from urllib.parse import quote, unquote, unquote_to_bytes
 
 from edgeseg.errors import DataError, InputNotFoundError, OutputWriteError
 from edgeseg.run.archive.arrow import stores
-from edgeseg.system.files import is_part, write_atomic
+from edgeseg.system.files import is_part, write_atomic, write_first
 from edgeseg.system.text import first_line
 
 _URL = re.compile(r"(?P<start>[A-Za-z][A-Za-z0-9+.-]+://[^/?]*)(?P<path>[^?]*)(?P<query>\?.*)?")
 _FILE = "file://"
+_SETTLES_S = 2.0
 _SAFE = "/!$&'()*+,;=:@~"
 
 
@@ -74,14 +77,14 @@ class Place:
         """
         with _reading(self):
             if self.is_local:
-                with self.local.open("rb") as stream:
+                with self._open_here() as stream:
                     return stream.read(-1 if at_most is None else at_most)
             return self._store.read(self._inner, at_most)
 
     def open(self) -> BinaryIO:
         """Open it for reading from any place on; see `read`."""
         with _reading(self):
-            return self.local.open("rb") if self.is_local else self._store.open(self._inner)
+            return self._open_here() if self.is_local else self._store.open(self._inner)
 
     def is_there(self) -> bool:
         """Tell whether it is there; see `read`."""
@@ -140,6 +143,22 @@ class Place:
                 f"{self.text}: cannot be written ({first_line(error)})"
             ) from error
 
+    def write_first(self, data: bytes) -> None:
+        """Write it whole unless it is there: of several who do so at once, all then read the same.
+
+        Stores do not tell who was first, so there it takes some seconds.
+
+        Raises
+        ------
+        OutputWriteError
+            If it cannot be written.
+        """
+        if self.is_local:
+            write_first(self.local, data)
+        elif not self.is_there():
+            self.write(data)
+            time.sleep(_SETTLES_S)  # until who saw none either has written its own
+
     def remove_parts(self) -> None:
         """Remove the unfinished files in a folder that writers left which were killed."""
         with _reading(self):
@@ -148,6 +167,11 @@ class Place:
                     (self.local / name).unlink(missing_ok=True)
                 else:
                     self._store.delete(self.below(name)._inner)
+
+    def _open_here(self) -> BinaryIO:
+        if not stat.S_ISREG(self.local.stat().st_mode):  # a pipe would be waited for for ever
+            raise OSError("it is a folder, a pipe or a device, not a file")
+        return self.local.open("rb")
 
     def _write_and_rename(self, pieces: Iterable[bytes]) -> None:
         # also where objects appear whole: a stream that is dropped ends as if it were complete

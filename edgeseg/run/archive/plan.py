@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from edgeseg.errors import DataError, EdgesegError
+from edgeseg.errors import DataError, EdgesegError, OutputExistsError
 from edgeseg.measure.tasks import measure_of
 from edgeseg.network.task import Task, read_task
 from edgeseg.output import table
+from edgeseg.output.report.page import REPORT_NAME
 from edgeseg.run.archive.arrow import parquet
 from edgeseg.run.archive.manifest import Manifest
 from edgeseg.run.archive.place import Place, place_of
@@ -20,7 +21,7 @@ from edgeseg.sources.calibration import Calibration
 from edgeseg.system.files import json_text
 from edgeseg.system.version import __version__
 
-RECORD_NAME = "archive.json"
+RECORD_NAME, SUMMARY_NAME, FAILURES_NAME = "archive.json", "summary.json", "failures.csv"
 PARTS = "parts"
 _PART = re.compile(r"part-(\d{8})\.parquet")
 
@@ -137,26 +138,37 @@ class Archive:
         DataError
             If parts of another manifest, model, size or kind are there, or the manifest lists a
             frame twice.
+        OutputExistsError
+            If something else is there that would be overwritten.
         OutputWriteError
             If it cannot be written.
         """
         record = self._record(segmenter)
         earlier = read_record(self.plan.place)
         if earlier is None:
-            if self.done():
-                raise DataError(
-                    f"{self.parts.text} has parts and no {RECORD_NAME} beside them, so nothing "
-                    "says what they are of; choose another output"
-                )
+            self._refuse_others()
             self.manifest.refuse_repeated()
-            self.plan.place.below(RECORD_NAME).write(json_text(record).encode())
-            earlier = read_record(self.plan.place) or record  # of whoever was last
+            self.plan.place.below(RECORD_NAME).write_first(json_text(record).encode())
+            earlier = read_record(self.plan.place) or record
         if differing := differences(earlier, record):
             raise DataError(
                 f"{self.plan.out} holds an archive with another {'; another '.join(differing)}. An "
                 "archive is never mixed: use the same, or choose another output"
             )
         return record
+
+    def _refuse_others(self) -> None:
+        """Raise if what would be written is there, and no record of an archive beside it."""
+        pictures = {"masks": self.plan.masks, "overlays": self.plan.overlays}
+        ours = {SUMMARY_NAME, FAILURES_NAME, REPORT_NAME, *(k for k, v in pictures.items() if v)}
+        others = ours & self.plan.place.names()
+        if self.done():
+            others.add(PARTS)
+        if others and read_record(self.plan.place) is None:  # not of who began meanwhile
+            raise OutputExistsError(
+                f"{self.plan.out} holds {', '.join(sorted(others))} and no {RECORD_NAME} that "
+                "says of which archive; choose another output"
+            )
 
     def _record(self, segmenter: Segmenter) -> dict[str, Any]:
         plan, file, metadata = self.plan, segmenter.file, segmenter.metadata

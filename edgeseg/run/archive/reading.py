@@ -124,14 +124,14 @@ class Files:
                 f"{place.text}: {listing.size_bytes} bytes are more than the {MAX_BYTES >> 30} GB "
                 "allowed; crop or shrink the image"
             )
-        for wait_s in _TRIES_AFTER_S:
-            try:
-                return place.read()
-            except InputNotFoundError as error:
-                if isinstance(error.__cause__, FileNotFoundError):
-                    raise
-            time.sleep(wait_s)
         with self._blaming(place):
+            for wait_s in _TRIES_AFTER_S:
+                try:
+                    return place.read()
+                except InputNotFoundError as error:
+                    if isinstance(error.__cause__, FileNotFoundError):
+                        raise
+                time.sleep(wait_s)
             return place.read()
 
     @contextlib.contextmanager

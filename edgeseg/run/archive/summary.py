@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from edgeseg.errors import OutputWriteError
 from edgeseg.measure.tasks import measure_of
 from edgeseg.network.task import Task
 from edgeseg.output import table
@@ -92,8 +93,7 @@ class Failures:
         self.first: list[Row] = []
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 (as long as this)
         weakref.finalize(self, self._file.close)
-        titles = [["file", "frame", "reason", "path"]]
-        self._file.write((SIGNATURE + csv_text(titles)).encode())
+        self._write(SIGNATURE + csv_text([["file", "frame", "reason", "path"]]))
 
     def add(self, part: Reader, start: int) -> None:
         """Add those of a part, whose first row has a number in the manifest."""
@@ -103,9 +103,19 @@ class Failures:
             if status == "failed":
                 row = {name: str(rows[name][i] or "") for name in rows}
                 cells = row["file"], row["frame"], row["reason"], listings[i].item.location
-                self._file.write(csv_text([[*map(shield, cells)]]).encode(errors="replace"))
+                self._write(csv_text([[*map(shield, cells)]]))
                 if len(self.first) < _FEW:
                     self.first.append(row)
+
+    def _write(self, text: str) -> None:
+        try:
+            self._file.write(text.encode(errors="replace"))
+            self._file.flush()
+        except OSError as error:
+            raise OutputWriteError(
+                f"the list of failures cannot be kept among temporary files ({error.strerror}); "
+                "set TMPDIR to a folder with more space"
+            ) from error
 
     def pieces(self) -> Iterator[bytes]:
         """Yield ``failures.csv``, piece by piece."""

@@ -248,4 +248,8 @@ class Worker:
         manifest = self.archive.manifest
         starts = range(0, manifest.n_rows, max(1, manifest.n_rows // _LOOKS))
         rows = (manifest.listings(start, start + 1)[0] for start in starts)
-        return [place_of(row.item.location) for row in rows]
+        found = []
+        for row in rows:
+            with contextlib.suppress(DataError):  # a URL of no store
+                found.append(place_of(row.item.location))
+        return found

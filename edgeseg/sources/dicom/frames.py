@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from edgeseg.errors import DataError, ImageDecodeError
 from edgeseg.sources.decoded import Decoded, check_sides
@@ -32,13 +33,13 @@ def count_frames(path: Path) -> int:
     return open_file(path).n_frames
 
 
-def holds_image(path: Path) -> bool:
-    """Tell whether a DICOM file has pixels at all; documents and the like have none.
+def holds_image(source: BinaryIO | Path) -> bool:
+    """Tell whether a DICOM file, or its open stream, has pixels at all; documents have none.
 
     What cannot be read, or does not say what it is, may have some.
     """
     try:
-        dataset = library.read_elements(path, ["SOPClassUID", "Rows"])
+        dataset = library.read_elements(source, ["SOPClassUID", "Rows"])
     except ImageDecodeError:
         return True
     return "Rows" in dataset or "SOPClassUID" not in dataset

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("pyarrow")
 
-from edgeseg.run.archive.manifest import write_manifest
+from edgeseg.run.archive.making import write_manifest
 from edgeseg.run.archive.place import place_of
 from edgeseg.run.archive.plan import Plan
 

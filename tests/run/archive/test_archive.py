@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -14,12 +15,20 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from edgeseg.errors import DataError, InputNotFoundError, ModelNotFoundError, OutputWriteError
-from edgeseg.run.archive import alone, deaths, work
+from edgeseg.errors import (
+    DataError,
+    InputNotFoundError,
+    ModelNotFoundError,
+    OutputExistsError,
+    OutputWriteError,
+)
+from edgeseg.run.archive import alone, deaths
+from edgeseg.run.archive import plan as plans
 from edgeseg.run.archive.alone import run_alone
 from edgeseg.run.archive.collect import collect
-from edgeseg.run.archive.manifest import Manifest, write_manifest
-from edgeseg.run.archive.place import place_of
+from edgeseg.run.archive.making import write_manifest
+from edgeseg.run.archive.manifest import Manifest
+from edgeseg.run.archive.place import Place, place_of
 from edgeseg.run.archive.plan import Archive, Plan, Shard
 from edgeseg.run.archive.work import Worker
 from edgeseg.segmenter import Segmenter
@@ -83,6 +92,33 @@ def test_another_manifest_is_refused(plan: Plan, scans: Path, tmp_path: Path) ->
         Worker(replace(plan, manifest=other.text))
     with pytest.raises(DataError, match="of another manifest"):
         collect(opened(replace(plan, manifest=other.text)))
+
+
+def test_of_two_that_begin_at_once_one_is_refused(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segmenter, late = Segmenter("hc18-nano", device="cpu"), opened(replace(plan, part_size=3))
+    read = plans.read_record
+
+    def other_first(out: Place) -> object:
+        monkeypatch.setattr(plans, "read_record", read)
+        opened(plan).claim(segmenter)
+        return None  # as it was before
+
+    monkeypatch.setattr(plans, "read_record", other_first)
+    with pytest.raises(DataError, match="another part size "):
+        late.claim(segmenter)
+    assert json.loads(plan.place.below("archive.json").read())["part_size"] == 2
+    assert [*plan.place.names()] == ["archive.json"]
+
+
+@pytest.mark.parametrize("name", ["report.html", "summary.json", "failures.csv", "masks"])
+def test_nothing_of_others_is_overwritten(plan: Plan, tmp_path: Path, name: str) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("mine")
+    with pytest.raises(OutputExistsError, match=name):
+        list(run_alone(replace(plan, masks=True)))
+    assert [path.read_text() for path in (tmp_path / "out").iterdir()] == ["mine"]
 
 
 def test_a_part_is_whole_or_not_there(
@@ -246,10 +282,13 @@ def test_each_frame_has_one_row_though_it_is_killed_again_and_again(
 
 
 def test_a_full_disk_is_told(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object, **__: object) -> None:
-        raise OutputWriteError("out/parts: cannot be written (No space left on device)")
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     worker = Worker(plan)
-    monkeypatch.setattr(work.parquet, "table_bytes", full)
-    with pytest.raises(OutputWriteError, match="No space left"):
-        list(worker.run([0]))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OutputWriteError, match=r"part-00000000\.parquet: .*No space left"):
+            list(worker.run([0]))
+    assert not opened(plan).parts.names()
+    assert [done.number for done in worker.run([0])] == [0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 from dataclasses import replace
 from multiprocessing.connection import Connection
@@ -12,10 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from edgeseg.errors import DataError, ImageDecodeError, InputNotFoundError, OutputWriteError
-from edgeseg.run.archive import alone, deaths, manifest, reading
+from edgeseg.run.archive import alone, deaths, manifest, reading, summary
 from edgeseg.run.archive.alone import run_alone
 from edgeseg.run.archive.collect import collect
-from edgeseg.run.archive.manifest import Manifest, write_manifest
+from edgeseg.run.archive.making import write_manifest
+from edgeseg.run.archive.manifest import Manifest
 from edgeseg.run.archive.plan import Plan
 from edgeseg.run.archive.work import Worker
 from tests.run.archive.parts import rows_of
@@ -165,3 +168,79 @@ def test_a_name_of_no_file_is_told(plan: Plan) -> None:
     pq.write_table(pa.table({"path": ["/a\0.png"]}), plan.manifest)
     with pytest.raises(DataError, match="a character that no name has"):
         list(run_alone(plan))
+
+
+def test_odd_paths_are_rows_and_hide_no_disk_that_is_gone(plan: Plan, scans: Path) -> None:
+    odd = ["ftp://host/a.png", "file://other/a.png"]
+    paths = [*odd, *(str(scans / name) for name in ("a.png", "b.jpg", "a b/a.png"))]
+    pq.write_table(pa.table({"path": paths}), plan.manifest)
+    list(run_alone(plan))
+    reasons = [row["reason"] for row in rows_of(plan)]
+    assert "cannot be opened" in reasons[0] and "'other'" in reasons[1]
+    assert reasons[2:] == [""] * 3
+    scans.rename(scans.with_name("gone"))
+    with pytest.raises(InputNotFoundError, match="no other of the manifest can be read there"):
+        list(run_alone(replace(plan, out=plan.out + "2")))
+    assert len(opened(replace(plan, out=plan.out + "2")).done()) <= 1  # of the odd ones alone
+
+
+def test_a_row_without_a_path_is_told_by_its_number(plan: Plan, scans: Path) -> None:
+    pq.write_table(pa.table({"path": [str(scans / "a.png"), None]}), plan.manifest)
+    with pytest.raises(DataError, match="row 1, counted from 0, has no path"):
+        list(run_alone(plan))
+
+
+def test_a_column_that_is_there_twice_is_told(plan: Plan) -> None:
+    pq.write_table(pa.table([["a"], ["b"]], ["path", "path"]), plan.manifest)
+    with pytest.raises(DataError, match="the column 'path' twice"):
+        opened(plan)
+
+
+def test_a_side_of_no_length_is_no_pixel_size(plan: Plan, scans: Path) -> None:
+    columns = {"pixel_size_x_mm": [0.2, 0.2], "pixel_size_y_mm": [0.0, None]}
+    paths = [str(scans / "a.png"), str(scans / "b.jpg")]
+    pq.write_table(pa.table({"path": paths, **columns}), plan.manifest)
+    list(run_alone(plan))
+    assert [row["status"] for row in rows_of(plan)] == ["failed", "ok"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs named pipes")
+@pytest.mark.parametrize("frame", [None, 1])
+def test_a_pipe_is_a_row(plan: Plan, scans: Path, frame: int | None) -> None:
+    os.mkfifo(scans / "pipe.dcm")
+    paths = [str(scans / "pipe.dcm"), str(scans / "a.png")]
+    pq.write_table(pa.table({"path": paths, "frame": [frame, None]}), plan.manifest)
+    list(run_alone(plan))
+    rows = rows_of(plan)
+    assert [row["status"] for row in rows] == ["failed", "ok"]
+    assert "a pipe or a device" in rows[0]["reason"]
+
+
+def test_a_part_whose_columns_are_called_otherwise_is_damaged(plan: Plan, tmp_path: Path) -> None:
+    list(run_alone(plan))
+    path = tmp_path / "out" / "parts" / "part-00000001.parquet"
+    path.write_bytes(path.read_bytes().replace(b"status", b"statvs"))
+    with pytest.raises(DataError, match=r"part-00000001\.parquet: cannot be read .* delete it"):
+        collect(opened(plan))
+
+
+def test_a_part_that_cannot_be_read_now_is_not_to_be_deleted(plan: Plan, tmp_path: Path) -> None:
+    list(run_alone(plan))
+    path = tmp_path / "out" / "parts" / "part-00000001.parquet"
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(InputNotFoundError, match="a folder") as raised:
+        collect(opened(plan))
+    assert "delete" not in str(raised.value)
+
+
+def test_no_space_for_the_failures_is_told(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.BytesIO):
+        def flush(self) -> None:
+            if self.tell() > 100:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+    list(run_alone(plan))
+    monkeypatch.setattr(summary.tempfile, "TemporaryFile", Full)
+    with pytest.raises(OutputWriteError, match=r"No space left on device.*TMPDIR"):
+        collect(opened(plan))

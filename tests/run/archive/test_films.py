@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 pytest.importorskip("pydicom")
+from pydicom import dcmread
 
 from edgeseg.errors import InputNotFoundError, MissingExtraError, OutputWriteError
 from edgeseg.phantom.head import make_phantom
@@ -21,7 +22,8 @@ from edgeseg.run.archive import reading
 from edgeseg.run.archive.alone import run_alone
 from edgeseg.run.archive.arrow import stores
 from edgeseg.run.archive.collect import collect
-from edgeseg.run.archive.manifest import Manifest, write_manifest
+from edgeseg.run.archive.making import write_manifest
+from edgeseg.run.archive.manifest import Manifest
 from edgeseg.run.archive.place import place_of
 from edgeseg.run.archive.plan import Archive, Plan
 from edgeseg.segmenter import Segmenter
@@ -34,7 +36,7 @@ FRAMES = [("IM1", ""), *(("a/film.dcm", str(i)) for i in range(1, 6)), ("broken.
 
 @pytest.fixture
 def films(tmp_path: Path) -> Path:
-    """A film of five frames, an image without a suffix, a file that is cut off, and a document."""
+    """A film of five frames, an image without a suffix, a file that is cut off; no images."""
     scans = np.stack([make_phantom(i, height=135, width=200).image for i in range(5)])
     folder = tmp_path / "films"
     (folder / "a").mkdir(parents=True)
@@ -42,6 +44,11 @@ def films(tmp_path: Path) -> Path:
     dicom_files.write(folder / "IM1", scans[0], pixel_mm=(0.7, 0.7))
     (folder / "broken.dcm").write_bytes((folder / "IM1").read_bytes()[:400])
     (folder / "notes").write_text("no image")
+    (folder / "DICOMDIR").write_bytes((folder / "IM1").read_bytes())
+    document = dcmread(folder / "IM1")
+    del document.Rows, document.PixelData
+    document.save_as(folder / "a" / "SR1")
+    document.save_as(folder / "a" / "report.dcm")
     return folder
 
 
@@ -86,7 +93,11 @@ def test_films_of_a_store_are_fetched_once_a_part_and_removed(
     plan: Plan, films: Path, store: str, tmp_path: Path, scratch: Path
 ) -> None:
     upload(films, "s3://archive/films", store)
-    write_manifest([f"s3://archive/films{store}"], place_of(plan.manifest))
+    notices: list[str] = []
+    inputs, out = [f"s3://archive/films{store}"], place_of(plan.manifest)
+    made = write_manifest(inputs, out, on_notice=notices.append)
+    assert (made.n_files, made.n_frames) == (3, 7)
+    assert any("2 DICOM document, 1 DICOM index" in text for text in notices)
     read: list[str] = []
 
     class Counted(reading.Files):
@@ -180,4 +191,4 @@ def test_one_object_that_cannot_be_read_is_a_row_and_all_are_none(
     ]  # fmt: skip
     assert any("1 files or folders cannot be read" in text and "IM1" in text for text in notices)
     with pytest.raises(InputNotFoundError, match="INVALID_OBJECT_STATE"):
-        write_manifest([f"s3://archive/frozen/a{store}"], out)
+        write_manifest([f"s3://archive/frozen/a/film.dcm{store}"], out)

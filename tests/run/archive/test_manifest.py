@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from edgeseg.errors import DataError, EdgesegError, InputNotFoundError
-from edgeseg.run.archive.manifest import Manifest, write_manifest
+from edgeseg.run.archive.making import write_manifest
+from edgeseg.run.archive.manifest import Manifest
 from edgeseg.run.archive.place import place_of
 from edgeseg.sources.discover import discover
 from edgeseg.sources.pixel_sizes import PixelSizes, read_table

@@ -16,7 +16,8 @@ import pytest
 pytest.importorskip("ray")
 
 from edgeseg.errors import ConfigError
-from edgeseg.run.archive.manifest import Manifest, write_manifest
+from edgeseg.run.archive.making import write_manifest
+from edgeseg.run.archive.manifest import Manifest
 from edgeseg.run.archive.on_ray import run_on_ray
 from edgeseg.run.archive.place import place_of
 from edgeseg.run.archive.plan import Archive, Plan

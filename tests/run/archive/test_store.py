@@ -13,7 +13,8 @@ pytest.importorskip("moto.server")
 from edgeseg.errors import DataError, InputNotFoundError
 from edgeseg.run.archive.alone import run_alone
 from edgeseg.run.archive.collect import collect
-from edgeseg.run.archive.manifest import Manifest, write_manifest
+from edgeseg.run.archive.making import write_manifest
+from edgeseg.run.archive.manifest import Manifest
 from edgeseg.run.archive.place import place_of
 from edgeseg.run.archive.plan import Archive, Plan
 from tests.run.archive.parts import rows_of, upload
@@ -112,3 +113,25 @@ def test_a_small_object_is_written_by_one_request(
     place = place_of(f"s3://archive/small{store}")
     place.write(b"as it is")
     assert place.read() == b"as it is"
+
+
+def test_a_bucket_that_is_gone_makes_no_rows(store: str, scans: Path, plan: Plan) -> None:
+    upload(scans, "s3://archive/gone", store)
+    write_manifest([f"s3://archive/gone{store}"], place_of(plan.manifest), 0.2)
+    for path in scans.rglob("*.*"):
+        place = place_of(f"s3://archive/gone{store}").below(path.relative_to(scans).as_posix())
+        place._store.delete(place._inner)
+    with pytest.raises(InputNotFoundError, match="no other of the manifest can be read there"):
+        list(run_alone(plan))
+    assert not Archive(plan, Manifest(plan.manifest)).done()
+
+
+def test_of_two_that_begin_at_once_all_read_the_last(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, other = place_of(f"s3://archive/record{store}"), b"of who saw none either"
+    monkeypatch.setattr("edgeseg.run.archive.place.time.sleep", lambda _: mine.write(other))
+    mine.write_first(b"mine")
+    assert mine.read() == other
+    mine.write_first(b"again")
+    assert mine.read() == other
