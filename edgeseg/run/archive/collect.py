@@ -22,7 +22,7 @@ from edgeseg.run.archive.plan import (
 )
 from edgeseg.run.archive.summary import Failures, Figures, MostNeeded, write_report
 from edgeseg.system.files import json_text
-from edgeseg.system.text import first_line, printable
+from edgeseg.system.text import first_line
 
 _STATUSES = ("ok", "doubtful", "empty", "failed")
 _MOST_TOLD = 1000  # of missing parts, in the summary
@@ -134,23 +134,12 @@ def _read(archive: Archive, number: int, record: Mapping[str, Any]) -> parquet.R
     if differing := differences(part.told, record):
         raise DataError(f"{place.text} is of another archive: another {differing[0]}")
     start, stop = archive.rows_of(number)
-    if part.n_rows != stop - start or not _has_rows(archive, part, start):
+    if part.n_rows != stop - start or not archive.manifest.has_rows(start, part):
         raise DataError(
             f"{place.text} has not the rows {start} to {stop} of the manifest; delete it and run "
             "the archive again"
         )
     return part
-
-
-def _has_rows(archive: Archive, part: parquet.Reader, start: int) -> bool:
-    """Tell whether a part has the rows of the manifest from a number on."""
-    reader = archive.manifest.reader
-    if {"file", "frame"} <= {*reader.names} and reader.equals(start, part, ["file", "frame"]):
-        return True  # of edgeseg's own making, compared without a look at each row
-    listed = archive.manifest.listings(start, start + part.n_rows)
-    items = [(printable(each.item.file), each.item.frame or None) for each in listed]
-    rows = part.rows(0, part.n_rows, ["file", "frame"])
-    return items == [*zip(rows["file"], rows["frame"], strict=True)]
 
 
 def _summary(record: Mapping[str, Any], found: Collected, figures: Figures) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import weakref
 from collections import Counter
@@ -17,7 +18,7 @@ from edgeseg.run.archive.place import place_of
 from edgeseg.sources.discover import Item
 from edgeseg.sources.frame import PixelSize, check_pixel_size
 from edgeseg.sources.size_table.rows import TableRow
-from edgeseg.system.text import first_line
+from edgeseg.system.text import first_line, printable
 
 COLUMNS = parquet.Columns({
     "path": "text", "file": "text", "frame": "frame", "pixel_size_x_mm": "number",
@@ -103,11 +104,6 @@ class Manifest:
         """Its path, which is whole, or its URL."""
         return self._place.text
 
-    @property
-    def reader(self) -> parquet.Reader:
-        """The table itself."""
-        return self._reader
-
     def listings(self, start: int, stop: int) -> list[Listing]:
         """Return the rows from a number on, up to another.
 
@@ -116,17 +112,35 @@ class Manifest:
         DataError
             If they cannot be read, or a row has no path.
         """
-        try:
+        with self._reading(start, stop):
             columns = self._reader.rows(start, stop, self._names, COLUMNS)
-        except ERRORS as error:
-            raise DataError(
-                f"{self.text}: rows {start} to {stop} cannot be read ({first_line(error)})"
-            ) from error
         rows = zip(*(columns[name] for name in self._names), strict=True)
         return [
             self._listing(number, dict(zip(self._names, row, strict=True)))
             for number, row in enumerate(rows, start)
         ]
+
+    def has_rows(self, start: int, part: parquet.Reader) -> bool:
+        """Tell whether all rows of a part are those from a number on; see `listings`."""
+        stop = start + part.n_rows
+        if {"file", "frame"} <= {*self._names}:
+            with self._reading(start, stop):
+                if self._reader.equals(start, part, ["file", "frame"]):
+                    return True  # of edgeseg's own making, compared without a look at each row
+        rows = part.rows(0, part.n_rows, ["file", "frame"])
+        return [*zip(rows["file"], rows["frame"], strict=True)] == [
+            (printable(each.item.file), each.item.frame or None)
+            for each in self.listings(start, stop)
+        ]
+
+    @contextlib.contextmanager
+    def _reading(self, start: int, stop: int) -> Iterator[None]:
+        try:
+            yield
+        except ERRORS as error:
+            raise DataError(
+                f"{self.text}: rows {start} to {stop} cannot be read ({first_line(error)})"
+            ) from error
 
     def refuse_repeated(self) -> None:
         """Raise if a frame is listed twice, as other programs may; takes 8 bytes a row of theirs.
