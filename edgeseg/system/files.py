@@ -71,16 +71,16 @@ def write_atomic(path: Path, data: bytes | Iterable[bytes], *, durable: bool = F
         raise kind(f"{path}: cannot be written ({error.strerror})") from error
 
 
-def write_first(path: Path, data: bytes) -> None:
-    """Write a file whole unless there is one; of several who do so at once, one is the first.
+def write_first(path: Path, data: bytes) -> bool:
+    """Write a file whole unless there is one; returns whether the drive can tell who was first.
+
+    If not, whoever is last of several who do so at once wins.
 
     Raises
     ------
     OutputWriteError
         If it cannot be written.
     """
-    if path.exists():
-        return
     ours = path.parent / f".edgeseg-{os.urandom(6).hex()}.part"
     write_atomic(ours, data, durable=True)
     try:
@@ -89,8 +89,10 @@ def write_first(path: Path, data: bytes) -> None:
         pass
     except OSError:  # a drive without links
         write_atomic(path, data, durable=True)
+        return False
     finally:
         ours.unlink(missing_ok=True)
+    return True
 
 
 def is_part(name: str) -> bool:

@@ -85,7 +85,7 @@ class _Children:
         self._count, self._threads_each = count, max(1, threads // count)
         self._spawn = get_context("spawn")  # forked, a session would hang
         self._children: dict[Connection, _Child] = {}
-        self._deaths = Deaths(count)
+        self._deaths = Deaths()
         self._suspects: deque[int] = deque()  # parts that processes had which died
 
     def __enter__(self) -> _Children:

@@ -8,20 +8,18 @@ from collections.abc import Iterable
 from edgeseg.errors import OutputWriteError
 
 MOST = 10  # of processes that had one part; in a large cluster machines come and go
+MOST_IN_A_ROW = 100  # with nothing written by any
 
 
 class Deaths:
-    """Counts how many processes died of a part, and how many in a row before one was written.
+    """Counts how many processes died of a part, and of those that did nothing, how many in a row.
 
-    Parameters
-    ----------
-    at_once
-        Processes that may die together, with their machines.
+    That is all of them until a part is written, and then those that had no part.
     """
 
-    def __init__(self, at_once: int) -> None:
+    def __init__(self) -> None:
         self._deaths: Counter[int] = Counter()
-        self._most_in_a_row, self._in_a_row = MOST * at_once, 0
+        self._in_a_row, self._has_written = 0, False
 
     def add(self, parts: Iterable[int]) -> list[int]:
         """Note that a process died; returns which of the parts that it had others may have.
@@ -31,19 +29,20 @@ class Deaths:
         OutputWriteError
             If nothing but deaths is seen.
         """
-        self._in_a_row += 1
-        if self._in_a_row >= self._most_in_a_row:
+        parts = [*parts]
+        if not parts or not self._has_written:
+            self._in_a_row += 1
+        if self._in_a_row >= MOST_IN_A_ROW:
             raise OutputWriteError(
                 f"{self._in_a_row} processes died one after the other and wrote nothing; was the "
                 "memory too small? Use fewer of them"
             )
-        parts = [*parts]
         self._deaths.update(parts)
         return [number for number in parts if self._deaths[number] < MOST]
 
     def written(self) -> None:
         """Note that a part was written."""
-        self._in_a_row = 0
+        self._in_a_row, self._has_written = 0, True
 
     def check(self) -> None:
         """Raise for parts that were given up.

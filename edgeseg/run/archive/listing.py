@@ -130,7 +130,11 @@ def _below(folder: Place, root: Place, tally: Tally) -> Iterator[Listed]:
     folders, files = [], {}
     for place, entry in folder.folder():
         name = place.path.rpartition("/")[2]
-        if entry.is_folder:
+        if entry.is_folder and place.path.rstrip("/") == folder.path.rstrip("/"):
+            # of keys with two slashes, which pyarrow cannot name
+            odd = Place(folder.start, f"{folder.path.rstrip('/')}//", folder.query)
+            tally.add(left_out.UNREADABLE, odd.text)
+        elif entry.is_folder:
             folders.append((name, place))
         elif name:  # some programs mark folders by a file without a name
             files[name] = place, entry

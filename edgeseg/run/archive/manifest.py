@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import weakref
 from collections import Counter
@@ -14,7 +15,7 @@ import numpy as np
 from edgeseg.errors import DataError, EdgesegError
 from edgeseg.run.archive.arrow import parquet
 from edgeseg.run.archive.arrow.stores import ERRORS
-from edgeseg.run.archive.place import place_of
+from edgeseg.run.archive.place import is_url, place_of
 from edgeseg.sources.discover import Item
 from edgeseg.sources.frame import PixelSize, check_pixel_size
 from edgeseg.sources.size_table.rows import TableRow
@@ -172,6 +173,12 @@ class Manifest:
         path = row["path"]
         if not path:
             raise DataError(f"{self.text}: row {number}, counted from 0, has no path")
+        is_whole = os.path.isabs(path)  # noqa: PTH117 (many rows)
+        if not is_whole and not path.lower().startswith("file://") and not is_url(path):
+            raise DataError(
+                f"{self.text}: row {number}, counted from 0, has the path {path!r}, which begins "
+                "in no folder; list whole paths or URLs, which mean the same on every machine"
+            )
         file = row.get("file") or _file_of(path)
         if "\0" in path or "\0" in file:
             raise DataError(f"{self.text}: {path!r} has a character that no name has")

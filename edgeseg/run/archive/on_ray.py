@@ -55,10 +55,10 @@ def run_on_ray(
         As `Worker` and its ``run`` do, if there is no such cluster, or if processes die of one
         part again and again.
     """
-    worker = Worker(plan)  # what cannot be opened is told here, once
-    todo = deque(worker.archive.missing(shard))
-    del worker
     with _connected(address, cores):
+        worker = Worker(plan)  # what cannot be opened is told here, once
+        todo = deque(worker.archive.missing(shard))
+        del worker
         yield from _tasks(plan, todo, on_rows)
 
 
@@ -70,7 +70,7 @@ def _tasks(plan: Plan, todo: deque[int], on_rows: Callable[[int], None]) -> Iter
         )
     task = ray.remote(num_cpus=1, num_gpus=n_gpus, max_retries=0)(_measure)
     running: dict[Any, int] = {}
-    deaths = Deaths(_cores())
+    deaths = Deaths()
     while todo or running:
         room = _AHEAD * _cores() - len(running)
         for _ in range(min(room, len(todo))):

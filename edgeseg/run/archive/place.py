@@ -146,18 +146,18 @@ class Place:
     def write_first(self, data: bytes) -> None:
         """Write it whole unless it is there: of several who do so at once, all then read the same.
 
-        Stores do not tell who was first, so there it takes some seconds.
+        Stores and some drives do not tell who was first, so there it takes some seconds.
 
         Raises
         ------
         OutputWriteError
             If it cannot be written.
         """
-        if self.is_local:
-            write_first(self.local, data)
-        elif not self.is_there():
+        if self.is_there() or (self.is_local and write_first(self.local, data)):
+            return
+        if not self.is_local:
             self.write(data)
-            time.sleep(_SETTLES_S)  # until who saw none either has written its own
+        time.sleep(_SETTLES_S)  # until who saw none either has written its own
 
     def remove_parts(self) -> None:
         """Remove the unfinished files in a folder that writers left which were killed."""

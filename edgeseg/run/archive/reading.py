@@ -7,11 +7,13 @@ import os
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from edgeseg.errors import (
+    DataError,
     EdgesegError,
     ImageDecodeError,
     InputNotFoundError,
@@ -27,6 +29,7 @@ from edgeseg.system.text import first_line
 
 _TRIES_AFTER_S = (0.5, 2.0, 8.0, 20.0)
 _FEW = 5  # files of a root: fewer may all be gone
+_RECENT, _MOST_ROOTS = 200, 1000
 _ROOT_PARTS = 4  # of the paths that a disk or share may be mounted at
 
 
@@ -58,7 +61,8 @@ class Files:
     def __init__(self, n_threads: int, others: Callable[[], list[Place]]) -> None:
         self._others = others
         self._pool = ThreadPoolExecutor(max(1, n_threads), "edgeseg-read")
-        self._readable: dict[str, Place] = {}  # of each store, a file that was read
+        self._readable: dict[str, Place] = {}  # of each root, a file that was read
+        self._asked: deque[Place] = deque(maxlen=_RECENT)  # of stores, those wanted last
         self._films = _Films()
 
     def __enter__(self) -> Files:
@@ -71,9 +75,13 @@ class Files:
     def start(self, listing: Listing) -> Future[bytes] | None:
         """Begin to read a file; None of a frame of a film, of which only that frame is read."""
         item = listing.item
+        is_far = is_url(item.location)
+        if is_far:
+            with contextlib.suppress(DataError):  # a URL of no store, as its row says
+                self._asked.append(place_of(item.location))
         if not item.frame:
             return self._pool.submit(self._read, listing)
-        if is_url(item.location):
+        if is_far:
             self._films.expect(item.location)
         return None
 
@@ -100,7 +108,7 @@ class Files:
             place = place_of(location)
             with self._blaming(place):
                 place.read(1)
-            self._readable[_root(place)] = place
+            self._note(place)
             _check_size(listing, place.local.stat().st_size)
             return read_frame(place.local, frame)
         with self._films.lent(location, lambda: self._read(listing)) as path:
@@ -109,7 +117,7 @@ class Files:
     def _read(self, listing: Listing) -> bytes:
         place = place_of(listing.item.location)
         data = self._from_disk(place) if place.is_local else self._from_store(place, listing)
-        self._readable[_root(place)] = place
+        self._note(place)
         _check_size(listing, len(data))
         return data
 
@@ -134,6 +142,12 @@ class Files:
                 time.sleep(wait_s)
             return place.read()
 
+    def _note(self, place: Place) -> None:
+        """Note that a file was read."""
+        if len(self._readable) > _MOST_ROOTS:
+            self._readable.clear()
+        self._readable[_root(place)] = place
+
     @contextlib.contextmanager
     def _blaming(self, place: Place) -> Iterator[None]:
         """Let what a file cannot be read for pass, unless its store is silent."""
@@ -149,12 +163,19 @@ class Files:
         known = self._readable.get(root)
         if known is not None and known.can_be_read():
             return
-        others = self._others()
-        near = [other for other in others if _root(other) == root]
-        for other in near if len(near) >= _FEW else others:
+        try:
+            others = self._others()
+        except EdgesegError as away:  # the manifest's own store
+            raise RunEnds(away) from error
+        near = {other for other in (*self._asked.copy(), *others) if _root(other) == root}
+        for other in near - {place}:
             if other.can_be_read():
-                self._readable[root] = other
+                self._note(other)
                 return
+        # of a few nothing can be told, unless one was read before
+        are_few = len(near) < _FEW and known in (None, place)
+        if are_few and any(other.can_be_read() for other in others if _root(other) != root):
+            return
         text = (
             f"{error}, and no other of the manifest can be read there; is the disk or store that "
             "they lie on connected?"
@@ -164,7 +185,7 @@ class Files:
 
 def _root(place: Place) -> str:
     """Return what places have in common that fail together: a store, or near a disk's root."""
-    return place.start or "/".join(place.path.split("/")[:_ROOT_PARTS])
+    return place.start or "/".join(place.path.split("/")[:-1][:_ROOT_PARTS])
 
 
 def _check_size(listing: Listing, size_bytes: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import BinaryIO, NamedTuple
 from edgeseg.errors import ImageDecodeError
 
 _ITEM, _END = 0xFFFEE000, 0xFFFEE0DD
+_END_ITEM = struct.pack("<HHI", _END >> 16, _END & 0xFFFF, 0)
 _UNDEFINED = 0xFFFFFFFF
 _MOST_FRAGMENTS = 1_000_000
 _END_OF_IMAGE, _TAIL = b"\xff\xd9", 10  # of JPEG and JPEG 2000; padding may follow
@@ -65,6 +67,12 @@ def find_frames(
             f"the file says it has {n_frames} frames, and {len(frames)} are found in it"
         )
     return frames
+
+
+def is_ended(stream: BinaryIO) -> bool:
+    """Tell whether a file ends as pixel data does, with nothing behind it."""
+    stream.seek(max(0, stream.seek(0, io.SEEK_END) - len(_END_ITEM)))
+    return stream.read() == _END_ITEM
 
 
 def read_frame(stream: BinaryIO, fragments: Sequence[Fragment]) -> bytes:

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from edgeseg.errors import ImageDecodeError
 from edgeseg.sources.dicom import compressed, encapsulated, library
 from edgeseg.sources.dicom.deflated import unpacked
 from edgeseg.sources.dicom.gray import Colours, Samples, read_palette
+from edgeseg.sources.dicom.head import read_head
 from edgeseg.sources.dicom.regions import Region
 
 IDENTIFIERS = {
@@ -24,14 +25,9 @@ IDENTIFIERS = {
     "study_instance_uid": "StudyInstanceUID", "sop_instance_uid": "SOPInstanceUID",
 }  # fmt: skip
 """Columns that tell whose an image is, and the elements that they hold."""
-_MOST_FRAMES, _MOST_REGIONS, _MOST_REMEMBERED = 100_000, 64, 4
+_MOST_REGIONS, _MOST_REMEMBERED = 64, 4
 _JPEG = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70))
 _JPEG_2000 = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 201, 202, 203))
-_NATIVE = frozenset(f"1.2.840.10008.1.2{end}" for end in ("", ".1", ".1.99", ".2"))
-_PIXEL_DATA, _LONG_TYPES, _UNTOLD = 0x7FE00010, (b"OB", b"OW", b"UN"), 0xFFFFFFFF
-# of ultrasound, and of what does not say its machine, such as captured screens
-_MODALITIES = frozenset(("US", "IVUS", "OT", "SC", "XC", "ES", ""))
-_VOLUME = "1.2.840.10008.5.1.4.1.1.6.2"
 _REGION_NUMBERS = {
     "spatial_format": "RegionSpatialFormat", "data_type": "RegionDataType",
     "x_units": "PhysicalUnitsXDirection", "y_units": "PhysicalUnitsYDirection",
@@ -42,10 +38,8 @@ _COLOURS = ("Red", "Green", "Blue")
 _TABLES = [f"{colour}PaletteColorLookupTableData" for colour in _COLOURS]
 _DESCRIPTOR = "RedPaletteColorLookupTableDescriptor"
 _ELEMENTS = (
-    *("SOPClassUID", "Modality", "Rows", "Columns", "SamplesPerPixel", "NumberOfFrames"),
-    *("PhotometricInterpretation", "PlanarConfiguration", "BitsAllocated", "BitsStored"),
-    *("HighBit", "PixelRepresentation", "BurnedInAnnotation", "SequenceOfUltrasoundRegions"),
-    *("ExtendedOffsetTable", "ExtendedOffsetTableLengths", *IDENTIFIERS.values(), *_TABLES),
+    *("PlanarConfiguration", "BitsStored", "HighBit", "PixelRepresentation"),
+    *("BurnedInAnnotation", "SequenceOfUltrasoundRegions", *IDENTIFIERS.values(), *_TABLES),
     *(f"Segmented{table}" for table in _TABLES),
     *(f"{colour}PaletteColorLookupTableDescriptor" for colour in _COLOURS),
 )
@@ -216,13 +210,6 @@ def open_bytes(data: bytes) -> DicomFile:
     return _parsed(io.BytesIO(data), None)
 
 
-def count_frames_in(stream: BinaryIO) -> int:
-    """Return how many frames a file has that is open, without its pixels; see `open_file`."""
-    data = unpacked(stream)
-    stream.seek(0)
-    return _shape(library.read_elements(io.BytesIO(data) if data else stream, _ELEMENTS))[2]
-
-
 def _parsed(stream: BinaryIO, path: Path | None) -> DicomFile:
     data = unpacked(stream)
     if data is None and path is None:
@@ -230,71 +217,7 @@ def _parsed(stream: BinaryIO, path: Path | None) -> DicomFile:
         data = stream.read()
     if data is not None:
         stream = io.BytesIO(data)
-    stream.seek(0)
-    dataset = library.read_elements(stream, _ELEMENTS)
-    syntax = library.syntax_of(dataset)
-    height, width, n_frames = _shape(dataset)
-    length, in_words = _pixel_data_head(stream, *dataset.original_encoding)
-    start, frames = stream.tell(), None
-    if length == _UNTOLD and syntax in _NATIVE:
-        raise ImageDecodeError(
-            "the DICOM file says its pixels are uncompressed, and they are in pieces as compressed "
-            "ones are; save the images uncompressed"
-        )
-    if length == _UNTOLD:
-        frames = encapsulated.find_frames(stream, n_frames, library.offsets(dataset))
-    else:
-        _refuse_short(stream, dataset, (height, width, n_frames), start, length)
-    told = dataset, syntax, (height, width), start, in_words, n_frames, frames
-    return DicomFile(path, data, *told)
-
-
-def _shape(dataset: Any) -> tuple[int, int, int]:
-    """Return the sides and the number of the frames; what is no ultrasound is refused."""
-    _refuse_others(dataset)
-    height, width = (library.whole_number(dataset, side) or 0 for side in ("Rows", "Columns"))
-    n_frames = library.whole_number(dataset, "NumberOfFrames") or 1
-    if min(height, width) < 1 or not 1 <= n_frames <= _MOST_FRAMES:
-        raise ImageDecodeError(f"{n_frames} frames of {width}x{height} pixels are not read")
-    return height, width, n_frames
-
-
-def _refuse_others(dataset: Any) -> None:
-    modality = library.text(dataset, "Modality").upper()
-    if "Rows" not in dataset:
-        raise ImageDecodeError("the DICOM file holds no image")
-    if modality not in _MODALITIES:
-        shown = modality[:16] if modality.isalnum() else "another"
-        raise ImageDecodeError(f"the DICOM file's modality is {shown}; expected ultrasound, US")
-    if library.text(dataset, "SOPClassUID") == _VOLUME:
-        raise ImageDecodeError("the DICOM file is a volume; expected images of one plane")
-
-
-def _pixel_data_head(stream: BinaryIO, is_implicit: bool, is_little: bool) -> tuple[int, bool]:
-    """Read the head of the pixel data's element: its length, and whether it is of words."""
-    order: Literal["little", "big"] = "little" if is_little else "big"
-    head = stream.read(8)
-    group, element = int.from_bytes(head[:2], order), int.from_bytes(head[2:4], order)
-    if len(head) < 8 or group << 16 | element != _PIXEL_DATA:
-        raise ImageDecodeError("the DICOM file is cut short or damaged: it ends before its pixels")
-    if is_implicit:
-        return int.from_bytes(head[4:], order), True
-    if head[4:6] not in _LONG_TYPES:
-        raise ImageDecodeError("the DICOM file's pixel data is of a type that has no pixels")
-    return int.from_bytes(stream.read(4), order), head[4:6] == b"OW"
-
-
-def _refuse_short(
-    stream: BinaryIO, dataset: Any, shape: tuple[int, int, int], start: int, length: int
-) -> None:
-    """Refuse uncompressed pixels of which some are missing."""
-    height, width, n_frames = shape
-    samples = library.whole_number(dataset, "SamplesPerPixel") or 1
-    bits = library.whole_number(dataset, "BitsAllocated") or 8
-    halved = library.text(dataset, "PhotometricInterpretation").upper().endswith("_422")
-    needed = height * width * n_frames * (2 if halved else samples) * bits // 8
-    there = min(stream.seek(0, io.SEEK_END) - start, length)  # elements may follow
-    if there < needed:
-        raise ImageDecodeError(
-            f"the DICOM file is cut short: {max(there, 0)} of its pixels' {needed} bytes are there"
-        )
+    head = read_head(stream, _ELEMENTS)
+    frames = head.find_frames(stream) if head.is_in_pieces else None
+    of_pixels = head.start, head.in_words, head.n_frames, frames
+    return DicomFile(path, data, head.dataset, head.syntax, head.size, *of_pixels)

@@ -10,7 +10,8 @@ from typing import BinaryIO
 from edgeseg.errors import DataError, ImageDecodeError
 from edgeseg.sources.decoded import Decoded, check_sides
 from edgeseg.sources.dicom import gray, library
-from edgeseg.sources.dicom.file import DicomFile, count_frames_in, open_bytes, open_file
+from edgeseg.sources.dicom.file import DicomFile, open_bytes, open_file
+from edgeseg.sources.dicom.head import count_frames_in
 from edgeseg.sources.dicom.regions import read_scale
 from edgeseg.sources.frame import Frame, Screen, Size, as_pixel_size
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import io
 import os
+import shutil
+from collections import Counter
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -19,6 +21,7 @@ from edgeseg.run.archive.alone import run_alone
 from edgeseg.run.archive.collect import collect
 from edgeseg.run.archive.making import write_manifest
 from edgeseg.run.archive.manifest import Manifest
+from edgeseg.run.archive.place import place_of
 from edgeseg.run.archive.plan import Plan
 from edgeseg.run.archive.work import Worker
 from tests.run.archive.parts import rows_of
@@ -78,8 +81,6 @@ def test_frames_whose_hashes_are_alike_are_not_one(
 def test_a_name_that_is_no_unicode_stops_nothing(plan: Plan, scans: Path) -> None:
     odd = Path(os.fsdecode(os.fsencode(scans) + b"/\xffa.png"))
     os.link(scans / "a.png", odd)
-    from edgeseg.run.archive.place import place_of
-
     write_manifest([str(scans)], place_of(plan.manifest), 0.2)
     odd.unlink()
     list(run_alone(plan))
@@ -135,8 +136,8 @@ def test_processes_that_die_at_once_are_not_started_for_ever(
     plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(alone, "_serve", _die)
-    monkeypatch.setattr(deaths, "MOST", 3)
-    with pytest.raises(OutputWriteError, match="6 processes died one after the other"):
+    monkeypatch.setattr(deaths, "MOST_IN_A_ROW", 3)
+    with pytest.raises(OutputWriteError, match="3 processes died one after the other"):
         list(run_alone(plan, threads=2, processes=2))
 
 
@@ -244,3 +245,60 @@ def test_no_space_for_the_failures_is_told(plan: Plan, monkeypatch: pytest.Monke
     monkeypatch.setattr(summary.tempfile, "TemporaryFile", Full)
     with pytest.raises(OutputWriteError, match=r"No space left on device.*TMPDIR"):
         collect(opened(plan))
+
+
+def test_deaths_of_a_few_parts_end_no_run_that_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deaths, "MOST_IN_A_ROW", 3)
+    seen = deaths.Deaths()
+    seen.written()
+    for _ in range(9):
+        assert seen.add([1]) == [1] and seen.add([2, 3]) == [2, 3]
+    assert seen.add([1, 2]) == [] and seen.add([3, 4]) == [4]
+    with pytest.raises(OutputWriteError, match="of part 1, 2, 3 the process died 10 times"):
+        seen.check()
+    assert seen.add([]) == [] and seen.add([]) == []
+    with pytest.raises(OutputWriteError, match="3 processes died one after the other"):
+        seen.add([])
+
+
+def test_a_folder_of_a_disk_that_is_there_may_be_gone(plan: Plan, scans: Path) -> None:
+    """Its files are rows, and the run goes on; while it is read, the run ends first."""
+    for i in range(8):
+        (scans / f"{i}.png").write_bytes((scans / "a.png").read_bytes())
+    there = scans.parent / "there"
+    there.mkdir()
+    for i in range(100):
+        os.link(scans / "a.png", there / f"{i}.png")
+    write_manifest([str(scans), str(there)], place_of(plan.manifest), 0.2)
+    plan = replace(plan, part_size=20, read_ahead=0)
+    shutil.rmtree(scans)
+    list(run_alone(plan))
+    counts = Counter(row["status"] for row in rows_of(plan))
+    assert counts == {"failed": 15, "ok": 100}
+
+
+def test_a_path_that_begins_in_no_folder_is_refused(plan: Plan) -> None:
+    for path in ("imgs/a.png", "C:\\a.png" if os.name != "nt" else "a.png"):
+        pq.write_table(pa.table({"path": [path]}), plan.manifest)
+        with pytest.raises(DataError, match=r"row 0, counted from 0, has the path .* no folder"):
+            list(run_alone(plan))
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_an_output_of_no_name_is_told(plan: Plan, tmp_path: Path, processes: int) -> None:
+    with pytest.raises(OutputWriteError, match=r"archive\.json: cannot be written|File name too"):
+        list(run_alone(replace(plan, out=str(tmp_path / ("a" * 300))), processes=processes))
+
+
+def test_on_a_drive_without_links_who_is_last_wins(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_links(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    record = place_of(str(tmp_path / "out" / "archive.json"))
+    monkeypatch.setattr(os, "link", no_links)
+    monkeypatch.setattr("edgeseg.run.archive.place.time.sleep", lambda _: record.write(b"other"))
+    record.write_first(b"mine")
+    assert record.read() == b"other"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["archive.json"]

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 pytest.importorskip("pydicom")
-from pydicom import dcmread
+from pydicom import dcmread, uid
 
+from edgeseg.drawing.encode import encode
 from edgeseg.errors import InputNotFoundError, MissingExtraError, OutputWriteError
 from edgeseg.phantom.head import make_phantom
 from edgeseg.run.archive import reading
@@ -31,18 +32,25 @@ from tests.run.archive.parts import rows_of, upload
 from tests.run.folders import run, untimed
 from tests.sources.dicom import files as dicom_files
 
-FRAMES = [("IM1", ""), *(("a/film.dcm", str(i)) for i in range(1, 6)), ("broken.dcm", "")]
+FILM = [("a/film.dcm", str(i)) for i in range(1, 6)]
+FRAMES = [("IM1", ""), *FILM, *((name, "") for name in ("broken.dcm", "cut.dcm", "jpeg.dcm"))]
 
 
 @pytest.fixture
 def films(tmp_path: Path) -> Path:
-    """A film of five frames, an image without a suffix, a file that is cut off; no images."""
+    """A film of five frames, an image without a suffix, three files that are cut off; no images."""
     scans = np.stack([make_phantom(i, height=135, width=200).image for i in range(5)])
     folder = tmp_path / "films"
     (folder / "a").mkdir(parents=True)
     dicom_files.write(folder / "a" / "film.dcm", scans, pixel_mm=(0.7, 0.7))
     dicom_files.write(folder / "IM1", scans[0], pixel_mm=(0.7, 0.7))
     (folder / "broken.dcm").write_bytes((folder / "IM1").read_bytes()[:400])
+    whole = (folder / "a" / "film.dcm").read_bytes()
+    (folder / "cut.dcm").write_bytes(whole[: len(whole) // 2])
+    coded = [encode(".jpg", scan) for scan in scans]
+    film = dcmread(folder / "a" / "film.dcm")
+    path = dicom_files.save_coded(film, coded, folder / "jpeg.dcm", uid.JPEGBaseline8Bit)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     (folder / "notes").write_text("no image")
     (folder / "DICOMDIR").write_bytes((folder / "IM1").read_bytes())
     document = dcmread(folder / "IM1")
@@ -81,7 +89,7 @@ def test_frames_are_those_of_a_folder_digit_for_digit(
     plan: Plan, films: Path, tmp_path: Path, threads: int
 ) -> None:
     made = write_manifest([str(films)], place_of(plan.manifest))
-    assert (made.n_files, made.n_frames) == (3, 7)
+    assert (made.n_files, made.n_frames) == (5, 9)
     list(run_alone(plan, threads=threads))
     assert rows_of(plan) == measured_by_infer(films, tmp_path / "folder")
     assert {(row["file"], row["frame"]) for row in rows_of(plan)} == {*FRAMES}
@@ -96,7 +104,7 @@ def test_films_of_a_store_are_fetched_once_a_part_and_removed(
     notices: list[str] = []
     inputs, out = [f"s3://archive/films{store}"], place_of(plan.manifest)
     made = write_manifest(inputs, out, on_notice=notices.append)
-    assert (made.n_files, made.n_frames) == (3, 7)
+    assert (made.n_files, made.n_frames) == (5, 9)
     assert any("2 DICOM document, 1 DICOM index" in text for text in notices)
     read: list[str] = []
 
@@ -187,8 +195,8 @@ def test_one_object_that_cannot_be_read_is_a_row_and_all_are_none(
     write_manifest([f"s3://archive/frozen{store}"], out, on_notice=notices.append)
     rows = pq.read_table(plan.manifest).to_pylist()
     assert [(row["file"], row["frame"]) for row in rows] == [
-        ("a/film.dcm", None), ("broken.dcm", None)
-    ]  # fmt: skip
+        (name, None) for name in ("a/film.dcm", "broken.dcm", "cut.dcm", "jpeg.dcm")
+    ]
     assert any("1 files or folders cannot be read" in text and "IM1" in text for text in notices)
     with pytest.raises(InputNotFoundError, match="INVALID_OBJECT_STATE"):
         write_manifest([f"s3://archive/frozen/a/film.dcm{store}"], out)

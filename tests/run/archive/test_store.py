@@ -5,18 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 pytest.importorskip("moto.server")
+import boto3
 
 from edgeseg.errors import DataError, InputNotFoundError
+from edgeseg.run.archive import reading
 from edgeseg.run.archive.alone import run_alone
+from edgeseg.run.archive.arrow import stores
 from edgeseg.run.archive.collect import collect
 from edgeseg.run.archive.making import write_manifest
-from edgeseg.run.archive.manifest import Manifest
+from edgeseg.run.archive.manifest import Listing, Manifest
 from edgeseg.run.archive.place import place_of
 from edgeseg.run.archive.plan import Archive, Plan
+from edgeseg.run.archive.work import Worker
 from tests.run.archive.parts import rows_of, upload
 from tests.run.archive.test_archive import measured_by_infer
 
@@ -63,8 +71,6 @@ def test_keys_in_a_url_are_refused() -> None:
 def test_a_store_that_does_not_answer_makes_no_rows(
     store: str, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from edgeseg.run.archive import reading
-
     monkeypatch.setattr(reading, "_TRIES_AFTER_S", (0.01,))
     upload(scans, "s3://archive/silent", store)
     manifest = place_of(str(tmp_path / "m.parquet"))
@@ -135,3 +141,67 @@ def test_of_two_that_begin_at_once_all_read_the_last(
     assert mine.read() == other
     mine.write_first(b"again")
     assert mine.read() == other
+
+
+def test_a_store_that_goes_is_known_by_what_was_read_there(
+    store: str, scans: Path, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it has few of the images, and the manifest's own store may be the one that goes."""
+    near, far = str(scans / "a.png"), place_of(f"s3://archive/few{store}")
+    for i in range(6):
+        far.below(f"{i}.png").write(Path(near).read_bytes())
+    paths = [*[near] * 92, *(far.below(f"{i}.png").text for i in range(6))]
+    names = [f"{i}.png" for i in range(len(paths))]
+    pq.write_table(pa.table({"path": paths, "file": names}), plan.manifest, row_group_size=10)
+    parts = run_alone(replace(plan, part_size=94, read_ahead=0), threads=1)
+    assert [next(parts).number] == [0]
+    for i in range(6):
+        far.below(f"{i}.png")._store.delete(far.below(f"{i}.png")._inner)
+    with pytest.raises(InputNotFoundError, match="no other of the manifest can be read there"):
+        list(parts)
+
+
+def test_a_manifest_that_goes_with_its_store_makes_no_rows(
+    store: str, scans: Path, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload(scans, "s3://archive/both", store)
+    write_manifest([f"s3://archive/both{store}"], place_of(plan.manifest), 0.2)
+    worker = Worker(replace(plan, part_size=7))
+    paths = Archive(plan, worker.archive.manifest).manifest.listings(0, 7)
+
+    def away(*_: object) -> bytes:
+        raise OSError("the host is unreachable")
+
+    def first_alone(manifest: Manifest, start: int, stop: int) -> list[Listing]:
+        if stop - start < 7:
+            raise DataError(f"{manifest.text}: rows {start} to {stop} cannot be read")
+        return paths
+
+    monkeypatch.setattr(reading, "_TRIES_AFTER_S", ())
+    monkeypatch.setattr(stores.Store, "read", away)
+    monkeypatch.setattr(Manifest, "listings", first_alone)
+    with pytest.raises(DataError, match="rows 0 to 1 cannot be read"):
+        list(worker.run([0]))
+    assert not worker.archive.done()
+
+
+def client_of(store: str) -> Any:
+    host = parse_qs(store[1:])["endpoint_override"][0]
+    return boto3.client("s3", endpoint_url=f"http://{host}", region_name="us-east-1")
+
+
+def test_keys_with_two_slashes_are_told_and_end_nothing(
+    store: str, scans: Path, tmp_path: Path
+) -> None:
+    upload(scans, "s3://archive/odd/b", store)
+    client_of(store).put_object(Bucket="archive", Key="odd/a//a.png", Body=b"none")
+    client_of(store).put_object(Bucket="archive", Key="odd/a/c.png", Body=b"none")
+    notices: list[str] = []
+    made = write_manifest(
+        [f"s3://archive/odd{store}"],
+        place_of(str(tmp_path / "m.parquet")),
+        0.2,
+        on_notice=notices.append,
+    )
+    assert made.n_files == 8
+    assert any("cannot be read" in text and "odd/a//" in text for text in notices)
