@@ -33,7 +33,6 @@ _SYSTEM_FOLDERS = frozenset({
 })  # fmt: skip
 _SYSTEM_FILES = frozenset(("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db"))
 _INDEX = "dicomdir"  # of a medium, beside its images
-INDEX = Kind("DICOM index", "")
 # of which the first bytes say nothing
 _DOCUMENT = Kind("DICOM document", "")
 _BY_SUFFIX = {".raw": Kind("raw samples", "")}
@@ -132,7 +131,7 @@ def look(path: str, name: str) -> tuple[bool, Kind | None]:
 def told_by(start: bytes, name: str, holds_image: Callable[[], bool]) -> tuple[bool, Kind | None]:
     """Tell what `look` does; ``holds_image`` is asked of DICOM that may be a document."""
     if is_index(name):
-        return False, INDEX
+        return False, Kind("DICOM index", "")
     if is_readable(start):
         return True, None
     kind = kind_of(start) or _BY_SUFFIX.get(_suffix(name))

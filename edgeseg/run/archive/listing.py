@@ -162,9 +162,6 @@ def _may_be_image(place: Place, name: str, tally: Tally) -> bool:
     if left_out.is_system_file(name):
         tally.add(left_out.SYSTEM, place.text)
         return False
-    if left_out.is_index(name):
-        tally.add(left_out.NOT_IMAGES, place.text, left_out.INDEX.name)
-        return False
     if name.startswith("."):
         if left_out.has_image_suffix(name):
             tally.add(left_out.HIDDEN, place.text)
