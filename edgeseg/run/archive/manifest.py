@@ -200,7 +200,7 @@ def _file_of(path: str) -> str:
 
 def _given(row: dict[str, Any]) -> TableRow | None:
     """Return what a row gives of the size of pixels."""
-    x_mm, source, reason = row.get("pixel_size_x_mm"), row.get("pixel_size_source"), ""
+    x_mm, source = row.get("pixel_size_x_mm"), row.get("pixel_size_source")
     y_mm = row.get("pixel_size_y_mm")
     y_mm = x_mm if y_mm is None else y_mm
     reason = row.get("reason") or ""

@@ -73,7 +73,7 @@ class Files:
         self._films.clear()
 
     def start(self, listing: Listing) -> Future[bytes] | None:
-        """Begin to read a file; None of a frame of a film, of which only that frame is read."""
+        """Begin to read a file; None of a frame of a film, whose file is fetched if it is far."""
         item = listing.item
         is_far = is_url(item.location)
         if is_far:
@@ -81,8 +81,9 @@ class Files:
                 self._asked.append(place_of(item.location))
         if not item.frame:
             return self._pool.submit(self._read, listing)
-        if is_far:
-            self._films.expect(item.location)
+        if is_far and self._films.expect(item.location):
+            self._films.expect(item.location)  # by who fetches it
+            self._pool.submit(self._fetch, listing)
         return None
 
     def decoded(self, listing: Listing, data: Future[bytes] | None) -> Decoded:
@@ -113,6 +114,12 @@ class Files:
             return read_frame(place.local, frame)
         with self._films.lent(location, lambda: self._read(listing)) as path:
             return read_frame(path, frame)
+
+    def _fetch(self, listing: Listing) -> None:
+        """Fetch a film; what that fails with is told where its frames are wanted."""
+        lent = self._films.lent(listing.item.location, lambda: self._read(listing))
+        with contextlib.suppress(EdgesegError, RunEnds), lent:
+            pass
 
     def _read(self, listing: Listing) -> bytes:
         place = place_of(listing.item.location)
@@ -250,10 +257,12 @@ class _Films:
         self._films: dict[str, _Film] = {}
         self._counting = threading.Lock()
 
-    def expect(self, location: str) -> None:
-        """Note that a frame will be wanted."""
+    def expect(self, location: str) -> bool:
+        """Note that a film will be wanted; returns whether for the first time."""
         with self._counting:
-            self._films.setdefault(location, _Film()).pending += 1
+            film = self._films.setdefault(location, _Film())
+            film.pending += 1
+            return film.pending == 1
 
     @contextlib.contextmanager
     def lent(self, location: str, read: Callable[[], bytes]) -> Iterator[Path]:

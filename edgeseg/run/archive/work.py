@@ -67,6 +67,15 @@ class _Part:
         self.rows: list[Row] = []
         self.uploads: list[Future[None]] = []
         self.started_s = time.perf_counter()
+        self._film = ""  # whose bytes were counted last
+
+    def bytes_ahead(self, listing: Listing) -> int:
+        """Return how many bytes are read for an image: none for a film's second frame."""
+        item = listing.item
+        if item.frame and item.location == self._film:
+            return 0
+        self._film = item.location if item.frame else ""
+        return listing.size_bytes or 0
 
     @property
     def is_measured(self) -> bool:
@@ -79,7 +88,7 @@ class _Batch:
     def __init__(self, part: _Part, listings: Sequence[Listing], files: Files) -> None:
         self.part, self.listings = part, listings
         self.items = [listing.item for listing in listings]
-        self.size_bytes = sum(listing.size_bytes or 0 for listing in listings)
+        self.size_bytes = sum(map(part.bytes_ahead, listings))
         self._files = files
         self._of = {listing.item.key: listing for listing in listings}
         self._data: dict[tuple[str, int], Future[bytes] | None] = {}
