@@ -39,6 +39,7 @@ class Interrupts:
         self._advice = ""
         self._patient = False  # a library has its own way to stop, and may take its time
         self._seen = 0
+        self._saying = threading.Lock()
 
     @contextlib.contextmanager
     def heard(self) -> Iterator[None]:
@@ -73,8 +74,9 @@ class Interrupts:
         try:
             yield
         except (KeyboardInterrupt, SystemExit, OutputWriteError):
-            self._advice = ""
-            console.notice(advice)
+            with self._saying:  # once, though a second signal may come meanwhile
+                self._advice = ""
+                console.notice(advice)
             raise
         finally:
             self._advice = ""
@@ -118,6 +120,7 @@ class Interrupts:
 
     def _end(self, number: int) -> NoReturn:
         shown = b"\x1b[?25h" if sys.stderr.isatty() else b""  # a progress bar hides the cursor
+        self._saying.acquire(timeout=_PATIENCE_S)
         with contextlib.suppress(OSError):  # not by the stream, which another thread may hold
             os.write(2, shown + self._advice.encode(errors="backslashreplace") + b"\n")
         os._exit(128 + number)
