@@ -7,7 +7,7 @@ by `edgeseg archive` in parts of 1,000: with one thread, all cores, a process fo
 a local cluster of Ray; and once in parts of 100, for its first part. CPU time is that of the whole
 machine while a row runs, since processes of Ray are nobody's children, so nothing else may run
 meanwhile; start and end are in it. Rows take turns. Prints Markdown, and leaves
-``results/archive.json``.
+``results/archive.json``, or of another name.
 """
 
 from __future__ import annotations
@@ -71,6 +71,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5, help="times the images are listed")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--part-size", type=int, default=1000)
+    parser.add_argument("--rows", default="", help="only those whose names begin so")
+    parser.add_argument("--result", default="archive", help="name of its file")
     options = parser.parse_args()
     cores = str(usable_cores())
     with tempfile.TemporaryDirectory() as folder:
@@ -90,6 +92,7 @@ def main() -> None:
             "Ray, one core": [*archive, "--ray", "local", "--threads", "1"],
             "Ray, all cores": [*archive, "--ray", "local", "--threads", cores],
         }
+        rows = {name: rows[name] for name in rows if name.startswith(options.rows)}
         measured: dict[str, list[dict[str, float]]] = {name: [] for name in rows}
         for turn in range(options.rounds):
             for number, (name, command) in enumerate(rows.items()):
@@ -97,7 +100,9 @@ def main() -> None:
                 measured[name].append(measure([*command, *told], top / f"{turn}-{number}"))
                 print(name, measured[name][-1], flush=True)  # noqa: T201
     result = [row(name, runs, made.n_frames) for name, runs in measured.items()]
-    write_result("archive", {"n_frames": made.n_frames, "rounds": options.rounds, "rows": result})
+    write_result(
+        options.result, {"n_frames": made.n_frames, "rounds": options.rounds, "rows": result}
+    )
     print("| | s | images/s | CPU ms an image | first part (s) | of the run |")  # noqa: T201
     print("|---|--:|--:|--:|--:|--:|")  # noqa: T201
     for line in result:

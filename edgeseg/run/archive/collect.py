@@ -22,9 +22,11 @@ from edgeseg.run.archive.plan import (
 )
 from edgeseg.run.archive.summary import Failures, Figures, MostNeeded, write_report
 from edgeseg.system.files import json_text
+from edgeseg.system.parallel import ordered_map
 from edgeseg.system.text import first_line
 
 _STATUSES = ("ok", "doubtful", "empty", "failed")
+_READS = 8  # parts at once, most of which wait for a store
 _MOST_TOLD = 1000  # of missing parts, in the summary
 
 
@@ -88,9 +90,11 @@ def collect(archive: Archive, on_part: Callable[[], None] = lambda: None) -> Col
     missing = [number for number in range(archive.n_parts) if number not in done]
     found = Collected(archive.manifest.n_rows, archive.n_parts, missing)
     figures, needed, failures = Figures(task), MostNeeded(task), Failures(archive.manifest)
-    for number in sorted(done):
+    numbers = sorted(done)
+    files = ordered_map(lambda number: archive.part(number).read(), numbers, _READS)
+    for number, data in zip(numbers, files, strict=True):
         with _telling_damage(archive, number):
-            part = _read(archive, number, record)
+            part = _opened(archive, number, data, record)
             statuses = part.counts("status")
             found.statuses.update(statuses)
             for flags, count in part.counts("flags").items():
@@ -104,7 +108,7 @@ def collect(archive: Archive, on_part: Callable[[], None] = lambda: None) -> Col
     summary = _summary(record, found, figures)
     out.below(SUMMARY_NAME).write(json_text(summary).encode())
     out.below(FAILURES_NAME).write(failures.pieces())
-    rows = needed.rows(lambda number: _read(archive, number, record))
+    rows = needed.rows(lambda number: _opened(archive, number, archive.part(number).read(), record))
     write_report(out, task, rows, summary, overlays=record["overlays"])
     if not missing:  # else somebody may be writing one
         for place in (out, archive.parts):
@@ -126,10 +130,12 @@ def _telling_damage(archive: Archive, number: int) -> Iterator[None]:
         ) from error
 
 
-def _read(archive: Archive, number: int, record: Mapping[str, Any]) -> parquet.Reader:
-    """Open a part and hold it to the manifest."""
+def _opened(
+    archive: Archive, number: int, data: bytes, record: Mapping[str, Any]
+) -> parquet.Reader:
+    """Open a part's file and hold it to the manifest."""
     place = archive.part(number)
-    part = parquet.Reader(io.BytesIO(place.read()))
+    part = parquet.Reader(io.BytesIO(data))
     part.check()
     if differing := differences(part.told, record):
         raise DataError(f"{place.text} is of another archive: another {differing[0]}")
