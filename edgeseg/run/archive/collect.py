@@ -91,8 +91,7 @@ def collect(archive: Archive, on_part: Callable[[], None] = lambda: None) -> Col
     found = Collected(archive.manifest.n_rows, archive.n_parts, missing)
     figures, needed, failures = Figures(task), MostNeeded(task), Failures(archive.manifest)
     numbers = sorted(done)
-    files = ordered_map(lambda number: archive.part(number).read(), numbers, _READS)
-    for number, data in zip(numbers, files, strict=True):
+    for number, data in ordered_map(lambda i: (i, archive.part(i).read()), numbers, _READS):
         with _telling_damage(archive, number):
             part = _opened(archive, number, data, record)
             statuses = part.counts("status")
