@@ -52,7 +52,7 @@ def write_atomic(path: Path, data: bytes | Iterable[bytes], *, durable: bool = F
     OutputWriteError
         If it cannot be written.
     """
-    part = path.parent / f".edgeseg-{os.urandom(6).hex()}.part"
+    part = path.parent / new_part()
     _check_encodable(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +81,7 @@ def write_first(path: Path, data: bytes) -> bool:
     OutputWriteError
         If it cannot be written.
     """
-    ours = path.parent / f".edgeseg-{os.urandom(6).hex()}.part"
+    ours = path.parent / new_part()
     write_atomic(ours, data, durable=True)
     try:
         os.link(ours, path)
@@ -93,6 +93,11 @@ def write_first(path: Path, data: bytes) -> bool:
     finally:
         ours.unlink(missing_ok=True)
     return True
+
+
+def new_part() -> str:
+    """Return a name for a file that is not finished, which no other has; see `is_part`."""
+    return f".edgeseg-{os.urandom(6).hex()}.part"
 
 
 def is_part(name: str) -> bool:

@@ -60,8 +60,8 @@ def run_alone(
         worker = Worker(plan, threads)
         yield from worker.run(todo, on_rows)
         return
-    with _Children(plan, processes, threads, deque(todo), on_rows) as children:
-        yield from children.run()
+    with _Children(plan, max(1, threads // processes), deque(todo), on_rows) as children:
+        yield from children.run(processes)
 
 
 @dataclass(slots=True, eq=False)
@@ -78,11 +78,9 @@ class _Children:
     """Processes that share parts; one that dies is replaced, and its parts are given away again."""
 
     def __init__(
-        self, plan: Plan, count: int, threads: int, todo: deque[int],
-        on_rows: Callable[[int], None],
-    ) -> None:  # fmt: skip
-        self._plan, self._todo, self._on_rows = plan, todo, on_rows
-        self._count, self._threads_each = count, max(1, threads // count)
+        self, plan: Plan, threads: int, todo: deque[int], on_rows: Callable[[int], None]
+    ) -> None:
+        self._plan, self._threads, self._todo, self._on_rows = plan, threads, todo, on_rows
         self._spawn = get_context("spawn")  # forked, a session would hang
         self._children: dict[Connection, _Child] = {}
         self._deaths = Deaths()
@@ -96,9 +94,9 @@ class _Children:
             child.process.terminate()
             child.process.join()
 
-    def run(self) -> Iterator[Done]:
+    def run(self, count: int) -> Iterator[Done]:
         """Yield each part once it is written."""
-        for _ in range(self._count):
+        for _ in range(count):
             self._start()
         while self._children:
             for pipe in connection.wait([*self._children]):
@@ -107,7 +105,7 @@ class _Children:
 
     def _start(self) -> None:
         here, there = self._spawn.Pipe()
-        told = self._plan, self._threads_each, there
+        told = self._plan, self._threads, there
         process = self._spawn.Process(target=_serve, args=told, daemon=True)
         process.start()
         there.close()

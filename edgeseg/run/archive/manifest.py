@@ -90,8 +90,9 @@ class Manifest:
                 "one"
             ) from error
         self.n_rows = self._reader.n_rows
-        if twice := {*COLUMNS.types} & {*self._reader.repeated}:
-            raise DataError(f"{text}: it has the column {min(twice)!r} twice")
+        for name in COLUMNS.types:
+            if self._reader.names.count(name) > 1:
+                raise DataError(f"{text}: it has the column {name!r} twice")
         known = (name for name in COLUMNS.types if name != "modified")
         self._names = [name for name in known if name in self._reader.names]
         if "path" not in self._names:

@@ -118,26 +118,19 @@ def _measure(plan: Plan, number: int) -> list[Done]:
 @contextlib.contextmanager
 def _connected(address: str, cores: int | None) -> Iterator[None]:
     """Be a driver of a cluster meanwhile."""
-
-    def refused(error: Exception) -> ConfigError:
-        return ConfigError(
-            f"no Ray cluster at {address!r} ({first_line(error)}); start one with 'ray start', use "
-            "--ray local, or give its token and RAY_AUTH_MODE=token where it asks for one"
-        )
-
-    try:
-        _knock(address)
-    except (OSError, ValueError) as error:
-        raise refused(error) from error
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
+        _knock(address)
         if address == "local":
             options |= {"num_cpus": cores, "object_store_memory": _LEAST_STORE_BYTES}
             ray.init(address="local", include_dashboard=False, **options)
         else:
             ray.init(address=address, **options)
-    except (ConnectionError, ImportError, RuntimeError, ValueError, RayError) as error:
-        raise refused(error) from error
+    except (OSError, ImportError, RuntimeError, ValueError, RayError) as error:
+        raise ConfigError(
+            f"no Ray cluster at {address!r} ({first_line(error)}); start one with 'ray start', use "
+            "--ray local, or give its token and RAY_AUTH_MODE=token where it asks for one"
+        ) from error
     try:
         yield
     finally:

@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote, unquote_to_bytes
 
 from edgeseg.errors import DataError, InputNotFoundError, OutputWriteError
 from edgeseg.run.archive.arrow import stores
-from edgeseg.system.files import is_part, write_atomic, write_first
+from edgeseg.system.files import is_part, new_part, write_atomic, write_first
 from edgeseg.system.text import first_line
 
 _URL = re.compile(r"(?P<start>[A-Za-z][A-Za-z0-9+.-]+://[^/?]*)(?P<path>[^?]*)(?P<query>\?.*)?")
@@ -176,7 +176,7 @@ class Place:
     def _write_and_rename(self, pieces: Iterable[bytes]) -> None:
         # also where objects appear whole: a stream that is dropped ends as if it were complete
         folder, _, _ = self._inner.rpartition("/")
-        part = f"{folder}/.edgeseg-{os.urandom(6).hex()}.part"
+        part = f"{folder}/{new_part()}"
         self._store.make_folder(folder)
         try:
             self._store.write(part, pieces)

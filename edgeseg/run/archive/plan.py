@@ -12,6 +12,7 @@ from edgeseg.errors import DataError, EdgesegError, OutputExistsError
 from edgeseg.measure.tasks import measure_of
 from edgeseg.network.task import Task, read_task
 from edgeseg.output import table
+from edgeseg.output.pictures import PICTURES
 from edgeseg.output.report.page import REPORT_NAME
 from edgeseg.run.archive.arrow import parquet
 from edgeseg.run.archive.manifest import Manifest
@@ -159,8 +160,8 @@ class Archive:
 
     def _refuse_others(self) -> None:
         """Raise if what would be written is there, and no record of an archive beside it."""
-        pictures = {"masks": self.plan.masks, "overlays": self.plan.overlays}
-        ours = {SUMMARY_NAME, FAILURES_NAME, REPORT_NAME, *(k for k, v in pictures.items() if v)}
+        pictures = (kind for kind in PICTURES if getattr(self.plan, kind))
+        ours = {SUMMARY_NAME, FAILURES_NAME, REPORT_NAME, *pictures}
         others = ours & self.plan.place.names()
         if self.done():
             others.add(PARTS)

@@ -27,21 +27,11 @@ from edgeseg.run.archive import plan as plans
 from edgeseg.run.archive.alone import run_alone
 from edgeseg.run.archive.collect import collect
 from edgeseg.run.archive.making import write_manifest
-from edgeseg.run.archive.manifest import Manifest
 from edgeseg.run.archive.place import Place, place_of
-from edgeseg.run.archive.plan import Archive, Plan, Shard
+from edgeseg.run.archive.plan import Plan, Shard
 from edgeseg.run.archive.work import Worker
 from edgeseg.segmenter import Segmenter
-from tests.run.archive.parts import rows_of
-from tests.run.folders import run, untimed
-
-
-def opened(plan: Plan) -> Archive:
-    return Archive(plan, Manifest(plan.manifest))
-
-
-def measured_by_infer(scans: Path, out: Path) -> list[dict[str, str]]:
-    return untimed(run(Segmenter("hc18-nano", device="cpu", threads=1), scans, out).rows)
+from tests.run.archive.parts import measured_by_infer, opened, rows_of
 
 
 def test_rows_are_those_of_a_folder_digit_for_digit_and_typed(

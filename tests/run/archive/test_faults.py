@@ -23,8 +23,7 @@ from edgeseg.run.archive.making import write_manifest
 from edgeseg.run.archive.place import place_of
 from edgeseg.run.archive.plan import Plan
 from edgeseg.run.archive.work import Worker
-from tests.run.archive.parts import rows_of
-from tests.run.archive.test_archive import opened
+from tests.run.archive.parts import opened, rows_of
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs names that are no Unicode")

@@ -25,12 +25,9 @@ from edgeseg.run.archive.alone import run_alone
 from edgeseg.run.archive.arrow import stores
 from edgeseg.run.archive.collect import collect
 from edgeseg.run.archive.making import write_manifest
-from edgeseg.run.archive.manifest import Manifest
 from edgeseg.run.archive.place import place_of
-from edgeseg.run.archive.plan import Archive, Plan
-from edgeseg.segmenter import Segmenter
-from tests.run.archive.parts import rows_of, upload
-from tests.run.folders import run, untimed
+from edgeseg.run.archive.plan import Plan
+from tests.run.archive.parts import measured_by_infer, opened, placeless, rows_of, upload
 from tests.sources.dicom import files as dicom_files
 
 FILM = [("a/film.dcm", str(i)) for i in range(1, 6)]
@@ -75,16 +72,6 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def measured_by_infer(films: Path, out: Path) -> list[dict[str, str]]:
-    segmenter = Segmenter("hc18-nano", device="cpu", threads=1)
-    return untimed(run(segmenter, films, out, size_mm=None).rows)
-
-
-def of_place(rows: list[dict[str, str]]) -> list[dict[str, str]]:
-    """Return rows whose reasons do not name the place of their file."""
-    return [{**row, "reason": row["reason"].rpartition(": ")[2]} for row in rows]
-
-
 @pytest.mark.parametrize("threads", [1, 2])
 def test_frames_are_those_of_a_folder_digit_for_digit(
     plan: Plan, films: Path, tmp_path: Path, threads: int
@@ -92,10 +79,10 @@ def test_frames_are_those_of_a_folder_digit_for_digit(
     made = write_manifest([str(films)], place_of(plan.manifest))
     assert (made.n_files, made.n_frames) == (5, 9)
     list(run_alone(plan, threads=threads))
-    assert rows_of(plan) == measured_by_infer(films, tmp_path / "folder")
+    assert rows_of(plan) == measured_by_infer(films, tmp_path / "folder", None)
     assert {(row["file"], row["frame"]) for row in rows_of(plan)} == {*FRAMES}
     assert (tmp_path / "out" / "masks" / "a" / "film.dcm.frame-0004.png").is_file()
-    assert not collect(Archive(plan, Manifest(plan.manifest))).missing
+    assert not collect(opened(plan)).missing
 
 
 def test_films_of_a_store_are_fetched_once_a_part_and_removed(
@@ -117,7 +104,9 @@ def test_films_of_a_store_are_fetched_once_a_part_and_removed(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("edgeseg.run.archive.work.Files", Counted)
         list(run_alone(plan, threads=2))
-    assert of_place(rows_of(plan)) == of_place(measured_by_infer(films, tmp_path / "folder"))
+    assert placeless(rows_of(plan)) == placeless(
+        measured_by_infer(films, tmp_path / "folder", None)
+    )
     threads = [thread for file, thread in read if file == "a/film.dcm"]
     assert 1 <= len(threads) <= 2 and not list(scratch.iterdir())
     assert all(thread.startswith("edgeseg-read") for thread in threads)  # before it is wanted
@@ -131,7 +120,7 @@ def test_no_space_for_a_film_of_a_store_makes_no_rows(
     scratch.rmdir()
     with pytest.raises(OutputWriteError, match=r"a film of \d+ bytes cannot be kept .* TMPDIR"):
         list(run_alone(plan, threads=1))
-    assert not Archive(plan, Manifest(plan.manifest)).done()
+    assert not opened(plan).done()
 
 
 def test_without_pydicom_nothing_is_listed_or_measured(
@@ -144,7 +133,7 @@ def test_without_pydicom_nothing_is_listed_or_measured(
     for frames in (plan, replace(plan, part_size=1, out=str(tmp_path / "one"))):
         with pytest.raises(MissingExtraError, match=r"edgeseg\[dicom\]"):
             list(run_alone(frames))
-        assert not Archive(frames, Manifest(plan.manifest)).done()
+        assert not opened(frames).done()
 
 
 class Frozen:

@@ -16,8 +16,7 @@ from edgeseg.run.archive.alone import run_alone
 from edgeseg.run.archive.collect import collect
 from edgeseg.run.archive.manifest import Manifest
 from edgeseg.run.archive.plan import Plan
-from tests.run.archive.parts import rows_of
-from tests.run.archive.test_archive import measured_by_infer, opened
+from tests.run.archive.parts import measured_by_infer, opened, rows_of
 
 
 def test_a_manifest_of_another_program_is_read_whatever_its_types(

@@ -17,13 +17,11 @@ pytest.importorskip("ray")
 
 from edgeseg.errors import ConfigError
 from edgeseg.run.archive.making import write_manifest
-from edgeseg.run.archive.manifest import Manifest
 from edgeseg.run.archive.on_ray import run_on_ray
 from edgeseg.run.archive.place import place_of
-from edgeseg.run.archive.plan import Archive, Plan
+from edgeseg.run.archive.plan import Plan
 from tests.conftest import benchmark_script
-from tests.run.archive.parts import rows_of
-from tests.run.archive.test_archive import measured_by_infer
+from tests.run.archive.parts import measured_by_infer, opened, rows_of
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="ray")]
 
@@ -61,7 +59,7 @@ def test_each_frame_has_one_row_though_processes_and_driver_are_killed(
         finally:
             process.kill()
             process.wait()
-    archive = Archive(plan, Manifest(plan.manifest))
+    archive = opened(plan)
     assert not archive.missing()
     assert rows_of(plan) == measured_by_infer(scans, tmp_path / "folder")
 

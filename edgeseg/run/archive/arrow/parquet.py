@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import threading
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, NamedTuple, cast
 
@@ -129,11 +128,6 @@ class Reader:
     def n_rows(self) -> int:
         """Rows of all groups."""
         return int(self._file.metadata.num_rows)
-
-    @property
-    def repeated(self) -> list[str]:
-        """Names that several columns have."""
-        return [name for name, count in Counter(self.names).items() if count > 1]
 
     @property
     def is_hashed(self) -> bool:

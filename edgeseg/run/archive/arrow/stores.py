@@ -89,18 +89,14 @@ class Store:
         self._fs.delete_file(path)
 
 
-def _opened(start: str, query: str) -> tuple[Any, str]:
+def _opened(start: str, query: str) -> Any:
     """Return a file system and the path of a file in it."""
     url = f"{start}/{_PROBE}{query}"
     if start.startswith("s3://"):
         # a small file in one PUT instead of three requests, where pyarrow can
         with contextlib.suppress(ValueError):
-            more: tuple[Any, str] = pafs.FileSystem.from_uri(
-                f"{url}{'&' if query else '?'}{_ONE_PUT}"
-            )
-            return more
-    found: tuple[Any, str] = pafs.FileSystem.from_uri(url)
-    return found
+            return pafs.FileSystem.from_uri(f"{url}{'&' if query else '?'}{_ONE_PUT}")
+    return pafs.FileSystem.from_uri(url)
 
 
 class _StoreFile(io.RawIOBase):
