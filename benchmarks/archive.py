@@ -26,8 +26,8 @@ from typing import Any
 from library.archives import PIXEL_SIZE_MM, listed
 from library.processes import EDGESEG, write_result
 
-from edgeseg.run.archive.making import write_manifest
-from edgeseg.run.archive.place import place_of
+from edgeseg.archive.making import write_manifest
+from edgeseg.archive.place import place_of
 from edgeseg.system.parallel import usable_cores
 
 

@@ -30,8 +30,8 @@ from typing import Any
 from library.archives import PIXEL_SIZE_MM, listed, rows_of, untimed
 from library.processes import EDGESEG, write_result
 
-from edgeseg.run.archive.making import write_manifest
-from edgeseg.run.archive.place import place_of
+from edgeseg.archive.making import write_manifest
+from edgeseg.archive.place import place_of
 
 _LONGEST_S = 2.5  # from when something can be killed until it is
 

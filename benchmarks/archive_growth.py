@@ -25,9 +25,9 @@ import pyarrow.parquet as pq
 from library.archives import PIXEL_SIZE_MM
 from library.processes import EDGESEG, run, write_result
 
-from edgeseg.run.archive.arrow import parquet
-from edgeseg.run.archive.manifest import COLUMNS
-from edgeseg.run.archive.plan import part_name
+from edgeseg.archive.arrow import parquet
+from edgeseg.archive.manifest import COLUMNS
+from edgeseg.archive.plan import part_name
 
 _PART_ROWS = 1000
 _GROUP_ROWS = 20_000

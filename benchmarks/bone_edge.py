@@ -18,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg import Segmenter
+from edgeseg.images.frame import GrayImage
+from edgeseg.images.image_file import read_gray
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.outline import fit_ellipse
 from edgeseg.score.folds import read_folds
 from edgeseg.score.hc18 import load_cases
-from edgeseg.sources.frame import GrayImage
-from edgeseg.sources.image_file import read_gray
 
 RAYS, STEPS = 180, 121
 REACH = 0.12  # of the radius, to either side of the outline

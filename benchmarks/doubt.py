@@ -18,14 +18,14 @@ import numpy as np
 from library.planes import FOLDS, HEAD, UNUSED, read_planes
 
 from edgeseg import Segmenter
+from edgeseg.images.frame import GrayImage
+from edgeseg.images.image_file import read_gray
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.quality import FLAGS
 from edgeseg.prediction import Prediction
 from edgeseg.score.folds import read_folds
 from edgeseg.score.hc18 import load_cases
 from edgeseg.score.metrics import auroc
-from edgeseg.sources.frame import GrayImage
-from edgeseg.sources.image_file import read_gray
 from edgeseg.system.files import write_json
 
 LIMIT_MM = 5.0

@@ -32,10 +32,10 @@ def loop(model: str, folder: Path, out: Path) -> None:
     """Measure a folder image by image with the functions that `edgeseg infer` calls."""
     import cv2
 
+    from edgeseg.inputs.discover import discover
+    from edgeseg.inputs.pixel_sizes import PixelSizes
     from edgeseg.run.folder import FolderRun, Options
     from edgeseg.segmenter import Segmenter
-    from edgeseg.sources.discover import discover
-    from edgeseg.sources.pixel_sizes import PixelSizes
 
     class Loop(FolderRun):
         def _measure_all(self, measuring, items, journal):  # type: ignore[no-untyped-def]

@@ -20,11 +20,11 @@ from pathlib import Path
 
 from library.hostile import dicom_peer
 
-from edgeseg.run.node import notices
-from edgeseg.run.node.addresses import Remote
-from edgeseg.run.node.bounds import Bounds
-from edgeseg.run.node.client import echo
-from edgeseg.run.node.server import serving
+from edgeseg.node import notices
+from edgeseg.node.addresses import Remote
+from edgeseg.node.bounds import Bounds
+from edgeseg.node.client import echo
+from edgeseg.node.server import serving
 
 _WARM = 500  # calls after which memory is compared: what is taken once has been
 _GROWTH_MIB = 32.0

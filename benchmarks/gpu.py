@@ -26,8 +26,8 @@ import onnxruntime
 from library.processes import EDGESEG, run, write_result
 
 from edgeseg.errors import EdgesegError
+from edgeseg.images.image_file import read_gray
 from edgeseg.segmenter import Segmenter
-from edgeseg.sources.image_file import read_gray
 from edgeseg.system.parallel import usable_cores
 
 _ENOUGH_S = 0.6
@@ -117,8 +117,8 @@ def archives(
     data: Path, model: str, device: str, repeats: int, shapes: Sequence[tuple[str, int, int, int]]
 ) -> list[dict[str, Any]]:
     """Measure whole archives; shapes are device, threads, processes and batch."""
-    from edgeseg.run.archive.making import write_manifest
-    from edgeseg.run.archive.place import place_of
+    from edgeseg.archive.making import write_manifest
+    from edgeseg.archive.place import place_of
 
     rows = []
     with tempfile.TemporaryDirectory() as folder:

@@ -27,10 +27,10 @@ import numpy.typing as npt
 from pool import read_rows
 
 from edgeseg.errors import DataError, EdgesegError
+from edgeseg.images.calibration import Calibration
 from edgeseg.measure.interval import Interval, fit_interval
 from edgeseg.score.calibrate import calibrate
 from edgeseg.score.site import Head, SiteHeads
-from edgeseg.sources.calibration import Calibration
 from edgeseg.system.files import write_json
 
 LEVEL = 0.9

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from library.processes import write_result
 
+from edgeseg.images.frame import GrayImage
 from edgeseg.network.preprocess import preprocess
 from edgeseg.phantom import head as phantom
 from edgeseg.segmenter import Segmenter
-from edgeseg.sources.frame import GrayImage
 
 _GAPS_S = (0.0, 1 / 30)
 _FRAME = (540, 800)

@@ -37,8 +37,8 @@ from pydicom import Dataset
 from pydicom.uid import UltrasoundImageStorage, generate_uid
 from pynetdicom import AE
 
+from edgeseg.images.image_file import read_gray
 from edgeseg.score.hc18 import load_cases
-from edgeseg.sources.image_file import read_gray
 
 _TO_START_S = 60.0
 _LOOK_S = 1.0

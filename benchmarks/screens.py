@@ -22,10 +22,10 @@ from library.planes import HEAD, UNUSED, read_planes
 from library.screens import MACHINES, Machine, Region, Screen, enlargement, shown
 
 from edgeseg import Segmenter
+from edgeseg.images.frame import GrayImage
+from edgeseg.images.image_file import read_gray
 from edgeseg.network.answers import Answers
 from edgeseg.prediction import Prediction
-from edgeseg.sources.frame import GrayImage
-from edgeseg.sources.image_file import read_gray
 from edgeseg.system.files import write_json
 
 CUT_SHARES = (0.15, 0.3)  # of the head's box, beyond the region

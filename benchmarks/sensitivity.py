@@ -18,8 +18,8 @@ import numpy as np
 from library.against_plain import Changed, cells, describe, say, spread_cases
 
 from edgeseg import Segmenter
-from edgeseg.sources.frame import GrayImage
-from edgeseg.sources.image_file import decode_gray, read_gray
+from edgeseg.images.frame import GrayImage
+from edgeseg.images.image_file import decode_gray, read_gray
 from edgeseg.system.files import write_json
 
 

@@ -17,9 +17,9 @@ import numpy as np
 from library.processes import EDGESEG, write_result
 
 from edgeseg.drawing.encode import encode
+from edgeseg.images import image_file
 from edgeseg.phantom.head import demo_phantoms
 from edgeseg.segmenter import Segmenter
-from edgeseg.sources import image_file
 from edgeseg.system.parallel import single_threaded_opencv
 
 _HOST = "127.0.0.1"

@@ -21,11 +21,11 @@ import numpy as np
 from library.measuring import is_done, measure
 
 from edgeseg.errors import DataError, EdgesegError
+from edgeseg.images.image_file import read_gray
 from edgeseg.network.preprocess import preprocess
 from edgeseg.score import metrics
 from edgeseg.score.hc18 import Case
 from edgeseg.segmenter import Segmenter
-from edgeseg.sources.image_file import read_gray
 from edgeseg.system.files import write_json
 from edgeseg_training.config import TrainConfig, load_config
 

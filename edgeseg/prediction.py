@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from edgeseg.drawing import overlay
 from edgeseg.drawing.encode import encode
+from edgeseg.images.frame import Frame, PixelSize
 from edgeseg.measure.ellipse import Ellipse, Mask
 from edgeseg.measure.framing import View
 from edgeseg.measure.measurement import Look, Measurement, Stroke
@@ -20,7 +21,6 @@ from edgeseg.measure.screen import meanings
 from edgeseg.measure.tasks import measure_of
 from edgeseg.network.metadata import ModelMetadata
 from edgeseg.network.task import Task
-from edgeseg.sources.frame import Frame, PixelSize
 
 
 class StageTimes(NamedTuple):

@@ -14,6 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.errors import DataError, ModelError
+from edgeseg.images.arrays import as_gray, as_image
+from edgeseg.images.frame import Frame, GrayImage, Size, as_pixel_size
+from edgeseg.images.live import frames_of, newest
 from edgeseg.measure import screen
 from edgeseg.measure.measurement import Look, Measurement
 from edgeseg.measure.tasks import measure_of
@@ -23,12 +26,9 @@ from edgeseg.network.port import read_port
 from edgeseg.network.preprocess import preprocess
 from edgeseg.network.session import open_session, read_metadata
 from edgeseg.prediction import Prediction, StageTimes
-from edgeseg.sources.frame import Frame, GrayImage, Size, as_pixel_size
-from edgeseg.sources.given import as_gray, as_image
-from edgeseg.sources.live import frames_of, newest
 from edgeseg.system.parallel import single_threaded_opencv, usable_cores
 
-Source = Any
+Image = Any
 """An image as it may be given: read (`Frame`), a path, or what `as_gray` takes."""
 
 
@@ -139,12 +139,12 @@ class Segmenter:
         """
         return self._answers(tensor).maps
 
-    def predict(self, source: Source, pixel_size_mm: Size = None) -> Prediction:
+    def predict(self, source: Image, pixel_size_mm: Size = None) -> Prediction:
         """Measure one image; see `predict_batch`."""
         return self.predict_batch([source], [pixel_size_mm])[0]
 
     def predict_batch(
-        self, sources: Sequence[Source], pixel_sizes_mm: Sequence[Size] | None = None
+        self, sources: Sequence[Image], pixel_sizes_mm: Sequence[Size] | None = None
     ) -> list[Prediction]:
         """Measure several images in one run of the network.
 
@@ -153,7 +153,7 @@ class Segmenter:
         sources
             Frames, or images of any size: paths, image files' bytes, PIL images, and arrays of
             gray values (height, width) or colours (height, width, 3) in OpenCV's order, blue
-            first; see `edgeseg.sources.given.as_gray`.
+            first; see `edgeseg.images.arrays.as_gray`.
         pixel_sizes_mm
             Millimetres per pixel of each: one number, (x, y), or None, which leaves a frame, and a
             file that says one, its own.
@@ -163,7 +163,7 @@ class Segmenter:
         ImageDecodeError, InputNotFoundError
             If a file cannot be read.
         DataError
-            If a pixel size cannot be one (see `edgeseg.sources.frame.check_pixel_size`), or a
+            If a pixel size cannot be one (see `edgeseg.images.frame.check_pixel_size`), or a
             source is no image.
         """
         sources = _listed(sources, "images")
@@ -175,11 +175,11 @@ class Segmenter:
 
     def stream(
         self,
-        frames: Iterable[Source],
+        frames: Iterable[Image],
         pixel_size_mm: Size = None,
         *,
         drop_late: bool = False,
-    ) -> Iterator[tuple[Source, Prediction]]:
+    ) -> Iterator[tuple[Image, Prediction]]:
         """Measure frames as they come: one in, one out, before the next is asked for.
 
         The network runs once before the first frame is asked for, so that this one is not slower.
@@ -195,7 +195,7 @@ class Segmenter:
             Millimetres per pixel of all, or None.
         drop_late
             For a live source: while a frame is measured the source goes on, and then its newest
-            frame is taken and those in between are dropped (see `edgeseg.sources.live.newest`).
+            frame is taken and those in between are dropped (see `edgeseg.images.live.newest`).
             Without, every frame is measured. Late frames are dropped from copies, so the source
             may fill one buffer again and again.
 
@@ -282,12 +282,12 @@ def _listed(values: Any, what: str = "pixel sizes") -> list[Any]:
     return list(values)
 
 
-def _copied(frame: Source) -> Source:
+def _copied(frame: Image) -> Image:
     """Return a frame that its source cannot write into any more."""
     return np.array(frame) if isinstance(frame, np.ndarray) else frame
 
 
-def _frame(source: Source, pixel_size_mm: Size) -> Frame:
+def _frame(source: Image, pixel_size_mm: Size) -> Frame:
     pixel_size = as_pixel_size(pixel_size_mm)
     if not isinstance(source, Frame):
         name = Path(os.fsdecode(source)).name if isinstance(source, str | os.PathLike) else ""

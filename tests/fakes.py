@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgeseg.images.frame import Frame
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.framing import View
 from edgeseg.measure.measurement import Look, Measurement, TaskMeasure
 from edgeseg.network.metadata import METADATA_KEY, ModelMetadata
 from edgeseg.network.task import Task
 from edgeseg.segmenter import Segmenter
-from edgeseg.sources.frame import Frame
 
 HEIGHT, WIDTH = 192, 288
 METADATA = ModelMetadata(

@@ -10,7 +10,7 @@ RUNTIME = """
 import importlib, pkgutil, sys
 import edgeseg
 # these need an extra (onnx, pyarrow, ray), and are imported by their commands
-extras = ("edgeseg.__main__", "edgeseg.adopt", "edgeseg.run.archive")
+extras = ("edgeseg.__main__", "edgeseg.adopt", "edgeseg.archive")
 for module in pkgutil.walk_packages(edgeseg.__path__, "edgeseg."):
     if not module.name.startswith(extras):
         importlib.import_module(module.name)

@@ -16,13 +16,15 @@ ORDER = (
     ("edgeseg.cli",),
     ("edgeseg.adopt", "edgeseg.bench"),
     ("edgeseg.phantom",),
-    ("edgeseg.score", "edgeseg.run", "edgeseg.serve"),
+    ("edgeseg.score", "edgeseg.archive", "edgeseg.node", "edgeseg.serve"),
+    ("edgeseg.run",),
     ("edgeseg.output",),
     ("edgeseg.segmenter edgeseg.prediction",),  # one layer: the segmenter makes predictions
     ("edgeseg.drawing",),
     ("edgeseg.measure",),
     ("edgeseg.network",),
-    ("edgeseg.sources",),
+    ("edgeseg.inputs",),
+    ("edgeseg.images",),
     ("edgeseg.system",),
     ("edgeseg.errors",),
 )
@@ -35,11 +37,11 @@ OF_ONE_PLACE = {
     "highdicom": "edgeseg.output.dicom.objects",
     "onnx": "edgeseg.adopt",
     "openvino": "edgeseg.network.openvino",
-    "pyarrow": "edgeseg.run.archive.arrow",
-    "tifffile": "edgeseg.sources.formats.tiff",
-    "pydicom": "edgeseg.sources.dicom.library",
-    "pynetdicom": "edgeseg.run.node.library",
-    "ray": "edgeseg.run.archive.on_ray",
+    "pyarrow": "edgeseg.archive.arrow",
+    "tifffile": "edgeseg.images.formats.tiff",
+    "pydicom": "edgeseg.images.dicom.library",
+    "pynetdicom": "edgeseg.node.library",
+    "ray": "edgeseg.archive.on_ray",
 }
 OF_THE_COMMAND_LINE = {"typer", "rich"}
 MODULES = {

@@ -14,11 +14,11 @@ import edgeseg
 import edgeseg.prediction
 import edgeseg.segmenter
 from edgeseg.drawing.encode import encode
+from edgeseg.images.frame import Frame, PixelSize
 from edgeseg.network.task import Task
 from edgeseg.output import table
 from edgeseg.phantom.head import Phantom
 from edgeseg.segmenter import Segmenter
-from edgeseg.sources.frame import Frame, PixelSize
 
 README = Path(__file__).parents[1] / "README.md"
 

@@ -11,12 +11,12 @@ import pytest
 
 from edgeseg.drawing.encode import encode
 from edgeseg.errors import DataError, DeviceError, ModelError, ModelNotFoundError
+from edgeseg.images.frame import Frame, PixelSize
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.network import zoo
 from edgeseg.network.session import PROVIDERS
 from edgeseg.phantom.head import Phantom, demo_phantoms
 from edgeseg.segmenter import Segmenter
-from edgeseg.sources.frame import Frame, PixelSize
 from tests.fakes import FakeSession, head_image, open_fake
 
 

@@ -11,12 +11,12 @@ import pytest
 
 from edgeseg import segmenter as segmenting
 from edgeseg.errors import DataError, ModelError
+from edgeseg.images.calibration import Calibration
+from edgeseg.images.frame import Frame, PixelSize
 from edgeseg.measure import head as heads
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.framing import View
 from edgeseg.measure.tasks import TASKS
-from edgeseg.sources.calibration import Calibration
-from edgeseg.sources.frame import Frame, PixelSize
 from tests.fakes import LESIONS, Clock, FakeSession, bright, bright_and_gray, head_image, open_fake
 
 # Other heads in images of other sizes, with other pixels.

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from edgeseg.images.frame import GrayImage
 from edgeseg.score.folds import read_folds
 from edgeseg.score.hc18 import Case, load_cases
-from edgeseg.sources.frame import GrayImage
 
 LIMIT_MM = 5.0
 

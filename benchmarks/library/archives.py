@@ -6,9 +6,9 @@ import io
 from collections.abc import Iterable
 from pathlib import Path
 
+from edgeseg.archive.arrow.parquet import Reader
 from edgeseg.network.task import Task
 from edgeseg.output.table import TIMING_COLUMNS, Row, row_of_values
-from edgeseg.run.archive.arrow.parquet import Reader
 
 PIXEL_SIZE_MM = 0.1
 

@@ -6,7 +6,7 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, UltrasoundImageStorage, generate_uid
 
-from edgeseg.sources.frame import GrayImage
+from edgeseg.images.frame import GrayImage
 
 
 def wrapped(gray: GrayImage, pixel_size_mm: float) -> Dataset:

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from edgeseg.images.frame import GrayImage
 from edgeseg.measure.framing import View
-from edgeseg.sources.frame import GrayImage
 
 _BACKGROUND = 16
 _NAME = "DOE^JANE  12-34-56  F  GA 20w1d"

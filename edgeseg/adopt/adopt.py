@@ -22,9 +22,9 @@ from edgeseg.adopt.parity import (
 )
 from edgeseg.adopt.plan import AdoptSpec, class_names, make_plan
 from edgeseg.errors import ModelError
+from edgeseg.images.frame import GrayImage
 from edgeseg.network.metadata import METADATA_KEY, ModelMetadata
 from edgeseg.network.task import Task, check_classes
-from edgeseg.sources.frame import GrayImage
 from edgeseg.system.files import check_targets, claim, write_atomic
 from edgeseg.system.version import __version__
 

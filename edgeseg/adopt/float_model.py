@@ -12,8 +12,8 @@ import numpy.typing as npt
 import onnxruntime
 
 from edgeseg.errors import ModelError
+from edgeseg.images.frame import GrayImage
 from edgeseg.network.session import session_options
-from edgeseg.sources.frame import GrayImage
 from edgeseg.system.text import first_line
 
 IMAGE = "image"  # the input of a model of edgeseg

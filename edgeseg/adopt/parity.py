@@ -11,10 +11,10 @@ import onnxruntime
 
 from edgeseg.adopt.float_model import IMAGE, FloatMap, Plan
 from edgeseg.errors import ModelError, ParityError
+from edgeseg.images.frame import GrayImage
 from edgeseg.network.preprocess import preprocess
 from edgeseg.network.session import session_options
 from edgeseg.phantom.head import make_phantom
-from edgeseg.sources.frame import GrayImage
 from edgeseg.system.text import first_line
 
 # The same network on the same numbers: only the order of onnxruntime's sums may differ.

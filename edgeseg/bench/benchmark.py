@@ -18,13 +18,13 @@ import numpy as np
 from edgeseg.bench.processes import ask, read_question
 from edgeseg.drawing.encode import encode
 from edgeseg.errors import DataError, EdgesegError
+from edgeseg.images import image_file
 from edgeseg.network import zoo
 from edgeseg.network.preprocess import preprocess
 from edgeseg.phantom import head as phantom
 from edgeseg.score import evaluate
 from edgeseg.score.labelled import load_for, load_labelled
 from edgeseg.segmenter import Segmenter
-from edgeseg.sources import image_file
 from edgeseg.system import host, sensors
 
 _MAX_IMAGES = 20

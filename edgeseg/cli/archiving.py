@@ -27,7 +27,7 @@ from edgeseg.cli.signals import interrupts
 from edgeseg.errors import OutputExistsError
 
 if TYPE_CHECKING:
-    from edgeseg.run.archive.plan import Archive, Shard
+    from edgeseg.archive.plan import Archive, Shard
 
 _STATUSES = ("ok", "doubtful", "empty", "failed")
 MANIFEST_EXAMPLE = "edgeseg manifest s3://bucket/scans --pixel-sizes sizes.csv --out m.parquet"
@@ -48,8 +48,8 @@ def manifest(
     """List the frames of an archive in a table of Parquet, for 'edgeseg archive'."""
     size_mm = read_pixel_size(pixel_size)
     with NeedsExtra("archive"):
-        from edgeseg.run.archive.making import write_manifest
-        from edgeseg.run.archive.place import place_of
+        from edgeseg.archive.making import write_manifest
+        from edgeseg.archive.place import place_of
     place = place_of(out)
     if place.is_there() and not overwrite:
         raise OutputExistsError(f"{out} exists; pass --overwrite to replace it")
@@ -122,11 +122,11 @@ def archive(
     Parts that are there are passed over, whoever wrote them: the same command goes on.
     """
     with NeedsExtra("archive"):
-        from edgeseg.run.archive.manifest import Manifest
-        from edgeseg.run.archive.place import place_of
-        from edgeseg.run.archive.plan import Archive, Plan, read_record
+        from edgeseg.archive.manifest import Manifest
+        from edgeseg.archive.place import place_of
+        from edgeseg.archive.plan import Archive, Plan, read_record
+    from edgeseg.images.calibration import read_calibration
     from edgeseg.network import zoo
-    from edgeseg.sources.calibration import read_calibration
 
     if collect and (shard or ray):
         raise typer.BadParameter("--collect looks at all parts; give it alone")
@@ -173,10 +173,10 @@ def _measured(
         on_rows = _telling(n_rows, say_every_s, advance)
         if ray is not None:
             with NeedsExtra("ray"):
-                from edgeseg.run.archive.on_ray import run_on_ray
+                from edgeseg.archive.on_ray import run_on_ray
             done = run_on_ray(plan, ray, share, threads, on_rows)
         else:
-            from edgeseg.run.archive.alone import run_alone
+            from edgeseg.archive.alone import run_alone
 
             done = run_alone(plan, share, threads, processes, on_rows)
         for part in done:
@@ -201,8 +201,8 @@ def _measured(
 
 def _collect(opened: Archive) -> tuple[int, dict[str, Any]]:
     """Check and sum up an archive; returns how much is missing or failed, and what is there."""
-    from edgeseg.run.archive.collect import collect
-    from edgeseg.run.archive.plan import FAILURES_NAME, SUMMARY_NAME
+    from edgeseg.archive.collect import collect
+    from edgeseg.archive.plan import FAILURES_NAME, SUMMARY_NAME
 
     with console.counting(opened.n_parts, "collecting") as advance:
         found = collect(opened, lambda: advance(1))
@@ -234,7 +234,7 @@ def _collect(opened: Archive) -> tuple[int, dict[str, Any]]:
 
 
 def _shard(text: str | None) -> Shard:
-    from edgeseg.run.archive.plan import ALL, Shard
+    from edgeseg.archive.plan import ALL, Shard
 
     if text is None:
         return ALL

@@ -15,18 +15,18 @@ from edgeseg.cli import console
 from edgeseg.errors import DataError
 
 if TYPE_CHECKING:
-    from edgeseg.sources.discover import Item
-    from edgeseg.sources.pixel_sizes import PixelSizes
+    from edgeseg.inputs.discover import Source
+    from edgeseg.inputs.pixel_sizes import PixelSizes
 
 
 @contextlib.contextmanager
-def given_images(inputs: list[str], out: Path) -> Iterator[list[Item]]:
+def given_images(inputs: list[str], out: Path) -> Iterator[list[Source]]:
     """Yield the images of a command's inputs, one on standard input among them, sorted by name."""
-    from edgeseg.sources.discover import discover, items_of
-    from edgeseg.sources.standard_input import GIVEN, spooled
+    from edgeseg.inputs.discover import discover, items_of
+    from edgeseg.inputs.standard_input import GIVEN, spooled
 
     named = [given for given in inputs if given != GIVEN]
-    items: list[Item] = []
+    items: list[Source] = []
     if named:
         found = discover(named, out)
         items += found.items
@@ -45,10 +45,10 @@ def given_images(inputs: list[str], out: Path) -> Iterator[list[Item]]:
 
 
 def given_sizes(
-    items: list[Item], size_mm: float | tuple[float, float] | None, table_path: Path | None
+    items: list[Source], size_mm: float | tuple[float, float] | None, table_path: Path | None
 ) -> PixelSizes:
     """Return what is known of the images' pixels, and say what is not."""
-    from edgeseg.sources.pixel_sizes import PixelSizes, read_table
+    from edgeseg.inputs.pixel_sizes import PixelSizes, read_table
 
     table = read_table(table_path, console.notice) if table_path else None
     sizes = PixelSizes(items, size_mm, table)

@@ -82,10 +82,10 @@ def infer(
     jsonl_file: JsonlOption = None,
 ) -> None:
     """Measure images: results.csv, masks, overlays and a report."""
+    from edgeseg.images.calibration import read_calibration
+    from edgeseg.inputs.ages import Ages
     from edgeseg.output.table import typed
     from edgeseg.run.folder import FolderRun, Options
-    from edgeseg.sources.ages import Ages
-    from edgeseg.sources.calibration import read_calibration
     from edgeseg.system.files import check_targets
     from edgeseg.system.parallel import usable_cores
 
@@ -205,7 +205,7 @@ def challenge(
 
 def _ages(ga: str | None, pixel_sizes: Path | None) -> tuple[float | None, dict[str, float] | None]:
     """Return the age of all images and a table of ages, of which at most one is there."""
-    from edgeseg.sources.ages import read_age, read_ages
+    from edgeseg.inputs.ages import read_age, read_ages
 
     if ga is None:
         return None, read_ages(pixel_sizes) if pixel_sizes else None

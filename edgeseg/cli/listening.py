@@ -27,10 +27,10 @@ from edgeseg.errors import ConfigError
 if TYPE_CHECKING:
     import ssl
 
+    from edgeseg.node.node import Served
+    from edgeseg.node.notices import Notices
+    from edgeseg.node.returning import Returning
     from edgeseg.run.arrivals import Arrivals
-    from edgeseg.run.node.node import Served
-    from edgeseg.run.node.notices import Notices
-    from edgeseg.run.node.returning import Returning
 
 EXAMPLE = "edgeseg listen --out results --return ARCHIVE@10.0.0.5:104"
 
@@ -79,17 +79,17 @@ def listen(
 
     Stop it with Ctrl-C or SIGTERM.
     """
+    from edgeseg.images.calibration import read_calibration
+    from edgeseg.inputs.ages import Ages
+    from edgeseg.inputs.pixel_sizes import PixelSizes
+    from edgeseg.node.addresses import Caller, Remote, checked_title
+    from edgeseg.node.bounds import Bounds
+    from edgeseg.node.node import Served
+    from edgeseg.node.notices import Notices
+    from edgeseg.node.returning import Returning
     from edgeseg.run.arrivals import Arrivals
     from edgeseg.run.measuring import Measuring
-    from edgeseg.run.node.addresses import Caller, Remote, checked_title
-    from edgeseg.run.node.bounds import Bounds
-    from edgeseg.run.node.node import Served
-    from edgeseg.run.node.notices import Notices
-    from edgeseg.run.node.returning import Returning
     from edgeseg.run.options import Options
-    from edgeseg.sources.ages import Ages
-    from edgeseg.sources.calibration import read_calibration
-    from edgeseg.sources.pixel_sizes import PixelSizes
 
     title = checked_title(aet)
     callers = [Caller.parse(text) for text in allow] if allow else None
@@ -120,7 +120,7 @@ def _serve(
     arrivals: Arrivals, served: Served, returning: Returning | None, notices: Notices
 ) -> None:
     """Listen until a signal asks for the end, which what is under way is given time for."""
-    from edgeseg.run.node.node import listening
+    from edgeseg.node.node import listening
     from edgeseg.system.addresses import in_brackets, is_loopback
 
     node = listening(arrivals, served, returning, notices)
@@ -138,7 +138,7 @@ def _tls(
     certificate: Path | None, key: Path | None, authority: Path | None, *, return_tls: bool
 ) -> tuple[ssl.SSLContext | None, ssl.SSLContext | None]:
     """Return what connections to this node, and from it, are secured with."""
-    from edgeseg.run.node.tls import client_tls, server_tls
+    from edgeseg.node.tls import client_tls, server_tls
 
     if (certificate is None) != (key is None):
         raise ConfigError("--tls-cert and --tls-key belong together: give both, or neither")

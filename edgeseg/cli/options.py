@@ -37,7 +37,7 @@ def known_device(value: str) -> str:
 
 def read_pixel_size(value: str | None) -> float | tuple[float, float] | None:
     """Read a pixel size, one number or (x, y), and refuse what is none as wrong usage."""
-    from edgeseg.sources.frame import parse_pixel_size
+    from edgeseg.images.frame import parse_pixel_size
 
     try:
         return None if value is None else parse_pixel_size(value)
@@ -48,7 +48,7 @@ def read_pixel_size(value: str | None) -> float | tuple[float, float] | None:
 def refuse_age(value: str | None) -> str | None:
     """Refuse what is neither a gestational age nor a table of them, as wrong usage."""
     if value is not None and not Path(value).is_file():
-        from edgeseg.sources.ages import read_age
+        from edgeseg.inputs.ages import read_age
 
         try:
             read_age(value)

@@ -67,13 +67,13 @@ def watch(
 
     Stop it with Ctrl-C or SIGTERM.
     """
+    from edgeseg.images.calibration import read_calibration
+    from edgeseg.inputs.ages import Ages
     from edgeseg.run.arrivals import Arrivals
     from edgeseg.run.live_sizes import LiveSizes
     from edgeseg.run.measuring import Measuring
     from edgeseg.run.options import Options
     from edgeseg.run.watching import Watch
-    from edgeseg.sources.ages import Ages
-    from edgeseg.sources.calibration import read_calibration
     from edgeseg.system.parallel import usable_cores
 
     arguments = {name: plain(value) for name, value in context.params.items()}

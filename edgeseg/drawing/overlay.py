@@ -12,12 +12,12 @@ from edgeseg.drawing import lettering
 from edgeseg.drawing.encode import encode
 from edgeseg.drawing.lettering import Line
 from edgeseg.drawing.thumbnail import shrunk, with_thumbnail
+from edgeseg.images.frame import Frame, GrayImage, PixelSize
 from edgeseg.measure.ellipse import FloatArray
 from edgeseg.measure.measurement import Measurement, Stroke
 from edgeseg.measure.screen import meanings
 from edgeseg.measure.tasks import measure_of
 from edgeseg.network.task import Task
-from edgeseg.sources.frame import Frame, GrayImage, PixelSize
 
 # Of the structures in turn, chosen to be told apart by most colour-blind eyes (after Okabe and Ito
 # 2008); the first is green, and a doubtful head's orange.

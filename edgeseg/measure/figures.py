@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from functools import partial
 
+from edgeseg.images.calibration import Calibration
+from edgeseg.images.frame import Frame
 from edgeseg.measure import biometry
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.measurement import Column, Figures
 from edgeseg.network.metadata import ModelMetadata
-from edgeseg.sources.calibration import Calibration
-from edgeseg.sources.frame import Frame
 
 _LATE = "late: HC may read 2 weeks young"
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from edgeseg.images.frame import Area, GrayImage, PixelSize
 from edgeseg.measure.ellipse import Ellipse
-from edgeseg.sources.frame import Area, GrayImage, PixelSize
 
 
 class View(NamedTuple):

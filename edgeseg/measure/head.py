@@ -10,6 +10,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from edgeseg.images.frame import Frame
 from edgeseg.measure import figures, quality
 from edgeseg.measure.ellipse import Ellipse, Mask
 from edgeseg.measure.framing import View, around
@@ -19,7 +20,6 @@ from edgeseg.measure.quality import Looked
 from edgeseg.measure.region import main_region, to_native
 from edgeseg.network.metadata import ModelMetadata
 from edgeseg.network.task import Task
-from edgeseg.sources.frame import Frame
 
 _BLACK_ON_WHITE = 150  # mean gray value: ultrasound is dark, the brightest of HC18 has 83
 _MORE_LOOKS = 2

@@ -9,11 +9,11 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from edgeseg.images.frame import Area, Frame
 from edgeseg.measure.ellipse import Ellipse, FloatArray, Mask
 from edgeseg.measure.framing import View
 from edgeseg.network.metadata import ModelMetadata
 from edgeseg.network.task import Task
-from edgeseg.sources.frame import Area, Frame
 
 Probability = npt.NDArray[np.float32]
 Figures = Mapping[str, float | None]

@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from edgeseg.images.frame import Frame, PixelSize
 from edgeseg.measure import screen
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.head_outline import Outline
 from edgeseg.measure.measurement import Look
 from edgeseg.network.limits import Limits
-from edgeseg.sources.frame import Frame, PixelSize
 
 MAX_RESIDUAL_FRACTION = 0.03
 MIN_ARC_FRACTION = 0.75

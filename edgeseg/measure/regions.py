@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edgeseg.images.frame import Frame
 from edgeseg.measure import screen
 from edgeseg.measure.ellipse import Mask
 from edgeseg.measure.framing import View
@@ -16,7 +17,6 @@ from edgeseg.measure.measurement import Column, Looks, Measurement, Probability,
 from edgeseg.measure.region import to_native
 from edgeseg.network.metadata import ModelMetadata
 from edgeseg.network.task import Task
-from edgeseg.sources.frame import Frame
 
 FLAGS: Mapping[str, str] = {
     "touches_border": "a region reaches the image border; what lies outside is not counted",

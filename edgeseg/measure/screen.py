@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from edgeseg.images.frame import Area, Frame, GrayImage, Screen
 from edgeseg.measure.framing import View
 from edgeseg.measure.measurement import Look, Looks, Measurement, TaskMeasure
 from edgeseg.network.metadata import ModelMetadata
-from edgeseg.sources.frame import Area, Frame, GrayImage, Screen
 
 FLAGS = {
     "no_pixel_size": "the file's pixel size is missing or cannot be trusted",

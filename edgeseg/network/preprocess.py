@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from edgeseg.sources.frame import GrayImage
+from edgeseg.images.frame import GrayImage
 
 
 def preprocess(gray: GrayImage, height: int, width: int) -> GrayImage:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import overload
 
 from edgeseg.errors import DataError
+from edgeseg.images.frame import PixelSize
 from edgeseg.measure.measurement import Column, Figures
 from edgeseg.measure.tasks import measure_of
 from edgeseg.network.task import Task
 from edgeseg.prediction import Prediction
-from edgeseg.sources.frame import PixelSize
 from edgeseg.system.cells import SIGNATURE, shield, unshield
 from edgeseg.system.files import csv_text, write_atomic
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeseg.drawing.encode import encode
+from edgeseg.inputs.discover import Source
+from edgeseg.inputs.pixel_sizes import PixelSizes, read_table
 from edgeseg.output.table import Row
 from edgeseg.phantom.head import demo_phantoms
 from edgeseg.phantom.head import table as phantom_table
 from edgeseg.run.folder import FolderRun, Options, Summary
 from edgeseg.segmenter import Segmenter
-from edgeseg.sources.discover import Item
-from edgeseg.sources.pixel_sizes import PixelSizes, read_table
 from edgeseg.system.files import write_atomic
 
 FOLDER = Path("edgeseg-demo")
@@ -55,7 +55,7 @@ def run(
     for phantom in phantoms:
         write_atomic(inputs / phantom.name, encode(".png", phantom.image))
     write_atomic(out / "phantoms.csv", phantom_table(phantoms).encode())
-    items = [Item(phantom.name, str(inputs / phantom.name)) for phantom in phantoms]
+    items = [Source(phantom.name, str(inputs / phantom.name)) for phantom in phantoms]
     pixel_sizes = PixelSizes(items, table=read_table(out / "phantoms.csv"))
     options = Options(overwrite=True)
     summary = FolderRun(segmenter, items, pixel_sizes, out, options).run(on_row)

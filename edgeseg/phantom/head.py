@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.drawing.encode import encode
+from edgeseg.images.frame import GrayImage
+from edgeseg.inputs.discover import ANNOTATION_SUFFIX
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.phantom.scan import Scan
 from edgeseg.score import hc18
-from edgeseg.sources.discover import ANNOTATION_SUFFIX
-from edgeseg.sources.frame import GrayImage
 from edgeseg.system.files import csv_text, write_atomic
 
 HC_RANGE_MM = (70.0, 330.0)

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edgeseg.images.frame import GrayImage
 from edgeseg.measure.ellipse import Ellipse
-from edgeseg.sources.frame import GrayImage
 
 Field = npt.NDArray[np.floating[Any]]
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.drawing.encode import encode, encode_mask
-from edgeseg.sources.frame import GrayImage
+from edgeseg.images.frame import GrayImage
 from edgeseg.system.files import claim, csv_text, write_atomic
 
 CLASSES = ("background", "cyst", "crescent")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.errors import DataError, OutputExistsError, OutputWriteError
+from edgeseg.inputs.discover import Source
 from edgeseg.output import table
 from edgeseg.output.appender import RowAppender
 from edgeseg.output.pictures import DOCUMENTS, PICTURES, picture_names, picture_paths
@@ -21,7 +22,6 @@ from edgeseg.run.journal import JOURNAL_NAME, Journal, read_journal
 from edgeseg.run.measuring import Measuring
 from edgeseg.run.results import write_results
 from edgeseg.run.resume import check_same_model
-from edgeseg.sources.discover import Item
 from edgeseg.system.files import claim, locked
 from edgeseg.system.parallel import ordered_map, single_threaded_opencv, usable_cores
 
@@ -151,7 +151,7 @@ class Arrivals:
             if file in self._done and self._versions.get(file, "") == version:
                 return []
             numbers = range(1, n_frames + 1) if n_frames else (0,)
-            items = [Item(file, str(path), number) for number in numbers]
+            items = [Source(file, str(path), number) for number in numbers]
             with self._writing:
                 self._journal.pictures(self.measuring.names(items))
             documents = self.measuring.documents
@@ -227,7 +227,7 @@ class Arrivals:
         finally:
             self._appender = RowAppender(results, durable=True)
 
-    def _rows(self, items: Sequence[Item]) -> Iterator[table.Row]:
+    def _rows(self, items: Sequence[Source]) -> Iterator[table.Row]:
         if len(items) == 1:
             yield self.measuring.measure(items)[0].row
             return
@@ -235,7 +235,7 @@ class Arrivals:
         for measured in ordered_map(self.measuring.measure, ([item] for item in items), workers):
             yield measured[0].row
 
-    def _documents(self, item: Item) -> list[str]:
+    def _documents(self, item: Source) -> list[str]:
         names = picture_names(*item.key)
         wanted = (names[kind] for kind in self.measuring.documents.kinds)
         return [name for name in wanted if (self._out / name).is_file()]

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgeseg.errors import EdgesegError
+from edgeseg.inputs.discover import Source
 from edgeseg.network.zoo import ModelFile
 from edgeseg.output.cines import best_frame
 from edgeseg.output.pictures import picture_names, picture_paths
 from edgeseg.output.table import key
 from edgeseg.prediction import Prediction
-from edgeseg.sources.discover import Item
 from edgeseg.system.files import write_atomic
 
 
@@ -48,16 +48,16 @@ class Documents:
 
             require()
 
-    def measured(self, item: Item, prediction: Prediction) -> None:
+    def measured(self, item: Source, prediction: Prediction) -> None:
         """Write the documents of a single image; of a film there are those of its best frame."""
         if self.kinds and not item.frame:
             self._write(item, prediction)
 
     def finish(
         self,
-        items: Sequence[Item],
+        items: Sequence[Source],
         rows: Iterable[Mapping[str, str]],
-        again: Callable[[Item], Prediction | str],
+        again: Callable[[Source], Prediction | str],
     ) -> None:
         """Write the documents of a file where they are missing.
 
@@ -82,21 +82,21 @@ class Documents:
             taken, self._notices = self._notices, []
             return taken
 
-    def names(self, item: Item) -> list[str]:
+    def names(self, item: Source) -> list[str]:
         """Return what the documents of an image's file are called, below the run's folder."""
         names = picture_names(*item.key)
         return [names[kind] for kind in self.kinds]
 
-    def are_there(self, item: Item) -> bool:
+    def are_there(self, item: Source) -> bool:
         """Tell whether the documents of an image's file are written."""
         paths = picture_paths(self.out, *item.key)
         return all(paths[kind].is_file() and paths[kind].stat().st_size > 0 for kind in self.kinds)
 
-    def _write(self, item: Item, prediction: Prediction) -> None:
+    def _write(self, item: Source, prediction: Prediction) -> None:
         if prediction.frame.screen is None or prediction.status == "empty":
             return  # no DICOM image, or nothing to tell
+        from edgeseg.images.dicom.library import read_elements
         from edgeseg.output import dicom
-        from edgeseg.sources.dicom.library import read_elements
 
         paths = picture_paths(self.out, *item.key)
         make = {"sr": dicom.structured_report, "seg": dicom.segmentation}

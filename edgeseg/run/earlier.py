@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgeseg.errors import OutputExistsError
+from edgeseg.inputs.discover import Source
 from edgeseg.output.cines import CINES_NAME
 from edgeseg.output.pictures import DOCUMENTS, KINDS, PICTURES, picture_names
 from edgeseg.output.record import RUN_NAME
 from edgeseg.output.report.page import REPORT_NAME
 from edgeseg.output.table import RESULTS_NAME
 from edgeseg.run.journal import JOURNAL_NAME, Journal, Noted, Stamp, read_journal
-from edgeseg.sources.discover import Item
 from edgeseg.system.cells import unshield
 from edgeseg.system.files import is_part, write_atomic
 
@@ -51,13 +51,13 @@ class Earlier(NamedTuple):
         return kind in self.kinds or picture in self.noted.pictures
 
 
-def spare_others(out: Path, items: Sequence[Item], kinds: Sequence[str]) -> None:
+def spare_others(out: Path, items: Sequence[Source], kinds: Sequence[str]) -> None:
     """Refuse a folder of somebody else's before even a lock lies in it; see `take_over`."""
     if not (out / JOURNAL_NAME).is_file() and _record(out) is None:
         _refuse_others(out, items, kinds, look_back(out))
 
 
-def take_over(out: Path, items: Sequence[Item], kinds: Sequence[str]) -> Earlier:
+def take_over(out: Path, items: Sequence[Source], kinds: Sequence[str]) -> Earlier:
     """Return what earlier runs left in a folder that is locked, ready to be added to or removed.
 
     Parameters
@@ -95,7 +95,7 @@ def look_back(out: Path) -> Earlier:
 
 
 def _refuse_others(
-    out: Path, items: Sequence[Item], kinds: Sequence[str], earlier: Earlier
+    out: Path, items: Sequence[Source], kinds: Sequence[str], earlier: Earlier
 ) -> None:
     for name in (RESULTS_NAME, RUN_NAME, REPORT_NAME, CINES_NAME):
         if name not in earlier.files and os.path.lexists(out / name):
@@ -106,7 +106,7 @@ def _refuse_others(
 
 
 def _existing_pictures(
-    out: Path, items: Sequence[Item], kinds: Sequence[str]
+    out: Path, items: Sequence[Source], kinds: Sequence[str]
 ) -> Iterator[tuple[str, str]]:
     """Yield the kind and the name, below the folder, of each picture of the items that is there."""
     there = [kind for kind in kinds if os.path.lexists(out / kind)]
@@ -133,7 +133,7 @@ def remove_earlier(out: Path, earlier: Earlier) -> None:
 
 
 def remove_outdated(
-    out: Path, earlier: Earlier, items: Sequence[Item], kept: Container[tuple[str, int]]
+    out: Path, earlier: Earlier, items: Sequence[Source], kept: Container[tuple[str, int]]
 ) -> None:
     """Remove what an earlier run wrote of what is measured otherwise now, or is not there.
 
@@ -145,7 +145,7 @@ def remove_outdated(
     items
         All of the run.
     kept
-        The `Item.key` of those whose rows are kept.
+        The `Source.key` of those whose rows are kept.
     """
     outdated = set(earlier.noted.pictures)
     for item in items:

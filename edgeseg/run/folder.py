@@ -12,6 +12,11 @@ from typing import Any
 
 from edgeseg.drawing import lettering
 from edgeseg.errors import DataError
+from edgeseg.images.calibration import Calibration
+from edgeseg.inputs.ages import Ages
+from edgeseg.inputs.discover import Source
+from edgeseg.inputs.left_out import may_be_dicom
+from edgeseg.inputs.pixel_sizes import PixelSizes
 from edgeseg.output import table
 from edgeseg.output.appender import RowAppender
 from edgeseg.output.pictures import PICTURES
@@ -25,16 +30,11 @@ from edgeseg.run.options import Summary as Summary
 from edgeseg.run.results import write_results
 from edgeseg.run.resume import kept_lines
 from edgeseg.segmenter import Segmenter
-from edgeseg.sources.ages import Ages
-from edgeseg.sources.calibration import Calibration
-from edgeseg.sources.discover import Item
-from edgeseg.sources.left_out import may_be_dicom
-from edgeseg.sources.pixel_sizes import PixelSizes
 from edgeseg.system.files import claim, locked
 from edgeseg.system.parallel import ordered_map, usable_cores
 
 Lines = dict[tuple[str, int], str]
-"""Rows as lines of the table, by `Item.key`."""
+"""Rows as lines of the table, by `Source.key`."""
 
 
 @dataclass(slots=True)
@@ -58,7 +58,7 @@ class FolderRun:
     """
 
     segmenter: Segmenter
-    items: Sequence[Item]
+    items: Sequence[Source]
     pixel_sizes: PixelSizes
     out: Path
     options: Options = field(default_factory=Options)
@@ -178,7 +178,7 @@ class FolderRun:
         return asked
 
     def _measure_all(
-        self, measuring: Measuring, items: Sequence[Item], journal: Journal
+        self, measuring: Measuring, items: Sequence[Source], journal: Journal
     ) -> Iterator[Measured]:
         batches = self._batches(measuring, items, journal)
         draws = self.options.overlays and items
@@ -188,8 +188,8 @@ class FolderRun:
                 yield from rows
 
     def _batches(
-        self, measuring: Measuring, items: Sequence[Item], journal: Journal
-    ) -> Iterator[Sequence[Item]]:
+        self, measuring: Measuring, items: Sequence[Source], journal: Journal
+    ) -> Iterator[Sequence[Source]]:
         """Yield the batches, each once what is written of it is noted."""
         for i in range(0, len(items), self.options.batch):
             batch = items[i : i + self.options.batch]

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from edgeseg.errors import EdgesegError
+from edgeseg.images.frame import PixelSize, Size
+from edgeseg.inputs.discover import Source
+from edgeseg.inputs.pixel_sizes import PixelSizes, read_table
+from edgeseg.inputs.size_table.rows import TableRow
 from edgeseg.run.journal import Stamp, stamp_of
-from edgeseg.sources.discover import Item
-from edgeseg.sources.frame import PixelSize, Size
-from edgeseg.sources.pixel_sizes import PixelSizes, read_table
-from edgeseg.sources.size_table.rows import TableRow
 
 
 class LiveSizes:
@@ -45,11 +45,11 @@ class LiveSizes:
             self._stamp = stamp_of(str(table_path))
             self._table = read_table(table_path, on_notice)
 
-    def given(self, item: Item) -> bool:
+    def given(self, item: Source) -> bool:
         """Return whether the pixel size of an image was given; see `PixelSizes.given`."""
         return self._one.known or self._path is not None
 
-    def of(self, item: Item, size: tuple[int, ...] | None = None) -> PixelSize | None:
+    def of(self, item: Source, size: tuple[int, ...] | None = None) -> PixelSize | None:
         """Return the pixel size of an image; see `PixelSizes.of`."""
         if self._one.known or self._path is None:
             return self._one.of(item, size)
@@ -72,7 +72,7 @@ class LiveSizes:
         self._stamp = stamp
         return True
 
-    def texts(self, items: Sequence[Item]) -> list[str]:
+    def texts(self, items: Sequence[Source]) -> list[str]:
         """Return what tells each image's pixel size from another; empty where there is none."""
         if self._one.known or self._path is None:
             return [_text(self._one, item) for item in items]
@@ -83,7 +83,7 @@ class LiveSizes:
         return [_text(sizes, item) for item in items]
 
 
-def _text(sizes: PixelSizes, item: Item) -> str:
+def _text(sizes: PixelSizes, item: Source) -> str:
     try:
         size = sizes.of(item)
     except EdgesegError:

@@ -10,6 +10,12 @@ from typing import NamedTuple, Protocol
 
 from edgeseg.drawing.encode import encode_mask
 from edgeseg.errors import EdgesegError, ImageDecodeError, OutputNameError
+from edgeseg.images import image_file
+from edgeseg.images.calibration import Calibration
+from edgeseg.images.decoded import Decoded
+from edgeseg.images.frame import Frame, PixelSize
+from edgeseg.inputs.ages import Ages
+from edgeseg.inputs.discover import Source
 from edgeseg.measure.measurement import Column
 from edgeseg.measure.tasks import measure_of
 from edgeseg.output import table
@@ -20,22 +26,16 @@ from edgeseg.run.documents import Documents
 from edgeseg.run.journal import Stamp, stamp_of
 from edgeseg.run.options import Options
 from edgeseg.segmenter import Segmenter
-from edgeseg.sources import image_file
-from edgeseg.sources.ages import Ages
-from edgeseg.sources.calibration import Calibration
-from edgeseg.sources.decoded import Decoded
-from edgeseg.sources.discover import Item
-from edgeseg.sources.frame import Frame, PixelSize
 from edgeseg.system.files import write_atomic
 
 
 class SizesOfImages(Protocol):
-    """Pixel sizes by image; see `edgeseg.sources.pixel_sizes.PixelSizes`."""
+    """Pixel sizes by image; see `edgeseg.inputs.pixel_sizes.PixelSizes`."""
 
-    def given(self, item: Item, /) -> bool:
+    def given(self, item: Source, /) -> bool:
         """Return whether the pixel size of an image was given, if only as one that is unknown."""
 
-    def of(self, item: Item, size: tuple[int, ...] | None = None, /) -> PixelSize | None:
+    def of(self, item: Source, size: tuple[int, ...] | None = None, /) -> PixelSize | None:
         """Return the pixel size of an image, or None if it is unknown."""
 
 
@@ -50,14 +50,14 @@ class Measured(NamedTuple):
     """A row, the image it is of, and what its file was when it was read."""
 
     row: Row
-    item: Item
+    item: Source
     stamp: Stamp | None
 
 
-def decoded(item: Item) -> Decoded:
+def decoded(item: Source) -> Decoded:
     """Read an image from its file, or raise an `EdgesegError`."""
     if item.frame:
-        from edgeseg.sources.dicom.frames import read_frame
+        from edgeseg.images.dicom.frames import read_frame
 
         return read_frame(item.path, item.frame)
     return image_file.decode(image_file.read_bytes(item.path))
@@ -91,7 +91,7 @@ class Measuring:
     options: Options = field(default_factory=Options)
     ages: Ages = field(default_factory=Ages)
     calibration: Calibration | None = None
-    decoded: Callable[[Item], Decoded] = decoded
+    decoded: Callable[[Source], Decoded] = decoded
     write: Callable[[str, bytes], None] | None = None
     documents: Documents = field(init=False)
 
@@ -110,14 +110,14 @@ class Measuring:
         """Kinds of what is written of an image, see `edgeseg.output.pictures.KINDS`."""
         return [kind for kind in ("masks", "overlays", "sr", "seg") if getattr(self.options, kind)]
 
-    def names(self, items: Sequence[Item]) -> list[str]:
+    def names(self, items: Sequence[Source]) -> list[str]:
         """Return what is about to be written of images: names below the folder."""
         if not self.kinds:
             return []
         named = (picture_names(*item.key) for item in items)
         return [each[kind] for each in named for kind in self.kinds]
 
-    def given_cells(self, item: Item) -> dict[str, str]:
+    def given_cells(self, item: Source) -> dict[str, str]:
         """Return the cells that an image's row has of what was given for it."""
         cells: dict[str, float | None] = {"ga_weeks_given": self.ages.of(item)}
         if self.calibration is not None:
@@ -126,7 +126,7 @@ class Measuring:
         of_run = [column for column in self._given if column.name in cells]
         return table.pixel_size_cells(self.pixel_sizes.of(item)) | table.figure_cells(cells, of_run)
 
-    def measure(self, items: Sequence[Item]) -> list[Measured]:
+    def measure(self, items: Sequence[Source]) -> list[Measured]:
         """Measure a batch; what fails becomes a failed row, and the others go on."""
         stamps = [stamp_of(item.location) for item in items]  # before they are read
         outcomes: list[Read | str] = [self._read(item) for item in items]
@@ -143,7 +143,7 @@ class Measuring:
             for item, outcome, stamp in zip(items, outcomes, stamps, strict=True)
         ]
 
-    def remeasure(self, item: Item) -> Prediction | str:
+    def remeasure(self, item: Source) -> Prediction | str:
         """Measure an image once more, and write nothing; a sentence if that fails."""
         read = self._read(item)
         return read if isinstance(read, str) else self._predict([read])[0]
@@ -154,7 +154,7 @@ class Measuring:
         task, calibrated = self.segmenter.metadata.task, self.calibration is not None
         return measure_of(task).given_columns(task, ages=self.ages.known, calibrated=calibrated)
 
-    def _read(self, item: Item) -> Read | str:
+    def _read(self, item: Source) -> Read | str:
         """Read an image; a sentence if that fails."""
         started = time.perf_counter()
         try:
@@ -184,17 +184,17 @@ class Measuring:
                 return [str(error)]
             return [self._predict([image])[0] for image in images]
 
-    def _row(self, item: Item, prediction: Prediction | str, read: Read | str) -> Row:
+    def _row(self, item: Source, prediction: Prediction | str, read: Read | str) -> Row:
         """Write an image's pictures, then return its row: a row means that they are there."""
         row = self._plain_row(item, prediction, read)
         if not self.options.keep_ids:
             return row
-        from edgeseg.sources.dicom.frames import identifiers
+        from edgeseg.images.dicom.frames import identifiers
 
         told = identifiers(item.path) if isinstance(read, Read) and read.frame.screen else {}
         return {**row, **dict.fromkeys(table.OF_PATIENTS, ""), **told}
 
-    def _plain_row(self, item: Item, prediction: Prediction | str, read: Read | str) -> Row:
+    def _plain_row(self, item: Source, prediction: Prediction | str, read: Read | str) -> Row:
         task, frame = self.segmenter.metadata.task, item.frame
         if isinstance(prediction, str) or isinstance(read, str):
             return table.failed_row(item.file, str(prediction), task, self._given, frame)

@@ -7,27 +7,27 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from edgeseg.errors import DataError
+from edgeseg.images.frame import GIVEN
+from edgeseg.inputs.discover import Source
 from edgeseg.output import table
 from edgeseg.output.pictures import picture_paths
 from edgeseg.output.record import RUN_NAME
 from edgeseg.output.table import RESULTS_NAME, Row
 from edgeseg.run.journal import Stamp, row_key, stamp_of
 from edgeseg.segmenter import Segmenter
-from edgeseg.sources.discover import Item
-from edgeseg.sources.frame import GIVEN
 
 
 def kept_lines(
     out: Path,
     segmenter: Segmenter,
-    items: Sequence[Item],
-    expected: Callable[[Item], Mapping[str, str]],
+    items: Sequence[Source],
+    expected: Callable[[Source], Mapping[str, str]],
     titles: Sequence[str],
     pictures: Sequence[str],
     stamps: Mapping[int, Stamp],
     on_notice: Callable[[str], None],
 ) -> dict[tuple[str, int], str]:
-    """Return the rows of an earlier run that need not be measured again, as lines by `Item.key`.
+    """Return the rows of an earlier run that need not be measured again, as lines by `Source.key`.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def check_same_model(record_path: Path, out: Path, segmenter: Segmenter) -> None
         )
 
 
-def _still_holds(row: Row, item: Item, expected: Callable[[Item], Mapping[str, str]]) -> bool:
+def _still_holds(row: Row, item: Source, expected: Callable[[Source], Mapping[str, str]]) -> bool:
     if row["status"] == "failed":
         return False
     try:
@@ -126,7 +126,7 @@ def _still_holds(row: Row, item: Item, expected: Callable[[Item], Mapping[str, s
     return all(row[column] == cell for column, cell in cells.items())
 
 
-def _pictures_are_there(out: Path, item: Item, kinds: Sequence[str]) -> bool:
+def _pictures_are_there(out: Path, item: Source, kinds: Sequence[str]) -> bool:
     paths = picture_paths(out, *item.key)
     # a power cut can leave an empty one
     return all(paths[kind].is_file() and paths[kind].stat().st_size > 0 for kind in kinds)

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from edgeseg.inputs import left_out
+from edgeseg.inputs.discover import is_image, name_below
 from edgeseg.run.journal import Stamp
-from edgeseg.sources import left_out
-from edgeseg.sources.discover import is_image, name_below
 
 # as programs call what they are still writing: browsers, rsync, editors, this package
 _UNFINISHED = re.compile(r"(\.(part|partial|tmp|temp|crdownload|download|filepart|swp)|~)$", re.I)

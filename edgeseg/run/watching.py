@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from edgeseg.errors import EdgesegError
+from edgeseg.inputs.discover import Source, items_of
 from edgeseg.run.arrivals import Arrivals
 from edgeseg.run.live_sizes import LiveSizes
 from edgeseg.run.reporter import Reporter
 from edgeseg.run.watched import Complete, WatchedFolder
-from edgeseg.sources.discover import Item, items_of
 
 _REST = 10  # times as long as a look takes is rested at least
 _RETRY_S = 5.0  # after which a file that could not be written down is tried again
@@ -101,7 +101,7 @@ class Watch:
             self._known[each.path] = each
         if self._sizes.refresh():
             files = [*self._known.values()]  # those whose size is the same are not measured again
-        items = [Item(each.file, each.path) for each in files]
+        items = [Source(each.file, each.path) for each in files]
         texts = self._sizes.texts(items)
         return [
             (each, " ".join([*map(str, each.stamp), text]).rstrip())

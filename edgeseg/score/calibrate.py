@@ -12,14 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.errors import DataError
-from edgeseg.score.site import Head, SiteHeads
-from edgeseg.sources.calibration import (
+from edgeseg.images.calibration import (
     FACTOR_RANGE,
     FORMAT,
     MAX_SHIFT_MM,
     VERSION,
     Calibration,
 )
+from edgeseg.score.site import Head, SiteHeads
 from edgeseg.system.files import write_json
 from edgeseg.system.version import __version__
 
@@ -125,7 +125,7 @@ def calibrate(site: SiteHeads) -> SiteOffset:
 
 
 def write_calibration(path: Path, offset: SiteOffset) -> None:
-    """Write what `edgeseg.sources.calibration.read_calibration` reads, and how good it is.
+    """Write what `edgeseg.images.calibration.read_calibration` reads, and how good it is.
 
     Raises
     ------

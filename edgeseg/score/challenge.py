@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edgeseg.errors import DataError, InputNotFoundError
+from edgeseg.images import image_file
+from edgeseg.inputs.discover import Found, Source, discover
+from edgeseg.inputs.pixel_sizes import PixelSizes, read_table
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.segmenter import Segmenter
-from edgeseg.sources import image_file
-from edgeseg.sources.discover import Found, Item, discover
-from edgeseg.sources.pixel_sizes import PixelSizes, read_table
 from edgeseg.system.files import csv_text, write_atomic
 from edgeseg.system.parallel import ordered_map, usable_cores
 
@@ -63,7 +63,7 @@ def find_images(folder: Path, table: Path | None = None) -> tuple[Found, PixelSi
 
 def write_submission(
     segmenter: Segmenter,
-    items: list[Item],
+    items: list[Source],
     pixel_sizes: PixelSizes,
     out: Path,
     on_image: Callable[[], None] = lambda: None,
@@ -84,7 +84,7 @@ def write_submission(
         If an image cannot be read.
     """
 
-    def row(item: Item) -> tuple[str, ...]:
+    def row(item: Source) -> tuple[str, ...]:
         gray = image_file.read_gray(item.path)
         pixel_size = pixel_sizes.of(item, gray.shape)
         if pixel_size is None:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.errors import DataError
+from edgeseg.inputs.rows import number, read_rows
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.score import metrics
-from edgeseg.sources.rows import number, read_rows
 from edgeseg.system.cells import unshield
 
 _ELLIPSE = ("center_x_px", "center_y_px", "semi_major_px", "semi_minor_px", "angle_rad")

@@ -8,6 +8,7 @@ from typing import Any
 
 import onnxruntime
 
+from edgeseg.images.image_file import read_gray
 from edgeseg.network.openvino import PROVIDER as OPENVINO
 from edgeseg.prediction import Prediction
 from edgeseg.score import metrics
@@ -22,7 +23,6 @@ from edgeseg.score.folds import Labelled, data_sha256
 from edgeseg.score.hc18 import Case
 from edgeseg.score.heads import CSV_COLUMNS, Score, head_row, score_head, summarize_heads
 from edgeseg.segmenter import Segmenter
-from edgeseg.sources.image_file import read_gray
 from edgeseg.system import host
 from edgeseg.system.cells import SIGNATURE, shield
 from edgeseg.system.files import csv_text, write_atomic

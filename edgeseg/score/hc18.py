@@ -18,15 +18,15 @@ import cv2
 import numpy as np
 
 from edgeseg.errors import DataError, InputNotFoundError
+from edgeseg.images.image_file import read_gray
+from edgeseg.inputs.discover import Source
+from edgeseg.inputs.pixel_sizes import read_table
+from edgeseg.inputs.size_table.names import match_rows
 from edgeseg.measure.ellipse import Ellipse, FloatArray, Mask
 from edgeseg.measure.outline import fit_ellipse, fit_outline
 from edgeseg.measure.region import main_region
 from edgeseg.score.groups import find_groups
 from edgeseg.score.pairs import match_labels, size_of_row
-from edgeseg.sources.discover import Item
-from edgeseg.sources.image_file import read_gray
-from edgeseg.sources.pixel_sizes import read_table
-from edgeseg.sources.size_table.names import match_rows
 
 FOLDER_NAME = "training_set"
 CSV_NAME = "training_set_pixel_size_and_HC.csv"
@@ -149,7 +149,7 @@ def load_data(root: Path, group_pattern: str = "") -> HeadData:
     matches = match_labels(folder)
     notices: list[str] = []
     table = read_table(root / CSV_NAME, notices.append)
-    rows = match_rows([Item(match.file, str(match.image)) for match in matches], table)
+    rows = match_rows([Source(match.file, str(match.image)) for match in matches], table)
     groups = find_groups(root, [match.file for match in matches], group_pattern)
     used = set()
     cases = []

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.errors import DataError, EdgesegError
+from edgeseg.images import header
+from edgeseg.images.image_file import decode_pixels, read_bytes
 from edgeseg.measure.ellipse import Mask
-from edgeseg.sources import header
-from edgeseg.sources.image_file import decode_pixels, read_bytes
 
 # Values up to this are class numbers; above it, gray levels chosen for the eye.
 _LARGEST_CLASS_NUMBER = 31

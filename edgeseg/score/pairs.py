@@ -18,15 +18,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgeseg.errors import DataError, InputNotFoundError, ModelError
+from edgeseg.inputs.discover import Source
+from edgeseg.inputs.pixel_sizes import read_table
+from edgeseg.inputs.size_table.names import Found, match_rows
+from edgeseg.inputs.size_table.rows import TableRow
 from edgeseg.measure.ellipse import Mask
 from edgeseg.network.task import check_classes
 from edgeseg.score.groups import find_groups
 from edgeseg.score.label_files import LabelCode, learn_code
 from edgeseg.score.names import READABLE_SUFFIXES, is_label, label_keys, picture_files, plain
-from edgeseg.sources.discover import Item
-from edgeseg.sources.pixel_sizes import read_table
-from edgeseg.sources.size_table.names import Found, match_rows
-from edgeseg.sources.size_table.rows import TableRow
 
 CLASSES_NAME = "classes.txt"
 BACKGROUND = "background"
@@ -256,7 +256,7 @@ def _pixel_sizes(root: Path, matches: Sequence[Match], notices: list[str]) -> li
     if not path.is_file():
         return [None] * len(matches)
     table = read_table(path, notices.append)
-    rows = match_rows([Item(match.file, str(match.image)) for match in matches], table)
+    rows = match_rows([Source(match.file, str(match.image)) for match in matches], table)
     return [size_of_row(table, rows[match.file]) for match in matches]
 
 

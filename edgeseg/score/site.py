@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgeseg.errors import DataError
+from edgeseg.inputs.rows import file_column, names_of, number, read_rows, words
 from edgeseg.output.record import RUN_NAME
-from edgeseg.sources.rows import file_column, names_of, number, read_rows, words
 
 TITLES = "file,hc_site_mm,hc_edgeseg_mm"
 _SITES = frozenset(

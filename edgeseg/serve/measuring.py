@@ -10,13 +10,13 @@ from typing import Any
 
 from edgeseg.drawing.encode import encode_mask
 from edgeseg.errors import DataError
+from edgeseg.images import image_file
+from edgeseg.images.frame import Frame, as_pixel_size, parse_pixel_size
+from edgeseg.inputs.ages import read_age
 from edgeseg.measure.tasks import measure_of
 from edgeseg.output import table
 from edgeseg.prediction import Prediction
 from edgeseg.segmenter import Segmenter
-from edgeseg.sources import image_file
-from edgeseg.sources.ages import read_age
-from edgeseg.sources.frame import Frame, as_pixel_size, parse_pixel_size
 from edgeseg.system.parallel import single_threaded_opencv
 
 PARAMETERS = ("pixel_size", "name", "ga", "include")
@@ -76,7 +76,7 @@ class Measurer:
         Parameters
         ----------
         data
-            An image file's bytes, as `edgeseg.sources.image_file.decode` takes them.
+            An image file's bytes, as `edgeseg.images.image_file.decode` takes them.
         given
             Texts by the names of `PARAMETERS`.
 

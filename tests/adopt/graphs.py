@@ -13,7 +13,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from edgeseg.sources.frame import GrayImage
+from edgeseg.images.frame import GrayImage
 
 H, W = 24, 40
 MEAN, SD = (0.1, 0.3, 0.55), (0.5, 0.25, 0.125)

@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from edgeseg.cli import app
 from edgeseg.errors import ParityError
+from edgeseg.images.frame import GrayImage
 from edgeseg.network.preprocess import preprocess
 from edgeseg.phantom.head import Phantom
-from edgeseg.sources.frame import GrayImage
 
 onnx = pytest.importorskip("onnx", reason="the adopt extra is not installed")
 

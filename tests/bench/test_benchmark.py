@@ -12,11 +12,11 @@ from edgeseg import segmenter as segmenting
 from edgeseg.bench import benchmark
 from edgeseg.drawing.encode import encode
 from edgeseg.errors import DataError, EdgesegError
+from edgeseg.images import image_file
 from edgeseg.measure import head
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.network import zoo
 from edgeseg.prediction import StageTimes
-from edgeseg.sources import image_file
 from tests.fakes import Clock, FakeSession, bright, head_image, open_fake
 
 

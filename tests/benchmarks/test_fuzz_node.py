@@ -10,7 +10,7 @@ from tests.conftest import BENCHMARKS
 
 PLANTED = """
 import sys
-from edgeseg.run.node import server
+from edgeseg.node import server
 
 server._Node.on_close = lambda self, event: None  # which deletes what came in part,
 server.Sweeper.sweep = lambda self, is_idle: None  # as this does later

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from edgeseg.drawing.encode import encode
+from edgeseg.inputs.discover import discover
+from edgeseg.inputs.pixel_sizes import PixelSizes
 from edgeseg.output.table import TIMING_COLUMNS, read_rows
 from edgeseg.phantom.head import Phantom
 from edgeseg.run.folder import FolderRun
 from edgeseg.segmenter import Segmenter
-from edgeseg.sources.discover import discover
-from edgeseg.sources.pixel_sizes import PixelSizes
 from tests.conftest import benchmark_script
 from tests.fakes import Clock
 

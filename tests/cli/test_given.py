@@ -12,8 +12,8 @@ from typer.testing import CliRunner, Result
 from edgeseg.cli import app, inferring
 from edgeseg.drawing.encode import encode
 from edgeseg.errors import EdgesegError
+from edgeseg.images.calibration import read_calibration
 from edgeseg.phantom.head import Phantom
-from edgeseg.sources.calibration import read_calibration
 from tests.fakes import LESIONS, FakeSession, bright_and_gray
 
 

@@ -14,14 +14,14 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from edgeseg.cli import app
+from edgeseg.images.image_file import read_gray
 from edgeseg.phantom.head import make_phantom
-from edgeseg.sources.image_file import read_gray
 
 pydicom = pytest.importorskip("pydicom")
 
-from tests.sources.dicom import files as dicom_files  # noqa: E402
-from tests.sources.dicom.encodings import encodings  # noqa: E402
-from tests.sources.dicom.files import TOKEN, Region  # noqa: E402
+from tests.images.dicom import files as dicom_files  # noqa: E402
+from tests.images.dicom.encodings import encodings  # noqa: E402
+from tests.images.dicom.files import TOKEN, Region  # noqa: E402
 
 SIZE_MM = 0.35
 

@@ -28,7 +28,7 @@ pydicom = pytest.importorskip("pydicom")
 pytest.importorskip("pynetdicom")
 pytest.importorskip("highdicom")
 
-from tests.sources.dicom import files as dicom_files  # noqa: E402
+from tests.images.dicom import files as dicom_files  # noqa: E402
 
 TIMEOUT_S = 60
 ORTHANC = shutil.which("Orthanc")

@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from edgeseg.images.calibration import Calibration
+from edgeseg.images.frame import Frame, PixelSize
 from edgeseg.measure import biometry, figures, regions
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.head import given_columns
 from edgeseg.network.interval import Interval
 from edgeseg.network.task import Task
-from edgeseg.sources.calibration import Calibration
-from edgeseg.sources.frame import Frame, PixelSize
 from tests.fakes import METADATA
 
 HEAD = Ellipse(280.0, 200.0, 140.0, 108.0, 0.3)

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edgeseg.images.frame import PixelSize
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.framing import View, around
-from edgeseg.sources.frame import PixelSize
 
 SIZE = (60, 80)
 GRAY = np.random.default_rng(0).integers(1, 256, SIZE, dtype=np.uint8)

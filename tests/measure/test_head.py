@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edgeseg.images.frame import Frame, PixelSize
 from edgeseg.measure import biometry, head
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.framing import View
@@ -16,7 +17,6 @@ from edgeseg.measure.region import to_native
 from edgeseg.network.limits import Limits
 from edgeseg.network.metadata import ModelMetadata
 from edgeseg.network.task import Task
-from edgeseg.sources.frame import Frame, PixelSize
 from tests.fakes import HEIGHT, METADATA, WIDTH, examined
 
 MAP = (HEIGHT, WIDTH)

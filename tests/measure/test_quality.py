@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edgeseg.images.frame import Frame, PixelSize, as_pixel_size
 from edgeseg.measure import quality
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.framing import View
@@ -12,7 +13,6 @@ from edgeseg.measure.outline import fit_outline
 from edgeseg.measure.quality import Looked
 from edgeseg.measure.region import main_region
 from edgeseg.network.limits import Limits
-from edgeseg.sources.frame import Frame, PixelSize, as_pixel_size
 
 SIZE = (540, 800)
 NETWORK = (192, 288)

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from edgeseg.images.frame import Frame, PixelSize
 from edgeseg.measure import regions
 from edgeseg.measure.measurement import Measurement
 from edgeseg.network.metadata import ModelMetadata
 from edgeseg.network.task import Task
-from edgeseg.sources.frame import Frame, PixelSize
 from tests.fakes import HEIGHT, LESIONS, METADATA, WIDTH
 
 MAP = (HEIGHT, WIDTH)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from edgeseg.images.frame import Area, Frame, PixelSize, Screen
 from edgeseg.measure import head
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.framing import View
@@ -12,7 +13,6 @@ from edgeseg.measure.measurement import Measurement
 from edgeseg.measure.screen import flags
 from edgeseg.phantom.head import make_phantom
 from edgeseg.segmenter import Segmenter
-from edgeseg.sources.frame import Area, Frame, PixelSize, Screen
 
 SIZE = PixelSize(0.35, 0.35, "dicom")
 LEFT, RIGHT = Area(40, 60, 440, 330, SIZE), Area(450, 60, 850, 330, SIZE)

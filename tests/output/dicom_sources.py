@@ -19,6 +19,8 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
+from edgeseg.images.calibration import Calibration
+from edgeseg.images.frame import Frame, PixelSize
 from edgeseg.measure import figures, regions
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.framing import View
@@ -26,8 +28,6 @@ from edgeseg.measure.measurement import Look, Measurement
 from edgeseg.network.interval import Interval
 from edgeseg.network.zoo import ModelFile
 from edgeseg.prediction import Prediction, StageTimes
-from edgeseg.sources.calibration import Calibration
-from edgeseg.sources.frame import Frame, PixelSize
 from tests.fakes import HEIGHT, LESIONS, METADATA, WIDTH, examined, head_image
 
 SINGLE, CINE = "1.2.840.10008.5.1.4.1.1.6.1", "1.2.840.10008.5.1.4.1.1.3.1"

@@ -14,11 +14,11 @@ pytest.importorskip("highdicom", reason="DICOM reports need the extra dicom-repo
 from pydicom.sr.codedict import codes as known
 
 from edgeseg.errors import DataError
+from edgeseg.images.calibration import Calibration
+from edgeseg.images.frame import PixelSize
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.output.dicom import codes, structured_report
 from edgeseg.prediction import Prediction
-from edgeseg.sources.calibration import Calibration
-from edgeseg.sources.frame import PixelSize
 from edgeseg.system.version import __version__
 from tests.output.dicom_sources import (
     CINE,
@@ -206,7 +206,7 @@ def test_who_observed_whom_with_what() -> None:
     assert value_of(made, "Observer Type") == "Device"
     assert value_of(made, "Device Observer Name") == "edgeseg"
     assert value_of(made, "Subject Class") == "Fetus"
-    assert value_of(made, "Language of Content Item and Descendants") == "English (United States)"
+    assert value_of(made, "Language of Content Source and Descendants") == "English (United States)"
     assert value_of(made, "Finding") == "Head"
     assert value_of(made, "Algorithm Name") == "edgeseg hc18-nano"
     assert value_of(made, "Algorithm Version") == __version__

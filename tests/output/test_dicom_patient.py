@@ -19,10 +19,10 @@ pytest.importorskip("highdicom", reason="DICOM reports need the extra dicom-repo
 import highdicom
 
 from edgeseg.errors import DataError, MissingExtraError
+from edgeseg.images.calibration import Calibration
+from edgeseg.images.frame import PixelSize
 from edgeseg.output.dicom import segmentation, structured_report
 from edgeseg.output.dicom.identifiers import read_source
-from edgeseg.sources.calibration import Calibration
-from edgeseg.sources.frame import PixelSize
 from tests.output.dicom_sources import MODEL, cine, complaints, head, header, read
 
 Make = Callable[..., bytes]

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from edgeseg.drawing.encode import encode
+from edgeseg.inputs.discover import discover
+from edgeseg.inputs.pixel_sizes import PixelSizes
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.network.task import Task
 from edgeseg.output import table
@@ -19,8 +21,6 @@ from edgeseg.phantom.head import Phantom
 from edgeseg.run.folder import FolderRun
 from edgeseg.score.corrected import read_corrections
 from edgeseg.segmenter import Segmenter
-from edgeseg.sources.discover import discover
-from edgeseg.sources.pixel_sizes import PixelSizes
 from edgeseg.system.cells import shield
 from edgeseg.system.files import csv_text
 from tests.browser import DESK, PHONE, opened, until

@@ -5,10 +5,10 @@ import pytest
 
 from edgeseg.drawing.encode import encode, encode_mask
 from edgeseg.errors import ImageDecodeError
+from edgeseg.images import header, image_file
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.output.pictures import picture_name, picture_names
 from edgeseg.phantom.head import Phantom
-from edgeseg.sources import header, image_file
 
 
 def test_picture_names_never_collide() -> None:

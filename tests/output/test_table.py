@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgeseg.errors import DataError, OutputWriteError
+from edgeseg.images.frame import Frame, PixelSize
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.measurement import Column
 from edgeseg.measure.quality import FLAGS
@@ -25,7 +26,6 @@ from edgeseg.output.table import (
     typed,
     write_lines,
 )
-from edgeseg.sources.frame import Frame, PixelSize
 from tests.fakes import FakeSession, head_image, open_fake
 
 HEAD = Task()

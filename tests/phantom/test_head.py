@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgeseg.images.image_file import read_gray
 from edgeseg.measure.outline import fit_outline
 from edgeseg.measure.region import main_region
 from edgeseg.phantom.head import (
@@ -15,7 +16,6 @@ from edgeseg.phantom.head import (
     make_phantom,
 )
 from edgeseg.score import hc18
-from edgeseg.sources.image_file import read_gray
 
 NETWORK_SIZE = (192, 288)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from edgeseg.inputs.discover import discover
+from edgeseg.inputs.pixel_sizes import PixelSizes
 from edgeseg.output.table import TIMING_COLUMNS, Row
 from edgeseg.run.folder import FolderRun, Options, Summary
 from edgeseg.segmenter import Segmenter
-from edgeseg.sources.discover import discover
-from edgeseg.sources.pixel_sizes import PixelSizes
 
 
 def run(

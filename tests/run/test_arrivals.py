@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import DataError, OutputExistsError, OutputLockedError, OutputWriteError
+from edgeseg.inputs.pixel_sizes import PixelSizes
 from edgeseg.output.appender import RowAppender
 from edgeseg.output.table import read_rows
 from edgeseg.phantom.head import make_phantom
@@ -18,11 +19,10 @@ from edgeseg.run.journal import JOURNAL_NAME, Journal
 from edgeseg.run.measuring import Measuring
 from edgeseg.run.options import Options
 from edgeseg.segmenter import Segmenter
-from edgeseg.sources.pixel_sizes import PixelSizes
 
 pytest.importorskip("pydicom")
 
-from tests.sources.dicom import files as dicom_files
+from tests.images.dicom import files as dicom_files
 
 PLAIN = Options(masks=False, overlays=False, workers=2)
 

@@ -11,9 +11,9 @@ import pytest
 
 from edgeseg.drawing.encode import encode
 from edgeseg.errors import OutputExistsError, OutputLockedError, OutputWriteError
+from edgeseg.images import image_file
 from edgeseg.output.table import read_rows
 from edgeseg.segmenter import Segmenter
-from edgeseg.sources import image_file
 from tests.run.folders import run, untimed
 
 

@@ -10,6 +10,10 @@ import numpy as np
 import pytest
 
 from edgeseg.drawing.encode import encode
+from edgeseg.images.frame import PixelSize
+from edgeseg.inputs.discover import discover
+from edgeseg.inputs.pixel_sizes import PixelSizes
+from edgeseg.inputs.size_table.rows import TableRow
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.network.task import Task
 from edgeseg.output.pictures import PICTURES, picture_paths
@@ -18,10 +22,6 @@ from edgeseg.run import folder as running
 from edgeseg.run import measuring
 from edgeseg.run.folder import FolderRun, Options
 from edgeseg.segmenter import Segmenter
-from edgeseg.sources.discover import discover
-from edgeseg.sources.frame import PixelSize
-from edgeseg.sources.pixel_sizes import PixelSizes
-from edgeseg.sources.size_table.rows import TableRow
 from tests.fakes import LESIONS, Clock, FakeSession, bright, bright_and_gray, head_image, open_fake
 from tests.run.folders import run
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from edgeseg.errors import DataError
+from edgeseg.images.calibration import Calibration
+from edgeseg.inputs.ages import Ages
+from edgeseg.inputs.discover import discover
+from edgeseg.inputs.pixel_sizes import PixelSizes
 from edgeseg.run.folder import FolderRun, Options, Summary
 from edgeseg.segmenter import Segmenter
-from edgeseg.sources.ages import Ages
-from edgeseg.sources.calibration import Calibration
-from edgeseg.sources.discover import discover
-from edgeseg.sources.pixel_sizes import PixelSizes
 
 SITE = Calibration(0.98, 0.0, 0.004)
 AGES = {"a.png": 20.0, "b.jpg": 21.4285714}

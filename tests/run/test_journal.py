@@ -13,6 +13,8 @@ import pytest
 
 from edgeseg.drawing.encode import encode
 from edgeseg.errors import OutputWriteError
+from edgeseg.inputs.discover import discover
+from edgeseg.inputs.pixel_sizes import PixelSizes
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.output import table
 from edgeseg.output.appender import RowAppender
@@ -21,8 +23,6 @@ from edgeseg.run import earlier, measuring
 from edgeseg.run.folder import FolderRun, Options, Summary
 from edgeseg.run.journal import JOURNAL_NAME, Journal, Stamp, read_journal, row_key, stamp_of
 from edgeseg.segmenter import Segmenter
-from edgeseg.sources.discover import discover
-from edgeseg.sources.pixel_sizes import PixelSizes
 from tests.fakes import FakeSession, head_image, open_fake
 
 SIZE = (384, 576)

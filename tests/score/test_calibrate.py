@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import DataError
+from edgeseg.images.calibration import read_calibration
 from edgeseg.score.calibrate import as_json, calibrate, wilson, write_calibration
 from edgeseg.score.site import Head, SiteHeads
-from edgeseg.sources.calibration import read_calibration
 
 
 def site(

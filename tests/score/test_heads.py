@@ -7,13 +7,13 @@ import pytest
 
 from edgeseg.drawing.encode import encode
 from edgeseg.errors import DataError
+from edgeseg.images.image_file import read_gray
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.score import hc18
 from edgeseg.score.evaluate import score_all
 from edgeseg.score.heads import score_head
 from edgeseg.score.metrics import hausdorff_px
 from edgeseg.segmenter import Segmenter
-from edgeseg.sources.image_file import read_gray
 from tests.fakes import FakeSession, head_image, open_fake
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from edgeseg.drawing.encode import encode
+from edgeseg.images.frame import PixelSize
 from edgeseg.measure import region as regions
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.framing import View, around
@@ -23,7 +24,6 @@ from edgeseg.phantom.head import Phantom, demo_phantoms
 from edgeseg.prediction import Prediction
 from edgeseg.score import hc18
 from edgeseg.segmenter import Segmenter
-from edgeseg.sources.frame import PixelSize
 from tests.serve.window import packed, page
 
 __all__ = ["page"]  # a fixture

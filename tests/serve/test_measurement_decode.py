@@ -15,10 +15,9 @@ import numpy.typing as npt
 import pytest
 
 from edgeseg.errors import ImageDecodeError
-from edgeseg.sources import header
-from edgeseg.sources.image_file import decode_gray
-from tests.serve.window import packed, page
-from tests.sources.image_files import (
+from edgeseg.images import header
+from edgeseg.images.image_file import decode_gray
+from tests.images.image_files import (
     GRAY,
     GRAY_ALPHA,
     PALETTE,
@@ -30,6 +29,7 @@ from tests.sources.image_files import (
     png,
     with_exif,
 )
+from tests.serve.window import packed, page
 
 __all__ = ["page"]  # a fixture
 pytestmark = pytest.mark.browser

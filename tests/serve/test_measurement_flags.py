@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgeseg.images.frame import Frame, GrayImage, PixelSize
 from edgeseg.measure import figures, quality, screen
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.framing import View
@@ -19,7 +20,6 @@ from edgeseg.measure.outline import EllipseFit
 from edgeseg.measure.region import Region
 from edgeseg.network.limits import Limits
 from edgeseg.segmenter import Segmenter
-from edgeseg.sources.frame import Frame, GrayImage, PixelSize
 from tests.serve.window import packed, page
 
 __all__ = ["page"]  # a fixture

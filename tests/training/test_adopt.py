@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from edgeseg.adopt.adopt import AdoptReport, adopt
 from edgeseg.adopt.plan import AdoptSpec
+from edgeseg.images.frame import GrayImage
 from edgeseg.network.preprocess import preprocess
 from edgeseg.phantom.head import Phantom
-from edgeseg.sources.frame import GrayImage
 from tests.adopt.graphs import assert_same, session
 
 H, W = 32, 48

@@ -12,6 +12,8 @@ import numpy.typing as npt
 import torch
 
 from edgeseg.errors import DataError, EdgesegError, ParityError
+from edgeseg.images import image_file
+from edgeseg.images.frame import GrayImage
 from edgeseg.measure.ellipse import Mask
 from edgeseg.measure.head_outline import find
 from edgeseg.measure.regions import label
@@ -23,8 +25,6 @@ from edgeseg.score import metrics
 from edgeseg.score.folds import Labelled
 from edgeseg.score.labelled import load_labelled
 from edgeseg.segmenter import Segmenter
-from edgeseg.sources import image_file
-from edgeseg.sources.frame import GrayImage
 from edgeseg_training.checkpoint import Trained
 from edgeseg_training.model import probabilities
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edgeseg.images.decoded import MAX_PIXELS
+from edgeseg.images.image_file import decode
 from edgeseg.phantom.head import make_phantom
-from edgeseg.sources.decoded import MAX_PIXELS
-from edgeseg.sources.image_file import decode
 from library.hostile import mutations, tiffs
 
 _SIDES = (0, 1, 31, 32, 64, 500, 7000, 7071, 7072, 20000, 65535, 2**31 - 1, 2**31, 2**32 - 1)

@@ -6,12 +6,12 @@ import random
 from pathlib import Path
 
 from edgeseg.errors import DataError
-from edgeseg.sources.discover import Item
-from edgeseg.sources.pixel_sizes import PixelSizes, read_table
+from edgeseg.inputs.discover import Source
+from edgeseg.inputs.pixel_sizes import PixelSizes, read_table
 from library.hostile import mutations
 
 _FILES = ("000_HC.png", "001_HC.png", "s2/b.png", "é.tif", "scan 4.jpg", "=1+1.png")
-ITEMS = [Item(file, f"/study/{file}") for file in _FILES]
+ITEMS = [Source(file, f"/study/{file}") for file in _FILES]
 _NAMES = ("filename", "file", "Image", "Dateiname", "path", "", "name", "id")
 _SIZES = (
     *("pixel size(mm)", "pixel size (mm)", "PixelSpacing", "pixel_size_um", "mm/px", "Spacing"),

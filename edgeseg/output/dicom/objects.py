@@ -9,11 +9,11 @@ from types import ModuleType
 from typing import Any
 
 from edgeseg.errors import DataError, MissingExtraError
+from edgeseg.images.dicom.library import quiet
 from edgeseg.network.zoo import ModelFile
 from edgeseg.output.dicom import identifiers, mask, report
 from edgeseg.output.dicom.identifiers import Source
 from edgeseg.prediction import Prediction
-from edgeseg.sources.dicom.library import quiet
 
 _OLDEST = (0, 28)
 # Of the patient and the study (PS3.3 C.7.1.1, C.7.2.1, C.7.2.2), as the source has them.

@@ -13,11 +13,11 @@ from pathlib import Path
 import onnx
 
 from edgeseg.errors import ModelError
+from edgeseg.inputs.discover import discover
 from edgeseg.network.limits import Limits
 from edgeseg.network.metadata import METADATA_KEY
 from edgeseg.score.labelled import load_labelled
 from edgeseg.segmenter import Segmenter
-from edgeseg.sources.discover import discover
 from edgeseg.system.files import check_targets, claim, write_atomic
 from edgeseg_training.graph import make_valid
 from edgeseg_training.presence.fit import fit

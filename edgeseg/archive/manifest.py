@@ -1,0 +1,218 @@
+"""The list of an archive's frames, a table of Parquet, read part by part."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import weakref
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from edgeseg.archive.arrow import parquet
+from edgeseg.archive.arrow.stores import ERRORS
+from edgeseg.archive.place import is_url, place_of
+from edgeseg.errors import DataError, EdgesegError
+from edgeseg.images.frame import PixelSize, check_pixel_size
+from edgeseg.inputs.discover import Source
+from edgeseg.inputs.size_table.rows import TableRow
+from edgeseg.system.text import first_line, printable
+
+COLUMNS = parquet.Columns({
+    "path": "text", "file": "text", "frame": "frame", "pixel_size_x_mm": "number",
+    "pixel_size_y_mm": "number", "pixel_size_source": "text", "width_px": "whole",
+    "height_px": "whole", "size_bytes": "whole", "modified": "time", "reason": "text",
+})  # fmt: skip
+"""Where a frame lies and what results call it; the size of its pixels, and the sides of the image
+that has it; the file's size and time; why the size cannot be told."""
+GROUP_ROWS = 20_000
+"""What is decoded to read one part."""
+# Of names as keys of stores and other programs may have them: parts that lead out of a folder, and
+# slashes that are none between two parts, by which two names would be that of one picture.
+_ODD_PARTS = re.compile(r"(?<![^/\\])\.\.?(?![^/\\])|(?<![^/])/|/$")
+_FEW = 1000  # frames that may be listed twice
+
+
+class Listing(NamedTuple):
+    """A frame as the manifest lists it.
+
+    Attributes
+    ----------
+    item
+        Its location is as `edgeseg.archive.place.Place.text`.
+    size_bytes
+        Of its file; None if that is not listed.
+    row
+        What is given of its pixels; None: what its file says.
+    """
+
+    item: Source
+    size_bytes: int | None
+    row: TableRow | None
+
+
+class Manifest:
+    """A manifest that is read, of edgeseg or another program's making.
+
+    Parameters
+    ----------
+    text
+        Path or URL.
+
+    Attributes
+    ----------
+    n_rows
+        Frames it lists.
+    digest
+        Tells it from any other.
+
+    Raises
+    ------
+    InputNotFoundError
+        If it is not there or cannot be read.
+    DataError
+        If it is no table of Parquet, or lists no paths.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._place = place_of(text)
+        stream = self._place.open()
+        weakref.finalize(self, stream.close)  # read from as long as this is in use
+        try:
+            self.digest = parquet.table_digest(stream)
+            self._reader = parquet.Reader(stream)
+        except ERRORS as error:
+            raise DataError(
+                f"{text}: not a table of Parquet ({first_line(error)}); 'edgeseg manifest' makes "
+                "one"
+            ) from error
+        self.n_rows = self._reader.n_rows
+        for name in COLUMNS.types:
+            if self._reader.names.count(name) > 1:
+                raise DataError(f"{text}: it has the column {name!r} twice")
+        known = (name for name in COLUMNS.types if name != "modified")
+        self._names = [name for name in known if name in self._reader.names]
+        if "path" not in self._names:
+            raise DataError(
+                f"{text}: it has no column 'path'; expected {', '.join(COLUMNS.types)}, of which "
+                "all but the first may be left out"
+            )
+
+    @property
+    def text(self) -> str:
+        """Its path, which is whole, or its URL."""
+        return self._place.text
+
+    def listings(self, start: int, stop: int) -> list[Listing]:
+        """Return the rows from a number on, up to another.
+
+        Raises
+        ------
+        DataError
+            If they cannot be read, or a row has no path.
+        """
+        with self._reading(start, stop):
+            columns = self._reader.rows(start, stop, self._names, COLUMNS)
+        rows = zip(*(columns[name] for name in self._names), strict=True)
+        return [
+            self._listing(number, dict(zip(self._names, row, strict=True)))
+            for number, row in enumerate(rows, start)
+        ]
+
+    def has_rows(self, start: int, part: parquet.Reader) -> bool:
+        """Tell whether all rows of a part are those from a number on; see `listings`."""
+        stop = start + part.n_rows
+        if {"file", "frame"} <= {*self._names}:
+            with self._reading(start, stop):
+                if self._reader.equals(start, part, ["file", "frame"]):
+                    return True  # of edgeseg's own making, compared without a look at each row
+        rows = part.rows(0, part.n_rows, ["file", "frame"])
+        return [*zip(rows["file"], rows["frame"], strict=True)] == [
+            (printable(each.item.file), each.item.frame or None)
+            for each in self.listings(start, stop)
+        ]
+
+    @contextlib.contextmanager
+    def _reading(self, start: int, stop: int) -> Iterator[None]:
+        try:
+            yield
+        except ERRORS as error:
+            raise DataError(
+                f"{self.text}: rows {start} to {stop} cannot be read ({first_line(error)})"
+            ) from error
+
+    def refuse_repeated(self) -> None:
+        """Raise if a frame is listed twice, as other programs may; takes 8 bytes a row of theirs.
+
+        Raises
+        ------
+        DataError
+            If one is, or rows cannot be read.
+        """
+        if self._reader.is_hashed:  # of edgeseg's own making, each once
+            return
+        hashes = np.fromiter(map(hash, self._keys()), np.int64, self.n_rows)
+        hashes.sort()
+        alike = {*hashes[1:][hashes[1:] == hashes[:-1]][:_FEW].tolist()}
+        counts = Counter(key for key in self._keys() if hash(key) in alike) if alike else Counter()
+        for (file, frame), count in counts.most_common(1):
+            if count > 1:
+                raise DataError(
+                    f"{self.text}: {file}{f', frame {frame},' if frame else ''} is listed {count} "
+                    "times; list each frame once, or tell files apart by the column 'file'"
+                )
+
+    def _keys(self) -> Iterator[tuple[str, int]]:
+        for start in range(0, self.n_rows, GROUP_ROWS):
+            for listing in self.listings(start, min(start + GROUP_ROWS, self.n_rows)):
+                yield listing.item.key
+
+    def _listing(self, number: int, row: dict[str, Any]) -> Listing:
+        path = row["path"]
+        if not path:
+            raise DataError(f"{self.text}: row {number}, counted from 0, has no path")
+        is_whole = os.path.isabs(path)  # noqa: PTH117 (many rows)
+        if not is_whole and not path.lower().startswith("file://") and not is_url(path):
+            raise DataError(
+                f"{self.text}: row {number}, counted from 0, has the path {path!r}, which begins "
+                "in no folder; list whole paths or URLs, which mean the same on every machine"
+            )
+        file = row.get("file") or _file_of(path)
+        if "\0" in path or "\0" in file:
+            raise DataError(f"{self.text}: {path!r} has a character that no name has")
+        item = Source(_ODD_PARTS.sub(_written_out, file), path, row.get("frame") or 0)
+        return Listing(item, row.get("size_bytes"), _given(row))
+
+
+def _written_out(part: re.Match[str]) -> str:
+    return part[0].replace(".", "%2E").replace("/", "%2F")
+
+
+def _file_of(path: str) -> str:
+    """Return what results call a file of which only the path is listed."""
+    try:
+        return place_of(path).path.lstrip("/")
+    except DataError:  # its row says so
+        return path
+
+
+def _given(row: dict[str, Any]) -> TableRow | None:
+    """Return what a row gives of the size of pixels."""
+    x_mm, source = row.get("pixel_size_x_mm"), row.get("pixel_size_source")
+    y_mm = row.get("pixel_size_y_mm")
+    y_mm = x_mm if y_mm is None else y_mm
+    reason = row.get("reason") or ""
+    if x_mm is None and not source and not reason:
+        return None
+    sides = row.get("width_px"), row.get("height_px")
+    try:
+        for side_mm in (x_mm, y_mm):
+            check_pixel_size(side_mm)
+    except EdgesegError as error:
+        return TableRow(None, reason=str(error))
+    size = None if x_mm is None or y_mm is None else PixelSize(x_mm, y_mm, source or "table")
+    known_sides = None if None in sides else (int(sides[0] or 0), int(sides[1] or 0))
+    return TableRow(size, None, known_sides, reason)

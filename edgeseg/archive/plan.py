@@ -1,0 +1,264 @@
+"""How an archive is cut into parts, and what all parts must have in common."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from edgeseg.archive.arrow import parquet
+from edgeseg.archive.manifest import Manifest
+from edgeseg.archive.place import Place, place_of
+from edgeseg.errors import DataError, EdgesegError, OutputExistsError
+from edgeseg.images.calibration import Calibration
+from edgeseg.measure.tasks import measure_of
+from edgeseg.network.task import Task, read_task
+from edgeseg.output import table
+from edgeseg.output.pictures import PICTURES
+from edgeseg.output.report.page import REPORT_NAME
+from edgeseg.segmenter import Segmenter
+from edgeseg.system.files import json_text
+from edgeseg.system.version import __version__
+
+RECORD_NAME, SUMMARY_NAME, FAILURES_NAME = "archive.json", "summary.json", "failures.csv"
+PARTS = "parts"
+_PART = re.compile(r"part-(\d{8})\.parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One of several shares of the parts: each ``of``-th part, from one or the other on.
+
+    Numbers may count from 0 or from 1; the share of ``of`` is that of 0.
+    """
+
+    number: int
+    of: int
+
+
+ALL = Shard(0, 1)
+"""The share that is all parts."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is done to a manifest, and where the results go; it travels to other processes.
+
+    Attributes
+    ----------
+    manifest, out
+        Path or URL; paths are whole.
+    part_size
+        Frames in each part but the last.
+    model, device
+        As `edgeseg.Segmenter` takes them.
+    batch
+        Images in one run of the network.
+    read_ahead
+        Files that are read before they are wanted.
+    masks, overlays
+        Whether these pictures are written, below ``out``.
+    calibration
+        How the site measures.
+    """
+
+    manifest: str
+    out: str
+    part_size: int = 1000
+    model: str = "hc18-nano"
+    device: str = "cpu"
+    batch: int = 1
+    read_ahead: int = 32
+    masks: bool = False
+    overlays: bool = False
+    calibration: Calibration | None = None
+
+    @property
+    def place(self) -> Place:
+        """Where the results go."""
+        return place_of(self.out)
+
+
+class Archive:
+    """A plan beside its manifest and results: which parts there are, and which are done.
+
+    Parameters
+    ----------
+    plan
+        See `Plan`.
+    manifest
+        Its manifest, open.
+
+    Raises
+    ------
+    DataError
+        If the plan has no part of a size.
+    """
+
+    def __init__(self, plan: Plan, manifest: Manifest) -> None:
+        if plan.part_size < 1 or plan.batch < 1 or plan.read_ahead < 0:
+            raise DataError("part size and batch must be 1 or more, read ahead 0 or more")
+        self.plan, self.manifest = plan, manifest
+
+    @property
+    def n_parts(self) -> int:
+        """How many parts there are."""
+        return -(-self.manifest.n_rows // self.plan.part_size)
+
+    @property
+    def parts(self) -> Place:
+        """Their folder."""
+        return self.plan.place.below(PARTS)
+
+    def part(self, number: int) -> Place:
+        """Return where a part is written."""
+        return self.parts.below(part_name(number))
+
+    def rows_of(self, number: int) -> tuple[int, int]:
+        """Return the first row of a part and the one behind its last."""
+        start = number * self.plan.part_size
+        return start, min(start + self.plan.part_size, self.manifest.n_rows)
+
+    def done(self) -> set[int]:
+        """Return the numbers of the parts that are written."""
+        found = (_PART.fullmatch(name) for name in self.parts.names())
+        return {int(match[1]) for match in found if match}
+
+    def missing(self, shard: Shard = ALL) -> list[int]:
+        """Return the numbers of a shard's parts that are not written yet."""
+        done, own = self.done(), range(shard.number % shard.of, self.n_parts, shard.of)
+        return [number for number in own if number not in done]
+
+    def claim(self, segmenter: Segmenter) -> dict[str, Any]:
+        """Write what all parts must have in common, or hold this to it; returns it.
+
+        Raises
+        ------
+        DataError
+            If parts of another manifest, model, size or kind are there, or the manifest lists a
+            frame twice.
+        OutputExistsError
+            If something else is there that would be overwritten.
+        OutputWriteError
+            If it cannot be written.
+        """
+        record = self._record(segmenter)
+        earlier = read_record(self.plan.place)
+        if earlier is None:
+            self._refuse_others()
+            self.manifest.refuse_repeated()
+            self.plan.place.below(RECORD_NAME).write_first(json_text(record).encode())
+            earlier = read_record(self.plan.place) or record
+        if differing := differences(earlier, record):
+            raise DataError(
+                f"{self.plan.out} holds an archive with another {'; another '.join(differing)}. An "
+                "archive is never mixed: use the same, or choose another output"
+            )
+        return record
+
+    def _refuse_others(self) -> None:
+        """Raise if what would be written is there, and no record of an archive beside it."""
+        pictures = (kind for kind in PICTURES if getattr(self.plan, kind))
+        ours = {SUMMARY_NAME, FAILURES_NAME, REPORT_NAME, *pictures}
+        others = ours & self.plan.place.names()
+        if self.done():
+            others.add(PARTS)
+        if others and read_record(self.plan.place) is None:  # not of who began meanwhile
+            raise OutputExistsError(
+                f"{self.plan.out} holds {', '.join(sorted(others))} and no {RECORD_NAME} that "
+                "says of which archive; choose another output"
+            )
+
+    def _record(self, segmenter: Segmenter) -> dict[str, Any]:
+        plan, file, metadata = self.plan, segmenter.file, segmenter.metadata
+        return {
+            "edgeseg": __version__,
+            "model": {
+                "name": file.name,
+                "sha256": file.sha256,
+                "precision": metadata.precision,
+                "input_height": metadata.input_height,
+                "input_width": metadata.input_width,
+                "task": metadata.task.as_dict(),
+            },
+            "manifest": {
+                "path": self.manifest.text,
+                "n_rows": self.manifest.n_rows,
+                "sha256": self.manifest.digest,
+            },
+            "part_size": plan.part_size,
+            "masks": plan.masks,
+            "overlays": plan.overlays,
+            "calibration": None if plan.calibration is None else asdict(plan.calibration),
+        }
+
+
+def part_name(number: int) -> str:
+    """Return the name of a part's file."""
+    return f"part-{number:08d}.parquet"
+
+
+def read_record(out: Place) -> dict[str, Any] | None:
+    """Return the record of an archive; None if there is none.
+
+    Raises
+    ------
+    DataError
+        If it is damaged.
+    """
+    place = out.below(RECORD_NAME)
+    if not place.is_there():
+        return None
+    try:
+        record = json.loads(place.read())
+        sha256 = record["model"]["sha256"], record["manifest"]["sha256"]
+        is_whole = isinstance(record["part_size"], int) and "overlays" in record
+        if is_whole and all(isinstance(each, str) for each in sha256):
+            read_task(record["model"]["task"])
+            return dict(record)
+    except (ValueError, KeyError, TypeError, RecursionError, EdgesegError):
+        pass
+    raise DataError(f"{place.text}: no record of an archive; choose another output")
+
+
+def differences(record: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Return what differs between what two parts or runs have in common, in words."""
+    found = []
+    for what, *keys in (
+        ("model", "model", "sha256"),
+        ("manifest", "manifest", "sha256"),
+        ("part size", "part_size"),
+        ("calibration", "calibration"),
+        ("choice of masks", "masks"),
+        ("choice of overlays", "overlays"),
+        ("version of edgeseg", "edgeseg"),
+    ):
+        has, wants = _inner(record, keys), _inner(other, keys)
+        if has != wants:
+            found.append(f"{what} ({_short(has)}, now {_short(wants)})")
+    return found
+
+
+def _inner(value: Any, keys: Sequence[str]) -> Any:
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def _short(value: object) -> str:
+    return f"{value[:12]}…" if isinstance(value, str) and len(value) > 16 else str(value)
+
+
+def part_columns(task: Task, titles: tuple[str, ...]) -> parquet.Columns:
+    """Return the types of the columns of a part: those of ``results.csv``, with numbers as such."""
+    measure = measure_of(task)
+    known = (*measure.columns(task), *measure.given_columns(task, ages=True, calibrated=True))
+    whole = {column.name for column in known if column.decimals == 0}
+    kinds = {
+        "frame": "frame",
+        **dict.fromkeys(table.TEXTS, "text"),
+        **dict.fromkeys(whole, "whole"),
+    }
+    return parquet.Columns({title: kinds.get(title, "number") for title in titles})

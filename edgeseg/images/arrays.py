@@ -1,0 +1,182 @@
+"""Gray values of whatever a program holds an image in: a path, bytes, an array, a PIL image."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edgeseg.errors import DataError, ImageDecodeError
+from edgeseg.images.decoded import Decoded
+from edgeseg.images.frame import MIN_SIDE_PX, GrayImage
+from edgeseg.images.image_file import decode, read
+from edgeseg.images.levels import to_8_bit
+
+EXPECTED = (
+    "expected a path, an image file's bytes, a PIL image, or an array of gray values "
+    "(height, width) or of colours in OpenCV's order (height, width, 3)"
+)
+_LARGEST = np.iinfo(np.uint16).max
+_TURNED = {2: "mirrored", 3: "half", 4: "flipped", 5: "mirrored left", 6: "right",
+           7: "mirrored right", 8: "left"}  # fmt: skip
+
+
+def as_gray(source: Any) -> GrayImage:
+    """Return an image's gray values alone, (height, width), uint8; see `as_image`."""
+    return as_image(source).gray
+
+
+def as_image(source: Any) -> Decoded:
+    """Return an image's gray values, (height, width), uint8, and what a file says of it besides.
+
+    Files are read, from their path or their bytes. Colours become luma, as those of files do: of
+    arrays in OpenCV's order, blue first; of PIL images in their own, turned as EXIF says. Whole
+    numbers above 255 are scaled as 16-bit files are, `edgeseg.images.levels.to_8_bit`;
+    fractions from 0 to 1 are taken for shares of white.
+
+    Raises
+    ------
+    ImageDecodeError, InputNotFoundError
+        If a file cannot be read.
+    DataError
+        If it is something else, or its values are no gray values.
+    """
+    if isinstance(source, np.ndarray) and source.dtype == np.uint8 and source.ndim == 2:
+        return Decoded(_large_enough(source), None)
+    if isinstance(source, str | os.PathLike):
+        return read(Path(os.fsdecode(source)))
+    if isinstance(source, bytes | bytearray | memoryview):
+        return decode(bytes(source))
+    if hasattr(source, "read") and not hasattr(source, "isOpened"):
+        return _of_stream(source)
+    if hasattr(source, "getexif") and hasattr(source, "convert"):
+        return Decoded(_of_pil(source), None)
+    return Decoded(_large_enough(_of_array(_array(source))), None)
+
+
+def _large_enough(gray: GrayImage) -> GrayImage:
+    if min(gray.shape) < MIN_SIDE_PX:
+        raise DataError(
+            f"got an image of {gray.shape[1]}x{gray.shape[0]} pixels; each side must be at least "
+            f"{MIN_SIDE_PX}"
+        )
+    return gray
+
+
+def _of_stream(stream: Any) -> Decoded:
+    data = stream.read()
+    if not isinstance(data, bytes):
+        raise DataError(
+            f"reading {type(stream).__name__} gave {type(data).__name__}, not bytes; open the "
+            "image's file with mode 'rb'"
+        )
+    return decode(data)
+
+
+def _of_pil(image: Any) -> GrayImage:
+    """Return the gray values of a PIL image, asked by its methods alone."""
+    try:
+        turn = _TURNED.get(image.getexif().get(0x0112, 1), "")
+        wide = image.mode == "F" or image.mode.startswith("I")
+        has_alpha = image.mode[-1] in "Aa" or ("transparency" in image.info and not wide)
+        if wide or (image.mode in ("L", "1") and not has_alpha):
+            pixels = _of_array(np.asarray(image))
+        else:
+            if image.mode == "La":  # which nothing but this can be made of
+                image = image.convert("LA")
+            colours = np.asarray(image.convert("RGBA" if has_alpha else "RGB"))
+            pixels = _of_array(np.concatenate([colours[..., 2::-1], colours[..., 3:]], axis=2))
+    except DataError:
+        raise
+    except Exception as error:  # a damaged file is read only now, and its errors share no base
+        raise ImageDecodeError(f"the PIL image cannot be read: {error}") from error
+    return _large_enough(_turned(pixels, turn))
+
+
+def _turned(gray: GrayImage, turn: str) -> GrayImage:
+    """Return an image upright that EXIF says to be turned."""
+    if "mirrored" in turn:
+        gray = gray[:, ::-1]
+    if turn == "flipped":
+        gray = gray[::-1]
+    quarters = 2 if turn == "half" else turn.endswith("left") - turn.endswith("right")
+    return np.ascontiguousarray(np.rot90(gray, quarters))
+
+
+def _array(source: Any) -> npt.NDArray[Any]:
+    if isinstance(source, np.ma.MaskedArray) and np.ma.is_masked(source):
+        raise DataError("parts of the array are masked; fill them in (array.filled(0))")
+    offers = ("__array__", "__array_interface__", "__array_struct__")
+    if isinstance(source, type) or not any(hasattr(source, name) for name in offers):
+        raise DataError(f"got {type(source).__name__}; {EXPECTED}")
+    try:
+        return np.asarray(source)
+    except Exception as error:  # of a library that we do not know
+        raise DataError(
+            f"{type(source).__name__} gives no array ({error}); of a tensor pass "
+            "tensor.detach().cpu().numpy()"
+        ) from error
+
+
+def _of_array(array: npt.NDArray[Any]) -> GrayImage:
+    """Return gray values, (height, width), uint8, of an array of any numbers and channels."""
+    shape = array.shape
+    if array.ndim == 3 and shape[2] == 1:
+        array = array[..., 0]
+    elif array.ndim == 3 and shape[0] == 1:
+        array = array[0]
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+        first = array.ndim == 3 and shape[0] in (3, 4)
+        hint = "; put its channels last: array.transpose(1, 2, 0)" if first else ""
+        raise DataError(f"got an array of shape {shape} and type {array.dtype}; {EXPECTED}{hint}")
+    if min(array.shape[:2]) == 0:
+        raise DataError(f"got an array of shape {shape}; {EXPECTED}")
+    values = _values(array)
+    if values.ndim == 3:
+        if values.shape[2] == 4:
+            _refuse_transparent(values)
+        values = cv2.cvtColor(np.ascontiguousarray(values[..., :3]), cv2.COLOR_BGR2GRAY)
+    if values.dtype == np.float32:
+        gray: GrayImage = np.round(values * 255).astype(np.uint8)
+        return gray
+    return to_8_bit(values)
+
+
+def _values(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return values as uint8 or uint16, or as float32 from 0 to 1."""
+    kind, dtype = array.dtype.kind, array.dtype
+    if dtype == np.uint8:
+        return array
+    if kind == "b":
+        return array.astype(np.uint8) * np.uint8(255)
+    if kind not in "iuf":
+        raise DataError(f"got an array of type {dtype}; {EXPECTED}")
+    low, high = float(array.min()), float(array.max())
+    if not 0 <= low <= high <= _LARGEST:  # NaN is neither
+        raise DataError(
+            f"got an array of type {dtype} with values from {low:g} to {high:g}; expected gray "
+            f"values from 0 to 1, 0 to 255 or 0 to {_LARGEST}, without NaN: undo its normalisation"
+        )
+    if kind == "f" and high <= 1:
+        return array.astype(np.float32)
+    if kind == "f" and high < 2:
+        raise DataError(
+            f"got an array of type {dtype} with values up to {high:g}; expected 0 to 1 or 0 to "
+            "255: numpy.clip cuts what goes beyond 1"
+        )
+    return (np.rint(array) if kind == "f" else array).astype(np.uint16)
+
+
+def _refuse_transparent(values: npt.NDArray[Any]) -> None:
+    low, high = values[..., 3].min(), values[..., 3].max()
+    # of more than 8 bits opaque may be any number, such as the largest of 12 bits
+    opaque = high == 255 if values.dtype == np.uint8 else high > 0
+    if low != high or not opaque:
+        raise DataError(
+            "parts of the image are transparent, so its gray values are not defined; flatten it "
+            "first"
+        )

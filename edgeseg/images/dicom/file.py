@@ -1,0 +1,223 @@
+"""An ultrasound image file of DICOM: what it says of itself, and its frames' samples."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from edgeseg.errors import ImageDecodeError
+from edgeseg.images.dicom import compressed, encapsulated, library
+from edgeseg.images.dicom.deflated import unpacked
+from edgeseg.images.dicom.gray import Colours, Samples, read_palette
+from edgeseg.images.dicom.head import read_head
+from edgeseg.images.dicom.regions import Region
+
+IDENTIFIERS = {
+    "patient_id": "PatientID", "accession_number": "AccessionNumber",
+    "study_instance_uid": "StudyInstanceUID", "sop_instance_uid": "SOPInstanceUID",
+}  # fmt: skip
+"""Columns that tell whose an image is, and the elements that they hold."""
+_MOST_REGIONS, _MOST_REMEMBERED = 64, 4
+_JPEG = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70))
+_JPEG_2000 = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 201, 202, 203))
+_REGION_NUMBERS = {
+    "spatial_format": "RegionSpatialFormat", "data_type": "RegionDataType",
+    "x_units": "PhysicalUnitsXDirection", "y_units": "PhysicalUnitsYDirection",
+    "left_px": "RegionLocationMinX0", "top_px": "RegionLocationMinY0",
+    "right_px": "RegionLocationMaxX1", "bottom_px": "RegionLocationMaxY1",
+}  # fmt: skip
+_COLOURS = ("Red", "Green", "Blue")
+_TABLES = [f"{colour}PaletteColorLookupTableData" for colour in _COLOURS]
+_DESCRIPTOR = "RedPaletteColorLookupTableDescriptor"
+_ELEMENTS = (
+    *("PlanarConfiguration", "BitsStored", "HighBit", "PixelRepresentation"),
+    *("BurnedInAnnotation", "SequenceOfUltrasoundRegions", *IDENTIFIERS.values(), *_TABLES),
+    *(f"Segmented{table}" for table in _TABLES),
+    *(f"{colour}PaletteColorLookupTableDescriptor" for colour in _COLOURS),
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DicomFile:
+    """An image file, as far as it is read before its pixels are.
+
+    Attributes
+    ----------
+    path
+        Where it is; None of one in memory.
+    data
+        Its bytes, where it is in memory or was unpacked.
+    dataset
+        Its elements before the pixels, those that are read.
+    syntax
+        Its transfer syntax.
+    size
+        (height, width) in pixels.
+    start
+        Where the value of its pixel data begins.
+    in_words
+        Whether that is of words, whose bytes big endian files exchange, two samples' too.
+    n_frames
+        As many as are there.
+    frames
+        Of compressed pixel data, where each frame's pieces are.
+    """
+
+    path: Path | None
+    data: bytes | None = field(repr=False)
+    dataset: Any = field(repr=False)
+    syntax: str
+    size: tuple[int, int]
+    start: int
+    in_words: bool
+    n_frames: int
+    frames: list[list[encapsulated.Fragment]] | None = field(repr=False)
+
+    @property
+    def may_name_patient(self) -> bool:
+        """Whether the file does not rule out that its pixels show the patient's name."""
+        return library.text(self.dataset, "BurnedInAnnotation").upper() != "NO"
+
+    def samples(self, number: int) -> tuple[Samples, str]:
+        """Return a frame's samples, and DICOM's word for what they are.
+
+        Parameters
+        ----------
+        number
+            From 1.
+
+        Returns
+        -------
+        ndarray, shape (h, w) or (h, w, 3), and str
+            In the order of the file; ``RGB`` where the decoder made them so.
+
+        Raises
+        ------
+        ImageDecodeError
+            If they cannot be decoded.
+        """
+        photometric = library.text(self.dataset, "PhotometricInterpretation").upper()
+        with self._opened() as stream:
+            if self.frames is None:
+                stream.seek(self.start)
+                return self._by_pydicom(stream, number - 1, self.n_frames), photometric
+            data = encapsulated.read_frame(stream, self.frames[number - 1])
+        if self.syntax not in _JPEG | _JPEG_2000:
+            return self._by_pydicom(library.encapsulated(data), 0, 1), photometric
+        of_jpeg = self.syntax in _JPEG
+        decode = compressed.decode_jpeg if of_jpeg else compressed.decode_jpeg_2000
+        samples, is_rgb = decode(data, self.size)
+        return samples, "RGB" if is_rgb and samples.ndim == 3 else photometric
+
+    def palette(self) -> tuple[int, Colours]:
+        """Return the first value that its palette maps, and the colours; see `read_palette`."""
+        with library.reading("its palette"):
+            count, first, bits = map(int, self.dataset[_DESCRIPTOR].value)
+            if _TABLES[0] in self.dataset:
+                tables = [self.dataset[table].value for table in _TABLES]
+                order = "<" if self.dataset.original_encoding[1] else ">"
+                return read_palette(tables, (count, first, bits), order)
+        colours = library.expanded_palette(
+            self.dataset, np.arange(count or 1 << 16, dtype=np.int64) + first
+        )
+        wide = colours.max(initial=0) > 255
+        return first, (colours.astype(np.uint16) >> (8 if wide else 0)).astype(np.uint8)
+
+    def regions(self) -> list[Region]:
+        """Return the regions of its screen."""
+        items = library.sequence(self.dataset, "SequenceOfUltrasoundRegions", _MOST_REGIONS)
+        return [
+            Region(
+                **{
+                    n: library.told(library.whole_number, item, k)
+                    for n, k in _REGION_NUMBERS.items()
+                },
+                x_delta=library.told(library.fraction, item, "PhysicalDeltaX"),
+                y_delta=library.told(library.fraction, item, "PhysicalDeltaY"),
+            )
+            for item in items
+        ]
+
+    def identifiers(self) -> dict[str, str]:
+        """Return what tells whose the image is, by the columns of `IDENTIFIERS`."""
+        return {name: library.text(self.dataset, key) for name, key in IDENTIFIERS.items()}
+
+    def _by_pydicom(self, source: BinaryIO | bytes, index: int, n_frames: int) -> Samples:
+        samples = library.decoded(
+            *(self.dataset, self.syntax, source, index, n_frames), in_words=self.in_words
+        )
+        if samples.shape[:2] != self.size or samples.shape[2:] not in ((), (3,)):
+            raise ImageDecodeError(f"pixels of the shape {samples.shape} are not read")
+        return samples
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[BinaryIO]:
+        if self.data is not None:
+            yield io.BytesIO(self.data)
+        elif self.path is not None:
+            try:
+                with self.path.open("rb") as stream:
+                    yield stream
+            except OSError as error:
+                raise ImageDecodeError(f"cannot be read ({error.strerror})") from error
+
+
+_remembered: OrderedDict[tuple[str, int, int, int], DicomFile] = OrderedDict()
+_remembering = threading.Lock()
+
+
+def open_file(path: Path) -> DicomFile:
+    """Return an image file, which is remembered for the frames that follow.
+
+    Raises
+    ------
+    ImageDecodeError
+        If it cannot be read or holds no ultrasound image.
+    MissingExtraError
+        If pydicom is not installed.
+    """
+    try:
+        status = path.stat()
+        key = (str(path), status.st_size, status.st_mtime_ns, status.st_ino)
+        with _remembering:
+            if known := _remembered.get(key):
+                _remembered.move_to_end(key)
+                return known
+        with path.open("rb") as stream:
+            found = _parsed(stream, path)
+    except OSError as error:
+        raise ImageDecodeError(f"cannot be read ({error.strerror})") from error
+    with _remembering:
+        if found.data is not None:  # unpacked: many times as large as others, and one is enough
+            for other in [key for key, file in _remembered.items() if file.data is not None]:
+                del _remembered[other]
+        _remembered[key] = found
+        while len(_remembered) > _MOST_REMEMBERED:
+            _remembered.popitem(last=False)
+    return found
+
+
+def open_bytes(data: bytes) -> DicomFile:
+    """Return an image file that is in memory; see `open_file`."""
+    return _parsed(io.BytesIO(data), None)
+
+
+def _parsed(stream: BinaryIO, path: Path | None) -> DicomFile:
+    data = unpacked(stream)
+    if data is None and path is None:
+        stream.seek(0)
+        data = stream.read()
+    if data is not None:
+        stream = io.BytesIO(data)
+    head = read_head(stream, _ELEMENTS)
+    frames = head.find_frames(stream) if head.is_in_pieces else None
+    of_pixels = head.start, head.in_words, head.n_frames, frames
+    return DicomFile(path, data, head.dataset, head.syntax, head.size, *of_pixels)

@@ -1,0 +1,105 @@
+"""From a DICOM file to frames: gray values, the scans on the screen, what a pixel measures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from edgeseg.errors import DataError, ImageDecodeError
+from edgeseg.images.decoded import Decoded, check_sides
+from edgeseg.images.dicom import gray, library
+from edgeseg.images.dicom.file import DicomFile, open_bytes, open_file
+from edgeseg.images.dicom.head import count_frames_in
+from edgeseg.images.dicom.regions import read_scale
+from edgeseg.images.frame import Frame, Screen, Size, as_pixel_size
+
+__all__ = [
+    "count_frames", "count_frames_in", "decode", "frames", "holds_image", "identifiers",
+    "read_frame",
+]  # fmt: skip
+
+
+def count_frames(path: Path) -> int:
+    """Return how many frames a file has.
+
+    Raises
+    ------
+    ImageDecodeError
+        If it cannot be read or holds no ultrasound image; the text does not name the file.
+    MissingExtraError
+        If pydicom is not installed.
+    """
+    return open_file(path).n_frames
+
+
+def holds_image(source: BinaryIO | Path) -> bool:
+    """Tell whether a DICOM file, or its open stream, has pixels at all; documents have none.
+
+    What cannot be read, or does not say what it is, may have some.
+    """
+    try:
+        dataset = library.read_elements(source, ["SOPClassUID", "Rows"])
+    except ImageDecodeError:
+        return True
+    return "Rows" in dataset or "SOPClassUID" not in dataset
+
+
+def read_frame(path: Path, number: int) -> Decoded:
+    """Return one frame of a file, from 1, without reading the others; see `count_frames`."""
+    return _read(open_file(path), number)
+
+
+def decode(data: bytes) -> Decoded:
+    """Return the frame of a file in memory, which may have only one; see `count_frames`."""
+    file = open_bytes(data)
+    if file.n_frames > 1:
+        raise ImageDecodeError(
+            f"the file holds {file.n_frames} frames, one was expected; a name that ends in .dcm "
+            "tells that it is a film (in Python edgeseg.images.dicom.frames.frames gives them)"
+        )
+    return _read(file, 1)
+
+
+def identifiers(path: Path) -> dict[str, str]:
+    """Return what tells whose a file's images are, by column; see `count_frames`."""
+    return open_file(path).identifiers()
+
+
+def frames(path: str | os.PathLike[str], pixel_size_mm: Size = None) -> Iterator[Frame]:
+    """Yield the frames of a film one by one, such as `edgeseg.Segmenter.stream` takes them.
+
+    Parameters
+    ----------
+    pixel_size_mm
+        Millimetres per pixel of all: one number or (x, y); None takes what the file says.
+
+    Raises
+    ------
+    ImageDecodeError, DataError, MissingExtraError
+        If the file cannot be read, or the pixel size cannot be one.
+    """
+    where = Path(os.fsdecode(path))
+    given = as_pixel_size(pixel_size_mm)
+    for number in range(1, count_frames(where) + 1):
+        image = read_frame(where, number)
+        yield Frame(image.gray, given or image.pixel_size, where.name, screen=image.screen)
+
+
+def _read(file: DicomFile, number: int) -> Decoded:
+    check_sides(file.size[1], file.size[0])
+    if not 1 <= number <= file.n_frames:
+        raise DataError(f"frame {number} was asked for; the file has {file.n_frames}")
+    samples, photometric = file.samples(number)
+    pixels, colours = gray.gray_of(samples, photometric, file.palette)
+    scale = read_scale(file.regions(), file.size)
+    if scale.areas:
+        pixels = gray.black_outside(pixels, scale.areas)
+    screen = Screen(
+        scale.areas,
+        scale.refused,
+        gray.is_coloured(colours, scale.areas),
+        file.may_name_patient and not scale.areas,
+    )
+    return Decoded(pixels, scale.pixel_size, screen)

@@ -1,0 +1,154 @@
+"""From the samples of a DICOM frame to gray values, by its photometric interpretation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edgeseg.errors import ImageDecodeError
+from edgeseg.images.frame import Area, GrayImage
+from edgeseg.images.levels import to_8_bit
+
+Samples = npt.NDArray[np.generic]
+Colours = npt.NDArray[np.uint8]
+
+_COLOUR_RANGE = 64  # between the largest and the smallest of red, green and blue
+_COLOUR_SHARE = 0.1
+EVERY = 4
+"""Of so many pixels in each direction one is looked at for colour."""
+_NEUTRAL = 128  # of the differences from red and blue
+_PARTIAL_BLACK, _PARTIAL_RANGE = 16, 219  # of ITU-R BT.601
+
+
+def gray_of(
+    samples: Samples, photometric: str, palette: Callable[[], tuple[int, Colours]]
+) -> tuple[GrayImage, Colours | None]:
+    """Return gray values and the colours that they are of.
+
+    Parameters
+    ----------
+    samples
+        Shape (h, w) or (h, w, 3), in the order of the file.
+    photometric
+        DICOM's word for what they are.
+    palette
+        Gives the first value that is mapped, and the colours, shape (n, 3), red first.
+
+    Returns
+    -------
+    ndarray, shape (h, w), uint8, and ndarray, shape (h // n, w // n, 3), uint8, or None
+        The second is every `EVERY`-th pixel's red, green and blue, for `is_coloured`; None of
+        images without colours.
+
+    Raises
+    ------
+    ImageDecodeError
+        If they cannot be what the file says.
+    """
+    if samples.ndim == 2 and photometric == "PALETTE COLOR":
+        first, colours = palette()
+        places = np.clip(samples.astype(np.int32) - first, 0, len(colours) - 1)
+        return _luma(colours[np.newaxis])[0][places], colours[places[::EVERY, ::EVERY]]
+    if samples.ndim == 2:
+        gray = to_8_bit(samples)
+        return np.invert(gray) if photometric == "MONOCHROME1" else gray, None
+    if photometric.startswith("YBR") and photometric not in ("YBR_ICT", "YBR_RCT"):
+        if samples.dtype != np.uint8:
+            raise ImageDecodeError(f"{photometric} of more than 8 bits is not read")
+        luma = samples[..., 0].astype(np.uint8)
+        if photometric.startswith("YBR_PARTIAL"):
+            spread = (luma.astype(np.float32) - _PARTIAL_BLACK) * (255 / _PARTIAL_RANGE)
+            luma = np.clip(np.round(spread), 0, 255).astype(np.uint8)
+        return luma, _red_and_blue(_thinned(samples))
+    rgb = to_8_bit(samples)
+    return _luma(rgb), _thinned(rgb)
+
+
+def is_coloured(colours: Colours | None, areas: Iterable[Area]) -> bool:
+    """Tell whether scans have more colour than B-mode, and its tints, have.
+
+    Parameters
+    ----------
+    colours
+        As `gray_of` gives them.
+    areas
+        Of the scans; none: the whole image.
+    """
+    if colours is None:
+        return False
+    height, width = (EVERY * side for side in colours.shape[:2])
+    n_coloured = n_seen = 0
+    for left, top, right, bottom, _ in [*areas] or [Area(0, 0, width, height)]:
+        part = colours[top // EVERY : bottom // EVERY, left // EVERY : right // EVERY]
+        spread = part.max(axis=2).astype(np.int16) - part.min(axis=2)
+        n_coloured += int(np.count_nonzero(spread > _COLOUR_RANGE))
+        n_seen += spread.size
+    return n_coloured > _COLOUR_SHARE * n_seen
+
+
+def _luma(rgb: npt.NDArray[np.uint8]) -> GrayImage:
+    return cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
+
+
+def _thinned(colours: Samples) -> Colours:
+    return colours[::EVERY, ::EVERY].astype(np.uint8)
+
+
+def _red_and_blue(samples: Colours) -> Colours:
+    """Return how far red and blue lie from gray, and gray between them, as `is_coloured` asks."""
+    differences = samples[..., 2:0:-1].astype(np.float32) - _NEUTRAL
+    ends = np.clip(_NEUTRAL + differences * (1.402, 1.772), 0, 255)
+    neutral = np.full_like(ends[..., :1], _NEUTRAL)
+    return np.concatenate([ends, neutral], axis=2).astype(np.uint8)
+
+
+def black_outside(gray: GrayImage, areas: Iterable[Area]) -> GrayImage:
+    """Return an image with black around the areas: there stand menus, and the patient's name."""
+    kept = np.zeros_like(gray)
+    for area in areas:
+        kept[area.slices] = gray[area.slices]
+    return kept
+
+
+def read_palette(
+    entries: Iterable[bytes], descriptor: tuple[int, int, int], byte_order: str
+) -> tuple[int, Colours]:
+    """Return the first value that a palette maps, and its colours, shape (n, 3), red first.
+
+    Parameters
+    ----------
+    entries
+        The tables of red, green and blue as they stand in the file.
+    descriptor
+        Number of entries (0 means 65,536), first value mapped, bits of an entry.
+    byte_order
+        ``<`` or ``>``.
+
+    Raises
+    ------
+    ImageDecodeError
+        If the tables are not as long as the descriptor says.
+    """
+    count = descriptor[0] or 1 << 16
+    channels = []
+    for table in entries:
+        if len(table) in (count, count + count % 2):
+            values = np.frombuffer(table, np.uint8)[:count].astype(np.uint16)
+            wide = False
+        elif len(table) == 2 * count:
+            values, wide = np.frombuffer(table, f"{byte_order}u2").astype(np.uint16), True
+        else:
+            raise ImageDecodeError(
+                f"its palette has {len(table)} bytes for {count} colours; expected one or two each"
+            )
+        channels.append((values, wide))
+    if len(channels) != 3:
+        raise ImageDecodeError("its palette lacks red, green or blue")
+    # some write entries of 8 bits into 16
+    fills = any(wide and values.max(initial=0) > 255 for values, wide in channels)
+    shift = 8 if fills else 0
+    colours = np.stack([values >> shift for values, _ in channels], axis=1).astype(np.uint8)
+    return descriptor[1], colours

@@ -1,0 +1,231 @@
+"""What is asked of pydicom, which nothing else imports, so that its errors reach nobody raw."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import struct
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeseg.errors import EdgesegError, ImageDecodeError, MissingExtraError
+
+JPEG_LS = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (80, 81))
+_LONGEST_TEXT = 128  # of what is asked for here, a UID or a word
+_Number = TypeVar("_Number", int, float)
+_alone = threading.RLock()  # warnings are turned off for the whole process
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep back what pydicom, and what builds on it, would warn of: the texts quote patients.
+
+    Filters of warnings are those of the whole process, so only one thread is in here at a time.
+    """
+    me, logger = threading.get_ident(), logging.getLogger("pydicom")
+
+    def is_of_others(record: logging.LogRecord) -> bool:
+        return record.thread != me
+
+    with _alone, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logger.addFilter(is_of_others)
+        try:
+            yield
+        finally:
+            logger.removeFilter(is_of_others)
+
+
+@contextlib.contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Turn whatever pydicom raises into a sentence that holds nothing of the file.
+
+    Raises
+    ------
+    ImageDecodeError
+        If anything was raised.
+    MissingExtraError
+        If pydicom is not installed.
+    """
+    try:
+        with quiet():
+            yield
+    except EdgesegError:
+        raise
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"this is a DICOM file, and reading it needs {error.name!r}; install it with pip "
+            "install 'edgeseg[dicom]' (from a checkout: pip install '.[dicom]'), or export it as "
+            "PNG"
+        ) from None
+    except MemoryError:
+        raise ImageDecodeError(f"there is not enough memory to read {what}") from None
+    except Exception:  # of any kind, by what the bytes are; its text quotes them
+        raise ImageDecodeError(
+            f"{what} cannot be read: the DICOM file is damaged or cut short"
+        ) from None
+
+
+def read_elements(source: BinaryIO | Path, keywords: Sequence[str] | None = None) -> Any:
+    """Return a file's elements but for its pixels, as a pydicom ``Dataset``.
+
+    Parameters
+    ----------
+    source
+        A file, or its stream, which is left where the pixels begin.
+    keywords
+        Those that are wanted; None: all.
+
+    Raises
+    ------
+    ImageDecodeError, MissingExtraError
+        As `reading` says.
+    """
+    with reading("the file"):
+        from pydicom import dcmread
+
+        wanted = None if keywords is None else [*keywords]
+        return dcmread(source, stop_before_pixels=True, force=True, specific_tags=wanted)
+
+
+def whole_number(dataset: Any, keyword: str) -> int | None:
+    """Return an element as a whole number; None if it is missing or empty.
+
+    Raises
+    ------
+    ImageDecodeError
+        If it is none.
+    """
+    with reading(f"its element {keyword}"):
+        value = dataset.get(keyword)
+        return None if value is None or value == "" else int(value)
+
+
+def fraction(dataset: Any, keyword: str) -> float | None:
+    """Return an element as a number; see `whole_number`."""
+    with reading(f"its element {keyword}"):
+        value = dataset.get(keyword)
+        return None if value is None or value == "" else float(value)
+
+
+def told(read: Callable[[Any, str], _Number | None], dataset: Any, keyword: str) -> _Number | None:
+    """Return what one of the two above reads; None, as if it were not there, of what it cannot."""
+    with contextlib.suppress(ImageDecodeError):
+        return read(dataset, keyword)
+    return None
+
+
+def text(dataset: Any, keyword: str) -> str:
+    """Return an element as text, cut short; empty where it is missing or cannot be read."""
+    try:
+        with reading(keyword):
+            value = dataset.get(keyword)
+            return "" if value is None else str(value)[:_LONGEST_TEXT].strip("\0 ")
+    except ImageDecodeError:
+        return ""
+
+
+def syntax_of(dataset: Any) -> str:
+    """Return a file's transfer syntax; where it does not say one, as its elements are written."""
+    if told := text(getattr(dataset, "file_meta", None) or {}, "TransferSyntaxUID"):
+        return told
+    implicit, little = dataset.original_encoding
+    if implicit:
+        return "1.2.840.10008.1.2"
+    return "1.2.840.10008.1.2.1" if little else "1.2.840.10008.1.2.2"
+
+
+def sequence(dataset: Any, keyword: str, most: int) -> list[Any]:
+    """Return the first items of a sequence; none if it is missing."""
+    with reading(f"its element {keyword}"):
+        return [*(dataset.get(keyword) or [])[:most]]
+
+
+def offsets(dataset: Any) -> tuple[int, ...]:
+    """Return the extended table of offsets; empty if there is none."""
+    with reading("its table of offsets"):
+        table = dataset.get("ExtendedOffsetTable") or b""
+        return struct.unpack_from(f"<{len(table) // 8}Q", table)
+
+
+def decoded(
+    dataset: Any,
+    syntax: str,
+    source: BinaryIO | bytes,
+    index: int,
+    n_frames: int,
+    *,
+    in_words: bool = False,
+) -> npt.NDArray[np.generic]:
+    """Return a frame as pydicom decodes it, without a change of colours.
+
+    Parameters
+    ----------
+    dataset
+        Its elements.
+    syntax
+        Of the pixel data.
+    source
+        The pixel data, at the start of its value.
+    index, n_frames
+        Which of how many frames are in that, from 0.
+    in_words
+        Whether the pixel data is of words, see `edgeseg.images.dicom.file.DicomFile`.
+
+    Returns
+    -------
+    ndarray, shape (h, w) or (h, w, samples)
+
+    Raises
+    ------
+    ImageDecodeError
+        If it cannot be decoded, or no package that does is installed.
+    """
+    with reading("its pixels"):
+        from pydicom.pixels.decoders.base import get_decoder
+        from pydicom.pixels.utils import as_pixel_options
+        from pydicom.uid import UID
+
+        try:
+            decoder = get_decoder(UID(syntax))
+        except NotImplementedError:
+            name = UID(syntax).name
+            raise ImageDecodeError(
+                f"pixels in the transfer syntax {name} are not read; save the images uncompressed"
+            ) from None
+        if not decoder.is_available:
+            advice = "; install pyjpegls" if syntax in JPEG_LS else ""
+            raise ImageDecodeError(
+                f"no package is installed that decodes {UID(syntax).name}{advice}, or save the "
+                "images uncompressed"
+            )
+        keyword = {"pixel_keyword": "PixelData", "number_of_frames": n_frames}
+        options = as_pixel_options(dataset, **keyword)
+        options.pop("extended_offsets", None)
+        options["pixel_vr"] = "OW" if in_words else "OB"
+        # bits that no sample needs are cleared, as overlays lie in them; unless these are the lower
+        top = (dataset.get("HighBit") or 0) + 1
+        options["correct_unused_bits"] = top != options["bits_allocated"]
+        pixels, _ = decoder.as_array(source, index=index, raw=True, **options)
+        return np.asarray(pixels, dtype=pixels.dtype.newbyteorder("="))
+
+
+def encapsulated(frame: bytes) -> bytes:
+    """Return one compressed frame as the value of pixel data."""
+    from pydicom.encaps import encapsulate
+
+    return encapsulate([frame], has_bot=False)
+
+
+def expanded_palette(dataset: Any, values: npt.NDArray[np.int64]) -> npt.NDArray[np.generic]:
+    """Return the colours, shape (n, 3), that a palette of segments gives to values."""
+    with reading("its palette"):
+        from pydicom.pixels.processing import apply_color_lut
+
+        return np.asarray(apply_color_lut(values, dataset))[..., :3]

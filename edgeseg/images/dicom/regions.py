@@ -1,0 +1,141 @@
+"""What an ultrasound machine says of the regions of its screen, and how far it is believed.
+
+The elements are those of DICOM's Ultrasound Region Calibration module (PS3.3, C.8.5.5).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from edgeseg.errors import DataError
+from edgeseg.images.frame import MIN_SIDE_PX, Area, PixelSize, as_pixel_size
+
+SOURCE = "dicom"
+_TWO_DIMENSIONAL, _TISSUE, _CENTIMETRES = 1, 1, 3  # codes of the standard
+_MM_PER_CM = 10
+_MOST_SCANS = 8  # are looked at
+
+
+class Region(NamedTuple):
+    """An item of the sequence of ultrasound regions; None is an element that it lacks.
+
+    Attributes
+    ----------
+    spatial_format, data_type, x_units, y_units
+        Codes of the standard.
+    x_delta, y_delta
+        What a pixel measures in those units.
+    left_px, top_px, right_px, bottom_px
+        First and last column and row.
+    """
+
+    spatial_format: int | None
+    data_type: int | None
+    x_units: int | None
+    y_units: int | None
+    x_delta: float | None
+    y_delta: float | None
+    left_px: int | None
+    top_px: int | None
+    right_px: int | None
+    bottom_px: int | None
+
+    @property
+    def is_tissue(self) -> bool:
+        """Whether it is a two-dimensional scan of tissue; what is not said may be one."""
+        return self.spatial_format in (_TWO_DIMENSIONAL, None) and self.data_type in (_TISSUE, None)
+
+
+class Scale(NamedTuple):
+    """Where the scans are on a screen, and what their pixels measure.
+
+    Attributes
+    ----------
+    areas
+        Of the scans of tissue, each with the size of its pixels.
+    pixel_size
+        That of all of them; None if it is not known, or not the same in all.
+    refused
+        Why there is none, or none in one of them; empty where all have one, of their own or not.
+    """
+
+    areas: tuple[Area, ...]
+    pixel_size: PixelSize | None
+    refused: str
+
+
+def read_scale(regions: Sequence[Region], size: tuple[int, int]) -> Scale:
+    """Return where the scans lie in an image of (height, width), and their pixels' size.
+
+    A region of tissue counts, in two dimensions and centimetres; of the others, such as spectra
+    and colours that lie upon it, nothing is taken. Where a region reaches beyond the image, the
+    image was cut or resized after the machine had written what a pixel measures; where none has a
+    place, that cannot be told.
+    """
+    if not regions:
+        return Scale((), None, "the file does not say what a pixel measures")
+    if beyond := next((region for region in regions if _reaches_beyond(region, size)), None):
+        edge = f"column {beyond.right_px}, row {beyond.bottom_px}"
+        return Scale(
+            (),
+            None,
+            f"a region of the screen reaches to {edge} in an image of {size[1]}x{size[0]}: it was "
+            "resized or cut after it was scanned",
+        )
+    tissue = [*dict.fromkeys(region for region in regions if region.is_tissue)][:_MOST_SCANS]
+    if not tissue:
+        return Scale((), None, "the file names no region that is a two-dimensional scan of tissue")
+    areas: list[Area] = []
+    refused = ""
+    for region in tissue:
+        found = _pixel_size(region)
+        refused = refused or (found if isinstance(found, str) else "")
+        pixel_size = None if isinstance(found, str) else found
+        if (area := _area(region, pixel_size, size)) is not None:
+            areas.append(area)
+    if not areas:
+        return Scale((), None, "the file does not say where on the screen the scan is")
+    sizes = [area.pixel_size for area in areas]
+    alike = sizes[0] if all(_is_same(sizes[0], other) for other in sizes[1:]) else None
+    return Scale(tuple(areas), alike, refused)
+
+
+def _is_same(one: PixelSize | None, other: PixelSize | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return math.isclose(one.x_mm, other.x_mm, rel_tol=1e-4) and math.isclose(
+        one.y_mm, other.y_mm, rel_tol=1e-4
+    )
+
+
+def _reaches_beyond(region: Region, size: tuple[int, int]) -> bool:
+    """Tell whether a region is not within an image; one column or row too many is a usual slip."""
+    corners = (region.left_px, region.top_px, region.right_px, region.bottom_px)
+    left, top, right, bottom = (0 if corner is None else corner for corner in corners)
+    return min(left, top) < 0 or right > size[1] or bottom > size[0]
+
+
+def _area(region: Region, pixel_size: PixelSize | None, size: tuple[int, int]) -> Area | None:
+    """Return a region's rectangle; None where it has none, or one too small for a scan."""
+    left, top = region.left_px, region.top_px
+    if left is None or top is None or region.right_px is None or region.bottom_px is None:
+        return None
+    right, bottom = min(region.right_px + 1, size[1]), min(region.bottom_px + 1, size[0])
+    area = Area(left, top, right, bottom, pixel_size)
+    return area if min(area.size) >= MIN_SIDE_PX else None
+
+
+def _pixel_size(region: Region) -> PixelSize | str:
+    """Return what a pixel of a region measures, or why that is not known."""
+    if (region.x_units, region.y_units) != (_CENTIMETRES, _CENTIMETRES):
+        return "the scan's pixels are not given in centimetres"
+    deltas = (region.x_delta, region.y_delta)
+    if any(delta is None or not math.isfinite(delta) or not delta for delta in deltas):
+        return "the scan's region does not say what a pixel measures"
+    x_mm, y_mm = (_MM_PER_CM * abs(delta) for delta in deltas if delta is not None)
+    try:
+        return as_pixel_size((x_mm, y_mm), SOURCE) or "unknown"
+    except DataError as error:
+        return str(error)

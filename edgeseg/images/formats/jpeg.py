@@ -1,0 +1,132 @@
+"""What a JPEG file says of itself, and whether its coded pixels are all there."""
+
+from __future__ import annotations
+
+import re
+import struct
+
+from edgeseg.errors import ImageDecodeError
+from edgeseg.images.formats.base import Header, exif_orientation
+
+_STANDALONE = {0x01, *range(0xD0, 0xD8)}
+_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+_HUFFMAN = {0xC0, 0xC1, 0xC2}  # of DCT coefficients: what nearly all files are
+_SEQUENTIAL, _PROGRESSIVE = (0xC0, 0xC1), 0xC2
+_JPEG_LS = 0xF7
+_START_OF_SCAN, _END, _TABLES = 0xDA, 0xD9, {0xC4, 0xCC, 0xDB, 0xDD, 0xDA, 0xDC, 0xFE}
+_RESTARTS, _APP1, _HUFFMAN_TABLES = 0xDD, 0xE1, 0xC4
+_EMPTY = bytes(64)  # a part of a disk that could not be read comes as zeros
+_EXIF = b"Exif\0\0"
+# Within the scans 0xFF is escaped by a zero; restarts and fill bytes may stand there besides.
+_NEXT_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+_RESTART = re.compile(rb"\xff([\xd0-\xd7])")
+_MOST_SCANS = 100  # of whole files a dozen; each goes over all pixels, however short it is
+_DAMAGED = "the JPEG is damaged; copy it again"
+_INCOMPLETE = "the JPEG is cut short; copy it again"
+
+
+def parse(data: bytes) -> Header:
+    """Read the header of a JPEG file and the structure of its scans.
+
+    Raises
+    ------
+    ImageDecodeError
+        If the file is cut short or damaged, as far as its structure tells.
+    """
+    position, size, orientation, every = 2, None, 0, 0
+    process, exact, seen = 0, {}, 0  # component -> its coefficients that are there in full
+    first_codes: dict[int, int] = {}  # table of coefficients -> what its code of zeros means
+    while True:
+        while data[position] == 0xFF and data[position + 1] == 0xFF:
+            position += 1
+        if data[position] != 0xFF:
+            raise ImageDecodeError(_DAMAGED)
+        marker = data[position + 1]
+        if marker == _END:
+            break
+        if marker in _STANDALONE:
+            position += 2
+            continue
+        if size is not None and seen and marker not in _TABLES:
+            raise ImageDecodeError(_DAMAGED)  # nothing else stands between scans
+        (length,) = struct.unpack_from(">H", data, position + 2)
+        body = data[position + 4 : position + 2 + length]
+        if marker == _JPEG_LS:
+            raise ImageDecodeError("JPEG-LS files are not read; save the image as PNG")
+        if marker in _FRAMES and size is None:
+            process, (height, width) = marker, struct.unpack_from(">HH", body, 1)
+            size = (width, height)
+            exact = {body[i]: set[int]() for i in range(6, 6 + 3 * body[5], 3)}
+        elif marker == _APP1 and body.startswith(_EXIF) and not orientation:
+            orientation = exif_orientation(body[len(_EXIF) :])
+        elif marker == _RESTARTS:
+            (every,) = struct.unpack_from(">H", body)
+        elif marker == _HUFFMAN_TABLES:
+            first_codes |= _first_codes(body)
+        position += 2 + length
+        if marker == _START_OF_SCAN:
+            if size is None:
+                raise ImageDecodeError("the JPEG does not say its size; save it again")
+            seen += 1
+            if seen > _MOST_SCANS:
+                raise ImageDecodeError(
+                    f"the JPEG has more than {_MOST_SCANS} scans; save the image as PNG"
+                )
+            _note_scan(body, exact)
+            start, position = position, _scan_end(data, position, every)
+            # With the tables that most files have, zeros would be blocks full of one faint wave;
+            # where they end every block, they may be a flat part of the picture.
+            plain = process in _SEQUENTIAL and body[0] == len(exact)
+            used = [first_codes.get(body[2 * i] & 0x0F, 0) for i in range(1, body[0] + 1)]
+            if plain and any(used) and data.find(_EMPTY, start, position) >= 0:
+                raise ImageDecodeError("the JPEG is damaged: a part of it is empty; copy it again")
+    if size is None or not seen:
+        raise ImageDecodeError("the JPEG does not say its size; save it again")
+    if process in _HUFFMAN and not _is_complete(exact, process):
+        raise ImageDecodeError(_INCOMPLETE)
+    return Header(
+        "jpeg",
+        *size,
+        orientation=orientation or 1,
+        scans_end=position if process in _HUFFMAN else 0,
+    )
+
+
+def _note_scan(body: bytes, exact: dict[int, set[int]]) -> None:
+    """Note which coefficients a scan brings to their last bit."""
+    n_components = body[0]
+    first, last, bits = body[1 + 2 * n_components : 4 + 2 * n_components]
+    if bits & 0x0F == 0:
+        for component in body[1 : 1 + 2 * n_components : 2]:
+            if component in exact:
+                exact[component].update(range(first, last + 1))
+
+
+def _is_complete(exact: dict[int, set[int]], process: int) -> bool:
+    """Tell whether every component has its coefficients; a file cut short may lack late scans."""
+    needed = 64 if process == _PROGRESSIVE else 1
+    return bool(exact) and all(len(found) >= needed for found in exact.values())
+
+
+def _first_codes(tables: bytes) -> dict[int, int]:
+    """Return the meaning of the code of zeros in each table of coefficients; 0 ends a block."""
+    position, found = 0, {}
+    while position + 17 < len(tables):
+        kind, number = divmod(tables[position], 16)
+        if kind == 1:
+            found[number] = tables[position + 17]
+        position += 17 + sum(tables[position + 1 : position + 17])
+    return found
+
+
+def _scan_end(data: bytes, start: int, every: int) -> int:
+    """Return where the marker behind a scan stands."""
+    found = _NEXT_MARKER.search(data, start)
+    if found is None:
+        raise ImageDecodeError(_INCOMPLETE)
+    end = found.start()
+    restarts = _RESTART.findall(data, start, end)
+    expected = (i % 8 + 0xD0 for i in range(len(restarts)))
+    if restarts and (not every or any(r[0] != e for r, e in zip(restarts, expected, strict=True))):
+        raise ImageDecodeError(_DAMAGED)
+    return end

@@ -1,0 +1,227 @@
+"""One image as everything after it sees it: gray pixels, their size, a name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, SupportsFloat
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeseg.errors import DataError
+from edgeseg.images.calibration import Calibration
+
+GrayImage = npt.NDArray[np.uint8]
+
+MIN_SIDE_PX = 32
+PIXEL_SIZE_RANGE_MM = (0.001, 10.0)
+"""No image of a body has pixels smaller or larger than this: such a figure has another unit."""
+GIVEN = ("option", "table")
+"""Where a pixel size comes from that a user gives; any other is what the file itself says."""
+
+
+class PixelSize(NamedTuple):
+    """Millimetres per pixel.
+
+    Attributes
+    ----------
+    x_mm, y_mm
+        Across and down.
+    source
+        Where it comes from: ``option``, ``table``, or the kind of file that says it, such as
+        ``dicom``.
+    """
+
+    x_mm: float
+    y_mm: float
+    source: str
+
+    def text(self) -> str:
+        """Return it as people read it, in ASCII: ``0.1242 mm (table)``."""
+        sides = f"{self.x_mm:.4g}" if self.x_mm == self.y_mm else f"{self.x_mm:.4g}x{self.y_mm:.4g}"
+        return f"{sides} mm ({self.source})"
+
+
+Size = SupportsFloat | Sequence[SupportsFloat] | PixelSize | None
+"""Millimetres per pixel as they may be given: one number of any kind, (x, y), or unknown."""
+
+
+class Area(NamedTuple):
+    """A rectangle of a machine's screen in which a scan lies.
+
+    Attributes
+    ----------
+    left_px, top_px
+        Its first column and row.
+    right_px, bottom_px
+        The first ones behind it.
+    pixel_size
+        Of the scan in it; None if it is not known or not trusted.
+    """
+
+    left_px: int
+    top_px: int
+    right_px: int
+    bottom_px: int
+    pixel_size: PixelSize | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.bottom_px - self.top_px, self.right_px - self.left_px
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Its rows and columns, which an image may be indexed with."""
+        return slice(self.top_px, self.bottom_px), slice(self.left_px, self.right_px)
+
+
+class Screen(NamedTuple):
+    """What a machine says of its screen, of which an image is a picture.
+
+    Attributes
+    ----------
+    areas
+        Where scans of tissue lie; empty if the machine does not say.
+    refused
+        Why the size of the pixels that the machine says is not taken; empty if it is.
+    coloured
+        Whether the scans have more colour than B-mode has.
+    may_name_patient
+        Whether letters that name the patient may stand anywhere in the image.
+    """
+
+    areas: tuple[Area, ...] = ()
+    refused: str = ""
+    coloured: bool = False
+    may_name_patient: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One image to measure, and what is known of it.
+
+    Attributes
+    ----------
+    pixels
+        Shape (height, width), uint8.
+    pixel_size
+        None if unknown.
+    name
+        What results call it; may be empty.
+    ga_weeks
+        Gestational age, known otherwise than by this image; None if unknown.
+    calibration
+        How the site it comes from measures; None takes the model's own outline.
+    screen
+        The machine's screen that it is a picture of; None of images that are scans throughout.
+    """
+
+    pixels: GrayImage
+    pixel_size: PixelSize | None = None
+    name: str = ""
+    ga_weeks: float | None = None
+    calibration: Calibration | None = None
+    screen: Screen | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+    def scan(self, area: Area) -> Frame:
+        """Return one scan of a screen as an image of its own, without anything around it."""
+        assert self.screen is not None, "only a screen has areas"
+        is_given = self.pixel_size is not None and self.pixel_size.source in GIVEN
+        pixel_size = self.pixel_size if is_given else area.pixel_size
+        screen = self.screen._replace(areas=())
+        return replace(self, pixels=self.pixels[area.slices], pixel_size=pixel_size, screen=screen)
+
+
+def as_pixel_size(value: Size, source: str = "option") -> PixelSize | None:
+    """Return a pixel size given as one number, as (x, y), or as it is; None is an unknown size.
+
+    Raises
+    ------
+    DataError
+        If it is neither, or cannot be one (see `check_pixel_size`).
+    """
+    if value is None:
+        return None
+    if isinstance(value, PixelSize):
+        source, value = value.source, value[:2]
+    sides_mm = _sides(value)
+    if sides_mm is None or len(sides_mm) != 2:
+        raise DataError(
+            f"pixel size is {value!r}; expected mm, one number or (x, y), such as 0.12 or "
+            "(0.12, 0.11)"
+        )
+    x_mm, y_mm = sides_mm
+    if x_mm != y_mm and type(value).__module__.startswith("pydicom"):
+        raise DataError(
+            f"pixel size is {value!r}, in DICOM's order: down, then across; expected (x, y): "
+            f"({y_mm:g}, {x_mm:g})"
+        )
+    for side_mm in sides_mm:
+        check_pixel_size(side_mm)
+    return PixelSize(x_mm, y_mm, source)
+
+
+def parse_pixel_size(text: str) -> float | tuple[float, float]:
+    """Read a pixel size as the command line takes it: ``0.12``, or across and down, ``0.12x0.11``.
+
+    Raises
+    ------
+    DataError
+        If it is neither, or cannot be one (see `check_pixel_size`).
+    """
+    number = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+    found = re.fullmatch(rf"({number})(?:\s*[xX\u00d7]\s*({number}))?", text.strip())
+    if found is None:
+        hint = "; decimals follow a point" if "," in text else ""
+        raise DataError(
+            f"pixel size is {text!r}; expected mm, such as 0.12, or across and down, such as "
+            f"0.12x0.11{hint}"
+        )
+    sides_mm = [float(side) for side in found.groups() if side is not None]
+    for side_mm in sides_mm:
+        check_pixel_size(side_mm)
+    return sides_mm[0] if len(sides_mm) == 1 else (sides_mm[0], sides_mm[1])
+
+
+def _sides(value: Any) -> list[float] | None:
+    """Return the numbers of a pixel size, one number twice; None if they are none."""
+    if isinstance(value, Mapping | Set):  # in no order
+        return None
+    try:
+        # an array without dimensions is one number; those with one can be gone through
+        given = [value] * 2 if getattr(value, "ndim", None) == 0 else [*value]
+    except TypeError:
+        given = [value] * 2
+    # texts would be numbers to `float`, and so would a condition
+    if any(isinstance(side, str | bytes | bool) for side in (value, *given)):
+        return None
+    if any(getattr(getattr(side, "dtype", None), "kind", "") in ("U", "S", "b") for side in given):
+        return None
+    try:
+        return [float(side) for side in given]
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def check_pixel_size(pixel_size_mm: float | None, where: str = "") -> None:
+    """Refuse what cannot be an image's millimetres per pixel; None is an unknown size.
+
+    Raises
+    ------
+    DataError
+        If it lies outside ``PIXEL_SIZE_RANGE_MM``; the text begins with ``where``.
+    """
+    low, high = PIXEL_SIZE_RANGE_MM
+    if pixel_size_mm is not None and not low <= pixel_size_mm <= high:
+        raise DataError(
+            f"{where}pixel size is {pixel_size_mm:g}; expected a positive number of mm from "
+            f"{low:g} to {high:g}"
+        )

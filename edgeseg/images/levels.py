@@ -1,0 +1,110 @@
+"""From the gray levels of 16-bit files to 8 bits, whatever part of their range they use."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeseg.errors import ImageDecodeError
+from edgeseg.images.frame import GrayImage
+
+_TOP = 255
+_BITS = 8
+_OF_8_BITS = (257, 256)  # 8-bit values spread over 16 bits are multiples of one of these
+_FEW_SHARE = 1e-4  # of the pixels, or
+_FEW = 4  # may be broken ones, or specks
+_MARKS_SHARE = 0.05  # of the pixels may be letters and marks burned in, all of one level
+_DRAWN = 16  # as few levels are drawn, not scanned: none of them is out of place
+_AT_ONCE = 1 << 22  # pixels
+_PEDESTAL_SHARE = 1 / 8  # of the range: less than that may be a picture's own dark gray
+
+
+def to_8_bit(pixels: npt.NDArray[np.generic]) -> GrayImage:
+    """Bring gray levels to 8 bits.
+
+    8-bit levels that were spread over 16 bits come back as they were. Otherwise the levels are
+    shifted by the bits they use: values up to 4095 are 12-bit data, and so on, so that data of
+    fewer bits in a 16-bit file does not come out nearly black. A pedestal, on which the levels of
+    raw data stand, is taken off before. A few broken pixels, marks burned in and a margin's padding
+    take no part in finding that range, and become white or black.
+
+    Parameters
+    ----------
+    pixels
+        Any shape; uint8, uint16 or int16.
+
+    Returns
+    -------
+    ndarray, the same shape, uint8
+
+    Raises
+    ------
+    ImageDecodeError
+        If they are of another type, or fall into two groups far apart.
+    """
+    if pixels.dtype == np.uint8:
+        return pixels.astype(np.uint8, copy=False)
+    if pixels.dtype == np.int16:
+        lowest = min(int(pixels.min()), 0)
+        unsigned = (pixels.astype(np.int32) - lowest).astype(np.uint16)
+        return _to_8_bit(unsigned, signed=lowest < 0)
+    if pixels.dtype != np.uint16:
+        raise ImageDecodeError(f"pixels of type {pixels.dtype} are not read; save as 8 or 16 bits")
+    return _to_8_bit(pixels.astype(np.uint16, copy=False), signed=False)
+
+
+def _to_8_bit(pixels: npt.NDArray[np.uint16], *, signed: bool) -> GrayImage:
+    counts = _counts(pixels)
+    levels = np.flatnonzero(counts)
+    if not signed and levels[-1] <= _TOP:
+        return pixels.astype(np.uint8)
+    for step in _OF_8_BITS:
+        if not np.any(levels % step):
+            return (pixels // step).astype(np.uint8)
+    low, high = _range(levels, counts[levels])
+    saves_bits = (high - low).bit_length() < high.bit_length() > _BITS
+    base = low if saves_bits or low >= _PEDESTAL_SHARE * 2 ** high.bit_length() else 0
+    bits = max((high - base).bit_length(), _BITS)
+    top = min(base + 2**bits, 1 << 16) - 1
+    shifted = np.clip(pixels, base, top) - np.uint16(base)
+    return (shifted >> (bits - _BITS)).astype(np.uint8)
+
+
+def _counts(pixels: npt.NDArray[np.uint16]) -> npt.NDArray[np.intp]:
+    """Return how many pixels have each level, for which numpy would take eight bytes a pixel."""
+    flat = pixels.ravel()
+    starts = range(0, len(flat), _AT_ONCE)
+    n_levels = int(flat.max()) + 1
+    parts = (np.bincount(flat[i : i + _AT_ONCE], minlength=n_levels) for i in starts)
+    return sum(parts, np.zeros(n_levels, np.intp))
+
+
+def _range(levels: npt.NDArray[np.intp], counts: npt.NDArray[np.intp]) -> tuple[int, int]:
+    """Return the lowest and the highest of the levels that make the picture."""
+    n_pixels = int(counts.sum())
+    few = max(_FEW, int(_FEW_SHARE * n_pixels))
+    while len(levels) > _DRAWN:
+        # Broken pixels, marks and padding stand apart, by a gap wider than all the rest.
+        gaps = np.diff(levels)
+        split = int(np.argmax(gaps)) + 1
+        gap, span = int(gaps[split - 1]), int(levels[-1] - levels[0])
+        below, above = int(counts[:split].sum()), int(counts[split:].sum())
+        one_mark = split == len(levels) - 1 and above <= _MARKS_SHARE * n_pixels
+        if 2 * gap > span and (split == 1 or below <= few):
+            levels, counts = levels[split:], counts[split:]
+        elif 4 * gap <= 3 * span:
+            break
+        elif above <= few or one_mark:
+            levels, counts = levels[:split], counts[:split]
+        else:
+            raise ImageDecodeError(
+                f"its gray values fall into two groups, {levels[0]} to {levels[split - 1]} and "
+                f"{levels[split]} to {levels[-1]}, as when negative numbers are saved without "
+                "their sign; save the image as 8 bits"
+            )
+    from_below, from_above = np.cumsum(counts), np.cumsum(counts[::-1])[::-1]
+    low = int(levels[from_below > few][0])
+    trimmed = int(levels[from_above > few][-1])
+    # Where only a few pixels need one bit more than all others, they are specks.
+    high = int(levels[-1])
+    return low, trimmed if trimmed.bit_length() < high.bit_length() else high

@@ -1,0 +1,1 @@
+"""Which images there are, and what tables say of them."""

@@ -1,0 +1,216 @@
+"""What lies beside images and is none to measure: told by name or first bytes, and counted."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable, Container, Iterator
+from pathlib import Path
+
+from edgeseg.errors import MissingExtraError
+from edgeseg.images.formats.kinds import DICOM, N_START_BYTES, Kind, kind_of
+from edgeseg.images.header import is_dicom, is_readable
+from edgeseg.system.files import LOCK_NAME
+from edgeseg.system.text import visible
+
+READ_SUFFIXES = frozenset({
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff",
+    ".pgm", ".ppm", ".pnm",
+})  # fmt: skip
+"""Of the kinds that are read."""
+_DICOM_SUFFIXES = frozenset((".dcm", ".dicom", ".dic", ".ima"))
+# The others are not read, but a user who has them in a folder must learn it: they get a row.
+IMAGE_SUFFIXES = READ_SUFFIXES | _DICOM_SUFFIXES | {
+    ".gif", ".webp", ".avif", ".heic", ".heif", ".jp2", ".j2k", ".jxl", ".tga",
+}  # fmt: skip
+ANNOTATION_SUFFIX = "_Annotation.png"
+"""What ends the name of a label that lies beside its image, as in HC18."""
+
+# of network drives, recycle bins, file systems and archives, lower case; the hidden ones besides
+_SYSTEM_FOLDERS = frozenset({
+    "@eadir", "@tmp", "@recycle", "#recycle", "#snapshot", "@recently-snapshot", "__macosx",
+    "$recycle.bin", "recycler", "recycled", "system volume information", "lost+found",
+})  # fmt: skip
+_SYSTEM_FILES = frozenset(("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db"))
+_INDEX = "dicomdir"  # of a medium, beside its images
+# of which the first bytes say nothing
+_DOCUMENT = Kind("DICOM document", "")
+_BY_SUFFIX = {".raw": Kind("raw samples", "")}
+_RUN_FILES = ("run.json", "results.csv", "report.html")
+_ARCHIVE_FILE = "archive.json"
+_MOST_SEEN = 1_000_000  # about 100 MB; what comes later counts as often as it is given
+PICTURES = ("masks", "overlays", "sr", "seg")
+
+
+class Tally:
+    """What was left out, by why, with one example each."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._examples: dict[str, str] = {}
+        self._kinds: dict[str, Counter[str]] = defaultdict(Counter)
+        self._seen: set[int] = set()  # of what two inputs or a pattern give again
+
+    def add(self, why: str, path: str | os.PathLike[str], kind: str = "") -> None:
+        """Count a file or folder; ``why`` is a sentence with places for number and example."""
+        key = hash((why, os.path.abspath(path)))  # noqa: PTH100 (keeps symlinks)
+        if key not in self._seen:
+            if len(self._seen) < _MOST_SEEN:
+                self._seen.add(key)
+            self._counts[why] += 1
+            self._examples.setdefault(why, os.fspath(path))
+            if kind:
+                self._kinds[why][kind] += 1
+
+    def sentences(self) -> list[str]:
+        """Return a sentence for each reason."""
+        return [
+            why.format(
+                n=n,
+                example=shown(self._examples[why]),
+                kinds=", ".join(f"{m} {kind}" for kind, m in sorted(self._kinds[why].items())),
+            )
+            for why, n in self._counts.items()
+        ]
+
+
+LINKS = "did not follow {n} links to folders, such as {example}; name them as inputs"
+UNREADABLE = "{n} files or folders cannot be read and were passed over, such as {example}"
+SYSTEM = "left out {n} files that a system keeps beside images, such as {example}"
+HIDDEN = "left out {n} hidden images, such as {example}"
+SPECIAL = "left out {n} pipes, sockets or devices called like images, such as {example}"
+NOT_IMAGES = "left out {n} files of kinds that are not read ({kinds}), such as {example}"
+RESULTS = "left out {n} masks and overlays of earlier runs"
+ANNOTATIONS = f"left out {{n}} annotation files (*{ANNOTATION_SUFFIX})"
+
+
+def shown(name: str) -> str:
+    """Return a name as it can be shown: marks that steer a terminal or turn text are escaped."""
+    return visible(os.fsencode(name).decode("utf-8", "backslashreplace"))
+
+
+def is_system_folder(name: str) -> bool:
+    """Tell whether a folder of this name is a system's own, or hidden."""
+    return name.startswith(".") or name.lower() in _SYSTEM_FOLDERS
+
+
+def is_system_file(name: str) -> bool:
+    """Tell whether a file of this name is a system's own: what macOS or Windows put beside images.
+
+    macOS splits files on other drives: ``._a.png`` holds what is not the picture of ``a.png``.
+    """
+    return name.lower() in _SYSTEM_FILES or name.startswith("._")
+
+
+def has_image_suffix(name: str) -> bool:
+    """Tell whether a file is called like an image."""
+    return _suffix(name) in IMAGE_SUFFIXES
+
+
+def images_below(folder: str) -> Iterator[str]:
+    """Yield the files called like images in a folder and below, and the system's own."""
+    for here, _, names in os.walk(folder):
+        for name in names:
+            if has_image_suffix(name) or is_system_file(name):
+                yield os.path.join(here, name)  # noqa: PTH118 (many names)
+
+
+def look(path: str, name: str) -> tuple[bool, Kind | None]:
+    """Tell from the first bytes of a file whether it is read, and if not what kind it is.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    """
+    with open(path, "rb", buffering=0) as stream:  # noqa: PTH123 (many files)
+        start = stream.read(N_START_BYTES)
+    return told_by(start, name, lambda: _holds_image(path))
+
+
+def told_by(start: bytes, name: str, holds_image: Callable[[], bool]) -> tuple[bool, Kind | None]:
+    """Tell what `look` does; ``holds_image`` is asked of DICOM that may be a document."""
+    if is_index(name):
+        return False, Kind("DICOM index", "")
+    if is_readable(start):
+        return True, None
+    kind = kind_of(start) or _BY_SUFFIX.get(_suffix(name))
+    return False, _DOCUMENT if kind is DICOM and not holds_image() else kind
+
+
+def is_index(name: str) -> bool:
+    """Tell whether a file of this name lists the DICOM files of its medium."""
+    return name.lower() == _INDEX
+
+
+def may_be_dicom(path: str) -> bool:
+    """Tell whether a file is one of DICOM, by its name or else by its first bytes."""
+    suffix = _suffix(path)
+    if suffix in IMAGE_SUFFIXES:
+        return suffix in _DICOM_SUFFIXES
+    try:
+        with open(path, "rb", buffering=0) as stream:  # noqa: PTH123 (many files)
+            return is_dicom(stream.read(N_START_BYTES))
+    except (OSError, ValueError):
+        return False
+
+
+def is_called_dicom(name: str) -> bool:
+    """Tell whether a file is called like one of DICOM, in which there need not be an image."""
+    return _suffix(name) in _DICOM_SUFFIXES
+
+
+def _holds_image(path: str) -> bool:
+    from edgeseg.images.dicom.frames import holds_image  # imports pydicom
+
+    try:
+        return holds_image(Path(path))
+    except MissingExtraError:  # its row says so
+        return True
+
+
+def is_result(path: Path, out: Path | None) -> bool:
+    """Tell whether a file lies in a folder of pictures or documents of this or another run.
+
+    A folder that was copied or packed without its hidden files has no lock; two of the files that
+    every run writes tell it too.
+    """
+    for parent in path.absolute().parents:
+        if parent.name in PICTURES:
+            run = parent.parent
+            if is_run(run) or (out is not None and run.resolve() == out.resolve()):
+                return True
+    return False
+
+
+def is_run(folder: Path) -> bool:
+    """Tell whether a run wrote its results into a folder."""
+    names = [name for name in (*_RUN_FILES, _ARCHIVE_FILE) if (folder / name).is_file()]
+    return (folder / LOCK_NAME).exists() or has_run_files(names)
+
+
+def has_run_files(names: Container[str]) -> bool:
+    """Tell whether files of these names in a folder say that a run wrote them."""
+    return _ARCHIVE_FILE in names or sum(name in names for name in _RUN_FILES) >= 2
+
+
+def is_annotation(path: Path) -> bool:
+    """Tell whether a file is the label of an image beside it."""
+    image = _image_of_annotation(path.name)
+    return image is not None and path.with_name(image).is_file()
+
+
+def is_annotation_beside(name: str, names: Container[str]) -> bool:
+    """Tell whether a file is the label of an image, by the names of the files beside it."""
+    image = _image_of_annotation(name)
+    return image is not None and image in names
+
+
+def _image_of_annotation(name: str) -> str | None:
+    if not name.endswith(ANNOTATION_SUFFIX):
+        return None
+    return name.removesuffix(ANNOTATION_SUFFIX) + ".png"
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()  # noqa: PTH122 (many names)

@@ -1,1 +1,0 @@
-"""Where frames come from: files, folders, tables of pixel sizes, live sources. Knows no organ."""

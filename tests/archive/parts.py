@@ -1,0 +1,50 @@
+"""What the parts of an archive hold, as rows of ``results.csv`` without their times; uploads."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from edgeseg.archive.manifest import Manifest
+from edgeseg.archive.place import place_of
+from edgeseg.archive.plan import Archive, Plan
+from edgeseg.network.task import Task
+from edgeseg.output.table import Row, row_of_values
+from edgeseg.segmenter import Segmenter
+from tests.run.folders import run, untimed
+
+
+def opened(plan: Plan) -> Archive:
+    return Archive(plan, Manifest(plan.manifest))
+
+
+def measured_by_infer(scans: Path, out: Path, size_mm: float | None = 0.2) -> list[Row]:
+    segmenter = Segmenter("hc18-nano", device="cpu", threads=1)
+    return untimed(run(segmenter, scans, out, size_mm).rows)
+
+
+def placeless(rows: list[Row]) -> list[Row]:
+    """Return rows of which those that failed do not name the place of their file."""
+    return [
+        {**row, "reason": row["reason"].rpartition(": ")[2]} if row["status"] == "failed" else row
+        for row in rows
+    ]
+
+
+def rows_of(plan: Plan) -> list[Row]:
+    archive = opened(plan)
+    rows = []
+    for number in sorted(archive.done()):
+        table = pq.read_table(io.BytesIO(archive.part(number).read()))
+        rows += [row_of_values(values, Task()) for values in table.to_pylist()]
+    return untimed(rows)
+
+
+def upload(scans: Path, url: str, store: str) -> None:
+    """Put a folder into a store."""
+    for path in scans.rglob("*"):
+        if path.is_file():
+            name = path.relative_to(scans).as_posix()
+            place_of(f"{url}{store}").below(name).write(path.read_bytes())

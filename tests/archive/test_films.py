@@ -1,0 +1,194 @@
+"""DICOM in an archive: a row a frame, of films here and in stores."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+pytest.importorskip("pydicom")
+from pydicom import dcmread, uid
+
+from edgeseg.archive import reading
+from edgeseg.archive.alone import run_alone
+from edgeseg.archive.arrow import stores
+from edgeseg.archive.collect import collect
+from edgeseg.archive.making import write_manifest
+from edgeseg.archive.place import place_of
+from edgeseg.archive.plan import Plan
+from edgeseg.drawing.encode import encode
+from edgeseg.errors import InputNotFoundError, MissingExtraError, OutputWriteError
+from edgeseg.phantom.head import make_phantom
+from tests.archive.parts import measured_by_infer, opened, placeless, rows_of, upload
+from tests.images.dicom import files as dicom_files
+
+FILM = [("a/film.dcm", str(i)) for i in range(1, 6)]
+FRAMES = [("IM1", ""), *FILM, *((name, "") for name in ("broken.dcm", "cut.dcm", "jpeg.dcm"))]
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    """A film of five frames, an image without a suffix, three files that are cut off; no images."""
+    scans = np.stack([make_phantom(i, height=135, width=200).image for i in range(5)])
+    folder = tmp_path / "films"
+    (folder / "a").mkdir(parents=True)
+    dicom_files.write(folder / "a" / "film.dcm", scans, pixel_mm=(0.7, 0.7))
+    dicom_files.write(folder / "IM1", scans[0], pixel_mm=(0.7, 0.7))
+    (folder / "broken.dcm").write_bytes((folder / "IM1").read_bytes()[:400])
+    whole = (folder / "a" / "film.dcm").read_bytes()
+    (folder / "cut.dcm").write_bytes(whole[: len(whole) // 2])
+    coded = [encode(".jpg", scan) for scan in scans]
+    film = dcmread(folder / "a" / "film.dcm")
+    path = dicom_files.save_coded(film, coded, folder / "jpeg.dcm", uid.JPEGBaseline8Bit)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    (folder / "notes").write_text("no image")
+    (folder / "DICOMDIR").write_bytes((folder / "IM1").read_bytes())
+    document = dcmread(folder / "IM1")
+    del document.Rows, document.PixelData
+    document.save_as(folder / "a" / "SR1")
+    document.save_as(folder / "a" / "report.dcm")
+    return folder
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    return Plan(str(tmp_path / "m.parquet"), str(tmp_path / "out"), part_size=3, masks=True)
+
+
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where temporary files lie."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_frames_are_those_of_a_folder_digit_for_digit(
+    plan: Plan, films: Path, tmp_path: Path, threads: int
+) -> None:
+    made = write_manifest([str(films)], place_of(plan.manifest))
+    assert (made.n_files, made.n_frames) == (5, 9)
+    list(run_alone(plan, threads=threads))
+    assert rows_of(plan) == measured_by_infer(films, tmp_path / "folder", None)
+    assert {(row["file"], row["frame"]) for row in rows_of(plan)} == {*FRAMES}
+    assert (tmp_path / "out" / "masks" / "a" / "film.dcm.frame-0004.png").is_file()
+    assert not collect(opened(plan)).missing
+
+
+def test_films_of_a_store_are_fetched_once_a_part_and_removed(
+    plan: Plan, films: Path, store: str, tmp_path: Path, scratch: Path
+) -> None:
+    upload(films, "s3://archive/films", store)
+    notices: list[str] = []
+    inputs, out = [f"s3://archive/films{store}"], place_of(plan.manifest)
+    made = write_manifest(inputs, out, on_notice=notices.append)
+    assert (made.n_files, made.n_frames) == (5, 9)
+    assert any("2 DICOM document, 1 DICOM index" in text for text in notices)
+    read: list[tuple[str, str]] = []
+
+    class Counted(reading.Files):
+        def _read(self, listing: reading.Listing) -> bytes:
+            read.append((listing.item.file, threading.current_thread().name))
+            return super()._read(listing)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("edgeseg.archive.work.Files", Counted)
+        list(run_alone(plan, threads=2))
+    assert placeless(rows_of(plan)) == placeless(
+        measured_by_infer(films, tmp_path / "folder", None)
+    )
+    threads = [thread for file, thread in read if file == "a/film.dcm"]
+    assert 1 <= len(threads) <= 2 and not list(scratch.iterdir())
+    assert all(thread.startswith("edgeseg-read") for thread in threads)  # before it is wanted
+
+
+def test_no_space_for_a_film_of_a_store_makes_no_rows(
+    plan: Plan, films: Path, store: str, scratch: Path
+) -> None:
+    upload(films, "s3://archive/films", store)
+    write_manifest([f"s3://archive/films{store}"], place_of(plan.manifest))
+    scratch.rmdir()
+    with pytest.raises(OutputWriteError, match=r"a film of \d+ bytes cannot be kept .* TMPDIR"):
+        list(run_alone(plan, threads=1))
+    assert not opened(plan).done()
+
+
+def test_without_pydicom_nothing_is_listed_or_measured(
+    plan: Plan, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_manifest([str(films)], place_of(plan.manifest))
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    with pytest.raises(MissingExtraError, match=r"edgeseg\[dicom\]"):
+        write_manifest([str(films)], place_of(str(tmp_path / "other.parquet")))
+    for frames in (plan, replace(plan, part_size=1, out=str(tmp_path / "one"))):
+        with pytest.raises(MissingExtraError, match=r"edgeseg\[dicom\]"):
+            list(run_alone(frames))
+        assert not opened(frames).done()
+
+
+class Frozen:
+    """Files of a store that cannot be read, some of them from their middle on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *paths: str) -> None:
+        self.paths = {*paths}
+        read, opened = stores.Store.read, stores.Store.open
+
+        def read_some(store: stores.Store, path: str, at_most: int | None = None) -> bytes:
+            self.refuse(path)
+            return read(store, path, at_most)
+
+        def open_some(store: stores.Store, path: str) -> BinaryIO:
+            stream = opened(store, path)
+            stream.raw._file = HalfFile(stream.raw._file, lambda: self.refuse(path))  # type: ignore[attr-defined]
+            return stream
+
+        monkeypatch.setattr(stores.Store, "read", read_some)
+        monkeypatch.setattr(stores.Store, "open", open_some)
+        monkeypatch.setattr(stores, "_BUFFER_BYTES", 200)
+
+    def refuse(self, path: str) -> None:
+        if path in self.paths:
+            raise OSError("INVALID_OBJECT_STATE")
+
+
+class HalfFile:
+    """An open file that may refuse to be read but for its beginning."""
+
+    def __init__(self, file: Any, refuse: Callable[[], None]) -> None:
+        self._file, self._refuse = file, refuse
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def readinto(self, buffer: Any) -> int:
+        if self._file.tell():
+            self._refuse()
+        count: int = self._file.readinto(buffer)
+        return count
+
+
+def test_one_object_that_cannot_be_read_is_a_row_and_all_are_none(
+    plan: Plan, films: Path, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload(films, "s3://archive/frozen", store)
+    Frozen(monkeypatch, "archive/frozen/a/film.dcm", "archive/frozen/IM1")
+    notices: list[str] = []
+    out = place_of(plan.manifest)
+    write_manifest([f"s3://archive/frozen{store}"], out, on_notice=notices.append)
+    rows = pq.read_table(plan.manifest).to_pylist()
+    assert [(row["file"], row["frame"]) for row in rows] == [
+        (name, None) for name in ("a/film.dcm", "broken.dcm", "cut.dcm", "jpeg.dcm")
+    ]
+    assert any("1 files or folders cannot be read" in text and "IM1" in text for text in notices)
+    with pytest.raises(InputNotFoundError, match="INVALID_OBJECT_STATE"):
+        write_manifest([f"s3://archive/frozen/a/film.dcm{store}"], out)

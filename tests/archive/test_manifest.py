@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from edgeseg.archive.making import write_manifest
+from edgeseg.archive.manifest import Manifest
+from edgeseg.archive.place import place_of
+from edgeseg.errors import DataError, EdgesegError, InputNotFoundError
+from edgeseg.inputs.discover import discover
+from edgeseg.inputs.pixel_sizes import PixelSizes, read_table
+
+
+def listed(manifest: Path) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = pq.read_table(manifest).to_pylist()
+    return rows
+
+
+def make(inputs: list[Path], out: Path, **more: object) -> list[dict[str, object]]:
+    write_manifest([str(path) for path in inputs], place_of(str(out)), **more)  # type: ignore[arg-type]
+    return listed(out)
+
+
+def images(folder: Path, *names: str) -> Path:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"none")
+    return folder
+
+
+def test_names_and_order_are_those_of_a_folder(tmp_path: Path) -> None:
+    a = images(tmp_path / "x" / "s", "b.png", "ä/a.png", "only.png", "Z.png")
+    b = images(tmp_path / "y" / "s", "b.png", "ä/a.png")
+    rows = make([a, b, a / "b.png"], tmp_path / "m.parquet")
+    found = discover([str(a), str(b), str(a / "b.png")]).items
+    assert [(row["file"], row["path"]) for row in rows] == [(i.file, i.location) for i in found]
+    assert rows[0]["size_bytes"] == 4 and rows[0]["frame"] is None
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "filename,pixel size(mm)\na/1.png,0.1\na/2.png,0.2\nb/1.png,\nb/9.png,0.4\n",
+        "filename;pixel size (cm)\n1.png;0.01\n2.png;0.02\n3.PNG;0.03\n",
+        "file,pixel size x (mm),pixel size y (mm)\nD:\\study\\a\\1.png,0.1,0.2\n2,0.1,0.1\n3,5,5\n",
+        "filename,pixel size(mm)\n1.png,0.1\n1.png,0.2\n2.png,0.1\n2.png,0.1\n3.png,77\n",
+        "filename,pixel size(mm)\nother/a/1.png,0.1\nother/b/1.png,0.3\nelse/a/1.png,0.1\n",
+        "filename,pixel size(mm),width,height\na/1.png,0.1,640,480\na/2.png,0.2,640,480\n",
+    ],
+)
+def test_pixel_sizes_are_matched_as_in_a_folder(tmp_path: Path, table: str) -> None:
+    scans = images(tmp_path / "scans", "a/1.png", "a/2.png", "b/1.png", "3.png")
+    path = tmp_path / "sizes.csv"
+    path.write_text(table, "utf-8")
+    said: list[str] = []
+    make([scans], tmp_path / "m.parquet", table=path, on_notice=said.append)
+    items = discover([str(scans)]).items
+    told: list[str] = []
+    sizes = PixelSizes(items, None, read_table(path, told.append))
+    manifest = Manifest(str(tmp_path / "m.parquet"))
+    for item, listing in zip(items, manifest.listings(0, manifest.n_rows), strict=True):
+        assert listing.item == item and listing.row is not None
+        try:
+            expected = sizes.of(item)
+        except EdgesegError as error:
+            assert listing.row.reason == str(error)
+        else:
+            assert (listing.row.pixel_size, listing.row.reason) == (expected, "")
+            assert listing.row.is_of((480, 640)) == (sizes.of(item, (480, 640)) == expected)
+    examples = re.compile("such as.*|: its row.*")  # any of several that are alike
+    assert {examples.sub("", text) for text in said} == {
+        examples.sub("", text) for text in [*told, *sizes.notices]
+    }
+
+
+def test_a_table_of_no_image_is_refused(tmp_path: Path) -> None:
+    scans = images(tmp_path / "scans", "a.png")
+    (tmp_path / "sizes.csv").write_text("filename,pixel size(mm)\nx.png,0.1\n")
+    with pytest.raises(DataError, match="no row of the pixel-size table is of any image"):
+        make([scans], tmp_path / "m.parquet", table=tmp_path / "sizes.csv")
+    with pytest.raises(InputNotFoundError, match="no image in"):
+        make([images(tmp_path / "none", "a.txt")], tmp_path / "m.parquet")
+
+
+def test_rows_are_read_across_groups(tmp_path: Path) -> None:
+    """Of another program's making, with a path alone and groups of any size."""
+    paths = [f"/scans/{i:03d}.png" for i in range(100)]
+    pq.write_table(pa.table({"path": paths}), tmp_path / "m.parquet", row_group_size=7)
+    manifest = Manifest(str(tmp_path / "m.parquet"))
+    for start, stop in ((0, 100), (6, 8), (13, 13), (93, 100), (7, 14), (99, 100)):
+        found = [listing.item.location for listing in manifest.listings(start, stop)]
+        assert found == paths[start:stop]
+    assert manifest.listings(0, 1)[0].row is None
+
+
+def test_a_manifest_of_one_other_value_is_another(tmp_path: Path) -> None:
+    images(tmp_path / "s", "a.png", "b.png", "c.png")
+    digests = set()
+    for mm in ("0.125", "0.375", "0.375"):
+        (tmp_path / "t.csv").write_text(
+            f"filename,pixel size(mm)\na.png,0.1\nb.png,{mm}\nc.png,0.5\n"
+        )
+        out = tmp_path / "m.parquet"
+        make([tmp_path / "s"], out, table=tmp_path / "t.csv")
+        digests.add(Manifest(str(out)).digest)
+    assert len(digests) == 2
+
+
+def test_what_is_no_manifest_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"no table")
+    with pytest.raises(DataError, match="not a table of Parquet"):
+        Manifest(str(tmp_path / "a"))
+    pq.write_table(pa.table({"name": np.arange(3)}), tmp_path / "b")
+    with pytest.raises(DataError, match="it has no column 'path'"):
+        Manifest(str(tmp_path / "b"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="files that are open keep their names")
+def test_a_list_that_is_killed_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it is made in has no name in the folder from the start."""
+    scans, out = images(tmp_path / "scans", "a.png", "b.png"), tmp_path / "out"
+    seen: list[list[Path]] = []
+    write = pq.ParquetWriter.write_table
+
+    def look(*given: object, **more: object) -> None:
+        seen.append([*out.iterdir()])
+        write(*given, **more)
+
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", look)
+    write_manifest([str(scans)], place_of(str(out / "m.parquet")), 0.2)
+    assert seen == [[]] and [path.name for path in out.iterdir()] == ["m.parquet"]

@@ -1,0 +1,72 @@
+"""On a cluster of this machine, whose processes are killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("ray")
+
+from edgeseg.archive.making import write_manifest
+from edgeseg.archive.on_ray import run_on_ray
+from edgeseg.archive.place import place_of
+from edgeseg.archive.plan import Plan
+from edgeseg.errors import ConfigError
+from tests.archive.parts import measured_by_infer, opened, rows_of
+from tests.conftest import benchmark_script
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="ray")]
+
+
+processes_below = benchmark_script("archive_deaths").processes_below
+
+
+def command(plan: Plan) -> list[str]:
+    given = ["archive", plan.manifest, "--out", plan.out, "--part-size", str(plan.part_size)]
+    return [sys.executable, "-m", "edgeseg", *given, "--ray", "local", "--threads", "2"]
+
+
+def test_each_frame_has_one_row_though_processes_and_driver_are_killed(
+    plan: Plan, scans: Path, tmp_path: Path
+) -> None:
+    for i in range(40):  # enough parts that some are under way whenever something dies
+        os.link(scans / "a.png", scans / f"more{i}.png")
+    write_manifest([str(scans)], place_of(plan.manifest), 0.2)
+    plan = replace(plan, part_size=3)
+    for kill_driver in (True, False):
+        process = subprocess.Popen(
+            command(plan), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            deadline = time.monotonic() + 60
+            while (
+                not (busy := processes_below(process.pid, b"ray::_measure"))
+                and process.poll() is None
+            ):
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            for pid in [process.pid] if kill_driver else busy[:1]:
+                os.kill(pid, signal.SIGKILL)
+            assert process.wait(120) in ((-signal.SIGKILL,) if kill_driver else (0, 1))
+        finally:
+            process.kill()
+            process.wait()
+    archive = opened(plan)
+    assert not archive.missing()
+    assert rows_of(plan) == measured_by_infer(scans, tmp_path / "folder")
+
+
+def test_an_address_where_nobody_listens_is_told_at_once(plan: Plan) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}", f"[::1]:{port}", "a:b"):
+        with pytest.raises(ConfigError, match="no Ray cluster at"):
+            next(run_on_ray(plan, address))

@@ -1,0 +1,203 @@
+"""Images, manifest and results in a store of S3's kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+pytest.importorskip("moto.server")
+import boto3
+
+from edgeseg.archive import reading
+from edgeseg.archive.alone import run_alone
+from edgeseg.archive.arrow import stores
+from edgeseg.archive.collect import collect
+from edgeseg.archive.making import write_manifest
+from edgeseg.archive.manifest import Listing, Manifest
+from edgeseg.archive.place import place_of
+from edgeseg.archive.plan import Plan
+from edgeseg.archive.work import Worker
+from edgeseg.errors import DataError, InputNotFoundError
+from tests.archive.parts import measured_by_infer, opened, placeless, rows_of, upload
+
+
+def test_an_archive_in_a_store_is_that_of_a_folder(store: str, scans: Path, tmp_path: Path) -> None:
+    (scans / "notes.txt").write_text("no image")
+    upload(scans, "s3://archive/scans", store)
+    manifest = place_of(f"s3://archive/m.parquet{store}")
+    notices: list[str] = []
+    made = write_manifest([f"s3://archive/scans{store}"], manifest, 0.2, None, notices.append)
+    assert made.n_frames == 7
+    assert any("(1 txt)" in text for text in notices)
+    plan = Plan(manifest.text, f"s3://archive/out{store}", part_size=3, masks=True)
+    done = list(run_alone(plan, threads=2))
+    assert [each.number for each in done] == [0, 1, 2]
+    expected = measured_by_infer(scans, tmp_path / "folder")
+    assert placeless(rows_of(plan)) == placeless(expected)
+    assert place_of(f"s3://archive/out{store}").below("masks/a b/ü.png").is_there()
+    assert not list(run_alone(plan))
+    assert not collect(opened(plan)).missing
+    assert place_of(f"s3://archive/out{store}").below("report.html").is_there()
+
+
+def test_patterns_and_what_is_not_there(store: str, scans: Path, tmp_path: Path) -> None:
+    upload(scans, "s3://archive/two", store)
+    listed = place_of(str(tmp_path / "m.parquet"))
+    assert write_manifest([f"s3://archive/two/a*/*.png{store}"], listed).n_frames == 2
+    assert write_manifest([f"s3://archive/two/a.png{store}"], listed).n_frames == 1
+    with pytest.raises(InputNotFoundError, match="no such file or folder"):
+        write_manifest([f"s3://archive/three{store}"], listed)
+    with pytest.raises(InputNotFoundError, match="nothing below it matches"):
+        write_manifest([f"s3://archive/two/*.bmp{store}"], listed)
+
+
+def test_keys_in_a_url_are_refused() -> None:
+    with pytest.raises(DataError, match="AWS_ACCESS_KEY_ID"):
+        place_of("s3://key:secret@bucket/a")
+
+
+def test_a_store_that_does_not_answer_makes_no_rows(
+    store: str, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_TRIES_AFTER_S", (0.01,))
+    upload(scans, "s3://archive/silent", store)
+    manifest = place_of(str(tmp_path / "m.parquet"))
+    write_manifest([f"s3://archive/silent{store}"], manifest, 0.2)
+    plan = Plan(manifest.text, str(tmp_path / "out"), part_size=2, read_ahead=0)
+
+    def silent(*_: object) -> bytes:
+        raise OSError("the host is unreachable")
+
+    parts = run_alone(plan, threads=1)
+    next(parts)
+    monkeypatch.setattr(reading.Place, "read", lambda self, at_most=None: _refuse(self))
+    with pytest.raises(InputNotFoundError, match="no other of the manifest can be read there"):
+        list(parts)
+    assert len(opened(plan).done()) < 4
+
+
+def test_what_is_interrupted_leaves_an_object_as_it_was(store: str) -> None:
+    place = place_of(f"s3://archive/whole.csv{store}")
+    place.write(b"as it was")
+
+    def interrupted() -> Iterator[bytes]:
+        yield bytes(1 << 23)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        place.write(interrupted())
+    assert place.read() == b"as it was"
+    place.write(iter([b"an", b"other"]))
+    assert place.read() == b"another"
+
+
+def _refuse(place: object) -> bytes:
+    raise InputNotFoundError(f"{place}: cannot be read (the host is unreachable)")
+
+
+def test_a_small_object_is_written_by_one_request(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from moto.s3.models import S3Backend
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("an upload of several requests")
+
+    monkeypatch.setattr(S3Backend, "create_multipart_upload", refuse)
+    place = place_of(f"s3://archive/small{store}")
+    place.write(b"as it is")
+    assert place.read() == b"as it is"
+
+
+def test_a_bucket_that_is_gone_makes_no_rows(store: str, scans: Path, plan: Plan) -> None:
+    upload(scans, "s3://archive/gone", store)
+    write_manifest([f"s3://archive/gone{store}"], place_of(plan.manifest), 0.2)
+    for path in scans.rglob("*.*"):
+        place = place_of(f"s3://archive/gone{store}").below(path.relative_to(scans).as_posix())
+        place._store.delete(place._inner)
+    with pytest.raises(InputNotFoundError, match="no other of the manifest can be read there"):
+        list(run_alone(plan))
+    assert not opened(plan).done()
+
+
+def test_of_two_that_begin_at_once_all_read_the_last(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, other = place_of(f"s3://archive/record{store}"), b"of who saw none either"
+    monkeypatch.setattr("edgeseg.archive.place.time.sleep", lambda _: mine.write(other))
+    mine.write_first(b"mine")
+    assert mine.read() == other
+    mine.write_first(b"again")
+    assert mine.read() == other
+
+
+def test_a_store_that_goes_is_known_by_what_was_read_there(
+    store: str, scans: Path, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it has few of the images."""
+    monkeypatch.setattr(reading, "_FEW", 100)
+    near, far = str(scans / "a.png"), place_of(f"s3://archive/few{store}")
+    for i in range(12):
+        far.below(f"{i}.png").write(Path(near).read_bytes())
+    paths = [*[near] * 92, *(far.below(f"{i}.png").text for i in range(12))]
+    names = [f"{i}.png" for i in range(len(paths))]
+    pq.write_table(pa.table({"path": paths, "file": names}), plan.manifest, row_group_size=10)
+    parts = run_alone(replace(plan, part_size=94, read_ahead=0), threads=1)
+    assert [next(parts).number] == [0]
+    for i in range(12):
+        far.below(f"{i}.png")._store.delete(far.below(f"{i}.png")._inner)
+    with pytest.raises(InputNotFoundError, match="no other of the manifest can be read there"):
+        list(parts)
+
+
+def test_a_manifest_that_goes_with_its_store_makes_no_rows(
+    store: str, scans: Path, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload(scans, "s3://archive/both", store)
+    write_manifest([f"s3://archive/both{store}"], place_of(plan.manifest), 0.2)
+    worker = Worker(replace(plan, part_size=7))
+    paths = worker.archive.manifest.listings(0, 7)
+
+    def away(*_: object) -> bytes:
+        raise OSError("the host is unreachable")
+
+    def first_alone(manifest: Manifest, start: int, stop: int) -> list[Listing]:
+        if stop - start < 7:
+            raise DataError(f"{manifest.text}: rows {start} to {stop} cannot be read")
+        return paths
+
+    monkeypatch.setattr(reading, "_TRIES_AFTER_S", ())
+    monkeypatch.setattr(stores.Store, "read", away)
+    monkeypatch.setattr(Manifest, "listings", first_alone)
+    with pytest.raises(DataError, match="rows 0 to 1 cannot be read"):
+        list(worker.run([0]))
+    assert not worker.archive.done()
+
+
+def client_of(store: str) -> Any:
+    host = parse_qs(store[1:])["endpoint_override"][0]
+    return boto3.client("s3", endpoint_url=f"http://{host}", region_name="us-east-1")
+
+
+def test_keys_with_two_slashes_are_told_and_end_nothing(
+    store: str, scans: Path, tmp_path: Path
+) -> None:
+    upload(scans, "s3://archive/odd/b", store)
+    client_of(store).put_object(Bucket="archive", Key="odd/a//a.png", Body=b"none")
+    client_of(store).put_object(Bucket="archive", Key="odd/a/c.png", Body=b"none")
+    notices: list[str] = []
+    made = write_manifest(
+        [f"s3://archive/odd{store}"],
+        place_of(str(tmp_path / "m.parquet")),
+        0.2,
+        on_notice=notices.append,
+    )
+    assert made.n_files == 8
+    assert any("cannot be read" in text and "odd/a//" in text for text in notices)

@@ -1,0 +1,245 @@
+"""Every encoding that can be made here of a DICOM file: by pydicom, dcmtk and OpenCV."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import pydicom
+from pydicom import uid
+
+from tests.images.dicom.files import Palette, save, save_coded, several, store
+
+
+class Encoded(NamedTuple):
+    """A file in one encoding; ``lossless`` if what it shows is what was given, to the last bit."""
+
+    name: str
+    path: Path
+    lossless: bool
+
+
+class Maker:
+    """Makes files of what one shows, in a folder."""
+
+    def __init__(self, path: Path, folder: Path) -> None:
+        self._path, self._folder, self._count = path, folder, 0
+        frames = several(pydicom.dcmread(path).pixel_array)
+        self.is_gray = frames.ndim == 3 or bool((frames == frames[..., :1]).all())
+        self.frames = frames[..., 0] if self.is_gray and frames.ndim == 4 else frames
+        self.colours = np.repeat(self.frames[..., None], 3, 3) if self.is_gray else frames
+
+    def next_path(self) -> Path:
+        self._count += 1
+        return self._folder / f"{self._count:03d}.dcm"
+
+    def native(self, photometric: str, **how: Any) -> Path:
+        """Store it without compression, as `store` does."""
+        dataset = pydicom.dcmread(self._path)
+        syntax = how.pop("syntax", uid.ExplicitVRLittleEndian)
+        preamble = how.pop("preamble", True)
+        store(dataset, self.frames, photometric, **how)
+        return save(dataset, self.next_path(), syntax, preamble=preamble)
+
+    def coded(
+        self, photometric: str, encode: Callable[[np.ndarray], bytes], syntax: str, **how: Any
+    ) -> Path:
+        """Store it as streams of gray values or, for OpenCV, of blue, green and red."""
+        dataset = pydicom.dcmread(self._path)
+        is_gray = photometric == "MONOCHROME2"
+        store(dataset, self.frames if is_gray else self.colours, photometric)
+        frames = self.frames if is_gray else self.colours[..., ::-1]
+        return save_coded(dataset, [*map(encode, frames)], self.next_path(), syntax, **how)
+
+    def by_dcmtk(self, command: str, *asked: object) -> Path | None:
+        """Run one of dcmtk's tools, its last argument a new file; None if it is not there."""
+        if shutil.which(command) is None:
+            return None
+        path = self.next_path()
+        words = [command, *map(str, asked), str(path)]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{words}: {done.stderr}"
+        return path
+
+    def changed(self, path: Path, **attributes: str) -> Path:
+        """Return a copy of a file that states something else."""
+        dataset = pydicom.dcmread(path)
+        for keyword, value in attributes.items():
+            setattr(dataset, keyword, value)
+        dataset.save_as(copy := self.next_path())
+        return copy
+
+
+_BARE = {"preamble": False}
+# what is written of any image, and of gray values alone; the last is whether colours stay exact
+_NATIVE: list[tuple[str, str, dict[str, Any], bool]] = [
+    ("rgb", "RGB", {}, True),
+    ("rgb, planes", "RGB", {"planar": 1}, True),
+    ("ybr_full", "YBR_FULL", {}, False),
+    ("ybr_full, planes", "YBR_FULL", {"planar": 1}, False),
+    ("ybr_full_422", "YBR_FULL_422", {}, False),
+    ("rgb, deflated", "RGB", {"syntax": uid.DeflatedExplicitVRLittleEndian}, True),
+    ("rgb, bare, implicit", "RGB", {"syntax": uid.ImplicitVRLittleEndian, **_BARE}, True),
+    ("rgb, bare, explicit", "RGB", _BARE, True),
+]
+_NATIVE_GRAY: list[tuple[str, str, dict[str, Any]]] = [
+    ("gray", "MONOCHROME2", {}),
+    ("gray, white is 0", "MONOCHROME1", {}),
+    ("gray, 12 bits", "MONOCHROME2", {"bits": 12}),
+    ("gray, 16 bits", "MONOCHROME2", {"bits": 16}),
+    ("gray, 12 bits, white is 0", "MONOCHROME1", {"bits": 12}),
+    ("palette", "PALETTE COLOR", {}),
+    ("palette of 8 bits", "PALETTE COLOR", {"palette": Palette(entry_bits=8)}),
+    ("palette, 16 bits", "PALETTE COLOR", {"palette": Palette(16, first=1000)}),
+    ("palette, segments", "PALETTE COLOR", {"palette": Palette(segmented=True)}),
+    ("palette, 16 bits, segments", "PALETTE COLOR", {"palette": Palette(16, 16, 300, True)}),
+]
+_WRITTEN = {
+    "implicit": ["+ti"],
+    "big endian": ["+tb"],
+    "deflated": ["+td"],
+    "bare, implicit": ["-F", "+ti"],
+    "bare, explicit": ["-F", "+te"],
+    "undefined lengths": ["-e"],
+    "group lengths": ["+g"],
+}
+_JPEG_2000 = cv2.IMWRITE_JPEG2000_COMPRESSION_X1000
+_4_2_2 = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_422
+
+
+def encodings(path: Path, folder: Path) -> Iterator[Encoded]:
+    """Yield a file in every encoding that can be made of it here.
+
+    Parameters
+    ----------
+    path
+        As `write` leaves it, ``MONOCHROME2`` of 8 bits or ``RGB``; of gray values more are made.
+    folder
+        An empty one, for the files.
+    """
+    maker, sources = Maker(path, folder), {}
+    for name, photometric, how, is_exact in _NATIVE:
+        sources[name] = Encoded(name, maker.native(photometric, **how), maker.is_gray or is_exact)
+    for name, photometric, how in _NATIVE_GRAY if maker.is_gray else []:
+        sources[name] = Encoded(name, maker.native(photometric, **how), True)
+    yield from sources.values()
+    whole = sources["rgb"].path.read_bytes()
+    (lacking := maker.next_path()).write_bytes(whole[128 + len("DICM") :])
+    yield Encoded("rgb, no preamble before its meta information", lacking, True)
+    for source in (sources[n] for n in ("rgb", "gray", "gray, 12 bits") if n in sources):
+        for name, asked in _WRITTEN.items():
+            written = maker.by_dcmtk("dcmconv", *asked, source.path)
+            yield from _made(f"{source.name}, dcmtk: {name}", written, source.lossless)
+    for name in ("rgb", "ybr_full", "gray", "gray, 12 bits", "palette"):
+        if name in sources:
+            yield from _without_loss(maker, sources[name])
+    yield from _with_loss(maker, sources["rgb"], ("+s2", "+s4", "+n2", "+cr"))
+    if maker.is_gray:
+        yield from _with_loss(maker, sources["gray"], ("+s2",))
+    yield from _by_opencv(maker)
+
+
+def _made(name: str, path: Path | None, lossless: bool) -> Iterator[Encoded]:
+    if path is not None:
+        yield Encoded(name, path, lossless)
+
+
+def _without_loss(maker: Maker, source: Encoded) -> Iterator[Encoded]:
+    """Yield run lengths, lossless JPEG, JPEG-LS, and lossless JPEG decoded again."""
+    name, exact = source.name, source.lossless
+    yield from _made(f"{name}, RLE", maker.by_dcmtk("dcmcrle", source.path), exact)
+    for what, asked in {
+        "lossless JPEG": ["+e1"],
+        "lossless JPEG, in parts": ["+e1", "+fs", "1", "-ot"],
+        "lossless JPEG, predictor 6": ["+el"],
+        "lossless JPEG, predictor 4": ["+el", "+sv", "4"],
+    }.items():
+        coded = maker.by_dcmtk("dcmcjpeg", *asked, source.path)
+        if "12 bits" not in name:  # see `rare`
+            yield from _made(f"{name}, {what}", coded, exact)
+        if coded and asked == ["+e1"]:
+            again = maker.by_dcmtk("dcmdjpeg", "+cn", coded)
+            yield from _made(f"{name}, {what}, decoded", again, exact)
+    for what, order in {"": "+il", ", by pixels": "+is", ", by planes": "+in"}.items():
+        coded = maker.by_dcmtk("dcmcjpls", "+el", order, source.path)
+        yield from _made(f"{name}, JPEG-LS{what}", coded, exact)
+
+
+def _with_loss(maker: Maker, source: Encoded, samplings: Sequence[str]) -> Iterator[Encoded]:
+    """Yield JPEG baseline, decoded again too, and JPEG-LS that is nearly lossless."""
+    for sampling in samplings:
+        coded = maker.by_dcmtk("dcmcjpeg", "+eb", "+q", 95, sampling, source.path)
+        yield from _made(f"{source.name}, JPEG {sampling}", coded, False)
+        if coded:
+            again = maker.by_dcmtk("dcmdjpeg", "+cp", "+pl", coded)
+            yield from _made(f"{source.name}, JPEG {sampling}, decoded", again, False)
+        if coded and sampling in ("+s4", "+cr"):
+            # what a stream holds, and what the file says of it, the other way round
+            said = "RGB" if sampling == "+s4" else "YBR_FULL_422"
+            copy = maker.changed(coded, PhotometricInterpretation=said)
+            yield Encoded(f"{source.name}, JPEG {sampling}, stated as {said}", copy, False)
+    near = maker.by_dcmtk("dcmcjpls", "+en", source.path)
+    yield from _made(f"{source.name}, JPEG-LS with loss", near, False)
+
+
+def _by_opencv(maker: Maker) -> Iterator[Encoded]:
+    """Yield JPEG 2000, and JPEG with frames in parts and every table of their places."""
+    has_jpeg_2000 = cv2.haveImageWriter("a.jp2")
+    kinds = [("rgb", "RGB"), ("gray", "MONOCHROME2")][: 2 if maker.is_gray else 1]
+    for name, photometric in kinds if has_jpeg_2000 else []:
+        for what, quality, syntax in (
+            ("JPEG 2000", 1000, uid.JPEG2000Lossless),
+            ("JPEG 2000 with loss", 400, uid.JPEG2000),
+        ):
+            coded = maker.coded(photometric, _jpeg_2000(quality), syntax)
+            yield Encoded(f"{name}, {what}", coded, quality == 1000)
+    hows: tuple[dict[str, Any], ...] = (
+        {"offsets": "none"},
+        {"offsets": "extended"},
+        {"fragments": 3},
+        {"offsets": "none", "fragments": 3},
+    )
+    for how in hows:
+        name = ", ".join(f"{what} {value}" for what, value in how.items())
+        coded = maker.coded("YBR_FULL_422", jpeg, uid.JPEGBaseline8Bit, **how)
+        yield Encoded(f"JPEG, {name}", coded, False)
+        if has_jpeg_2000:
+            coded = maker.coded("RGB", _jpeg_2000(1000), uid.JPEG2000Lossless, **how)
+            yield Encoded(f"JPEG 2000, {name}", coded, True)
+
+
+def jpeg(frame: np.ndarray) -> bytes:
+    options = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, _4_2_2]
+    return cv2.imencode(".jpg", frame, options)[1].tobytes()
+
+
+def _jpeg_2000(quality: int) -> Callable[[np.ndarray], bytes]:
+    """Return what encodes a frame as a bare codestream; of quality 1000 nothing is lost."""
+
+    def encode(frame: np.ndarray) -> bytes:
+        file = cv2.imencode(".jp2", frame, [_JPEG_2000, quality])[1].tobytes()
+        return file[file.index(b"jp2c") + len("jp2c") :]
+
+    return encode
+
+
+def mislabelled(path: Path, folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield files without compression whose colours are not those that they state."""
+    maker = Maker(path, folder)
+    for stated, real in (("YBR_FULL", "RGB"), ("RGB", "YBR_FULL")):
+        yield f"{real} stated as {stated}", maker.native(stated, stored_as=real)
+
+
+def rare(path: Path, folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield files in encodings that neither pydicom alone nor OpenCV decodes: deep JPEG."""
+    maker = Maker(path, folder)
+    source = maker.native("MONOCHROME2", bits=12)
+    for name, asked in {"JPEG of 12 bits": "+ee", "lossless JPEG of 12 bits": "+e1"}.items():
+        coded = maker.by_dcmtk("dcmcjpeg", asked, source)
+        if coded is not None:
+            yield name, coded

@@ -1,0 +1,392 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgeseg.errors import DataError, ImageDecodeError
+from edgeseg.images.dicom import deflated
+from edgeseg.images.dicom import file as dicom_file
+from edgeseg.images.dicom.frames import count_frames, decode, frames, read_frame
+from edgeseg.images.dicom.gray import gray_of
+from edgeseg.images.image_file import read
+from edgeseg.phantom.head import make_phantom
+
+pydicom = pytest.importorskip("pydicom")
+
+from pydicom import uid  # noqa: E402
+
+from tests.images.dicom import files as dicom_files  # noqa: E402
+from tests.images.dicom.encodings import (  # noqa: E402
+    Maker,
+    encodings,
+    jpeg,
+    mislabelled,
+    rare,
+)
+from tests.images.dicom.files import Region  # noqa: E402
+from tests.images.dicom.real import RealFile, real_files  # noqa: E402
+
+LOSSY_LEVELS = 12  # of 255, by which a pixel of coded speckle may differ
+
+
+@pytest.fixture(scope="module")
+def gray() -> np.ndarray:
+    """Two frames of gray values that differ."""
+    image = make_phantom(1, height=96, width=122).image
+    return np.stack([image, image[::-1]])
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME2", "RGB"])
+def test_every_encoding_shows_the_same(gray: np.ndarray, tmp_path: Path, photometric: str) -> None:
+    tinted = np.stack([gray, gray // 2, gray // 2], axis=3)
+    shown = gray if photometric == "MONOCHROME2" else tinted
+    base = dicom_files.write(
+        tmp_path / "base.dcm", shown, photometric=photometric, pixel_mm=(0.2, 0.3)
+    )
+    expected = [read_frame(base, number).gray for number in (1, 2)]
+    if photometric == "MONOCHROME2":
+        np.testing.assert_array_equal(expected, gray)
+    (folder := tmp_path / "made").mkdir()
+    n_made = 0
+    for made in encodings(base, folder):
+        if "JPEG-LS" in made.name:
+            pytest.importorskip("jpeg_ls")
+        assert count_frames(made.path) == 2, made.name
+        for number, wanted in enumerate(expected, start=1):
+            found = read_frame(made.path, number)
+            differs = int(np.abs(found.gray.astype(int) - wanted).max())
+            assert differs <= (0 if made.lossless else LOSSY_LEVELS), made.name
+            assert found.pixel_size is not None
+            assert found.pixel_size[:2] == pytest.approx((0.2, 0.3)), made.name
+            assert found.screen is not None
+            assert not found.screen.coloured, made.name
+        n_made += 1
+    assert n_made >= (27 if photometric == "MONOCHROME2" else 12)
+
+
+@pytest.mark.parametrize("real", real_files(), ids=lambda real: real.name)
+def test_files_of_real_machines_are_read(real: RealFile) -> None:
+    assert count_frames(real.path) == real.frames
+    image = read_frame(real.path, real.frames)
+    assert image.gray.shape == (real.rows, real.columns)
+    assert image.gray.std() > 5
+    assert image.screen is not None
+    if real.pixel_mm is None:
+        assert image.pixel_size is None
+        why = "does not say" if real.why == "no regions" else "resized or cut"
+        assert why in image.screen.refused
+        return
+    assert image.pixel_size is not None
+    assert image.pixel_size[:2] == pytest.approx((real.pixel_mm, real.pixel_mm))
+    assert image.pixel_size.source == "dicom"
+    corners = [(a.left_px, a.top_px, a.right_px - 1, a.bottom_px - 1) for a in image.screen.areas]
+    expected = [(x0, y0, min(x1, real.columns - 1), y1) for x0, y0, x1, y1 in real.regions]
+    assert corners == expected
+
+
+def test_around_the_scans_it_is_black(gray: np.ndarray, tmp_path: Path) -> None:
+    """There machines write whose scan it is."""
+    regions = [Region(10, 20, 60, 90), Region(70, 20, 120, 90)]
+    path = dicom_files.write(tmp_path / "dual.dcm", gray[0], regions=regions)
+    image = read(path)
+    inside = np.zeros(gray[0].shape, bool)
+    inside[20:91, 10:61] = inside[20:91, 70:121] = True
+    np.testing.assert_array_equal(image.gray[inside], gray[0][inside])
+    assert not image.gray[~inside].any()
+    assert image.screen is not None
+    assert not image.screen.may_name_patient
+
+
+@pytest.mark.parametrize(("burned_in", "may"), [("YES", True), ("NO", False), (None, True)])
+def test_without_regions_the_patient_may_be_named_anywhere(
+    gray: np.ndarray, tmp_path: Path, burned_in: str | None, may: bool
+) -> None:
+    path = dicom_files.write(
+        tmp_path / "a.dcm", gray[0], pixel_mm=None, BurnedInAnnotation=burned_in
+    )
+    image = read(path)
+    assert image.screen is not None
+    assert image.screen.may_name_patient == may
+    np.testing.assert_array_equal(image.gray, gray[0])
+
+
+def test_doppler_and_colours_read_wrongly_are_known(gray: np.ndarray, tmp_path: Path) -> None:
+    plain = dicom_files.write(tmp_path / "plain.dcm", gray[0], photometric="RGB")
+    assert not _screen(plain).coloured
+    doppler = np.stack([gray[0]] * 3, axis=2)
+    doppler[30:70, 30:90] = (220, 30, 20)
+    assert _screen(dicom_files.write(tmp_path / "d.dcm", doppler, photometric="RGB")).coloured
+    assert _screen(dicom_files.write(tmp_path / "y.dcm", doppler, photometric="YBR_FULL")).coloured
+    (tmp_path / "made").mkdir()
+    for name, path in mislabelled(plain, tmp_path / "made"):
+        assert _screen(path).coloured, name
+
+
+def test_a_tint_is_no_colour(gray: np.ndarray, tmp_path: Path) -> None:
+    sepia = np.stack([gray[0], gray[0] * 0.9, gray[0] * 0.78], axis=2).astype(np.uint8)
+    assert not _screen(dicom_files.write(tmp_path / "s.dcm", sepia, photometric="RGB")).coloured
+
+
+def test_deep_pixels_in_jpeg_are_refused_with_advice(gray: np.ndarray, tmp_path: Path) -> None:
+    base = dicom_files.write(tmp_path / "base.dcm", gray)
+    (tmp_path / "made").mkdir()
+    for name, path in rare(base, tmp_path / "made"):
+        with pytest.raises(ImageDecodeError, match="save the images uncompressed"):
+            read_frame(path, 1)
+            pytest.fail(name)
+
+
+def test_jpeg_ls_without_its_package_names_it(
+    gray: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = dicom_files.write(tmp_path / "base.dcm", gray)
+    maker = Maker(base, tmp_path)
+    coded = maker.by_dcmtk("dcmcjpls", "+el", base)
+    if coded is None:
+        pytest.skip("dcmtk is not installed")
+    monkeypatch.setattr("pydicom.pixels.decoders.base.Decoder.is_available", False)
+    with pytest.raises(ImageDecodeError, match="install pyjpegls"):
+        read_frame(coded, 1)
+
+
+def test_frames_are_read_one_by_one(
+    gray: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A film never lies in memory as a whole, whether it is compressed or not."""
+    film = np.concatenate([gray] * 10)
+    plain = dicom_files.write(tmp_path / "film.dcm", film)
+    maker = Maker(plain, tmp_path)
+    coded = maker.coded("MONOCHROME2", jpeg, uid.JPEGBaseline8Bit)
+    for path in (plain, coded):
+        most, read_bytes = 0, 0
+
+        class Counting(io.FileIO):
+            def readinto(self, buffer):  # type: ignore[no-untyped-def]
+                nonlocal most, read_bytes
+                n = super().readinto(buffer)
+                most, read_bytes = max(most, n), read_bytes + n
+                return n
+
+        monkeypatch.setattr(
+            dicom_file.Path,
+            "open",
+            lambda self, mode: io.BufferedReader(Counting(str(self), "rb"), 256),
+        )
+        size = path.stat().st_size
+        assert count_frames(path) == 20
+        read_bytes = 0
+        read_frame(path, 20)
+        assert 0 < read_bytes < size / 10
+        assert most < size / 10
+        monkeypatch.undo()
+
+
+def test_a_film_is_a_frame_at_a_time_for_programs(gray: np.ndarray, tmp_path: Path) -> None:
+    path = dicom_files.write(tmp_path / "film.dcm", gray, pixel_mm=(0.2, 0.2))
+    found = [*frames(path)]
+    assert [frame.name for frame in found] == ["film.dcm", "film.dcm"]
+    for frame, wanted in zip(found, gray, strict=True):
+        np.testing.assert_array_equal(frame.pixels, wanted)
+        assert frame.pixel_size is not None
+        assert frame.pixel_size.source == "dicom"
+    (given, _) = frames(path, 0.5)
+    assert given.pixel_size is not None
+    assert given.pixel_size == (0.5, 0.5, "option")
+    with pytest.raises(ImageDecodeError, match="holds 2 frames"):
+        read(path)
+    with pytest.raises(ImageDecodeError, match="holds 2 frames"):
+        decode(path.read_bytes())
+    with pytest.raises(DataError, match="frame 3"):
+        read_frame(path, 3)
+
+
+def test_a_film_that_changes_is_opened_anew(gray: np.ndarray, tmp_path: Path) -> None:
+    path = dicom_files.write(tmp_path / "film.dcm", gray)
+    assert count_frames(path) == 2
+    dicom_files.write(path, np.concatenate([gray, gray]))
+    assert count_frames(path) == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"Modality": "CT"}, "modality is CT; expected ultrasound"),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.6.2"}, "volume"),
+        ({"Rows": None}, "no image"),
+        ({"NumberOfFrames": 2_000_000}, "2000000 frames"),
+        ({"PixelData": None}, "ends before its pixels"),
+        ({"Rows": 16}, "too small"),
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, "its palette"),
+    ],
+)
+def test_what_is_no_ultrasound_image_is_refused(
+    gray: np.ndarray, tmp_path: Path, change: dict[str, object], why: str
+) -> None:
+    path = dicom_files.write(tmp_path / "a.dcm", gray[0], **change)
+    with pytest.raises(ImageDecodeError, match=why):
+        read(path)
+
+
+@pytest.mark.parametrize("kind", ["OB", "OW"])
+def test_two_samples_of_a_big_endian_word_keep_their_order(
+    gray: np.ndarray, tmp_path: Path, kind: str
+) -> None:
+    path = dicom_files.write(tmp_path / "a.dcm", gray[0], syntax=uid.ExplicitVRBigEndian)
+    dataset = pydicom.dcmread(path)
+    if kind == "OW":
+        dataset.PixelData = np.frombuffer(dataset.PixelData, "<u2").byteswap().tobytes()
+    dataset["PixelData"].VR = kind
+    dataset.save_as(path)
+    np.testing.assert_array_equal(read(path).gray, gray[0])
+
+
+def test_samples_may_lie_in_the_upper_bits(gray: np.ndarray, tmp_path: Path) -> None:
+    path = dicom_files.write(tmp_path / "a.dcm", gray[0], bits=12)
+    plain = read(path).gray
+    dataset = pydicom.dcmread(path)
+    values = np.frombuffer(dataset.PixelData, "<u2")
+    dataset.PixelData = (values | 0x8000).tobytes()  # an overlay
+    dataset.save_as(path)
+    np.testing.assert_array_equal(read(path).gray, plain)
+    dataset.PixelData, dataset.HighBit = (values << 4).tobytes(), 15
+    dataset.save_as(path)
+    np.testing.assert_array_equal(read(path).gray, plain)
+
+
+def test_what_follows_the_pixels_is_none_of_them(gray: np.ndarray, tmp_path: Path) -> None:
+    path = dicom_files.write(tmp_path / "a.dcm", gray[0])
+    dataset = pydicom.dcmread(path)
+    dataset.PixelData = dataset.PixelData[:2000]
+    dataset.add_new(0xFFFCFFFC, "OB", bytes(gray[0].size))  # padding
+    dataset.save_as(path)
+    with pytest.raises(ImageDecodeError, match="2000 of its pixels'"):
+        read(path)
+
+
+def test_uncompressed_pixels_in_pieces_are_refused(gray: np.ndarray, tmp_path: Path) -> None:
+    dataset = pydicom.dcmread(dicom_files.write(tmp_path / "a.dcm", gray[0]))
+    data = [dataset.PixelData]
+    path = dicom_files.save_coded(dataset, data, tmp_path / "b.dcm", uid.JPEGBaseline8Bit)
+    named = path.read_bytes()
+    path.write_bytes(named.replace(b"1.2.840.10008.1.2.4.50", b"1.2.840.10008.1.2.1\0\0\0"))
+    with pytest.raises(ImageDecodeError, match="in pieces"):
+        read(path)
+
+
+def test_a_region_that_cannot_be_read_costs_the_scale_alone(
+    gray: np.ndarray, tmp_path: Path
+) -> None:
+    path = dicom_files.write(tmp_path / "a.dcm", gray[0])
+    dataset = pydicom.dcmread(path)
+    dataset.SequenceOfUltrasoundRegions[0]["PhysicalDeltaX"].VR = "LO"
+    dataset.SequenceOfUltrasoundRegions[0].PhysicalDeltaX = "0,01"
+    dataset.save_as(path)
+    image = read(path)
+    np.testing.assert_array_equal(image.gray, gray[0])
+    assert image.screen is not None
+    assert "does not say what a pixel measures" in image.screen.refused
+
+
+def test_a_secondary_capture_is_read(gray: np.ndarray, tmp_path: Path) -> None:
+    path = dicom_files.write(tmp_path / "a.dcm", gray[0], Modality=None)
+    np.testing.assert_array_equal(read(path).gray, gray[0])
+
+
+def test_every_cut_of_a_file_is_refused(gray: np.ndarray, tmp_path: Path) -> None:
+    plain = dicom_files.write(tmp_path / "plain.dcm", gray[0])
+    maker = Maker(plain, tmp_path)
+    coded = maker.coded("MONOCHROME2", jpeg, uid.JPEGBaseline8Bit)
+    for path in (plain, coded):
+        data = path.read_bytes()
+        for end in [*range(140, len(data) - 64, 211), len(data) - 64]:
+            with pytest.raises(ImageDecodeError):
+                decode(data[:end])
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME2", "YBR_FULL_422"])
+def test_a_jpeg_that_lacks_its_end_but_not_the_mark_of_it_is_refused(
+    gray: np.ndarray, tmp_path: Path, photometric: str
+) -> None:
+    plain = dicom_files.write(tmp_path / "plain.dcm", gray[0])
+    coded = Maker(plain, tmp_path).coded(photometric, jpeg, uid.JPEGBaseline8Bit)
+    dataset = pydicom.dcmread(coded)
+    read(coded)
+    (whole,) = pydicom.encaps.generate_frames(dataset.PixelData, number_of_frames=1)
+    cut = whole[: len(whole) // 2] + b"\xff\xd9"
+    path = dicom_files.save_coded(dataset, [cut], tmp_path / "cut.dcm", uid.JPEGBaseline8Bit)
+    with pytest.raises(ImageDecodeError, match="a part of its pixels is missing"):
+        read(path)
+
+
+def test_a_frame_of_another_size_than_the_file_says_is_refused(
+    gray: np.ndarray, tmp_path: Path
+) -> None:
+    plain = dicom_files.write(tmp_path / "plain.dcm", gray[0])
+    maker = Maker(plain, tmp_path)
+    coded = maker.coded("MONOCHROME2", jpeg, uid.JPEGBaseline8Bit)
+    dataset = pydicom.dcmread(coded)
+    dataset.Rows = 95
+    dataset.save_as(coded)
+    with pytest.raises(ImageDecodeError, match="122x96, the file says 122x95"):
+        read(coded)
+
+
+def test_of_deflated_films_one_is_kept_unpacked(gray: np.ndarray, tmp_path: Path) -> None:
+    deflated_films = [
+        dicom_files.write(tmp_path / f"{i}.dcm", gray, syntax=uid.DeflatedExplicitVRLittleEndian)
+        for i in range(3)
+    ]
+    plain = dicom_files.write(tmp_path / "plain.dcm", gray)
+    for path in (plain, *deflated_films):
+        assert count_frames(path) == 2
+    kept = [file for file in dicom_file._remembered.values() if file.data is not None]
+    assert [file.path for file in kept] == deflated_films[-1:]
+    assert any(file.path == plain for file in dicom_file._remembered.values())
+
+
+def test_a_preamble_may_be_the_head_of_a_tiff(gray: np.ndarray, tmp_path: Path) -> None:
+    path = dicom_files.write(tmp_path / "a.dcm", gray[0])
+    path.write_bytes(b"II*\0\x08\0\0\0" + path.read_bytes()[8:])
+    np.testing.assert_array_equal(read(path).gray, gray[0])
+
+
+def test_luma_of_a_part_of_the_range_is_spread(gray: np.ndarray) -> None:
+    samples = np.full((32, 48, 3), 128, np.uint8)
+    samples[0, :3, 0] = 16, 125, 235
+    luma, _ = gray_of(samples, "YBR_PARTIAL_422", lambda: pytest.fail("there is no palette"))
+    assert luma[0, :3].tolist() == [0, 127, 255]
+
+
+def test_what_is_deflated_may_not_swell_without_end(
+    gray: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = dicom_files.write(tmp_path / "a.dcm", gray[0], syntax=uid.DeflatedExplicitVRLittleEndian)
+    np.testing.assert_array_equal(read(path).gray, gray[0])
+    monkeypatch.setattr(deflated, "_MOST_UNPACKED_BYTES", 5000)
+    with pytest.raises(ImageDecodeError, match="deflated; save it without"):
+        read(path)
+
+
+def test_errors_and_warnings_tell_nothing_of_the_patient(
+    gray: np.ndarray, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    path = dicom_files.write(tmp_path / "a.dcm", gray[0])
+    data = path.read_bytes()
+    token = dicom_files.TOKEN.encode()
+    for at in range(132, len(data) - gray[0].size, 7):
+        broken = data[:at] + b"\xff\xfe" + data[at + 2 :]
+        try:
+            decode(broken)
+        except ImageDecodeError as error:
+            assert dicom_files.TOKEN not in str(error)
+    assert token in data
+    assert not [*recwarn]
+
+
+def _screen(path: Path):  # type: ignore[no-untyped-def]
+    screen = read(path).screen
+    assert screen is not None
+    return screen

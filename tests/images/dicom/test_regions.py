@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from edgeseg.images.dicom.regions import Region, read_scale
+
+SIZE = (480, 640)
+TISSUE = Region(1, 1, 3, 3, 0.02, 0.025, 100, 50, 500, 400)
+
+
+def test_a_scan_has_its_place_and_the_size_of_its_pixels() -> None:
+    scale = read_scale([TISSUE], SIZE)
+    (area,) = scale.areas
+    assert area[:4] == (100, 50, 501, 401)
+    assert area.pixel_size == scale.pixel_size
+    assert scale.pixel_size is not None
+    assert scale.pixel_size[:2] == pytest.approx((0.2, 0.25))
+    assert scale.pixel_size.source == "dicom"
+    assert not scale.refused
+
+
+def test_deltas_may_be_negative() -> None:
+    scale = read_scale([TISSUE._replace(x_delta=-0.02)], SIZE)
+    assert scale.pixel_size is not None
+    assert scale.pixel_size.x_mm == pytest.approx(0.2)
+
+
+def test_what_is_no_scan_of_tissue_is_passed_over() -> None:
+    """A spectrum in seconds, colours on top, and a bar beside, in whatever order."""
+    spectrum = TISSUE._replace(spatial_format=3, data_type=4, x_units=4, x_delta=0.001)
+    colours = TISSUE._replace(data_type=2, x_delta=0.5, y_delta=0.5)
+    bar = Region(0, 13, 0, 0, 0.0, 0.0, 32, 40, 63, 103)
+    for others in ([spectrum, colours, bar, TISSUE], [TISSUE, bar, colours, spectrum]):
+        assert read_scale(others, SIZE) == read_scale([TISSUE], SIZE)
+    scale = read_scale([spectrum, colours, bar], SIZE)
+    assert scale.pixel_size is None
+    assert "no region" in scale.refused
+
+
+def test_what_a_region_does_not_say_may_be_tissue() -> None:
+    unsaid = TISSUE._replace(spatial_format=None, data_type=None)
+    assert read_scale([unsaid], SIZE) == read_scale([TISSUE], SIZE)
+
+
+@pytest.mark.parametrize(
+    "corner", [{"right_px": 641}, {"bottom_px": 481}, {"left_px": -1}, {"top_px": -1}]
+)
+@pytest.mark.parametrize("data_type", [1, 2])
+def test_a_region_beyond_the_image_was_resized(corner: dict[str, int], data_type: int) -> None:
+    beyond = TISSUE._replace(data_type=data_type, **corner)
+    scale = read_scale([TISSUE, beyond], SIZE)
+    assert scale.pixel_size is None
+    assert not scale.areas
+    assert "resized or cut" in scale.refused
+    assert "640x480" in scale.refused
+
+
+def test_one_column_or_row_too_many_is_a_usual_slip() -> None:
+    scale = read_scale([TISSUE._replace(right_px=640, bottom_px=480)], SIZE)
+    assert scale.areas[0][:4] == (100, 50, 640, 480)
+    assert scale.pixel_size is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"x_units": 4}, "centimetres"),
+        ({"y_units": None}, "centimetres"),
+        ({"x_delta": 0.0}, "does not say"),
+        ({"y_delta": None}, "does not say"),
+        ({"y_delta": math.nan}, "does not say"),
+        ({"x_delta": math.inf}, "does not say"),
+        ({"x_delta": 2.0}, "is 20; expected"),
+        ({"x_delta": 1e-9}, "expected a positive number of mm"),
+    ],
+)
+def test_a_scale_that_cannot_be_one_is_refused_and_the_scan_kept(
+    change: dict[str, float], why: str
+) -> None:
+    scale = read_scale([TISSUE._replace(**change)], SIZE)
+    assert scale.pixel_size is None
+    assert why in scale.refused
+    assert [area[:4] for area in scale.areas] == [(100, 50, 501, 401)]
+
+
+def test_two_scans_may_have_scales_of_their_own() -> None:
+    left = TISSUE._replace(left_px=0, right_px=299)
+    right = TISSUE._replace(left_px=300, right_px=599)
+    alike = read_scale([left, right], SIZE)
+    assert len(alike.areas) == 2
+    assert alike.pixel_size is not None
+    differing = read_scale([left, right._replace(x_delta=0.03)], SIZE)
+    assert differing.pixel_size is None
+    assert not differing.refused  # it depends on the place
+    widths = [area.pixel_size.x_mm for area in differing.areas if area.pixel_size]
+    assert widths == pytest.approx([0.2, 0.3])
+    one_known = read_scale([left, right._replace(x_units=4)], SIZE)
+    assert [area.pixel_size is None for area in one_known.areas] == [False, True]
+    assert "centimetres" in one_known.refused  # should the head be there
+
+
+def test_a_scan_named_twice_is_one_and_few_are_looked_at() -> None:
+    assert len(read_scale([TISSUE, TISSUE], SIZE).areas) == 1
+    many = [TISSUE._replace(left_px=i) for i in range(60)]
+    assert len(read_scale(many, SIZE).areas) == 8
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"left_px": None},
+        {"right_px": 110},
+        {"left_px": 500, "right_px": 100},
+        {"left_px": 0, "top_px": 0, "right_px": 0, "bottom_px": 0},
+    ],
+)
+def test_a_region_without_a_place_or_too_small_is_no_scan(change: dict[str, int | None]) -> None:
+    nowhere = TISSUE._replace(**change, x_delta=0.5)
+    scale = read_scale([nowhere], SIZE)
+    assert (scale.areas, scale.pixel_size) == ((), None)
+    assert "where on the screen" in scale.refused
+    for beside in ([nowhere, TISSUE], [TISSUE, nowhere]):
+        assert read_scale(beside, SIZE) == read_scale([TISSUE], SIZE)
+
+
+def test_without_regions_nothing_is_known() -> None:
+    scale = read_scale([], SIZE)
+    assert (scale.areas, scale.pixel_size) == ((), None)
+    assert "does not say" in scale.refused

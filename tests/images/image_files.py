@@ -1,0 +1,71 @@
+"""Image files made byte by byte, and what reading them gives."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edgeseg.errors import ImageDecodeError
+from edgeseg.images import image_file
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+GRAY, RGB, PALETTE, GRAY_ALPHA, RGBA = 0, 2, 3, 4, 6
+
+
+def chunk(kind: bytes, content: bytes = b"") -> bytes:
+    return (
+        struct.pack(">I", len(content))
+        + kind
+        + content
+        + struct.pack(">I", zlib.crc32(kind + content))
+    )
+
+
+def png(pixels: np.ndarray, colour: int = GRAY, *extra: bytes) -> bytes:
+    """Encode (H, W) or (H, W, C), uint8 or big-endian uint16; extra chunks come before IDAT."""
+    height, width = pixels.shape[:2]
+    depth = 8 * pixels.dtype.itemsize
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
+    return (
+        SIGNATURE
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
+        + b"".join(extra)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND")
+    )
+
+
+def encoded(extension: str, pixels: np.ndarray, *options: int) -> bytes:
+    done, data = cv2.imencode(extension, pixels, list(options))
+    assert done
+    return data.tobytes()
+
+
+def with_exif(jpeg: bytes, orientation: int) -> bytes:
+    tiff = b"II*\0" + struct.pack("<IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
+    content = b"Exif\0\0" + tiff
+    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(content) + 2) + content + jpeg[2:]
+
+
+def read(tmp_path: Path, data: bytes, name: str = "scan.png") -> np.ndarray:
+    path = tmp_path / name
+    path.write_bytes(data)
+    return image_file.read_gray(path)
+
+
+def refused(tmp_path: Path, data: bytes, name: str = "scan.png") -> str:
+    """Return the text of the error that a file raises, which must be a sentence."""
+    with pytest.raises(ImageDecodeError) as caught:
+        read(tmp_path, data, name)
+    text = str(caught.value)
+    assert text.startswith(str(tmp_path / name) + ": ")
+    sentence = text.removeprefix(str(tmp_path / name) + ": ")
+    assert len(sentence.split()) >= 5
+    assert "\n" not in sentence
+    assert not any(word in sentence for word in ("None", "Traceback", "cv::", "struct"))
+    return sentence

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edgeseg.errors import DataError
+from edgeseg.images.live import newest
+from edgeseg.network.session import session_options
+from edgeseg.phantom.head import Phantom
+from edgeseg.segmenter import Segmenter
+from tests.fakes import FakeSession, open_fake
+
+TIMEOUT_S = 30
+
+
+def test_frames_that_came_meanwhile_are_dropped() -> None:
+    first_taken, three_gone = threading.Event(), threading.Event()
+
+    def source() -> Iterator[int]:
+        yield 0
+        assert first_taken.wait(TIMEOUT_S)
+        yield from (1, 2, 3)
+        three_gone.set()
+
+    frames = newest(source())
+    assert next(frames) == 0
+    first_taken.set()
+    assert three_gone.wait(TIMEOUT_S)
+    assert list(frames) == [3]
+
+
+def test_a_waiting_reader_gets_every_frame() -> None:
+    taken = threading.Semaphore(1)
+
+    def source() -> Iterator[int]:
+        for frame in range(50):
+            assert taken.acquire(timeout=TIMEOUT_S)
+            yield frame
+
+    seen = []
+    for frame in newest(source()):
+        seen.append(frame)
+        taken.release()
+    assert seen == list(range(50))
+    assert list(newest([])) == []
+
+
+def test_a_source_that_fails_is_heard_after_its_last_frame() -> None:
+    def source() -> Iterator[int]:
+        yield 1
+        raise OSError("unplugged")
+
+    frames = newest(source())
+    assert next(frames) == 1
+    with pytest.raises(OSError, match="unplugged"):
+        next(frames)
+
+
+def test_who_stops_ends_the_source() -> None:
+    go_on, closed = threading.Event(), threading.Event()
+
+    def source() -> Iterator[int]:
+        try:
+            yield 0
+            assert go_on.wait(TIMEOUT_S)
+            while True:
+                yield 1
+        finally:
+            closed.set()
+
+    frames = newest(source())
+    assert next(frames) == 0
+    frames.close()  # type: ignore[attr-defined]
+    go_on.set()
+    assert closed.wait(TIMEOUT_S)
+
+
+@pytest.mark.parametrize("drop_late", [False, True])
+def test_a_stream_measures_as_predict_does(
+    segmenter: Segmenter, phantoms: list[Phantom], drop_late: bool
+) -> None:
+    asked: list[int] = []
+
+    def source() -> Iterator[np.ndarray]:
+        for i, phantom in enumerate(phantoms[:3]):
+            asked.append(i)
+            yield phantom.image
+
+    measured = 0
+    for frame, prediction in segmenter.stream(source(), 0.2, drop_late=drop_late):
+        if not drop_late:
+            assert len(asked) == measured + 1  # no frame is asked for ahead of its turn
+        measured += 1
+        assert prediction.hc_mm == segmenter.predict(frame, 0.2).hc_mm
+    assert np.array_equal(frame, phantoms[2].image)
+    assert 1 <= measured <= 3
+
+
+@pytest.mark.parametrize("drop_late", [False, True])
+def test_the_network_has_run_before_the_first_frame_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, phantoms: list[Phantom], drop_late: bool
+) -> None:
+    """So that the first is answered as fast as the others."""
+    fake, runs_before = FakeSession(), []
+
+    def source() -> Iterator[np.ndarray]:
+        runs_before.append(len(fake.fed))
+        yield np.zeros_like(phantoms[0].image)  # no head: one look
+
+    segmenter = open_fake(monkeypatch, fake)
+    assert len(list(segmenter.stream(source(), drop_late=drop_late))) == 1
+    assert runs_before == [1]
+    assert len(fake.fed) == 2
+
+
+def test_opencv_has_no_threads_until_the_stream_ends(
+    segmenter: Segmenter, phantoms: list[Phantom]
+) -> None:
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(2)
+    try:
+        stream = segmenter.stream(iter([phantoms[0].image] * 2))
+        next(stream)
+        assert cv2.getNumThreads() == 1
+        stream.close()
+        assert cv2.getNumThreads() == 2
+    finally:
+        cv2.setNumThreads(before)
+
+
+def test_a_source_may_fill_one_buffer_again_and_again(
+    segmenter: Segmenter, phantoms: list[Phantom]
+) -> None:
+    scans = [phantoms[0].image, np.zeros_like(phantoms[0].image)]
+    buffer = np.empty_like(scans[0])
+
+    def source() -> Iterator[np.ndarray]:
+        for i in range(200):
+            buffer[:] = scans[i % 2]
+            yield buffer
+
+    for frame, prediction in segmenter.stream(source(), drop_late=True):
+        assert (prediction.ellipse is not None) == bool(frame.any())
+        assert np.array_equal(frame, scans[0 if frame.any() else 1])
+
+
+def test_a_stream_refuses_what_is_no_frame(segmenter: Segmenter) -> None:
+    with pytest.raises(DataError, match="array of gray values"):
+        next(segmenter.stream([np.zeros((100, 100, 2), dtype=np.uint8)]))
+
+
+class Capture:
+    """Reads as OpenCV's VideoCapture does."""
+
+    def __init__(self, frames: list[np.ndarray]) -> None:
+        self.frames = frames
+
+    def isOpened(self) -> bool:
+        return True
+
+    def read(self) -> tuple[bool, np.ndarray | None]:
+        return (True, self.frames.pop(0)) if self.frames else (False, None)
+
+
+@pytest.mark.parametrize("drop_late", [False, True])
+def test_a_capture_of_a_camera_is_a_stream(
+    segmenter: Segmenter, phantoms: list[Phantom], drop_late: bool
+) -> None:
+    gray = phantoms[0].image
+    colour = np.dstack([gray] * 3)
+    measured = list(segmenter.stream(Capture([colour, colour]), 0.2, drop_late=drop_late))
+    assert 1 <= len(measured) <= 2
+    assert len(measured) == 2 or drop_late
+    frame, found = measured[-1]
+    assert np.array_equal(frame, colour)
+    assert found.hc_mm == segmenter.predict(gray, 0.2).hc_mm
+
+
+@pytest.mark.parametrize("source", ["video.mp4", b"video", Path("video.mp4"), 3, None])
+def test_a_stream_refuses_what_is_no_source(segmenter: Segmenter, source: object) -> None:
+    with pytest.raises(DataError, match=r"cv2\.VideoCapture"):
+        next(segmenter.stream(source))  # type: ignore[arg-type]
+
+
+def test_threads_that_sleep_measure_the_same(segmenter: Segmenter, phantoms: list[Phantom]) -> None:
+    spinning = "session.intra_op.allow_spinning"
+    assert session_options(2, spin=False).get_session_config_entry(spinning) == "0"
+    with pytest.raises(RuntimeError):  # onnxruntime's own choice
+        session_options(2, spin=True).get_session_config_entry(spinning)
+    asleep = Segmenter("hc18-edge", device="cpu", threads=2, spin=False)
+    scan = phantoms[0].image
+    assert asleep.predict(scan).hc_px == pytest.approx(segmenter.predict(scan).hc_px, abs=0.01)

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgeseg.images import image_file
+from edgeseg.images.formats.tiff_scale import pixel_size_of
+from edgeseg.images.frame import PixelSize
+from edgeseg.segmenter import Segmenter
+from tests.images.test_tiff import tiff
+from tests.run.folders import run, untimed
+
+OME = (
+    '<?xml version="1.0"?><OME xmlns="x"><Image ID="Image:0"><Pixels ID="Pixels:0" {} SizeX="400" '
+    'Type="uint8"><Channel/></Pixels></Image></OME>'
+)
+
+
+def imagej(unit: str, extra: str = "") -> str:
+    return f"ImageJ=1.54f\nunit={unit}\n{extra}min=0.0\nmax=255.0\n"
+
+
+def calibrated(scan: np.ndarray, x_mm: float, y_mm: float, **page: Any) -> bytes:
+    how = {"description": imagej("mm"), "metadata": None, "resolution": (1 / x_mm, 1 / y_mm)}
+    return tiff((scan, how | page))
+
+
+@pytest.mark.parametrize(
+    ("unit", "per_unit", "mm"),
+    [
+        ("mm", 8.0, 0.125),
+        ("cm", 80.0, 0.125),
+        ("micron", 0.008, 0.125),
+        ("\\u00B5m", 0.008, 0.125),
+        ("\u00b5m", 0.008, 0.125),
+        ("\u03bcm", 0.008, 0.125),
+        ("um", 0.008, 0.125),
+        ("millimetres", 8.0, 0.125),
+        ("m", 8000.0, 0.125),
+    ],
+)
+def test_the_units_of_imagej(unit: str, per_unit: float, mm: float) -> None:
+    assert pixel_size_of(imagej(unit), per_unit, per_unit) == PixelSize(mm, mm, "tiff")
+
+
+def test_across_and_down_may_differ() -> None:
+    assert pixel_size_of(imagej("mm"), 8, 4) == PixelSize(0.125, 0.25, "tiff")
+    assert pixel_size_of(imagej("mm", "yunit=cm\n"), 8, 40) == PixelSize(0.125, 0.25, "tiff")
+
+
+@pytest.mark.parametrize(
+    ("description", "per_unit"),
+    [
+        ("", 80.0),
+        ("a scan", 80.0),
+        (imagej("inch"), 200.0),
+        (imagej("pixel"), 1.0),
+        (imagej(""), 8.0),
+        (imagej("mm"), 0.0),
+        (imagej("m"), 8.0),  # 125 mm a pixel
+        (imagej("nm"), 8.0),
+        ("ImageJ=1.54f\nimages=1\n", 8.0),
+        *((imagej("cm"), dpi / 2.54) for dpi in (72, 96, 150, 300, 600)),  # a printer's
+        (imagej("cm"), 28.35),
+        (OME.format(""), 0.0),
+        (OME.format('PhysicalSizeX="125"'), 0.0),
+        (OME.format('PhysicalSizeX="x" PhysicalSizeY="y"'), 0.0),
+        (OME.format('PhysicalSizeX="1" PhysicalSizeXUnit="pixel" PhysicalSizeY="1"'), 0.0),
+    ],
+)
+def test_what_is_no_calibration(description: str, per_unit: float) -> None:
+    assert pixel_size_of(description, per_unit, per_unit) is None
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        'PhysicalSizeX="125.0" PhysicalSizeY="250"',  # micrometres where nothing else is said
+        'PhysicalSizeXUnit="mm" PhysicalSizeX="0.125" PhysicalSizeY="0.25" PhysicalSizeYUnit="mm"',
+        "PhysicalSizeX='125' PhysicalSizeXUnit='&#181;m' "
+        "PhysicalSizeY='0.025' PhysicalSizeYUnit='cm'",
+    ],
+)
+def test_ome(said: str) -> None:
+    assert pixel_size_of(OME.format(said), 0, 0) == PixelSize(0.125, 0.25, "tiff")
+
+
+def test_the_size_turns_with_the_image(scan: np.ndarray) -> None:
+    turned = calibrated(scan, 0.125, 0.25, extratags=[(274, "H", 1, 6, True)])
+    assert image_file.decode(turned).pixel_size == PixelSize(0.25, 0.125, "tiff")
+    upright = calibrated(scan, 0.125, 0.25, extratags=[(274, "H", 1, 3, True)])
+    assert image_file.decode(upright).pixel_size == PixelSize(0.125, 0.25, "tiff")
+
+
+def test_dots_per_inch_are_not_believed(scan: np.ndarray) -> None:
+    for unit in ("INCH", "CENTIMETER", "NONE"):
+        data = tiff((scan, {"resolution": (80, 80), "resolutionunit": unit}))
+        assert image_file.decode(data).pixel_size is None
+
+
+def test_a_files_own_size_reaches_the_row_and_what_a_user_says_beats_it(
+    segmenter: Segmenter, scan: np.ndarray, tmp_path: Path
+) -> None:
+    path = tmp_path / "scans" / "a.tif"
+    path.parent.mkdir()
+    path.write_bytes(calibrated(scan, 0.125, 0.25))
+    own = segmenter.predict(path)
+    assert own.pixel_size == PixelSize(0.125, 0.25, "tiff")
+    assert segmenter.predict(str(path), pixel_size_mm=0.2).pixel_size == PixelSize(
+        0.2, 0.2, "option"
+    )
+    summary = run(segmenter, path.parent, tmp_path / "own", size_mm=None)
+    row = summary.rows[0]
+    assert (row["pixel_size_x_mm"], row["pixel_size_y_mm"]) == ("0.125", "0.25")
+    assert row["pixel_size_source"] == "tiff"
+    assert float(row["hc_mm"]) == pytest.approx(own.hc_mm, abs=1e-3)
+    kept = run(segmenter, path.parent, tmp_path / "own", size_mm=None, resume=True)
+    assert kept.n_kept == 1
+    assert untimed(kept.rows) == untimed(summary.rows)
+    given = run(segmenter, path.parent, tmp_path / "own", size_mm=0.2, resume=True)
+    assert (given.n_kept, given.rows[0]["pixel_size_source"]) == (0, "option")
+    again = run(segmenter, path.parent, tmp_path / "own", size_mm=None, resume=True)
+    assert (again.n_kept, again.rows[0]["pixel_size_source"]) == (0, "tiff")
+
+
+def test_tifffile_is_imported_for_tiff_files_only(scan: np.ndarray, tmp_path: Path) -> None:
+    (tmp_path / "a.pgm").write_bytes(b"P5 400 270 255\n" + scan.tobytes())
+    code = (
+        "import sys; from pathlib import Path; from edgeseg.images.image_file import read\n"
+        "read(Path(sys.argv[1])); assert 'tifffile' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.pgm")], check=True)

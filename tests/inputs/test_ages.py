@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgeseg.errors import DataError, InputNotFoundError
+from edgeseg.inputs.ages import Ages, read_age, read_ages
+from edgeseg.inputs.discover import Source
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["21w3d", "21W3D", " 21w 3d ", "21w+3d", "21+3", "21 + 3", "21 3/7", "21+3/7", "150d",
+     "150 days", "21 weeks 3 days", "21wk 3d", "21 weeks, 3 days"],
+)  # fmt: skip
+def test_ages_as_people_write_them(text: str) -> None:
+    assert read_age(text) == pytest.approx(150 / 7)
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "weeks"),
+    [("21.43", "weeks", 21.43), ("21,43", "weeks", 21.43), ("21", "weeks", 21.0),
+     ("21w", "weeks", 21.0), ("21.5 weeks", "days", 21.5), ("150", "days", 150 / 7),
+     ("4", "weeks", 4.0), ("45w0d", "weeks", 45.0)],
+)  # fmt: skip
+def test_a_number_alone_has_the_unit_of_its_column(text: str, unit: str, weeks: float) -> None:
+    assert read_age(text, unit) == pytest.approx(weeks)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "abc", "21w7d", "21w9d", "21+8", "-21", "nan", "inf", "1e1", "21w3d4", "w3d", "21 m",
+     "9" * 5000, "21wd3"],
+)  # fmt: skip
+def test_what_is_no_age_is_refused(text: str) -> None:
+    with pytest.raises(DataError, match=r"expected 21w3d, 21\+3, 21\.43"):
+        read_age(text)
+
+
+@pytest.mark.parametrize("text", ["3", "3w6d", "45.1", "45w1d", "150", "27d", "316d", "0"])
+def test_ages_of_no_pregnancy_are_refused(text: str) -> None:
+    """As 150 where weeks are meant, or 5 where they are months."""
+    with pytest.raises(DataError, match=r"which is .* weeks; expected 4 to 45 weeks"):
+        read_age(text)
+
+
+def written(tmp_path: Path, text: str, encoding: str = "utf-8") -> Path:
+    (tmp_path / "table.csv").write_bytes(text.encode(encoding))
+    return tmp_path / "table.csv"
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("filename,pixel size(mm),ga\na.png,0.1,21w3d\nb.png,0.1,\nü.png,0.1,30+0\n", "utf-8"),
+        ("filename;ga_weeks\na.png;21,4285714\nü.png;30\n\n", "utf-8-sig"),
+        ("Gestational age (days)\tfile\n150\ta.png\n210d\tü.png\n", "utf-16"),
+        ("sep=;\nfile;ga;note\na.png;21,4285714;x\nü.png;30;\nc.png;n/a;\n", "utf-8"),
+        ("file|ga\na.png|150d\nü.png|30\n", "utf-16-le"),
+        ("file,GA (weeks+days)\r\na.png,21+3\r\nü.png,30+0\r\n", "cp1252"),
+    ],
+)
+def test_tables_as_people_have_them(tmp_path: Path, text: str, encoding: str) -> None:
+    ages = read_ages(written(tmp_path, text, encoding))
+    assert ages == {"a.png": pytest.approx(150 / 7), "ü.png": pytest.approx(30)}
+
+
+def test_an_age_by_the_head_itself_is_none(tmp_path: Path) -> None:
+    """A centile for the age that the same HC gave would always be near 50."""
+    text = "file,ga_weeks_hadlock,ga_low_weeks_hadlock,ga_weeks_intergrowth,gadget\na.png,1,1,1,1\n"
+    assert read_ages(written(tmp_path, text)) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("file,ga,gestational age\na,20,20\n", "'ga', 'gestational age' are all ages"),
+        ("file,ga\na,20\na,21\n", "row 3: 'a' is there twice"),
+        ("file,ga\na,20\nb,200\n", r"row 3 \('b'\): gestational age is '200'"),
+        ("file,ga\n", "a line of titles and a line for each"),
+        ("", "a line of titles"),
+        ("file,image,ga\na,b,20\n", "could each be the files"),
+        ("file,ga\na,20,3\n", "row 2: 3 cells under 2 titles"),
+    ],
+)
+def test_tables_that_contradict_themselves_are_refused(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        read_ages(written(tmp_path, text))
+
+
+def test_rows_of_a_table_without_ages_are_not_looked_at(tmp_path: Path) -> None:
+    """One of pixel sizes says of each image what is wrong with its row."""
+    text = "file,pixel size (mm)\na.png,0,12\na.png,0,12\n"
+    assert read_ages(written(tmp_path, text)) is None
+
+
+def test_a_table_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(InputNotFoundError, match="no such file"):
+        read_ages(tmp_path / "none.csv")
+    with pytest.raises(DataError, match="cannot be read"):
+        read_ages(tmp_path)
+
+
+def items(*files: str) -> list[Source]:
+    return [Source(file, Path(file)) for file in files]
+
+
+def test_one_age_beats_the_table() -> None:
+    (item,) = items("a.png")
+    assert Ages([item], 20.0, {"a.png": 30.0}).of(item) == 20.0
+    assert Ages([item], None, {"a.png": 30.0}).of(item) == 30.0
+    assert Ages([item], None, {}).of(item) is None
+    assert Ages().of(item) is None
+    assert [Ages([item], *known).known for known in ((20.0, None), (None, {}), (None, None))] == [
+        True, True, False,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name", ["x/a.png", "a.png", "x/a", "a", "D:\\study\\x\\a.png", "X/A.PNG", "/old/x/a.png"]
+)
+def test_an_image_is_found_as_in_a_table_of_pixel_sizes(name: str) -> None:
+    found = items("x/a.png", "x/b.png")
+    ages = Ages(found, None, {name: 20.0})
+    assert [ages.of(item) for item in found] == [20.0, None]
+
+
+def test_a_row_that_fits_two_images_is_refused() -> None:
+    found = items("x/a.png", "y/a.png")
+    ages = Ages(found, None, {"a.png": 20.0})
+    with pytest.raises(DataError, match=r"has one row for 'a\.png' and 2 images are called so"):
+        ages.of(found[0])
+    assert Ages(found, None, {"x/a.png": 20.0, "y/a.png": 21.0}).of(found[1]) == 21.0
+
+
+def test_a_row_that_is_an_image_s_path_is_no_other_s() -> None:
+    found = items("a.png", "x/a.png")
+    ages = Ages(found, None, {"a.png": 20.0})
+    assert [ages.of(item) for item in found] == [20.0, None]

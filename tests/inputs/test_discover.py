@@ -1,0 +1,287 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from edgeseg.errors import DataError, ImageDecodeError, InputNotFoundError
+from edgeseg.images.image_file import read_bytes
+from edgeseg.inputs.discover import discover
+from edgeseg.system.files import LOCK_NAME
+
+
+def touch(*paths: Path) -> None:
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+
+
+def files(*inputs: str, out: Path | None = None) -> list[str]:
+    return [item.file for item in discover(inputs, out).items]
+
+
+def test_folders_are_searched_below_and_sorted(tmp_path: Path) -> None:
+    touch(tmp_path / "b.png", tmp_path / "a" / "z.JPG", tmp_path / "a.png", tmp_path / "note.txt")
+    touch(tmp_path / ".hidden.png", tmp_path / ".thumbs" / "a.png")
+    assert files(str(tmp_path)) == ["a.png", "a/z.JPG", "b.png"]
+
+
+def test_hidden_images_are_counted(tmp_path: Path) -> None:
+    touch(tmp_path / "a.png", tmp_path / ".hidden.png", tmp_path / ".note")
+    touch(tmp_path / ".thumbnails" / "a.png", tmp_path / ".git" / "x")
+    found = discover([str(tmp_path)])
+    assert [item.file for item in found.items] == ["a.png"]
+    (notice,) = found.notices
+    assert "left out 2 hidden images, such as " in notice
+
+
+def test_unreadable_kinds_are_found_so_that_they_get_a_row(tmp_path: Path) -> None:
+    touch(tmp_path / "a.gif", tmp_path / "b.webp", tmp_path / "c.dcm")
+    assert files(str(tmp_path)) == ["a.gif", "b.webp", "c.dcm"]
+
+
+def test_a_file_is_named_by_its_bare_name_and_taken_once(tmp_path: Path) -> None:
+    touch(tmp_path / "a b ü.png")
+    path = str(tmp_path / "a b ü.png")
+    assert files(path, path, str(tmp_path)) == ["a b ü.png"]
+
+
+def test_a_file_named_on_purpose_is_taken_whatever_its_suffix(tmp_path: Path) -> None:
+    touch(tmp_path / "scan.dat")
+    assert files(str(tmp_path / "scan.dat")) == ["scan.dat"]
+
+
+def test_patterns_are_relative_to_their_part_without_wildcards(tmp_path: Path) -> None:
+    touch(tmp_path / "p1" / "a.png", tmp_path / "p2" / "a.png", tmp_path / "p2" / "b.txt")
+    assert files(str(tmp_path / "p*" / "*.*")) == ["p1/a.png", "p2/a.png"]
+    assert files(str(tmp_path / "**" / "a.png")) == ["p1/a.png", "p2/a.png"]
+
+
+def test_equal_names_of_two_inputs_get_their_folders_in_front(tmp_path: Path) -> None:
+    touch(tmp_path / "x" / "s" / "a.png", tmp_path / "y" / "s" / "a.png", tmp_path / "y/s/b.png")
+    found = files(str(tmp_path / "x" / "s"), str(tmp_path / "y" / "s"))
+    assert found == ["b.png", "x/s/a.png", "y/s/a.png"]
+
+
+def test_annotations_beside_their_image_are_left_out_with_a_notice(tmp_path: Path) -> None:
+    touch(tmp_path / "1_HC.png", tmp_path / "1_HC_Annotation.png", tmp_path / "2_Annotation.png")
+    found = discover([str(tmp_path)])
+    assert [item.file for item in found.items] == ["1_HC.png", "2_Annotation.png"]
+    assert found.notices == ["left out 1 annotation files (*_Annotation.png)"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_links_to_folders_are_not_followed_but_named(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "in", tmp_path / "elsewhere"
+    for folder in (inside, outside):
+        folder.mkdir()
+        (folder / "a.png").touch()
+    (inside / "link").symlink_to(outside)
+    (inside / "back").symlink_to(inside)
+    found = discover([str(inside)])
+    assert [item.file for item in found.items] == ["a.png"]
+    assert "did not follow 2 links to folders" in found.notices[0]
+    assert [i.file for i in discover([str(inside / "link")]).items] == ["a.png"]
+
+
+def test_results_are_not_inputs(tmp_path: Path) -> None:
+    touch(tmp_path / "a.png", tmp_path / "out" / "masks" / "a.png")
+    touch(tmp_path / "old" / LOCK_NAME, tmp_path / "old" / "overlays" / "a.jpg")
+    found = discover([str(tmp_path)], tmp_path / "out")
+    assert [item.file for item in found.items] == ["a.png"]
+    assert found.notices == ["left out 2 masks and overlays of earlier runs"]
+    for given in (tmp_path / "*", tmp_path / "**" / "*.*"):
+        assert files(str(given), out=tmp_path / "out") == ["a.png"]
+    with pytest.raises(InputNotFoundError, match="no image"):
+        files(str(tmp_path / "old"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems' names are always Unicode")
+def test_names_that_are_not_utf_8_are_written_with_escapes(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/b\xfc.png"))
+    try:
+        path.write_bytes(b"x")
+    except OSError:
+        pytest.skip("this file system takes Unicode names only")
+    found = discover([str(tmp_path)]).items
+    assert [item.file for item in found] == ["b\\xfc.png"]
+    assert found[0].path.read_bytes() == b"x"
+    (tmp_path / "b\\xfc.png").write_bytes(b"another")  # called as the first is written
+    with pytest.raises(DataError, match="rename one"):
+        discover([str(tmp_path)])
+
+
+def test_results_beside_the_inputs_are_not_inputs(tmp_path: Path) -> None:
+    touch(tmp_path / "a.png", tmp_path / "masks" / "a.png", tmp_path / "overlays" / "a.jpg")
+    assert files(str(tmp_path), out=tmp_path) == ["a.png"]
+
+
+@pytest.mark.parametrize("given", ["nothing.png", "nothing/*.png"])
+def test_what_is_not_there_is_an_error(tmp_path: Path, given: str) -> None:
+    with pytest.raises(InputNotFoundError, match="nothing"):
+        discover([str(tmp_path / given)])
+
+
+def test_a_folder_without_images_is_an_error(tmp_path: Path) -> None:
+    touch(tmp_path / "note.txt")
+    with pytest.raises(InputNotFoundError, match=r"no image in .*expected files ending in"):
+        discover([str(tmp_path)])
+
+
+def png_bytes() -> bytes:
+    return b"\x89PNG\r\n\x1a\n" + bytes(50)
+
+
+def test_files_are_images_by_their_first_bytes_too(tmp_path: Path) -> None:
+    (tmp_path / "IM0001").write_bytes(png_bytes())
+    (tmp_path / "scan.001").write_bytes(b"\xff\xd8\xff\xe0" + bytes(50))
+    (tmp_path / "1.2.840.113619").write_bytes(bytes(128) + b"DICM" + bytes(50))
+    (tmp_path / "photo").write_bytes(b"\0\0\0\x18ftypheic" + bytes(50))
+    touch(tmp_path / "results.csv", tmp_path / "notes", tmp_path / "Makefile", tmp_path / "z.jfif")
+    (tmp_path / "empty").touch()
+    expected = ["1.2.840.113619", "IM0001", "photo", "scan.001", "z.jfif"]
+    assert files(str(tmp_path)) == expected
+    assert files(str(tmp_path / "*")) == expected
+    assert discover([str(tmp_path)]).notices == []
+
+
+def test_kinds_that_are_no_picture_are_counted(tmp_path: Path) -> None:
+    touch(tmp_path / "a.png", tmp_path / "volume.raw")
+    for name in ("x.avi", "y", "z.png.bak"):
+        (tmp_path / name).write_bytes(b"RIFF\0\0\0\0AVI LIST" + bytes(50))
+    (tmp_path / "report.pdf").write_bytes(b"%PDF-1.7")
+    (tmp_path / "DICOMDIR").write_bytes(bytes(128) + b"DICM" + bytes(50))
+    found = discover([str(tmp_path)])
+    assert [item.file for item in found.items] == ["a.png"]
+    (notice,) = found.notices
+    assert "left out 6 files of kinds that are not read" in notice
+    assert "(3 AVI video, 1 DICOM index, 1 PDF, 1 raw samples)" in notice
+    for name in ("a.png", "volume.raw"):
+        (tmp_path / name).unlink()
+    with pytest.raises(InputNotFoundError, match=r"no image in .*left out 5 files of kinds"):
+        discover([str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    "folder",
+    ["@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found", "__MACOSX"],
+)
+def test_folders_of_systems_are_left_out_and_counted(tmp_path: Path, folder: str) -> None:
+    inside = tmp_path / "s" / folder
+    touch(tmp_path / "a.png", inside / "b.png", inside / "x" / "c.jpg", inside / "note.txt")
+    touch(tmp_path / "._a.png", tmp_path / "Thumbs.db")
+    for given, n in ((tmp_path, 4), (tmp_path / "**", 4), (tmp_path / "**" / "*.png", 1)):
+        found = discover([str(given), str(given)])
+        assert [item.file for item in found.items] == ["a.png"]
+        (notice,) = found.notices
+        assert f"left out {n} files that a system keeps beside images, such as " in notice
+    # named on purpose
+    assert files(str(inside)) == ["b.png", "x/c.jpg"]
+    assert files(str(inside / "b.png")) == ["b.png"]
+    assert files(str(inside / "*.png")) == ["b.png"]
+    assert files(str(tmp_path / "*" / folder / "*.png")) == [f"s/{folder}/b.png"]
+
+
+@pytest.mark.parametrize("marks", [("run.json", "results.csv"), ("report.html", "results.csv")])
+def test_results_without_their_lock_are_not_inputs(tmp_path: Path, marks: tuple[str, str]) -> None:
+    run = tmp_path / "sent" / "old"
+    touch(tmp_path / "a.png", run / "masks" / "a.png", run / "overlays" / "s" / "a.jpg")
+    assert len(files(str(tmp_path))) == 3  # masks of another program, for all that is known
+    touch(*(run / mark for mark in marks))
+    found = discover([str(tmp_path)])
+    assert [item.file for item in found.items] == ["a.png"]
+    assert "left out 2 masks and overlays of earlier runs" in found.notices
+    with pytest.raises(InputNotFoundError, match=r"no image in .*\(left out 2 masks and overlays"):
+        discover([str(run)])
+
+
+def closed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no one look into a folder, not even root."""
+    look = os.scandir
+
+    def scandir(path: str) -> object:
+        if Path(path) == folder:
+            raise PermissionError(13, "Permission denied", str(path))
+        return look(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+
+
+def test_a_closed_folder_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path / "a.png", tmp_path / "private" / "b.png", tmp_path / "z" / "c.png")
+    closed(tmp_path / "private", monkeypatch)
+    found = discover([str(tmp_path)])
+    assert [item.file for item in found.items] == ["a.png", "z/c.png"]
+    (notice,) = found.notices
+    assert notice.startswith("1 files or folders cannot be read and were passed over, such as ")
+    assert notice.endswith("private")
+    with pytest.raises(InputNotFoundError, match=r"private: cannot be read \(Permission denied\)"):
+        discover([str(tmp_path / "private")])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are none elsewhere")
+def test_pipes_sockets_and_links_in_a_circle(tmp_path: Path) -> None:
+    touch(tmp_path / "a.png")
+    os.mkfifo(tmp_path / "b.png")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "c.png").symlink_to(tmp_path / "c.png")
+    (tmp_path / "d.png").symlink_to(tmp_path / "gone.png")
+    (tmp_path / "e.png").symlink_to(tmp_path / "a.png")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for given in (tmp_path, tmp_path / "*"):
+        found = discover([str(given)])
+        # those that lead nowhere get a row, which says so
+        assert [item.file for item in found.items] == ["a.png", "c.png", "d.png", "e.png"]
+        (notice,) = found.notices
+        assert "left out 1 pipes, sockets or devices called like images, such as " in notice
+    assert files(str(tmp_path / "b.png")) == ["b.png"]
+    with pytest.raises(ImageDecodeError, match="it is a folder, a pipe or a device"):
+        read_bytes(tmp_path / "b.png")  # at once
+    with pytest.raises(InputNotFoundError, match="cannot be read"):
+        discover([str(tmp_path / "loop")])
+
+
+def test_what_exists_is_taken_as_it_stands(tmp_path: Path) -> None:
+    study = tmp_path / "[2024] study"
+    touch(study / "a.png", study / "[b] c.png", tmp_path / "2" / "d.png", study / "x" / "e.png")
+    assert files(str(study / "*.png")) == ["[b] c.png", "a.png"]
+    assert files(str(study / "**" / "*.png")) == ["[b] c.png", "a.png", "x/e.png"]
+    assert files(str(study / "[b] c.png")) == ["[b] c.png"]
+    assert files(str(tmp_path / "*" / "[b] c.png")) == ["[2024] study/[b] c.png"]
+    assert files(str(tmp_path / "[0-9]" / "*.png")) == ["2/d.png"]
+    assert files(str(tmp_path / "[2024]*" / "a.png")) == ["[2024] study/a.png"]
+    assert files(str(study)) == ["[b] c.png", "a.png", "x/e.png"]
+
+
+def test_a_pattern_without_wildcards_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path / "[in]" / "a.png", tmp_path / "b.png")
+    monkeypatch.chdir(tmp_path)
+    assert files("[in]/*.png") == ["a.png"]
+    assert files("*.png") == ["b.png"]
+    assert files("**/*.png") == ["[in]/a.png", "b.png"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems do not take such names")
+def test_odd_names_are_kept_and_shown_plainly(tmp_path: Path) -> None:
+    names = ["a.png ", " b.png", "c\nd.png", "e\u202egnp.png", "A.PNG", "a.png", "f\x1b[31m.png"]
+    names += ["\u00e9.png", "e\u0301.png"]  # twins: one letter, or two
+    for name in names:
+        (tmp_path / name).write_bytes(png_bytes())
+    assert files(str(tmp_path)) == sorted(names)
+    odd = tmp_path / "@eaDir \x1b]0;x\x07\u202e"
+    odd.mkdir()
+    (odd / "@eaDir").mkdir()
+    (odd / "@eaDir" / "x.png").touch()
+    for text in discover([str(tmp_path)]).notices:
+        assert text.isprintable()
+        assert "\\x1b]0;x\\x07\\u202e" in text
+
+
+@pytest.mark.parametrize("given", ["a\0b.png", ""])
+def test_names_that_cannot_be(given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputNotFoundError):
+        discover([given])

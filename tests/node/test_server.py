@@ -1,0 +1,240 @@
+"""Instances that come over the network, and what peers may take."""
+
+from __future__ import annotations
+
+import io
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgeseg.errors import ConfigError, MissingExtraError, OutputWriteError
+from edgeseg.node.addresses import Caller
+from edgeseg.node.notices import Notices
+from edgeseg.node.server import serving
+from edgeseg.node.terms import Received, Status
+from tests.node.conftest import Node, run
+from tests.node.peers import (
+    ABORT,
+    associated,
+    connected,
+    data,
+    read_unit,
+    store_command,
+    until,
+)
+
+pydicom = pytest.importorskip("pydicom")
+pynetdicom = pytest.importorskip("pynetdicom")
+
+# How each is made of an uncompressed image, and how it is proposed.
+ENCODINGS = {
+    "1.2.840.10008.1.2": (["dcmconv", "+ti"], ["-xi"]),
+    "1.2.840.10008.1.2.1": (["dcmconv", "+te"], ["-xe"]),
+    "1.2.840.10008.1.2.2": (["dcmconv", "+tb"], ["-xb"]),
+    "1.2.840.10008.1.2.1.99": (["dcmconv", "+td"], ["-xd", "-R"]),
+    "1.2.840.10008.1.2.5": (["dcmcrle"], ["-xr", "-R"]),
+    "1.2.840.10008.1.2.4.50": (["dcmcjpeg", "+eb"], ["-xy", "-R"]),
+    "1.2.840.10008.1.2.4.70": (["dcmcjpeg", "+e1"], ["-xs", "-R"]),
+    "1.2.840.10008.1.2.4.80": (["dcmcjpls", "+el"], ["-xt", "-R"]),
+}
+
+
+def syntax_of(content: bytes) -> str:
+    return str(pydicom.dcmread(io.BytesIO(content)).file_meta.TransferSyntaxUID)
+
+
+@pytest.mark.parametrize("syntax", ENCODINGS)
+def test_storescu_stores_every_encoding(
+    syntax: str, node: Node, example: Callable[[str], Path], tmp_path: Path
+) -> None:
+    make, propose = ENCODINGS[syntax]
+    file = tmp_path / "image.dcm"
+    made = run(*make, example("rgb_color"), file)
+    assert made.returncode == 0, made.stderr
+    done = run("storescu", *propose, "-aet", "SCANNER", "127.0.0.1", node.port, file)
+    assert done.returncode == 0, done.stderr
+    (received,), (content,) = node.kept, node.contents
+    sent, got = pydicom.dcmread(file), pydicom.dcmread(io.BytesIO(content))
+    del sent[0xFFFC, 0xFFFC]  # padding, which storescu leaves out
+    assert got == sent
+    assert syntax_of(content) == syntax
+    assert received.sop_instance == sent.SOPInstanceUID
+    assert received.caller == "SCANNER@127.0.0.1"
+    assert not received.path.exists()
+    assert not node.notices
+
+
+def test_echoscu_is_answered(node: Node) -> None:
+    assert run("echoscu", "127.0.0.1", node.port).returncode == 0
+
+
+def test_of_many_encodings_for_one_image_one_is_taken_that_can_be_read(
+    node: Node, example: Callable[[str], Path]
+) -> None:
+    # JPEG-LS stands first in what is proposed here
+    done = run("storescu", "-xt", "+C", "127.0.0.1", node.port, example("rgb_color"))
+    assert done.returncode == 0, done.stderr
+    assert syntax_of(node.contents[0]) == "1.2.840.10008.1.2.1"
+
+
+def by_pynetdicom(node: Node, *contexts: tuple[str, str], title: str = "SCANNER") -> Any:
+    entity = pynetdicom.AE(title)
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 10
+    for sop_class, syntax in contexts:
+        entity.add_requested_context(sop_class, syntax)
+    return entity.associate(*node.address)
+
+
+@pytest.mark.parametrize(
+    ("sop_class", "syntax"),
+    [
+        ("1.2.840.10008.5.1.4.1.1.6.1", "1.2.840.10008.1.2.4.202"),  # high-throughput JPEG 2000
+        ("1.2.840.10008.5.1.4.1.1.3.1", "1.2.840.10008.1.2.4.102"),  # MPEG-4
+        ("1.2.840.113543.6.6.1.3.10002", "1.2.840.10008.1.2.1"),  # a maker's own, of old Philips
+        ("1.3.12.2.1107.5.9.1", "1.3.12.2.1107.9.9"),  # both of a maker
+    ],
+)
+def test_a_class_or_encoding_that_nobody_knows_is_taken_too(
+    sop_class: str, syntax: str, node: Node
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        association = by_pynetdicom(node, (sop_class, syntax))
+        assert [c.abstract_syntax for c in association.accepted_contexts] == [sop_class]
+        association.release()
+
+
+def store(node: Node, **changes: str) -> int:
+    """Store a small instance, and return the status that is answered."""
+    dataset = pydicom.Dataset()
+    dataset.file_meta = pydicom.dataset.FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2"
+    dataset.SOPClassUID, dataset.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.6.1", "1.2.3"
+    dataset.PatientName, dataset.PatientID = "Doe^Jane", "4711"
+    for name, value in changes.items():
+        setattr(dataset, name, value)
+    association = by_pynetdicom(node, (str(dataset.SOPClassUID), "1.2.840.10008.1.2"))
+    assert association.is_established
+    status = int(association.send_c_store(dataset).Status)
+    association.release()
+    return status
+
+
+@pytest.mark.parametrize("status", [0x0000, 0x0110, 0xA700, 0xB000, 0xC000])
+def test_what_store_returns_is_answered(status: int, started: Callable[..., Node]) -> None:
+    assert store(started(store=lambda received: status)) == status
+
+
+def test_an_exception_in_store_is_a_status_and_a_notice_without_the_patient(
+    started: Callable[..., Node], capfd: pytest.CaptureFixture[str]
+) -> None:
+    def failing(received: Received) -> int:
+        raise ValueError("Doe^Jane")
+
+    node = started(store=failing)
+    assert store(node) == store(node) == Status.PROCESSING_FAILURE  # it goes on
+    said = "SCANNER@127.0.0.1: an instance could not be stored: ValueError"
+    assert node.notices == [said] * 2
+    assert capfd.readouterr() == ("", "")
+    assert not [*node.spool.iterdir()]
+
+
+def test_a_uid_that_is_none_is_refused_and_never_a_path(node: Node) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for uid in ("1.2.a", "../../x"):
+            assert store(node, SOPInstanceUID=uid) == Status.INVALID_INSTANCE
+        assert store(node, SOPInstanceUID="1.2.3") == Status.SUCCESS
+    assert [received.sop_instance for received in node.kept] == ["1.2.3"]
+
+
+def test_only_those_allowed_are_served(started: Callable[..., Node]) -> None:
+    node = started(allow=[Caller("SCANNER"), Caller("ELSEWHERE", "10.9.8.7")])
+    assert store(node) == Status.SUCCESS
+    for title in ("OTHER", "ELSEWHERE"):
+        association = by_pynetdicom(node, ("1.2.840.10008.1.1", "1.2.840.10008.1.2"), title=title)
+        assert association.is_rejected
+    assert [received.caller for received in node.kept] == ["SCANNER@127.0.0.1"]
+    assert node.notices[0].startswith("OTHER@127.0.0.1: rejected")
+
+
+def test_where_all_callers_have_an_address_others_are_not_even_heard(
+    started: Callable[..., Node],
+) -> None:
+    node = started(allow=[Caller("SCANNER", "10.9.8.7")])
+    with connected(node.address) as peer:
+        assert read_unit(peer) == (0, b"")
+    until(lambda: len(node.notices) == 1)
+    assert "no caller there is allowed" in node.notices[0]
+
+
+def test_what_a_killed_node_left_is_deleted(tmp_path: Path) -> None:
+    (tmp_path / "tmpabc.dcm").write_bytes(b"of a patient")
+    with serving(("127.0.0.1", 0), lambda received: 0, tmp_path):
+        assert not [*tmp_path.iterdir()]
+
+
+def test_a_port_in_use_is_said_and_one_left_is_free_at_once(node: Node, tmp_path: Path) -> None:
+    taken = serving(node.address, lambda received: 0, tmp_path)
+    with pytest.raises(ConfigError, match="cannot be listened on"), taken:
+        pytest.fail("it listens")
+    for _ in range(2):
+        with serving(("127.0.0.1", 0), lambda received: 0, tmp_path) as address:
+            pass
+        with serving(address, lambda received: 0, tmp_path):
+            pass
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "256.1.1.1"])
+def test_an_address_that_is_none_is_said(host: str, tmp_path: Path) -> None:
+    nowhere = serving((host, 0), lambda received: 0, tmp_path)
+    with pytest.raises(ConfigError, match=host), nowhere:
+        pytest.fail("it listens")
+
+
+def test_a_spool_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    spoolless = serving(("127.0.0.1", 0), lambda received: 0, tmp_path / "file")
+    with pytest.raises(OutputWriteError, match="cannot be written"), spoolless:
+        pytest.fail("it listens")
+
+
+def test_without_its_package_a_node_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pynetdicom", None)
+    lacking = serving(("127.0.0.1", 0), lambda received: 0, tmp_path)
+    with pytest.raises(MissingExtraError, match=r"edgeseg\[dicom-node\]"), lacking:
+        pytest.fail("it listens")
+
+
+def test_notices_left_out_are_counted_when_a_minute_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, said = [0.0], list[str]()
+    monkeypatch.setattr("edgeseg.node.notices.time.monotonic", lambda: now[0])
+    notices = Notices(said.append)
+    for number in range(25):
+        notices(f"{number}\x1b[2J")
+    assert len(said) == 20
+    assert "\x1b" not in said[0]
+    now[0] = 61.0
+    notices("again")
+    assert said[20:] == ["5 more notices were left out", "again"]
+
+
+def test_what_breaks_an_association_down_is_said_as_the_system_has_it(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device", "Doe^Jane")
+
+    monkeypatch.setattr("pynetdicom.dimse_messages.NamedTemporaryFile", full)
+    with associated(node.address) as peer:
+        peer.sendall(store_command() + data(b"abc", last=True))
+        assert read_unit(peer)[0] in (0, ABORT)
+    assert node.notices == ["an association broke down: No space left on device"]

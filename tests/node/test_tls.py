@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edgeseg.errors import ConfigError, EdgesegError, InputNotFoundError
+from edgeseg.node.addresses import Remote
+from edgeseg.node.bounds import Bounds
+from edgeseg.node.client import echo, send
+from edgeseg.node.tls import client_tls, server_tls
+from tests.node.conftest import Certificates, Node, run
+from tests.node.peers import connected, read_unit, until
+
+# pynetdicom leaves the socket of a failed handshake to the garbage collection
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+def test_storescu_stores_over_tls(
+    started: Callable[..., Node], certificates: Certificates, example: Callable[[str], Path]
+) -> None:
+    node = started(tls=server_tls(*certificates.node, certificates.authority))
+    certificate, key = certificates.caller
+    done = run(
+        *("storescu", "-xe", "+tls", key, certificate, "+cf", certificates.authority),
+        *("127.0.0.1", node.port, example("rgb_color")),
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(node.kept) == 1
+
+
+def test_both_sides_are_checked(started: Callable[..., Node], certificates: Certificates) -> None:
+    node = started(tls=server_tls(*certificates.node, certificates.authority))
+    remote = Remote("NODE", *node.address)
+    authority = certificates.authority
+    assert echo(remote, tls=client_tls(authority, *certificates.caller)) == ""
+    assert echo(remote, tls=client_tls(authority, *certificates.stranger)) != ""
+    assert echo(remote, tls=client_tls(authority)) != ""
+    untrusting = echo(remote, tls=client_tls(certificates.stranger[0], *certificates.caller))
+    assert untrusting != ""
+    assert echo(remote) != ""  # in the clear
+    assert any("a connection failed" in notice for notice in node.notices)
+
+
+def test_callers_need_no_certificate_unless_an_authority_is_given(
+    started: Callable[..., Node], certificates: Certificates, example: Callable[[str], Path]
+) -> None:
+    node = started(tls=server_tls(*certificates.node))
+    remote = Remote("NODE", *node.address)
+    (outcome,) = send([example("rgb_color")], remote, tls=client_tls(certificates.authority))
+    assert outcome.sent, outcome
+
+
+def test_a_certificate_must_name_the_host(
+    started: Callable[..., Node], certificates: Certificates
+) -> None:
+    node = started(tls=server_tls(*certificates.stranger))
+    context = client_tls(certificates.stranger[0])
+    assert echo(Remote("NODE", *node.address), tls=context) == ""
+    elsewhere = Remote("NODE", "127.1", node.address[1])  # the same machine
+    assert echo(elsewhere, tls=context) != ""
+    assert echo(elsewhere, tls=client_tls(certificates.stranger[0], check_name=False)) == ""
+
+
+def test_tls_before_1_2_is_refused(
+    started: Callable[..., Node], certificates: Certificates
+) -> None:
+    assert server_tls(*certificates.node).minimum_version >= ssl.TLSVersion.TLSv1_2
+    assert client_tls().minimum_version >= ssl.TLSVersion.TLSv1_2
+
+
+@pytest.mark.parametrize("said", [b"", b"\x16\x03\x01"])
+def test_a_handshake_that_hangs_holds_nobody_up(
+    said: bytes, started: Callable[..., Node], certificates: Certificates
+) -> None:
+    node = started(
+        tls=server_tls(*certificates.node), bounds=Bounds(association_s=2, connections=4)
+    )
+    before = threading.active_count()
+    remote, context = Remote("NODE", *node.address), client_tls(certificates.authority)
+    with connected(node.address) as one, connected(node.address) as other:
+        one.sendall(said)
+        assert echo(remote, tls=context) == ""  # while both hang
+        assert read_unit(one)[0] == read_unit(other)[0] == 0  # and are let go
+    until(lambda: threading.active_count() <= before)
+
+
+def test_handshakes_count_among_the_connections(
+    started: Callable[..., Node], certificates: Certificates
+) -> None:
+    node = started(tls=server_tls(*certificates.node), bounds=Bounds(connections=3))
+    before = threading.active_count()
+    with contextlib.ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(connected(node.address))
+        until(lambda: len(node.notices) >= 17)
+        assert threading.active_count() - before <= 3
+    assert "there are too many" in node.notices[0]
+
+
+def test_what_is_no_tls_is_closed(started: Callable[..., Node], certificates: Certificates) -> None:
+    node = started(tls=server_tls(*certificates.node))
+    with socket.create_connection(node.address, 10) as peer:
+        peer.sendall(b"\1\0\0\0\1\0" + bytes(256))
+        peer.settimeout(10)
+        with contextlib.suppress(ConnectionError):
+            while peer.recv(1000):
+                pass
+    until(lambda: len(node.notices) == 1)
+    assert node.notices == ["127.0.0.1: a connection failed"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "said"),
+    [
+        ("absent certificate", InputNotFoundError, "absent.pem: no such file"),
+        ("absent key", InputNotFoundError, "absent.pem: no such file"),
+        ("absent authority", InputNotFoundError, "absent.pem: no such file"),
+        ("not PEM", ConfigError, "both PEM"),
+        ("another's key", ConfigError, "its own key"),
+        ("key with a password", ConfigError, "without a password"),
+        ("authority not PEM", ConfigError, "expected certificates in PEM"),
+        ("no certificate", ConfigError, "give both, or neither"),
+    ],
+)
+def test_files_that_do_not_serve_are_named(
+    wrong: str,
+    error: type[EdgesegError],
+    said: str,
+    certificates: Certificates,
+    tmp_path: Path,
+) -> None:
+    absent, text, locked = (tmp_path / name for name in ("absent.pem", "text.pem", "locked.key"))
+    text.write_text("no PEM")
+    certificate, key = certificates.node
+    if wrong == "key with a password":
+        done = run("openssl", "ec", "-aes256", "-passout", "pass:x", "-in", key, "-out", locked)
+        assert done.returncode == 0, done.stderr
+    calls: dict[str, Callable[[], object]] = {
+        "absent certificate": lambda: server_tls(absent, key),
+        "absent key": lambda: server_tls(certificate, absent),
+        "absent authority": lambda: client_tls(absent),
+        "not PEM": lambda: server_tls(text, key),
+        "another's key": lambda: server_tls(certificate, certificates.caller[1]),
+        "key with a password": lambda: server_tls(certificate, locked),
+        "authority not PEM": lambda: server_tls(certificate, key, text),
+        "no certificate": lambda: client_tls(None, None, key),
+    }
+    with pytest.raises(error, match=said):
+        calls[wrong]()
