@@ -10,7 +10,6 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from edgeseg.inputs.discover import Source
 from edgeseg.inputs.size_table.names import (
     LIKENESSES,
     Parts,
@@ -20,6 +19,7 @@ from edgeseg.inputs.size_table.names import (
     without_row,
 )
 from edgeseg.inputs.size_table.said import Fit, nothing_fits
+from edgeseg.inputs.source import Source
 
 _AT_ONCE = 10_000
 _MOST_ROWS = 1000  # that one image is told of

@@ -21,8 +21,8 @@ from edgeseg.errors import DataError
 from edgeseg.images.decoded import Decoded
 from edgeseg.images.frame import PixelSize
 from edgeseg.inputs.ages import Ages
-from edgeseg.inputs.discover import Source
 from edgeseg.inputs.pixel_sizes import PixelSizes
+from edgeseg.inputs.source import Source
 from edgeseg.output import table
 from edgeseg.output.table import Row
 from edgeseg.run.measuring import Measuring, SizesOfImages, decoded

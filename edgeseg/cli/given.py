@@ -15,8 +15,8 @@ from edgeseg.cli import console
 from edgeseg.errors import DataError
 
 if TYPE_CHECKING:
-    from edgeseg.inputs.discover import Source
     from edgeseg.inputs.pixel_sizes import PixelSizes
+    from edgeseg.inputs.source import Source
 
 
 @contextlib.contextmanager

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from edgeseg.errors import DataError
-from edgeseg.inputs.discover import Source
 from edgeseg.inputs.rows import file_column, read_rows, words
 from edgeseg.inputs.size_table.cells import is_none
 from edgeseg.inputs.size_table.names import Found, match_rows
+from edgeseg.inputs.source import Source
 
 AGE_RANGE_WEEKS = (4.0, 45.0)
 """No pregnancy that is scanned is younger or older: such a figure has another unit."""

@@ -12,43 +12,13 @@ from typing import NamedTuple
 from edgeseg.errors import DataError, EdgesegError, InputNotFoundError
 from edgeseg.inputs import left_out
 from edgeseg.inputs.left_out import ANNOTATION_SUFFIX, IMAGE_SUFFIXES, READ_SUFFIXES, Tally
+from edgeseg.inputs.source import Source
 from edgeseg.inputs.walk import images, is_image
 
 __all__ = [
-    "ANNOTATION_SUFFIX", "IMAGE_SUFFIXES", "Found", "Source", "discover", "frame_numbers",
+    "ANNOTATION_SUFFIX", "IMAGE_SUFFIXES", "Found", "discover", "frame_numbers",
     "is_image", "items_of", "name_below", "nothing_found",
 ]  # fmt: skip
-
-
-class Source(NamedTuple):
-    """One image to measure.
-
-    Attributes
-    ----------
-    file
-        Path below its input, with forward slashes; what results name it by.
-    location
-        Where it lies: a text, a tenth of a path's memory in folders of many thousand images.
-    frame
-        Which frame of its file it is, from 1; 0 of a file that is one image.
-    version
-        What tells the file from an earlier or later one of its name; empty if it does not change.
-    """
-
-    file: str
-    location: str
-    frame: int = 0
-    version: str = ""
-
-    @property
-    def key(self) -> tuple[str, int]:
-        """What tells it from all others of a run: its file and frame."""
-        return self.file, self.frame
-
-    @property
-    def path(self) -> Path:
-        """Where it lies."""
-        return Path(self.location)
 
 
 class Found(NamedTuple):

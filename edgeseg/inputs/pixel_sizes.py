@@ -9,11 +9,11 @@ from pathlib import Path
 
 from edgeseg.errors import DataError
 from edgeseg.images.frame import PixelSize, Size, as_pixel_size
-from edgeseg.inputs.discover import Source
 from edgeseg.inputs.size_table.names import match_rows
 from edgeseg.inputs.size_table.rows import Columns, TableRow
 from edgeseg.inputs.size_table.said import Fit, nothing_fits
 from edgeseg.inputs.size_table.text import Line, read_lines
+from edgeseg.inputs.source import Source
 from edgeseg.system.text import cut
 
 _TELLING_LINES = 10_000  # of a table whose titles name no column of files

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from edgeseg.errors import InputNotFoundError, OutputWriteError
-from edgeseg.inputs.discover import Source
+from edgeseg.inputs.source import Source
 
 GIVEN = "-"
 NAME = "stdin"

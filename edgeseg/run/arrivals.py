@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.errors import DataError, OutputExistsError, OutputWriteError
-from edgeseg.inputs.discover import Source
+from edgeseg.inputs.source import Source
 from edgeseg.output import table
 from edgeseg.output.appender import RowAppender
 from edgeseg.output.pictures import DOCUMENTS, PICTURES, picture_names, picture_paths

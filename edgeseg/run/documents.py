@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgeseg.errors import EdgesegError
-from edgeseg.inputs.discover import Source
+from edgeseg.inputs.source import Source
 from edgeseg.network.zoo import ModelFile
 from edgeseg.output.cines import best_frame
 from edgeseg.output.pictures import picture_names, picture_paths

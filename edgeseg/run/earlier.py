@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgeseg.errors import OutputExistsError
-from edgeseg.inputs.discover import Source
+from edgeseg.inputs.source import Source
 from edgeseg.output.cines import CINES_NAME
 from edgeseg.output.pictures import DOCUMENTS, KINDS, PICTURES, picture_names
 from edgeseg.output.record import RUN_NAME

@@ -14,9 +14,9 @@ from edgeseg.drawing import lettering
 from edgeseg.errors import DataError
 from edgeseg.images.calibration import Calibration
 from edgeseg.inputs.ages import Ages
-from edgeseg.inputs.discover import Source
 from edgeseg.inputs.left_out import may_be_dicom
 from edgeseg.inputs.pixel_sizes import PixelSizes
+from edgeseg.inputs.source import Source
 from edgeseg.output import table
 from edgeseg.output.appender import RowAppender
 from edgeseg.output.pictures import PICTURES

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from edgeseg.errors import EdgesegError
 from edgeseg.images.frame import PixelSize, Size
-from edgeseg.inputs.discover import Source
 from edgeseg.inputs.pixel_sizes import PixelSizes, read_table
 from edgeseg.inputs.size_table.rows import TableRow
+from edgeseg.inputs.source import Source
 from edgeseg.run.journal import Stamp, stamp_of
 
 

@@ -15,7 +15,7 @@ from edgeseg.images.calibration import Calibration
 from edgeseg.images.decoded import Decoded
 from edgeseg.images.frame import Frame, PixelSize
 from edgeseg.inputs.ages import Ages
-from edgeseg.inputs.discover import Source
+from edgeseg.inputs.source import Source
 from edgeseg.measure.measurement import Column
 from edgeseg.measure.tasks import measure_of
 from edgeseg.output import table

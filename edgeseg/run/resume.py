@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgeseg.errors import DataError
 from edgeseg.images.frame import GIVEN
-from edgeseg.inputs.discover import Source
+from edgeseg.inputs.source import Source
 from edgeseg.output import table
 from edgeseg.output.pictures import picture_paths
 from edgeseg.output.record import RUN_NAME

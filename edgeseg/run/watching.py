@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from edgeseg.errors import EdgesegError
-from edgeseg.inputs.discover import Source, items_of
+from edgeseg.inputs.discover import items_of
+from edgeseg.inputs.source import Source
 from edgeseg.run.arrivals import Arrivals
 from edgeseg.run.live_sizes import LiveSizes
 from edgeseg.run.reporter import Reporter

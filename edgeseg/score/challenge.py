@@ -8,8 +8,9 @@ from pathlib import Path
 
 from edgeseg.errors import DataError, InputNotFoundError
 from edgeseg.images import image_file
-from edgeseg.inputs.discover import Found, Source, discover
+from edgeseg.inputs.discover import Found, discover
 from edgeseg.inputs.pixel_sizes import PixelSizes, read_table
+from edgeseg.inputs.source import Source
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.segmenter import Segmenter
 from edgeseg.system.files import csv_text, write_atomic

@@ -19,9 +19,9 @@ import numpy as np
 
 from edgeseg.errors import DataError, InputNotFoundError
 from edgeseg.images.image_file import read_gray
-from edgeseg.inputs.discover import Source
 from edgeseg.inputs.pixel_sizes import read_table
 from edgeseg.inputs.size_table.names import match_rows
+from edgeseg.inputs.source import Source
 from edgeseg.measure.ellipse import Ellipse, FloatArray, Mask
 from edgeseg.measure.outline import fit_ellipse, fit_outline
 from edgeseg.measure.region import main_region

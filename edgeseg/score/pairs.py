@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgeseg.errors import DataError, InputNotFoundError, ModelError
-from edgeseg.inputs.discover import Source
 from edgeseg.inputs.pixel_sizes import read_table
 from edgeseg.inputs.size_table.names import Found, match_rows
 from edgeseg.inputs.size_table.rows import TableRow
+from edgeseg.inputs.source import Source
 from edgeseg.measure.ellipse import Mask
 from edgeseg.network.task import check_classes
 from edgeseg.score.groups import find_groups

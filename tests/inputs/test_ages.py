@@ -6,7 +6,7 @@ import pytest
 
 from edgeseg.errors import DataError, InputNotFoundError
 from edgeseg.inputs.ages import Ages, read_age, read_ages
-from edgeseg.inputs.discover import Source
+from edgeseg.inputs.source import Source
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import pytest
 
 from edgeseg.errors import DataError, InputNotFoundError
 from edgeseg.images.frame import PixelSize
-from edgeseg.inputs.discover import Source
 from edgeseg.inputs.pixel_sizes import PixelSizes, read_table
 from edgeseg.inputs.size_table.rows import TableRow
+from edgeseg.inputs.source import Source
 
 HEADER = "filename,pixel size(mm),head circumference (mm)\n"
 NAMES = "filename,pixel size(mm)"

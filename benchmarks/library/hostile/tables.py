@@ -6,8 +6,8 @@ import random
 from pathlib import Path
 
 from edgeseg.errors import DataError
-from edgeseg.inputs.discover import Source
 from edgeseg.inputs.pixel_sizes import PixelSizes, read_table
+from edgeseg.inputs.source import Source
 from library.hostile import mutations
 
 _FILES = ("000_HC.png", "001_HC.png", "s2/b.png", "é.tif", "scan 4.jpg", "=1+1.png")

@@ -11,7 +11,8 @@ from pathlib import PurePosixPath
 from typing import NamedTuple, Protocol
 from urllib.parse import unquote
 
-from edgeseg.inputs.discover import IMAGE_SUFFIXES, Source
+from edgeseg.inputs.discover import IMAGE_SUFFIXES
+from edgeseg.inputs.source import Source
 from edgeseg.system.cells import unshield
 from edgeseg.system.text import cut
 

@@ -4,8 +4,8 @@ import unicodedata
 
 import pytest
 
-from edgeseg.inputs.discover import Source
 from edgeseg.inputs.size_table.names import match_rows
+from edgeseg.inputs.source import Source
 
 
 def rows_of(files: str, names: str, sizes: str = "") -> dict[str, str]:

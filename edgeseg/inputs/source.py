@@ -1,0 +1,37 @@
+"""One image or frame to measure: its name in the results, and where it lies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Source(NamedTuple):
+    """One image to measure.
+
+    Attributes
+    ----------
+    file
+        Path below its input, with forward slashes; results name it by this.
+    location
+        Where it lies, as text: a `Path` takes ten times the memory in large folders.
+    frame
+        Which frame of its file it is, from 1; 0 if the file is one image.
+    version
+        Tells the file from an earlier or later one of its name; empty if it does not change.
+    """
+
+    file: str
+    location: str
+    frame: int = 0
+    version: str = ""
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What tells it from all others of a run: its file and frame."""
+        return self.file, self.frame
+
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        return Path(self.location)
