@@ -6,16 +6,14 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edgeseg.errors import DataError, ModelError
-from edgeseg.images.arrays import as_gray, as_image
-from edgeseg.images.frame import Frame, GrayImage, Size, as_pixel_size
+from edgeseg.images.arrays import as_frame
+from edgeseg.images.frame import Frame, GrayImage, Size
 from edgeseg.images.live import frames_of, newest
 from edgeseg.measure import screen
 from edgeseg.measure.measurement import Look, Measurement
@@ -29,7 +27,7 @@ from edgeseg.prediction import Prediction, StageTimes
 from edgeseg.system.parallel import single_threaded_opencv, usable_cores
 
 Image = Any
-"""An image as it may be given: read (`Frame`), a path, or what `as_gray` takes."""
+"""An image as it may be given: read (`Frame`), a path, or what `as_frame` takes."""
 
 
 class Segmenter:
@@ -153,7 +151,7 @@ class Segmenter:
         sources
             Frames, or images of any size: paths, image files' bytes, PIL images, and arrays of
             gray values (height, width) or colours (height, width, 3) in OpenCV's order, blue
-            first; see `edgeseg.images.arrays.as_gray`.
+            first; see `edgeseg.images.arrays.as_frame`.
         pixel_sizes_mm
             Millimetres per pixel of each: one number, (x, y), or None, which leaves a frame, and a
             file that says one, its own.
@@ -170,7 +168,7 @@ class Segmenter:
         sizes_mm = _listed([None] * len(sources) if pixel_sizes_mm is None else pixel_sizes_mm)
         if len(sizes_mm) != len(sources):
             raise DataError(f"{len(sources)} images but {len(sizes_mm)} pixel sizes")
-        frames = [_frame(*pair) for pair in zip(sources, sizes_mm, strict=True)]
+        frames = [as_frame(*pair) for pair in zip(sources, sizes_mm, strict=True)]
         return self._measure(frames) if frames else []
 
     def stream(
@@ -285,15 +283,3 @@ def _listed(values: Any, what: str = "pixel sizes") -> list[Any]:
 def _copied(frame: Image) -> Image:
     """Return a frame that its source cannot write into any more."""
     return np.array(frame) if isinstance(frame, np.ndarray) else frame
-
-
-def _frame(source: Image, pixel_size_mm: Size) -> Frame:
-    pixel_size = as_pixel_size(pixel_size_mm)
-    if not isinstance(source, Frame):
-        name = Path(os.fsdecode(source)).name if isinstance(source, str | os.PathLike) else ""
-        image = as_image(source)
-        return Frame(image.gray, pixel_size or image.pixel_size, name, screen=image.screen)
-    pixels = as_gray(source.pixels)
-    if pixel_size is None and pixels is source.pixels:
-        return source
-    return replace(source, pixels=pixels, pixel_size=pixel_size or source.pixel_size)

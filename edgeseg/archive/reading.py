@@ -23,7 +23,7 @@ from edgeseg.errors import (
     OutputWriteError,
 )
 from edgeseg.images import image_file
-from edgeseg.images.decoded import Decoded
+from edgeseg.images.frame import Frame
 from edgeseg.images.image_file import MAX_BYTES
 from edgeseg.system.text import first_line
 
@@ -86,7 +86,7 @@ class Files:
             self._pool.submit(self._fetch, listing)
         return None
 
-    def decoded(self, listing: Listing, data: Future[bytes] | None) -> Decoded:
+    def decoded(self, listing: Listing, data: Future[bytes] | None) -> Frame:
         """Return an image that was begun to be read.
 
         Raises
@@ -97,11 +97,13 @@ class Files:
             If its store does not answer, or this machine cannot read such images.
         """
         try:
-            return image_file.decode(data.result()) if data is not None else self._frame(listing)
+            if data is None:
+                return self._frame(listing)
+            return image_file.decode_frame(data.result())
         except MissingExtraError as error:
             raise RunEnds(error) from error
 
-    def _frame(self, listing: Listing) -> Decoded:
+    def _frame(self, listing: Listing) -> Frame:
         from edgeseg.images.dicom.frames import read_frame  # imports pydicom
 
         location, frame = listing.item.location, listing.item.frame

@@ -18,8 +18,7 @@ from edgeseg.archive.place import Place, place_of
 from edgeseg.archive.plan import Archive, Plan, part_columns
 from edgeseg.archive.reading import Files, RunEnds
 from edgeseg.errors import DataError
-from edgeseg.images.decoded import Decoded
-from edgeseg.images.frame import PixelSize
+from edgeseg.images.frame import Frame, PixelSize
 from edgeseg.inputs.ages import Ages
 from edgeseg.inputs.pixel_sizes import PixelSizes
 from edgeseg.inputs.source import Source
@@ -98,7 +97,7 @@ class _Batch:
         for listing in self.listings:
             self._data[listing.item.key] = self._files.start(listing)
 
-    def decoded(self, item: Source) -> Decoded:
+    def decoded(self, item: Source) -> Frame:
         """Return an image; see `Files.decoded`."""
         return self._files.decoded(self._of[item.key], self._data.pop(item.key))
 
@@ -216,7 +215,7 @@ class Worker:
     def _measuring(
         self,
         sizes: SizesOfImages,
-        decoded: Callable[[Source], Decoded] = decoded,
+        decoded: Callable[[Source], Frame] = decoded,
         part: _Part | None = None,
     ) -> Measuring:
         known = self._options, Ages([]), self._plan.calibration

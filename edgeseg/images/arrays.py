@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.errors import DataError, ImageDecodeError
-from edgeseg.images.decoded import Decoded
-from edgeseg.images.frame import MIN_SIDE_PX, GrayImage
-from edgeseg.images.image_file import decode, read
+from edgeseg.images.frame import MIN_SIDE_PX, Frame, GrayImage, Size, as_pixel_size
+from edgeseg.images.image_file import decode_frame, read_frame
 from edgeseg.images.levels import to_8_bit
 
 EXPECTED = (
@@ -26,36 +26,58 @@ _TURNED = {2: "mirrored", 3: "half", 4: "flipped", 5: "mirrored left", 6: "right
 
 
 def as_gray(source: Any) -> GrayImage:
-    """Return an image's gray values alone, (height, width), uint8; see `as_image`."""
-    return as_image(source).gray
+    """Return an image's gray values alone, (height, width), uint8; see `as_frame`."""
+    return as_frame(source).pixels
 
 
-def as_image(source: Any) -> Decoded:
-    """Return an image's gray values, (height, width), uint8, and what a file says of it besides.
+def as_frame(source: Any, pixel_size_mm: Size = None) -> Frame:
+    """Return an image as a frame: gray values, (height, width), uint8, and what its file says.
 
     Files are read, from their path or their bytes. Colours become luma, as those of files do: of
     arrays in OpenCV's order, blue first; of PIL images in their own, turned as EXIF says. Whole
     numbers above 255 are scaled as 16-bit files are, `edgeseg.images.levels.to_8_bit`;
     fractions from 0 to 1 are taken for shares of white.
 
+    Parameters
+    ----------
+    source
+        A path, a file's bytes, an open file, an array, a PIL image, or a frame, which is returned
+        as it is where its pixels are gray values and no pixel size is given.
+    pixel_size_mm
+        Millimetres per pixel, one number or (x, y); None leaves the frame's or the file's own.
+
     Raises
     ------
     ImageDecodeError, InputNotFoundError
         If a file cannot be read.
     DataError
-        If it is something else, or its values are no gray values.
+        If it is something else, its values are no gray values, or the pixel size cannot be one.
     """
-    if isinstance(source, np.ndarray) and source.dtype == np.uint8 and source.ndim == 2:
-        return Decoded(_large_enough(source), None)
+    pixel_size = as_pixel_size(pixel_size_mm)
+    frame = source if isinstance(source, Frame) else _read(source)
+    pixels = _gray_of_array(frame.pixels)
+    if pixel_size is None and pixels is frame.pixels:
+        return frame
+    return replace(frame, pixels=pixels, pixel_size=pixel_size or frame.pixel_size)
+
+
+def _read(source: Any) -> Frame:
     if isinstance(source, str | os.PathLike):
-        return read(Path(os.fsdecode(source)))
+        return read_frame(Path(os.fsdecode(source)))
     if isinstance(source, bytes | bytearray | memoryview):
-        return decode(bytes(source))
+        return decode_frame(bytes(source))
     if hasattr(source, "read") and not hasattr(source, "isOpened"):
         return _of_stream(source)
     if hasattr(source, "getexif") and hasattr(source, "convert"):
-        return Decoded(_of_pil(source), None)
-    return Decoded(_large_enough(_of_array(_array(source))), None)
+        return Frame(_of_pil(source))
+    return Frame(_gray_of_array(source))
+
+
+def _gray_of_array(source: Any) -> GrayImage:
+    """Return an array's gray values, the array itself where they are."""
+    if isinstance(source, np.ndarray) and source.dtype == np.uint8 and source.ndim == 2:
+        return _large_enough(source)
+    return _large_enough(_of_array(_array(source)))
 
 
 def _large_enough(gray: GrayImage) -> GrayImage:
@@ -67,14 +89,14 @@ def _large_enough(gray: GrayImage) -> GrayImage:
     return gray
 
 
-def _of_stream(stream: Any) -> Decoded:
+def _of_stream(stream: Any) -> Frame:
     data = stream.read()
     if not isinstance(data, bytes):
         raise DataError(
             f"reading {type(stream).__name__} gave {type(data).__name__}, not bytes; open the "
             "image's file with mode 'rb'"
         )
-    return decode(data)
+    return decode_frame(data)
 
 
 def _of_pil(image: Any) -> GrayImage:

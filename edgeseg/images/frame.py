@@ -10,12 +10,14 @@ from typing import Any, NamedTuple, SupportsFloat
 import numpy as np
 import numpy.typing as npt
 
-from edgeseg.errors import DataError
+from edgeseg.errors import DataError, ImageDecodeError
 from edgeseg.images.calibration import Calibration
 
 GrayImage = npt.NDArray[np.uint8]
 
 MIN_SIDE_PX = 32
+MAX_PIXELS = 50_000_000
+"""Larger images are refused before their pixels are allocated."""
 PIXEL_SIZE_RANGE_MM = (0.001, 10.0)
 """No image of a body has pixels smaller or larger than this: such a figure has another unit."""
 GIVEN = ("option", "table")
@@ -224,4 +226,23 @@ def check_pixel_size(pixel_size_mm: float | None, where: str = "") -> None:
         raise DataError(
             f"{where}pixel size is {pixel_size_mm:g}; expected a positive number of mm from "
             f"{low:g} to {high:g}"
+        )
+
+
+def check_sides(width: int, height: int) -> None:
+    """Refuse an image that is too large or too small.
+
+    Raises
+    ------
+    ImageDecodeError
+        If it has more than `MAX_PIXELS`, or a side shorter than `MIN_SIDE_PX`.
+    """
+    if width * height > MAX_PIXELS:
+        raise ImageDecodeError(
+            f"{width}x{height} pixels is more than the {MAX_PIXELS // 10**6} million "
+            "allowed; crop or shrink the image"
+        )
+    if min(width, height) < MIN_SIDE_PX:
+        raise ImageDecodeError(
+            f"{width}x{height} pixels is too small; each side needs {MIN_SIDE_PX}"
         )

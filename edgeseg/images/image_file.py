@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -17,9 +18,8 @@ from edgeseg.errors import (
     MissingExtraError,
 )
 from edgeseg.images import header
-from edgeseg.images.decoded import Decoded, check_sides
 from edgeseg.images.formats import pnm
-from edgeseg.images.frame import GrayImage
+from edgeseg.images.frame import Frame, GrayImage, check_sides
 from edgeseg.images.levels import to_8_bit
 
 MAX_BYTES = 1 << 30
@@ -37,11 +37,11 @@ _SPARED_BLOCKS = 6  # an encoder may save the last bits of a file
 
 
 def read_gray(path: Path) -> GrayImage:
-    """Decode an image file to gray values alone; see `read`."""
-    return read(path).gray
+    """Decode an image file to gray values alone; see `read_frame`."""
+    return read_frame(path).pixels
 
 
-def read(path: Path) -> Decoded:
+def read_frame(path: Path) -> Frame:
     """Decode an image file to gray, upright as its EXIF orientation says.
 
     Colours become luma (ITU-R BT.601). 16-bit images are brought to 8 bits by the part of their
@@ -65,7 +65,7 @@ def read(path: Path) -> Decoded:
     """
     data = read_bytes(path)
     try:
-        return decode(data)
+        return replace(decode_frame(data), name=path.name)
     except MissingExtraError:
         raise
     except EdgesegError as error:
@@ -108,16 +108,16 @@ def _binary_flags() -> int:
 
 
 def decode_gray(data: bytes) -> GrayImage:
-    """Decode an image file's bytes to gray values alone; see `decode`."""
-    return decode(data).gray
+    """Decode an image file's bytes to gray values alone; see `decode_frame`."""
+    return decode_frame(data).pixels
 
 
-def decode(data: bytes) -> Decoded:
-    """Decode an image file's bytes; see `read`, the texts of its errors lack the name."""
+def decode_frame(data: bytes) -> Frame:
+    """Decode an image file's bytes; see `read_frame`. Errors do not name the file."""
     if header.is_dicom(data):
         from edgeseg.images.dicom import frames  # imports pydicom, which only these need
 
-        return frames.decode(data)
+        return frames.decode_frame(data)
     head = header.parse(data)
     check_sides(head.width, head.height)
     if head.frames > 1:
@@ -130,7 +130,7 @@ def decode(data: bytes) -> Decoded:
     gray = to_8_bit(pixels)
     if gray.ndim == 3:
         gray = cv2.cvtColor(gray, cv2.COLOR_BGR2GRAY).astype(np.uint8, copy=False)
-    return Decoded(_upright(gray, head.orientation), head.pixel_size)
+    return Frame(_upright(gray, head.orientation), head.pixel_size)
 
 
 def decode_pixels(

@@ -12,7 +12,6 @@ from edgeseg.drawing.encode import encode_mask
 from edgeseg.errors import EdgesegError, ImageDecodeError, OutputNameError
 from edgeseg.images import image_file
 from edgeseg.images.calibration import Calibration
-from edgeseg.images.decoded import Decoded
 from edgeseg.images.frame import Frame, PixelSize
 from edgeseg.inputs.ages import Ages
 from edgeseg.inputs.source import Source
@@ -54,13 +53,13 @@ class Measured(NamedTuple):
     stamp: Stamp | None
 
 
-def decoded(item: Source) -> Decoded:
+def decoded(item: Source) -> Frame:
     """Read an image from its file, or raise an `EdgesegError`."""
     if item.frame:
         from edgeseg.images.dicom.frames import read_frame
 
         return read_frame(item.path, item.frame)
-    return image_file.decode(image_file.read_bytes(item.path))
+    return image_file.decode_frame(image_file.read_bytes(item.path))
 
 
 @dataclass(slots=True)
@@ -91,7 +90,7 @@ class Measuring:
     options: Options = field(default_factory=Options)
     ages: Ages = field(default_factory=Ages)
     calibration: Calibration | None = None
-    decoded: Callable[[Source], Decoded] = decoded
+    decoded: Callable[[Source], Frame] = decoded
     write: Callable[[str, bytes], None] | None = None
     documents: Documents = field(init=False)
 
@@ -160,7 +159,7 @@ class Measuring:
         try:
             image = self.decoded(item)
             decode_ms = (time.perf_counter() - started) * 1000
-            size = self.pixel_sizes.of(item, image.gray.shape)
+            size = self.pixel_sizes.of(item, image.size)
             given = self.pixel_sizes.given(item)
             if not given:
                 size = image.pixel_size  # what the user says beats what the file says
@@ -171,7 +170,7 @@ class Measuring:
             if screen is not None and self.options.keep_ids:
                 screen = screen._replace(may_name_patient=False)
             known = size, item.file, self.ages.of(item), self.calibration, screen
-            return Read(Frame(image.gray, *known), decode_ms)
+            return Read(Frame(image.pixels, *known), decode_ms)
         except EdgesegError as error:
             return str(error)
 

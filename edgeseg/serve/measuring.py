@@ -76,7 +76,7 @@ class Measurer:
         Parameters
         ----------
         data
-            An image file's bytes, as `edgeseg.images.image_file.decode` takes them.
+            An image file's bytes, as `edgeseg.images.image_file.decode_frame` takes them.
         given
             Texts by the names of `PARAMETERS`.
 
@@ -100,10 +100,10 @@ class Measurer:
         pictures = _asked_pictures(given.get("include", ""))
         asked_mm = parse_pixel_size(given["pixel_size"]) if "pixel_size" in given else None
         weeks = read_age(given["ga"]) if "ga" in given else None
-        image = image_file.decode(data)
+        image = image_file.decode_frame(data)
         size = as_pixel_size(asked_mm) or image.pixel_size
         name = given.get("name", "")
-        frame = Frame(image.gray, size, name, weeks, screen=image.screen)
+        frame = Frame(image.pixels, size, name, weeks, screen=image.screen)
         with single_threaded_opencv:
             prediction = self.segmenter.predict(frame)
             drawn = {each: base64.b64encode(_PICTURES[each](prediction)) for each in pictures}

@@ -92,15 +92,15 @@ def test_ome(said: str) -> None:
 
 def test_the_size_turns_with_the_image(scan: np.ndarray) -> None:
     turned = calibrated(scan, 0.125, 0.25, extratags=[(274, "H", 1, 6, True)])
-    assert image_file.decode(turned).pixel_size == PixelSize(0.25, 0.125, "tiff")
+    assert image_file.decode_frame(turned).pixel_size == PixelSize(0.25, 0.125, "tiff")
     upright = calibrated(scan, 0.125, 0.25, extratags=[(274, "H", 1, 3, True)])
-    assert image_file.decode(upright).pixel_size == PixelSize(0.125, 0.25, "tiff")
+    assert image_file.decode_frame(upright).pixel_size == PixelSize(0.125, 0.25, "tiff")
 
 
 def test_dots_per_inch_are_not_believed(scan: np.ndarray) -> None:
     for unit in ("INCH", "CENTIMETER", "NONE"):
         data = tiff((scan, {"resolution": (80, 80), "resolutionunit": unit}))
-        assert image_file.decode(data).pixel_size is None
+        assert image_file.decode_frame(data).pixel_size is None
 
 
 def test_a_files_own_size_reaches_the_row_and_what_a_user_says_beats_it(
@@ -131,7 +131,7 @@ def test_a_files_own_size_reaches_the_row_and_what_a_user_says_beats_it(
 def test_tifffile_is_imported_for_tiff_files_only(scan: np.ndarray, tmp_path: Path) -> None:
     (tmp_path / "a.pgm").write_bytes(b"P5 400 270 255\n" + scan.tobytes())
     code = (
-        "import sys; from pathlib import Path; from edgeseg.images.image_file import read\n"
-        "read(Path(sys.argv[1])); assert 'tifffile' not in sys.modules"
+        "import sys; from pathlib import Path; from edgeseg.images.image_file import read_frame\n"
+        "read_frame(Path(sys.argv[1])); assert 'tifffile' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.pgm")], check=True)

@@ -163,8 +163,8 @@ def test_times_are_those_of_the_clock(
     monkeypatch.setattr("edgeseg.segmenter.time", clock)
     monkeypatch.setattr(running, "time", clock)
     monkeypatch.setattr(measuring, "time", clock)
-    decode = clock.takes(2, measuring.image_file.decode)
-    monkeypatch.setattr(measuring.image_file, "decode", decode)
+    decode = clock.takes(2, measuring.image_file.decode_frame)
+    monkeypatch.setattr(measuring.image_file, "decode_frame", decode)
     with monkeypatch.context() as only_once:
         only_once.setattr("edgeseg.run.results.write_page", lambda *_: None)
         summary = folder_run(segmenter, scans, tmp_path / "out", batch=3, workers=1).run()

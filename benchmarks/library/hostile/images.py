@@ -14,8 +14,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edgeseg.images.decoded import MAX_PIXELS
-from edgeseg.images.image_file import decode
+from edgeseg.images.frame import MAX_PIXELS
+from edgeseg.images.image_file import decode_frame
 from edgeseg.phantom.head import make_phantom
 from library.hostile import mutations, tiffs
 
@@ -72,7 +72,7 @@ def make(rng: random.Random) -> bytes:
 
 def read(data: bytes, folder: Path) -> None:
     """Decode it and hold the answer to what is promised."""
-    gray = decode(data).gray
+    gray = decode_frame(data).pixels
     if gray.dtype != np.uint8 or gray.ndim != 2 or not 0 < gray.size <= MAX_PIXELS:
         raise AssertionError(f"decoded to {gray.dtype}, {gray.shape}")
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 from edgeseg.errors import DataError, ImageDecodeError
-from edgeseg.images.decoded import Decoded, check_sides
 from edgeseg.images.dicom import gray, library
 from edgeseg.images.dicom.file import DicomFile, open_bytes, open_file
 from edgeseg.images.dicom.head import count_frames_in
 from edgeseg.images.dicom.regions import read_scale
-from edgeseg.images.frame import Frame, Screen, Size, as_pixel_size
+from edgeseg.images.frame import Frame, Screen, Size, as_pixel_size, check_sides
 
 __all__ = [
-    "count_frames", "count_frames_in", "decode", "frames", "holds_image", "identifiers",
-    "read_frame",
+    "count_frames", "count_frames_in", "decode_frame", "holds_image", "identifiers",
+    "read_frame", "read_frames",
 ]  # fmt: skip
 
 
@@ -46,18 +46,18 @@ def holds_image(source: BinaryIO | Path) -> bool:
     return "Rows" in dataset or "SOPClassUID" not in dataset
 
 
-def read_frame(path: Path, number: int) -> Decoded:
+def read_frame(path: Path, number: int) -> Frame:
     """Return one frame of a file, from 1, without reading the others; see `count_frames`."""
-    return _read(open_file(path), number)
+    return replace(_read(open_file(path), number), name=path.name)
 
 
-def decode(data: bytes) -> Decoded:
+def decode_frame(data: bytes) -> Frame:
     """Return the frame of a file in memory, which may have only one; see `count_frames`."""
     file = open_bytes(data)
     if file.n_frames > 1:
         raise ImageDecodeError(
             f"the file holds {file.n_frames} frames, one was expected; a name that ends in .dcm "
-            "tells that it is a film (in Python edgeseg.images.dicom.frames.frames gives them)"
+            "tells that it is a film (in Python edgeseg.images.dicom.frames.read_frames gives them)"
         )
     return _read(file, 1)
 
@@ -67,7 +67,7 @@ def identifiers(path: Path) -> dict[str, str]:
     return open_file(path).identifiers()
 
 
-def frames(path: str | os.PathLike[str], pixel_size_mm: Size = None) -> Iterator[Frame]:
+def read_frames(path: str | os.PathLike[str], pixel_size_mm: Size = None) -> Iterator[Frame]:
     """Yield the frames of a film one by one, such as `edgeseg.Segmenter.stream` takes them.
 
     Parameters
@@ -83,11 +83,11 @@ def frames(path: str | os.PathLike[str], pixel_size_mm: Size = None) -> Iterator
     where = Path(os.fsdecode(path))
     given = as_pixel_size(pixel_size_mm)
     for number in range(1, count_frames(where) + 1):
-        image = read_frame(where, number)
-        yield Frame(image.gray, given or image.pixel_size, where.name, screen=image.screen)
+        frame = read_frame(where, number)
+        yield frame if given is None else replace(frame, pixel_size=given)
 
 
-def _read(file: DicomFile, number: int) -> Decoded:
+def _read(file: DicomFile, number: int) -> Frame:
     check_sides(file.size[1], file.size[0])
     if not 1 <= number <= file.n_frames:
         raise DataError(f"frame {number} was asked for; the file has {file.n_frames}")
@@ -102,4 +102,4 @@ def _read(file: DicomFile, number: int) -> Decoded:
         gray.is_coloured(colours, scale.areas),
         file.may_name_patient and not scale.areas,
     )
-    return Decoded(pixels, scale.pixel_size, screen)
+    return Frame(pixels, scale.pixel_size, screen=screen)

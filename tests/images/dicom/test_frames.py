@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import DataError, ImageDecodeError
+from edgeseg.images import image_file
 from edgeseg.images.dicom import deflated
 from edgeseg.images.dicom import file as dicom_file
-from edgeseg.images.dicom.frames import count_frames, decode, frames, read_frame
+from edgeseg.images.dicom.frames import count_frames, decode_frame, read_frame, read_frames
 from edgeseg.images.dicom.gray import gray_of
-from edgeseg.images.image_file import read
 from edgeseg.phantom.head import make_phantom
 
 pydicom = pytest.importorskip("pydicom")
@@ -46,7 +46,7 @@ def test_every_encoding_shows_the_same(gray: np.ndarray, tmp_path: Path, photome
     base = dicom_files.write(
         tmp_path / "base.dcm", shown, photometric=photometric, pixel_mm=(0.2, 0.3)
     )
-    expected = [read_frame(base, number).gray for number in (1, 2)]
+    expected = [read_frame(base, number).pixels for number in (1, 2)]
     if photometric == "MONOCHROME2":
         np.testing.assert_array_equal(expected, gray)
     (folder := tmp_path / "made").mkdir()
@@ -57,7 +57,7 @@ def test_every_encoding_shows_the_same(gray: np.ndarray, tmp_path: Path, photome
         assert count_frames(made.path) == 2, made.name
         for number, wanted in enumerate(expected, start=1):
             found = read_frame(made.path, number)
-            differs = int(np.abs(found.gray.astype(int) - wanted).max())
+            differs = int(np.abs(found.pixels.astype(int) - wanted).max())
             assert differs <= (0 if made.lossless else LOSSY_LEVELS), made.name
             assert found.pixel_size is not None
             assert found.pixel_size[:2] == pytest.approx((0.2, 0.3)), made.name
@@ -71,8 +71,8 @@ def test_every_encoding_shows_the_same(gray: np.ndarray, tmp_path: Path, photome
 def test_files_of_real_machines_are_read(real: RealFile) -> None:
     assert count_frames(real.path) == real.frames
     image = read_frame(real.path, real.frames)
-    assert image.gray.shape == (real.rows, real.columns)
-    assert image.gray.std() > 5
+    assert image.pixels.shape == (real.rows, real.columns)
+    assert image.pixels.std() > 5
     assert image.screen is not None
     if real.pixel_mm is None:
         assert image.pixel_size is None
@@ -91,11 +91,11 @@ def test_around_the_scans_it_is_black(gray: np.ndarray, tmp_path: Path) -> None:
     """There machines write whose scan it is."""
     regions = [Region(10, 20, 60, 90), Region(70, 20, 120, 90)]
     path = dicom_files.write(tmp_path / "dual.dcm", gray[0], regions=regions)
-    image = read(path)
+    image = image_file.read_frame(path)
     inside = np.zeros(gray[0].shape, bool)
     inside[20:91, 10:61] = inside[20:91, 70:121] = True
-    np.testing.assert_array_equal(image.gray[inside], gray[0][inside])
-    assert not image.gray[~inside].any()
+    np.testing.assert_array_equal(image.pixels[inside], gray[0][inside])
+    assert not image.pixels[~inside].any()
     assert image.screen is not None
     assert not image.screen.may_name_patient
 
@@ -107,10 +107,10 @@ def test_without_regions_the_patient_may_be_named_anywhere(
     path = dicom_files.write(
         tmp_path / "a.dcm", gray[0], pixel_mm=None, BurnedInAnnotation=burned_in
     )
-    image = read(path)
+    image = image_file.read_frame(path)
     assert image.screen is not None
     assert image.screen.may_name_patient == may
-    np.testing.assert_array_equal(image.gray, gray[0])
+    np.testing.assert_array_equal(image.pixels, gray[0])
 
 
 def test_doppler_and_colours_read_wrongly_are_known(gray: np.ndarray, tmp_path: Path) -> None:
@@ -186,19 +186,19 @@ def test_frames_are_read_one_by_one(
 
 def test_a_film_is_a_frame_at_a_time_for_programs(gray: np.ndarray, tmp_path: Path) -> None:
     path = dicom_files.write(tmp_path / "film.dcm", gray, pixel_mm=(0.2, 0.2))
-    found = [*frames(path)]
+    found = [*read_frames(path)]
     assert [frame.name for frame in found] == ["film.dcm", "film.dcm"]
     for frame, wanted in zip(found, gray, strict=True):
         np.testing.assert_array_equal(frame.pixels, wanted)
         assert frame.pixel_size is not None
         assert frame.pixel_size.source == "dicom"
-    (given, _) = frames(path, 0.5)
+    (given, _) = read_frames(path, 0.5)
     assert given.pixel_size is not None
     assert given.pixel_size == (0.5, 0.5, "option")
     with pytest.raises(ImageDecodeError, match="holds 2 frames"):
-        read(path)
+        image_file.read_frame(path)
     with pytest.raises(ImageDecodeError, match="holds 2 frames"):
-        decode(path.read_bytes())
+        decode_frame(path.read_bytes())
     with pytest.raises(DataError, match="frame 3"):
         read_frame(path, 3)
 
@@ -227,7 +227,7 @@ def test_what_is_no_ultrasound_image_is_refused(
 ) -> None:
     path = dicom_files.write(tmp_path / "a.dcm", gray[0], **change)
     with pytest.raises(ImageDecodeError, match=why):
-        read(path)
+        image_file.read_frame(path)
 
 
 @pytest.mark.parametrize("kind", ["OB", "OW"])
@@ -240,20 +240,20 @@ def test_two_samples_of_a_big_endian_word_keep_their_order(
         dataset.PixelData = np.frombuffer(dataset.PixelData, "<u2").byteswap().tobytes()
     dataset["PixelData"].VR = kind
     dataset.save_as(path)
-    np.testing.assert_array_equal(read(path).gray, gray[0])
+    np.testing.assert_array_equal(image_file.read_frame(path).pixels, gray[0])
 
 
 def test_samples_may_lie_in_the_upper_bits(gray: np.ndarray, tmp_path: Path) -> None:
     path = dicom_files.write(tmp_path / "a.dcm", gray[0], bits=12)
-    plain = read(path).gray
+    plain = image_file.read_frame(path).pixels
     dataset = pydicom.dcmread(path)
     values = np.frombuffer(dataset.PixelData, "<u2")
     dataset.PixelData = (values | 0x8000).tobytes()  # an overlay
     dataset.save_as(path)
-    np.testing.assert_array_equal(read(path).gray, plain)
+    np.testing.assert_array_equal(image_file.read_frame(path).pixels, plain)
     dataset.PixelData, dataset.HighBit = (values << 4).tobytes(), 15
     dataset.save_as(path)
-    np.testing.assert_array_equal(read(path).gray, plain)
+    np.testing.assert_array_equal(image_file.read_frame(path).pixels, plain)
 
 
 def test_what_follows_the_pixels_is_none_of_them(gray: np.ndarray, tmp_path: Path) -> None:
@@ -263,7 +263,7 @@ def test_what_follows_the_pixels_is_none_of_them(gray: np.ndarray, tmp_path: Pat
     dataset.add_new(0xFFFCFFFC, "OB", bytes(gray[0].size))  # padding
     dataset.save_as(path)
     with pytest.raises(ImageDecodeError, match="2000 of its pixels'"):
-        read(path)
+        image_file.read_frame(path)
 
 
 def test_uncompressed_pixels_in_pieces_are_refused(gray: np.ndarray, tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_uncompressed_pixels_in_pieces_are_refused(gray: np.ndarray, tmp_path: P
     named = path.read_bytes()
     path.write_bytes(named.replace(b"1.2.840.10008.1.2.4.50", b"1.2.840.10008.1.2.1\0\0\0"))
     with pytest.raises(ImageDecodeError, match="in pieces"):
-        read(path)
+        image_file.read_frame(path)
 
 
 def test_a_region_that_cannot_be_read_costs_the_scale_alone(
@@ -284,15 +284,15 @@ def test_a_region_that_cannot_be_read_costs_the_scale_alone(
     dataset.SequenceOfUltrasoundRegions[0]["PhysicalDeltaX"].VR = "LO"
     dataset.SequenceOfUltrasoundRegions[0].PhysicalDeltaX = "0,01"
     dataset.save_as(path)
-    image = read(path)
-    np.testing.assert_array_equal(image.gray, gray[0])
+    image = image_file.read_frame(path)
+    np.testing.assert_array_equal(image.pixels, gray[0])
     assert image.screen is not None
     assert "does not say what a pixel measures" in image.screen.refused
 
 
 def test_a_secondary_capture_is_read(gray: np.ndarray, tmp_path: Path) -> None:
     path = dicom_files.write(tmp_path / "a.dcm", gray[0], Modality=None)
-    np.testing.assert_array_equal(read(path).gray, gray[0])
+    np.testing.assert_array_equal(image_file.read_frame(path).pixels, gray[0])
 
 
 def test_every_cut_of_a_file_is_refused(gray: np.ndarray, tmp_path: Path) -> None:
@@ -303,7 +303,7 @@ def test_every_cut_of_a_file_is_refused(gray: np.ndarray, tmp_path: Path) -> Non
         data = path.read_bytes()
         for end in [*range(140, len(data) - 64, 211), len(data) - 64]:
             with pytest.raises(ImageDecodeError):
-                decode(data[:end])
+                decode_frame(data[:end])
 
 
 @pytest.mark.parametrize("photometric", ["MONOCHROME2", "YBR_FULL_422"])
@@ -313,12 +313,12 @@ def test_a_jpeg_that_lacks_its_end_but_not_the_mark_of_it_is_refused(
     plain = dicom_files.write(tmp_path / "plain.dcm", gray[0])
     coded = Maker(plain, tmp_path).coded(photometric, jpeg, uid.JPEGBaseline8Bit)
     dataset = pydicom.dcmread(coded)
-    read(coded)
+    image_file.read_frame(coded)
     (whole,) = pydicom.encaps.generate_frames(dataset.PixelData, number_of_frames=1)
     cut = whole[: len(whole) // 2] + b"\xff\xd9"
     path = dicom_files.save_coded(dataset, [cut], tmp_path / "cut.dcm", uid.JPEGBaseline8Bit)
     with pytest.raises(ImageDecodeError, match="a part of its pixels is missing"):
-        read(path)
+        image_file.read_frame(path)
 
 
 def test_a_frame_of_another_size_than_the_file_says_is_refused(
@@ -331,7 +331,7 @@ def test_a_frame_of_another_size_than_the_file_says_is_refused(
     dataset.Rows = 95
     dataset.save_as(coded)
     with pytest.raises(ImageDecodeError, match="122x96, the file says 122x95"):
-        read(coded)
+        image_file.read_frame(coded)
 
 
 def test_of_deflated_films_one_is_kept_unpacked(gray: np.ndarray, tmp_path: Path) -> None:
@@ -350,7 +350,7 @@ def test_of_deflated_films_one_is_kept_unpacked(gray: np.ndarray, tmp_path: Path
 def test_a_preamble_may_be_the_head_of_a_tiff(gray: np.ndarray, tmp_path: Path) -> None:
     path = dicom_files.write(tmp_path / "a.dcm", gray[0])
     path.write_bytes(b"II*\0\x08\0\0\0" + path.read_bytes()[8:])
-    np.testing.assert_array_equal(read(path).gray, gray[0])
+    np.testing.assert_array_equal(image_file.read_frame(path).pixels, gray[0])
 
 
 def test_luma_of_a_part_of_the_range_is_spread(gray: np.ndarray) -> None:
@@ -364,10 +364,10 @@ def test_what_is_deflated_may_not_swell_without_end(
     gray: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = dicom_files.write(tmp_path / "a.dcm", gray[0], syntax=uid.DeflatedExplicitVRLittleEndian)
-    np.testing.assert_array_equal(read(path).gray, gray[0])
+    np.testing.assert_array_equal(image_file.read_frame(path).pixels, gray[0])
     monkeypatch.setattr(deflated, "_MOST_UNPACKED_BYTES", 5000)
     with pytest.raises(ImageDecodeError, match="deflated; save it without"):
-        read(path)
+        image_file.read_frame(path)
 
 
 def test_errors_and_warnings_tell_nothing_of_the_patient(
@@ -379,7 +379,7 @@ def test_errors_and_warnings_tell_nothing_of_the_patient(
     for at in range(132, len(data) - gray[0].size, 7):
         broken = data[:at] + b"\xff\xfe" + data[at + 2 :]
         try:
-            decode(broken)
+            decode_frame(broken)
         except ImageDecodeError as error:
             assert dicom_files.TOKEN not in str(error)
     assert token in data
@@ -387,6 +387,6 @@ def test_errors_and_warnings_tell_nothing_of_the_patient(
 
 
 def _screen(path: Path):  # type: ignore[no-untyped-def]
-    screen = read(path).screen
+    screen = image_file.read_frame(path).screen
     assert screen is not None
     return screen
