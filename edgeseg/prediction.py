@@ -56,7 +56,7 @@ class Prediction:
     >>> from edgeseg.segmenter import Segmenter
     >>> prediction = Segmenter("hc18-nano", device="cpu").predict(np.zeros((270, 400), np.uint8))
     >>> prediction.hc_mm, prediction.reason
-    (None, 'no head found: no pixel reaches the threshold of 0.5')
+    (None, 'no head found: nothing in the image looks like a head')
     >>> prediction.overlay().shape
     (270, 400, 3)
     """

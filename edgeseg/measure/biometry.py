@@ -1,4 +1,4 @@
-"""From the figures of a head to gestational age, and from a known age to centiles."""
+"""Gestational age from head circumference, and centiles for a gestational age known otherwise."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from edgeseg.errors import DataError
 HADLOCK_RANGE_MM = (68.0, 360.0)
 INTERGROWTH_RANGE_WEEKS = (14.0, 40.0)
 LATE_WEEKS = 36.0
-"""From here on ages by HC come out young: a median head of week 40 reads as one of week 38."""
-# Hadlock 1984 gives 2 SD for ranges of HC that end here, in mm; what lies between two of them (144
-# and 151, 219 and 224, 280 and 284, 325 and 328) takes the wider.
+"""From this age on HC underestimates the age: a median head of week 40 reads as week 38."""
+# Upper ends of the HC ranges, in mm, for which Hadlock 1984 gives 2 SD. An HC between two ranges
+# (144 to 151, 219 to 224, 280 to 284, 325 to 328) takes the larger value.
 _HADLOCK_TWO_SD_WEEKS = ((144.0, 1.19), (219.0, 1.48), (280.0, 2.06), (325.0, 2.98), (360.0, 3.2))
 
 
 def ga_weeks_hadlock(hc_mm: float) -> float | None:
     """Gestational age from head circumference (Hadlock et al. 1984, Radiology 152:497).
 
-    GA = 8.96 + 0.540 HC + 0.0003 HC³, HC in cm; as cited by later work.
+    GA = 8.96 + 0.540 HC + 0.0003 HC³, HC in cm, as cited by later papers.
 
     Returns
     -------
@@ -30,7 +30,7 @@ def ga_weeks_hadlock(hc_mm: float) -> float | None:
     DataError
         If ``hc_mm`` is not a positive number.
     """
-    _check(hc_mm)
+    _check_length(hc_mm)
     if not HADLOCK_RANGE_MM[0] <= hc_mm <= HADLOCK_RANGE_MM[1]:
         return None
     hc_cm = hc_mm / 10
@@ -40,8 +40,8 @@ def ga_weeks_hadlock(hc_mm: float) -> float | None:
 def ga_weeks_hadlock_two_sd(hc_mm: float) -> float | None:
     """Two standard deviations of `ga_weeks_hadlock`, in weeks; None outside its range.
 
-    As makers of scanners print them; the paper itself was not seen, and of its last range 2.7 weeks
-    are remembered too.
+    The values are those that scanner manufacturers print. The paper itself was not available; for
+    its last range some sources give 2.7 weeks.
 
     Raises
     ------
@@ -56,8 +56,8 @@ def ga_weeks_hadlock_two_sd(hc_mm: float) -> float | None:
 def ga_weeks_hadlock_half_width(hc_mm: float, hc_half_width_mm: float = 0.0) -> float | None:
     """Half the width of the interval of `ga_weeks_hadlock`, in weeks; None outside its range.
 
-    Two standard deviations of the method, and how far HC itself may be off, turned into weeks by
-    the slope there: both together as the root of their squares.
+    The root of the sum of squares of two parts: two standard deviations of the method, and the
+    half width of the HC interval times the slope of the age at this HC.
 
     Raises
     ------
@@ -86,8 +86,8 @@ def ga_weeks_intergrowth(hc_mm: float) -> float | None:
     DataError
         If ``hc_mm`` is not a positive number.
     """
-    _check(hc_mm)
-    if not 20 <= hc_mm <= 1000:  # far outside, where ln² rises again or the exponential overflows
+    _check_length(hc_mm)
+    if not 20 <= hc_mm <= 1000:  # outside, ln² rises again or the exponential overflows
         return None
     days = math.exp(0.05970 * math.log(hc_mm) ** 2 + 6.409e-9 * hc_mm**3 + 3.3258)
     weeks = days / 7
@@ -100,8 +100,8 @@ def hc_centile_intergrowth(hc_mm: float, ga_weeks: float) -> float | None:
 
     HC is normal with mean -28.2849 + 1.69267 GA² - 0.397485 GA² ln GA and
     SD 1.98735 + 0.0136772 GA³ - 0.00726264 GA³ ln GA + 0.000976253 GA³ (ln GA)², in mm, GA in
-    weeks (Papageorghiou et al. 2014, doi:10.1016/S0140-6736(14)61490-2). An age by this very HC
-    says nothing here.
+    weeks (Papageorghiou et al. 2014, doi:10.1016/S0140-6736(14)61490-2). An age derived from the
+    same HC gives a meaningless centile.
 
     Returns
     -------
@@ -113,8 +113,8 @@ def hc_centile_intergrowth(hc_mm: float, ga_weeks: float) -> float | None:
     DataError
         If ``hc_mm`` is not a positive number.
     """
-    _check(hc_mm)
-    if not _on_the_charts(ga_weeks):
+    _check_length(hc_mm)
+    if not _is_on_chart(ga_weeks):
         return None
     log = math.log(ga_weeks)
     mean_mm = -28.2849 + 1.69267 * ga_weeks**2 - 0.397485 * ga_weeks**2 * log
@@ -140,8 +140,8 @@ def bpd_centile_intergrowth(bpd_mm: float, ga_weeks: float) -> float | None:
     DataError
         If ``bpd_mm`` is not a positive number.
     """
-    _check(bpd_mm, "biparietal diameter")
-    if not _on_the_charts(ga_weeks):
+    _check_length(bpd_mm, "biparietal diameter")
+    if not _is_on_chart(ga_weeks):
         return None
     log = math.log(ga_weeks)
     mean_mm = 5.60878 + 0.158369 * ga_weeks**2 - 0.00256379 * ga_weeks**3
@@ -166,8 +166,8 @@ def ofd_centile_intergrowth(ofd_mm: float, ga_weeks: float) -> float | None:
     DataError
         If ``ofd_mm`` is not a positive number.
     """
-    _check(ofd_mm, "occipitofrontal diameter")
-    if not _on_the_charts(ga_weeks):
+    _check_length(ofd_mm, "occipitofrontal diameter")
+    if not _is_on_chart(ga_weeks):
         return None
     log = math.log(ga_weeks)
     mean_mm = -12.4097 + ga_weeks**2 * (0.626342 - 0.148075 * log)
@@ -175,21 +175,21 @@ def ofd_centile_intergrowth(ofd_mm: float, ga_weeks: float) -> float | None:
     return _centile(ofd_mm, mean_mm, math.exp(-0.880034 + ga_weeks**2 * square))
 
 
-def weeks_days(weeks: float) -> str:
-    """Return weeks as people write a gestational age, to the nearest day: 19.6 is ``19w4d``.
+def format_weeks(weeks: float) -> str:
+    """Format a gestational age to the nearest day: 19.6 weeks is ``19w4d``.
 
     Raises
     ------
     DataError
-        If it is not a finite number from 0 on.
+        If it is not a finite number >= 0.
     """
     if not (math.isfinite(weeks) and weeks >= 0):
-        raise DataError(f"{weeks} is no number of weeks")
+        raise DataError(f"gestational age is {weeks}; expected a number of weeks >= 0")
     whole, days = divmod(math.floor(weeks * 7 + 0.5), 7)
     return f"{whole}w{days}d"
 
 
-def _on_the_charts(ga_weeks: float) -> bool:
+def _is_on_chart(ga_weeks: float) -> bool:
     low, high = INTERGROWTH_RANGE_WEEKS
     return low <= ga_weeks <= high
 
@@ -198,6 +198,6 @@ def _centile(value_mm: float, mean_mm: float, sd_mm: float) -> float:
     return 50 * (1 + math.erf((value_mm - mean_mm) / (sd_mm * math.sqrt(2))))
 
 
-def _check(value_mm: float, what: str = "head circumference") -> None:
+def _check_length(value_mm: float, what: str = "head circumference") -> None:
     if not (math.isfinite(value_mm) and value_mm > 0):
         raise DataError(f"{what} is {value_mm}; expected a positive number of mm")

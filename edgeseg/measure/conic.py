@@ -1,4 +1,4 @@
-"""Ellipses as curves of the second degree, which is how least squares finds them."""
+"""Ellipses as conic sections, and their direct least-squares fit."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from edgeseg.measure.ellipse import Ellipse, FloatArray
 
 Vector = tuple[float, float, float]
 
-_MOST_STEPS = 60  # of Newton's method; a handful but where two roots are one
-_SINGULAR = 1e-13  # relative to the product of the diagonal: points on a line
+_MOST_STEPS = 60  # of Newton's method; a few are enough unless two roots coincide
+_SINGULAR = 1e-13  # determinant over the product of the diagonal, for points on a line
 
 
 class Conic(NamedTuple):
@@ -32,8 +32,8 @@ class Conic(NamedTuple):
     def signed_distance(self, powers: FloatArray) -> FloatArray:
         """Signed distance to the outline, as `Ellipse.signed_distance`, of points as `powers`.
 
-        Within a ten-thousandth of the way from the centre to the outline digits run out, and the
-        distance comes out larger.
+        Within 1e-4 of the way from the centre to the outline, rounding makes the distance too
+        large.
         """
         a, b, c, d, e, f = self
         left, slope_x, slope_y = (
@@ -45,12 +45,12 @@ class Conic(NamedTuple):
         return distance
 
     def ellipse(self, origin: tuple[float, float], unit: float) -> Ellipse:
-        """Return the ellipse in the coordinates in which ``origin`` and ``unit`` are given."""
+        """Convert to an `Ellipse`, from coordinates ``(x - origin) / unit`` to plain ones."""
         a, b, c = self.a, self.b, self.c
         x, y = _center(self)
         mean, spread = (a + c) / 2, math.hypot((a - c) / 2, b / 2)
-        # of the curvatures mean + spread and mean - spread, which goes with the major axis; their
-        # product is the determinant, which loses no digits where they are far apart
+        # The eigenvalues are mean + spread and mean - spread. The smaller one, of the major axis,
+        # is computed from their product, the determinant, to avoid cancellation.
         least = _determinant(self) / (mean + spread)
         return Ellipse(
             x * unit + origin[0],
@@ -62,7 +62,7 @@ class Conic(NamedTuple):
 
 
 def powers(x: FloatArray, y: FloatArray) -> FloatArray:
-    """Return x², xy, y², x, y and 1 of n points, shape (6, n)."""
+    """Return x², xy, y², x, y and 1 for n points, shape (6, n)."""
     rows = np.empty((6, len(x)))
     np.multiply(x, x, out=rows[0])
     np.multiply(x, y, out=rows[1])
@@ -88,7 +88,7 @@ def direct_fit(scatter: FloatArray) -> Conic | None:
     Conic or None
         None if the points do not determine an ellipse.
     """
-    # In Python's floats: numpy.linalg makes whole folders slower (benchmarks/README.md).
+    # In Python floats: for a 3x3 matrix numpy.linalg is slower (benchmarks/README.md).
     rows = scatter.tolist()
     s1 = [row[:3] for row in rows[:3]]  # of the quadratic terms a, b, c
     s2 = [row[3:] for row in rows[:3]]  # of these with the linear ones d, e, f
@@ -137,7 +137,7 @@ def _least_under_constraint(reduced_scatter: Sequence[Sequence[float]]) -> Vecto
 
 
 def _inverse(m: Sequence[Sequence[float]]) -> tuple[Vector, Vector, Vector] | None:
-    """Invert a symmetric matrix of positive diagonal; None if it is as good as singular."""
+    """Invert a symmetric 3x3 matrix of positive diagonal; None if it is nearly singular."""
     x, y, z = (_cross(m[i], m[j]) for i, j in ((1, 2), (2, 0), (0, 1)))
     determinant = _dot(m[0], x)
     if not determinant > _SINGULAR * m[0][0] * m[1][1] * m[2][2]:
@@ -158,7 +158,7 @@ def _dot(u: Sequence[float], v: Sequence[float]) -> float:
 
 
 def _scaled(conic: Conic) -> Conic | None:
-    """Scale a curve's equation to what `Conic` says; None if it is not an ellipse."""
+    """Scale a conic to -1 at its centre, as `Conic` requires; None if it is not an ellipse."""
     if not _determinant(conic) > 0:
         return None
     x, y = _center(conic)
@@ -166,7 +166,7 @@ def _scaled(conic: Conic) -> Conic | None:
     if level == 0 or not math.isfinite(level):
         return None
     scaled = Conic(*(value / level for value in conic))
-    # an imaginary ellipse is upside down; one too thin for its digits has lost its determinant
+    # The sign excludes imaginary ellipses; a very thin ellipse can lose its determinant.
     return scaled if scaled.a + scaled.c > 0 and _determinant(scaled) > 0 else None
 
 

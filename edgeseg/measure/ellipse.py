@@ -1,4 +1,4 @@
-"""An ellipse in an image: its outline, size, area and transformations.
+"""Ellipses in image coordinates: geometry and transformations.
 
 Coordinates are points ``(x, y)`` in pixels with the origin at the **centre** of the top-left pixel,
 x to the right and y down; arrays are indexed ``(row, column)``.
@@ -73,10 +73,10 @@ class Ellipse:
         matrix
             Shape (2, 3), maps ``(x, y, 1)`` to the new ``(x, y)``; must be invertible.
         """
-        # Singular values of two by two, in Python's floats as `conic.direct_fit` is.
+        # Singular values of a 2x2 matrix, in Python floats for speed as in `conic.direct_fit`.
         (a, b, x), (c, d, y) = matrix.tolist()
         cos, sin = math.cos(self.angle_rad), math.sin(self.angle_rad)
-        # the images of the two semi-axes, (e, g) and (f, h)
+        # The images of the two semi-axes are (e, g) and (f, h).
         e, f = self.semi_major_px * (a * cos + b * sin), self.semi_minor_px * (b * cos - a * sin)
         g, h = self.semi_major_px * (c * cos + d * sin), self.semi_minor_px * (d * cos - c * sin)
         xx, xy, yy = e * e + f * f, e * g + f * h, g * g + h * h
@@ -90,12 +90,12 @@ class Ellipse:
         )
 
     def moved(self, x_px: float, y_px: float) -> Ellipse:
-        """Return the ellipse in the coordinates of an image that begins so far left and above."""
+        """Return the ellipse shifted by an offset."""
         x, y = self.center_x_px + x_px, self.center_y_px + y_px
         return replace(self, center_x_px=x, center_y_px=y)
 
     def resized(self, old_size: tuple[int, int], new_size: tuple[int, int]) -> Ellipse:
-        """Return the ellipse after its image was stretched from one (height, width) to another."""
+        """Return the ellipse after its image was resized from one (height, width) to another."""
         sy, sx = new_size[0] / old_size[0], new_size[1] / old_size[1]
         matrix = np.array([[sx, 0.0, (sx - 1) / 2], [0.0, sy, (sy - 1) / 2]])
         return self.transformed(matrix)
@@ -103,7 +103,7 @@ class Ellipse:
     def scaled(self, x: float, y: float) -> Ellipse:
         """Return the ellipse with its coordinates multiplied, as from pixels to millimetres.
 
-        Its fields are then lengths in that unit, whatever their names say.
+        The fields of the result are in the new unit although their names end in ``_px``.
         """
         if x == y:
             return Ellipse(
@@ -134,7 +134,7 @@ class Ellipse:
         return np.where(radius > 0, distance, -self.semi_minor_px)
 
     def in_unit_circle(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
-        """Return points (x, y) as (u, v) of the unit circle that the outline is stretched from.
+        """Map points (x, y) to (u, v), in which the outline is the unit circle.
 
         The inverse of ``center + shape_matrix() @ (u, v)``.
         """
@@ -148,9 +148,8 @@ class Ellipse:
     def coverage(self, height: int, width: int) -> npt.NDArray[np.float32]:
         """Fraction of each pixel inside the ellipse, shape (height, width), in [0, 1].
 
-        A pixel's coverage is taken from its centre's distance to the outline, which is right to
-        about 0.02 of a pixel for heads; pixels outside the image do not exist, so a head may be
-        cut by the border.
+        A pixel's coverage is derived from the distance of its centre to the outline, accurate to
+        about 0.02 for heads. The ellipse may reach beyond the image.
         """
         rows = np.arange(height, dtype=np.float64)[:, None]
         columns = np.arange(width, dtype=np.float64)[None, :]
@@ -158,13 +157,13 @@ class Ellipse:
         return np.clip(0.5 - distance, 0.0, 1.0).astype(np.float32)
 
     def mask(self, height: int, width: int) -> Mask:
-        """Pixels whose centre lies inside, shape (height, width), 0 or 255."""
+        """Return the pixels whose centre lies inside, shape (height, width), 0 or 255."""
         return np.where(self.coverage(height, width) >= 0.5, 255, 0).astype(np.uint8)
 
 
 @functools.lru_cache(maxsize=16)
 def _unit_circle(count: int) -> FloatArray:
-    """Return points of the unit circle, shape (2, count), which nobody may write to."""
+    """Return points of the unit circle, shape (2, count), read-only."""
     t = np.linspace(0.0, 2 * math.pi, count, endpoint=False)
     circle = np.stack([np.cos(t), np.sin(t)])
     circle.flags.writeable = False

@@ -1,4 +1,4 @@
-"""The figures of a head's outline, and how people read them."""
+"""The figures of a head, computed from its ellipse, and their texts for people."""
 
 from __future__ import annotations
 
@@ -18,11 +18,21 @@ _LATE = "late: HC may read 2 weeks young"
 def measure(
     ellipse: Ellipse, confidence: float, frame: Frame, metadata: ModelMetadata
 ) -> dict[str, float | None]:
-    """Return every figure of a head's outline in pixels.
+    """Return every figure of a head.
 
-    Those in millimetres are of the ellipse in millimetres, calibrated if the frame's site is.
+    Parameters
+    ----------
+    ellipse
+        The head's outline in pixels of the image.
+    confidence
+        Of the segmentation, in [0, 1]; the interval of HC widens as it falls.
+    frame
+        Gives pixel size, calibration and a known gestational age. Without a pixel size the figures
+        in millimetres and weeks are None.
+    metadata
+        Of the model; says whether it has an interval.
     """
-    figures = empty(frame) | {
+    figures = empty_figures(frame) | {
         "hc_px": ellipse.circumference_px,
         "center_x_px": ellipse.center_x_px,
         "center_y_px": ellipse.center_y_px,
@@ -33,7 +43,7 @@ def measure(
     if frame.pixel_size is None:
         return figures
     in_mm = ellipse.scaled(frame.pixel_size.x_mm, frame.pixel_size.y_mm)
-    model_hc_mm, site = in_mm.circumference_px, frame.calibration or Calibration()
+    model_hc_mm, site = in_mm.circumference_px, frame.calibration or Calibration()  # px are mm here
     hc_mm = site.circumference_mm(model_hc_mm)
     bpd_mm = site.diameter_mm(2 * in_mm.semi_minor_px)
     ofd_mm = site.diameter_mm(2 * in_mm.semi_major_px)
@@ -67,8 +77,8 @@ def measure(
     return figures
 
 
-def empty(frame: Frame) -> dict[str, float | None]:
-    """Return the figures of an image without a head: what was given for it, all else None."""
+def empty_figures(frame: Frame) -> dict[str, float | None]:
+    """Return the figures of an image without a head: those known from its inputs, else None."""
     figures: dict[str, float | None] = dict.fromkeys(column.name for column in COLUMNS)
     if frame.ga_weeks is not None:
         figures["ga_weeks_given"] = frame.ga_weeks
@@ -77,100 +87,100 @@ def empty(frame: Frame) -> dict[str, float | None]:
     return figures
 
 
-def without_ages(figures: Figures) -> dict[str, float | None]:
-    """Return figures without the ages that follow from HC, as befits a head in doubt."""
+def drop_ages(figures: Figures) -> dict[str, float | None]:
+    """Return the figures without ages: none is derived from an HC that is doubtful."""
     ages = ("ga_weeks_hadlock", "ga_low_weeks_hadlock", "ga_high_weeks_hadlock")
     return {**figures, **dict.fromkeys((*ages, "ga_weeks_intergrowth"), None)}
 
 
-def circumference(figures: Figures) -> str:
-    """Return HC in mm and how far it may be off, such as ``175.3 ± 3.6``; empty without mm."""
+def format_circumference(figures: Figures) -> str:
+    """Format HC in mm with its interval, such as ``175.3 ± 3.6``; empty without a pixel size."""
     hc_mm, high_mm = figures["hc_mm"], figures["hc_high_mm"]
     if hc_mm is None:
         return ""
     return f"{hc_mm:.1f}" + ("" if high_mm is None else f" ± {high_mm - hc_mm:.1f}")
 
 
-def age_hadlock(figures: Figures) -> str:
-    """Return the age by Hadlock, such as ``19w4d ± 1w4d``, or for which HC there is none.
+def format_age_hadlock(figures: Figures) -> str:
+    """Format the age by Hadlock, such as ``19w4d ± 1w4d``, or say why there is none.
 
-    Empty without mm, and where an age was left out because the head is in doubt.
+    Empty without a pixel size, and where the head is doubtful.
     """
     hc_mm, weeks = figures["hc_mm"], figures["ga_weeks_hadlock"]
     if weeks is not None:
         high_weeks = figures["ga_high_weeks_hadlock"]
-        half = "" if high_weeks is None else f" ± {biometry.weeks_days(high_weeks - weeks)}"
-        return f"{biometry.weeks_days(weeks)}{half}{_late(weeks)}"
+        half = "" if high_weeks is None else f" ± {biometry.format_weeks(high_weeks - weeks)}"
+        return f"{biometry.format_weeks(weeks)}{half}{_late_note(weeks)}"
     low_mm, high_mm = biometry.HADLOCK_RANGE_MM
     if hc_mm is None or low_mm <= hc_mm <= high_mm:
         return ""
-    return f"none below {low_mm:g} mm" if hc_mm < low_mm else f"none above {high_mm:g} mm"
+    return f"none, HC is {f'below {low_mm:g}' if hc_mm < low_mm else f'above {high_mm:g}'} mm"
 
 
-def age_intergrowth(figures: Figures) -> str:
-    """Return the age by INTERGROWTH-21st, such as ``19w4d``, or outside which there is none."""
+def format_age_intergrowth(figures: Figures) -> str:
+    """Format the age by INTERGROWTH-21st, such as ``19w4d``, or say why there is none."""
     hc_mm, weeks = figures["hc_mm"], figures["ga_weeks_intergrowth"]
     if weeks is not None:
-        return f"{biometry.weeks_days(weeks)}{_late(weeks)}"
+        return f"{biometry.format_weeks(weeks)}{_late_note(weeks)}"
     if hc_mm is None or biometry.ga_weeks_intergrowth(hc_mm) is not None:
         return ""
     low, high = biometry.INTERGROWTH_RANGE_WEEKS
-    below = hc_mm < 200  # the chart's heads are 98 to 346 mm
-    return f"none below {low:g} weeks" if below else f"none above {high:g} weeks"
+    is_small = hc_mm < 200  # the chart's heads are 98 to 346 mm
+    return f"none, age is {f'below {low:g}' if is_small else f'above {high:g}'} weeks"
 
 
-def age_given(figures: Figures) -> str:
-    """Return the age that was known before; empty if none was."""
+def format_known_age(figures: Figures) -> str:
+    """Format the gestational age that was given for the image; empty if there is none."""
     weeks = figures.get("ga_weeks_given")
-    return "" if weeks is None else biometry.weeks_days(weeks)
+    return "" if weeks is None else biometry.format_weeks(weeks)
 
 
-def centile(figures: Figures, name: str) -> str:
-    """Return a centile without decimals, ``below 1`` and ``above 99``, or why there is none."""
+def format_centile(figures: Figures, name: str) -> str:
+    """Format a centile without decimals, ``below 1`` or ``above 99``, or say why there is none."""
     value, weeks = figures.get(name), figures.get("ga_weeks_given")
     if value is not None:
         return "below 1" if value < 0.5 else "above 99" if value >= 99.5 else f"{value:.0f}"
     low, high = biometry.INTERGROWTH_RANGE_WEEKS
     if weeks is None or low <= weeks <= high:
         return ""
-    return f"none outside {low:g} to {high:g} weeks"
+    return f"none, age is outside {low:g} to {high:g} weeks"
 
 
-def lines(figures: Figures) -> list[str]:
-    """Return what a caption says of a head, line by line, in ASCII."""
+def caption_lines(figures: Figures) -> list[str]:
+    """Return a head's caption as lines of ASCII."""
     if figures["hc_mm"] is None:
         return [f"HC {figures['hc_px']:.1f} px (no pixel size)"]
     calibrated = ", calibrated" if figures.get("calibration_factor") is not None else ""
-    said = [f"HC {circumference(figures)} mm{calibrated}"]
-    if age := age_hadlock(figures):
-        said.append(f"GA by HC {age}")
-    if given := age_given(figures):
-        centiles = {name: centile(figures, column) for name, column in _CENTILES.items()}
+    lines = [f"HC {format_circumference(figures)} mm{calibrated}"]
+    if age := format_age_hadlock(figures):
+        lines.append(f"GA: {age}" if age.startswith("none") else f"GA by HC {age}")
+    if known := format_known_age(figures):
+        centiles = {name: format_centile(figures, column) for name, column in _CENTILES.items()}
         if len({*centiles.values()}) == 1 and centiles["HC"].startswith("none"):
-            said.append(f"centiles at {given}: {centiles['HC']}")
+            lines.append(f"centiles at {known}: {centiles['HC']}")
         elif any(centiles.values()):
             each = ", ".join(f"{name} {text}" for name, text in centiles.items() if text)
-            said.append(f"centiles at {given}: {each}")
-    return [line.replace("±", "+/-") for line in said]
+            lines.append(f"centiles at {known}: {each}")
+    return [line.replace("±", "+/-") for line in lines]
 
 
-def _late(weeks: float) -> str:
+def _late_note(weeks: float) -> str:
     return f" ({_LATE})" if weeks >= biometry.LATE_WEEKS else ""
 
 
 _CENTILES = {name: f"{name.lower()}_centile_intergrowth" for name in ("HC", "BPD", "OFD")}
 COLUMNS = (
-    Column("hc_mm", 3, "HC (mm)", circumference),
+    Column("hc_mm", 3, "HC (mm)", format_circumference),
     Column("hc_low_mm", 3),
     Column("hc_high_mm", 3),
     Column("bpd_mm", 3, "BPD (mm)"),
     Column("ofd_mm", 3, "OFD (mm)"),
     Column("cephalic_index", 2),
     Column("area_mm2", 2),
-    Column("ga_weeks_hadlock", 4, "GA Hadlock", age_hadlock),
+    Column("ga_weeks_hadlock", 4, "GA Hadlock", format_age_hadlock),
     Column("ga_low_weeks_hadlock", 4),
     Column("ga_high_weeks_hadlock", 4),
-    Column("ga_weeks_intergrowth", 4, "GA INTERGROWTH-21st", age_intergrowth),
+    Column("ga_weeks_intergrowth", 4, "GA INTERGROWTH-21st", format_age_intergrowth),
     Column("hc_px", 3, "HC (px)"),
     Column("center_x_px", 3),
     Column("center_y_px", 3),
@@ -179,13 +189,13 @@ COLUMNS = (
     Column("angle_rad", 6),
 )
 """Every figure, in the order of the table."""
-OF_AGES = (
-    Column("ga_weeks_given", 4, "GA given", age_given),
+AGE_COLUMNS = (
+    Column("ga_weeks_given", 4, "GA given", format_known_age),
     *(
-        Column(column, 2, f"{name} centile", partial(centile, name=column))
+        Column(column, 2, f"{name} centile", partial(format_centile, name=column))
         for name, column in _CENTILES.items()
     ),
 )
-"""Those of heads whose age is known otherwise."""
-OF_CALIBRATION = (Column("calibration_factor", 5), Column("calibration_shift_mm", 3))
-"""Those of a site's calibration."""
+"""Columns of a run that was given gestational ages."""
+CALIBRATION_COLUMNS = (Column("calibration_factor", 5), Column("calibration_shift_mm", 3))
+"""Columns of a run with a site's calibration."""

@@ -1,4 +1,4 @@
-"""Which part of an image a network looks at, and back again.
+"""Views: the part of an image that a network is shown.
 
 Coordinates are those of `edgeseg.measure.ellipse`.
 """
@@ -20,13 +20,13 @@ class View(NamedTuple):
     Attributes
     ----------
     left_px, top_px
-        Its first column and row; negative beyond the image.
+        Its first column and row; negative where it begins outside the image.
     width_px, height_px
         Its size in the image.
     inverted
-        Whether black and white change places, as in an image printed black on white.
+        Whether gray values are inverted, for an image that is black on white.
     within
-        The part of the image beyond which nothing is seen; None: all of it.
+        Pixels outside this area are shown black; None shows the whole image.
     """
 
     left_px: int
@@ -42,7 +42,7 @@ class View(NamedTuple):
         return cls(0, 0, size[1], size[0], inverted=inverted)
 
     def is_whole(self, size: tuple[int, int]) -> bool:
-        """Tell whether it is just all of an image of (height, width)."""
+        """Return whether the view is exactly the whole of an image of (height, width)."""
         return self[:4] == (0, 0, size[1], size[0])
 
     @property
@@ -51,7 +51,7 @@ class View(NamedTuple):
         return self.height_px, self.width_px
 
     def cut(self, gray: GrayImage) -> GrayImage:
-        """Return what is looked at; black where the view reaches beyond the image, or `within`.
+        """Return the view's pixels; black outside the image and outside `within`.
 
         Parameters
         ----------
@@ -61,7 +61,7 @@ class View(NamedTuple):
         Returns
         -------
         ndarray, shape `size`, uint8
-            The image itself where that is the view.
+            No copy where the view is the whole image.
         """
         if self.within is not None:
             return self._relative(self.within).cut(gray[self.within.slices])
@@ -76,27 +76,27 @@ class View(NamedTuple):
             return padded
         return np.asarray(part, dtype=np.uint8)
 
-    def paste(self, seen: GrayImage, size: tuple[int, int]) -> GrayImage:
-        """Return an image of (height, width) with what was looked at in its place, 0 elsewhere.
+    def paste(self, pixels: GrayImage, size: tuple[int, int]) -> GrayImage:
+        """Return an image of (height, width) with the view's pixels in place, 0 elsewhere.
 
         The inverse of `cut`.
         """
         if self.within is None and self.is_whole(size):
-            return seen
-        image = np.zeros(size, dtype=seen.dtype)
+            return pixels
+        image = np.zeros(size, dtype=pixels.dtype)
         if self.within is not None:
-            image[self.within.slices] = self._relative(self.within).paste(seen, self.within.size)
+            image[self.within.slices] = self._relative(self.within).paste(pixels, self.within.size)
             return image
         inside, place = self.overlap(size)
-        image[inside] = seen[place]
+        image[inside] = pixels[place]
         return image
 
     def in_image(self, ellipse: Ellipse) -> Ellipse:
-        """Return an ellipse of the view's pixels in those of the image."""
+        """Convert an ellipse from the view's pixels to those of the image."""
         return ellipse.moved(self.left_px, self.top_px)
 
     def of_scan(self, area: Area) -> View:
-        """Return the view, given in the pixels of a scan on a screen, in those of the screen."""
+        """Convert a view from the pixels of a scan on a screen to those of the screen."""
         left_px, top_px = self.left_px + area.left_px, self.top_px + area.top_px
         return self._replace(left_px=left_px, top_px=top_px, within=area)
 
@@ -105,7 +105,7 @@ class View(NamedTuple):
         return self._replace(left_px=left_px, top_px=top_px, within=None)
 
     def overlap(self, size: tuple[int, int]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-        """Return the part inside an image: where it lies there, and in the view."""
+        """Return the overlap with an image of (height, width), as slices of image and view."""
         left, top = max(self.left_px, 0), max(self.top_px, 0)
         right = max(min(self.left_px + self.width_px, size[1]), left)
         bottom = max(min(self.top_px + self.height_px, size[0]), top)
@@ -123,18 +123,18 @@ def around(
     input_size: tuple[int, int],
     pixel_size: PixelSize | None = None,
 ) -> View:
-    """Return the view on which a network sees a head as it learnt heads: centred, undistorted.
+    """Return a view around a head as the network was trained on: centred and undistorted.
 
     Parameters
     ----------
     ellipse
-        The head as far as it is known, in pixels of the image.
+        The head as found so far, in pixels of the image.
     shares
-        Of the view's (width, height), at most which the head's box fills.
+        Largest share of the view's (width, height) that the head's bounding box may fill.
     input_size
-        The network's (height, width), whose aspect ratio the view has in millimetres.
+        The network's (height, width). The view has this aspect ratio in millimetres.
     pixel_size
-        Of the image; None: its pixels are taken as square.
+        Of the image; None means square pixels.
     """
     unit_y = pixel_size.y_mm / pixel_size.x_mm if pixel_size else 1.0
     points = ellipse.scaled(1.0, unit_y).points(180)

@@ -29,7 +29,7 @@ _WIDEST, _LARGEST, _SMALL_PX = 4, 4, 1_000_000
 
 
 FLAGS: Mapping[str, str] = quality.FLAGS
-NOTHING = "without a head"
+NOTHING = "no head"
 
 
 def title(_task: Task, /) -> str:
@@ -51,7 +51,10 @@ def main_columns(_task: Task, /) -> tuple[Column, ...]:
 
 def given_columns(_task: Task, /, *, ages: bool, calibrated: bool) -> tuple[Column, ...]:
     """Return centiles for ages that were given, and what calibrated the figures in mm."""
-    return (*(figures.OF_AGES if ages else ()), *(figures.OF_CALIBRATION if calibrated else ()))
+    return (
+        *(figures.AGE_COLUMNS if ages else ()),
+        *(figures.CALIBRATION_COLUMNS if calibrated else ()),
+    )
 
 
 def examine(frame: Frame, metadata: ModelMetadata, /) -> Looks:
@@ -117,24 +120,22 @@ def judge(
         agreed = best_agreement(look.maps[0], outline, look.view.size, metadata.threshold)
         if agreed < limits.agreement:
             return nothing(
-                f"the region seen agrees with an ellipse by {agreed:.2f} only", look, frame
+                f"the shape seen is not an ellipse (agreement {agreed:.2f})", look, frame
             )
     found = figures.measure(seen.ellipse, outline.confidence, frame, metadata)
     hc_mm = found["hc_mm"]
     is_rare = hc_mm is not None and hc_mm < limits.rare_hc_mm
     if look.presence is not None and look.presence < limits.presence_refused and not is_rare:
-        return nothing(
-            f"what was seen is a head with probability {look.presence:.2f} only", look, frame
-        )
+        return nothing("the shape seen does not look like a fetal head", look, frame)
     flags = quality.flags(quality.Facts(outline, seen.ellipse, look, looked, frame, limits))
     if flags:
-        found = figures.without_ages(found)
+        found = figures.drop_ages(found)
     return Measurement(found, outline.confidence, flags, ellipse=seen.ellipse, look=look)
 
 
 def nothing(seen: str, look: Look, frame: Frame) -> Measurement:
     """Return the measurement of an image without a head, and what was seen instead."""
-    return Measurement(figures.empty(frame), reason=f"no head found: {seen}", look=look)
+    return Measurement(figures.empty_figures(frame), reason=f"no head found: {seen}", look=look)
 
 
 def beside(measurement: Measurement, other: Measurement, /) -> Measurement:
@@ -149,7 +150,7 @@ def beside(measurement: Measurement, other: Measurement, /) -> Measurement:
         return measurement
     raised = {*measurement.flags, "several_regions"}
     flags = tuple(name for name in FLAGS if name in raised)
-    return replace(measurement, flags=flags, figures=figures.without_ages(measurement.figures))
+    return replace(measurement, flags=flags, figures=figures.drop_ages(measurement.figures))
 
 
 def mask(measurement: Measurement, size: tuple[int, int], metadata: ModelMetadata, /) -> Mask:
@@ -179,7 +180,7 @@ def caption(measurement: Measurement, _task: Task, /) -> str:
     """Return head circumference, age and centiles in one line."""
     if measurement.reason:
         return "no head found"
-    return "; ".join(figures.lines(measurement.figures))
+    return "; ".join(figures.caption_lines(measurement.figures))
 
 
 def _is_mostly_beyond(view: View, size: tuple[int, int]) -> bool:

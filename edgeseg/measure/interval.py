@@ -1,4 +1,4 @@
-"""How far a head circumference may be off: learnt from errors on heads not trained on."""
+"""Fit the interval of head circumferences from errors on held-out heads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Interval", "conformal_quantile", "fit_interval"]
 
 FloatArray = npt.NDArray[np.float64]
 
-# No head is measured better than half as well as heads are on average.
+# The half width is never below half the mean error.
 _FLOOR_OF_MEAN = 0.5
 _REWEIGHTINGS = 10
 
@@ -26,24 +26,24 @@ def fit_interval(
     confidence: npt.ArrayLike,
     level: float = 0.9,
 ) -> Interval:
-    """Learn the interval of head circumferences from heads that a model was not trained on.
+    """Fit the interval of head circumferences to errors on heads a model was not trained on.
 
     Split conformal prediction with a scale (Lei et al. 2018, doi:10.1080/01621459.2017.1307116):
-    first how the mean size of an error grows with HC and with doubt, by least squares with
-    coefficients that are not negative, then the one factor that makes intervals of that shape hold
-    the share asked for. Where one head has several images, all count.
+    first the mean absolute error as a function of HC and confidence, by least squares with
+    non-negative coefficients, then the factor by which these intervals contain the requested share
+    of errors. Several images of one head all count.
 
     Parameters
     ----------
     hc_mm, error_mm, confidence
-        Shape (n,): measured circumferences, measured less reference, and confidences in [0, 1].
+        Shape (n,): measured circumferences, measured minus reference, and confidences in [0, 1].
     level
-        Share of heads whose interval is to hold the reference.
+        Share of heads whose interval contains the reference.
 
     Raises
     ------
     DataError
-        If the arrays are no such heads, or too few for the level.
+        If the arrays are inconsistent, or there are too few heads for the level.
     """
     arrays = [np.asarray(a, dtype=np.float64) for a in (hc_mm, error_mm, confidence)]
     hc, error, sure = arrays
@@ -58,7 +58,7 @@ def fit_interval(
     if len(hc) and floor_mm <= 0:
         raise DataError("all errors are 0: these are no measurements of these heads")
     terms = np.stack([np.ones_like(hc), (hc / 100) ** 3, 1 - sure], axis=1)
-    coefficients = _growth(terms, size_mm, floor_mm)
+    coefficients = _fit_error_model(terms, size_mm, floor_mm)
     scale_mm = np.maximum(terms @ coefficients, floor_mm)
     factor = conformal_quantile(size_mm / scale_mm, level)
     offset_mm, cubic_mm, doubt_mm = (float(factor * c) for c in coefficients)
@@ -66,7 +66,7 @@ def fit_interval(
 
 
 def conformal_quantile(scores: npt.ArrayLike, level: float) -> float:
-    """Return the bound below which a new score lies with a probability of at least ``level``.
+    """Return the bound that a new score does not exceed with a probability of at least ``level``.
 
     It is the ``ceil((n + 1) level)``-th smallest of the n scores.
 
@@ -85,21 +85,22 @@ def conformal_quantile(scores: npt.ArrayLike, level: float) -> float:
     return float(ranked[rank - 1])
 
 
-def _growth(terms: FloatArray, size_mm: FloatArray, floor_mm: float) -> FloatArray:
-    """Return how the mean size of errors follows from terms, (n, k): k coefficients >= 0.
+def _fit_error_model(terms: FloatArray, size_mm: FloatArray, floor_mm: float) -> FloatArray:
+    """Return k coefficients >= 0 that predict the mean absolute error from terms, (n, k).
 
-    Errors spread as much as they are large, so each counts by what is expected of it.
+    The spread of errors is proportional to their mean, so each is weighted by the inverse of its
+    expected value.
     """
     weights = np.ones_like(size_mm)
     coefficients = np.zeros(terms.shape[1])
     for _ in range(_REWEIGHTINGS):
-        coefficients = _not_negative(terms * weights[:, None], size_mm * weights)
+        coefficients = _solve_non_negative(terms * weights[:, None], size_mm * weights)
         weights = 1 / np.maximum(terms @ coefficients, floor_mm)
     return coefficients
 
 
-def _not_negative(terms: FloatArray, values: FloatArray) -> FloatArray:
-    """Solve least squares with coefficients >= 0: the best of all choices of which are above 0."""
+def _solve_non_negative(terms: FloatArray, values: FloatArray) -> FloatArray:
+    """Solve least squares with coefficients >= 0, by trying every set of positive ones."""
     count = terms.shape[1]
     best, least = np.zeros(count), math.inf
     for chosen in itertools.product((False, True), repeat=count):

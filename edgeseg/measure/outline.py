@@ -1,4 +1,4 @@
-"""From a probability map to an ellipse, to a fraction of a pixel.
+"""Fit an ellipse to the boundary in a probability map, with sub-pixel accuracy.
 
 Coordinates are those of `edgeseg.measure.ellipse`.
 """
@@ -20,16 +20,16 @@ _MIN_BOUNDARY_POINTS = 12
 
 
 class EllipseFit(NamedTuple):
-    """An ellipse and how well the boundary follows it.
+    """An ellipse and how well it fits the boundary.
 
     Attributes
     ----------
     ellipse
-        In the coordinates the fit was asked for.
+        In native pixels.
     residual_px
-        Root mean square distance of the boundary points from it, outliers included.
+        Root mean square distance of the boundary points from the ellipse, outliers included.
     arc_fraction
-        Share of the ellipse's circumference (by angle, in [0, 1]) near which a boundary was seen.
+        Share of the ellipse's circumference, by angle, with boundary points near it, in [0, 1].
     """
 
     ellipse: Ellipse
@@ -40,16 +40,16 @@ class EllipseFit(NamedTuple):
 def fit_ellipse(points: FloatArray, outlier_px: float | None = None) -> Ellipse | None:
     """Fit an ellipse to points on its outline, robustly.
 
-    Direct least squares (Halir and Flusser 1998), refined by rounds that weigh each point by its
-    own distance from the last ellipse, so that a dent or a bulge does not pull the outline.
+    Direct least squares (Halir and Flusser 1998), refined by rounds that weight each point by its
+    distance from the previous ellipse, so that a dent or a bulge does not distort the outline.
 
     Parameters
     ----------
     points
         Shape (n, 2), (x, y).
     outlier_px
-        Distance from the outline at which a point stops counting in full; by default from the
-        points' own spread.
+        Distance from the outline at which a point has half its weight; by default derived from the
+        spread of the points.
 
     Returns
     -------
@@ -93,9 +93,9 @@ def fit_outline(
     region
         Its main region.
     size
-        Native (height, width) of the image the map was stretched from.
+        Native (height, width) of the view that the map covers.
     threshold
-        Probability at the outline.
+        Probability that defines the outline.
 
     Returns
     -------
@@ -115,14 +115,14 @@ def fit_outline(
 
 
 def _median(values: FloatArray) -> float:
-    """Median of an array, as `numpy.median` but for its looking for masked arrays and NaN."""
+    """Return the median, as `numpy.median` does, without its checks for masked arrays and NaN."""
     low, high = (len(values) - 1) // 2, len(values) // 2
     parted = np.partition(values, (low, high))
     return float((parted[low] + parted[high]) / 2)
 
 
 def _arc_fraction(ellipse: Ellipse, points: FloatArray, distance: FloatArray) -> float:
-    """Share of 72 sectors of the ellipse in which some boundary point lies near the outline."""
+    """Return the share of 72 sectors of the ellipse with a boundary point near the outline."""
     near = points[np.abs(distance) < 0.1 * ellipse.semi_minor_px]
     u, v = ellipse.in_unit_circle(near[:, 0], near[:, 1])
     sectors = np.floor((np.arctan2(v, u) / (2 * math.pi) % 1.0) * 72).astype(np.intp) % 72

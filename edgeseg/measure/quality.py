@@ -1,4 +1,4 @@
-"""Reasons not to trust a measurement of a head, as far as its picture shows them."""
+"""Flags: reasons not to trust the measurement of a head."""
 
 from __future__ import annotations
 
@@ -17,34 +17,35 @@ MAX_RESIDUAL_FRACTION = 0.03
 MIN_ARC_FRACTION = 0.75
 MIN_SOLIDITY = 0.95
 MAX_OTHER_AREA_FRACTION = 0.05
-_BARS, _BAR_RANGE = 20, 12  # a bar is so many times in the height, its gray values so near
+# A letterbox bar is at least 1/20 of the height high, and its gray values differ by at most 12.
+_BARS, _BAR_RANGE = 20, 12
 
 FLAGS: dict[str, str] = {
-    "touches_border": "much of the outline lies outside the image, and is guessed",
-    "irregular_outline": "the outline departs from an ellipse",
-    "incomplete_outline": "a large part of the outline was not seen",
-    "several_regions": "a second region looks like a head too",
-    "unusual_shape": "the ratio of the axes is not a head's",
-    "hc_out_of_range": "the head circumference is not that of a fetus",
-    "field_of_view_out_of_range": "the image is narrower or wider than those the model has learnt",
-    "square_image": "the image is square, as copies made for networks are: it may be stretched",
-    "looks_differ": "a second look at the same head gives another circumference",
-    "low_confidence": "the network is unsure along the outline",
-    "unlike_a_head": "what is inside the outline may be something else than a head",
+    "touches_border": "much of the outline lies outside the image",
+    "irregular_outline": "outline not an ellipse",
+    "incomplete_outline": "a large part of the outline is not visible",
+    "several_regions": "a second region looks like a head",
+    "unusual_shape": "axis ratio unusual for a head",
+    "hc_out_of_range": "HC is outside the fetal range: check the pixel size",
+    "field_of_view_out_of_range": "unusual field of view: check the pixel size",
+    "square_image": "square image: it may be a stretched copy",
+    "looks_differ": "a second look at the same head gives another HC",
+    "low_confidence": "the network is unsure about the outline",
+    "unlike_a_head": "the shape may be something other than a head",
     **screen.FLAGS,
 }
-"""Every flag, with what it means."""
+"""Every flag with its meaning, in the order in which flags are listed."""
 
 
 class Looked(NamedTuple):
-    """What all looks together tell.
+    """What several looks at the same head show together.
 
     Attributes
     ----------
     change
-        Of the circumference from the last look but one to the last, as a fraction.
+        Relative change of the circumference between the last two looks.
     other_share
-        Largest area of all regions beside the main one in any look, as a fraction of that one's.
+        Largest area of all other regions in any look, as a fraction of the main one's area.
     """
 
     change: float
@@ -52,22 +53,22 @@ class Looked(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """What the flags are decided from.
+    """What the flags are derived from.
 
     Attributes
     ----------
     outline
-        In pixels of the view that was looked at.
+        In pixels of the view.
     ellipse
         In pixels of the image.
     look
-        What the network answered there.
+        The network's answer on that view.
     looked
-        What this and earlier looks tell together.
+        What this and earlier looks show together.
     frame
         The image.
     limits
-        The model's.
+        Of the model.
     """
 
     outline: Outline
@@ -105,21 +106,21 @@ def flags(facts: Facts) -> tuple[str, ...]:
 
 
 def share_outside(ellipse: Ellipse, size: tuple[int, int]) -> float:
-    """Share of an ellipse's outline, by angle, that lies outside an image of (height, width)."""
+    """Return the share of an ellipse's outline, by angle, outside an image of (height, width)."""
     points, (height, width) = ellipse.points(90), size
     outside = ((points < -0.5) | (points > (width - 0.5, height - 0.5))).any(axis=1)
     return float(outside.mean())
 
 
 def solidity(outline: Outline, size: tuple[int, int]) -> float:
-    """Area of the region over the area of the ellipse, or the other way round, at most 1.
+    """Return the ratio of the areas of region and ellipse, the smaller over the larger.
 
-    A region that fills less of its ellipse has dents; of one cut by the border it says nothing.
+    A low value means dents or bulges. It means nothing for a head cut by the image border.
 
     Parameters
     ----------
     size
-        (height, width) of the view, in whose pixels the ellipse is.
+        (height, width) of the view; the ellipse is in its pixels.
     """
     height, width = outline.region.mask.shape
     native_area: float = outline.region.area_px * (size[0] / height) * (size[1] / width)
@@ -128,10 +129,10 @@ def solidity(outline: Outline, size: tuple[int, int]) -> float:
 
 
 def _may_be_stretched(frame: Frame, pixel_size: PixelSize) -> bool:
-    """Tell whether an image is as wide as high, without bars that keep its scan undistorted.
+    """Return whether an image is square without letterbox bars that would keep its aspect ratio.
 
-    Ultrasound machines save no square images, and copies made for networks often are. Pixels that
-    are said to be no squares were thought of, and a machine knows the size of its own.
+    Ultrasound machines save no square images; copies resized for neural networks often are square.
+    An image with different pixel sizes in x and y, or from a machine's file, is not suspected.
     """
     height, width = frame.size
     if height != width or pixel_size.x_mm != pixel_size.y_mm or frame.screen is not None:

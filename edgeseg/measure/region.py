@@ -1,4 +1,4 @@
-"""The regions of a probability map, and where their borders run.
+"""The main region of a probability map and its boundary.
 
 Coordinates are those of `edgeseg.measure.ellipse`.
 """
@@ -48,14 +48,14 @@ def main_region(probability: npt.NDArray[np.float32], threshold: float = 0.5) ->
         None if no pixel reaches the threshold.
     """
     binary = (probability >= threshold).view(np.uint8)
-    # Labelling is what costs most: only inside the box of all regions.
+    # Labelling is the most expensive step: restrict it to the bounding box of all regions.
     left, top, width, height = cv2.boundingRect(binary)
     if not width:
         return None
     part = binary[top : top + height, left : left + width]
     count, _ = cv2.connectedComponents(part, connectivity=4)
     other_area_px = 0
-    if count > 2:  # the background is one; areas and boxes of the others cost as much again
+    if count > 2:  # background and several regions: only now are areas and boxes needed
         _, labels, stats, _ = cv2.connectedComponentsWithStats(part, connectivity=4)
         areas = stats[1:, cv2.CC_STAT_AREA]
         best = int(np.argmax(areas))
@@ -73,22 +73,22 @@ def main_region(probability: npt.NDArray[np.float32], threshold: float = 0.5) ->
 def boundary_points(
     probability: npt.NDArray[np.float32], region: Region, threshold: float = 0.5
 ) -> FloatArray:
-    """Points where the probability crosses the threshold around a region, to sub-pixel.
+    """Return the points where the probability crosses the threshold around a region.
 
     Every horizontal or vertical pair of neighbours with one pixel inside and one outside gives one
-    point by linear interpolation. A region cut by the image border has no pair across it, so the
-    cut is not mistaken for skull.
+    point by linear interpolation. There are no pairs across the image border, so that the edge of
+    a cut head is not mistaken for skull.
 
     Returns
     -------
     ndarray, shape (n, 2)
         Points (x, y) in pixels of the map.
     """
-    # Only the region's box and the pixels around it can hold a crossing.
+    # Crossings lie in the region's bounding box and the pixels around it.
     x, y, w, h = cv2.boundingRect(region.mask)
     left, top = max(x - 1, 0), max(y - 1, 0)
     box = (slice(top, y + h + 1), slice(left, x + w + 1))
-    inside, probability = region.mask[box] > 0, probability[box]  # a hole is inside
+    inside, probability = region.mask[box] > 0, probability[box]  # holes count as inside
     parts = []
     for axis in (0, 1):
         first = inside[:-1] if axis == 0 else inside[:, :-1]
@@ -108,7 +108,7 @@ def boundary_points(
 def to_native(
     probability: npt.NDArray[np.float32], size: tuple[int, int]
 ) -> npt.NDArray[np.float32]:
-    """Bring a probability map back to its image's size, by linear interpolation.
+    """Resize a probability map to its image's size, by linear interpolation.
 
     Parameters
     ----------

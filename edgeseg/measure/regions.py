@@ -22,7 +22,7 @@ FLAGS: Mapping[str, str] = {
     "touches_border": "a region reaches the image border; what lies outside is not counted",
     **screen.FLAGS,
 }
-NOTHING = "with nothing found"
+NOTHING = "nothing found"
 # A piece below this share of the image is speckle: it adds to the area, not to the count.
 MIN_PIECE_FRACTION = 1e-4
 

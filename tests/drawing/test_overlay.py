@@ -133,7 +133,7 @@ def test_plus_or_minus_is_one_sign(letters: list[str]) -> None:
 
 
 def test_a_sentence_is_broken_where_the_picture_ends() -> None:
-    sentence = "the image is narrower or wider than those the model has learnt"
+    sentence = "unusual field of view: check the pixel size"
     lines = lettering.wrapped(sentence, 300, 1.0)
     assert " ".join(lines) == sentence
     assert len(lines) > 1

@@ -170,10 +170,10 @@ def test_centiles_are_refused_and_silent_where_the_charts_are(function) -> None:
      (19 + 3.49 / 7, "19w3d"), (19 + 3.51 / 7, "19w4d"), (19.93, "20w0d"), (0.5, "0w4d")],
 )  # fmt: skip
 def test_weeks_are_written_with_days(weeks: float, text: str) -> None:
-    assert biometry.weeks_days(weeks) == text
+    assert biometry.format_weeks(weeks) == text
 
 
 @pytest.mark.parametrize("weeks", [-0.1, math.nan, math.inf])
 def test_what_is_no_number_of_weeks_is_refused(weeks: float) -> None:
-    with pytest.raises(DataError, match="no number of weeks"):
-        biometry.weeks_days(weeks)
+    with pytest.raises(DataError, match="expected a number of weeks"):
+        biometry.format_weeks(weeks)

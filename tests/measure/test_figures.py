@@ -112,14 +112,14 @@ def test_a_head_smaller_than_the_shift_ends_no_run() -> None:
 
 def test_a_head_in_doubt_keeps_its_figures_and_the_age_that_was_given() -> None:
     found = measured(ga_weeks=20.0)
-    doubtful = figures.without_ages(found)
+    doubtful = figures.drop_ages(found)
     emptied = {name for name in found if doubtful[name] != found[name]}
     assert emptied == {
         "ga_weeks_hadlock", "ga_low_weeks_hadlock", "ga_high_weeks_hadlock", "ga_weeks_intergrowth",
     }  # fmt: skip
     assert {doubtful[name] for name in emptied} == {None}
-    assert figures.age_hadlock(doubtful) == figures.age_intergrowth(doubtful) == ""
-    assert len(figures.lines(doubtful)) == 2
+    assert figures.format_age_hadlock(doubtful) == figures.format_age_intergrowth(doubtful) == ""
+    assert len(figures.caption_lines(doubtful)) == 2
 
 
 BLANK: dict[str, float | None] = dict.fromkeys(column.name for column in figures.COLUMNS)
@@ -139,11 +139,11 @@ def head(hc_mm: float, **more: float) -> dict[str, float | None]:
 
 def test_people_read_one_decimal_and_days() -> None:
     found = head(175.349, hc_high_mm=178.98)
-    assert figures.circumference(found) == "175.3 ± 3.6"
-    assert figures.circumference(head(175.349)) == "175.3"
-    assert figures.age_hadlock(found) == "20w0d ± 1w3d"  # 1.48 weeks
-    assert figures.age_intergrowth(found) == "20w2d"
-    assert figures.lines(found) == ["HC 175.3 +/- 3.6 mm", "GA by HC 20w0d +/- 1w3d"]
+    assert figures.format_circumference(found) == "175.3 ± 3.6"
+    assert figures.format_circumference(head(175.349)) == "175.3"
+    assert figures.format_age_hadlock(found) == "20w0d ± 1w3d"  # 1.48 weeks
+    assert figures.format_age_intergrowth(found) == "20w2d"
+    assert figures.caption_lines(found) == ["HC 175.3 +/- 3.6 mm", "GA by HC 20w0d +/- 1w3d"]
     by_name = {column.name: column for column in figures.COLUMNS}
     assert by_name["bpd_mm"].text(found | {"bpd_mm": 47.26}) == "47.3"
     assert by_name["bpd_mm"].text(BLANK) == by_name["hc_mm"].text(BLANK) == ""
@@ -152,25 +152,25 @@ def test_people_read_one_decimal_and_days() -> None:
 @pytest.mark.parametrize(
     ("hc_mm", "hadlock", "intergrowth"),
     [
-        (60.0, "none below 68 mm", "none below 14 weeks"),
-        (80.0, "13w3d ± 1w1d", "none below 14 weeks"),
+        (60.0, "none, HC is below 68 mm", "none, age is below 14 weeks"),
+        (80.0, "13w3d ± 1w1d", "none, age is below 14 weeks"),
         (320.0, "36w0d ± 3w0d (late: HC may read 2 weeks young)", None),
-        (350.0, "40w5d ± 3w1d (late: HC may read 2 weeks young)", "none above 40 weeks"),
-        (370.0, "none above 360 mm", "none above 40 weeks"),
+        (350.0, "40w5d ± 3w1d (late: HC may read 2 weeks young)", "none, age is above 40 weeks"),
+        (370.0, "none, HC is above 360 mm", "none, age is above 40 weeks"),
     ],
 )
 def test_where_there_is_no_age_or_a_poor_one_people_read_why(
     hc_mm: float, hadlock: str, intergrowth: str | None
 ) -> None:
-    assert figures.age_hadlock(head(hc_mm)) == hadlock
+    assert figures.format_age_hadlock(head(hc_mm)) == hadlock
     if intergrowth is not None:
-        assert figures.age_intergrowth(head(hc_mm)) == intergrowth
-    assert hadlock.replace("±", "+/-") in figures.lines(head(hc_mm))[1]
+        assert figures.format_age_intergrowth(head(hc_mm)) == intergrowth
+    assert hadlock.replace("±", "+/-") in figures.caption_lines(head(hc_mm))[1]
 
 
 def test_before_week_36_nothing_is_said_of_late() -> None:
-    assert "late" not in figures.age_hadlock(head(318.0))
-    assert "late" in figures.age_intergrowth(head(340.0))
+    assert "late" not in figures.format_age_hadlock(head(318.0))
+    assert "late" in figures.format_age_intergrowth(head(340.0))
 
 
 @pytest.mark.parametrize(
@@ -180,23 +180,25 @@ def test_before_week_36_nothing_is_said_of_late() -> None:
 )  # fmt: skip
 def test_centiles_are_read_without_decimals(value: float, text: str) -> None:
     found = head(175.0, ga_weeks_given=20.0, hc_centile_intergrowth=value)
-    assert figures.centile(found, "hc_centile_intergrowth") == text
+    assert figures.format_centile(found, "hc_centile_intergrowth") == text
 
 
 def test_the_caption_says_the_centiles_or_why_there_are_none() -> None:
     centiles = {f"{name}_centile_intergrowth": 40.0 + i for i, name in enumerate(("hc", "bpd"))}
     found = head(175.0, ga_weeks_given=20.5, ofd_centile_intergrowth=0.1, **centiles)
-    assert figures.lines(found)[2] == "centiles at 20w4d: HC 40, BPD 41, OFD below 1"
-    assert figures.lines(head(175.0, ga_weeks_given=12.0))[2] == (
-        "centiles at 12w0d: none outside 14 to 40 weeks"
+    assert figures.caption_lines(found)[2] == "centiles at 20w4d: HC 40, BPD 41, OFD below 1"
+    assert figures.caption_lines(head(175.0, ga_weeks_given=12.0))[2] == (
+        "centiles at 12w0d: none, age is outside 14 to 40 weeks"
     )
-    assert figures.age_given(found) == "20w4d"
+    assert figures.format_known_age(found) == "20w4d"
 
 
 def test_the_caption_says_that_it_is_calibrated() -> None:
-    assert figures.lines(head(175.0, calibration_factor=0.98))[0] == "HC 175.0 mm, calibrated"
+    assert (
+        figures.caption_lines(head(175.0, calibration_factor=0.98))[0] == "HC 175.0 mm, calibrated"
+    )
     without = BLANK | {"hc_px": 1402.36, "calibration_factor": 0.98}
-    assert figures.lines(without) == ["HC 1402.4 px (no pixel size)"]
+    assert figures.caption_lines(without) == ["HC 1402.4 px (no pixel size)"]
 
 
 def test_columns_of_what_was_given_come_last_and_only_then() -> None:

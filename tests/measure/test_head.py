@@ -113,12 +113,12 @@ def test_an_age_outside_the_charts_is_left_out() -> None:
 @pytest.mark.parametrize(
     ("probability", "reason"),
     [
-        (np.full(MAP, 0.49, np.float32), "no pixel reaches the threshold of 0.5"),
+        (np.full(MAP, 0.49, np.float32), "nothing in the image looks like a head"),
         (
             Ellipse(140.0, 96.0, 5.0, 4.0, 0.0).coverage(*MAP),
-            r"the largest region fills 0\.\d\d % of the image",
+            r"the largest shape seen fills only 0\.\d\d %",
         ),
-        (np.ones(MAP, np.float32), "the region seen has no outline that an ellipse fits"),
+        (np.ones(MAP, np.float32), "no ellipse fits the shape seen"),
     ],
     ids=["nothing", "a speck", "everything"],
 )
@@ -156,7 +156,7 @@ def test_how_sure_a_network_must_be(level: float, status: str) -> None:
         assert found.confidence == pytest.approx(expected, abs=0.01)
         assert ("low_confidence" in found.flags) == (expected < 0.96)
     else:
-        assert f"agrees with an ellipse by {expected:.1f}"[:-1] in found.reason
+        assert f"agreement {expected:.1f}"[:-1] in found.reason
 
 
 def test_agreement_is_soft_dice() -> None:
@@ -235,7 +235,7 @@ def test_what_is_no_head_is_refused_or_doubted() -> None:
         None,
         {None},
     )
-    assert refused.reason == "no head found: what was seen is a head with probability 0.20 only"
+    assert refused.reason == "no head found: the shape seen does not look like a fetal head"
     assert (doubted.status, doubted.flags) == ("doubtful", ("unlike_a_head",))
     assert doubted.figures["hc_mm"] == good.figures["hc_mm"]
     assert doubted.figures["ga_weeks_hadlock"] is None
@@ -311,7 +311,7 @@ def test_what_the_second_look_does_not_find_is_no_head() -> None:
     tiny = Ellipse(280.0, 200.0, 3.0, 3.0, 0.0)
     _, found = looks([HEAD, tiny], Frame(np.zeros(SIZE, np.uint8), SQUARE))
     assert found.status == "empty"
-    assert found.reason.startswith("no head found: the largest region fills")
+    assert found.reason.startswith("no head found: the largest shape seen fills")
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,9 @@ def nothing() -> Prediction:
     """Return the prediction of an image without a head."""
     frame = Frame(np.zeros(SIZE, dtype=np.uint8), HALF_MM)
     look = Look(np.zeros((1, HEIGHT, WIDTH), dtype=np.float32), View.whole(SIZE))
-    measured = Measurement(figures.empty(frame), reason="no head found: it is dark", look=look)
+    measured = Measurement(
+        figures.empty_figures(frame), reason="no head found: it is dark", look=look
+    )
     return Prediction(frame, measured, SURE, StageTimes(0, 0, 0))
 
 

@@ -167,7 +167,7 @@ def test_figures_and_captions(
     interval = nano.metadata.interval if measures else None
     metadata = replace(nano.metadata, interval=interval)
     expected = figures.measure(ellipse, 0.97, Frame(noise(32, 32), size), metadata)
-    said = (expected, figures.without_ages(expected))
+    said = (expected, figures.drop_ages(expected))
     found = page.evaluate(
         """([ellipse, size, interval]) => {
           const { figuresOf, withoutAges, captionLines } = t;
@@ -182,7 +182,7 @@ def test_figures_and_captions(
         assert {n: v for n, v in values.items() if v is not None} == pytest.approx(
             numbers, rel=1e-12
         )
-        assert [line.replace("±", "+/-") for line in lines] == figures.lines(there)
+        assert [line.replace("±", "+/-") for line in lines] == figures.caption_lines(there)
 
 
 def test_numbers_are_rounded_and_written_as_in_python(page: Any) -> None:

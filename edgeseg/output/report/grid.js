@@ -48,7 +48,8 @@ function measured(image) {
 function remarks(image) {
   const lines = [];
   const age = run.columns.findIndex(({ name }) => name === "ga_weeks_hadlock");
-  if (age >= 0 && image.texts[age]) lines.push(`GA by HC ${image.texts[age]}`);
+  const text = age < 0 ? "" : image.texts[age];
+  if (text) lines.push(text.startsWith("none") ? `GA: ${text}` : `GA by HC ${text}`);
   const error = errorOf(image);
   if (error !== null) {
     lines.push(isHead ? `error ${signed(error)} mm` : `lowest Dice ${(1 - error).toFixed(3)}`);

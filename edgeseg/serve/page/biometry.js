@@ -38,5 +38,6 @@ export function ageText(figures) {
     return `${weeksDays(weeks)} ± ${weeksDays(high - weeks)}${late}`;
   }
   if (hcMm === null || (hcMm >= HADLOCK_MM[0] && hcMm <= HADLOCK_MM[1])) return "";
-  return hcMm < HADLOCK_MM[0] ? `none below ${HADLOCK_MM[0]} mm` : `none above ${HADLOCK_MM[1]} mm`;
+  const limit = hcMm < HADLOCK_MM[0] ? `below ${HADLOCK_MM[0]}` : `above ${HADLOCK_MM[1]}`;
+  return `none, HC is ${limit} mm`;
 }

@@ -68,5 +68,6 @@ export function captionLines(figures) {
   if (hcMm === null) return [`HC ${fixed(hcPx, 1)} px (no pixel size)`];
   const half = highMm === null ? "" : ` ± ${fixed(highMm - hcMm, 1)}`;
   const age = ageText(figures);
-  return [`HC ${fixed(hcMm, 1)}${half} mm`, ...(age ? [`GA by HC ${age}`] : [])];
+  const line = age.startsWith("none") ? `GA: ${age}` : `GA by HC ${age}`;
+  return [`HC ${fixed(hcMm, 1)}${half} mm`, ...(age ? [line] : [])];
 }

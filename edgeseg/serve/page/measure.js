@@ -55,13 +55,13 @@ function judge(seen, look, looked, gray, pixelSize, model) {
     const placed = onMap(outline.fit.ellipse, look.view, look.map);
     const agreed = bestAgreement(look.map, outline, placed, threshold);
     if (agreed < limits.agreement) {
-      return nothing(`the region seen agrees with an ellipse by ${fixed(agreed, 2)} only`);
+      return nothing(`the shape seen is not an ellipse (agreement ${fixed(agreed, 2)})`);
     }
   }
   const figures = figuresOf(ellipse, outline.confidence, pixelSize, interval);
   const isRare = figures.hc_mm !== null && figures.hc_mm < limits.rare_hc_mm;
   if (look.presence !== null && look.presence < limits.presence_refused && !isRare) {
-    return nothing(`what was seen is a head with probability ${fixed(look.presence, 2)} only`);
+    return nothing("the shape seen does not look like a fetal head");
   }
   const flags = raisedFlags(seen, look, looked, gray, pixelSize, model);
   const told = flags.length ? withoutAges(figures) : figures;

@@ -10,13 +10,13 @@ const ROBUST_ROUNDS = 4, LEAST_POINTS = 12, SECTORS = 72, LEAST_SHARE = 0.002;
 /* Find the region that may be a head and its ellipse, in pixels of a view; else a sentence. */
 export function findOutline(map, view, threshold) {
   const region = mainRegion(map, threshold);
-  if (!region) return `no pixel reaches the threshold of ${threshold}`;
+  if (!region) return "nothing in the image looks like a head";
   const share = region.area / map.values.length;
   if (share < LEAST_SHARE) {
-    return `the largest region fills ${fixed(100 * share, 2)} % of the image`;
+    return `the largest shape seen fills only ${fixed(100 * share, 2)} % of the image`;
   }
   const fit = fitOutline(map, region, view, threshold);
-  if (!fit) return "the region seen has no outline that an ellipse fits";
+  if (!fit) return "no ellipse fits the shape seen";
   return { region, fit, confidence: agreement(map, onMap(fit.ellipse, view, map)) };
 }
 
