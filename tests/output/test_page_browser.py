@@ -23,7 +23,7 @@ from edgeseg.score.corrected import read_corrections
 from edgeseg.segmenter import Segmenter
 from edgeseg.system.cells import shield
 from edgeseg.system.files import csv_text
-from tests.browser import DESK, PHONE, opened, until
+from tests.browser import DESK, PHONE, opened, wait_until
 
 pytestmark = pytest.mark.browser
 HOSTILE = "<b>x\x1b[31m.png"
@@ -109,7 +109,7 @@ def test_a_card_opens_its_image_and_arrows_go_on(page: Any, report: Path) -> Non
     assert page.locator("#name").text_content() == "000_HC.png"
     picture = page.locator("#picture")
     assert picture.get_attribute("src") == "overlays/000_HC.jpg"
-    until(page, "picture.complete && picture.naturalWidth === 400")
+    wait_until(page, "picture.complete && picture.naturalWidth === 400")
     assert "± " in page.locator("#figures").text_content()
     page.keyboard.press("ArrowRight")
     assert page.locator("#name").text_content() == order[place + 1]
@@ -123,7 +123,7 @@ def test_a_card_opens_its_image_and_arrows_go_on(page: Any, report: Path) -> Non
 
 def opened_image(page: Any, name: str) -> None:
     page.locator(".card", has_text=name).first.click()
-    until(page, "picture.complete && picture.naturalWidth > 0")
+    wait_until(page, "picture.complete && picture.naturalWidth > 0")
 
 
 def drag(page: Any, handle: str, x: float, y: float) -> None:
@@ -277,7 +277,7 @@ def test_an_image_a_page_is_printed(page: Any, tmp_path: Path) -> None:
       window.print = () => { window.ready = decoded; };
     }""")
     page.click("#print")
-    until(page, "window.ready !== undefined")
+    wait_until(page, "window.ready !== undefined")
     assert page.evaluate("window.ready") == count
     loaded = "img => [img.getAttribute('src').split('/')[0], img.complete && img.naturalWidth]"
     found = page.evaluate(f"[...paper.querySelectorAll('img')].map({loaded})")
@@ -309,7 +309,7 @@ def test_without_the_overlays_beside_it_the_page_shows_what_it_has(
         opened(chromium, (tmp_path / "report.html").as_uri()) as page,
     ):
         page.locator(".card", has_text="000_HC.png").first.click()
-        until(page, "picture.src.startsWith('data:') && picture.naturalWidth === 400")
+        wait_until(page, "picture.src.startsWith('data:') && picture.naturalWidth === 400")
         assert "not beside this page" in page.locator("#note").text_content()
 
 

@@ -13,7 +13,7 @@ from edgeseg.output import table
 from edgeseg.output.report.page import write_page
 from edgeseg.score.corrected import read_corrections
 from edgeseg.system.text import visible
-from tests.browser import DESK, opened, until
+from tests.browser import DESK, opened, wait_until
 from tests.output.test_page_browser import names
 
 pytestmark = pytest.mark.browser
@@ -54,12 +54,12 @@ def test_points_are_walked_by_keys_and_the_card_is_returned_to(
         page.keyboard.press("Enter")
         assert page.locator("#name").text_content() == "2.png"
         page.keyboard.press("Escape")
-        until(page, "document.activeElement.matches('.card')")
+        wait_until(page, "document.activeElement.matches('.card')")
         assert "2.png" in page.evaluate("document.activeElement.textContent")
         page.keyboard.press("Enter")
         page.keyboard.press("ArrowRight")
         page.evaluate("viewer.close()")  # as browsers do by themselves
-        until(page, "document.activeElement.textContent.includes('3.png')")
+        wait_until(page, "document.activeElement.textContent.includes('3.png')")
 
 
 def test_any_name_is_text_as_in_a_terminal(chromium: Any, tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_a_tall_window_is_filled_and_the_rest_is_left(chromium: Any, tmp_path: P
         page.select_option("#sort", "name")
         assert names(page)[:3] == ["0.png", "1.png", "2.png"]
         page.click("#view")
-        until(page, "document.getElementById('more').getBoundingClientRect().top > 16_000")
+        wait_until(page, "document.getElementById('more').getBoundingClientRect().top > 16_000")
         assert page.locator("#table tbody tr").count() < 1500
         page.fill("#search", "1999")
         assert page.locator("#table tbody tr").count() == 1
@@ -152,7 +152,7 @@ def test_an_overlay_that_is_no_picture_is_said(chromium: Any, tmp_path: Path) ->
     (tmp_path / "overlays" / "a.jpg").write_bytes(b"no picture")
     url = written(tmp_path, [{"file": "a.png"}], tmp_path / "overlays")
     with opened(chromium, url) as page:
-        until(page, "document.querySelector('.card .lost') !== null")
+        wait_until(page, "document.querySelector('.card .lost') !== null")
         assert page.locator(".card img").count() == 0
         page.locator(".card").click()
-        until(page, "document.getElementById('note').textContent.includes('cannot be read')")
+        wait_until(page, "document.getElementById('note').textContent.includes('cannot be read')")

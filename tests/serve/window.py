@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.browser import opened, until
+from tests.browser import opened, wait_until
 
 MODULES = (
     "resize", "view", "region", "outline", "agreement", "flags", "figures", "measure", "network",
@@ -38,9 +38,9 @@ def page(chromium: Any, address: str) -> Iterator[Any]:
     """The site with all modules at hand as ``t``."""
     with opened(chromium, address) as page:
         page.evaluate(_PREPARE, list(MODULES))
-        until(page, "window.failure || window.t")
+        wait_until(page, "window.failure || window.t")
         assert page.evaluate("window.failure") == ""
-        until(page, "document.body.dataset.ready === 'true'")
+        wait_until(page, "document.body.dataset.ready === 'true'")
         yield page
 
 

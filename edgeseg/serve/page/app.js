@@ -4,18 +4,20 @@ import { decodeGray } from "./decode.js";
 import { drawMeasured } from "./drawing.js";
 import { measure } from "./measure.js";
 import { fetchPacked, openNetwork } from "./network.js";
-import { keepPixelSize, readPixelSize, showPixelSize } from "./pixel_size.js";
+import {
+  confirmationText, confirmPixelSize, enterPixelSize, pixelSizeFor, readPixelSize, showPixelSize,
+  sizeText,
+} from "./pixel_size.js";
 import { tableText } from "./table.js";
 
 const WORDS = {
-  ok: "✓ measured", doubtful: "? doubtful: look before you trust it",
-  empty: "○ no head found", failed: "✗ failed",
+  ok: "✓ ok", doubtful: "? doubtful: check it before use", empty: "○ no head", failed: "✗ failed",
 };
 const ENGINE = "vendor/ort-wasm-simd-threaded.wasm.gz";
 const byId = (id) => document.getElementById(id);
-const measured = []; // of this visit: { name, gray, pixelSize, prediction, times }
+const measured = []; // of this visit: what measureFile returns, and a button each
 let shown = null, model = null, network = null;
-let queue = Promise.resolve(); // images are measured one after another
+let queue = Promise.resolve();
 
 function say(text, isWrong = false) {
   byId("state").textContent = visible(text);
@@ -64,76 +66,102 @@ function timed(plain) {
   };
 }
 
+/* Run a task once those before it have ended: one image is measured at a time. */
+function enqueue(task) {
+  const run = queue.then(task);
+  queue = run.catch(() => {});
+  return run;
+}
+
+function sayError(error) {
+  say(error.message, true);
+}
+
 /* Measure gray values, and note how long each step took. */
-async function measureGray(name, gray, pixelSize, decodeMs) {
+async function measureGray(gray, pixelSize) {
   const started = performance.now();
   const prediction = await measure(gray, pixelSize, network, model);
   const inferenceMs = network.takeMs();
   const restMs = performance.now() - started - inferenceMs;
-  return { name, gray, pixelSize, prediction, times: { decodeMs, inferenceMs, restMs } };
+  return { gray, pixelSize, prediction, inferenceMs, restMs };
 }
 
-async function measureFile(file, pixelSize) {
+/* Measure an image file with a pixel size that its gray values may decide. */
+async function measureFile(file, sizeFor) {
   const started = performance.now();
   try {
     const gray = await decodeGray(file);
-    return await measureGray(file.name, gray, pixelSize, performance.now() - started);
+    const decodeMs = performance.now() - started;
+    return { name: file.name, decodeMs, ...await measureGray(gray, sizeFor(gray)) };
   } catch (error) {
     const prediction = { status: "failed", reason: error.message, flags: [], figures: {}, lines: [] };
-    return { name: file.name, gray: null, pixelSize, prediction, times: null };
+    return { name: file.name, gray: null, pixelSize: null, prediction };
   }
 }
 
-/* Measure files one after another; each is shown once it is there. */
+/* Measure files one after another; each is shown as soon as it is measured. */
 function measureFiles(files) {
-  const pixelSize = askedPixelSize();
-  if (pixelSize === undefined) return queue;
+  try {
+    readPixelSize();
+  } catch (error) {
+    byId("size-x").focus();
+    sayError(error);
+    return queue;
+  }
   const all = [...files];
-  queue = queue.then(async () => {
+  return enqueue(async () => {
     for (const [i, file] of all.entries()) {
       say(`Measuring ${i + 1} of ${all.length}…`);
-      add(await measureFile(file, pixelSize));
+      add({ takesPixelSize: true, ...await measureFile(file, pixelSizeFor) });
     }
     say(`Ready: ${measured.length} measured in this visit.`);
   });
-  return queue;
 }
 
-/* The pixel size that is asked for; null where none is, undefined where it is none. */
-function askedPixelSize() {
-  try {
-    const size = readPixelSize();
-    keepPixelSize();
-    return size;
-  } catch (error) {
-    byId("size-x").focus();
-    say(error.message, true);
-    return undefined;
-  }
+/* Measure the image that is shown with the pixel size in the fields as it is by then. */
+function measureAgain() {
+  const result = shown;
+  if (!canTakePixelSize(result) || result.isWaiting) return;
+  result.isWaiting = true;
+  enqueue(async () => {
+    result.isWaiting = false;
+    Object.assign(result, await measureGray(result.gray, pixelSizeFor(result.gray)));
+    describe(result);
+    if (shown === result) display(result);
+  }).catch(sayError);
+}
+
+/* Whether the pixel size in the fields is for a result: not for the example or a camera's frame. */
+function canTakePixelSize(result) {
+  return Boolean(result?.takesPixelSize && result.gray);
 }
 
 function add(result) {
-  const number = measured.push(result) - 1;
-  const { name, prediction } = result;
-  const text = `${name}: ${prediction.lines[0] ?? prediction.reason}`;
-  const button = make("button", text, prediction.status);
-  button.type = "button";
-  button.addEventListener("click", () => show(number));
-  byId("measured").append(make("li", "", "", [button]));
-  show(number);
+  result.button = make("button");
+  result.button.type = "button";
+  result.button.addEventListener("click", () => show(result));
+  measured.push(result);
+  describe(result);
+  byId("measured").append(make("li", "", "", [result.button]));
+  show(result);
 }
 
-function show(number) {
-  shown = number;
-  [...byId("measured").querySelectorAll("button")].forEach((button, i) =>
-    button.setAttribute("aria-current", String(i === number)));
-  byId("result").hidden = false;
-  display(measured[number]);
+function describe({ button, name, prediction }) {
+  button.textContent = visible(`${name}: ${prediction.lines[0] ?? prediction.reason}`);
+  button.className = prediction.status;
+}
+
+function show(result) {
+  for (const { button } of measured) button.setAttribute("aria-current", button === result.button);
+  display(result);
 }
 
 /* Show a result: its picture, figures and doubts. */
-function display({ name, gray, pixelSize, prediction, times }) {
+function display(result) {
+  const { name, gray, pixelSize, prediction } = result;
   const { status, reason, flags, lines } = prediction;
+  shown = result;
+  byId("result").hidden = false;
   byId("picture-box").hidden = !gray;
   byId("save-picture").hidden = !gray;
   if (gray) {
@@ -147,10 +175,20 @@ function display({ name, gray, pixelSize, prediction, times }) {
   byId("verdict").className = status;
   const doubts = flags.length ? flags.map((flag) => model.flags[flag]) : reason ? [reason] : [];
   byId("doubts").replaceChildren(...doubts.map((text) => make("li", text)));
-  byId("figures").replaceChildren(...details(name, pixelSize, prediction, times));
+  byId("figures").replaceChildren(...details(result));
+  showConfirmation();
 }
 
-function details(name, pixelSize, { figures, lines, confidence }, times) {
+/* Ask whether the pixel size in the fields is right for an image that was measured without it. */
+function showConfirmation() {
+  const isOpen = canTakePixelSize(shown) && !shown.pixelSize;
+  const text = isOpen ? confirmationText(shown.gray) : "";
+  byId("confirmation").hidden = !text;
+  byId("question").textContent = text;
+}
+
+function details({ name, pixelSize, prediction, decodeMs = 0, inferenceMs, restMs }) {
+  const { figures, lines, confidence } = prediction;
   const entries = [["image", name], ...lines.slice(1).map((line) => ["age", line])];
   const read = (title, value, unit) => {
     if (value !== null && value !== undefined) entries.push([title, `${value.toFixed(1)} ${unit}`]);
@@ -159,18 +197,13 @@ function details(name, pixelSize, { figures, lines, confidence }, times) {
   read("OFD", figures.ofd_mm, "mm");
   read("HC", figures.hc_px, "px");
   if (confidence) entries.push(["confidence", confidence.toFixed(2)]);
-  entries.push(["pixel size", pixelSize ? sidesText(pixelSize) : "unknown: HC is in pixels"]);
-  if (times) entries.push(["time", `${Math.round(times.decodeMs + times.inferenceMs + times.restMs)} ms`]);
+  entries.push(["pixel size", pixelSize ? sizeText(pixelSize) : "unknown: HC is in pixels"]);
+  if (restMs) entries.push(["time", `${Math.round(decodeMs + inferenceMs + restMs)} ms`]);
   return entries.flatMap(([title, text]) => [make("dt", title), make("dd", text)]);
 }
 
-function sidesText({ xMm, yMm }) {
-  const [x, y] = [xMm, yMm].map((mm) => +mm.toPrecision(4));
-  return x === y ? `${x} mm` : `${x} × ${y} mm`;
-}
-
 async function savePicture() {
-  const { name, gray, pixelSize, prediction } = measured[shown];
+  const { name, gray, pixelSize, prediction } = shown;
   const canvas = document.createElement("canvas");
   const scale = Math.max(gray.width / 800, 0.5);
   drawMeasured(canvas, gray, prediction, pixelSize, { scale, lettered: true });
@@ -182,11 +215,15 @@ function saveTable() {
   saveFile(new Blob([tableText(measured, model.columns)], { type: "text/csv" }), "results.csv");
 }
 
+/* Measure the example with its own pixel size; that in the fields is for the user's images. */
 async function tryExample() {
   const { name, pixel_size_mm: mm } = await (await fetchChecked("example.json")).json();
-  const blob = await (await fetchChecked(name)).blob();
-  showPixelSize(mm);
-  await measureFiles([new File([blob], name, { type: "image/png" })]);
+  const file = new File([await (await fetchChecked(name)).blob()], name);
+  await enqueue(async () => {
+    say("Measuring the example…");
+    add(await measureFile(file, () => ({ xMm: mm, yMm: mm, source: "option" })));
+    say(`Ready: ${measured.length} measured in this visit.`);
+  });
 }
 
 function listen() {
@@ -194,11 +231,20 @@ function listen() {
     measureFiles(target.files);
     target.value = "";
   });
-  byId("example").addEventListener("click", () => tryExample().catch((error) => say(error.message, true)));
+  byId("example").addEventListener("click", () => tryExample().catch(sayError));
   byId("save-picture").addEventListener("click", savePicture);
   byId("save-table").addEventListener("click", saveTable);
   byId("controls").addEventListener("submit", (event) => event.preventDefault());
-  for (const id of ["size-x", "size-y"]) byId(id).addEventListener("input", () => showPixelSize());
+  for (const id of ["size-x", "size-y"]) {
+    byId(id).addEventListener("input", () => {
+      enterPixelSize(canTakePixelSize(shown) ? shown.gray : null);
+      measureAgain();
+    });
+  }
+  byId("confirm").addEventListener("click", () => {
+    confirmPixelSize(shown.gray);
+    measureAgain();
+  });
   document.addEventListener("paste", ({ clipboardData }) => {
     if (network && clipboardData.files.length) measureFiles(clipboardData.files);
   });
@@ -217,20 +263,17 @@ function listen() {
   byId("camera").addEventListener("click", () => startCamera({
     button: byId("camera"),
     video: byId("video"),
-    pixelSize: askedPixelSize,
-    measureFrame: measureGray,
-    onFrame(result) {
-      byId("result").hidden = false;
-      display(result);
-    },
+    // a camera sees a screen at any distance: its frames have no millimetres
+    measureFrame: (gray) => enqueue(() => measureGray(gray, null)),
+    onFrame: display,
     onEnd: add,
-    onError: (text) => say(text, true),
+    onError: sayError,
   }));
 }
 
 listen();
 showPixelSize();
-load().catch((error) => say(error.message, true));
+load().catch(sayError);
 if (navigator.serviceWorker) navigator.serviceWorker.register("sw.js").catch(() => {
   // then the page needs the network at each visit, and works all the same
 });

@@ -2,17 +2,15 @@
 import { grayOf } from "./decode.js";
 
 /* Start the camera, or stop it if it runs; its last frame then stays as a result. */
-export async function startCamera({ button, video, pixelSize, measureFrame, onFrame, onEnd, onError }) {
+export async function startCamera({ button, video, measureFrame, onFrame, onEnd, onError }) {
   if (video.srcObject) return stop(button, video);
-  const size = pixelSize();
-  if (size === undefined) return;
   try {
     const wanted = { video: { facingMode: "environment" } };
     video.srcObject = await navigator.mediaDevices.getUserMedia(wanted);
     await video.play();
   } catch (error) {
     stop(button, video);
-    onError(`the camera cannot be used: ${error.message}`);
+    onError(new Error(`the camera cannot be used: ${error.message}`));
     return;
   }
   button.textContent = "Stop";
@@ -22,12 +20,13 @@ export async function startCamera({ button, video, pixelSize, measureFrame, onFr
     while (video.srcObject) {
       const started = performance.now();
       const gray = grayOf(video);
-      last = await measureFrame("camera", gray, size, performance.now() - started);
+      const decodeMs = performance.now() - started;
+      last = { name: "camera", decodeMs, ...await measureFrame(gray) };
       if (video.srcObject) onFrame(last);
       await new Promise(requestAnimationFrame);
     }
   } catch (error) {
-    onError(error.message);
+    onError(error);
   }
   stop(button, video);
   if (last) onEnd({ ...last, name: `camera ${new Date().toISOString().slice(0, 19).replaceAll(":", "")}` });

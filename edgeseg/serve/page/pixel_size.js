@@ -1,32 +1,84 @@
-/* Millimetres per pixel, as the user says them; kept by the browser from visit to visit. */
+/* Millimetres per pixel, as the user enters them. The browser keeps them from visit to visit, with
+   the width and height of the images that they were entered for. */
 
-const LEAST_MM = 0.001, MOST_MM = 10, KEPT = "edgeseg pixel size";
-const [across, down] = ["size-x", "size-y"].map((id) => document.getElementById(id));
+const LEAST_MM = 0.001, MOST_MM = 10, STORED = "edgeseg pixel size of images";
+const [across, down, note] = ["size-x", "size-y", "size-note"].map((id) =>
+  document.getElementById(id));
+let sides = []; // of images that the size was entered or confirmed for, such as "800 × 540"
 
-/* The pixel size, or null where none is given; throws a sentence where it can be none. */
+/* The pixel size in the fields, or null where they are empty; throws an Error with a message if
+   they hold anything else. */
 export function readPixelSize() {
   const [x, y] = [across, down].map(({ value }) => value.trim());
   if (!x && !y) return null;
-  if (!x) throw new Error("the pixel size across is missing; give it first, down only if it is another");
-  const xMm = checked(x), yMm = y ? checked(y) : xMm;
+  if (!x) throw new Error("enter the pixel size across; down is only needed where it differs");
+  const xMm = parseMm(x), yMm = y ? parseMm(y) : xMm;
   return { xMm, yMm, source: "option" };
 }
 
-function checked(text) {
+function parseMm(text) {
   const mm = /^[+]?(\d+[.,]?\d*|[.,]\d+)$/.test(text) ? Number(text.replace(",", ".")) : NaN;
   if (!(mm >= LEAST_MM && mm <= MOST_MM)) {
-    throw new Error(`the pixel size is ${text}; expected mm from ${LEAST_MM} to ${MOST_MM}, such as 0.12`);
+    throw new Error(
+      `the pixel size is ${text}; expected mm from ${LEAST_MM} to ${MOST_MM}, such as 0.12`);
   }
   return mm;
 }
 
-/* Say what the pixel size means for the figures; put one in first if it is given. */
-export function showPixelSize(mm = null) {
-  if (mm !== null) [across.value, down.value] = [String(mm), ""];
-  const note = document.getElementById("size-note");
+/* The pixel size in the fields; null where they are empty or wrong. */
+function validPixelSize() {
+  try {
+    return readPixelSize();
+  } catch {
+    return null;
+  }
+}
+
+/* The pixel size to measure an image with: null if there is none, or if it was entered for images
+   of another width or height. The first image that is measured with it decides which. */
+export function pixelSizeFor(image) {
+  const size = validPixelSize();
+  if (size && !sides.length) confirmPixelSize(image);
+  return size && sides.includes(sidesText(image)) ? size : null;
+}
+
+/* Take the pixel size for images of this width and height too. */
+export function confirmPixelSize(image) {
+  sides.push(sidesText(image));
+  storePixelSize();
+}
+
+/* Take a pixel size that was just entered: for an image, or null for the next one. */
+export function enterPixelSize(image) {
+  sides = image && validPixelSize() ? [sidesText(image)] : [];
+  storePixelSize();
+  showPixelSize();
+}
+
+/* What to ask before an image is measured with the pixel size in the fields; empty without one. */
+export function confirmationText(image) {
+  const size = validPixelSize();
+  if (!size) return "";
+  const entered = sides.length ? `, entered for images of ${sides.join(" and ")} pixels,` : "";
+  return `Use the pixel size ${sizeText(size)}${entered} for this image of ` +
+    `${sidesText(image)} pixels?`;
+}
+
+function sidesText({ width, height }) {
+  return `${width} × ${height}`;
+}
+
+/* A pixel size as people read it. */
+export function sizeText({ xMm, yMm }) {
+  const [x, y] = [xMm, yMm].map((mm) => +mm.toPrecision(4));
+  return x === y ? `${x} mm` : `${x} × ${y} mm`;
+}
+
+/* Say below the fields what the pixel size means for the figures, or what is wrong with it. */
+export function showPixelSize() {
   try {
     note.textContent = readPixelSize()
-      ? "HC is in millimetres." : "Without it HC is in pixels, and there is no age.";
+      ? "HC is in millimetres." : "Without a pixel size HC is in pixels, and there is no age.";
     note.className = "";
   } catch (error) {
     note.textContent = error.message;
@@ -34,16 +86,22 @@ export function showPixelSize(mm = null) {
   }
 }
 
-export function keepPixelSize() {
+function storePixelSize() {
+  const kept = JSON.stringify({ texts: [across.value, down.value], sides });
   try {
-    localStorage.setItem(KEPT, JSON.stringify([across.value, down.value]));
+    localStorage.setItem(STORED, kept);
   } catch {
     // a browser that keeps nothing
   }
 }
 
-try {
-  [across.value, down.value] = JSON.parse(localStorage.getItem(KEPT) ?? '["", ""]').map(String);
-} catch {
-  [across.value, down.value] = ["", ""];
+function recallPixelSize() {
+  try {
+    const kept = JSON.parse(localStorage.getItem(STORED));
+    [[across.value, down.value], sides] = [kept.texts.map(String), kept.sides.map(String)];
+  } catch {
+    // nothing is kept, or it is not ours
+  }
 }
+
+recallPixelSize();

@@ -6,13 +6,13 @@ function number(value, decimals) {
   return value === null || value === undefined ? "" : value.toFixed(decimals);
 }
 
-function cells({ name, pixelSize, prediction, times }) {
+function cells({ name, pixelSize, prediction, decodeMs, inferenceMs, restMs }) {
   const { status, reason, flags, confidence, figures } = prediction;
   const others = {
     file: cellText(name), frame: "", status, reason: cellText(reason), flags: flags.join(";"),
     confidence: status === "failed" ? "" : number(confidence, CONFIDENCE),
-    decode_ms: number(times?.decodeMs, MS), preprocess_ms: "",
-    inference_ms: number(times?.inferenceMs, MS), postprocess_ms: number(times?.restMs, MS),
+    decode_ms: number(decodeMs, MS), preprocess_ms: "",
+    inference_ms: number(inferenceMs, MS), postprocess_ms: number(restMs, MS),
   };
   if (pixelSize && status !== "failed") {
     Object.assign(others, {
