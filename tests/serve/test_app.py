@@ -53,9 +53,7 @@ def count(page: Any) -> int:
 
 def wait_for_results(page: Any, number: int) -> list[Any]:
     """Wait for a number of results in all, and return their buttons."""
-    wait_until(
-        page, f"document.querySelectorAll('#measured button').length === {number} && {IDLE}"
-    )
+    wait_until(page, f"document.querySelectorAll('#measured button').length === {number} && {IDLE}")
     return page.locator("#measured button").all()
 
 
