@@ -1,1 +1,1 @@
-"""Synthetic scans whose truth is known, and the demo that measures them."""
+"""Synthetic scans with a known ground truth, and the demo that measures them."""

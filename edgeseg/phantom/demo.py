@@ -1,4 +1,4 @@
-"""Measure phantoms, whose head circumference is known exactly."""
+"""Measure phantoms with an exactly known head circumference."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edgeseg.system.files import write_atomic
 
 FOLDER = Path("edgeseg-demo")
 TOLERANCE = 0.01
-"""Largest relative HC error on a phantom of an installation that works."""
+"""Largest relative HC error of a working installation on a phantom."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def run(
 ) -> tuple[Summary, list[Measured]]:
     """Write the phantoms to ``out/phantoms``, measure them into ``out`` and compare.
 
-    An earlier demo there is replaced.
+    The results of an earlier demo in that folder are replaced.
 
     Raises
     ------

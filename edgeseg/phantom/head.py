@@ -1,7 +1,7 @@
-"""Synthetic B-mode images of fetal heads whose ellipse is known exactly.
+"""Synthetic B-mode images of fetal heads with an exactly known ellipse.
 
-They look enough like HC18's scans for a network trained on those to measure them, and no further:
-a figure on phantoms says that an installation works, nothing about a model's accuracy on patients.
+They resemble HC18's scans enough for a network trained on those to measure them. A result on
+phantoms shows that an installation works, not how accurate a model is on patients.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ HC_RANGE_MM = (70.0, 330.0)
 PIXEL_SIZE_RANGE_MM = (0.05, 0.39)
 _DEMO_HC_MM = (172.0, 71.0, 118.0, 148.0, 205.0, 262.0, 328.0, 186.0)
 _DEMO_FIRST_SEED = 80
-# The share of a cut head's outline that lies outside the image.
+# Share of a cut head's outline outside the image.
 _CUT_FRACTION = 0.125
 _OUTLINE_HALF_WIDTH_PX = 1.5
 
 
 @dataclass(frozen=True, slots=True)
 class Phantom:
-    """A synthetic scan and its truth.
+    """A synthetic scan and its ground truth.
 
     Attributes
     ----------
@@ -58,12 +58,12 @@ class Phantom:
         return self.ellipse.circumference_px * self.pixel_size_mm
 
     def probability(self, height: int, width: int) -> npt.NDArray[np.float32]:
-        """Return the map of a perfect network: the share of each of its pixels that is head.
+        """Return the probability map of a perfect network: the share of each pixel that is head.
 
         Parameters
         ----------
         height, width
-            The network's size; the image is stretched to it.
+            The network's input size, to which the image is resized.
 
         Returns
         -------
@@ -87,7 +87,7 @@ def make_phantom(
     Parameters
     ----------
     seed
-        Of numpy's PCG64.
+        Seed of numpy's PCG64.
     height, width
         Size of the image in pixels.
     cut_by_border
@@ -95,7 +95,7 @@ def make_phantom(
     name
         File name; ``phantom_<seed>.png`` by default.
     hc_mm
-        Head circumference; drawn from 70 to 330 mm by default. It is lowered where the pixels
+        Head circumference; random from 70 to 330 mm by default. It is reduced if the pixel size
         would exceed 0.39 mm.
 
     Returns
@@ -128,14 +128,14 @@ def demo_phantoms() -> list[Phantom]:
 
 
 def write_hc18(phantoms: Iterable[Phantom], folder: Path) -> None:
-    """Write phantoms as an HC18-shaped folder: images, outlines and the table.
+    """Write phantoms as a folder in HC18's layout: images, outlines and the table.
 
     Parameters
     ----------
     phantoms
-        Their names are the files' names, such as ``000_HC.png``.
+        Their names become file names, such as ``000_HC.png``.
     folder
-        Made if missing; files of the same names are replaced.
+        Created if missing; files of the same names are replaced.
 
     Raises
     ------
@@ -154,7 +154,7 @@ def write_hc18(phantoms: Iterable[Phantom], folder: Path) -> None:
 
 
 def table(phantoms: Iterable[Phantom]) -> str:
-    """Return the phantoms' pixel sizes and true HC as a CSV of HC18's columns."""
+    """Return the phantoms' pixel sizes and true HC as CSV with HC18's columns."""
     rows = [(p.name, repr(p.pixel_size_mm), f"{p.hc_mm:.4f}") for p in phantoms]
     return csv_text([("filename", "pixel size(mm)", "head circumference (mm)"), *rows])
 
@@ -172,7 +172,7 @@ def _draw_ellipse(rng: np.random.Generator, height: int, width: int) -> Ellipse:
 
 
 def _shift_out(ellipse: Ellipse, height: int, width: int) -> Ellipse:
-    """Move an ellipse to the right until the wanted share of its outline is outside."""
+    """Move an ellipse to the right until an eighth of its outline is outside the image."""
     low, high = 0.0, float(width)
     for _ in range(40):
         middle = (low + high) / 2

@@ -1,4 +1,4 @@
-"""How a phantom is drawn: tissue, skull, shadows and speckle around a given ellipse."""
+"""Draw a phantom: tissue, skull, shadows and speckle around a given ellipse."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Field = npt.NDArray[np.floating[Any]]
 
 
 class Scan:
-    """One scan being drawn: coordinates of its pixels seen from the probe and from the head.
+    """A scan to draw: coordinates of its pixels relative to the probe and to the head.
 
-    ``depth`` runs from 0 at the top of the image to 1 at its bottom along a beam, ``beam`` is the
-    beam's angle in radians from straight down, ``rim`` the signed distance to the outline in
-    semi-minor axes, ``u`` and ``v`` are the head's own coordinates, with the outline at 1.
+    ``depth`` is the distance along a beam, 0 at the top of the image and 1 at its bottom; ``beam``
+    the beam's angle in radians from straight down; ``rim`` the signed distance to the outline in
+    semi-minor axes; ``u`` and ``v`` are coordinates in which the outline is the unit circle.
     """
 
     def __init__(
@@ -40,13 +40,13 @@ class Scan:
         self.polar_angle = np.arctan2(self.v, self.u)
         rim = ellipse.signed_distance(x, y) / ellipse.semi_minor_px
         self.rim: Field = rim.astype(np.float32)
-        # The probe's surface is an arc through the top of the image, its centre above it.
+        # The probe's surface is an arc through the top of the image with its centre above.
         self.origin_x = 0.5 * width + 0.3 * (ellipse.center_x_px - 0.5 * width)
         self.probe_px = rng.uniform(0.35, 0.8) * height
         self.range_px = np.hypot(x - self.origin_x, y + self.probe_px)
         self.beam = np.arctan2(x - self.origin_x, y + self.probe_px)
         self.depth = (self.range_px - self.probe_px) / height
-        # Early heads float in fluid and have no hard skull yet.
+        # Early heads lie in fluid and have no hard skull yet.
         hc_mm = ellipse.circumference_px * pixel_size_mm
         self.early = float(np.clip((125.0 - hc_mm) / 45.0, 0.0, 1.0))
 
@@ -57,14 +57,14 @@ class Scan:
         echo = np.maximum(echo, 0.0) + self._skull()
         echo *= self._gain() * self._speckle()
         echo[~self._in_sector()] = 0.0
-        # Bright echoes saturate gently, as log compression makes them.
+        # Bright echoes saturate softly, as with log compression.
         gray: Field = 255.0 * (1 - np.exp(-1.25 * echo))
         self._draw_gray_bar(gray)
         pixels: GrayImage = np.clip(np.round(gray), 0, 255).astype(np.uint8)
         return pixels
 
     def _surroundings(self) -> Field:
-        """Maternal tissue in layers above, the womb around, and pockets of fluid beside."""
+        """Return layered maternal tissue above, the uterus around, and fluid beside the head."""
         tissue = 0.17 + 0.06 * self._texture(0.08, 0.12) + 0.05 * self._texture(0.012, 0.05)
         head_top = float(self.depth[self.rim < 0].min())
         layers = np.interp(
@@ -87,7 +87,7 @@ class Scan:
         return surroundings
 
     def _brain(self) -> Field:
-        """Dark tissue with a broken midline, a plexus in the far half and a dark ventricle."""
+        """Return dark tissue with a broken midline, and plexus and ventricle in the far half."""
         level = 0.10 + 0.17 * self.early
         brain: Field = level * (
             1 + 0.25 * self._texture(0.05, 0.07) + 0.15 * self._texture(0.008, 0.02)
@@ -108,7 +108,7 @@ class Scan:
         return brain
 
     def _skull(self) -> Field:
-        """Two bright arcs where the beam meets the bone square on, fading to the sides."""
+        """Return two bright arcs where the beam is perpendicular to the bone, fading sideways."""
         rng = self.rng
         thickness = rng.uniform(0.024, 0.032)
         cos, sin = math.cos(self.ellipse.angle_rad), math.sin(self.ellipse.angle_rad)
@@ -117,7 +117,7 @@ class Scan:
         normal_x, normal_y = cos * normal_u - sin * normal_v, sin * normal_u + cos * normal_v
         facing = np.abs(normal_x * np.sin(self.beam) + normal_y * np.cos(self.beam))
         facing /= np.maximum(np.hypot(normal_x, normal_y), 1e-9)
-        # The beam is wider than its pulse is long: at the sides the bone is smeared outwards.
+        # Lateral resolution is lower than axial: at the sides the bone is blurred outwards.
         middle, spread = 0.020 + 0.016 * facing, thickness * (1.35 - 0.35 * facing)
         band = np.exp(-0.5 * ((self.rim + middle) / spread) ** 2)
         bright = 0.16 + (0.95 - 0.35 * self.early) * facing**2.5
@@ -132,7 +132,7 @@ class Scan:
         return skull
 
     def _gain(self) -> Field:
-        """Depth gain, shadows beside the head and below bony fragments, weak contact."""
+        """Return depth gain, and shadows beside the head and below bony fragments."""
         rng = self.rng
         knots = 1 + 0.10 * rng.standard_normal(7)
         gain = np.interp(self.depth, np.linspace(0, 1.2, 7), knots)
@@ -163,7 +163,7 @@ class Scan:
         return sector
 
     def _speckle(self) -> Field:
-        """Rayleigh amplitudes, correlated along the arcs, compressed; mean about 1."""
+        """Return compressed Rayleigh amplitudes, correlated along the arcs, of mean about 1."""
         height, width = self.shape
         fine = math.sqrt(height / 540)
         widest = float(np.abs(self.beam).max())
@@ -183,9 +183,9 @@ class Scan:
         return speckle
 
     def _texture(self, along: float, across: float) -> Field:
-        """Smooth noise, mean 0 and SD 1, with lengths in image heights."""
+        """Return smooth noise of mean 0 and SD 1; the lengths are in image heights."""
         height, width = self.shape
-        # Noise this smooth need not be made pixel by pixel.
+        # Smooth noise is generated at a lower resolution.
         step = max(1.0, min(along, across) * height / 3)
         rows, columns = math.ceil(height / step), math.ceil(width / step)
         noise = self.rng.standard_normal((rows, columns), dtype=np.float32)
@@ -207,7 +207,7 @@ class Scan:
 
 
 def _step(x: Field, softness: float) -> Field:
-    """0 below 0, 1 above, smooth over a few times ``softness``."""
+    """Return 0 for x below 0 and 1 above, smooth over a few times ``softness``."""
     t = np.clip(0.5 + 0.3 / softness * x, 0.0, 1.0)
     soft: Field = t * t * (3 - 2 * t)
     return soft

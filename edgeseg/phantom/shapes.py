@@ -1,7 +1,7 @@
-"""A synthetic data set of two structures that are no ellipses, with their masks.
+"""A synthetic data set of two structures that are not ellipses, with their masks.
 
-A dark lobed ``cyst`` and a bright ``crescent`` in speckled tissue: something to train the regions
-task on, and to test it with. It says nothing of any organ.
+A dark lobed ``cyst`` and a bright ``crescent`` in speckled tissue, to train and test the regions
+task. They do not represent any organ.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from edgeseg.system.files import claim, csv_text, write_atomic
 
 CLASSES = ("background", "cyst", "crescent")
 IMAGES_A_PATIENT = 3
-_EMPTY_EVERY = 15  # one image in so many has neither structure
-_ONE_EVERY = 5  # and one in so many lacks one of them
+_EMPTY_EVERY = 15  # one image in 15 has neither structure
+_ONE_EVERY = 5  # one image in 5 lacks one of them
 
 Field = npt.NDArray[np.float32]
 
 
 class Shapes(NamedTuple):
-    """One synthetic scan and its truth.
+    """A synthetic scan and its ground truth.
 
     Attributes
     ----------
     file
         Name, such as ``p007_2.png``; the part before the underscore is the patient.
     patient
-        What images of one texture share.
+        Images of one patient share a texture.
     image
         Shape (height, width), uint8.
     mask
-        Shape (height, width), uint8, numbers of `CLASSES`.
+        Shape (height, width), uint8, indices of `CLASSES`.
     pixel_size_mm
         Millimetres per pixel.
     """
@@ -62,7 +62,7 @@ def make_shapes(number: int, seed: int = 0, *, height: int = 256, width: int = 3
     level = tissue * (1 + 0.35 * _smooth(rng, height, width, 0.12 * height))
     lacks = int(rng.integers(1, 3)) if number % _ONE_EVERY == 1 else 0
     if number % _EMPTY_EVERY != _EMPTY_EVERY - 1:
-        # side by side, so that neither hides the other
+        # Side by side, so that neither hides the other.
         sides = rng.permutation([0.27, 0.73])
         for kind, side in zip((1, 2), sides, strict=True):
             if kind == lacks:
@@ -82,12 +82,12 @@ def make_shapes(number: int, seed: int = 0, *, height: int = 256, width: int = 3
 def write_pairs(
     folder: Path, count: int, *, height: int = 256, width: int = 384, overwrite: bool = False
 ) -> None:
-    """Write a data set as `edgeseg.score.pairs` reads it, with patients and pixel sizes.
+    """Write a data set that `edgeseg.score.pairs` reads, with patients and pixel sizes.
 
     Raises
     ------
     OutputExistsError, OutputWriteError
-        If the folder holds something, or cannot be written.
+        If the folder is not empty, or cannot be written.
     """
     claim(folder, overwrite)
     groups, sizes = [("file", "group")], [("filename", "pixel size(mm)")]
@@ -113,7 +113,7 @@ def _lobed(rng: np.random.Generator, x: Field, y: Field, size: float) -> npt.NDA
 
 
 def _crescent(rng: np.random.Generator, x: Field, y: Field, size: float) -> npt.NDArray[np.bool_]:
-    """Return the pixels of a disc from which another disc is bitten."""
+    """Return the pixels of a disc minus another disc."""
     towards, bite = rng.uniform(0, 2 * math.pi), rng.uniform(0.55, 0.75)
     shift = size * rng.uniform(0.6, 0.8)
     x_bite, y_bite = x - shift * math.cos(towards), y - shift * math.sin(towards)
@@ -131,7 +131,7 @@ def _smooth(rng: np.random.Generator, height: int, width: int, sigma: float) -> 
 
 
 def _speckle(rng: np.random.Generator, height: int, width: int, grain: float) -> Field:
-    """Return Rayleigh amplitudes of mean 1, compressed as a scanner does."""
+    """Return compressed Rayleigh amplitudes of mean 1."""
     parts = [_smooth(rng, height, width, grain) for _ in range(2)]
     amplitude = np.sqrt(np.hypot(*parts))
     field: Field = amplitude / amplitude.mean()

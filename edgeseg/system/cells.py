@@ -1,27 +1,27 @@
-"""Cells of a CSV that people open in a spreadsheet: text there must stay text."""
+"""Cells of a CSV that people open in a spreadsheet: keep text from running as a formula."""
 
 from __future__ import annotations
 
 import re
 
 SIGNATURE = "\ufeff"
-"""Begins the file, so that Excel reads it as UTF-8."""
+"""UTF-8 BOM at the start of a file, for Excel."""
 
-# A cell may begin a line of its own where the spreadsheet separates by another sign than we do.
+# The spreadsheet may split our cell at a separator of its own.
 _BEGINS_A_CELL = r"(?<![^;\t\r\n])"
 _FORMULA = re.compile(_BEGINS_A_CELL + r"(?='*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20])")
 _SHIELDED = re.compile(_BEGINS_A_CELL + r"'(?='*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20])")
 
 
 def shield(text: str) -> str:
-    """Return a text so that no spreadsheet runs it: ``=1+1`` becomes ``'=1+1``.
+    """Escape a text that a spreadsheet would run as a formula: ``=1+1`` becomes ``'=1+1``.
 
-    An apostrophe is put before ``= + - @``, a tab or a carriage return that would begin a cell,
-    and before apostrophes followed by one, so that `unshield` gives back exactly the same text.
+    An apostrophe is put before ``= + - @``, a tab or a carriage return at the start of a cell, and
+    before apostrophes followed by one of these, so that `unshield` restores exactly the same text.
     """
     return _FORMULA.sub("'", text)
 
 
 def unshield(text: str) -> str:
-    """Return the text that `shield` was given."""
+    """Undo `shield`."""
     return _SHIELDED.sub("", text) if "'" in text else text

@@ -1,6 +1,6 @@
-"""How many cores' time Linux lets a container have: what `docker --cpus` and Kubernetes set.
+"""The CPU quota of a container on Linux, as set by `docker --cpus` and Kubernetes.
 
-Such a quota is no affinity: all cores stay visible, and their time is cut.
+A quota differs from CPU affinity: all cores stay visible, and their time is limited.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from pathlib import Path
 
 from edgeseg.system.sensors import read_text
 
-_ESCAPE = re.compile(r"\\([0-7]{3})")  # of a space in a mount's path
+_ESCAPE = re.compile(r"\\([0-7]{3})")  # of spaces in mountinfo
 
 
-@cache  # a third of a millisecond, asked several times in a run
+@cache  # it takes 0.3 ms and is needed several times in a run
 def cpu_quota(root: Path) -> float | None:
-    """Return the smallest quota on this process's groups, in cores; None where there is none.
+    """Return the CPU quota of this process in cores; None without one.
 
-    Groups lie in each other, and each may have a quota of its own.
+    It is the smallest quota of the process's control group and all groups that contain it.
 
     Parameters
     ----------
@@ -35,10 +35,10 @@ def cpu_quota(root: Path) -> float | None:
 
 
 def _group_folders(root: Path) -> Iterator[tuple[Path, int]]:
-    """Yield the folder of each of this process's groups and of those around it."""
+    """Yield the folders of this process's groups and their parents, each with its version."""
     own = _own_groups(root)
     for line in (read_text(root / "proc/self/mountinfo") or "").splitlines():
-        # its number, its parent's, the device, what is mounted, where, ... - kind, source, options
+        # id, parent's id, device, root, mount point, ... - type, source, options
         before, _, after = line.partition(" - ")
         fields, kind = before.split(), after.split()
         if len(fields) < 5 or len(kind) < 3 or kind[0] not in ("cgroup", "cgroup2"):
@@ -54,7 +54,7 @@ def _group_folders(root: Path) -> Iterator[tuple[Path, int]]:
 
 
 def _own_groups(root: Path) -> dict[int, str]:
-    """Return the path of this process's group by version; of version 1, that of the processor."""
+    """Return the path of this process's group by version; in version 1 that of the cpu controller."""
     groups = {}
     for line in (read_text(root / "proc/self/cgroup") or "").splitlines():
         _, _, rest = line.partition(":")
@@ -67,7 +67,7 @@ def _own_groups(root: Path) -> dict[int, str]:
 
 
 def _below(group: str, mounted: str) -> list[str]:
-    """Return a group's place below what is mounted; a container may not see where it lies."""
+    """Return a group's path relative to a mount; empty if the container cannot see it."""
     inside = group.startswith(mounted.rstrip("/") + "/") or group == mounted
     parts = group[len(mounted.rstrip("/")) :].split("/") if inside else []
     return [] if ".." in parts else [part for part in parts if part]
@@ -80,7 +80,7 @@ def _quota(folder: Path, version: int) -> float | None:
         words = [read_text(folder / f"cpu.cfs_{name}_us") or "" for name in ("quota", "period")]
     try:
         quota, period = (int(word) for word in words)
-    except ValueError:  # `max`, or no such file
+    except ValueError:  # "max", or a missing file
         return None
     return quota / period if quota > 0 and period > 0 else None
 

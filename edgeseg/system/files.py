@@ -1,4 +1,4 @@
-"""Files a run writes: claimed before, locked while it runs, and never half there."""
+"""Write files atomically, check outputs before a run, and lock an output folder."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from typing import Any
 from edgeseg.errors import OutputExistsError, OutputLockedError, OutputNameError, OutputWriteError
 
 LOCK_NAME = ".edgeseg.lock"
-_held: set[str] = set()  # by this process, which the system's lock does not keep from itself
-_looking = threading.Lock()  # to look whether a folder is held and to hold it are one step
-# too long, or a file where a folder must be, or the other way round; what a drive does not allow
-# in names, such as ':' on a stick, bytes that are no text, or links that lead in a circle
+_held: set[str] = set()  # folders locked by this process, which may lock a file twice
+_looking = threading.Lock()  # makes the check of _held and the lock one step
+# The name is too long, a file is where a folder must be or the other way round, the drive does not
+# allow a character such as ':' or the bytes, or links form a circle.
 _NAME_ERRORS = frozenset(
     [
         *(errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST),
         *(errno.EINVAL, errno.EILSEQ, errno.ELOOP),
     ]
 )
-# what drives without locks answer, many network drives among them
+# Errors of drives without locks, such as many network drives.
 _NO_LOCKS = frozenset((errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL))
-_PART = re.compile(r"\.(edgeseg-)?[0-9a-f]{12}\.part")  # without its first word in version 0.1
+_PART = re.compile(r"\.(edgeseg-)?[0-9a-f]{12}\.part")  # version 0.1 had no "edgeseg-"
 
 
 def write_atomic(path: Path, data: bytes | Iterable[bytes], *, durable: bool = False) -> None:
-    """Write a file so that it is either the old one or the new one, whenever it is looked at.
+    """Write a file atomically: readers see either the old or the new content.
 
     Parameters
     ----------
     path
-        The file; folders above it are made.
+        The file; missing parent folders are created.
     data
-        Its bytes, or parts of them that follow each other.
+        Its content, whole or in parts.
     durable
-        Whether it outlives a power cut too, at the price of a wait for the disk.
+        Flush to disk before the file gets its name, so that it survives a power cut.
 
     Raises
     ------
@@ -72,9 +72,9 @@ def write_atomic(path: Path, data: bytes | Iterable[bytes], *, durable: bool = F
 
 
 def write_first(path: Path, data: bytes) -> bool:
-    """Write a file whole unless there is one; returns whether the drive can tell who was first.
+    """Write a file atomically unless it exists; return whether the drive could guarantee that.
 
-    If not, whoever is last of several who do so at once wins.
+    On a drive without hard links the last of several concurrent writers wins.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def write_first(path: Path, data: bytes) -> bool:
         os.link(ours, path)
     except FileExistsError:
         pass
-    except OSError:  # a drive without links
+    except OSError:  # a drive without hard links
         write_atomic(path, data, durable=True)
         return False
     finally:
@@ -96,22 +96,22 @@ def write_first(path: Path, data: bytes) -> bool:
 
 
 def new_part() -> str:
-    """Return a name for a file that is not finished, which no other has; see `is_part`."""
+    """Return a unique name for an unfinished file; see `is_part`."""
     return f".edgeseg-{os.urandom(6).hex()}.part"
 
 
 def is_part(name: str) -> bool:
-    """Return whether a file of this name is what `write_atomic` leaves where it is killed."""
+    """Return whether a file name is that of an unfinished file left by `write_atomic`."""
     return _PART.fullmatch(name) is not None
 
 
 def check_targets(*paths: Path | None) -> None:
-    """Find out before a long measurement whether its reports can be written; None is none.
+    """Check before a long run that files can be written; None is skipped.
 
     Raises
     ------
     OutputWriteError
-        If one is a folder or lies where nothing can be written.
+        If one is a folder, or its folder is not writable.
     """
     for path in filter(None, paths):
         _check_encodable(path)
@@ -127,7 +127,7 @@ def check_targets(*paths: Path | None) -> None:
 
 
 def json_text(value: Any) -> str:
-    """Return JSON, ended by a newline; NaN and infinity become null, which JSON can say."""
+    """Return a value as JSON with a final newline; NaN and infinity become null."""
     return json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -137,43 +137,43 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def csv_text(rows: Iterable[Sequence[str]]) -> str:
-    """Return rows as CSV text, one line each, ended by a newline on every system."""
+    """Return rows as CSV text whose lines end in a line feed on every system."""
     stream = io.StringIO(newline="")
     plain = csv.writer(stream, lineterminator="\n")
     quoted = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL)
     for row in rows:
-        # The module does not quote a bare carriage return, and then reads it as a line's end.
+        # The csv module does not quote a bare carriage return, but reads it as a line's end.
         (quoted if any("\r" in cell for cell in row) else plain).writerow(row)
     return stream.getvalue()
 
 
 @contextlib.contextmanager
 def locked(folder: Path, on_notice: Callable[[str], None] = lambda text: None) -> Iterator[None]:
-    """Hold a folder for one run; the lock dies with its process, however it ends.
+    """Lock a folder for one run; the system releases the lock when the process ends.
 
     Parameters
     ----------
     folder
-        It is made if it is not there.
+        Created if missing.
     on_notice
-        Called with a sentence if the drive has no locks: the folder is then held against other
-        runs of this process alone.
+        Called with a text if the drive has no locks: the folder is then only locked against other
+        runs in this process.
 
     Raises
     ------
     OutputLockedError
-        If another run holds the folder.
+        If another run has locked the folder.
     OutputWriteError
-        If the folder cannot be made, written into or locked, though its drive has locks.
+        If the folder cannot be created, written or locked.
     """
     _check_encodable(folder)
-    # Not by filelock: it too fails on drives without locks, and importing it delays every command.
+    # Not filelock: it fails on drives without locks too, and importing it delays every command.
     with contextlib.ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             held = os.path.realpath(folder)
             with _looking:
-                # Before opening: closing any stream on the file would drop the lock we have.
+                # Check before opening: closing any stream on the file would release our lock.
                 free = held not in _held
                 if free:
                     stream = stack.enter_context((folder / LOCK_NAME).open("a+b"))
@@ -193,14 +193,14 @@ def locked(folder: Path, on_notice: Callable[[str], None] = lambda text: None) -
 
 
 def claim(path: Path, overwrite: bool, why: str = "") -> None:
-    """Refuse an output that exists unless it may be overwritten.
+    """Raise if an output exists and may not be overwritten.
 
     Raises
     ------
     OutputExistsError
         If ``path`` exists, is not an empty folder, and ``overwrite`` is false.
     OutputWriteError
-        If it cannot be looked at.
+        If it cannot be read.
     """
     if overwrite:
         return
@@ -220,17 +220,17 @@ def claim(path: Path, overwrite: bool, why: str = "") -> None:
 
 
 def _check_encodable(path: Path) -> None:
-    """Refuse what is no path on any system, or not on this one."""
+    """Raise if a path cannot be encoded for this system."""
     try:
         broken = b"\0" in os.fsencode(path)
     except UnicodeEncodeError:
         broken = True
     if broken:
-        raise OutputNameError(f"{path}: cannot be written: this system has no such names")
+        raise OutputNameError(f"{path}: cannot be written: the name is not valid on this system")
 
 
 def _lock(descriptor: int, folder: Path, on_notice: Callable[[str], None]) -> bool:
-    """Lock a file and tell whether it was free, as one on a drive without locks always is."""
+    """Lock a file and return whether it was free; always true on a drive without locks."""
     try:
         if os.name == "nt":
             import msvcrt
@@ -239,7 +239,7 @@ def _lock(descriptor: int, folder: Path, on_notice: Callable[[str], None]) -> bo
         else:
             import fcntl
 
-            # Not flock: a forked child would share that lock and keep it when its parent is killed.
+            # Not flock: a forked child shares that lock and keeps it when its parent is killed.
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EAGAIN):

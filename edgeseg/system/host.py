@@ -1,4 +1,4 @@
-"""The machine and the packages a figure was measured with."""
+"""Versions of packages and facts about this machine, recorded with every measurement."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from edgeseg.system.version import __version__
 
 _MB = 2**20
 BROKEN = "does not load"
-"""How `versions` begins of a package that is only half there."""
+"""Start of the text in `versions` for a package that is installed but cannot be imported."""
 _DICOM = ("pydicom", "highdicom", "pynetdicom")
 
 
 def versions(*, installed: bool = False) -> dict[str, str]:
-    """Return the versions of Python and of the packages that decide the figures.
+    """Return the versions of Python and of the packages that determine the figures.
 
-    As the modules say themselves, since the packages' metadata is slow to read.
+    They are read from the modules, since package metadata is slow to read.
 
     Parameters
     ----------
     installed
-        Whether of packages that are only installed, not in use, is told what can be told: OpenVINO
-        counts too, and one that does not load is named with the reason.
+        Include packages that are installed but not imported yet, OpenVINO among them. A package
+        that does not load is listed with the reason instead of raising.
     """
     openvino = openvino_version(installed=installed)
     found = {"python": platform.python_version(), "edgeseg": __version__}
@@ -38,7 +38,7 @@ def versions(*, installed: bool = False) -> dict[str, str]:
         try:
             version = str(import_module(module).__version__)
             name = _runtime_package() if module == "onnxruntime" else name
-        except Exception as error:  # half a package raises anything
+        except Exception as error:  # a broken package may raise anything
             if not installed:
                 raise
             version = f"{BROKEN}: {type(error).__name__}: {error}"
@@ -48,7 +48,7 @@ def versions(*, installed: bool = False) -> dict[str, str]:
 
 
 def _extra_version(name: str, installed: bool) -> str:
-    """Return the version of a package of an extra, if it is in use, or is to be told anyway."""
+    """Return the version of an extra's package that is imported or, if asked for, installed."""
     if name in sys.modules:
         return str(getattr(sys.modules[name], "__version__", ""))
     if installed:
@@ -70,7 +70,7 @@ def providers() -> list[str]:
 
 
 def openvino_version(*, installed: bool = False) -> str | None:
-    """Return the version of OpenVINO if this process uses it or, if told, if it is installed."""
+    """Return the version of OpenVINO if it is imported or, if asked for, installed."""
     if "openvino" in sys.modules:
         return str(sys.modules["openvino"].__version__)
     if installed and find_spec("openvino"):
@@ -81,7 +81,7 @@ def openvino_version(*, installed: bool = False) -> str | None:
 
 
 def describe() -> dict[str, Any]:
-    """Return what is known of this machine; None where the system does not say.
+    """Return facts about this machine; None where the system does not provide one.
 
     Returns
     -------
@@ -102,7 +102,7 @@ def describe() -> dict[str, Any]:
 
 def peak_rss_mb() -> float | None:
     """Return the largest resident memory this process has had, in MiB; None if unknown."""
-    # On Linux not getrusage: its peak is inherited from the process that started this one.
+    # Not getrusage on Linux: its peak includes that of the parent process before exec.
     for line in (sensors.read_text(Path("/proc/self/status")) or "").splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
@@ -114,10 +114,10 @@ def peak_rss_mb() -> float | None:
 
 
 def _runtime_package() -> str:
-    """Return the name of the package that onnxruntime came in."""
+    """Return the name of the package that provides onnxruntime."""
     try:
         from onnxruntime.capi import build_and_package_info
-    except ImportError:  # 1.20 does not say it
+    except ImportError:  # 1.20 lacks the module
         from onnxruntime import get_available_providers
 
         packages = {"CUDAExecutionProvider": "-gpu", "DmlExecutionProvider": "-directml"}
@@ -131,12 +131,12 @@ def _cpu_name() -> str | None:
     for line in (sensors.read_text(Path("/proc/cpuinfo")) or "").splitlines():
         key, _, value = line.partition(":")
         fields.setdefault(key.strip(), value.strip())
-    # ARM boards name themselves under "Model"
+    # ARM boards have "Model" instead.
     return fields.get("model name") or fields.get("Model") or platform.processor() or None
 
 
 def _system() -> str:
-    """Return the system's name as `platform.platform`, which on Linux starts a process for it."""
+    """Return `platform.platform()` without the process that it starts on Linux."""
     if platform.system() != "Linux":
         return platform.platform()
     libc = "".join(platform.libc_ver())

@@ -1,6 +1,6 @@
-"""What the processor says of itself while figures are taken: clock, heat, throttling, energy.
+"""Sensors of the processor: clock, temperature, throttling and power.
 
-Read from Linux's own files; elsewhere, and where a file is missing or closed, a value is None.
+Read from Linux's files. A value is None on other systems, or where its file cannot be read.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-# Not by psutil: it knows clock and heat, but not governor, throttling, RAPL or peak memory, and its
-# import would delay every command.
+# psutil is not used: it has no governor, throttling, RAPL or peak memory, and importing it would
+# delay every command.
 _ROOT = Path("/")
 _CPUS = "sys/devices/system/cpu"
 
@@ -26,7 +26,7 @@ def read_text(path: Path) -> str | None:
 
 
 def state(root: Path = _ROOT) -> dict[str, Any]:
-    """Return the processor's state now.
+    """Return the processor's current state.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def state(root: Path = _ROOT) -> dict[str, Any]:
         ``frequency_mhz``, the mean over the cores; ``temperature_c``, of the hottest zone;
         ``throttled``: on a Raspberry Pi the firmware's bits as hexadecimal text (bits 0 to 3: low
         voltage, capped, throttled, hot, now; the same from bit 16 on: since the start), elsewhere
-        how often the cores were throttled since the start, as a number.
+        the number of times that cores were throttled since the start.
     """
     return {
         "frequency_mhz": _frequency_mhz(root),
@@ -49,12 +49,12 @@ def state(root: Path = _ROOT) -> dict[str, Any]:
 
 
 def governor(root: Path = _ROOT) -> str | None:
-    """Return the rule by which the system sets the first core's clock, such as ``performance``."""
+    """Return the frequency governor of the first core, such as ``performance``."""
     return read_text(root / _CPUS / "cpu0/cpufreq/scaling_governor")
 
 
 class EnergyMeter:
-    """Mean power of the processor packages since the meter was made, by RAPL's counters.
+    """Mean power of the processor packages since the meter was created, by RAPL's counters.
 
     Parameters
     ----------
@@ -63,21 +63,21 @@ class EnergyMeter:
     """
 
     def __init__(self, root: Path = _ROOT) -> None:
-        # intel-rapl:0 is a package, intel-rapl:0:1 a part of it; AMD's are named the same
+        # intel-rapl:0 is a package, intel-rapl:0:1 a part of it; AMD uses the same names.
         packages = (root / "sys/class/powercap").glob("intel-rapl:*")
         self._packages = sorted(p for p in packages if p.name.count(":") == 1)
         self._started = time.perf_counter()
         self._before = self._read()
 
     def power_w(self) -> float | None:
-        """Return the mean power in watts; None where there is no counter that may be read."""
+        """Return the mean power in watts; None without a readable counter."""
         elapsed = time.perf_counter() - self._started
         after = self._read()
         if not after or len(after) != len(self._before):
             return None
         used = 0.0
         for package, before, now in zip(self._packages, self._before, after, strict=True):
-            if now < before:  # the counter starts again at its range
+            if now < before:  # the counter wraps at its range
                 now += _number(package / "max_energy_range_uj") or 0.0
             used += (now - before) / 1e6
         return used / elapsed

@@ -1,4 +1,4 @@
-"""Nothing calls home: what the libraries underneath would send stays unsent."""
+"""Switch off the telemetry of the libraries that edgeseg uses."""
 
 from __future__ import annotations
 
@@ -8,43 +8,43 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-# Each read once, when its library is imported.
+# Each library reads its variable once, when it is imported.
 _SWITCHES = {
-    # its Linux and macOS packages keep events and a device id, and send them
+    # The Linux and macOS packages store events and a device id, and send them.
     "ORT_DISABLE_TELEMETRY": "1",
-    # by which training loads the weights it is asked for
+    # Training downloads pretrained weights through it.
     "HF_HUB_DISABLE_TELEMETRY": "1",
-    # which reports each cluster that is started
+    # Reports each cluster that is started.
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 
 
 def switch_off() -> None:
-    """Tell the libraries to send nothing, before they are imported.
+    """Set the variables that switch telemetry off; call before the libraries are imported.
 
-    What a user has set stays: ``ORT_DISABLE_TELEMETRY=0`` lets onnxruntime send.
+    Values set by the user are kept: ``ORT_DISABLE_TELEMETRY=0`` lets onnxruntime send.
     """
     for name, value in _SWITCHES.items():
-        if not os.environ.get(name):  # onnxruntime sends where it is set to nothing
+        if not os.environ.get(name):  # onnxruntime sends if the value is empty
             os.environ[name] = value
 
 
 def switch_off_loaded(onnxruntime: Any) -> None:
-    """Tell an onnxruntime that was imported before edgeseg, or reads no variable, likewise."""
+    """Switch off an onnxruntime imported before edgeseg, or one that ignores the variable."""
     if is_off():
         onnxruntime.disable_telemetry_events()
 
 
 def is_off() -> bool:
-    """Return whether onnxruntime is told to send nothing."""
+    """Return whether onnxruntime's telemetry is switched off."""
     return os.environ.get("ORT_DISABLE_TELEMETRY", "").lower() in ("1", "true", "yes", "on")
 
 
 @contextlib.contextmanager
 def without_module(name: str) -> Iterator[None]:
-    """Make a package impossible to import meanwhile, unless it is loaded already.
+    """Make importing a package fail inside the context, unless it is loaded already.
 
-    For packages that report each import of them through another, and ask no variable.
+    For packages that report every import of theirs through another package, without a switch.
     """
     if name in sys.modules:
         yield

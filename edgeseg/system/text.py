@@ -1,4 +1,4 @@
-"""Text from files that others made, as it may be shown: on a terminal, in Markdown."""
+"""Make text from other people's files safe to show on a terminal and in Markdown."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import re
 
 _LONGEST = 80
 _LONGEST_LINE = 1000
-# besides what is not printable: what Markdown would take for HTML, a cell's end, code or a link
+# Characters that Markdown reads as HTML, a cell's end, code or a link.
 _MARKUP = re.compile(r"[\\`*<>\[\]&|]")
 
 
 def visible(text: str) -> str:
-    """Return text in which whatever steers a terminal or hides is escaped, as escape itself is.
+    """Escape all characters that are not printable.
 
-    Control characters, marks of direction and of no width, lone surrogates and line ends, which
-    could pass for a line of edgeseg's own; all other characters stay as they are.
+    These are control characters, including escape and line ends, direction and zero-width marks,
+    and lone surrogates. All other characters stay as they are.
     """
     if text.isprintable():
         return text
@@ -22,23 +22,23 @@ def visible(text: str) -> str:
 
 
 def markdown(text: str) -> str:
-    """Return text as Markdown shows it, and nothing else: in a cell of a table, or outside."""
+    """Escape text for Markdown, so that it is shown literally, also in a cell of a table."""
     return _MARKUP.sub(lambda found: f"&#{ord(found[0])};", visible(text))
 
 
 def short(value: object) -> str:
-    """Return a value of any kind as one short line, for an error's text."""
+    """Return the repr of a value, shortened to 80 characters, for an error message."""
     shown = repr(value)
     return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…"
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of an error's text, or its kind where it has none; cut if long."""
+    """Return the first line of an error's text, or its class name if there is none; cut if long."""
     return cut((str(error).strip().splitlines() or [type(error).__name__])[0])
 
 
 def cut(text: str) -> str:
-    """Return a text of others as it may stand in an error's: of at most 1,000 characters."""
+    """Shorten a text to 1,000 characters, for an error message."""
     return text if len(text) <= _LONGEST_LINE else f"{text[:_LONGEST_LINE]}…"
 
 
@@ -47,5 +47,5 @@ def _escaped(char: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Return a text with what is no Unicode, as names of files may hold, in escapes."""
+    """Escape lone surrogates, which names of files may contain, so that it encodes to UTF-8."""
     return text if text.isascii() else text.encode(errors="backslashreplace").decode()

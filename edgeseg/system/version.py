@@ -1,3 +1,3 @@
-"""The version, in the one place from which the package and its builds take it."""
+"""The version of edgeseg; the build reads it from here."""
 
 __version__ = "0.1.0"
