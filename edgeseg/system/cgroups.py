@@ -54,7 +54,7 @@ def _group_folders(root: Path) -> Iterator[tuple[Path, int]]:
 
 
 def _own_groups(root: Path) -> dict[int, str]:
-    """Return the path of this process's group by version; in version 1 that of the cpu controller."""
+    """Return this process's group by version; in version 1 that of the cpu controller."""
     groups = {}
     for line in (read_text(root / "proc/self/cgroup") or "").splitlines():
         _, _, rest = line.partition(":")
