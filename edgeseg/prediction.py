@@ -24,7 +24,7 @@ from edgeseg.network.task import Task
 
 
 class StageTimes(NamedTuple):
-    """Wall time of one image's stages, in milliseconds; a batch's is shared out evenly."""
+    """Wall time of one image's stages, in milliseconds."""
 
     preprocess: float
     inference: float

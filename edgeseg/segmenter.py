@@ -16,7 +16,8 @@ from edgeseg.images.arrays import as_frame
 from edgeseg.images.frame import Frame, GrayImage, Size
 from edgeseg.images.live import frames_of, newest
 from edgeseg.measure import screen
-from edgeseg.measure.measurement import Look, Measurement
+from edgeseg.measure.framing import View
+from edgeseg.measure.measurement import Look
 from edgeseg.measure.tasks import measure_of
 from edgeseg.network import zoo
 from edgeseg.network.answers import Answers, check_answers
@@ -138,38 +139,38 @@ class Segmenter:
         return self._answers(tensor).maps
 
     def predict(self, source: Image, pixel_size_mm: Size = None) -> Prediction:
-        """Measure one image; see `predict_batch`."""
-        return self.predict_batch([source], [pixel_size_mm])[0]
-
-    def predict_batch(
-        self, sources: Sequence[Image], pixel_sizes_mm: Sequence[Size] | None = None
-    ) -> list[Prediction]:
-        """Measure several images in one run of the network.
+        """Measure one image.
 
         Parameters
         ----------
-        sources
-            Frames, or images of any size: paths, image files' bytes, PIL images, and arrays of
-            gray values (height, width) or colours (height, width, 3) in OpenCV's order, blue
-            first; see `edgeseg.images.arrays.as_frame`.
-        pixel_sizes_mm
-            Millimetres per pixel of each: one number, (x, y), or None, which leaves a frame, and a
-            file that says one, its own.
+        source
+            A frame, or an image of any size: a path, an image file's bytes, a PIL image, or an
+            array of gray values (height, width) or colours (height, width, 3) in OpenCV's order,
+            blue first; see `edgeseg.images.arrays.as_frame`.
+        pixel_size_mm
+            Millimetres per pixel: one number, (x, y), or None, which leaves a frame, and a file
+            that says one, its own.
 
         Raises
         ------
         ImageDecodeError, InputNotFoundError
             If a file cannot be read.
         DataError
-            If a pixel size cannot be one (see `edgeseg.images.frame.check_pixel_size`), or a
+            If a pixel size cannot be one (see `edgeseg.images.frame.check_pixel_size`), or the
             source is no image.
         """
+        return self._measure(as_frame(source, pixel_size_mm))
+
+    def predict_batch(
+        self, sources: Sequence[Image], pixel_sizes_mm: Sequence[Size] | None = None
+    ) -> list[Prediction]:
+        """Measure several images, each as `predict` does; all are read before the first."""
         sources = _listed(sources, "images")
         sizes_mm = _listed([None] * len(sources) if pixel_sizes_mm is None else pixel_sizes_mm)
         if len(sizes_mm) != len(sources):
             raise DataError(f"{len(sources)} images but {len(sizes_mm)} pixel sizes")
         frames = [as_frame(*pair) for pair in zip(sources, sizes_mm, strict=True)]
-        return self._measure(frames) if frames else []
+        return [self._measure(frame) for frame in frames]
 
     def stream(
         self,
@@ -187,7 +188,7 @@ class Segmenter:
         Parameters
         ----------
         frames
-            Images as `predict_batch` takes them, such as gray or BGR arrays; or an OpenCV
+            Images as `predict` takes them, such as gray or BGR arrays; or an OpenCV
             ``VideoCapture``.
         pixel_size_mm
             Millimetres per pixel of all, or None.
@@ -221,42 +222,27 @@ class Segmenter:
         check_answers(answers, (len(tensor), len(self.metadata.task.structures)), self.file.name)
         return answers
 
-    def _measure(self, frames: Sequence[Frame]) -> list[Prediction]:
-        """Measure frames in rounds: the looks that all of them ask for are one run of the network.
-
-        Times of preparing and of the network are shares of the rounds that a frame was in.
-        """
+    def _measure(self, frame: Frame) -> Prediction:
+        """Measure a frame, and note where the time went."""
         height, width = self.metadata.input_height, self.metadata.input_width
-        studies = [screen.examine(self._task, frame, self.metadata) for frame in frames]
-        spent_s = np.zeros((len(frames), 3))
-        measured: dict[int, Measurement] = {}
-        views = {i: next(study) for i, study in enumerate(studies)}
-        while views:
-            started = time.perf_counter()
-            tensor = np.concatenate(
-                [preprocess(view.cut(frames[i].pixels), height, width) for i, view in views.items()]
-            )
+        started = time.perf_counter()
+        preprocess_s = inference_s = 0.0
+
+        def look(view: View) -> Look:
+            nonlocal preprocess_s, inference_s
+            asked = time.perf_counter()
+            tensor = preprocess(view.cut(frame.pixels), height, width)
             prepared = time.perf_counter()
             maps, presence = self._answers(tensor)
-            answered = time.perf_counter()
-            shared = prepared - started, answered - prepared
-            asked, views = views, {}
-            for k, (i, view) in enumerate(asked.items()):
-                said = None if presence is None else float(presence[k])
-                before = time.perf_counter()
-                try:
-                    views[i] = studies[i].send(Look(maps[k], view, said))
-                except StopIteration as end:
-                    measured[i] = end.value
-                own = time.perf_counter() - before
-                spent_s[i] += (*(each / len(asked) for each in shared), own)
-        return [
-            Prediction(
-                screen.placed(frame, measured[i]),
-                *(measured[i], self.metadata, StageTimes(*(1000 * spent_s[i]).tolist())),
-            )
-            for i, frame in enumerate(frames)
-        ]
+            preprocess_s += prepared - asked
+            inference_s += time.perf_counter() - prepared
+            return Look(maps[0], view, None if presence is None else float(presence[0]))
+
+        measurement = screen.measure(self._task, frame, look, self.metadata)
+        rest_s = time.perf_counter() - started - preprocess_s - inference_s
+        times_ms = StageTimes(1000 * preprocess_s, 1000 * inference_s, 1000 * rest_s)
+        placed = screen.with_area_pixel_size(frame, measurement)
+        return Prediction(placed, measurement, self.metadata, times_ms)
 
 
 def _reopened(

@@ -52,7 +52,7 @@ def head_image(ellipse: Ellipse, size: tuple[int, int]) -> np.ndarray:
     return np.round(255 * ellipse.coverage(*size)).astype(np.uint8)
 
 
-def examined(
+def measure_frame(
     task: TaskMeasure,
     answer: Callable[[View], np.ndarray],
     frame: Frame,
@@ -60,14 +60,7 @@ def examined(
     presence: float | None = None,
 ) -> Measurement:
     """Measure a frame by a network that answers every view, (C, h, w)."""
-    study = task.examine(frame, metadata)
-    view = next(study)
-    while True:
-        try:
-            view = study.send(Look(answer(view), view, presence))
-        except StopIteration as end:
-            measured: Measurement = end.value
-            return measured
+    return task.measure(frame, lambda view: Look(answer(view), view, presence), metadata)
 
 
 class FakeSession:

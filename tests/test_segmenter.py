@@ -235,4 +235,4 @@ def test_answers_of_another_shape_are_no_maps(
 ) -> None:
     fake = open_fake(monkeypatch, FakeSession(answer))
     with pytest.raises(ModelError, match="the model answers with shape"):
-        fake.predict_batch([np.zeros((60, 80), np.uint8)] * 2)
+        fake.infer(np.zeros((2, 1, 192, 288), np.uint8))

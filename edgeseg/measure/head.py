@@ -15,7 +15,7 @@ from edgeseg.measure import figures, quality
 from edgeseg.measure.ellipse import Ellipse, Mask
 from edgeseg.measure.framing import View, around
 from edgeseg.measure.head_outline import Outline, best_agreement, find
-from edgeseg.measure.measurement import Column, Look, Looks, Measurement, Stroke
+from edgeseg.measure.measurement import Column, Look, LookAt, Measurement, Stroke
 from edgeseg.measure.quality import Looked
 from edgeseg.measure.region import main_region, to_native
 from edgeseg.network.metadata import ModelMetadata
@@ -57,33 +57,33 @@ def given_columns(_task: Task, /, *, ages: bool, calibrated: bool) -> tuple[Colu
     )
 
 
-def examine(frame: Frame, metadata: ModelMetadata, /) -> Looks:
-    """Measure the head in a frame, in two looks or three; see `edgeseg.measure.measurement`.
+def measure(frame: Frame, look: LookAt, metadata: ModelMetadata, /) -> Measurement:
+    """Measure the head in a frame, in two looks or three.
 
     The first look, at the whole frame as it is, says where the head is; the next, at an undistorted
     view around it, is measured. Where it differs from the one before, a third decides.
     """
     limits = metadata.limits
     inverted = cv2.mean(frame.pixels)[0] > _BLACK_ON_WHITE
-    look = yield View.whole(frame.size, inverted=inverted)
-    seen = see(look, metadata.threshold)
+    last = look(View.whole(frame.size, inverted=inverted))
+    seen = see(last, metadata.threshold)
     change, others = 0.0, _other_share(seen)
     for _ in range(_MORE_LOOKS):
         if isinstance(seen, str):
-            return nothing(seen, look, frame)
-        input_size = look.maps.shape[1], look.maps.shape[2]
+            return nothing(seen, last, frame)
+        input_size = last.maps.shape[1], last.maps.shape[2]
         view = around(seen.ellipse, limits.view_shares, input_size, frame.pixel_size)
         if _is_mostly_beyond(view, frame.size):
             break  # the outline is guessed from a short arc
-        look = yield view._replace(inverted=inverted)
-        before, seen = seen, see(look, metadata.threshold)
+        last = look(view._replace(inverted=inverted))
+        before, seen = seen, see(last, metadata.threshold)
         others = max(others, _other_share(seen))
         change = _change(before, seen)
         if change < limits.look_change / 2:
             break
     if isinstance(seen, str):
-        return nothing(seen, look, frame)
-    return judge(seen, look, Looked(change, others), frame, metadata)
+        return nothing(seen, last, frame)
+    return judge(seen, last, Looked(change, others), frame, metadata)
 
 
 class Seen(NamedTuple):
@@ -138,7 +138,7 @@ def nothing(seen: str, look: Look, frame: Frame) -> Measurement:
     return Measurement(figures.empty_figures(frame), reason=f"no head found: {seen}", look=look)
 
 
-def beside(measurement: Measurement, other: Measurement, /) -> Measurement:
+def compare_with_second_scan(measurement: Measurement, other: Measurement, /) -> Measurement:
     """Return a head's measurement, in doubt if another scan on the screen shows another head."""
     sizes = [each.figures.get("hc_mm") for each in (measurement, other)]
     one, two = (

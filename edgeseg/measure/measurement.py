@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -37,8 +37,8 @@ class Look(NamedTuple):
     presence: float | None = None
 
 
-Looks = Generator[View, Look, "Measurement"]
-"""A measurement under way: asks for views, is sent what the network answers, returns figures."""
+LookAt = Callable[[View], Look]
+"""Runs the network on a part of the image that is being measured."""
 
 
 class Column(NamedTuple):
@@ -154,11 +154,13 @@ class TaskMeasure(Protocol):
         They end the table of a run that was given gestational ages or a calibration.
         """
 
-    def examine(self, frame: Frame, metadata: ModelMetadata, /) -> Looks:
+    def measure(self, frame: Frame, look: LookAt, metadata: ModelMetadata, /) -> Measurement:
         """Measure a frame, in as many looks as it takes; the first is at all of it."""
 
-    def beside(self, measurement: Measurement, other: Measurement, /) -> Measurement:
-        """Return a measurement as it stands where another scan on the same screen gave another."""
+    def compare_with_second_scan(
+        self, measurement: Measurement, other: Measurement, /
+    ) -> Measurement:
+        """Return a measurement, doubtful if another scan on the same screen contradicts it."""
 
     def mask(
         self, measurement: Measurement, size: tuple[int, int], metadata: ModelMetadata, /

@@ -13,7 +13,7 @@ from edgeseg.images.frame import Frame
 from edgeseg.measure import screen
 from edgeseg.measure.ellipse import Mask
 from edgeseg.measure.framing import View
-from edgeseg.measure.measurement import Column, Looks, Measurement, Probability, Stroke
+from edgeseg.measure.measurement import Column, LookAt, Measurement, Probability, Stroke
 from edgeseg.measure.region import to_native
 from edgeseg.network.metadata import ModelMetadata
 from edgeseg.network.task import Task
@@ -55,13 +55,13 @@ def given_columns(_task: Task, /, *, ages: bool, calibrated: bool) -> tuple[Colu
     return ()
 
 
-def examine(frame: Frame, metadata: ModelMetadata, /) -> Looks:
-    """Measure the regions in one look at a frame; see `edgeseg.measure.measurement`."""
-    look = yield View.whole(frame.size)
-    return replace(measure(look.maps, frame, metadata), look=look)
+def measure(frame: Frame, look: LookAt, metadata: ModelMetadata, /) -> Measurement:
+    """Measure the regions in one look at a frame."""
+    seen = look(View.whole(frame.size))
+    return replace(measure_maps(seen.maps, frame, metadata), look=seen)
 
 
-def measure(probability: Probability, frame: Frame, metadata: ModelMetadata) -> Measurement:
+def measure_maps(probability: Probability, frame: Frame, metadata: ModelMetadata) -> Measurement:
     """Measure the regions in the maps of a frame, shape (C, h, w).
 
     Areas and counts are of the mask at the image's own size. Confidence is the least, over the
@@ -121,7 +121,7 @@ def to_native_maps(probability: Probability, size: tuple[int, int]) -> Probabili
     return np.stack([to_native(each, size) for each in probability])
 
 
-def beside(measurement: Measurement, _other: Measurement, /) -> Measurement:
+def compare_with_second_scan(measurement: Measurement, _other: Measurement, /) -> Measurement:
     """Return a measurement as it is: two scans on one screen may well show different things."""
     return measurement
 

@@ -1,4 +1,4 @@
-"""The scans on a machine's screen: each is measured as an image of its own, the surest counts."""
+"""A machine's screen: each scan on it is measured as an image of its own, the surest counts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from edgeseg.images.frame import Area, Frame, GrayImage, Screen
 from edgeseg.measure.framing import View
-from edgeseg.measure.measurement import Look, Looks, Measurement, TaskMeasure
+from edgeseg.measure.measurement import Look, LookAt, Measurement, TaskMeasure
 from edgeseg.network.metadata import ModelMetadata
 
 FLAGS = {
@@ -19,27 +19,24 @@ _SURE = {"ok": 2, "doubtful": 1, "empty": 0}
 _ANYWHERE = Screen()
 
 
-def examine(task: TaskMeasure, frame: Frame, metadata: ModelMetadata) -> Looks:
-    """Measure a frame; see `edgeseg.measure.measurement`.
+def measure(task: TaskMeasure, frame: Frame, look: LookAt, metadata: ModelMetadata) -> Measurement:
+    """Measure a frame.
 
     On a screen that says where its scans are nothing else is looked at. Of several scans the one
     counts in which the task finds most surely what it measures.
     """
     areas = (frame.screen or _ANYWHERE).areas
     if not areas:
-        return (yield from task.examine(frame, metadata))
-    found = []
-    for area in areas:
-        found.append((yield from _examine_scan(task, frame, area, metadata)))
-    found.sort(key=_sureness, reverse=True)
-    best, *others = found
+        return task.measure(frame, look, metadata)
+    found = [_measure_scan(task, frame, area, look, metadata) for area in areas]
+    best, *others = sorted(found, key=_sureness, reverse=True)
     for other in others:
-        best = task.beside(best, other)
+        best = task.compare_with_second_scan(best, other)
     return best
 
 
-def placed(frame: Frame, measurement: Measurement) -> Frame:
-    """Return a frame with the size of the pixels that it has where it was measured."""
+def with_area_pixel_size(frame: Frame, measurement: Measurement) -> Frame:
+    """Return a frame with the pixel size of the screen area that was measured."""
     area = measurement.area
     return frame if area is None else replace(frame, pixel_size=frame.scan(area).pixel_size)
 
@@ -62,21 +59,19 @@ def meanings(task: TaskMeasure, frame: Frame, flags: Sequence[str]) -> list[str]
     return [known[flag] for flag in flags]
 
 
-def _examine_scan(task: TaskMeasure, frame: Frame, area: Area, metadata: ModelMetadata) -> Looks:
-    """Measure one scan, and say it in the pixels of the screen."""
-    study = task.examine(frame.scan(area), metadata)
-    view = next(study)
-    while True:
-        look = yield view.of_scan(area)
-        try:
-            view = study.send(look._replace(view=view))
-        except StopIteration as end:
-            return _on_screen(end.value, area, frame.size, look)
-
-
-def _on_screen(
-    measurement: Measurement, area: Area, size: tuple[int, int], look: Look
+def _measure_scan(
+    task: TaskMeasure, frame: Frame, area: Area, look: LookAt, metadata: ModelMetadata
 ) -> Measurement:
+    """Measure one scan, and return its measurement in the pixels of the screen."""
+
+    def look_at_scan(view: View) -> Look:
+        return look(view.of_scan(area))._replace(view=view)
+
+    measurement = task.measure(frame.scan(area), look_at_scan, metadata)
+    return _on_screen(measurement, area, frame.size)
+
+
+def _on_screen(measurement: Measurement, area: Area, size: tuple[int, int]) -> Measurement:
     figures = {**measurement.figures}
     for name, offset in (("center_x_px", area.left_px), ("center_y_px", area.top_px)):
         if (value := figures.get(name)) is not None:
@@ -89,6 +84,9 @@ def _on_screen(
         height, width = area.size
         whole = View(area.left_px, area.top_px, width, height, within=area)
         mask = whole.paste(mask, size)
+    look = measurement.look
+    if look is not None:
+        look = look._replace(view=look.view.of_scan(area))
     return replace(measurement, figures=figures, ellipse=ellipse, mask=mask, look=look, area=area)
 
 

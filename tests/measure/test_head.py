@@ -17,7 +17,7 @@ from edgeseg.measure.region import to_native
 from edgeseg.network.limits import Limits
 from edgeseg.network.metadata import ModelMetadata
 from edgeseg.network.task import Task
-from tests.fakes import HEIGHT, METADATA, WIDTH, examined
+from tests.fakes import HEIGHT, METADATA, WIDTH, measure_frame
 
 MAP = (HEIGHT, WIDTH)
 SIZE = (2 * HEIGHT, 2 * WIDTH)
@@ -46,7 +46,7 @@ def measured(
     presence: float | None = None,
 ) -> Measurement:
     frame = Frame(np.zeros(SIZE, np.uint8), pixel_size)
-    return examined(head, lambda view: seen(probability, view), frame, metadata, presence)
+    return measure_frame(head, lambda view: seen(probability, view), frame, metadata, presence)
 
 
 def test_the_figures_are_the_head_s() -> None:
@@ -277,7 +277,7 @@ def looks(answers: list[Ellipse], frame: Frame) -> tuple[list[View], Measurement
         )
         return in_view.resized(view.size, MAP).coverage(*MAP)[None]
 
-    return views, examined(head, answer, frame)
+    return views, measure_frame(head, answer, frame)
 
 
 def test_the_second_look_is_measured() -> None:

@@ -25,7 +25,7 @@ def measured(
     size: tuple[int, int] = MAP,
 ) -> Measurement:
     frame = Frame(np.zeros(size, np.uint8), pixel_size)
-    return regions.measure(maps.astype(np.float32), frame, metadata)
+    return regions.measure_maps(maps.astype(np.float32), frame, metadata)
 
 
 def two_lesions_and_a_cyst() -> np.ndarray:

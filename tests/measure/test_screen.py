@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from edgeseg.images.frame import Area, Frame, PixelSize, Screen
-from edgeseg.measure import head
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.framing import View
+from edgeseg.measure.head import compare_with_second_scan as compare
 from edgeseg.measure.measurement import Measurement
 from edgeseg.measure.screen import flags
 from edgeseg.phantom.head import make_phantom
@@ -107,14 +107,14 @@ def measured(hc_mm: float | None, hc_px: float = 900.0, status: str = "ok") -> M
 
 def test_two_scans_of_two_heads_are_in_doubt() -> None:
     one = measured(180.0)
-    assert head.beside(one, measured(183.0)) is one
-    assert head.beside(one, measured(120.0, status="empty")) is one
-    assert head.beside(one, measured(120.0, status="doubtful")) is one
-    doubted = head.beside(one, measured(120.0))
+    assert compare(one, measured(183.0)) is one
+    assert compare(one, measured(120.0, status="empty")) is one
+    assert compare(one, measured(120.0, status="doubtful")) is one
+    doubted = compare(one, measured(120.0))
     assert doubted.flags == ("several_regions",)
     assert doubted.figures["ga_weeks_hadlock"] is None
-    assert head.beside(measured(None, 900), measured(None, 700)).status == "doubtful"
-    assert head.beside(measured(None, 900), measured(None, 910)).status == "ok"
+    assert compare(measured(None, 900), measured(None, 700)).status == "doubtful"
+    assert compare(measured(None, 900), measured(None, 910)).status == "ok"
 
 
 def test_what_the_file_says_against_a_measurement() -> None:

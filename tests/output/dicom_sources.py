@@ -28,7 +28,7 @@ from edgeseg.measure.measurement import Look, Measurement
 from edgeseg.network.interval import Interval
 from edgeseg.network.zoo import ModelFile
 from edgeseg.prediction import Prediction, StageTimes
-from tests.fakes import HEIGHT, LESIONS, METADATA, WIDTH, examined, head_image
+from tests.fakes import HEIGHT, LESIONS, METADATA, WIDTH, head_image, measure_frame
 
 SINGLE, CINE = "1.2.840.10008.5.1.4.1.1.6.1", "1.2.840.10008.5.1.4.1.1.3.1"
 SIZE = (120, 161)  # of no whole bytes a row
@@ -124,7 +124,7 @@ def lesions(classes: tuple[str, ...] = LESIONS.task.classes) -> Prediction:
     maps[0, 10:40, 20:60] = 1
     maps[1, 70:90, 100:120] = 1
     frame = Frame(np.zeros(SIZE, dtype=np.uint8), PixelSize(0.5, 0.25, "dicom"))
-    measured = examined(regions, lambda _: maps, frame, metadata)
+    measured = measure_frame(regions, lambda _: maps, frame, metadata)
     return Prediction(frame, measured, metadata, StageTimes(0, 0, 0))
 
 
