@@ -206,7 +206,7 @@ def test_who_observed_whom_with_what() -> None:
     assert value_of(made, "Observer Type") == "Device"
     assert value_of(made, "Device Observer Name") == "edgeseg"
     assert value_of(made, "Subject Class") == "Fetus"
-    assert value_of(made, "Language of Content Source and Descendants") == "English (United States)"
+    assert value_of(made, "Language of Content Item and Descendants") == "English (United States)"
     assert value_of(made, "Finding") == "Head"
     assert value_of(made, "Algorithm Name") == "edgeseg hc18-nano"
     assert value_of(made, "Algorithm Version") == __version__
