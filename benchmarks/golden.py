@@ -2,6 +2,7 @@
 
     python benchmarks/golden.py --data hc18                         # all parts
     python benchmarks/golden.py infer films --data hc18 --images 50   # some, on a sample
+    python benchmarks/golden.py cost --data hc18                    # start, memory and CPU
 
 Each part runs a command of both versions on the same inputs and compares all they leave: rows,
 films, masks, overlays, reports, answers. It prints each difference (file, column, both values) and
@@ -21,7 +22,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from library.golden import parts
+from library.golden import cost, parts
 from library.golden.compare import Intended, find_differences, report
 from library.golden.figures import Figures
 from library.golden.inputs import Inputs
@@ -47,7 +48,10 @@ def main() -> None:
             tree.check()
         inputs = Inputs(work / f"inputs-{arguments.images}", arguments.data, arguments.images, old)
         for name in arguments.parts:
-            n_wrong += compare(name, old, new, inputs, work)
+            if name == "cost":
+                n_wrong += cost.compare(old, new, inputs, arguments.pairs)
+            else:
+                n_wrong += compare(name, old, new, inputs, work)
     sys.exit(n_wrong > 0)
 
 
@@ -91,11 +95,12 @@ def empty_folder(path: Path) -> Iterator[Path]:
 
 def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the command's arguments."""
-    names = [*parts.PARTS]
+    names = [*parts.PARTS, "cost"]
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(names)}; all")
     parser.add_argument("--data", type=Path, required=True, help="HC18 folder")
     parser.add_argument("--images", type=int, default=799, help="of HC18, evenly chosen")
+    parser.add_argument("--pairs", type=int, default=30, help="alternating runs that tell the cost")
     parser.add_argument("--work", type=Path, help="folder that keeps all; default: none is kept")
     parser.add_argument("--v02", type=Path, help="a checkout of version 0.2 instead of a new one")
     arguments = parser.parse_args(words)

@@ -30,8 +30,21 @@ class Cost(NamedTuple):
     peak_rss_mb: float
 
 
-def run(command: Sequence[str], cores: Iterable[int] | None = None) -> Cost:
-    """Run a command, on some cores only if told, and return its cost.
+def run(
+    command: Sequence[str],
+    cores: Iterable[int] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Cost:
+    """Run a command and return its cost.
+
+    Parameters
+    ----------
+    command
+        Its words.
+    cores
+        Those it may use; by default all.
+    environment
+        Its variables; by default those of this process.
 
     Raises
     ------
@@ -43,6 +56,7 @@ def run(command: Sequence[str], cores: Iterable[int] | None = None) -> Cost:
         [sys.executable, "-I", "-S", __file__, pinned, *command],
         capture_output=True,
         text=True,
+        env=environment,
         check=False,
     )
     if done.returncode:

@@ -15,7 +15,7 @@ import numpy as np
 Figures = dict[str, dict[str, str]]
 """Of each item, such as ``hc18-nano/000_HC.png``, its values by column, all as text."""
 
-_SUMMARIES = ("summary.json",)
+_SUMMED = ("counts", "figures", "flags", "n_rows", "n_parts", "n_missing_parts", "missing_parts")
 
 
 def read_results(out: Path, prefix: str = "") -> Figures:
@@ -36,11 +36,13 @@ def read_results(out: Path, prefix: str = "") -> Figures:
                 add_rows(figures, csv.DictReader(stream), f"{prefix}{kind}")
     if (out / "parts").is_dir():
         add_rows(figures, _parquet_rows(out / "parts"), prefix)
-    for name in _SUMMARIES:
-        if (out / name).is_file():
-            _add(figures, f"{prefix}{name}", json.loads((out / name).read_text("utf-8")))
+    if (out / "summary.json").is_file():
+        summary = json.loads((out / "summary.json").read_text("utf-8"))
+        values = dict(_flat({name: summary.get(name) for name in _SUMMED}))
+        _add(figures, f"{prefix}summary.json", values)
     for path in _pictures(out):
-        _add(figures, f"{prefix}{path.relative_to(out)}", {"pixels": _pixels(path)})
+        pixels = picture_pixels(path.read_bytes())
+        _add(figures, f"{prefix}{path.relative_to(out)}", {"pixels": pixels})
     for path in sorted(out.rglob("*.dcm")):
         _add(figures, f"{prefix}{path.relative_to(out)}", dict(_dicom_values(path)))
     return figures
@@ -65,6 +67,15 @@ def _add(figures: Figures, item: str, values: Mapping[str, Any]) -> None:
         figures[item]["has a reason"] = str(bool(values["reason"]))
 
 
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield what nested mappings hold, with means as exact as sums in any order are."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", f"{value:.9g}" if isinstance(value, float) else value
+
+
 def _parquet_rows(parts: Path) -> Iterator[dict[str, Any]]:
     import pyarrow.parquet
 
@@ -76,9 +87,9 @@ def _pictures(out: Path) -> list[Path]:
     return sorted(p for kind in ("masks", "overlays") for p in (out / kind).rglob("*.*"))
 
 
-def _pixels(path: Path) -> str:
-    """Return what is equal for two pictures if all their pixels are."""
-    pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+def picture_pixels(file: bytes) -> str:
+    """Return what is equal for two picture files if all their pixels are."""
+    pixels = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_UNCHANGED) if file else None
     if pixels is None:
         return "no picture"
     size = "x".join(map(str, pixels.shape[1::-1]))

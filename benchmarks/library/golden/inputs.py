@@ -8,6 +8,7 @@ from pathlib import Path
 from .trees import Tree
 
 _MAKER = Path(__file__).parent / "make_inputs.py"
+_N_INSTANCES = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +61,13 @@ class Inputs:
         """Return a folder of DICOM images and films in all encodings."""
         return self._made("films")
 
-    def _made(self, kind: str) -> Path:
+    def instances(self) -> Path:
+        """Return a folder of DICOM instances, each another: images of HC18 and two films."""
+        return self._made("instances", self.pixel_sizes, *self.scan_files(_N_INSTANCES))
+
+    def _made(self, kind: str, *arguments: Path) -> Path:
         folder = self.folder / kind
         if not folder.is_dir():
             folder.mkdir(parents=True)
-            self.maker.run_python(_MAKER, kind, folder)
+            self.maker.run_python(_MAKER, kind, folder, *arguments)
         return folder

@@ -6,6 +6,7 @@ is a script of its own, since what imports version 0.2 must not import the worki
 
 from __future__ import annotations
 
+import csv
 import shutil
 import sys
 from pathlib import Path
@@ -22,7 +23,7 @@ _SIZES = ((540, 800), (270, 400), (768, 1024), (600, 600))  # (height, width)
 _PIXEL_SIZE_MM = (0.3, 0.3)
 
 
-def make_phantoms(folder: Path) -> None:
+def make_phantoms(folder: Path, *_: Path) -> None:
     """Write synthetic heads of several sizes, what is done to images, and ``sizes.csv``."""
     phantoms = [
         make_phantom(i, height=height, width=width, cut_by_border=i % 9 == 8)
@@ -74,7 +75,7 @@ def _changed(gray: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def make_films(folder: Path) -> None:
+def make_films(folder: Path, *_: Path) -> None:
     """Write a film and a coloured image in every encoding, and films of real machines."""
     scan = make_phantom(3, height=270, width=400).image
     film = np.stack([scan, np.roll(scan, 6, axis=1), np.zeros_like(scan), scan[:, ::-1]])
@@ -93,5 +94,23 @@ def make_films(folder: Path) -> None:
     dicom_files.write(folder / "two-sizes.dcm", scan, pixel_mm=(0.3, 0.25))
 
 
+def make_instances(folder: Path, sizes: Path, *scans: Path) -> None:
+    """Write images as a machine sends them, with their sizes, a film and one that is coloured."""
+    with sizes.open(newline="") as stream:
+        size_mm = {name: float(size) for name, size, *_ in list(csv.reader(stream))[1:]}
+    for path in scans:
+        gray = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        size = size_mm[path.name]
+        dicom_files.write(folder / f"{path.stem}.dcm", gray, pixel_mm=(size, size))
+    scan = make_phantom(3, height=270, width=400).image
+    film = np.stack([np.roll(scan, 3 * i, axis=1) for i in range(12)])
+    dicom_files.write(folder / "film.dcm", film, pixel_mm=_PIXEL_SIZE_MM)
+    colours = np.stack([film, film, film], axis=-1)
+    dicom_files.write(
+        folder / "colours.dcm", colours, pixel_mm=_PIXEL_SIZE_MM, photometric="YBR_FULL"
+    )
+
+
 if __name__ == "__main__":
-    {"phantoms": make_phantoms, "films": make_films}[sys.argv[1]](Path(sys.argv[2]))
+    makers = {"phantoms": make_phantoms, "films": make_films, "instances": make_instances}
+    makers[sys.argv[1]](*map(Path, sys.argv[2:]))

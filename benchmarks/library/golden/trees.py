@@ -12,6 +12,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[3]
 VERSION_0_2 = "f35b3c7c374dfb3b716925449ef2bd3f66325f45"
+CPU = ("--device", "cpu")
 
 
 @dataclass(frozen=True, slots=True)
