@@ -24,7 +24,7 @@ CONTENT_SECURITY_POLICY = (
 """What the page may do: nothing beyond the address that it comes from."""
 _PAGE = Path(__file__).with_name("page")
 _SHARED = Path(report.__file__).parent
-_SHARED_NAMES = ("ellipse.js", "text.js")  # those of the report
+_SHARED_NAMES = ("ellipse.js", "figures.js", "text.js")  # with the report
 _WORKER = "sw.js"
 _TYPES = {
     ".css": "text/css; charset=utf-8",

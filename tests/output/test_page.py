@@ -98,7 +98,7 @@ def test_the_page_is_self_contained_and_escaped(rows: list[dict[str, str]], tmp_
     assert "a &lt;fast&gt; one" in text
     assert data_of(text)["images"][2]["cells"][0] == HOSTILE
     assert "Not a medical device" in text
-    assert "3 images: 1 measured, 1 doubtful, 0 no head, 1 failed." in text
+    assert "3 images: 1 ok, 1 doubtful, 0 no head, 1 failed." in text
 
 
 def test_the_policy_lets_in_the_page_s_own_scripts_alone(
@@ -236,7 +236,7 @@ def test_ages_and_calibration_are_on_the_page_where_they_were_given(
 def test_a_record_may_lack_any_section(rows: list[dict[str, str]], tmp_path: Path) -> None:
     page.write_page(tmp_path / "report.html", HEAD, rows, {}, None)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "3 images: 1 measured, 1 doubtful, 0 no head, 1 failed." in text
+    assert "3 images: 1 ok, 1 doubtful, 0 no head, 1 failed." in text
 
 
 def test_facts_show_what_cannot_be_seen(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,11 @@ import numpy as np
 import pytest
 
 from edgeseg.drawing.encode import encode
+from edgeseg.images.calibration import Calibration
+from edgeseg.images.frame import Frame, PixelSize
 from edgeseg.inputs.discover import discover
 from edgeseg.inputs.pixel_sizes import PixelSizes
+from edgeseg.measure import figures as head_figures
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.network.task import Task
 from edgeseg.output import table
@@ -27,6 +31,7 @@ from tests.browser import DESK, PHONE, opened, wait_until
 
 pytestmark = pytest.mark.browser
 HOSTILE = "<b>x\x1b[31m.png"
+HOSTILE_SHOWN = r"<b>x\x1b[31m.png"
 PIXEL_MM = 0.2
 
 
@@ -46,16 +51,23 @@ def report(phantoms: list[Phantom], tmp_path_factory: pytest.TempPathFactory) ->
     return folder / "out" / "report.html"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def rows(report: Path) -> dict[str, dict[str, str]]:
     return {row["file"]: row for row in table.read_rows(report.parent / "results.csv")}
 
 
-@pytest.fixture
-def page(chromium: Any, report: Path) -> Iterator[Any]:
+@pytest.fixture(scope="module")
+def tab(chromium: Any, report: Path) -> Iterator[Any]:
     with opened(chromium, report.as_uri()) as page:
         yield page
-        page.evaluate("corrections.clear()")  # else leaving asks
+
+
+@pytest.fixture
+def page(tab: Any, report: Path) -> Iterator[Any]:
+    """The report as it was first opened."""
+    yield tab
+    tab.evaluate("corrections.clear(); localStorage.clear()")  # else leaving asks
+    tab.goto(report.as_uri())
 
 
 def names(page: Any) -> list[str]:
@@ -64,10 +76,10 @@ def names(page: Any) -> list[str]:
 
 def test_what_needs_a_look_comes_first_and_any_name_is_text(page: Any) -> None:
     found = names(page)
-    assert found[0] == "<b>x\\x1b[31m.png"
+    assert found[0] == HOSTILE_SHOWN
     assert len(found) == 8
-    statuses = [badge.text_content().split()[1] for badge in page.locator(".badge").all()[:8]]
-    order = ["failed", "doubtful", "empty", "ok"]
+    statuses = [badge.text_content()[2:] for badge in page.locator(".badge").all()[:8]]
+    order = ["failed", "doubtful", "no head", "ok"]
     assert statuses == sorted(statuses, key=order.index)
     assert page.locator("#grid b").count() == 0
 
@@ -162,13 +174,13 @@ def test_an_ellipse_is_dragged_and_saved_beside_the_model_s(
     assert float(live.split()[1]) == pytest.approx(expected.circumference_px * PIXEL_MM, abs=0.5)
     page.keyboard.press("Escape")
     opened_image(page, "001_HC.png")
-    page.click("#confirm")
+    page.click("#accept")
     page.keyboard.press("Escape")
     opened_image(page, "dark.png")
     page.click("#correct")
     page.keyboard.press("+")
     page.click("#close")
-    assert page.locator("#corrected").text_content() == "3 looked at, 3 not saved yet"
+    assert page.locator("#corrected").text_content() == "3 reviewed, not saved yet"
     with page.expect_download() as saving:
         page.click("#save")
     assert saving.value.suggested_filename == "corrected.csv"
@@ -186,11 +198,11 @@ def test_an_ellipse_is_dragged_and_saved_beside_the_model_s(
     assert same.hc_mm == float(rows["001_HC.png"]["hc_mm"])
     assert drawn.model_ellipse is None
     page.reload()
-    assert page.locator("#corrected").text_content() == "3 looked at, saved"
+    assert page.locator("#corrected").text_content() == "3 reviewed, saved"
     opened_image(page, "000_HC.png")
     assert "(corrected)" in page.locator("#live").text_content()
     page.click("#reset")
-    assert page.locator("#corrected").text_content() == "2 looked at, saved"
+    assert page.locator("#corrected").text_content() == "2 reviewed, saved"
 
 
 def test_an_axis_dragged_past_the_other_becomes_the_longer_one(page: Any) -> None:
@@ -204,15 +216,72 @@ def test_an_axis_dragged_past_the_other_becomes_the_longer_one(page: Any) -> Non
     assert kept["angle"] == pytest.approx(np.pi / 2)
 
 
-def test_millimetres_are_calibrated_as_the_run_was(page: Any) -> None:
+def test_corrected_figures_are_shown_beside_the_model_s(
+    page: Any, rows: dict[str, dict[str, str]]
+) -> None:
+    """On the card, in the viewer, in the table and in print; sorting follows them."""
+    opened_image(page, "000_HC.png")
+    page.click("#correct")
+    for key in ("A", "A", "A", "b", "ArrowUp"):
+        page.keyboard.press(key)
+    fields = page.evaluate("corrections.get(looked.number).ellipse")
+    frame = Frame(np.zeros((270, 400), np.uint8), PixelSize(PIXEL_MM, PIXEL_MM, "option"))
+    metadata = replace(Segmenter("hc18-nano", device="cpu").metadata, interval=None)
+    own = head_figures.measure(Ellipse(*fields.values()), 0.0, frame, metadata)
+    model = table.figures_of(rows["000_HC.png"], Task())
+    texts = {
+        column.title: f"{column.text(own)} (model {column.text(model)})"
+        for column in head_figures.COLUMNS
+        if column.title
+    }
+    assert len({*texts.values()}) == 6
+    assert page.locator("#figures").inner_text().replace("\n", " ").startswith(
+        " ".join(f"{title} {text}" for title, text in texts.items())
+    )
+    page.click("#close")
+    card = page.locator(".card", has_text="000_HC.png")
+    for title in ("HC (mm)", "BPD (mm)", "OFD (mm)", "GA Hadlock"):
+        assert texts[title] in card.text_content()
+    assert card.locator(".badge").text_content() == "✓ ok, corrected"
+    page.evaluate("layOutPaper()")
+    sheet = page.locator("#paper figure", has_text="000_HC.png").text_content()
+    assert all(f"{title} {text}" in sheet for title, text in texts.items())
+    page.click("#view")
+    line = page.locator("#table tr", has_text="000_HC.png").text_content()
+    row = rows["000_HC.png"]
+    for name in ("hc_mm", "bpd_mm", "ofd_mm", "ga_weeks_hadlock"):
+        decimals = len(row[name].partition(".")[2])
+        assert f"{own[name]:.{decimals}f} (model {row[name]})" in line
+    for factor, order in ((3, "largest"), (1 / 9, "smallest")):
+        page.evaluate("factor => { corrections.get(0).ellipse.semiMajor *= factor; }", factor)
+        page.select_option("#sort", f"HC, {order} first")
+        assert page.locator("#table tbody button").first.text_content() == "000_HC.png"
+
+
+def test_a_head_that_the_model_missed_has_the_figures_that_were_drawn(page: Any) -> None:
+    opened_image(page, "dark.png")
+    page.click("#correct")
+    page.keyboard.press("+")
+    page.click("#close")
+    card = page.locator(".card", has_text="dark.png").text_content()
+    assert re.search(r"HC \d+\.\d \(model –\) mm", card)
+    assert "no head, corrected" in card
+
+
+def test_millimetres_of_a_drawn_head_are_calibrated_as_the_run_was(page: Any) -> None:
     row = {
         "pixel_size_x_mm": "0.2", "pixel_size_y_mm": "0.3",
         "calibration_factor": "0.98", "calibration_shift_mm": "-3",
     }  # fmt: skip
-    ellipse = Ellipse(100.0, 80.0, 60.0, 50.0, 0.4)
-    given = {"centerX": 100, "centerY": 80, "semiMajor": 60, "semiMinor": 50, "angle": 0.4}
-    found = page.evaluate("([row, e]) => circumferenceMm({ row }, e)", [row, given])
-    assert found == pytest.approx(0.98 * ellipse.scaled(0.2, 0.3).circumference_px - 3)
+    fields = {"centerX": 100, "centerY": 80, "semiMajor": 60, "semiMinor": 50, "angle": 0.4}
+    found = page.evaluate("([row, e]) => figuresOf({ row }, e)", [row, fields])
+    frame = Frame(
+        np.zeros((270, 400), np.uint8), PixelSize(0.2, 0.3, "table"),
+        calibration=Calibration(0.98, -3.0),
+    )  # fmt: skip
+    metadata = replace(Segmenter("hc18-nano", device="cpu").metadata, interval=None)
+    expected = head_figures.measure(Ellipse(*fields.values()), 0.0, frame, metadata)
+    assert found == {name: pytest.approx(expected[name]) for name in found}
 
 
 def test_cells_are_shielded_as_python_does(page: Any) -> None:

@@ -85,9 +85,9 @@ def test_corrections_of_a_name_that_is_no_text_find_their_image(
     ellipse |= {"semi_minor_px": "20.000", "angle_rad": "0.500000", "hc_px": "158.653"}
     url = written(tmp_path, [{"file": "=\udcff.png"} | ellipse])
     with opened(chromium, url) as page:
-        page.evaluate("looked = images[0]; confirmMeasured()")
+        page.evaluate("looked = images[0]; acceptMeasured()")
         page.evaluate("openViewer(looked)")
-        assert page.locator("#live").text_content().endswith("px (right as it is)")
+        assert page.locator("#live").text_content().endswith("px (accepted)")
         page.click("#close")
         with page.expect_download() as saving:
             page.click("#save")
@@ -111,7 +111,7 @@ def test_corrections_outlive_a_page_without_their_image(chromium: Any, tmp_path:
         page.evaluate(correct, [0, given])
         written(tmp_path, [first, second])
         page.reload()
-        assert page.locator("#corrected").text_content() == "2 looked at, saved"
+        assert page.locator("#corrected").text_content() == "2 reviewed, saved"
         page.evaluate(correct, [0, given | {"centerX": 7}])
         page.reload()
         assert page.evaluate("corrections.get(0).ellipse.centerX") == 7

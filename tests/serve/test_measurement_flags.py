@@ -170,9 +170,9 @@ def test_figures_and_captions(
     said = (expected, figures.drop_ages(expected))
     found = page.evaluate(
         """([ellipse, size, interval]) => {
-          const { figuresOf, withoutAges, captionLines } = t;
-          const found = figuresOf(ellipse, 0.97, size, interval);
-          return [found, withoutAges(found)].map((each) => [each, captionLines(each)]);
+          const { measure, dropAges, captionLines } = headFigures;
+          const found = measure(ellipse, { pixelSize: size, confidence: 0.97, interval });
+          return [found, dropAges(found)].map((each) => [each, captionLines(each)]);
         }""",
         [fields(ellipse), sides(size), interval and asdict(interval)],
     )
@@ -185,24 +185,9 @@ def test_figures_and_captions(
         assert [line.replace("±", "+/-") for line in lines] == figures.caption_lines(there)
 
 
-def test_numbers_are_rounded_and_written_as_in_python(page: Any) -> None:
-    values = [
-        *np.arange(-20, 20, 0.125).tolist(),
-        0.05,
-        0.15,
-        0.35,
-        1.005,
-        175.25,
-        99.95,
-        1e9 + 0.5,
-    ]
-    found = page.evaluate(
-        "(values) => values.map((value) => [t.roundEven(value), "
-        "t.fixed(value, 1), t.fixed(value, 2)])",
-        values,
-    )
-    expected = [[round(value), f"{value:.1f}", f"{value:.2f}"] for value in values]
-    assert found == expected
+def test_halves_are_rounded_as_in_python(page: Any) -> None:
+    values = [*np.arange(-20, 20, 0.125).tolist(), 1e9 + 0.5]
+    assert page.evaluate("(values) => values.map(t.roundEven)", values) == [*map(round, values)]
 
 
 def test_answers_that_are_no_probabilities_are_refused(page: Any) -> None:

@@ -12,8 +12,8 @@ import pytest
 from tests.browser import opened, wait_until
 
 MODULES = (
-    "resize", "view", "region", "outline", "agreement", "flags", "figures", "measure", "network",
-    "decode", "rounding",
+    "resize", "view", "region", "outline", "agreement", "flags", "measure", "network", "decode",
+    "rounding",
 )  # fmt: skip
 _PREPARE = """(names) => {
   const bytes = (text) => Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));

@@ -1,6 +1,6 @@
 "use strict";
 
-/* Distributions and errors as SVG; a bar narrows the images down, a point opens its own. */
+/* Distributions and errors of the model as SVG; a bar is a filter, a point opens its image. */
 const SVG = "http://www.w3.org/2000/svg";
 const WIDE = 420, HIGH = 190, LEFT = 44, BOTTOM = 24, TOP = 8, RIGHT = 10;
 
@@ -165,7 +165,7 @@ function releaseBars() {
 }
 
 function showCharts() {
-  const own = measures.map(({ title, column, unit }) => histogram(column, title, unit));
+  const own = measures.map(({ title, column, unit }) => histogram(column, `${title} by the model`, unit));
   const charts = [...own, ...(isHead ? errorCharts() : [])].filter(Boolean);
   document.getElementById("charts").append(...charts);
 }

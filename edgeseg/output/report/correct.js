@@ -3,8 +3,8 @@
 /* Heads corrected by hand: an ellipse over the picture, its circumference, and a table of all. */
 const pen = document.getElementById("pen");
 const FIELDS = [
-  ["centerX", "center_x_px", 3], ["centerY", "center_y_px", 3], ["semiMajor", "semi_major_px", 3],
-  ["semiMinor", "semi_minor_px", 3], ["angle", "angle_rad", 6],
+  ["centerX", "center_x_px"], ["centerY", "center_y_px"], ["semiMajor", "semi_major_px"],
+  ["semiMinor", "semi_minor_px"], ["angle", "angle_rad"],
 ];
 const STORED = `edgeseg corrected ${location.pathname}`;
 const LEAST_PX = 2;
@@ -41,16 +41,6 @@ function ordered(ellipse) {
   };
 }
 
-/* Head circumference in mm, calibrated as the run was; null where pixels have no size. */
-function circumferenceMm({ row }, ellipse) {
-  if (!row.pixel_size_x_mm) return null;
-  const sides = [Number(row.pixel_size_x_mm), Number(row.pixel_size_y_mm)];
-  const modelMm = ellipses.circumference(ellipses.scaled(ellipse, ...sides));
-  if (!row.calibration_factor) return modelMm;
-  const mm = Number(row.calibration_factor) * modelMm + Number(row.calibration_shift_mm);
-  return Math.max(mm, modelMm / 10);
-}
-
 function isCorrecting() {
   return drawn !== null;
 }
@@ -60,15 +50,15 @@ function canCorrect(image) {
 }
 
 function leaveCorrecting() {
-  if (dragged) storeCorrections(); // a key went on while a finger was down
+  if (dragged) changeCorrection(looked); // a key went on while a finger was down
   drawn = dragged = null;
   pen.toggleAttribute("hidden", true);
   const possible = canCorrect(looked);
-  for (const id of ["correct", "confirm", "reset"]) document.getElementById(id).hidden = !possible;
-  document.getElementById("confirm").hidden ||= !looked.row.semi_major_px;
+  for (const id of ["correct", "accept", "reset"]) document.getElementById(id).hidden = !possible;
+  document.getElementById("accept").hidden ||= !looked.row.semi_major_px;
   document.getElementById("help").hidden = !possible;
   document.getElementById("correct").setAttribute("aria-pressed", "false");
-  sayCircumference();
+  showCircumference();
 }
 
 function toggleCorrecting() {
@@ -80,7 +70,7 @@ function toggleCorrecting() {
   pen.toggleAttribute("hidden", false);
   placePen();
   drawEllipse();
-  sayCircumference();
+  showCircumference();
   pen.focus();
 }
 
@@ -118,18 +108,16 @@ function drawEllipse() {
 function keep() {
   corrections.set(looked.number, { ellipse: ordered(drawn), saved: false });
   drawEllipse();
-  sayCircumference();
+  showCircumference();
 }
 
-function sayCircumference() {
-  const kept = corrections.get(looked.number)?.ellipse;
-  const ellipse = drawn ?? kept;
-  const live = document.getElementById("live");
+function showCircumference() {
+  const ellipse = drawn ?? corrections.get(looked.number)?.ellipse;
+  const live = document.getElementById("live"), review = reviewOf(looked);
   if (!ellipse) return void (live.textContent = "");
-  const mm = circumferenceMm(looked, ellipse), px = ellipses.circumference(ellipse);
+  const { hc_mm: mm, hc_px: px } = figuresOf(looked, ellipse);
   const text = mm === null ? `HC ${px.toFixed(1)} px` : `HC ${mm.toFixed(1)} mm, ${px.toFixed(1)} px`;
-  const verdict = kept && (isAsMeasured(looked, kept) ? " (right as it is)" : " (corrected)");
-  live.textContent = text + (verdict ?? "");
+  live.textContent = text + (review && ` (${review})`);
 }
 
 /* Move a handle to a point of the picture. */
@@ -175,12 +163,12 @@ pen.addEventListener("pointermove", (event) => {
 for (const end of ["pointerup", "pointercancel"]) {
   pen.addEventListener(end, (event) => {
     if (dragged?.pointer !== event.pointerId) return;
-    storeCorrections();
+    changeCorrection(looked);
     dragged = null;
   });
 }
 
-/* Act on a key, and tell whether it was one of ours. */
+/* Act on a key, and return whether it is one that corrects. */
 function correctByKey(event) {
   const step = event.shiftKey ? 10 : 1;
   const change = {
@@ -199,7 +187,7 @@ function correctByKey(event) {
   event.preventDefault();
   change();
   keep();
-  storeCorrections();
+  changeCorrection(looked);
   return true;
 }
 
@@ -208,20 +196,20 @@ function stretch(along, across) {
   drawn.semiMinor = Math.max(LEAST_PX, drawn.semiMinor * across);
 }
 
-function confirmMeasured() {
+function acceptMeasured() {
   corrections.set(looked.number, { ellipse: measuredEllipse(looked), saved: false });
   leaveCorrecting();
-  storeCorrections();
+  changeCorrection(looked);
 }
 
 function resetCorrection() {
   corrections.delete(looked.number);
   leaveCorrecting();
-  storeCorrections();
+  changeCorrection(looked);
 }
 
 for (const [id, act] of [
-  ["correct", toggleCorrecting], ["confirm", confirmMeasured], ["reset", resetCorrection],
+  ["correct", toggleCorrecting], ["accept", acceptMeasured], ["reset", resetCorrection],
 ]) document.getElementById(id).addEventListener("click", act);
 
 picture.addEventListener("load", () => { if (isCorrecting()) placePen(); });

@@ -1,23 +1,77 @@
 "use strict";
 
-/* The table of corrections: kept by the browser, and saved as corrected.csv. */
+/* Corrections: their figures beside the model's, kept by the browser, saved as corrected.csv. */
 
-/* Columns of an ellipse; the model's own are as the run has them. */
+/* Columns of corrected.csv that follow from an ellipse. */
 const OWN = ["hc_mm", "hc_px", ...FIELDS.map(([, column]) => column)];
 const SIZES = ["pixel_size_x_mm", "pixel_size_y_mm"];
-let others = []; // entries of images that were here once, and may be again
+let others = []; // entries of images that are not in the report now, and may be again
 
 /* Whether an ellipse is the model's own, to the decimals of tables. */
 function isAsMeasured({ row }, ellipse) {
-  return FIELDS.every(([field, column, decimals]) => row[column] === ellipse[field].toFixed(decimals));
+  return FIELDS.every(([field, column]) =>
+    row[column] === ellipse[field].toFixed(run.decimals[column]));
+}
+
+/* The figures of an ellipse of an image, calibrated as the run was. */
+function figuresOf({ row }, ellipse) {
+  const [xMm, yMm] = SIZES.map((column) => Number(row[column]));
+  const calibration = row.calibration_factor
+    ? { factor: Number(row.calibration_factor), shiftMm: Number(row.calibration_shift_mm) } : null;
+  return headFigures.measure(ellipse, { pixelSize: xMm ? { xMm, yMm } : null, calibration });
+}
+
+/* "corrected", "accepted", or empty where nobody has reviewed an image. */
+function reviewOf(image) {
+  const ellipse = corrections.get(image.number)?.ellipse;
+  if (!ellipse) return "";
+  return isAsMeasured(image, ellipse) ? "accepted" : "corrected";
+}
+
+/* The figures of a head that a person corrected; null for all other images. */
+function correctedFigures(image) {
+  if (reviewOf(image) !== "corrected") return null;
+  return figuresOf(image, corrections.get(image.number).ellipse);
+}
+
+/* A figure of an image as it is now: corrected, or the model's; null where it has none. */
+function currentFigure(image, column) {
+  const corrected = correctedFigures(image);
+  return corrected ? corrected[column] : figure(image, column);
+}
+
+/* A value of the model, or a corrected one with the model's beside it. */
+function besideModel(image, name, model, format) {
+  const corrected = correctedFigures(image);
+  if (!corrected || !(name in corrected || name.endsWith("_centile_intergrowth"))) return model;
+  const own = format(name, corrected);
+  return own || model ? `${own || "–"} (model ${model || "–"})` : "";
+}
+
+/* The text of an image for people in a column. */
+function textIn(image, name) {
+  const model = image.texts[name] ?? image.row[name] ?? "";
+  return besideModel(image, name, model, headFigures.text);
+}
+
+/* The cell of an image in the table of results. */
+function cellIn(image, name) {
+  return besideModel(image, name, image.row[name], decimalText);
+}
+
+function decimalText(name, figures) {
+  return figures[name]?.toFixed(run.decimals[name]) ?? "";
+}
+
+/* Show, count and keep a correction that was made or taken back. */
+function changeCorrection(image) {
+  rebuild(image);
+  showFigures(image);
+  storeCorrections();
 }
 
 function correctedCells(image, ellipse) {
-  const mm = circumferenceMm(image, ellipse);
-  const own = [
-    mm === null ? "" : mm.toFixed(3), ellipses.circumference(ellipse).toFixed(3),
-    ...FIELDS.map(([field, , decimals]) => ellipse[field].toFixed(decimals)),
-  ];
+  const figures = figuresOf(image, ellipse), own = OWN.map((name) => decimalText(name, figures));
   const model = OWN.map((column) => image.row[column] ?? "");
   return [
     cellText(image.row.file), image.row.frame, ...(isAsMeasured(image, ellipse) ? model : own),
@@ -38,20 +92,21 @@ function saveCorrections() {
   storeCorrections();
 }
 
-/* What tells an image's measurement from another of the same name. */
+/* Distinguishes an image's measurement from another of the same name. */
 function identity({ row }) {
   return JSON.stringify([row.file, row.frame, ...OWN.map((column) => row[column])]);
 }
 
-function sayCorrections() {
+function countCorrections() {
   document.getElementById("corrections").hidden = !corrections.size;
   const unsaved = [...corrections.values()].filter(({ saved }) => !saved).length;
-  const rest = unsaved ? `, ${unsaved} not saved yet` : ", saved";
-  document.getElementById("corrected").textContent = `${corrections.size} looked at${rest}`;
+  const number = unsaved === corrections.size ? "" : `${unsaved} `;
+  const rest = unsaved ? `${number}not saved yet` : "saved";
+  document.getElementById("corrected").textContent = `${corrections.size} reviewed, ${rest}`;
 }
 
 function storeCorrections() {
-  sayCorrections();
+  countCorrections();
   const entries = [...corrections].map(([number, kept]) => [identity(images[number]), kept]);
   try {
     localStorage.setItem(STORED, JSON.stringify([...entries, ...others]));
@@ -74,7 +129,7 @@ function recallCorrections() {
     known.delete(name);
   }
   others = [...known];
-  sayCorrections();
+  countCorrections();
 }
 
 addEventListener("beforeunload", (event) => {

@@ -45,6 +45,8 @@ def page_data(task: Task, rows: Rows, overlays: Path | None) -> Iterator[str]:
         "columns": [{"name": column.name, "title": column.title} for column in columns],
         "structures": _structures(task) if task.kind != "head" else [],
         "flags": dict(measure.FLAGS),
+        "nothing": measure.NOTHING,
+        "decimals": {column.name: column.decimals for column in measure.columns(task)},
     }
     yield _json(head)[:-1] + ',"images":['
     inside = _most_needed(rows) if overlays else frozenset()

@@ -19,23 +19,29 @@ function pictureOf(image, className = "") {
 
 function pictureOrWhyNot(image) {
   const picture = pictureOf(image);
-  picture.onerror = () => picture.replaceWith(make("span", "its overlay cannot be shown", "lost"));
+  picture.onerror = () => picture.replaceWith(make("span", "the overlay cannot be shown", "lost"));
   return picture;
 }
 
-const STATUS_SIGNS = { ok: "✓ ok", doubtful: "? doubtful", empty: "○ empty", failed: "✗ failed" };
+const STATUS_SIGNS = { ok: "✓", doubtful: "?", empty: "○", failed: "✗" };
 
-function badge(image) {
-  return make("span", STATUS_SIGNS[image.status] ?? image.status, `badge ${image.status}`);
+function statusName(status) {
+  return status === "empty" ? run.nothing : status;
 }
 
-/* What was measured, as lines of a card: of regions each class beside its colour. */
-function measured(image) {
-  if (image.status === "empty" || image.status === "failed") return [];
+function badge(image) {
+  const review = reviewOf(image), { status } = image;
+  const text = `${STATUS_SIGNS[status] ?? ""} ${statusName(status)}${review && `, ${review}`}`;
+  return make("span", text, `badge ${status}`);
+}
+
+/* The figures as lines of a card: of regions each class beside its colour. */
+function figureLines(image) {
+  const isMeasured = image.status === "ok" || image.status === "doubtful";
+  if (!isMeasured && !correctedFigures(image)) return [];
   return measures.map(({ title, colour, column, unit }) => {
-    const cell = image.row[column];
-    const own = run.columns.findIndex(({ name }) => name === column);
-    const text = `${title} ${cell ? `${image.texts[own] ?? cell} ${unit}` : "–"}`;
+    const own = textIn(image, column);
+    const text = `${title} ${own ? `${own} ${unit}` : "–"}`;
     if (!colour) return make("span", text, "figure");
     const swatch = make("span", "", "swatch");
     swatch.style.background = colour;
@@ -45,11 +51,15 @@ function measured(image) {
   });
 }
 
-function remarks(image) {
-  const lines = [];
-  const age = run.columns.findIndex(({ name }) => name === "ga_weeks_hadlock");
-  const text = age < 0 ? "" : image.texts[age];
-  if (text) lines.push(text.startsWith("none") ? `GA: ${text}` : `GA by HC ${text}`);
+/* The smaller lines of a card: age, what else was corrected, error, doubts. */
+function noteLines(image) {
+  const lines = [], age = textIn(image, "ga_weeks_hadlock");
+  if (age) lines.push(`${age.startsWith("none") ? "GA:" : "GA by HC"} ${age}`);
+  if (correctedFigures(image)?.hc_mm) {
+    for (const title of ["BPD", "OFD"]) {
+      lines.push(`${title} ${textIn(image, `${title.toLowerCase()}_mm`)} mm`);
+    }
+  }
   const error = errorOf(image);
   if (error !== null) {
     lines.push(isHead ? `error ${signed(error)} mm` : `lowest Dice ${(1 - error).toFixed(3)}`);
@@ -60,7 +70,7 @@ function remarks(image) {
   return lines.map((text) => make("span", text, "why"));
 }
 
-/* Why nothing was measured, or what speaks against what was. */
+/* Why nothing was measured, or the reasons not to trust what was. */
 function doubtsOf(image) {
   if (!image.flags.length) return image.row.reason ? [image.row.reason] : [];
   return image.flags.map((flag) => meaning(image, flag));
@@ -79,7 +89,7 @@ function card(image) {
   const frame = make("span", "", "picture", image.overlay ? [pictureOrWhyNot(image)] : []);
   const name = make("span", image.name, "name");
   const button = make("button", "", "card", [
-    frame, badge(image), ...measured(image), name, ...remarks(image),
+    frame, badge(image), ...figureLines(image), name, ...noteLines(image),
   ]);
   button.type = "button";
   button.dataset.number = image.number;
@@ -90,7 +100,7 @@ function tableRow(image) {
   const open = make("button", image.name);
   open.type = "button";
   open.dataset.number = image.number;
-  const cells = run.titles.slice(2).map((title) => make("td", image.row[title]));
+  const cells = run.titles.slice(2).map((title) => make("td", cellIn(image, title)));
   return make("tr", "", "", [make("td", "", "", [open]), ...cells]);
 }
 
@@ -111,6 +121,12 @@ function buildMore() {
   else grid.append(...portion.map(card));
 }
 
+/* Show an image anew, whose correction has changed. */
+function rebuild(image) {
+  const button = document.querySelector(`main button[data-number="${image.number}"]`);
+  button?.closest("li, tr").replaceWith(asTable ? tableRow(image) : card(image));
+}
+
 /* Build as many as bring an image of the order into the page. */
 function buildTo(place) {
   while (built <= place && built < chosen.length) buildMore();
@@ -125,14 +141,14 @@ function showChosen() {
   buildMore();
   const all = chosen.length === images.length;
   const count = all ? `${images.length}` : `${chosen.length} of ${images.length}`;
-  document.getElementById("shown").textContent = `${count} images`;
+  document.getElementById("shown").textContent = `${count} ${images.length === 1 ? "image" : "images"}`;
 }
 
 const end = document.getElementById("more");
 const nearEnd = new IntersectionObserver((seen) => {
   if (built >= chosen.length || !seen.some((entry) => entry.isIntersecting)) return;
   buildMore();
-  // it speaks of changes alone, and a portion may leave the end as near as it was
+  // it reports changes only, and a portion may leave the end as near as it was
   nearEnd.unobserve(end);
   nearEnd.observe(end);
 }, { rootMargin: "1500px" });

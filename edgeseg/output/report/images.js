@@ -3,11 +3,12 @@
 /* What the page shows: every image of the run, and which of them in which order. */
 const run = JSON.parse(document.getElementById("data").textContent);
 
-/* Rows of the table as objects, with what people read of them. */
+/* Rows of the table as objects, with their texts for people by column. */
 const images = run.images.map(({ cells, texts, overlay, size, thumbnail }, number) => {
   const row = Object.fromEntries(run.titles.map((title, i) => [title, cells[i]]));
   return {
-    number, row, texts, overlay, size, thumbnail,
+    number, row, overlay, size, thumbnail,
+    texts: Object.fromEntries(run.columns.map(({ name }, i) => [name, texts[i]])),
     name: row.frame ? `${row.file}, frame ${row.frame}` : row.file,
     status: row.status,
     flags: row.flags ? row.flags.split(";") : [],
@@ -16,28 +17,28 @@ const images = run.images.map(({ cells, texts, overlay, size, thumbnail }, numbe
 });
 run.images = null;
 
-/* A figure of an image as a number; null where it has none. */
+/* A figure of an image as the model measured it; null where it has none. */
 function figure(image, column) {
   const cell = image.row[column];
   return cell ? Number(cell) : null;
 }
 
-/* The column of a measure that most images have: millimetres where pixels have a size. */
-function usual(inMm, inPx) {
+/* The column of a measure that is shown: millimetres where some pixels have a size. */
+function shownColumn(inMm, inPx) {
   return images.some((image) => image.row[inMm]) ? inMm : inPx;
 }
 
 const isHead = run.task === "head";
 const measures = isHead
-  ? [{ title: "HC", column: usual("hc_mm", "hc_px") }]
+  ? [{ title: "HC", column: shownColumn("hc_mm", "hc_px") }]
   : run.structures.map(({ name, colour }) => ({
-      title: name, colour, column: usual(`${name}_area_mm2`, `${name}_area_px`),
+      title: name, colour, column: shownColumn(`${name}_area_mm2`, `${name}_area_px`),
     }));
 for (const measure of measures) {
   measure.unit = measure.column.endsWith("_px") ? "px" : isHead ? "mm" : "mm²";
 }
 
-/* How far an image is off its label: mm of HC, or what the worst class's Dice lacks. */
+/* Error of the model against an image's label: mm of HC, or 1 - the lowest Dice of a class. */
 function errorOf(image) {
   if (isHead) return figure(image, "hc_error_mm");
   const dices = run.structures.map(({ name }) => figure(image, `${name}_dice`));
@@ -48,7 +49,7 @@ const hasErrors = images.some((image) => errorOf(image) !== null);
 
 const WORST_FIRST = ["failed", "doubtful", "empty", "ok"];
 
-function needOfALook(image) {
+function certainty(image) {
   return WORST_FIRST.indexOf(image.status) + image.confidence / 2;
 }
 
@@ -65,11 +66,11 @@ function falling(value) {
   return rising((image) => (value(image) === null ? null : -value(image)));
 }
 
-const orders = new Map([["what needs a look", rising(needOfALook)]]);
+const orders = new Map([["most doubtful first", rising(certainty)]]);
 if (hasErrors) orders.set("error, largest first", falling((i) => absolute(errorOf(i))));
 for (const { title, column } of measures) {
-  orders.set(`${title}, smallest first`, rising((image) => figure(image, column)));
-  orders.set(`${title}, largest first`, falling((image) => figure(image, column)));
+  orders.set(`${title}, smallest first`, rising((image) => currentFigure(image, column)));
+  orders.set(`${title}, largest first`, falling((image) => currentFigure(image, column)));
 }
 orders.set("confidence, lowest first", rising((image) => image.confidence));
 const byName = new Intl.Collator("en", { numeric: true }); // many times faster than localeCompare
@@ -79,7 +80,7 @@ function absolute(value) {
   return value === null ? null : Math.abs(value);
 }
 
-/* What is asked for; `range` is { column, low, high } of a bar that was chosen. */
+/* The filters; `range` is { column, low, high } of a bar that was chosen. */
 const asked = { order: orders.keys().next().value, status: "", flag: "", text: "", range: null };
 
 function isAskedFor(image) {
@@ -92,7 +93,7 @@ function isAskedFor(image) {
   return value !== null && value >= range.low && value < range.high;
 }
 
-/* The images asked for, in the order asked for. */
+/* The images that pass the filters, in order. */
 let chosen = [];
 
 function choose() {

@@ -18,15 +18,18 @@ function offer(id, first, values, onChange) {
   list.addEventListener("change", () => { onChange(list.value); refresh(); });
 }
 
-function count(values) {
+/* Values with how many images have them, such as "doubtful (4)". */
+function countValues(values, nameOf) {
   const counts = new Map();
   for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
-  return [...counts].map(([value, n]) => [value, `${value} (${n})`]);
+  return [...counts].map(([value, n]) => [value, `${nameOf(value)} (${n})`]);
 }
 
 offer("sort", "", [...orders.keys()].map((name) => [name, name]), (name) => { asked.order = name; });
-offer("status", "all", count(images.map(({ status }) => status)), (status) => { asked.status = status; });
-offer("flag", "any or none", count(images.flatMap(({ flags }) => flags)), (flag) => { asked.flag = flag; });
+const statuses = countValues(images.map(({ status }) => status), statusName);
+offer("status", "all", statuses, (status) => { asked.status = status; });
+const flagCounts = countValues(images.flatMap(({ flags }) => flags), (flag) => run.flags[flag] ?? flag);
+offer("flag", "all", flagCounts, (flag) => { asked.flag = flag; });
 
 document.getElementById("search").addEventListener("input", ({ target }) => {
   asked.text = target.value.trim().toLowerCase();
@@ -48,7 +51,7 @@ document.getElementById("view").addEventListener("click", ({ target }) => {
 
 document.getElementById("controls").addEventListener("submit", (event) => event.preventDefault());
 
-/* A page of paper: the picture, and what was measured. */
+/* A page of paper: the picture and the figures. */
 function sheet(image) {
   const shown = image.overlay ? [pictureOf(image)] : [];
   if (shown.length) {
@@ -59,9 +62,11 @@ function sheet(image) {
       if (image.thumbnail) shown[0].src = `data:image/jpeg;base64,${image.thumbnail}`;
     };
   }
-  const read = run.columns.map(({ title }, i) => image.texts[i] && `${title} ${image.texts[i]}`);
-  const lines = [image.name, `${image.status}. ${image.row.reason}`, read.filter(Boolean).join("; ")];
-  return make("figure", "", "", [...shown, ...lines.map((line) => make("p", line))]);
+  const figures = run.columns.map(({ title, name }) => [title, textIn(image, name)])
+    .filter(([, text]) => text).map((each) => each.join(" "));
+  const lines = [image.name, badge(image).textContent, image.row.reason, figures.join("; ")];
+  if (correctedFigures(image)) lines.push("The picture shows the model's outline.");
+  return make("figure", "", "", [...shown, ...lines.filter(Boolean).map((line) => make("p", line))]);
 }
 
 const paper = document.getElementById("paper");

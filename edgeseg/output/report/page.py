@@ -20,8 +20,8 @@ from edgeseg.system.text import visible
 
 REPORT_NAME = "report.html"
 SCRIPTS = (
-    "text.js", "images.js", "ellipse.js", "charts.js", "grid.js", "viewer.js", "correct.js",
-    "corrected.js", "main.js",
+    "text.js", "images.js", "ellipse.js", "figures.js", "charts.js", "grid.js", "viewer.js",
+    "correct.js", "corrected.js", "main.js",
 )  # fmt: skip
 """In the order in which the page needs them; they share their names."""
 _HERE = Path(__file__).parent
@@ -98,11 +98,12 @@ def _counts(rows: Rows, record: Mapping[str, Any]) -> Mapping[str, int]:
 
 
 def _summary(counts: Mapping[str, int], nothing: str, *, pictures: bool) -> str:
-    said = (
-        f"{counts['n_images']} images: {counts['ok']} measured, {counts['doubtful']} doubtful, "
-        f"{counts['empty']} {nothing}, {counts['failed']} failed."
+    images = "1 image" if counts["n_images"] == 1 else f"{counts['n_images']} images"
+    summary = (
+        f"{images}: {counts['ok']} ok, {counts['doubtful']} doubtful, {counts['empty']} {nothing}, "
+        f"{counts['failed']} failed."
     )
-    return said if pictures else f"{said} No overlays were written, so there are no pictures."
+    return summary if pictures else f"{summary} No overlays were written, so there are no pictures."
 
 
 def _calibrated(calibration: Mapping[str, Any] | None) -> str:

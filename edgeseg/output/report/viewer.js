@@ -50,9 +50,7 @@ function showFigures(image) {
   const doubts = doubtsOf(image).map((text) => make("li", text));
   document.getElementById("doubts").replaceChildren(...doubts);
   const entries = [];
-  run.columns.forEach(({ title }, i) => {
-    if (image.texts[i]) entries.push([title, image.texts[i]]);
-  });
+  for (const { title, name } of run.columns) entries.push([title, textIn(image, name)]);
   for (const [column, title] of REFERENCES) entries.push([title, image.row[column]]);
   entries.push(["confidence", image.row.confidence], ["pixel size", image.row.pixel_size_x_mm
     ? `${sidesOf(image).join(" × ")} mm (${image.row.pixel_size_source})` : "unknown"]);

@@ -1,10 +1,8 @@
 /* The measurement of a fetal head, as edgeseg/measure/head.py has it: two looks or three. */
 import { bestAgreement } from "./agreement.js";
-import { captionLines, figuresOf, noFigures, withoutAges } from "./figures.js";
 import { raisedFlags } from "./flags.js";
 import { findOutline, onMap } from "./outline.js";
 import { stretched } from "./resize.js";
-import { fixed } from "./rounding.js";
 import { around, cut, wholeView } from "./view.js";
 
 const BLACK_ON_WHITE = 150, MORE_LOOKS = 2;
@@ -55,27 +53,29 @@ function judge(seen, look, looked, gray, pixelSize, model) {
     const placed = onMap(outline.fit.ellipse, look.view, look.map);
     const agreed = bestAgreement(look.map, outline, placed, threshold);
     if (agreed < limits.agreement) {
-      return nothing(`the shape seen is not an ellipse (agreement ${fixed(agreed, 2)})`);
+      return nothing(`the shape seen is not an ellipse (agreement ${agreed.toFixed(2)})`);
     }
   }
-  const figures = figuresOf(ellipse, outline.confidence, pixelSize, interval);
+  const figures = headFigures.measure(
+    ellipse, { pixelSize, confidence: outline.confidence, interval });
   const isRare = figures.hc_mm !== null && figures.hc_mm < limits.rare_hc_mm;
   if (look.presence !== null && look.presence < limits.presence_refused && !isRare) {
     return nothing("the shape seen does not look like a fetal head");
   }
   const flags = raisedFlags(seen, look, looked, gray, pixelSize, model);
-  const told = flags.length ? withoutAges(figures) : figures;
+  const shown = flags.length ? headFigures.dropAges(figures) : figures;
   return {
     status: flags.length ? "doubtful" : "ok",
     reason: flags.map((flag) => model.flags[flag]).join("; "),
-    flags, confidence: outline.confidence, figures: told, ellipse, lines: captionLines(told),
+    flags, confidence: outline.confidence, figures: shown, ellipse,
+    lines: headFigures.captionLines(shown),
   };
 }
 
 function nothing(seen) {
   return {
     status: "empty", reason: `no head found: ${seen}`, flags: [], confidence: 0,
-    figures: noFigures(), ellipse: null, lines: [],
+    figures: headFigures.none(), ellipse: null, lines: [],
   };
 }
 

@@ -3,7 +3,6 @@
 import { agreement } from "./agreement.js";
 import { directFit, ellipseOf, powers, signedDistances } from "./conic.js";
 import { boundaryPoints, mainRegion } from "./region.js";
-import { fixed } from "./rounding.js";
 
 const ROBUST_ROUNDS = 4, LEAST_POINTS = 12, SECTORS = 72, LEAST_SHARE = 0.002;
 
@@ -13,7 +12,7 @@ export function findOutline(map, view, threshold) {
   if (!region) return "nothing in the image looks like a head";
   const share = region.area / map.values.length;
   if (share < LEAST_SHARE) {
-    return `the largest shape seen fills only ${fixed(100 * share, 2)} % of the image`;
+    return `the largest shape seen fills only ${(100 * share).toFixed(2)} % of the image`;
   }
   const fit = fitOutline(map, region, view, threshold);
   if (!fit) return "no ellipse fits the shape seen";

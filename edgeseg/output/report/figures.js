@@ -1,0 +1,136 @@
+"use strict";
+
+/* The figures of a head, computed from its ellipse, and their texts, as edgeseg/measure/figures.py
+   and edgeseg/measure/biometry.py have them. The report and the page that measures share them. */
+const headFigures = (() => {
+  const NAMES = [
+    "hc_mm", "hc_low_mm", "hc_high_mm", "bpd_mm", "ofd_mm", "cephalic_index", "area_mm2",
+    "ga_weeks_hadlock", "ga_low_weeks_hadlock", "ga_high_weeks_hadlock", "ga_weeks_intergrowth",
+    "hc_px", "center_x_px", "center_y_px", "semi_major_px", "semi_minor_px", "angle_rad",
+  ];
+  const HADLOCK_MM = [68, 360], INTERGROWTH_WEEKS = [14, 40], LATE_WEEKS = 36;
+  const HADLOCK_TWO_SD_WEEKS = [[144, 1.19], [219, 1.48], [280, 2.06], [325, 2.98], [360, 3.2]];
+
+  /* The figures of an image without a head. */
+  function none() {
+    return Object.fromEntries(NAMES.map((name) => [name, null]));
+  }
+
+  /* Every figure of an ellipse in pixels. Without a pixel size those in mm and weeks are null, without
+     an interval HC has no range. `calibration` is { factor, shiftMm } of a site, for ellipses that
+     people drew, which have no interval. */
+  function measure(ellipse, { pixelSize, confidence = 0, interval = null, calibration = null }) {
+    const figures = {
+      ...none(),
+      hc_px: ellipses.circumference(ellipse),
+      center_x_px: ellipse.centerX,
+      center_y_px: ellipse.centerY,
+      semi_major_px: ellipse.semiMajor,
+      semi_minor_px: ellipse.semiMinor,
+      angle_rad: ellipse.angle,
+    };
+    if (!pixelSize) return figures;
+    const { factor, shiftMm } = calibration ?? { factor: 1, shiftMm: 0 };
+    const calibrated = (mm, shift) => Math.max(factor * mm + shift, mm / 10);
+    const inMm = ellipses.scaled(ellipse, pixelSize.xMm, pixelSize.yMm);
+    const hcMm = calibrated(ellipses.circumference(inMm), shiftMm);
+    const [bpdMm, ofdMm] = [2 * inMm.semiMinor, 2 * inMm.semiMajor]
+      .map((mm) => calibrated(mm, shiftMm / Math.PI));
+    const halfMm = interval ? halfWidthMm(interval, hcMm, confidence) : 0;
+    if (interval) {
+      Object.assign(figures, { hc_low_mm: Math.max(hcMm - halfMm, 0), hc_high_mm: hcMm + halfMm });
+    }
+    const weeks = weeksHadlock(hcMm);
+    if (weeks !== null) {
+      const halfWeeks = halfWidthHadlock(hcMm, halfMm);
+      Object.assign(figures, {
+        ga_weeks_hadlock: weeks,
+        ga_low_weeks_hadlock: weeks - halfWeeks,
+        ga_high_weeks_hadlock: weeks + halfWeeks,
+      });
+    }
+    return Object.assign(figures, {
+      hc_mm: hcMm,
+      bpd_mm: bpdMm,
+      ofd_mm: ofdMm,
+      cephalic_index: (100 * bpdMm) / ofdMm,
+      area_mm2: (Math.PI / 4) * bpdMm * ofdMm,
+      ga_weeks_intergrowth: weeksIntergrowth(hcMm),
+    });
+  }
+
+  /* Half the interval's width, as edgeseg/measure/interval.py has it. */
+  function halfWidthMm(interval, hcMm, confidence) {
+    const grown = interval.offset_mm + interval.cubic_mm * (hcMm / 100) ** 3;
+    return Math.max(grown + interval.doubt_mm * (1 - confidence), interval.floor_mm);
+  }
+
+  /* Hadlock et al. 1984; null outside 68 to 360 mm. */
+  function weeksHadlock(hcMm) {
+    if (hcMm < HADLOCK_MM[0] || hcMm > HADLOCK_MM[1]) return null;
+    const cm = hcMm / 10;
+    return 8.96 + 0.54 * cm + 0.0003 * cm ** 3;
+  }
+
+  /* Half of its interval: two standard deviations of the method, and the half width of HC. */
+  function halfWidthHadlock(hcMm, halfMm) {
+    const [, twoSd] = HADLOCK_TWO_SD_WEEKS.find(([high]) => hcMm <= high);
+    const weeksPerMm = (0.54 + 3 * 0.0003 * (hcMm / 10) ** 2) / 10;
+    return Math.hypot(twoSd, weeksPerMm * halfMm);
+  }
+
+  /* INTERGROWTH-21st (doi:10.1002/uog.15894); null outside 14 to 40 weeks. */
+  function weeksIntergrowth(hcMm) {
+    if (hcMm < 20 || hcMm > 1000) return null;
+    const weeks = Math.exp(0.0597 * Math.log(hcMm) ** 2 + 6.409e-9 * hcMm ** 3 + 3.3258) / 7;
+    return weeks >= INTERGROWTH_WEEKS[0] && weeks <= INTERGROWTH_WEEKS[1] ? weeks : null;
+  }
+
+  /* The figures without ages: none is derived from an HC that is doubtful. */
+  function dropAges(figures) {
+    const ages = NAMES.filter((name) => name.startsWith("ga_"));
+    return { ...figures, ...Object.fromEntries(ages.map((name) => [name, null])) };
+  }
+
+  /* A figure as people read it; empty where there is none. */
+  function text(name, figures) {
+    const value = figures[name] ?? null, hcMm = figures.hc_mm;
+    if (name === "ga_weeks_hadlock") return ageHadlock(figures);
+    if (name === "ga_weeks_intergrowth" && hcMm !== null) {
+      if (value !== null) return weeksDays(value) + lateNote(value);
+      if (weeksIntergrowth(hcMm) !== null) return "";
+      const [low, high] = INTERGROWTH_WEEKS;
+      return `none, age is ${hcMm < 200 ? `below ${low}` : `above ${high}`} weeks`;
+    }
+    const range = name === "hc_mm" ? figures.hc_high_mm : null;
+    if (value === null) return "";
+    return value.toFixed(1) + (range === null ? "" : ` ± ${(range - value).toFixed(1)}`);
+  }
+
+  function ageHadlock({ hc_mm: hcMm, ga_weeks_hadlock: weeks, ga_high_weeks_hadlock: high }) {
+    if (weeks !== null) return `${weeksDays(weeks)} ± ${weeksDays(high - weeks)}${lateNote(weeks)}`;
+    if (hcMm === null || (hcMm >= HADLOCK_MM[0] && hcMm <= HADLOCK_MM[1])) return "";
+    const limit = hcMm < HADLOCK_MM[0] ? `below ${HADLOCK_MM[0]}` : `above ${HADLOCK_MM[1]}`;
+    return `none, HC is ${limit} mm`;
+  }
+
+  /* Weeks to the nearest day: 19.6 is 19w4d. */
+  function weeksDays(weeks) {
+    const days = Math.floor(weeks * 7 + 0.5);
+    return `${Math.floor(days / 7)}w${days % 7}d`;
+  }
+
+  function lateNote(weeks) {
+    return weeks >= LATE_WEEKS ? " (late: HC may read 2 weeks young)" : "";
+  }
+
+  /* The lines of a picture's caption. */
+  function captionLines(figures) {
+    if (figures.hc_mm === null) return [`HC ${text("hc_px", figures)} px (no pixel size)`];
+    const age = ageHadlock(figures);
+    const line = age.startsWith("none") ? `GA: ${age}` : `GA by HC ${age}`;
+    return [`HC ${text("hc_mm", figures)} mm`, ...(age ? [line] : [])];
+  }
+
+  return { none, measure, dropAges, text, captionLines };
+})();
