@@ -11,59 +11,72 @@ from typing import Annotated
 
 import typer
 
-from edgeseg.cli import (
-    adopting,
-    archiving,
-    benchmarking,
-    calibrating,
-    console,
-    describing,
-    evaluating,
-    failures,
-    inferring,
-    listening,
-    serving,
-    training,
-    watching,
+from edgeseg.cli import console, failures
+from edgeseg.cli.commands import (
+    adopt,
+    archive,
+    benchmark,
+    calibrate,
+    evaluate,
+    infer,
+    listen,
+    models,
+    serve,
+    train,
+    watch,
 )
-from edgeseg.cli.options import example
+from edgeseg.cli.parser import Command, Group, expand_options, rename
 from edgeseg.cli.signals import interrupts
-from edgeseg.cli.values import QuickGroup
 from edgeseg.system.version import __version__
 
 app = typer.Typer(
     name="edgeseg",
-    cls=QuickGroup,
-    help="Segmentation and measurement of ultrasound images: heads of fetuses, or your own "
-    "structures. Not a medical device.",
+    cls=Group,
+    help="Segment and measure ultrasound images: fetal heads, or structures of your own. "
+    "Not a medical device.",
     no_args_is_help=True,
-    rich_markup_mode="markdown",
+    context_settings={"token_normalize_func": rename, "max_content_width": 100},
+    rich_markup_mode=None,  # its boxes leave too little room for the names of options
     pretty_exceptions_enable=False,
 )
 
-_EXAMPLES: dict[Callable[..., None], str] = {
-    inferring.infer: "edgeseg infer scans/ --pixel-sizes sizes.csv --out results",
-    inferring.demo: "edgeseg demo",
-    calibrating.calibrate: "edgeseg calibrate mine.csv --results out/results.csv --out site.json",
-    evaluating.evaluate: "edgeseg evaluate hc18-nano --data hc18 --json scores.json",
-    benchmarking.benchmark: "edgeseg benchmark hc18-nano --threads 1,4 --markdown table.md",
-    training.train: training.EXAMPLE,
-    training.export: "edgeseg export runs/mine --out mine.onnx --precision int8",
-    training.presence: "edgeseg presence mine.onnx --data hc18 --negatives other --out sure.onnx",
-    adopting.adopt: "edgeseg adopt unet.onnx --out mine.onnx --activation sigmoid --scale 255",
-    describing.models: "edgeseg models hc18-nano",
-    describing.verify: "edgeseg verify mine.onnx",
-    inferring.challenge: "edgeseg challenge hc18/test_set --out submission.csv",
-    archiving.manifest: archiving.MANIFEST_EXAMPLE,
-    archiving.archive: archiving.ARCHIVE_EXAMPLE,
-    watching.watch: watching.EXAMPLE,
-    listening.listen: listening.EXAMPLE,
-    serving.serve: serving.EXAMPLE,
-    describing.info: "edgeseg info",
+_SECTIONS: dict[str, dict[Callable[..., None], str]] = {
+    "Measure": {
+        infer.infer: "edgeseg infer scans/ --pixel-sizes sizes.csv --out results",
+        infer.demo: "edgeseg demo",
+        watch.watch: "edgeseg watch scans/ --pixel-sizes sizes.csv --out results",
+        archive.manifest: "edgeseg manifest s3://bucket/scans --pixel-sizes sizes.csv "
+        "--out m.parquet",
+        archive.archive: "edgeseg archive m.parquet --out s3://bucket/results --shard 0/16",
+    },
+    "Services": {
+        listen.listen: "edgeseg listen --out results --return ARCHIVE@10.0.0.5:104",
+        serve.serve: "edgeseg serve --port 8000",
+    },
+    "Models and training": {
+        models.models: "edgeseg models hc18-nano",
+        models.verify: "edgeseg verify mine.onnx",
+        adopt.adopt: "edgeseg adopt unet.onnx --out mine.onnx --activation sigmoid --scale 255",
+        train.train: "edgeseg train --data hc18 --out runs/mine --config training/hc18.toml",
+        train.export: "edgeseg export runs/mine --out mine.onnx --precision int8",
+        train.teach_refusal: "edgeseg teach-refusal mine.onnx --data hc18 --negatives other "
+        "--out sure.onnx",
+    },
+    "Accuracy and speed": {
+        evaluate.evaluate: "edgeseg evaluate hc18-nano --data hc18 --json scores.json",
+        calibrate.calibrate: "edgeseg calibrate mine.csv --results out/results.csv --out site.json",
+        benchmark.benchmark: "edgeseg benchmark hc18-nano --threads 1,4 --markdown table.md",
+        infer.challenge: "edgeseg challenge hc18/test_set --out submission.csv",
+        models.info: "edgeseg info",
+    },
 }
-for _command, _example in _EXAMPLES.items():
-    _kind = training.TrainCommand if _command is training.train else None
-    app.command(cls=_kind, epilog=example(_example))(_command)
+for _title, _commands in _SECTIONS.items():
+    for _command, _example in _commands.items():
+        app.command(
+            cls=train.TrainCommand if _command is train.train else Command,
+            rich_help_panel=_title,
+            epilog=f"Example: {_example}",
+        )(expand_options(_command))
 
 
 def main() -> None:

@@ -204,7 +204,7 @@ def _unwritten(path: Path | None, error: OSError) -> OutputWriteError:
     return OutputWriteError(f"{path}: cannot be written ({error.strerror})")
 
 
-def say_report(report: Any, json_file: Path | None) -> None:
+def print_report(report: Any, json_file: Path | None) -> None:
     """Say what was written: a dataclass's notices as remarks, its other fields as figures."""
     for text in report.notices:
         console.notice(text)
@@ -250,11 +250,6 @@ class NeedsExtra:
                 f"this command needs {error.name!r}; install it with pip install "
                 f"'edgeseg[{self._extra}]' (from a checkout: pip install '.[{self._extra}]')"
             ) from error
-
-
-def example(command: str) -> str:
-    """Return the line that ends a command's help."""
-    return f"Example: `{command}`"
 
 
 def plain(value: Any) -> Any:

@@ -54,7 +54,7 @@ COMMANDS = [
     ["benchmark", "hc18-nano", "--compare", "{}"],
     ["benchmark", "hc18-nano", "--markdown", "{}", "--data", "{out}"],
     ["models", "--json", "{}"],
-    ["demo", "--pairs", "{}", "--count", "1"],
+    ["demo", "--shapes", "{}", "--count", "1"],
 ]
 
 

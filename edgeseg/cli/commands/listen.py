@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from edgeseg.node.returning import Returning
     from edgeseg.run.arrivals import Arrivals
 
-EXAMPLE = "edgeseg listen --out results --return ARCHIVE@10.0.0.5:104"
-
 
 def listen(
     context: typer.Context,

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from edgeseg.segmenter import Segmenter
     from edgeseg.serve.server import Server
 
-EXAMPLE = "edgeseg serve --port 8000"
-
 
 def serve(
     model: ModelOption = "hc18-nano",
@@ -33,8 +31,8 @@ def serve(
     threads: ThreadsOption = None,
     host: HostOption = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8000,
-    waiting: Annotated[
-        int, typer.Option(min=0, help="Images that may wait to be measured for programs.")
+    queue: Annotated[
+        int, typer.Option(min=0, help="Largest number of requests that wait to be measured.")
     ] = 16,
     most_mib: Annotated[
         int, typer.Option("--max-image", min=1, metavar="MIB", help="Largest image file taken.")
@@ -65,7 +63,7 @@ def serve(
         assets = site.site(segmenter)
     except ModelError as error:
         console.notice(f"{error}: there is no page, only POST /v1/measure")
-    measurer = Measurer(segmenter, threads or usable_cores(), waiting)
+    measurer = Measurer(segmenter, threads or usable_cores(), queue)
     bounds = Bounds(body_bytes=most_mib << 20)
     try:
         server = Server((host, port), measurer, assets, bounds)

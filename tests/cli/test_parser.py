@@ -8,7 +8,7 @@ import typer
 import typer.core
 from typer.testing import CliRunner
 
-from edgeseg.cli.values import QuickGroup
+from edgeseg.cli.parser import Group
 
 
 def even(value: int) -> int:
@@ -67,6 +67,6 @@ def outcome(group: type[typer.core.TyperGroup], arguments: list[str]) -> tuple[i
     ],
 )
 def test_values_are_read_as_typer_reads_them(arguments: str, code: int | None) -> None:
-    quick = outcome(QuickGroup, arguments.split())
+    quick = outcome(Group, arguments.split())
     assert repr(quick) == repr(outcome(typer.core.TyperGroup, arguments.split()))
     assert code in (quick[0], None)  # None: as this typer has it

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields, make_dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
-import typer.core
 import typer.main
 
 from edgeseg.cli import console
@@ -19,90 +16,58 @@ from edgeseg.cli.options import (
     JsonOption,
     NeedsExtra,
     OverwriteOption,
-    example,
-    say_report,
+    print_report,
 )
+from edgeseg.cli.parser import Command, expand_options
 from edgeseg.cli.signals import interrupts
 from edgeseg.errors import ConfigError
 
 _METAVARS = {int: "INTEGER", float: "NUMBER", bool: "true|false", str: "TEXT"}
-EXAMPLE = "edgeseg train --data hc18 --out runs/mine --config training/hc18.toml"
 
 
-class TrainCommand(typer.core.TyperCommand):
-    """`train` as it is listed; when it is called, with an option for every training value.
+class TrainCommand(Command):
+    """`train` as it is listed; when it is called, it has an option for every training value too.
 
-    The values are half a hundred, which no other command should wait for.
+    There are about fifty, which would delay every other command.
     """
 
     def make_context(self, *args: Any, **extra: Any) -> Any:
-        """Parse the arguments by the whole command."""
-        whole = typer.Typer(
-            add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False
+        """Parse the arguments by the complete command."""
+        complete = typer.Typer(
+            add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
         )
-        # values may be spelt as in the file, with underscores
+        # Values may be spelt as in the TOML file, with underscores.
         spelling = {"token_normalize_func": lambda token: token.replace("_", "-")}
-        whole.command(epilog=example(EXAMPLE), context_settings=spelling)(_with_values(train))
-        return typer.main.get_command(whole).make_context(*args, **extra)
+        complete.command(cls=Command, epilog=self.epilog, context_settings=spelling)(
+            expand_options(train, values=_value_options())
+        )
+        return typer.main.get_command(complete).make_context(*args, **extra)
+
+
+@dataclass(frozen=True)
+class Values:
+    """The training values that were given as options, None where not."""
 
 
 def train(
     data: DataOption,
     out: Annotated[Path, typer.Option(help="Folder for weights, checkpoint and record.")],
+    values: Values,
     config: Annotated[Path | None, typer.Option(help="TOML file with values.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint.")] = False,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Train a U-Net; any value of the configuration is an option. Needs the train extra."""
-    _train(data, out, config, resume, overwrite, {})
+    """Train a U-Net. Needs the train extra.
 
-
-def _with_values(function: Callable[..., None]) -> Callable[..., None]:
-    """Return ``train`` with an option for each field of `TrainConfig`, None where not given."""
-    from edgeseg_training.config import TrainConfig
-
-    hints = get_type_hints(TrainConfig)
-    options = {}
-    for value in fields(TrainConfig):
-        kind = hints[value.name] if hints[value.name] in (int, float) else str
-        option = typer.Option(
-            f"--{value.name.replace('_', '-')}",
-            metavar=_METAVARS.get(hints[value.name], "N,N..."),
-            help=f"{value.metadata['help']} ({_shown(value.default)})",
-            rich_help_panel="Values",
-        )
-        options[value.name] = Annotated[kind | None, option]
-
-    def whole(
-        data: Path, out: Path, config: Path, resume: bool, overwrite: bool, **given: Any
-    ) -> None:
-        _train(data, out, config, resume, overwrite, given)
-
-    hints = get_type_hints(function, include_extras=True) | options
-    own = inspect.signature(function).parameters.values()
-    added = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=None) for n in options]
-    parameters = [each.replace(annotation=hints[each.name]) for each in (*own, *added)]
-    whole.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    whole.__annotations__ = hints
-    whole.__doc__ = function.__doc__
-    return whole
-
-
-def _train(
-    data: Path,
-    out: Path,
-    config: Path | None,
-    resume: bool,
-    overwrite: bool,
-    given: Mapping[str, Any],
-) -> None:
+    Every value of the configuration is an option.
+    """
     from edgeseg_training.config import load_config
 
     if resume and overwrite:
         raise typer.BadParameter(RESUME_OR_OVERWRITE)
-    values = load_config(config)
+    settings = load_config(config)
     try:
-        values = values.updated({k: v for k, v in given.items() if v is not None})
+        settings = settings.updated({k: v for k, v in vars(values).items() if v is not None})
     except ConfigError as error:
         raise typer.BadParameter(str(error)) from None
     with NeedsExtra("train"):
@@ -111,7 +76,7 @@ def _train(
         run_training(
             data,
             out,
-            values,
+            settings,
             resume=resume,
             overwrite=overwrite,
             progress=console.shows_progress(),
@@ -122,8 +87,24 @@ def _train(
         )
 
 
-def _shown(default: Any) -> str:
-    return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+def _value_options() -> type:
+    """Return a dataclass with an option for each field of `TrainConfig`, None where not given."""
+    from edgeseg_training.config import TrainConfig
+
+    hints = get_type_hints(TrainConfig)
+    options = []
+    for value in fields(TrainConfig):
+        kind = hints[value.name] if hints[value.name] in (int, float) else str
+        is_list = isinstance(value.default, tuple)
+        default = ",".join(map(str, value.default)) if is_list else value.default
+        option = typer.Option(
+            f"--{value.name.replace('_', '-')}",
+            metavar=_METAVARS.get(hints[value.name], "N,N..."),
+            help=f"{value.metadata['help']} ({default})",
+            rich_help_panel="Values",
+        )
+        options.append((value.name, Annotated[kind | None, option], None))
+    return make_dataclass("Values", options)
 
 
 def export(
@@ -133,14 +114,14 @@ def export(
     calibration_data: Annotated[
         Path | None, typer.Option(help="Labelled data; default: that of the training run.")
     ] = None,
-    max_dice_drop: Annotated[float, typer.Option(help="int8: largest loss of Dice.")] = 0.005,
+    max_dice_drop: Annotated[float, typer.Option(help="int8: largest decrease of Dice.")] = 0.005,
     max_hc_change_mm: Annotated[
         float, typer.Option(help="int8: largest mean change of HC, mm.")
     ] = 0.5,
     overwrite: OverwriteOption = False,
     json_file: JsonOption = None,
 ) -> None:
-    """Write a checkpoint as one ONNX file that agrees with torch. Needs the train extra."""
+    """Write a checkpoint as an ONNX file that agrees with torch. Needs the train extra."""
     if precision not in ("fp32", "fp16", "int8"):
         raise typer.BadParameter(f"--precision is {precision!r}; expected fp32, fp16 or int8")
     with NeedsExtra("train"):
@@ -154,13 +135,13 @@ def export(
         max_hc_change_mm=max_hc_change_mm,
         overwrite=overwrite,
     )
-    say_report(report, json_file)
+    print_report(report, json_file)
 
 
-def presence(
+def teach_refusal(
     model: Annotated[Path, typer.Argument(help="ONNX file of heads, from edgeseg export.")],
     data: DataOption,
-    negatives: Annotated[Path, typer.Option(help="Folder of scans of anything but heads.")],
+    negatives: Annotated[Path, typer.Option(help="Folder of scans without a head.")],
     out: Annotated[Path, typer.Option(help="ONNX file to write.")],
     positives: Annotated[
         Path | None, typer.Option(help="Folder of more heads, without labels.")
@@ -168,8 +149,8 @@ def presence(
     overwrite: OverwriteOption = False,
     json_file: JsonOption = None,
 ) -> None:
-    """Teach a model of heads to say whether there is one. Needs the train extra."""
+    """Teach a head model to refuse images without a head. Needs the train extra."""
     with NeedsExtra("train"):
         from edgeseg_training.presence.teach import write_taught
     report = write_taught(model, data, negatives, positives, out, overwrite=overwrite)
-    say_report(report, json_file)
+    print_report(report, json_file)

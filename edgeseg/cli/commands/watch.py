@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from edgeseg.output.table import Row
     from edgeseg.run.watching import Watch
 
-EXAMPLE = "edgeseg watch scans/ --pixel-sizes sizes.csv --out results"
-
 
 def watch(
     context: typer.Context,

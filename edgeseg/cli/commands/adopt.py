@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgeseg.cli.options import JsonOption, NeedsExtra, OverwriteOption, say_report
+from edgeseg.cli.options import JsonOption, NeedsExtra, OverwriteOption, print_report
 
 
 def _size(value: str | None) -> tuple[int, int] | None:
@@ -92,4 +92,4 @@ def adopt(
         licence=licence,
     )
     report = run_adopt(model, out, spec, overwrite=overwrite)
-    say_report(report, json_file)
+    print_report(report, json_file)

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from edgeseg.archive.plan import Archive, Shard
 
 _STATUSES = ("ok", "doubtful", "empty", "failed")
-MANIFEST_EXAMPLE = "edgeseg manifest s3://bucket/scans --pixel-sizes sizes.csv --out m.parquet"
-ARCHIVE_EXAMPLE = "edgeseg archive m.parquet --out s3://bucket/results --shard 0/16"
 
 
 def manifest(
@@ -113,7 +111,9 @@ def archive(
     ] = False,
     say_every_s: Annotated[
         float | None,
-        typer.Option("--say-every", min=1, metavar="S", help="Say how far it is, each S seconds."),
+        typer.Option(
+            "--progress-every", min=1, metavar="S", help="Print the progress every S seconds."
+        ),
     ] = None,
     json_file: JsonOption = None,
 ) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeseg.cli import console
-from edgeseg.cli.given import given_images, given_sizes, resuming_command
+from edgeseg.cli.inputs import given_images, given_sizes, resuming_command
 from edgeseg.cli.options import (
     RESUME_OR_OVERWRITE,
     CalibrationOption,
@@ -136,21 +136,21 @@ def infer(
 def demo(
     model: ModelOption = "hc18-nano",
     device: DeviceOption = "cpu",
-    pairs: Annotated[
+    shapes: Annotated[
         Path | None,
         typer.Option(help="Instead, write a synthetic data set of two structures here."),
     ] = None,
-    count: Annotated[int, typer.Option(min=1, help="Images of --pairs.")] = 150,
+    count: Annotated[int, typer.Option(min=1, help="Images of --shapes.")] = 150,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Measure eight synthetic heads of exactly known size into ./edgeseg-demo."""
     from edgeseg.phantom import demo as demonstration
 
-    if pairs is not None:
+    if shapes is not None:
         from edgeseg.phantom.shapes import write_pairs
 
-        write_pairs(pairs, count, overwrite=overwrite)
-        console.say(f"{count} images and masks in {pairs}; next: edgeseg train --data {pairs}")
+        write_pairs(shapes, count, overwrite=overwrite)
+        console.say(f"{count} images and masks in {shapes}; next: edgeseg train --data {shapes}")
         return
 
     summary, measured = demonstration.run(open_model(model, device, task="head"))
