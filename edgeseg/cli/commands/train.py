@@ -95,8 +95,9 @@ def _value_options() -> type:
     options = []
     for value in fields(TrainConfig):
         kind = hints[value.name] if hints[value.name] in (int, float) else str
-        is_list = isinstance(value.default, tuple)
-        default = ",".join(map(str, value.default)) if is_list else value.default
+        default: Any = value.default
+        if isinstance(default, tuple):
+            default = ",".join(map(str, default))
         option = typer.Option(
             f"--{value.name.replace('_', '-')}",
             metavar=_METAVARS.get(hints[value.name], "N,N..."),
