@@ -80,35 +80,35 @@ for _title, _commands in _SECTIONS.items():
 
 
 def main() -> None:
-    """Run the command line; what goes wrong becomes a sentence and exit code 1."""
+    """Run the command line; errors become a message and exit code 1."""
     _prepare_process()
-    with interrupts.heard():
+    with interrupts.handle():
         try:
             app()
         except KeyboardInterrupt:
             sys.exit(130)
         except SystemExit as ended:
-            sys.exit(max(_ended(ended.code), failures.close_standard_output()))
+            sys.exit(max(_exit_code(ended.code), failures.close_standard_output()))
         except Exception as error:
-            if not failures.is_said(error):
+            if not failures.report_error(error):
                 raise
             sys.exit(1)
 
 
-def _ended(code: object) -> int:
+def _exit_code(code: object) -> int:
     return code if isinstance(code, int) else int(code is not None)
 
 
 def _prepare_process() -> None:
-    """Set what only a program of its own may set for its whole process."""
-    # Starting makes many objects and hardly any garbage: looking for cycles costs and finds none.
+    """Apply settings of the whole process, which a library must not change."""
+    # Importing makes many objects and little garbage, so searching for cycles is wasted time.
     gc.set_threshold(50_000)
     atexit.register(gc.freeze)
-    # No large product of matrices is made here, so numpy needs no threads of its own.
+    # There are no large matrix products, so numpy needs no threads of its own.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     failures.open_standard_streams()
     for stream in (sys.stdout, sys.stderr):
-        # A file name that the terminal's encoding lacks must not end a run.
+        # A file name that the terminal cannot encode must not end a run.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
 

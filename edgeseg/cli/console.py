@@ -1,6 +1,6 @@
-"""What the command line prints: progress on a terminal, tables, figures.
+"""Print lines, tables and progress.
 
-Whatever is printed is made `visible` first: names of files and models are others' text.
+All text is made `visible` first, since names of files and models may hold control characters.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from edgeseg.network.task import Task
     from edgeseg.output.table import Row
 
-# Rich is imported where it draws, so that commands that draw nothing start sooner.
+# Rich is imported where it is used, so that commands without a table start sooner.
 
-_PIPE_WIDTH = 240  # a table in a pipe is for a file or another program: never cut
+_PIPE_WIDTH = 240  # a table in a pipe is read by a program: do not cut it
 
 
 def say(text: str) -> None:
@@ -30,17 +30,17 @@ def say(text: str) -> None:
 
 
 def notice(text: str) -> None:
-    """Print a remark to standard error, where it does not mix with results."""
-    _say_in_colour(text, typer.colors.YELLOW)
+    """Print a notice to standard error, apart from results."""
+    _print_coloured(text, typer.colors.YELLOW)
 
 
 def failure(text: str) -> None:
     """Print why a command failed."""
-    _say_in_colour(f"error: {text}", typer.colors.RED)
+    _print_coloured(f"error: {text}", typer.colors.RED)
 
 
-def _say_in_colour(text: str, colour: str) -> None:
-    # What cannot be said must not end what is done: there is nobody to say that to either.
+def _print_coloured(text: str, colour: str) -> None:
+    # A notice that cannot be printed must not end a run.
     with contextlib.suppress(OSError, ValueError):
         coloured = False if "NO_COLOR" in os.environ else None
         typer.secho(visible(text), fg=colour, err=True, color=coloured)
@@ -54,7 +54,7 @@ def shows_progress() -> bool:
 def table(
     titles: Sequence[str], lines: Iterable[Sequence[str]], numeric: Iterable[int] = ()
 ) -> None:
-    """Print a table; columns in ``numeric`` are set to the right."""
+    """Print a table; columns in ``numeric`` are right-aligned."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -71,16 +71,16 @@ def table(
 
 @contextlib.contextmanager
 def progress(total: int, label: str) -> Iterator[Callable[..., None]]:
-    """Show a progress bar on a terminal only; yields the function to call after each item."""
+    """Show a progress bar on a terminal; yields the function to call after each item."""
     with counting(total, label) as advance:
         yield lambda *_: advance(1)
 
 
 @contextlib.contextmanager
 def counting(total: int | None, label: str) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar on a terminal only; yields the function to call with numbers of items.
+    """Show a progress bar on a terminal; yields the function to call with a number of items.
 
-    ``total``: None where it is not known.
+    ``total`` is None if it is not known.
     """
     if not shows_progress():
         yield lambda count: None

@@ -1,4 +1,4 @@
-"""What the system refuses, as sentences: paths, memory, packages, the standard streams."""
+"""Turn errors into messages, and handle standard streams that are closed or full."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ _UNPRINTED = "standard output cannot be written ({}); what goes to files is ther
 _PACKAGES = {"cv2": "opencv-python-headless"}
 
 
-def is_said(error: Exception) -> bool:
-    """Say what ended a command; return False of a fault of edgeseg itself, of which nothing is."""
-    text = sentence(error)
+def report_error(error: Exception) -> bool:
+    """Print why a command ended; return False for a bug in edgeseg, which is not printed."""
+    text = describe_error(error)
     if text is None:
         return False
-    of_a_stream = isinstance(error, OSError) and text.startswith(_UNPRINTED.partition("{")[0])
-    if not (close_standard_output() and of_a_stream):  # which then has been said
+    is_stream_error = isinstance(error, OSError) and text.startswith(_UNPRINTED.partition("{")[0])
+    if not (close_standard_output() and is_stream_error):  # which has then been printed
         console.failure(text)
     return True
 
 
-def sentence(error: Exception) -> str | None:
-    """Return what an error says to a user, or None where it is a fault of edgeseg itself."""
+def describe_error(error: Exception) -> str | None:
+    """Return the message of an error for a user, or None if it is a bug in edgeseg."""
     if isinstance(error, EdgesegError):
         return str(error)
     if isinstance(error, OSError):
         where = ", ".join(str(name) for name in (error.filename, error.filename2) if name)
         if where or error.errno is None:
             return f"{where}: {error.strerror}" if where else str(error)
-        return _UNPRINTED.format(error.strerror)  # all other writing names its file
+        return _UNPRINTED.format(error.strerror)  # all other errors of writing name a file
     if isinstance(error, MemoryError):
         return f"there is not enough memory ({error})" if str(error) else "out of memory"
     if isinstance(error, ImportError):
         package = (error.name or "").split(".")[0]
         package = _PACKAGES.get(package, package) or "one of the packages"
-        return f"the package {package} does not load ({error}); install it anew"
-    # what paths that no system has raise, and Path.resolve before Python 3.13 of links in a circle
+        return f"the package {package} cannot be imported ({error}); reinstall it"
+    # Raised for paths with a null byte and, before Python 3.13, by Path.resolve for circular links.
     if isinstance(error, ValueError) and "null byte" in str(error):
         return f"a path holds a null character ({error})"
     if isinstance(error, RuntimeError) and "Symlink loop" in str(error):
@@ -49,10 +49,10 @@ def sentence(error: Exception) -> str | None:
 
 
 def open_standard_streams() -> None:
-    """Put something where a standard stream was closed.
+    """Open a substitute for each standard stream that is closed.
 
-    The next file that is opened would get its number, and what a library prints would go there.
-    Standard output then fails when it is written, as it does of other programs.
+    Otherwise the next file to be opened would get its descriptor, and receive what libraries
+    print. The substitute for standard output is not writable, so that writing to it fails.
     """
     for name, flags in (("stdin", os.O_RDONLY), ("stdout", os.O_RDONLY), ("stderr", os.O_WRONLY)):
         if getattr(sys, name) is None:
@@ -61,15 +61,15 @@ def open_standard_streams() -> None:
 
 
 def close_standard_output() -> int:
-    """Write out what was printed; if that fails, say so and return 1, the exit code.
+    """Flush standard output and return the exit code: 1, with a message, if that fails.
 
-    Nothing is said where nobody listens any more, as behind `| head`.
+    There is no message for a closed pipe, as behind `| head`.
     """
     try:
         sys.stdout.flush()
         return 0
     except OSError as error:
-        # Python would try again at its end, and then complain itself.
+        # Otherwise Python tries again at exit, and prints an error of its own.
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if error.errno != errno.EPIPE:

@@ -1,7 +1,8 @@
-"""Ctrl-C and the system's request to end: heard within a second, whatever a library is doing.
+"""Handle Ctrl-C and SIGTERM within a second, whatever a library is doing.
 
-Python hears a signal when its main thread comes back to it, which may be long after a network of a
-minute has begun. A second thread hears it at once and waits a little for the first.
+Python runs signal handlers in its main thread only, and not while that thread is inside a library,
+such as a long run of a network. A second thread is woken by the signal at once; it gives the main
+thread a moment and then ends the process.
 """
 
 from __future__ import annotations
@@ -18,42 +19,42 @@ from edgeseg.cli import console
 from edgeseg.errors import OutputWriteError
 
 _PATIENCE_S = 0.7
-_A_DAY_S = 86_400  # no wait of a thread may be endless
+_A_DAY_S = 86_400  # a wait without a limit ignores signals on Windows
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def wait_for_end(ending: threading.Event | None = None) -> None:
-    """Wait until a signal asks for the end, which is said, or an event is set."""
+    """Wait until an event is set, or a signal asks to stop, which is then printed."""
     ending = ending or threading.Event()
     try:
         while not ending.wait(_A_DAY_S):
             pass
     except (KeyboardInterrupt, SystemExit):
-        console.say("stopping: what is under way ends first")
+        console.say("stopping after the images in progress")
 
 
 class Interrupts:
-    """Ends the process after a first signal that is not heeded, and at once after a second."""
+    """Ends the process if a first signal is not handled in time, and at once after a second."""
 
     def __init__(self) -> None:
         self._advice = ""
-        self._patient = False  # a library has its own way to stop, and may take its time
+        self._patient = False  # the first signal may take any time to be handled
         self._seen = 0
-        self._saying = threading.Lock()
+        self._printing = threading.Lock()
 
     @contextlib.contextmanager
-    def heard(self) -> Iterator[None]:
-        """Hear signals meanwhile; both raise in the main thread, so that it cleans up."""
+    def handle(self) -> Iterator[None]:
+        """Handle signals inside the context; both raise in the main thread, which cleans up."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
         reading, writing = os.pipe()
         self._seen = 0
-        with contextlib.suppress(AttributeError, OSError):  # Windows needs it neither
+        with contextlib.suppress(AttributeError, OSError):  # not needed on Windows
             os.set_blocking(writing, False)
         fd_before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         if hasattr(os, "register_at_fork"):
-            # else a signal to a forked child would be taken for one to this process
+            # Otherwise a signal to a forked child would count as one to this process.
             os.register_at_fork(after_in_child=_forget)
         terminated_before = signal.getsignal(signal.SIGTERM)
         if terminated_before == signal.SIG_DFL:
@@ -62,19 +63,19 @@ class Interrupts:
         try:
             yield
         finally:
-            if not self._seen:  # else the watch goes on until the process has ended
+            if not self._seen:  # otherwise keep watching until the process has ended
                 signal.set_wakeup_fd(fd_before)
                 signal.signal(signal.SIGTERM, terminated_before)
                 os.close(writing)
 
     @contextlib.contextmanager
-    def advising(self, advice: str) -> Iterator[None]:
-        """Say how to go on, where a signal or a full disk ends what is done meanwhile."""
+    def advise(self, advice: str) -> Iterator[None]:
+        """Print how to continue if a signal or a full disk ends the context."""
         self._advice = advice
         try:
             yield
         except (KeyboardInterrupt, SystemExit, OutputWriteError):
-            with self._saying:  # once, though a second signal may come meanwhile
+            with self._printing:  # once, even if a second signal arrives
                 self._advice = ""
                 console.notice(advice)
             raise
@@ -82,8 +83,8 @@ class Interrupts:
             self._advice = ""
 
     @contextlib.contextmanager
-    def given_time(self) -> Iterator[None]:
-        """Let what is under way end in its own time after a first signal; a second ends at once."""
+    def wait_patiently(self) -> Iterator[None]:
+        """Allow any time to stop after a first signal; a second one ends the process at once."""
         self._patient = True
         try:
             yield
@@ -91,8 +92,8 @@ class Interrupts:
             self._patient = False
 
     @contextlib.contextmanager
-    def left_to_library(self) -> Iterator[None]:
-        """Leave the first signal to a library that stops in its own way and time."""
+    def leave_to_library(self) -> Iterator[None]:
+        """Leave the first signal to a library that has its own way to stop."""
         before = signal.getsignal(signal.SIGTERM)
         if before is _terminated:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -120,8 +121,8 @@ class Interrupts:
 
     def _end(self, number: int) -> NoReturn:
         shown = b"\x1b[?25h" if sys.stderr.isatty() else b""  # a progress bar hides the cursor
-        self._saying.acquire(timeout=_PATIENCE_S)
-        with contextlib.suppress(OSError):  # not by the stream, which another thread may hold
+        self._printing.acquire(timeout=_PATIENCE_S)
+        with contextlib.suppress(OSError):  # not sys.stderr, which another thread may have locked
             os.write(2, shown + self._advice.encode(errors="backslashreplace") + b"\n")
         os._exit(128 + number)
 
@@ -136,4 +137,4 @@ def _terminated(number: int, _: object) -> NoReturn:
 
 
 interrupts = Interrupts()
-"""Those of this process."""
+"""The handler of this process."""

@@ -125,16 +125,16 @@ def test_other_impossible_paths(
          "goes to files is there"),
         (MemoryError(), "out of memory"),
         (MemoryError("Unable to allocate 9 GiB"), "not enough memory (Unable to allocate 9 GiB)"),
-        (ImportError("halted", name="cv2.x"), "the package opencv-python-headless does not load"),
-        (ImportError("halted", name="numpy"), "the package numpy does not load (halted); install"),
-        (ImportError("halted"), "one of the packages does not load (halted)"),
+        (ImportError("halted", name="cv2.x"), "package opencv-python-headless cannot be"),
+        (ImportError("halted", name="numpy"), "package numpy cannot be imported (halted)"),
+        (ImportError("halted"), "one of the packages cannot be imported (halted)"),
         (ValueError("embedded null byte"), "a path holds a null character"),
         (RuntimeError("Symlink loop from 'a'"), "Symlink loop from 'a'"),
         (ValueError("x"), None), (RuntimeError("x"), None), (KeyError("x"), None),
     ],
 )  # fmt: skip
 def test_sentences(error: Exception, said: str | None) -> None:
-    sentence = failures.sentence(error)
+    sentence = failures.describe_error(error)
     assert (said is None) if sentence is None else said is not None and said in sentence
 
 

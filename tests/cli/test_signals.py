@@ -118,8 +118,8 @@ def script(body: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_library_that_stops_in_its_own_way_is_given_the_time() -> None:
     done = script(
-        "with interrupts.heard():\n"
-        "    with interrupts.left_to_library():\n"
+        "with interrupts.handle():\n"
+        "    with interrupts.leave_to_library():\n"
         "        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL\n"
         "        try: os.kill(os.getpid(), signal.SIGINT); time.sleep(60)\n"
         "        except KeyboardInterrupt: time.sleep(1.5); print('saved')\n"
@@ -130,7 +130,7 @@ def test_a_library_that_stops_in_its_own_way_is_given_the_time() -> None:
 
 def test_a_signal_to_a_forked_child_is_not_ours() -> None:
     done = script(
-        "with interrupts.heard():\n"
+        "with interrupts.handle():\n"
         "    child = os.fork()\n"
         "    if not child: time.sleep(60); os._exit(0)\n"
         "    time.sleep(0.2); os.kill(child, signal.SIGTERM)\n"
@@ -142,7 +142,7 @@ def test_a_signal_to_a_forked_child_is_not_ours() -> None:
 def test_what_a_process_ignores_stays_ignored() -> None:
     done = script(
         "for number in (signal.SIGINT, signal.SIGTERM): signal.signal(number, signal.SIG_IGN)\n"
-        "with interrupts.heard():\n"
+        "with interrupts.handle():\n"
         "    for number in (signal.SIGINT, signal.SIGTERM): os.kill(os.getpid(), number)\n"
         "    time.sleep(1.5); print('goes on')\n"
     )
@@ -151,7 +151,7 @@ def test_what_a_process_ignores_stays_ignored() -> None:
 
 def test_handlers_are_as_before_where_nothing_was_heard() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with interrupts.heard():
+    with interrupts.handle():
         pass
     assert signal.getsignal(signal.SIGTERM) == before
     assert signal.set_wakeup_fd(-1) == -1

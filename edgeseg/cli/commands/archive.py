@@ -169,7 +169,7 @@ def _measured(
     statuses: Counter[str] = Counter()
     n_parts = 0
     advice = "what is written is kept; the same command goes on"
-    with interrupts.advising(advice), console.counting(n_rows, "measuring") as advance:
+    with interrupts.advise(advice), console.counting(n_rows, "measuring") as advance:
         on_rows = _telling(n_rows, say_every_s, advance)
         if ray is not None:
             with NeedsExtra("ray"):

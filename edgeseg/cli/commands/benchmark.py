@@ -1,4 +1,4 @@
-"""The command that measures how fast models are, and in how much memory."""
+"""The command that measures speed and memory of models."""
 
 from __future__ import annotations
 
@@ -27,23 +27,26 @@ def benchmark(
         list[str] | None, typer.Argument(help="Bundled models or ONNX files.")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="HC18 folder: its images, and the accuracy on them.")
+        Path | None, typer.Option(help="HC18 folder: time on its images and add the accuracy.")
     ] = None,
     device: DeviceOption = "cpu",
     threads: Annotated[
-        str, typer.Option(help="Threads inside one inference, a list: 1,2,4. Default: 1 and all.")
+        str,
+        typer.Option(
+            help="Threads of one inference, a list such as 1,2,4. Default: 1 and all cores."
+        ),
     ] = "",
     batch: Annotated[
-        str, typer.Option(help="Images in one run of the network, a list: 1,8.")
+        str, typer.Option(help="Images in one run of the network, a list such as 1,8.")
     ] = "1",
     runs: Annotated[int, typer.Option(min=1, help="Timed runs.")] = 100,
-    warmup: Annotated[int, typer.Option(min=0, help="Untimed runs before.")] = 10,
+    warmup: Annotated[int, typer.Option(min=0, help="Untimed runs before the timed ones.")] = 10,
     compare: Annotated[
         Path | None,
-        typer.Option(metavar="JSON", help="An earlier benchmark: print ratios, fail if worse."),
+        typer.Option(metavar="JSON", help="Earlier benchmark: print ratios and fail if worse."),
     ] = None,
     tolerance: Annotated[
-        float, typer.Option(min=0, help="With --compare: growth that is let pass, a fraction.")
+        float, typer.Option(min=0, help="With --compare: accepted growth, as a fraction.")
     ] = 0.1,
     markdown: Annotated[Path | None, typer.Option(help="Write the table here.")] = None,
     json_file: JsonOption = None,
@@ -56,7 +59,7 @@ def benchmark(
     from edgeseg.system.files import check_targets, write_atomic
     from edgeseg.system.parallel import usable_cores
 
-    # what is wrong with the arguments is said before anything is measured
+    # Check all arguments before anything is measured.
     check_targets(markdown, None if is_standard_output(json_file) else json_file)
     earlier = benchmark_table.read_report(compare) if compare else None
     counts = _numbers("--threads", threads) if threads else sorted({1, usable_cores()})

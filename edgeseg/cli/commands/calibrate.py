@@ -1,4 +1,4 @@
-"""The command that learns how a site measures."""
+"""The command that calibrates edgeseg to a site."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def calibrate(
             help="Table of 20 to 30 heads: file, your HC in mm and, without --results, edgeseg's.",
         ),
     ],
-    out: Annotated[Path, typer.Option(help="File for `edgeseg infer --calibration`.")],
+    out: Annotated[Path, typer.Option(help="File to write, for 'edgeseg infer --calibration'.")],
     results: Annotated[
         Path | None,
-        typer.Option(metavar="CSV", help="The results.csv of `edgeseg infer` on these images."),
+        typer.Option(metavar="CSV", help="results.csv of 'edgeseg infer' on these images."),
     ] = None,
     overwrite: OverwriteOption = False,
     json_file: JsonOption = None,
 ) -> None:
-    """Learn how your site's head circumferences differ from the model's."""
+    """Determine how your site's head circumferences differ from the model's."""
     from edgeseg.score import calibrate as calibration
     from edgeseg.score.site import read_site
     from edgeseg.system.files import check_targets, claim
@@ -70,6 +70,6 @@ def _lines(offset: SiteOffset) -> list[tuple[str, str]]:
 
 def _share(share: Share | None) -> str:
     if share is None:
-        return "unknown: no interval of each head (hc_low_mm, hc_high_mm) was measured"
+        return "unknown: the table has no intervals (hc_low_mm, hc_high_mm)"
     percent = [100 * value for value in share]
     return "{:.0f} % (95 % interval {:.0f} to {:.0f} %)".format(*percent)

@@ -1,4 +1,4 @@
-"""The command that measures how accurate models are."""
+"""The command that measures the accuracy of a model."""
 
 from __future__ import annotations
 
@@ -32,23 +32,27 @@ def evaluate(
     threads: ThreadsOption = None,
     split: Annotated[
         Path | None,
-        typer.Option(help="Split file or a training run's run.json: only what --fold holds out."),
+        typer.Option(
+            help="Split file, or run.json of a training run: evaluate only the images of --fold."
+        ),
     ] = None,
     fold: Annotated[
-        int | None, typer.Option(help="Fold of --split, from 0; of a run.json 0 alone.")
+        int | None, typer.Option(help="Fold of --split, from 0; a run.json has only 0.")
     ] = None,
     json_file: JsonOption = None,
-    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write a row an image.")] = None,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", help="Write one row per image here.")
+    ] = None,
     report: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Write a page of every image and its error here."),
+        typer.Option(metavar="DIR", help="Write a report of all images and their errors here."),
     ] = None,
     corrected: Annotated[
         Path | None,
-        typer.Option(metavar="CSV", help="Instead of --data: what was corrected in a report."),
+        typer.Option(metavar="CSV", help="Instead of --data: corrections saved from a report."),
     ] = None,
 ) -> None:
-    """Measure a model's accuracy on labelled images, or against what a person corrected."""
+    """Measure a model's accuracy on labelled images, or against corrections."""
     from edgeseg.score import evaluate as evaluation
     from edgeseg.score import folds
     from edgeseg.score.labelled import load_for
@@ -59,15 +63,15 @@ def evaluate(
     check_targets(csv_file, None if is_standard_output(json_file) else json_file)
     if corrected is not None:
         if data is not None or csv_file is not None or report is not None or split is not None:
-            raise typer.BadParameter("--corrected stands alone: only --json goes with it")
+            raise typer.BadParameter("--corrected can only be combined with --json")
         _evaluate_corrections(corrected, json_file)
         return
     if data is None:
-        raise typer.BadParameter("what to evaluate on is missing: give --data, or --corrected")
+        raise typer.BadParameter("no images to evaluate on; give --data or --corrected")
     if fold is None and split is not None and split.name == "run.json":
         fold = 0
     if (split is None) != (fold is None):
-        raise typer.BadParameter("--split and --fold go together: a file and one of its folds")
+        raise typer.BadParameter("--split and --fold must be given together")
     segmenter = open_model(model, device)
     page = EvaluationReport(report, segmenter) if report else None
     loaded = load_for(segmenter, data)
@@ -90,7 +94,7 @@ def evaluate(
         write_figures(summary)
         console.table(("", ""), _accuracy_lines(summary))
         if written:
-            console.say(f"every image and its error: open {written}")
+            console.say(f"all images and their errors: open {written}")
 
 
 def _evaluate_corrections(corrected: Path, json_file: Path | None) -> None:
@@ -106,7 +110,7 @@ def _accuracy_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return an evaluation's figures as names and texts."""
     data, metrics = summary["data"], summary["metrics"]
     if "classes" in metrics:
-        return _class_lines(data, metrics)
+        return _region_lines(data, metrics)
     paper, error = summary["paper_metrics"], metrics["hc_error_mm"]
     lines = [("images", f"{data['n_images']}, no head found in {data['n_failed']}")]
     for key, name in (
@@ -115,16 +119,14 @@ def _accuracy_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("pixel_accuracy", "pixel accuracy %"),
         ("dice_ellipse", "Dice of the ellipse %"),
     ):
-        m = metrics[key]
-        text = f"{_percent(m['mean'])} ± {_percent(m['sd'])}, lowest {_percent(m['min'])}"
-        lines.append((name, text))
+        lines.append((name, _format_spread(metrics[key])))
     distance = metrics["hausdorff_mm"]
     lines += [
         (
             "Hausdorff mm",
             f"{_mm(distance['mean'])} ± {_mm(distance['sd'])}, largest {_mm(distance['max'])}",
         ),
-        ("HC error mm", _errors(error)),
+        ("HC error mm", _format_errors(error)),
         (
             "as arXiv 2307.09067, pooled over batches of 10, %",
             f"pixel accuracy {_percent(paper['pixel_accuracy'])}, Dice {_percent(paper['dice'])}, "
@@ -138,33 +140,42 @@ def _correction_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     dice, share = summary["dice_ellipse"], summary["hc_error_share"]
     return [
         (
-            "images looked at",
+            "images reviewed",
             f"{summary['n_images']}, of which {summary['n_changed']} were corrected",
         ),
-        ("heads that the model had not found", str(summary["n_missed"])),
-        ("HC error mm", _errors(summary["hc_error_mm"])),
-        ("HC error %", f"mean |.| {_percent(share['mad'])}, bias {_percent(share['bias'])}"),
-        ("Dice of the ellipses %", f"{_percent(dice['mean'])}, lowest {_percent(dice['min'])}"),
+        ("heads not found by the model", str(summary["n_missed"])),
+        ("HC error mm", _format_errors(summary["hc_error_mm"])),
+        (
+            "HC error %",
+            f"mean |.| {_percent(share['mad'])}, bias {_percent(share['bias'])}",
+        ),
+        (
+            "Dice of the ellipses %",
+            f"{_percent(dice['mean'])}, lowest {_percent(dice['min'])}",
+        ),
     ]
 
 
-def _errors(error: Mapping[str, float | None]) -> str:
+def _format_spread(shares: Mapping[str, float | None]) -> str:
+    mean, sd, least = (_percent(shares[name]) for name in ("mean", "sd", "min"))
+    return f"{mean} ± {sd}, lowest {least}"
+
+
+def _format_errors(error: Mapping[str, float | None]) -> str:
     return (
         f"mean |.| {_mm(error['mad'])} ± {_mm(error['mad_sd'])}, bias {_mm(error['bias'])}, "
         f"SD {_mm(error['sd'])}, 95th percentile {_mm(error['p95'])}, largest {_mm(error['max'])}"
     )
 
 
-def _class_lines(data: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
-    lines = [
-        ("images", f"{data['n_images']}, nothing found in {data['n_failed']} that have labels")
-    ]
+def _region_lines(data: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    lines = [("images", f"{data['n_images']}, nothing found in {data['n_failed']} with labels")]
     for name, figures in metrics["classes"].items():
         for key, title in (("dice", "Dice %"), ("iou", "IoU %")):
-            m = figures[key]
-            text = f"{_percent(m['mean'])} ± {_percent(m['sd'])}, lowest {_percent(m['min'])}"
-            pooled = f"; pooled {_percent(figures['pooled_dice'])}" if key == "dice" else ""
-            lines.append((f"{name}: {title}", f"{text}, {figures['n_images']} images{pooled}"))
+            text = f"{_format_spread(figures[key])}, {figures['n_images']} images"
+            if key == "dice":
+                text += f"; pooled {_percent(figures['pooled_dice'])}"
+            lines.append((f"{name}: {title}", text))
     lines.append(("pixel accuracy %", _percent(metrics["pixel_accuracy"]["mean"])))
     return lines
 

@@ -113,7 +113,7 @@ def infer(
             console.notice(f"{calibration} was learnt with another model than {model}")
         run = FolderRun(segmenter, items, sizes, out, options, arguments, ages, site)
         with (
-            interrupts.advising(f"what was measured is kept; go on with: {resuming_command()}"),
+            interrupts.advise(f"what was measured is kept; go on with: {resuming_command()}"),
             console.progress(len(items), "measuring") as advance,
         ):
 

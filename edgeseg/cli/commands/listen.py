@@ -122,7 +122,7 @@ def _serve(
     from edgeseg.system.addresses import in_brackets, is_loopback
 
     node = listening(arrivals, served, returning, notices)
-    with interrupts.given_time(), node as (host, port):
+    with interrupts.wait_patiently(), node as (host, port):
         console.say(f"{served.ae_title} listens on {in_brackets(host)}:{port}; Ctrl-C stops it")
         is_open = not is_loopback(host)
         if is_open and served.allow is None:

@@ -1,4 +1,4 @@
-"""The commands that say what is here: models, a model file's soundness, this machine."""
+"""The commands that describe models, check a model file and describe this machine."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from edgeseg.cli.options import DeviceOption, JsonOption, figures_to
 
 def models(
     name: Annotated[
-        str | None, typer.Argument(help="Bundled model or ONNX file: print its card.")
+        str | None, typer.Argument(help="Bundled model or ONNX file to describe.")
     ] = None,
     json_file: JsonOption = None,
 ) -> None:
-    """List the bundled models, or print the card of one, or of a model file."""
+    """List the bundled models, or describe one of them or a model file."""
     from edgeseg.network import zoo
 
     with figures_to(json_file) as write_figures:
@@ -52,7 +52,7 @@ def verify(
     device: DeviceOption = "auto",
     json_file: JsonOption = None,
 ) -> None:
-    """Check a model's hash, metadata and graph, and run it on a phantom."""
+    """Check a model's hash, metadata and graph, and measure a phantom with it."""
     from dataclasses import asdict
 
     from edgeseg.bench import verify as verification
@@ -67,7 +67,7 @@ def verify(
 
 
 def info(json_file: JsonOption = None) -> None:
-    """Print versions, CPU, providers and threads: what to paste in a bug report."""
+    """Print versions, CPU and providers, for a bug report."""
     from edgeseg.system import host, telemetry
 
     facts: dict[str, Any] = {
@@ -76,10 +76,14 @@ def info(json_file: JsonOption = None) -> None:
         "providers": host.providers(),
         "telemetry": "off" if telemetry.is_off() else "on, by ORT_DISABLE_TELEMETRY",
     }
-    lines = [(k, str(v)) for part in ("versions", "host") for k, v in facts[part].items()]
+    lines = [
+        (name, "not available" if value is None else str(value))
+        for part in ("versions", "host")
+        for name, value in facts[part].items()
+    ]
     for package, version in facts["versions"].items():
         if version.startswith(host.BROKEN):
-            console.notice(f"{package} {version}; install it anew")
+            console.notice(f"{package} {version}; reinstall it")
     lines += [("providers", ", ".join(facts["providers"])), ("telemetry", facts["telemetry"])]
     with figures_to(json_file) as write_figures:
         write_figures(facts)
@@ -87,7 +91,7 @@ def info(json_file: JsonOption = None) -> None:
 
 
 def _card(name: str) -> tuple[list[tuple[str, str]], dict[str, Any]]:
-    """Return a model's card, as lines and as values: a bundled one's, or what a file says."""
+    """Return a model's card as lines and as values, from the zoo or from a model file."""
     from edgeseg.network import zoo
 
     if name in zoo.manifest() or not Path(name).is_file():

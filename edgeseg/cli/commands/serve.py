@@ -1,4 +1,4 @@
-"""The command that serves the page which measures in the browser, and measures for programs."""
+"""The command that serves the measuring page and the HTTP interface."""
 
 from __future__ import annotations
 
@@ -35,15 +35,18 @@ def serve(
         int, typer.Option(min=0, help="Largest number of requests that wait to be measured.")
     ] = 16,
     most_mib: Annotated[
-        int, typer.Option("--max-image", min=1, metavar="MIB", help="Largest image file taken.")
+        int,
+        typer.Option(
+            "--max-image", min=1, metavar="MIB", help="Largest image file accepted, in MiB."
+        ),
     ] = 32,
     export: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Write the page for any web server instead, and end."),
+        typer.Option(metavar="DIR", help="Write the page here for another web server, and exit."),
     ] = None,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Serve a page that measures heads in the browser, and POST /v1/measure for programs.
+    """Serve a page that measures in the browser, and POST /v1/measure for programs.
 
     Stop it with Ctrl-C or SIGTERM.
     """
@@ -62,34 +65,34 @@ def serve(
     try:
         assets = site.site(segmenter)
     except ModelError as error:
-        console.notice(f"{error}: there is no page, only POST /v1/measure")
+        console.notice(f"{error}: no page is served, only POST /v1/measure")
     measurer = Measurer(segmenter, threads or usable_cores(), queue)
     bounds = Bounds(body_bytes=most_mib << 20)
     try:
         server = Server((host, port), measurer, assets, bounds)
     except OSError as error:
-        raise ConfigError(_why_not(host, port, error)) from error
+        raise ConfigError(_describe_bind_error(host, port, error)) from error
     _serve(server, segmenter)
 
 
 def _serve(server: Server, segmenter: Segmenter) -> None:
-    """Answer until a signal asks for the end, which what is under way is given time for."""
+    """Answer requests until a signal asks to stop, then finish those in progress."""
     from edgeseg.serve.server import serving
     from edgeseg.system.addresses import in_brackets
 
-    with interrupts.given_time(), serving(server):
+    with interrupts.wait_patiently(), serving(server):
         host, port = str(server.server_address[0]), server.server_address[1]
         shown = "localhost" if host in ("0.0.0.0", "::") else in_brackets(host)
         console.say(f"{segmenter.file.name}: open http://{shown}:{port}/ (Ctrl-C stops it)")
         if not server.is_local:
             console.notice(
-                f"anybody on this network can open http://ADDRESS:{port}/ and send images, which "
-                "can be read on the way; the camera and visits without a network need HTTPS"
+                f"everyone on this network can open http://ADDRESS:{port}/ and send images, "
+                "unencrypted; the camera and offline use need HTTPS"
             )
         wait_for_end()
 
 
-def _why_not(host: str, port: int, error: OSError) -> str:
+def _describe_bind_error(host: str, port: int, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} of {host} is taken; choose another with --port"
-    return f"{host}:{port} cannot be listened on ({error.strerror})"
+        return f"port {port} of {host} is in use; choose another with --port"
+    return f"cannot listen on {host}:{port} ({error.strerror}); check --host and --port"

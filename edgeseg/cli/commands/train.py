@@ -72,7 +72,7 @@ def train(
         raise typer.BadParameter(str(error)) from None
     with NeedsExtra("train"):
         from edgeseg_training.train import train as run_training
-    with interrupts.left_to_library():
+    with interrupts.leave_to_library():
         run_training(
             data,
             out,

@@ -111,7 +111,7 @@ def _run(it: Watch, every_s: float, *, once: bool) -> None:
             ending.set()
 
     thread = threading.Thread(target=work, name="edgeseg-look")
-    with interrupts.given_time():
+    with interrupts.wait_patiently():
         thread.start()
         wait_for_end(ending)
         with contextlib.suppress(KeyboardInterrupt):
