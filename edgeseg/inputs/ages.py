@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from edgeseg.errors import DataError
-from edgeseg.inputs.rows import file_column, read_rows, words
-from edgeseg.inputs.size_table.cells import is_none
-from edgeseg.inputs.size_table.names import Found, match_rows
+from edgeseg.inputs.matching import RowMatch, match_rows
+from edgeseg.inputs.rows import find_name_column, read_rows
+from edgeseg.inputs.size_table import has_value
 from edgeseg.inputs.source import Source
+from edgeseg.inputs.titles import read_title
 
 AGE_RANGE_WEEKS = (4.0, 45.0)
 """No pregnancy that is scanned is younger or older: such a figure has another unit."""
@@ -23,9 +24,6 @@ _WEEKS_AND_DAYS = re.compile(
     rf"(?:(\d{{1,3}})\s*(?:/7|{'|'.join(_DAYS)})?)?"
 )
 _NUMBER = re.compile(rf"(\d{{1,3}}(?:[.,]\d{{1,9}})?)\s*({'|'.join((*_WEEKS, *_DAYS))})?")
-# What may stand beside "ga" or "gestational age" in a title. An age by a measurement of the image
-# itself, such as ga_weeks_hadlock, is none of these: a centile for it would say nothing.
-_BESIDE = frozenset((*_WEEKS, *_DAYS, "given", "known", "at", "scan", "in", "and", "lmp", "crl"))
 
 
 def read_age(text: str, unit: str = "weeks") -> float:
@@ -86,27 +84,26 @@ def read_ages(path: Path) -> dict[str, float] | None:
         If it is no table, has two columns of ages, repeats a file, or holds what is no age.
     """
     titles, rows = read_rows(path, "a table of ages")
-    columns = [i for i, title in enumerate(titles) if _is_of_ages(title)]
+    columns = [i for i, title in enumerate(titles) if read_title(title).kind == "age"]
     if not columns:
         return None
     if len(columns) > 1:
         listed = ", ".join(repr(titles[i]) for i in columns)
         raise DataError(f"{path}: {listed} are all ages; keep one of these columns")
-    files, (column,) = file_column(path, titles), columns
-    of_days = {*_DAYS} & {*words(titles[column])} and not {*_WEEKS} & {*words(titles[column])}
-    ages: dict[str, float] = {}
-    seen: set[str] = set()
-    for where, cells in rows:
-        file, cell = cells[files], cells[column]
-        if file in seen:
-            raise DataError(f"{where}: {file!r} is there twice; keep one row a file")
-        seen.add(file)
-        if not is_none(cell):
-            try:
-                ages[file] = read_age(cell, "days" if of_days else "weeks")
-            except DataError as error:
-                raise DataError(f"{where} ({file!r}): {error}") from error
-    return ages
+    name_column, column = find_name_column(titles), columns[0]
+    if name_column is None:
+        raise DataError(f"{path}: no column of files; title it 'filename'")
+    unit = "weeks" if read_title(titles[column]).factor == 1 else "days"
+    ages: dict[str, float | None] = {}
+    for row in rows:
+        name, cell = row.cells[name_column], row.cells[column]
+        if name in ages:
+            raise DataError(f"{row.where}: {name!r} is there twice; keep one row a file")
+        try:
+            ages[name] = read_age(cell, unit) if has_value(cell) else None
+        except DataError as error:
+            raise DataError(f"{row.where} ({name!r}): {error}") from error
+    return {name: weeks for name, weeks in ages.items() if weeks is not None}
 
 
 class Ages:
@@ -114,37 +111,31 @@ class Ages:
 
     Parameters
     ----------
-    items
+    sources
         All images of the run.
     weeks
         Age of all, beats the table.
     table
-        As `read_ages` gives it. A row that is an image's ``file`` is that one's; of the others
-        `edgeseg.inputs.size_table.names` tells whose they are.
+        As `read_ages` returns it; `edgeseg.inputs.matching` tells which row is of which image.
     """
 
     def __init__(
         self,
-        items: Iterable[Source] = (),
+        sources: Iterable[Source] = (),
         weeks: float | None = None,
         table: Mapping[str, float] | None = None,
     ) -> None:
         self._one, self._table = weeks, table
-        self._rows: dict[str, Found] = {}
+        self._matches: dict[str, RowMatch] = {}
         if weeks is None and table:
-            items = [*{item.file: item for item in items}.values()]  # all frames of a film alike
-            called = {item.file for item in items if item.file in table}
-            left = [item for item in items if item.file not in called]
-            rows = {name: age for name, age in table.items() if name not in called}
-            self._rows = {file: Found(file) for file in called}
-            self._rows |= match_rows(left, rows, "table of ages")
+            self._matches = match_rows(sources, table, "table of ages")
 
     @property
-    def known(self) -> bool:
+    def is_given(self) -> bool:
         """Whether any age was given."""
         return self._one is not None or self._table is not None
 
-    def of(self, item: Source) -> float | None:
+    def age_of(self, source: Source) -> float | None:
         """Return the age of an image in weeks; None if it is not known.
 
         Raises
@@ -154,17 +145,9 @@ class Ages:
         """
         if self._one is not None or not self._table:
             return self._one
-        found = self._rows[item.file]
-        if found.missing:
+        match = self._matches[source.file]
+        if match.is_missing:
             return None
-        if found.reason:
-            raise DataError(found.reason)
-        return self._table[found.name]
-
-
-def _is_of_ages(title: str) -> bool:
-    found = words(title)
-    for start in (("ga",), ("gestational", "age"), ("gestation",), ("gestational",)):
-        if found[: len(start)] == start:
-            return set(found[len(start) :]) <= _BESIDE
-    return False
+        if match.reason:
+            raise DataError(match.reason)
+        return self._table[match.name]

@@ -1,129 +1,17 @@
-"""Pixel sizes of images: one for all, or a table as people have them."""
+"""Pixel sizes of images: one for all, or a table's."""
 
 from __future__ import annotations
 
-import itertools
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from edgeseg.errors import DataError
 from edgeseg.images.frame import PixelSize, Size, as_pixel_size
-from edgeseg.inputs.size_table.names import match_rows
-from edgeseg.inputs.size_table.rows import Columns, TableRow
-from edgeseg.inputs.size_table.said import Fit, nothing_fits
-from edgeseg.inputs.size_table.text import Line, read_lines
+from edgeseg.inputs.matching import RowIndex, RowMatch, match_rows
+from edgeseg.inputs.size_table import TableRow
 from edgeseg.inputs.source import Source
 from edgeseg.system.text import cut
-
-_TELLING_LINES = 10_000  # of a table whose titles name no column of files
-
-
-def read_table(
-    path: Path, on_notice: Callable[[str], None] = lambda text: None
-) -> dict[str, TableRow]:
-    """Read a table of pixel sizes.
-
-    Parameters
-    ----------
-    path
-        CSV with a header, in any order of columns: file names; pixel sizes, in mm if their title
-        does not say cm, µm or m, in one column or two, or as DICOM's ``PixelSpacing`` (down,
-        across); perhaps the head circumference, and the width and height in pixels of the image
-        that the size belongs to.
-    on_notice
-        Called with sentences on what was understood.
-
-    Returns
-    -------
-    dict
-        File name -> row, in the order of the file. A row whose size cannot be used says why.
-
-    Raises
-    ------
-    InputNotFoundError
-        If there is no such file.
-    DataError
-        If it is not such a table: no column, or two that contradict each other, say what a pixel
-        measures, or no row gives a size that can be one.
-    """
-    table: dict[str, TableRow] = {}
-    rows = NamedRows(path, iter(read_lines(path, is_header, on_notice)))
-    for number, name, row in rows:
-        table[name] = rows.merged(table[name], row, number, name) if name in table else row
-    wrong = [row.reason for row in table.values() if row.reason]
-    if wrong and not any(row.pixel_size for row in table.values()):
-        raise DataError(wrong[0])
-    rows.say_units(on_notice)
-    return table
-
-
-class NamedRows:
-    """The rows of a table one by one, with the number of their line and the name of their image.
-
-    Parameters
-    ----------
-    path
-        The table, for the messages.
-    lines
-        The titles first; see `edgeseg.inputs.size_table.text.read_lines`.
-
-    Raises
-    ------
-    DataError
-        See `read_table`.
-    """
-
-    def __init__(self, path: Path, lines: Iterator[Line]) -> None:
-        self._path = path
-        titles = next(lines, Line(0, []))
-        first = [*itertools.islice(lines, _TELLING_LINES)]
-        try:
-            self._columns = Columns(titles.cells, [line.cells for line in first])
-        except DataError as error:
-            raise DataError(f"{path}: {error}") from None
-        self._lines = itertools.chain(first, lines)
-
-    def __iter__(self) -> Iterator[tuple[int, str, TableRow]]:
-        column = self._columns.name
-        for line in self._lines:
-            name = line.cells[column].strip() if column < len(line.cells) else ""
-            if name:
-                yield line.number, name, _read_row(self._path, line, name, self._columns)
-
-    def merged(self, earlier: TableRow, row: TableRow, number: int, name: str) -> TableRow:
-        """Return what holds of an image that has a second row, which stands at a line."""
-        if (earlier.pixel_size, earlier.sides_px) != (row.pixel_size, row.sides_px):
-            reason = (
-                f"{self._path}, row {number}: {cut(name)!r} is there twice, and the rows differ"
-            )
-            return TableRow(None, reason=earlier.reason or reason)
-        if earlier.hc_mm != row.hc_mm:  # of two observers: neither is the reference
-            return earlier._replace(hc_mm=None)
-        return earlier
-
-    def say_units(self, on_notice: Callable[[str], None]) -> None:
-        """Say which columns were in another unit than mm."""
-        if other := self._columns.not_in_mm:
-            on_notice(f"{self._path}: {cut(', '.join(map(repr, other)))} was turned into mm")
-
-
-def is_header(titles: Sequence[str]) -> bool:
-    """Tell whether titles are those of a table of pixel sizes."""
-    try:
-        Columns(titles)
-    except DataError:
-        return False
-    return True
-
-
-def _read_row(path: Path, line: Line, name: str, columns: Columns) -> TableRow:
-    where = f"{path}, row {line.number} ({cut(name)!r})"
-    try:
-        row = columns.row(line.cells)
-    except DataError as error:
-        raise DataError(f"{where}: {error}") from None
-    return row._replace(reason=f"{where}: {row.reason}") if row.reason else row
 
 
 class PixelSizes:
@@ -131,12 +19,13 @@ class PixelSizes:
 
     Parameters
     ----------
-    items
-        All images of the run.
+    sources
+        All images of the run, which a table is held to: two that share a row get none. Empty if
+        they are not known beforehand; then each is looked up alone.
     pixel_size_mm
         Size of all, one number or (x, y); beats the table.
     table
-        As `read_table` gives it; `edgeseg.inputs.size_table.names` tells which row is whose.
+        As `edgeseg.inputs.size_table.read_table` returns it.
 
     Attributes
     ----------
@@ -146,43 +35,43 @@ class PixelSizes:
     Raises
     ------
     DataError
-        If the size cannot be one (see `edgeseg.images.frame.check_pixel_size`), or no row is of
-        any image.
+        If the one size cannot be one, or no row is of any image.
     """
 
     def __init__(
         self,
-        items: Iterable[Source],
+        sources: Sequence[Source] = (),
         pixel_size_mm: Size = None,
         table: Mapping[str, TableRow] | None = None,
     ) -> None:
         self._one = as_pixel_size(pixel_size_mm, "option")
-        self._table = table if self._one is None else None
-        self.notices: list[str] = []
+        self._table = table
+        self._index = RowIndex(table or {})
+        self._matches: dict[str, RowMatch] = {}
         self._resized: dict[str, str] = {}
         self._adding = threading.Lock()
-        if self._table is not None:
-            items = [*{item.file: item for item in items}.values()]  # all frames of a film alike
-            self._rows = match_rows(items, self._table)
-            self._look_at(items, self._table)
+        self.notices: list[str] = []
+        if self._one is None and table is not None and sources:
+            self._matches = match_rows(sources, table)
+            self.notices += self._describe_fit(sources[0].file, table)
 
     @property
-    def known(self) -> bool:
-        """Whether any pixel size was given."""
+    def is_given(self) -> bool:
+        """Whether a pixel size of all or a table was given."""
         return self._one is not None or self._table is not None
 
-    def given(self, item: Source) -> bool:
-        """Return whether the pixel size of an image was given, if only as one that is unknown."""
-        return self.known
+    def has_size(self, source: Source) -> bool:
+        """Return whether an image's pixel size was given, if only as one that is unknown."""
+        return self.is_given
 
-    def of(self, item: Source, size: tuple[int, ...] | None = None) -> PixelSize | None:
+    def size_of(self, source: Source, shape: tuple[int, ...] | None = None) -> PixelSize | None:
         """Return the pixel size of an image, or None if it is unknown.
 
         Parameters
         ----------
-        size
-            (height, width) of the image, once it is read. Where the table says that its sizes are
-            of an image of other sides, this one is a copy, and the size of its pixels is unknown.
+        shape
+            (height, width) of the image, once it is read. If the table says that its sizes are of
+            an image of other sides, this one is a copy, and the size of its pixels is unknown.
 
         Raises
         ------
@@ -192,22 +81,23 @@ class PixelSizes:
         """
         if self._one is not None or self._table is None:
             return self._one
-        found = self._rows[item.file]
-        if found.reason:
-            raise DataError(found.reason)
-        row = self._table[found.name]
+        match = self._matches.get(source.file) or self._index.find(source)
+        if match.reason:
+            raise DataError(match.reason)
+        row = self._table[match.name]
         if row.reason:
             raise DataError(row.reason)
-        if size is None or row.pixel_size is None or row.is_of(size):
+        if shape is None or row.sides_px is None or row.is_of(shape):
             return row.pixel_size
-        assert row.sides_px is not None
-        given = "x".join(map(str, row.sides_px))
+        expected = "x".join(map(str, row.sides_px))
         with self._adding:
-            self._resized[item.file] = f"{item.file} is {size[1]}x{size[0]}, the table {given}"
+            self._resized[source.file] = (
+                f"{source.file} is {shape[1]}x{shape[0]}, the table says {expected}"
+            )
         return None
 
     def resized_notice(self) -> str | None:
-        """Return a sentence on the images that were not of the sides that the table states."""
+        """Return a sentence on the images that have other sides than the table says."""
         if not self._resized:
             return None
         example = self._resized[min(self._resized)]
@@ -216,19 +106,81 @@ class PixelSizes:
             f"their pixels is unknown and their lengths are in pixels: {example}"
         )
 
-    def _look_at(self, items: Sequence[Source], table: Mapping[str, TableRow]) -> None:
-        if items and all(found.missing for found in self._rows.values()):
-            raise nothing_fits(next(iter(table), None), items[0].file)
-        used = {found.name for found in self._rows.values() if found.name}
-        absent = [name for name in table if name not in used]
-        fit = Fit(len(absent), absent[0] if absent else None)
-        for file, found in self._rows.items():
-            if found.moved:
-                fit.add_moved(found.name, file)
-        without = [
-            file
-            for file, found in self._rows.items()
-            if not (found.reason or table[found.name].pixel_size or table[found.name].reason)
-        ]
-        fit.n_without, fit.without = len(without), min(without, default=None)
-        self.notices += fit.sentences()
+    def _describe_fit(self, first_file: str, table: Mapping[str, TableRow]) -> Iterator[str]:
+        if all(match.is_missing for match in self._matches.values()):
+            raise no_match_error(next(iter(table), None), first_file)
+        used = {match.name for match in self._matches.values()}
+        unused = [name for name in table if name not in used]
+        fit = TableFit(len(unused), unused[0] if unused else None)
+        for file, match in self._matches.items():
+            if match.reason:
+                continue
+            if match.names_other_folders:
+                fit.add_other_folders(match.name, file)
+            if not (table[match.name].pixel_size or table[match.name].reason):
+                fit.n_without_size += 1
+                fit.without_size = min(file, fit.without_size or file)
+        yield from fit.notices()
+
+
+@dataclass(slots=True)
+class TableFit:
+    """How the rows of a table fit images, each count with an example.
+
+    Attributes
+    ----------
+    n_unused, unused
+        Rows without an image: a row's name.
+    n_other_folders, other_folders
+        Images whose row names other folders: the row's name and the file.
+    n_without_size, without_size
+        Images whose row gives no size: a file.
+    """
+
+    n_unused: int = 0
+    unused: str | None = None
+    n_other_folders: int = 0
+    other_folders: tuple[str, str] | None = None
+    n_without_size: int = 0
+    without_size: str | None = None
+
+    def add_other_folders(self, name: str, file: str) -> None:
+        """Count an image whose row names other folders."""
+        self.n_other_folders += 1
+        self.other_folders = self.other_folders or (name, file)
+
+    def notices(self) -> Iterator[str]:
+        """Yield a sentence for each count."""
+        if self.unused is not None:
+            yield (
+                f"{self.n_unused} rows of the pixel-size table have no image, such as "
+                f"{cut(self.unused)!r}"
+            )
+        if self.other_folders is not None:
+            name, file = self.other_folders
+            yield (
+                f"the pixel-size table names other folders for {self.n_other_folders} images: its "
+                f"row {cut(name)!r} was used for {file!r}"
+            )
+        if self.without_size is not None:
+            yield (
+                f"the pixel-size table gives no size for {self.n_without_size} images, such as "
+                f"{self.without_size!r}: their lengths are in pixels"
+            )
+
+
+def no_match_error(first_name: str | None, first_file: str) -> DataError:
+    """Return the error that no row is of any image.
+
+    Parameters
+    ----------
+    first_name
+        The name in the table's first row; None if the table has no rows.
+    first_file
+        The first image.
+    """
+    has = f"its first is {cut(first_name)!r}" if first_name is not None else "it has none"
+    return DataError(
+        f"no row of the pixel-size table is of any image: {has}, the first image is "
+        f"{first_file!r}; the table needs a row for {first_file!r}"
+    )

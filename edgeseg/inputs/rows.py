@@ -1,59 +1,113 @@
-"""Tables of images: a line of titles, and a row for each image."""
+"""CSV tables as people and programs save them: a line of titles, and a row for each image."""
 
 from __future__ import annotations
 
+import codecs
+import contextlib
+import csv
+import io
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
-from edgeseg.errors import DataError
-from edgeseg.inputs.size_table.text import Line, read_lines
+from edgeseg.errors import DataError, InputNotFoundError
+from edgeseg.inputs.titles import read_title
+
+MAX_BYTES = 1 << 26  # of a table that is held in memory: a million rows
+_START_CHARS = 1 << 16  # of which the titles and the separator are found
+_START_BYTES = 512
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_OTHER_KINDS = {
+    b"PK\x03\x04": "an Excel or LibreOffice workbook",
+    b"\xd0\xcf\x11\xe0": "an Excel workbook",
+    b"%PDF": "a PDF",
+    b"{\\rtf": "a text document",
+    b"<": "a page of HTML or XML",
+    b"\x89PNG": "an image",
+    b"\xff\xd8\xff": "an image",
+}
 
 
 class Row(NamedTuple):
-    """One row, as long as the titles, and where it stands: ``table.csv, row 7``."""
+    """One row of a table.
+
+    Attributes
+    ----------
+    where
+        Its file and line, for messages: ``table.csv, row 7``.
+    cells
+        As many as there are titles, without blanks around them.
+    has_extra_cells
+        Whether the line has more, such as for decimals after a comma that separates cells.
+    """
 
     where: str
     cells: tuple[str, ...]
+    has_extra_cells: bool = False
 
 
-def read_rows(path: Path, what: str) -> tuple[tuple[str, ...], Iterator[Row]]:
-    """Read a table's titles and rows; the sign that makes most titles separates all cells.
+def read_rows(
+    path: Path,
+    what: str,
+    on_notice: Callable[[str], None] = lambda text: None,
+    *,
+    max_bytes: float = MAX_BYTES,
+    allow_extra_cells: bool = False,
+) -> tuple[tuple[str, ...], Iterator[Row]]:
+    """Read a table's titles at once, and its rows one by one; blank lines are left out.
+
+    UTF-8, UTF-16 or Windows-1252, separated by commas, semicolons, tabs or bars: by the one that
+    gives most known titles. A first line such as ``sep=;`` says it too, as Excel writes it.
 
     Parameters
     ----------
     what
-        What it should be, such as ``a table of ages``.
+        What it should be, such as ``a table of ages``, for messages.
+    on_notice
+        Called with a sentence if names may have been read wrongly.
+    max_bytes
+        A larger file is refused; infinite where rows are not kept in memory.
+    allow_extra_cells
+        Whether a row may have more cells than there are titles.
 
     Raises
     ------
     InputNotFoundError
         If there is no such file.
     DataError
-        If it cannot be read or has no row; from the rows, once they are gone through, if one has
-        more cells than there are titles.
+        If it cannot be read, is empty or is too large; from the rows, if one has extra cells.
     """
-    lines = read_lines(path, lambda titles: False, what=what)
-    if len(lines) < 2:
-        raise DataError(f"{path}: not {what}: a line of titles and a line for each image expected")
-    titles = tuple(title.strip() for title in lines[0].cells)
-    return titles, (_row(path, line, len(titles)) for line in lines[1:])
+    lines = _read_lines(path, what, on_notice, max_bytes)
+    first = next(lines, None)
+    if first is None:
+        raise DataError(f"{path}: it is empty; {what} needs a line of titles and a row an image")
+    titles = tuple(cell.strip() for cell in first[1])
+
+    def rows() -> Iterator[Row]:
+        for number, line in lines:
+            cells, where = [cell.strip() for cell in line], f"{path}, row {number}"
+            has_extra_cells = any(cells[len(titles) :])
+            if has_extra_cells and not allow_extra_cells:
+                raise DataError(f"{where}: {len(cells)} cells below {len(titles)} titles")
+            missing = [""] * (len(titles) - len(cells))
+            yield Row(where, (*cells[: len(titles)], *missing), has_extra_cells)
+
+    return titles, rows()
 
 
-def words(title: str) -> tuple[str, ...]:
-    """Return a title's words, lower case: ``Gestational age (weeks)`` has three."""
-    return tuple(re.findall(r"[a-zµμ]+|\d+", title.lower()))
-
-
-def number(text: str, what: str) -> float:
-    """Read a number, written with a point or a comma.
+def read_number(text: str, what: str) -> float:
+    """Read a number, written with a decimal point or comma; ``what`` names it in the message.
 
     Raises
     ------
     DataError
-        If it is not a finite number; the sentence begins with ``what``.
+        If it is not a finite number.
     """
     try:
         value = float(text.replace(",", ".") if text.count(",") == 1 else text)
@@ -64,24 +118,98 @@ def number(text: str, what: str) -> float:
     return value
 
 
-def names_of(file: str) -> Iterator[str]:
-    """Yield what a table may call an image: its path, its name, and both without the ending."""
-    path = Path(file)
-    yield from dict.fromkeys((file, path.name, path.with_suffix("").as_posix(), path.stem))
+def find_name_column(titles: tuple[str, ...]) -> int | None:
+    """Return the place of the column of file names, or None.
+
+    Without a known title it is a first column that has none, as pandas writes an index of names.
+    """
+    ranks = [(read_title(title).rank, i) for i, title in enumerate(titles) if _is_name(title)]
+    if ranks:
+        return min(ranks)[1]
+    return 0 if titles and titles[0] in ("", "Unnamed: 0") else None
 
 
-def file_column(path: Path, titles: Sequence[str]) -> int:
-    """Return the place of the column of file names: the one titled so, else the first."""
-    named = [i for i, title in enumerate(titles) if {"file", "filename", "image"} & {*words(title)}]
-    if len(named) > 1:
-        listed = ", ".join(repr(titles[i]) for i in named)
-        raise DataError(f"{path}: {listed} could each be the files; keep one of these columns")
-    return named[0] if named else 0
+def _is_name(title: str) -> bool:
+    return read_title(title).kind == "name"
 
 
-def _row(path: Path, line: Line, count: int) -> Row:
-    where = f"{path}, row {line.number}"
-    cells = [cell.strip() for cell in line.cells]
-    if any(cells[count:]):
-        raise DataError(f"{where}: {len(cells)} cells under {count} titles")
-    return Row(where, (*cells, *[""] * count)[:count])
+def _read_lines(
+    path: Path, what: str, on_notice: Callable[[str], None], max_bytes: float
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield each line's number, from 1, and its cells."""
+    with _translate_errors(path, what):
+        if (size_bytes := path.stat().st_size) > max_bytes:
+            raise DataError(f"{path}: {size_bytes / 1e6:.0f} MB is too large for {what}")
+        encoding = _find_encoding(path)
+        if encoding == "cp1252":
+            on_notice(f"{path} is not UTF-8: its names were read as Windows-1252")
+        errors = "replace" if encoding == "cp1252" else "strict"
+        with path.open(encoding=encoding, errors=errors, newline="") as text:
+            separator, n_skipped = _find_separator(text.read(_START_CHARS))
+            text.seek(0)
+            n_before = text.read(n_skipped).count("\n")
+            for number, cells in _parse(text, separator):
+                yield n_before + number, cells
+
+
+@contextlib.contextmanager
+def _translate_errors(path: Path, what: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise InputNotFoundError(f"{path}: no such file; {what} was expected") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); expected a CSV") from error
+    except (csv.Error, UnicodeError) as error:
+        raise DataError(f"{path}: not a readable CSV ({error})") from error
+
+
+def _find_encoding(path: Path) -> str:
+    """Return a table's encoding; a file that is no text is refused."""
+    with path.open("rb") as stream:
+        start = stream.read(_START_BYTES)
+        for signature, kind in _OTHER_KINDS.items():
+            if start.lstrip().startswith(signature):
+                raise DataError(
+                    f"{path}: this is {kind}, not a CSV; open it and save it as 'CSV UTF-8'"
+                )
+        for bom, encoding in _BOMS:
+            if start.startswith(bom):
+                return encoding
+        if start[1:200:2] and not any(start[1:200:2]):  # ASCII in UTF-16, without a BOM
+            return "utf-16-le"
+        stream.seek(0)
+        decoder, encoding = codecs.getincrementaldecoder("utf-8")(), "utf-8"
+        while block := stream.read(1 << 20):
+            if b"\0" in block:
+                raise DataError(f"{path}: not a readable CSV (it holds bytes of 0)")
+            with contextlib.suppress(UnicodeDecodeError):
+                decoder.decode(block)
+                continue
+            encoding = "cp1252"
+        if decoder.getstate()[0]:
+            encoding = "cp1252"
+        return encoding
+
+
+def _find_separator(start: str) -> tuple[str, int]:
+    """Return what separates the cells, and the length of Excel's line that says so."""
+    if found := re.match(r"\s*\"?sep=(.)\"?[^\S\r\n]*(?:\r\n|\r|\n)", start, re.IGNORECASE):
+        return found[1], found.end()
+
+    def count_titles(separator: str) -> tuple[int, int]:
+        titles = next(_parse(io.StringIO(start, newline=""), separator), (0, []))[1]
+        return sum(bool(read_title(title).kind) for title in titles), len(titles)
+
+    return max(",;\t|", key=count_titles), 0
+
+
+def _parse(text: TextIO, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number and the cells of each line that is not blank."""
+    try:
+        reader = csv.reader(text, delimiter=separator)
+    except ValueError as error:  # since Python 3.13, for quotation marks and spaces
+        raise DataError(f"{separator!r} cannot separate the cells of a table ({error})") from error
+    for cells in reader:
+        if any(cell.strip() for cell in cells):
+            yield reader.line_num, cells

@@ -1,0 +1,217 @@
+r"""Which row of a table is of which image, by names that were written on another computer.
+
+Paths are compared from their end, in any case and with any slashes: a row is of the image with
+which it has most in common, its file name at least. So ``D:\study\s2\b.png`` is ``s2/b.png``, and
+``b.png`` is so too if no other image has this name. Where no row has the image's file name, that
+name without its suffix decides. An image that several different rows fit equally gets none, and
+neither do images that share one row.
+"""
+
+from __future__ import annotations
+
+import bisect
+import functools
+import os
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple, Protocol
+from urllib.parse import unquote
+
+from edgeseg.inputs.left_out import IMAGE_SUFFIXES
+from edgeseg.inputs.source import Source
+from edgeseg.system.cells import unshield
+from edgeseg.system.text import cut
+
+SIZES = "pixel-size table"
+MAX_FITTING = 1000
+"""More rows than these that fit one image equally well are not compared: it gets none."""
+
+
+class RowMatch(NamedTuple):
+    """The row of an image.
+
+    Attributes
+    ----------
+    name
+        As the table has it; empty if there is none, or several that differ.
+    reason
+        Why the image must do without it; empty if it has one.
+    rank
+        How well the row fits, the lower the better.
+    names_other_folders
+        Whether the row names folders that are not the image's.
+    """
+
+    name: str
+    reason: str = ""
+    rank: tuple[bool, int, bool] = (False, 0, False)
+    names_other_folders: bool = False
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether no row fits the image at all."""
+        return bool(self.reason) and not self.rank[1]
+
+
+class RowKeys(Protocol):
+    """The keys of a table's rows in order, see `path_key`, each with its row's name."""
+
+    def around(self, key: str, /) -> Sequence[str]:
+        """Return the last key before this one, and the first that is not."""
+
+    def starting_with(self, prefix: str, limit: int, /) -> Sequence[tuple[str, str]]:
+        """Return (key, name) of the first ``limit`` rows whose key begins so, in order."""
+
+
+class SortedKeys:
+    """The keys of rows in memory; see `RowKeys`."""
+
+    def __init__(self, names: Iterable[str], *, without_suffix: bool) -> None:
+        self._rows = sorted((path_key(name, without_suffix=without_suffix), name) for name in names)
+
+    def around(self, key: str) -> Sequence[str]:
+        """See `RowKeys`."""
+        i = bisect.bisect_left(self._rows, (key, ""))
+        return [row[0] for row in self._rows[max(i - 1, 0) : i + 1]]
+
+    def starting_with(self, prefix: str, limit: int) -> Sequence[tuple[str, str]]:
+        """See `RowKeys`."""
+        i = bisect.bisect_left(self._rows, (prefix, ""))
+        end = bisect.bisect_left(self._rows, (end_of_prefix(prefix), ""), i)
+        return self._rows[i : min(end, i + limit)]
+
+
+class RowIndex:
+    """A table's rows, prepared so that the row of an image is found at once.
+
+    Parameters
+    ----------
+    rows
+        By name; of those that fit an image equally well any is taken if they are equal.
+    what
+        What the table is, for messages.
+    """
+
+    def __init__(self, rows: Mapping[str, Any], what: str = SIZES) -> None:
+        self._rows, self._what = rows, what
+
+    def find(self, source: Source) -> RowMatch:
+        """Return the row of one image, without regard to others; see `match_rows` for several."""
+        return find_row(source, self._keys, self._rows.__getitem__, self._what)
+
+    @functools.lru_cache(maxsize=2)  # noqa: B019 (as many as there are)
+    def _keys(self, without_suffix: bool) -> SortedKeys:  # noqa: FBT001
+        return SortedKeys(self._rows, without_suffix=without_suffix)
+
+
+def match_rows(
+    sources: Iterable[Source], rows: Mapping[str, Any], what: str = SIZES
+) -> dict[str, RowMatch]:
+    """Find the row of each image: ``file`` -> its row; see the module and `RowIndex`."""
+    index = RowIndex(rows, what)
+    matches = {file: index.find(source) for file, source in {s.file: s for s in sources}.items()}
+    claims: dict[str, list[tuple[tuple[bool, int, bool], str]]] = defaultdict(list)
+    for file, match in matches.items():
+        if match.name:
+            claims[match.name].append((match.rank, file))
+    for name, claimed in claims.items():
+        for file in files_without_row(claimed):
+            matches[file] = RowMatch("", shared_row_reason(name, file, len(claimed), what))
+    return matches
+
+
+def find_row(
+    source: Source,
+    keys: Callable[[bool], RowKeys],
+    row_of: Callable[[str], Any],
+    what: str = SIZES,
+) -> RowMatch:
+    """Return the row of one image, wherever rows are kept.
+
+    Parameters
+    ----------
+    keys
+        Returns the table's keys, with file names as they are (False) or without suffix (True).
+    row_of
+        Returns the row of a name, to compare.
+    """
+    for without_suffix in (False, True):
+        n_common, found = _find_fitting(source, keys(without_suffix), without_suffix)
+        if not found:
+            continue
+        own_name = _parts(source.file)[-1:]
+        in_same_case = [row for row in found if _parts(row[1])[-1:] == own_name]
+        found = in_same_case or found
+        key, name = found[0]
+        first = row_of(name)
+        rank = (without_suffix, -n_common, not in_same_case)
+        if len(found) > MAX_FITTING or any(row_of(other) != first for _, other in found[1:]):
+            reason = (
+                f"the {what} has {len(found)} rows that fit {source.file!r}, such as "
+                f"{cut(name)!r} and {cut(found[1][1])!r}, and they differ; keep one"
+            )
+            return RowMatch("", reason, rank)
+        return RowMatch(name, "", rank, key.count("/") > n_common)
+    return RowMatch("", f"the {what} has no row for {source.file!r}; add one")
+
+
+def files_without_row(claimed: Sequence[tuple[tuple[bool, int, bool], str]]) -> list[str]:
+    """Return which of several images, (rank, file) each, must do without the row they share."""
+    best = min(rank for rank, _ in claimed)
+    owners = [file for rank, file in claimed if rank == best]
+    return [file for _, file in claimed if owners != [file]]
+
+
+def shared_row_reason(name: str, file: str, n_images: int, what: str = SIZES) -> str:
+    """Return why an image has no row where it shares one with others."""
+    return (
+        f"the {what} has one row for {cut(name)!r} and {n_images} images have that name; name "
+        f"this one as {file!r} in it"
+    )
+
+
+def path_key(name: str, *, without_suffix: bool) -> str:
+    """Return a row's path as keys have it: its parts from the last on, each ended by a slash."""
+    return _key(_parts(unshield(name)), without_suffix)
+
+
+def end_of_prefix(prefix: str) -> str:
+    """Return the first text behind all keys that begin with a prefix, which ends in a slash."""
+    return f"{prefix[:-1]}0"  # the character behind the slash
+
+
+def _find_fitting(
+    source: Source, keys: RowKeys, without_suffix: bool
+) -> tuple[int, Sequence[tuple[str, str]]]:
+    """Return how many parts an image has in common with the rows that fit it best, and these."""
+    parts, file = _parts(os.path.abspath(source.location)), _parts(source.file)  # noqa: PTH100
+    key = _key(parts if parts[-len(file) :] == file else file, without_suffix)
+    n_common = max((_count_common(key, other) for other in keys.around(key)), default=0)
+    if not n_common:
+        return 0, ()
+    prefix = "".join(f"{part}/" for part in key.split("/")[:n_common])
+    found = keys.starting_with(prefix, MAX_FITTING + 1)
+    # a row that is the end of the image's path comes before one that names other folders
+    return n_common, [row for row in found if row[0] == prefix] or found
+
+
+def _count_common(key: str, other: str) -> int:
+    return os.path.commonprefix([key, other]).count("/")
+
+
+def _parts(name: str) -> list[str]:
+    """Return a path's parts, whichever system wrote it."""
+    text = unicodedata.normalize("NFC", unquote(name.strip())).replace("\\", "/")
+    text = re.sub(r"^(file://)?(/?[A-Za-z]:)?", "", text)
+    return [part for part in text.split("/") if part not in ("", ".", "..")]
+
+
+def _key(parts: Sequence[str], without_suffix: bool) -> str:
+    folded = [unicodedata.normalize("NFC", part.casefold()) for part in reversed(parts)]
+    if without_suffix and folded:
+        last = PurePosixPath(folded[0])
+        folded[0] = last.stem if last.suffix in IMAGE_SUFFIXES else folded[0]
+    return "".join(f"{part}/" for part in folded)
