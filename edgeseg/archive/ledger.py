@@ -17,9 +17,7 @@ from edgeseg.archive.matching import match
 from edgeseg.errors import DataError, EdgesegError, OutputWriteError
 from edgeseg.images.frame import PixelSize
 from edgeseg.inputs.discover import name_below
-from edgeseg.inputs.pixel_sizes import NamedRows, is_header
-from edgeseg.inputs.size_table.rows import TableRow
-from edgeseg.inputs.size_table.text import stream_lines
+from edgeseg.inputs.size_table import TableRow, merge_rows, read_table_rows
 from edgeseg.system.text import first_line
 
 _CACHE_KB = 65_536
@@ -156,14 +154,12 @@ class Ledger:
         Raises
         ------
         InputNotFoundError, DataError
-            As `edgeseg.inputs.pixel_sizes.read_table` does, or if no row is of any image.
+            As `edgeseg.inputs.size_table.read_table` does, or if no row is of any image.
         """
-        rows = NamedRows(path, stream_lines(path, is_header))
         with _said():
             with self._one_write():
-                for number, name, row in rows:
-                    self._add_row(rows, number, name, row)
-            rows.say_units(on_notice)
+                for name, row in read_table_rows(path, on_notice):
+                    self._add_row(name, row)
             wrong = self._db.execute(
                 "SELECT reason FROM rows WHERE reason != '' LIMIT 1"
             ).fetchone()
@@ -188,7 +184,7 @@ class Ledger:
         with _said(), tempfile.TemporaryFile(dir=self._folder) as stream:
             yield stream
 
-    def _add_row(self, rows: NamedRows, number: int, name: str, row: TableRow) -> None:
+    def _add_row(self, name: str, row: TableRow) -> None:
         add = "INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?, ?)"
         try:
             self._db.execute(add, (name, *_row_cells(row)))
@@ -196,7 +192,7 @@ class Ledger:
             found = self._db.execute("SELECT * FROM rows WHERE name = ?", (name,)).fetchone()
             earlier = _row(*found[1:])
             assert earlier is not None
-            both = rows.merged(earlier, row, number, name)
+            both = merge_rows(name, earlier, row)
             self._db.execute(add.replace("INSERT", "REPLACE"), (name, *_row_cells(both)))
 
     @contextlib.contextmanager

@@ -17,7 +17,7 @@ from edgeseg.archive.arrow.stores import ERRORS
 from edgeseg.archive.place import is_url, place_of
 from edgeseg.errors import DataError, EdgesegError
 from edgeseg.images.frame import PixelSize, check_pixel_size
-from edgeseg.inputs.size_table.rows import TableRow
+from edgeseg.inputs.size_table import TableRow
 from edgeseg.inputs.source import Source
 from edgeseg.system.text import first_line, printable
 

@@ -1,6 +1,6 @@
 """Which row of a table is of which image, where neither fits into memory.
 
-The rules are those of `edgeseg.inputs.size_table.names`; only where rows are looked up differs.
+The rules are those of `edgeseg.inputs.matching`; only where rows are looked up differs.
 """
 
 from __future__ import annotations
@@ -10,19 +10,17 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from edgeseg.inputs.size_table.names import (
-    LIKENESSES,
-    Parts,
-    best_rows,
-    row_of,
-    row_path,
-    without_row,
+from edgeseg.inputs.matching import (
+    end_of_prefix,
+    files_without_row,
+    find_row,
+    path_key,
+    shared_row_reason,
 )
-from edgeseg.inputs.size_table.said import Fit, nothing_fits
+from edgeseg.inputs.pixel_sizes import TableFit, no_match_error
 from edgeseg.inputs.source import Source
 
 _AT_ONCE = 10_000
-_MOST_ROWS = 1000  # that one image is told of
 _FOUND = "UPDATE images SET row = ?, likeness = ?, common = ?, reason = ? WHERE id = ?"
 _LEFT = """SELECT id, file, path FROM images
 WHERE likeness IS NULL AND id > ? ORDER BY id LIMIT ?"""
@@ -41,58 +39,46 @@ def match(db: sqlite3.Connection, on_notice: Callable[[str], None]) -> None:
     DataError
         If no row is of any image.
     """
-    fit = Fit()
-    for likeness in range(LIKENESSES):
-        rows = _Rows(db, likeness)
-        for images in _left(db):
-            db.execute("BEGIN")
-            db.executemany(_FOUND, _found(db, images, rows, fit))
-            db.execute("COMMIT")
-    n_images, n_left = db.execute("SELECT COUNT(*), SUM(likeness IS NULL) FROM images").fetchone()
+    fit = TableFit()
+    by_path, by_stem = _Keys(db, without_suffix=False), _Keys(db, without_suffix=True)
+    for images in _left(db):
+        db.execute("BEGIN")
+        db.executemany(_FOUND, _found(db, images, lambda stem: by_stem if stem else by_path, fit))
+        db.execute("COMMIT")
+    n_images, n_left = db.execute("SELECT COUNT(*), SUM(likeness = -1) FROM images").fetchone()
     if n_images and n_images == n_left:
         first = db.execute("SELECT name FROM rows LIMIT 1").fetchone()
         file = db.execute("SELECT file FROM images ORDER BY file LIMIT 1").fetchone()[0]
-        raise nothing_fits(first[0] if first else None, file)
-    for images in _left(db):
-        missing = ((row_of(file, [], _nothing).reason, number) for number, file, _ in images)
-        db.executemany("UPDATE images SET likeness = -1, reason = ? WHERE id = ?", missing)
+        raise no_match_error(first[0] if first else None, file)
     _share(db)
     _count(db, fit)
-    for text in fit.sentences():
+    for text in fit.notices():
         on_notice(text)
 
 
-class _Rows:
-    """The rows of a table by their paths, last part first; see `names.RowNames`."""
+class _Keys:
+    """The keys of a table's rows; see `edgeseg.inputs.matching.RowKeys`."""
 
-    def __init__(self, db: sqlite3.Connection, likeness: int) -> None:
-        self._db, self._table = db, f"paths{likeness}"
-        is_needed = db.execute("SELECT 1 FROM images WHERE likeness IS NULL LIMIT 1").fetchone()
-        db.execute(f"CREATE TABLE {self._table}(path TEXT, name TEXT)")
-        if is_needed:
-            names = db.execute("SELECT name FROM rows")
-            paths = ((_key(row_path(name, likeness)), name) for (name,) in names)
-            db.execute("BEGIN")
-            db.executemany(f"INSERT INTO {self._table} VALUES (?, ?)", paths)
-            db.execute("COMMIT")
-            db.execute(f"CREATE INDEX of_{self._table} ON {self._table}(path, name)")
-        self.likeness = likeness
+    def __init__(self, db: sqlite3.Connection, *, without_suffix: bool) -> None:
+        self._db, self._table = db, f"keys{without_suffix:d}"
+        db.execute(f"CREATE TABLE {self._table}(key TEXT, name TEXT)")
+        names = db.execute("SELECT name FROM rows")
+        keys = ((path_key(name, without_suffix=without_suffix), name) for (name,) in names)
+        db.execute("BEGIN")
+        db.executemany(f"INSERT INTO {self._table} VALUES (?, ?)", keys)
+        db.execute("COMMIT")
+        db.execute(f"CREATE INDEX of_{self._table} ON {self._table}(key, name)")
 
-    def ending_in(self, parts: Parts) -> Sequence[str]:
-        key = _key(parts)
-        after = key[:-1] + chr(ord("/") + 1)
-        return self._names("path >= ? AND path < ?", key, after)
+    def around(self, key: str) -> Sequence[str]:
+        before = f"SELECT MAX(key) FROM {self._table} WHERE key < ?"
+        after = f"SELECT MIN(key) FROM {self._table} WHERE key >= ?"
+        found = (self._db.execute(asked, (key,)).fetchone()[0] for asked in (before, after))
+        return [key for key in found if key is not None]
 
-    def called(self, parts: Parts) -> Sequence[str]:
-        return self._names("path = ?", _key(parts))
-
-    def _names(self, where: str, *keys: str) -> Sequence[str]:
-        asked = f"SELECT name FROM {self._table} WHERE {where} LIMIT {_MOST_ROWS}"
-        return [name for (name,) in self._db.execute(asked, keys)]
-
-
-def _key(parts: Parts) -> str:
-    return "".join(f"{part}/" for part in reversed(parts))
+    def starting_with(self, prefix: str, limit: int) -> Sequence[tuple[str, str]]:
+        where = "WHERE key >= ? AND key < ? ORDER BY key, name LIMIT ?"
+        asked = f"SELECT key, name FROM {self._table} {where}"
+        return self._db.execute(asked, (prefix, end_of_prefix(prefix), limit)).fetchall()
 
 
 def _left(db: sqlite3.Connection) -> Iterator[list[tuple[int, str, bytes]]]:
@@ -104,21 +90,25 @@ def _left(db: sqlite3.Connection) -> Iterator[list[tuple[int, str, bytes]]]:
 
 
 def _found(
-    db: sqlite3.Connection, images: Sequence[tuple[int, str, bytes]], rows: _Rows, fit: Fit
+    db: sqlite3.Connection,
+    images: Sequence[tuple[int, str, bytes]],
+    keys: Callable[[bool], _Keys],
+    fit: TableFit,
 ) -> Iterator[tuple[Any, ...]]:
-    """Yield what is noted of the images that rows of one likeness fit."""
+    """Yield what is noted of images: of those that no row fits a likeness of -1."""
 
-    def said(name: str) -> tuple[Any, ...]:
+    def row_of(name: str) -> tuple[Any, ...]:
         found: tuple[Any, ...] = db.execute("SELECT * FROM rows WHERE name = ?", (name,)).fetchone()
         return found[1:]
 
     for number, file, path in images:
-        item = Source(file, os.fsencode(path).decode("utf-8", "backslashreplace"))
-        if best := best_rows(item, rows, rows.likeness):
-            row = row_of(file, best, said)
-            if row.moved:
-                fit.add_moved(row.name, file)
-            yield row.name or None, rows.likeness, best[0].common, row.reason, number
+        source = Source(file, os.fsencode(path).decode("utf-8", "backslashreplace"))
+        match = find_row(source, keys, row_of)
+        if match.names_other_folders:
+            fit.add_other_folders(match.name, file)
+        without_suffix, common, other_case = match.rank
+        likeness = -1 if match.is_missing else 2 * without_suffix + other_case
+        yield match.name or None, likeness, common, match.reason, number
 
 
 def _share(db: sqlite3.Connection) -> None:
@@ -129,19 +119,19 @@ def _share(db: sqlite3.Connection) -> None:
         images = db.execute(
             "SELECT likeness, common, file FROM images WHERE row = ?", (name,)
         ).fetchall()
-        claims = [((likeness, -common), file) for likeness, common, file in images]
-        reasons = ((row.reason, file) for file, row in without_row(name, claims).items())
+        claims = [((kind > 1, common, kind % 2 == 1), file) for kind, common, file in images]
+        reasons = (
+            (shared_row_reason(name, file, len(images)), file) for file in files_without_row(claims)
+        )
         db.executemany("UPDATE images SET reason = ? WHERE file = ?", reasons)
 
 
-def _count(db: sqlite3.Connection, fit: Fit) -> None:
+def _count(db: sqlite3.Connection, fit: TableFit) -> None:
     """Count what else is said of the table."""
     absent = "FROM rows WHERE NOT EXISTS (SELECT 1 FROM images WHERE row = name)"
-    fit.n_absent, fit.absent = db.execute(f"SELECT COUNT(*), MIN(name) {absent}").fetchone()
+    fit.n_unused, fit.unused = db.execute(f"SELECT COUNT(*), MIN(name) {absent}").fetchone()
     without = """FROM images JOIN rows ON rows.name = images.row
         WHERE images.reason = '' AND x_mm IS NULL AND rows.reason = ''"""
-    fit.n_without, fit.without = db.execute(f"SELECT COUNT(*), MIN(file) {without}").fetchone()
-
-
-def _nothing(name: str) -> None:
-    """Say nothing of a row: there is none."""
+    fit.n_without_size, fit.without_size = db.execute(
+        f"SELECT COUNT(*), MIN(file) {without}"
+    ).fetchone()

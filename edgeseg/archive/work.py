@@ -101,12 +101,12 @@ class _Batch:
         """Return an image; see `Files.decoded`."""
         return self._files.decoded(self._of[item.key], self._data.pop(item.key))
 
-    def given(self, item: Source) -> bool:
+    def has_size(self, item: Source) -> bool:
         """Return whether a pixel size is listed, if only as one that is unknown."""
         return self._of[item.key].row is not None
 
-    def of(self, item: Source, size: tuple[int, ...] | None = None) -> PixelSize | None:
-        """Return the pixel size that is listed; see `edgeseg.inputs.pixel_sizes.PixelSizes.of`."""
+    def size_of(self, item: Source, size: tuple[int, ...] | None = None) -> PixelSize | None:
+        """Return the pixel size that is listed; see `edgeseg.inputs.pixel_sizes`."""
         row = self._of[item.key].row
         if row is None:
             return None

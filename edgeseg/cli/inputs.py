@@ -48,13 +48,14 @@ def given_sizes(
     items: list[Source], size_mm: float | tuple[float, float] | None, table_path: Path | None
 ) -> PixelSizes:
     """Return what is known of the images' pixels, and say what is not."""
-    from edgeseg.inputs.pixel_sizes import PixelSizes, read_table
+    from edgeseg.inputs.pixel_sizes import PixelSizes
+    from edgeseg.inputs.size_table import read_table
 
     table = read_table(table_path, console.notice) if table_path else None
     sizes = PixelSizes(items, size_mm, table)
     for text in sizes.notices:
         console.notice(text)
-    if not sizes.known:
+    if not sizes.is_given:
         console.notice(
             "no pixel size given: of files that do not say one themselves, lengths are in pixels "
             "and the mm columns stay empty"

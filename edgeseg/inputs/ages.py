@@ -61,7 +61,7 @@ def read_age(text: str, unit: str = "weeks") -> float:
     return weeks
 
 
-def read_ages(path: Path) -> dict[str, float] | None:
+def read_ages(path: Path) -> dict[str, float | None] | None:
     """Read the gestational ages of a table, such as that of pixel sizes.
 
     Parameters
@@ -103,7 +103,7 @@ def read_ages(path: Path) -> dict[str, float] | None:
             ages[name] = read_age(cell, unit) if has_value(cell) else None
         except DataError as error:
             raise DataError(f"{row.where} ({name!r}): {error}") from error
-    return {name: weeks for name, weeks in ages.items() if weeks is not None}
+    return ages
 
 
 class Ages:
@@ -123,7 +123,7 @@ class Ages:
         self,
         sources: Iterable[Source] = (),
         weeks: float | None = None,
-        table: Mapping[str, float] | None = None,
+        table: Mapping[str, float | None] | None = None,
     ) -> None:
         self._one, self._table = weeks, table
         self._matches: dict[str, RowMatch] = {}

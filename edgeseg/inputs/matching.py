@@ -10,7 +10,7 @@ neither do images that share one row.
 from __future__ import annotations
 
 import bisect
-import functools
+import itertools
 import os
 import re
 import unicodedata
@@ -97,14 +97,16 @@ class RowIndex:
 
     def __init__(self, rows: Mapping[str, Any], what: str = SIZES) -> None:
         self._rows, self._what = rows, what
+        self._sorted: dict[bool, SortedKeys] = {}
 
     def find(self, source: Source) -> RowMatch:
         """Return the row of one image, without regard to others; see `match_rows` for several."""
         return find_row(source, self._keys, self._rows.__getitem__, self._what)
 
-    @functools.lru_cache(maxsize=2)  # noqa: B019 (as many as there are)
-    def _keys(self, without_suffix: bool) -> SortedKeys:  # noqa: FBT001
-        return SortedKeys(self._rows, without_suffix=without_suffix)
+    def _keys(self, without_suffix: bool) -> SortedKeys:
+        if without_suffix not in self._sorted:
+            self._sorted[without_suffix] = SortedKeys(self._rows, without_suffix=without_suffix)
+        return self._sorted[without_suffix]
 
 
 def match_rows(
@@ -119,7 +121,8 @@ def match_rows(
             claims[match.name].append((match.rank, file))
     for name, claimed in claims.items():
         for file in files_without_row(claimed):
-            matches[file] = RowMatch("", shared_row_reason(name, file, len(claimed), what))
+            reason = shared_row_reason(name, file, len(claimed), what)
+            matches[file] = matches[file]._replace(reason=reason)
     return matches
 
 
@@ -199,7 +202,8 @@ def _find_fitting(
 
 
 def _count_common(key: str, other: str) -> int:
-    return os.path.commonprefix([key, other]).count("/")
+    pairs = zip(key.split("/")[:-1], other.split("/")[:-1], strict=False)
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _parts(name: str) -> list[str]:

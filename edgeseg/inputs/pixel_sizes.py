@@ -113,11 +113,9 @@ class PixelSizes:
         unused = [name for name in table if name not in used]
         fit = TableFit(len(unused), unused[0] if unused else None)
         for file, match in self._matches.items():
-            if match.reason:
-                continue
             if match.names_other_folders:
                 fit.add_other_folders(match.name, file)
-            if not (table[match.name].pixel_size or table[match.name].reason):
+            if not match.reason and not (table[match.name].pixel_size or table[match.name].reason):
                 fit.n_without_size += 1
                 fit.without_size = min(file, fit.without_size or file)
         yield from fit.notices()
@@ -132,7 +130,7 @@ class TableFit:
     n_unused, unused
         Rows without an image: a row's name.
     n_other_folders, other_folders
-        Images whose row names other folders: the row's name and the file.
+        Images whose row, found by file name, names other folders: the row's name and the file.
     n_without_size, without_size
         Images whose row gives no size: a file.
     """
@@ -160,7 +158,7 @@ class TableFit:
             name, file = self.other_folders
             yield (
                 f"the pixel-size table names other folders for {self.n_other_folders} images: its "
-                f"row {cut(name)!r} was used for {file!r}"
+                f"row {cut(name)!r} was found for {file!r}"
             )
         if self.without_size is not None:
             yield (

@@ -20,11 +20,11 @@ from edgeseg.inputs.titles import EXPECTED, MM_PER_UNIT, Column, read_title
 from edgeseg.system.text import cut, short
 
 _SAME = 1e-3  # relative; two columns that say one size may be rounded
-_NO_VALUE = frozenset(
-    ("", "na", "n/a", "n.a.", "<na>", "nan", "none", "null", "unknown", "missing", "unbekannt")
-    + ("k.a.", "-", "--", "\u2013", "\u2014", "?", "#n/a", "#nv", "#value!", "#wert!", "#ref!")
-    + ("#div/0!", "#num!")
-)
+_NO_VALUE = frozenset({
+    "", "na", "n/a", "n.a.", "<na>", "nan", "none", "null", "unknown", "missing", "unbekannt",
+    "k.a.", "-", "--", "\u2013", "\u2014", "?", "#n/a", "#nv", "#value!", "#wert!", "#ref!",
+    "#div/0!", "#num!",
+})  # fmt: skip
 _LONGEST_CELL = 100  # characters; patterns take long over what is longer and no number either
 _NUMBER = r"([+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:e[+-]?\d+)?)"
 _UNIT = rf"({'|'.join(MM_PER_UNIT)})?"
@@ -283,7 +283,8 @@ class _Columns:
     def _number(self, cells: tuple[str, ...], kind: str) -> float | None:
         """Return the positive number in the column of a kind, if there is one."""
         for i, column in enumerate(self._read):
-            if column.kind == kind and (found := read_lengths(cells[i], column.factor)):
-                if len(found[0]) == 1 and 0 < found[0][0] < math.inf:
-                    return found[0][0]
+            if column.kind != kind or not (found := read_lengths(cells[i], column.factor)):
+                continue
+            if len(found[0]) == 1 and 0 < found[0][0] < math.inf:
+                return found[0][0]
         return None

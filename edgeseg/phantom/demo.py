@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeseg.drawing.encode import encode
-from edgeseg.inputs.pixel_sizes import PixelSizes, read_table
+from edgeseg.inputs.pixel_sizes import PixelSizes
+from edgeseg.inputs.size_table import read_table
 from edgeseg.inputs.source import Source
 from edgeseg.output.table import Row
 from edgeseg.phantom.head import demo_phantoms

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from edgeseg.errors import EdgesegError
 from edgeseg.images.frame import PixelSize, Size
-from edgeseg.inputs.pixel_sizes import PixelSizes, read_table
-from edgeseg.inputs.size_table.rows import TableRow
+from edgeseg.inputs.pixel_sizes import PixelSizes
+from edgeseg.inputs.size_table import TableRow, read_table
 from edgeseg.inputs.source import Source
 from edgeseg.run.journal import Stamp, stamp_of
 
@@ -37,30 +37,29 @@ class LiveSizes:
         table_path: Path | None = None,
         on_notice: Callable[[str], None] = lambda text: None,
     ) -> None:
-        self._one = PixelSizes([], pixel_size_mm)
-        self._path, self._on_notice = table_path, on_notice
+        self._path = table_path if pixel_size_mm is None else None
+        self._on_notice = on_notice
         self._stamp: Stamp | None = None
-        self._table: Mapping[str, TableRow] = {}
-        if table_path is not None:
-            self._stamp = stamp_of(str(table_path))
-            self._table = read_table(table_path, on_notice)
+        self._table: Mapping[str, TableRow] | None = None
+        if self._path is not None:
+            self._stamp = stamp_of(str(self._path))
+            self._table = read_table(self._path, on_notice)
+        self._sizes = PixelSizes((), pixel_size_mm, self._table)
 
-    def given(self, item: Source) -> bool:
-        """Return whether the pixel size of an image was given; see `PixelSizes.given`."""
-        return self._one.known or self._path is not None
+    def has_size(self, source: Source) -> bool:
+        """Return whether an image's pixel size was given; see `PixelSizes.has_size`."""
+        return self._sizes.is_given
 
-    def of(self, item: Source, size: tuple[int, ...] | None = None) -> PixelSize | None:
-        """Return the pixel size of an image; see `PixelSizes.of`."""
-        if self._one.known or self._path is None:
-            return self._one.of(item, size)
-        return PixelSizes([item], None, self._table).of(item, size)
+    def size_of(self, source: Source, shape: tuple[int, ...] | None = None) -> PixelSize | None:
+        """Return the pixel size of an image; see `PixelSizes.size_of`."""
+        return self._sizes.size_of(source, shape)
 
     def refresh(self) -> bool:
         """Read the table again if it has changed, and tell whether it was.
 
         One that cannot be read, as while it is written, is left for later: the last one holds.
         """
-        if self._path is None or self._one.known:
+        if self._path is None:
             return False
         stamp = stamp_of(str(self._path))
         if stamp is None or stamp == self._stamp:
@@ -69,13 +68,14 @@ class LiveSizes:
             self._table = read_table(self._path, self._on_notice)
         except EdgesegError:
             return False
+        self._sizes = PixelSizes((), None, self._table)
         self._stamp = stamp
         return True
 
     def texts(self, items: Sequence[Source]) -> list[str]:
         """Return what tells each image's pixel size from another; empty where there is none."""
-        if self._one.known or self._path is None:
-            return [_text(self._one, item) for item in items]
+        if self._table is None:
+            return [_text(self._sizes, item) for item in items]
         try:
             sizes = PixelSizes(items, None, self._table)
         except EdgesegError:  # no row is of any of them
@@ -85,7 +85,7 @@ class LiveSizes:
 
 def _text(sizes: PixelSizes, item: Source) -> str:
     try:
-        size = sizes.of(item)
+        size = sizes.size_of(item)
     except EdgesegError:
         return ""
     return f"{size.x_mm!r} {size.y_mm!r}" if size else ""

@@ -31,10 +31,10 @@ from edgeseg.system.files import write_atomic
 class SizesOfImages(Protocol):
     """Pixel sizes by image; see `edgeseg.inputs.pixel_sizes.PixelSizes`."""
 
-    def given(self, item: Source, /) -> bool:
+    def has_size(self, source: Source, /) -> bool:
         """Return whether the pixel size of an image was given, if only as one that is unknown."""
 
-    def of(self, item: Source, size: tuple[int, ...] | None = None, /) -> PixelSize | None:
+    def size_of(self, source: Source, shape: tuple[int, ...] | None = None, /) -> PixelSize | None:
         """Return the pixel size of an image, or None if it is unknown."""
 
 
@@ -118,12 +118,14 @@ class Measuring:
 
     def given_cells(self, item: Source) -> dict[str, str]:
         """Return the cells that an image's row has of what was given for it."""
-        cells: dict[str, float | None] = {"ga_weeks_given": self.ages.of(item)}
+        cells: dict[str, float | None] = {"ga_weeks_given": self.ages.age_of(item)}
         if self.calibration is not None:
             cells["calibration_factor"] = self.calibration.factor
             cells["calibration_shift_mm"] = self.calibration.shift_mm
         of_run = [column for column in self._given if column.name in cells]
-        return table.pixel_size_cells(self.pixel_sizes.of(item)) | table.figure_cells(cells, of_run)
+        return table.pixel_size_cells(self.pixel_sizes.size_of(item)) | table.figure_cells(
+            cells, of_run
+        )
 
     def measure(self, items: Sequence[Source]) -> list[Measured]:
         """Measure a batch; what fails becomes a failed row, and the others go on."""
@@ -151,7 +153,7 @@ class Measuring:
     def _given(self) -> tuple[Column, ...]:
         """Columns of what is known of the images besides."""
         task, calibrated = self.segmenter.metadata.task, self.calibration is not None
-        return measure_of(task).given_columns(task, ages=self.ages.known, calibrated=calibrated)
+        return measure_of(task).given_columns(task, ages=self.ages.is_given, calibrated=calibrated)
 
     def _read(self, item: Source) -> Read | str:
         """Read an image; a sentence if that fails."""
@@ -159,8 +161,8 @@ class Measuring:
         try:
             image = self.decoded(item)
             decode_ms = (time.perf_counter() - started) * 1000
-            size = self.pixel_sizes.of(item, image.size)
-            given = self.pixel_sizes.given(item)
+            size = self.pixel_sizes.size_of(item, image.size)
+            given = self.pixel_sizes.has_size(item)
             if not given:
                 size = image.pixel_size  # what the user says beats what the file says
             screen = image.screen
@@ -169,7 +171,7 @@ class Measuring:
                 screen = screen._replace(areas=tuple(areas))  # as of a whole image
             if screen is not None and self.options.keep_ids:
                 screen = screen._replace(may_name_patient=False)
-            known = size, item.file, self.ages.of(item), self.calibration, screen
+            known = size, item.file, self.ages.age_of(item), self.calibration, screen
             return Read(Frame(image.pixels, *known), decode_ms)
         except EdgesegError as error:
             return str(error)

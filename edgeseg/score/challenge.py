@@ -9,7 +9,8 @@ from pathlib import Path
 from edgeseg.errors import DataError, InputNotFoundError
 from edgeseg.images import image_file
 from edgeseg.inputs.discover import Found, discover
-from edgeseg.inputs.pixel_sizes import PixelSizes, read_table
+from edgeseg.inputs.pixel_sizes import PixelSizes
+from edgeseg.inputs.size_table import read_table
 from edgeseg.inputs.source import Source
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.segmenter import Segmenter
@@ -87,7 +88,7 @@ def write_submission(
 
     def row(item: Source) -> tuple[str, ...]:
         gray = image_file.read_gray(item.path)
-        pixel_size = pixel_sizes.of(item, gray.shape)
+        pixel_size = pixel_sizes.size_of(item, gray.shape)
         if pixel_size is None:
             raise DataError(
                 f"{item.path}: {pixel_sizes.resized_notice() or 'no pixel size is given for it'}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.errors import DataError
-from edgeseg.inputs.rows import number, read_rows
+from edgeseg.inputs.rows import Row, read_number, read_rows
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.score import metrics
 from edgeseg.system.cells import unshield
@@ -113,9 +113,9 @@ def summarize_corrections(corrections: Sequence[Correction]) -> dict[str, Any]:
     }
 
 
-def _corrections(titles: Sequence[str], rows: Iterator[Any]) -> Iterator[Correction]:
+def _corrections(titles: Sequence[str], rows: Iterator[Row]) -> Iterator[Correction]:
     seen = set()
-    for where, cells in rows:
+    for where, cells, _ in rows:
         row = dict(zip(titles, cells, strict=True))
         if (key := (unshield(row["file"]), row["frame"])) in seen:
             raise DataError(f"{where}: {key[0]!r} is there twice; keep one")
@@ -134,7 +134,8 @@ def _ellipse(row: Mapping[str, str], prefix: str, where: str) -> Ellipse | None:
     if not any(cells):
         return None
     values = [
-        number(cell, f"{where}: {prefix}{name}") for cell, name in zip(cells, _ELLIPSE, strict=True)
+        read_number(cell, f"{where}: {prefix}{name}")
+        for cell, name in zip(cells, _ELLIPSE, strict=True)
     ]
     if not values[2] >= values[3] - _SAME > 0:
         raise DataError(
@@ -145,7 +146,7 @@ def _ellipse(row: Mapping[str, str], prefix: str, where: str) -> Ellipse | None:
 
 
 def _number(row: Mapping[str, str], name: str, where: str) -> float | None:
-    return number(row[name], f"{where}: {name}") if row[name] else None
+    return read_number(row[name], f"{where}: {name}") if row[name] else None
 
 
 def _values(ellipse: Ellipse) -> tuple[float, ...]:

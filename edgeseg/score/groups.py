@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from edgeseg.errors import DataError
+from edgeseg.inputs.rows import read_rows
 from edgeseg.score.names import plain
 
 GROUPS_NAME = "groups.csv"
@@ -56,19 +56,15 @@ def _own_group(file: str) -> str:
 
 
 def _read_groups(path: Path) -> dict[str, str]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            rows = [row for row in csv.reader(stream) if any(cell.strip() for cell in row)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read ({error}); save it as UTF-8") from error
-    if not rows or [title.strip().lower() for title in rows[0][:2]] != ["file", "group"]:
+    titles, rows = read_rows(path, "a table of groups")
+    if [title.lower() for title in titles[:2]] != ["file", "group"]:
         raise DataError(f"{path}: the first line must be 'file,group'")
     table: dict[str, str] = {}
-    for number, row in enumerate(rows[1:], start=2):
-        file, group = (cell.strip() for cell in (*row, "")[:2])
+    for row in rows:
+        file, group = row.cells[:2]
         name = plain(Path(file.replace("\\", "/"))).as_posix()
         if not group or table.setdefault(name, group) != group:
-            raise DataError(f"{path}, row {number}: {file!r} has no group, or two")
+            raise DataError(f"{row.where}: {file!r} has no group, or two")
     return table
 
 

@@ -19,8 +19,8 @@ import numpy as np
 
 from edgeseg.errors import DataError, InputNotFoundError
 from edgeseg.images.image_file import read_gray
-from edgeseg.inputs.pixel_sizes import read_table
-from edgeseg.inputs.size_table.names import match_rows
+from edgeseg.inputs.matching import match_rows
+from edgeseg.inputs.size_table import read_table
 from edgeseg.inputs.source import Source
 from edgeseg.measure.ellipse import Ellipse, FloatArray, Mask
 from edgeseg.measure.outline import fit_ellipse, fit_outline
@@ -155,7 +155,7 @@ def load_data(root: Path, group_pattern: str = "") -> HeadData:
     cases = []
     for match, group in zip(matches, groups, strict=True):
         found = rows[match.file]
-        if found.missing:
+        if found.is_missing:
             raise DataError(f"{root / CSV_NAME}: there is no row for {match.file}")
         size_mm = size_of_row(table, found)
         hc_mm = table[found.name].hc_mm

@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgeseg.errors import DataError, InputNotFoundError, ModelError
-from edgeseg.inputs.pixel_sizes import read_table
-from edgeseg.inputs.size_table.names import Found, match_rows
-from edgeseg.inputs.size_table.rows import TableRow
+from edgeseg.inputs.matching import RowMatch, match_rows
+from edgeseg.inputs.size_table import TableRow, read_table
 from edgeseg.inputs.source import Source
 from edgeseg.measure.ellipse import Mask
 from edgeseg.network.task import check_classes
@@ -260,7 +259,7 @@ def _pixel_sizes(root: Path, matches: Sequence[Match], notices: list[str]) -> li
     return [size_of_row(table, rows[match.file]) for match in matches]
 
 
-def size_of_row(table: Mapping[str, TableRow], found: Found) -> float | None:
+def size_of_row(table: Mapping[str, TableRow], found: RowMatch) -> float | None:
     """Return the side of an image's square pixels in mm; None where its row gives none.
 
     Raises

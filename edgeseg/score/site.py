@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from edgeseg.errors import DataError
-from edgeseg.inputs.rows import file_column, names_of, number, read_rows, words
+from edgeseg.inputs.matching import match_rows
+from edgeseg.inputs.rows import find_name_column, read_number, read_rows
+from edgeseg.inputs.source import Source
+from edgeseg.inputs.titles import normalize_title
 from edgeseg.output.record import RUN_NAME
+from edgeseg.system.cells import unshield
 
 TITLES = "file,hc_site_mm,hc_edgeseg_mm"
-_SITES = frozenset(
-    ("site", "reference", "ref", "manual", "own", "label", "observer", "sonographer")
+# as `normalize_title` returns them
+_OF_SITE = frozenset(
+    ("hcsitemm", "hcsite", "sitehcmm", "sitehc", "hcreferencemm", "hcmanualmm", "hcmanual")
 )
-_MODELS = frozenset(("edgeseg", "model", "predicted", "prediction"))
-_OTHER = frozenset(("low", "high", "error", "px", "centile", "sd", "diff", "difference"))
+_OF_MODEL = frozenset(
+    ("hcedgesegmm", "hcedgeseg", "edgeseghcmm", "modelhcmm", "hcmodelmm", "predictedhcmm")
+)
+_OF_EITHER = frozenset(
+    ("hcmm", "hc", "headcircumferencemm", "headcircumference", "kopfumfangmm", "kopfumfang")
+)
 
 Record = Mapping[str, str]
 
@@ -65,19 +74,15 @@ def read_site(path: Path, results: Path | None = None) -> SiteHeads:
     InputNotFoundError
         If a file is missing.
     DataError
-        If a table is not one, its columns cannot be told apart, a file is there twice, a value is
-        not a positive number of mm, or the results are calibrated already.
+        If a table is not one, its columns cannot be told apart, a file is there twice, a row fits
+        two images, a value is not a positive number of mm, or the results are calibrated already.
     """
     titles, rows = _read(path, "a table of a site's head circumferences")
-    circumferences = [title for title in titles if _is_circumference(title)]
-    for title in circumferences:
-        if "cm" in words(title):
-            raise DataError(f"{path}: {title!r} is in cm; give millimetres")
     if results is None:
-        site, model = _two_columns(path, circumferences)
+        site, model = _two_columns(path, titles)
         pairs = [(file, row, row) for file, row in rows.items()]
         return _heads(path, site, model, pairs)
-    site = _site_column(path, circumferences)
+    site = _site_column(path, titles)
     pairs, missing = _joined(path, rows, results)
     found = _heads(path, site, "hc_mm", pairs)
     notices = list(found.notices)
@@ -93,48 +98,48 @@ def _read(
     titles, rows = read_rows(path, what)
     if twice := [title for title, n in Counter(titles).items() if n > 1 and title]:
         raise DataError(f"{path}: two columns are called {twice[0]!r}")
-    place = file_column(path, titles)
-    files: dict[str, Record] = {}
+    column = find_name_column(titles)
+    if column is None:
+        raise DataError(f"{path}: no column of files; title it 'file'")
     frame = titles.index("frame") if singles and "frame" in titles else None
-    for where, cells in rows:
-        if frame is not None and cells[frame]:  # of which one a figure is, nobody says
+    records: dict[str, Record] = {}
+    for row in rows:
+        if frame is not None and row.cells[frame]:  # nothing says which of them a figure is of
             continue
-        if cells[place] in files:
-            raise DataError(f"{where}: {cells[place]!r} is there twice; keep one")
-        files[cells[place]] = dict(zip(titles, cells, strict=True))
-    return titles, files
+        file = row.cells[column]
+        if file in records:
+            raise DataError(f"{row.where}: {file!r} is there twice; keep one")
+        records[file] = dict(zip(titles, row.cells, strict=True))
+    return titles, records
 
 
-def _is_circumference(title: str) -> bool:
-    found = {*words(title)}
-    return ("hc" in found or {"head", "circumference"} <= found) and not found & _OTHER
+def _titles_in(titles: Sequence[str], known: frozenset[str]) -> list[str]:
+    return [title for title in titles if normalize_title(title) in known]
 
 
-def _two_columns(path: Path, circumferences: Sequence[str]) -> tuple[str, str]:
+def _two_columns(path: Path, titles: Sequence[str]) -> tuple[str, str]:
     """Return the titles of the site's and of the model's column."""
-    models = [title for title in circumferences if {*words(title)} & _MODELS]
-    if not models and len(circumferences) == 2:
-        models = [title for title in circumferences if title == "hc_mm"]
-    sites = [title for title in circumferences if title not in models]
-    if len(models) != 1 or len(sites) != 1:
-        listed = ", ".join(map(repr, circumferences)) or "none"
+    sites, models = _titles_in(titles, _OF_SITE), _titles_in(titles, _OF_MODEL)
+    others = _titles_in(titles, _OF_EITHER)
+    if len(others) == 2 and "hc_mm" in others and not sites and not models:
+        models, others = ["hc_mm"], [title for title in others if title != "hc_mm"]
+    sites, models = sites or (others if models else []), models or (others if sites else [])
+    if len(sites) != 1 or len(models) != 1:
         raise DataError(
-            f"{path}: the site's and edgeseg's circumferences cannot be told apart (columns of "
-            f"them: {listed}); title them as in {TITLES!r}, or give --results"
+            f"{path}: the site's and edgeseg's circumferences cannot be told apart; title them as "
+            f"in {TITLES!r}, in mm, or give --results; found {', '.join(titles)}"
         )
     return sites[0], models[0]
 
 
-def _site_column(path: Path, circumferences: Sequence[str]) -> str:
-    marked = [title for title in circumferences if {*words(title)} & _SITES]
-    candidates = marked or [t for t in circumferences if not {*words(t)} & _MODELS]
-    if len(candidates) != 1:
-        listed = ", ".join(map(repr, circumferences)) or "none"
+def _site_column(path: Path, titles: Sequence[str]) -> str:
+    found = _titles_in(titles, _OF_SITE) or _titles_in(titles, _OF_EITHER)
+    if len(found) != 1:
         raise DataError(
-            f"{path}: one column of the site's circumferences expected, found {listed}; title it "
-            "'hc_site_mm'"
+            f"{path}: one column of the site's circumferences expected, titled 'hc_site_mm' or "
+            f"'head circumference (mm)'; found {', '.join(titles)}"
         )
-    return candidates[0]
+    return found[0]
 
 
 def _joined(
@@ -149,20 +154,16 @@ def _joined(
         )
     if any(row.get("calibration_factor") for row in measured.values()):
         raise DataError(f"{results}: calibrated already; measure again without --calibration")
-    called: dict[str, list[Record]] = defaultdict(list)
-    for file, row in measured.items():
-        for name in names_of(file):
-            called[name].append(row)
-    pairs, missing = [], []
-    for file, row in rows.items():
-        fitting = next((called[name] for name in names_of(file) if name in called), [])
-        if len(fitting) > 1:
-            raise DataError(f"{path}: {file!r} fits {len(fitting)} images of {results}")
-        if fitting:
-            pairs.append((file, row, fitting[0]))
-        else:
-            missing.append(file)
-    return pairs, missing
+    sources = [Source(unshield(file), unshield(file)) for file in measured]
+    matches = match_rows(sources, rows, f"table {path}")
+    found: dict[str, Record] = {}
+    for match, row in zip(matches.values(), measured.values(), strict=True):
+        if match.reason and not match.is_missing:
+            raise DataError(match.reason)
+        if match.name:
+            found[match.name] = row
+    pairs = [(file, row, found[file]) for file, row in rows.items() if file in found]
+    return pairs, [file for file in rows if file not in found]
 
 
 def _heads(
@@ -191,7 +192,7 @@ def _heads(
 
 
 def _millimetres(text: str, what: str) -> float:
-    value = number(text, what)
+    value = read_number(text, what)
     if value <= 0:
         raise DataError(f"{what} is {text!r}; expected a positive number of mm")
     return value

@@ -14,7 +14,8 @@ from edgeseg.archive.manifest import Manifest
 from edgeseg.archive.place import place_of
 from edgeseg.errors import DataError, EdgesegError, InputNotFoundError
 from edgeseg.inputs.discover import discover
-from edgeseg.inputs.pixel_sizes import PixelSizes, read_table
+from edgeseg.inputs.pixel_sizes import PixelSizes
+from edgeseg.inputs.size_table import read_table
 
 
 def listed(manifest: Path) -> list[dict[str, object]]:
@@ -68,12 +69,12 @@ def test_pixel_sizes_are_matched_as_in_a_folder(tmp_path: Path, table: str) -> N
     for item, listing in zip(items, manifest.listings(0, manifest.n_rows), strict=True):
         assert listing.item == item and listing.row is not None
         try:
-            expected = sizes.of(item)
+            expected = sizes.size_of(item)
         except EdgesegError as error:
             assert listing.row.reason == str(error)
         else:
             assert (listing.row.pixel_size, listing.row.reason) == (expected, "")
-            assert listing.row.is_of((480, 640)) == (sizes.of(item, (480, 640)) == expected)
+            assert listing.row.is_of((480, 640)) == (sizes.size_of(item, (480, 640)) == expected)
     examples = re.compile("such as.*|: its row.*")  # any of several that are alike
     assert {examples.sub("", text) for text in said} == {
         examples.sub("", text) for text in [*told, *sizes.notices]

@@ -13,7 +13,7 @@ from edgeseg.drawing.encode import encode
 from edgeseg.images.frame import PixelSize
 from edgeseg.inputs.discover import discover
 from edgeseg.inputs.pixel_sizes import PixelSizes
-from edgeseg.inputs.size_table.rows import TableRow
+from edgeseg.inputs.size_table import TableRow
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.network.task import Task
 from edgeseg.output.pictures import PICTURES, picture_paths
@@ -206,6 +206,6 @@ def test_where_a_pixel_size_comes_from_is_in_its_row(
 ) -> None:
     items = discover([str(scans)]).items
     sizes = PixelSizes(items, 0.2)
-    assert sizes.of(items[0]) == PixelSize(0.2, 0.2, "option")
+    assert sizes.size_of(items[0]) == PixelSize(0.2, 0.2, "option")
     row = FolderRun(segmenter, items, sizes, tmp_path / "out").run().rows[0]
     assert (row["pixel_size_x_mm"], row["pixel_size_source"]) == ("0.2", "option")

@@ -16,14 +16,14 @@ from edgeseg.run.folder import FolderRun, Options, Summary
 from edgeseg.segmenter import Segmenter
 
 SITE = Calibration(0.98, 0.0, 0.004)
-AGES = {"a.png": 20.0, "b.jpg": 21.4285714}
+AGES = {"a.png": 20.0, "a b/a.png": None, "b.jpg": 21.4285714}
 
 
 def run(
     segmenter: Segmenter,
     scans: Path,
     out: Path,
-    ages: dict[str, float] | None = None,
+    ages: dict[str, float | None] | None = None,
     calibration: Calibration | None = None,
     size_mm: float | None = 0.4,
     resume: bool = False,
@@ -120,6 +120,6 @@ def test_a_row_of_ages_that_fits_two_images_fails_them(
 ) -> None:
     summary = run(segmenter, scans, tmp_path / "out", {"ü": 20.0, "a": 21.0})
     reasons = {row["file"]: row["reason"] for row in summary.rows}
-    assert "2 images are called so" in reasons["a.png"]
-    assert "2 images are called so" in reasons["a b/a.png"]
+    assert "2 images have that name" in reasons["a.png"]
+    assert "2 images have that name" in reasons["a b/a.png"]
     assert not reasons["a b/ü.png"]

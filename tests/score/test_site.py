@@ -117,7 +117,7 @@ def test_the_record_may_be_missing(tmp_path: Path, results: Path) -> None:
         ("file,hc_site_mm,hc_edgeseg_mm\na,x,175\n", "'a': hc_site_mm is 'x'; expected a number"),
         ("file,hc_site_mm,hc_edgeseg_mm\na,-3,175\n", "expected a positive number of mm"),
         ("file,hc_site_mm,hc_edgeseg_mm\na,nan,175\n", "expected a number"),
-        ("file,hc_site_cm,hc_edgeseg_mm\na,17.2,175\n", "'hc_site_cm' is in cm; give millimetres"),
+        ("file,hc_site_cm,hc_edgeseg_mm\na,17.2,175\n", "'file,hc_site_mm,hc_edgeseg_mm', in mm"),
         ("file,hc_mm,hc_mm\na,1,2\n", "two columns are called 'hc_mm'"),
     ],
 )
@@ -144,5 +144,5 @@ def test_results_that_cannot_be_used_are_refused(tmp_path: Path, results: Path) 
     with pytest.raises(DataError, match="calibrated already; measure again without --calibration"):
         read_site(site, results)
     results.write_text(RESULTS.replace("b.png", "y/a.png"))
-    with pytest.raises(DataError, match=r"'a\.png' fits 2 images"):
+    with pytest.raises(DataError, match=r"one row for 'a\.png' and 2 images"):
         read_site(site, results)

@@ -6,7 +6,8 @@ import random
 from pathlib import Path
 
 from edgeseg.errors import DataError
-from edgeseg.inputs.pixel_sizes import PixelSizes, read_table
+from edgeseg.inputs.pixel_sizes import PixelSizes
+from edgeseg.inputs.size_table import read_table
 from edgeseg.inputs.source import Source
 from library.hostile import mutations
 
@@ -71,7 +72,7 @@ def read(data: bytes, folder: Path) -> None:
     refused = 0
     for item in ITEMS:
         try:
-            size = sizes.of(item, (540, 800))
+            size = sizes.size_of(item, (540, 800))
         except DataError:
             refused += 1
         else:

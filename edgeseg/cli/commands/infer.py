@@ -203,7 +203,9 @@ def challenge(
     console.say(f"{count} rows in {out}")
 
 
-def _ages(ga: str | None, pixel_sizes: Path | None) -> tuple[float | None, dict[str, float] | None]:
+def _ages(
+    ga: str | None, pixel_sizes: Path | None
+) -> tuple[float | None, dict[str, float | None] | None]:
     """Return the age of all images and a table of ages, of which at most one is there."""
     from edgeseg.inputs.ages import read_age, read_ages
 

@@ -1,0 +1,354 @@
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import pytest
+
+from edgeseg.errors import DataError, InputNotFoundError
+from edgeseg.images.frame import PixelSize
+from edgeseg.inputs import size_table
+from edgeseg.inputs.size_table import (
+    TableRow,
+    has_value,
+    read_lengths,
+    read_table,
+    read_table_rows,
+)
+from edgeseg.inputs.titles import EXPECTED, read_title
+
+HC18 = "filename,pixel size(mm),head circumference (mm)\n"
+TITLES = "filename,pixel size(mm)"
+
+
+def of_mm(x_mm: float, y_mm: float | None = None) -> PixelSize:
+    return PixelSize(x_mm, x_mm if y_mm is None else y_mm, "table")
+
+
+def write_table(tmp_path: Path, text: str, encoding: str = "utf-8") -> Path:
+    path = tmp_path / "table.csv"
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def sizes_in(tmp_path: Path, text: str, encoding: str = "utf-8") -> dict[str, object]:
+    """Return the sizes of a table's rows as (x, y), or None."""
+    table = read_table(write_table(tmp_path, text, encoding))
+    return {name: row.pixel_size and row.pixel_size[:2] for name, row in table.items()}
+
+
+def test_the_table_as_hc18_ships_it(tmp_path: Path) -> None:
+    path = write_table(tmp_path, "\ufeff" + HC18 + "a.png, 0.12 ,170.5\r\n\nb.png,0.2,\nc.png,1\n")
+    assert read_table(path) == {
+        "a.png": TableRow(of_mm(0.12), 170.5),
+        "b.png": TableRow(of_mm(0.2), None),
+        "c.png": TableRow(of_mm(1.0), None),
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "filename;pixel size(mm)\r\na.png;0,12\r\n",
+        "filename;pixel size(mm);;\r\na.png;0.12;;\r\n;;;\r\n",
+        "filename\tpixel size(mm)\na.png\t0,12\n",
+        "filename|pixel size(mm)\na.png|0.12\n",
+        "filename,pixel size(mm)\ra.png,0.12\r",
+        "sep=;\nfilename;pixel size(mm)\na.png;0,12\n",
+        'sep=,\r\nfilename,pixel size(mm)\r\na.png,"0,12"\r\n',
+        '"sep=;"\r\nfilename;pixel size(mm)\r\na.png;0,12\r\n',
+        "\n\n , \nfilename,pixel size(mm)\n\na.png,0.12\n",
+        ",filename,pixel size(mm)\n0,a.png,0.12\n",
+        "Unnamed: 0,filename,pixel size(mm)\n0,a.png,0.12\n",
+        ",pixel size(mm)\na.png,0.12\n",
+        "pixel size(mm),head circumference (mm),filename\n0.12,170,a.png\n",
+        "age;id;image;pixel size(mm)\n20;7;a.png;0.12\n",
+        '"filename","pixel size(mm)"\n"a.png","0.12"\n',
+        "filename,pixel size(mm),comment\na.png,0.12,\"two\nlines, 'quoted'\"\n",
+        "filename,pixel size(mm)\na.png,0.12\na.png,0.12\n",
+        "filename,pixel size x (mm),pixel size y (mm)\na.png,0.12,0.12\n",
+        "filename,pixel size(mm),PixelSpacing\na.png,0.12,0.12\\0.12\n",
+        'filename,PixelSpacing\na.png,"[0.12, 0.12]"\n',
+        "filename,pixel size (cm)\na.png,0.012\n",
+        "filename,pixel size (µm)\na.png,120\n",
+        "filename,pixel size,unit\na.png,0.012,cm\n",
+        "filename,pixel size(mm),dpi,pixel resolution\na.png,0.12,96,high\n",
+        "file,frame,pixel_size_x_mm,pixel_size_y_mm,pixel_size_source\na.png,,0.12,0.12,table\n",
+        "Dateiname;Pixelgröße (mm);Kopfumfang (mm)\na.png;0,12;170\n",
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252"])
+def test_one_size_in_many_tables(tmp_path: Path, text: str, encoding: str) -> None:
+    assert sizes_in(tmp_path, text, encoding) == {"a.png": pytest.approx((0.12, 0.12))}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "filename,pixel size x (mm),pixel size y (mm)\na.png,0.1,0.2\n",
+        "filename,pixel_size_y_mm,pixel_size_x_mm\na.png,0.2,0.1\n",
+        "filename,row spacing (mm),column spacing (mm)\na.png,0.2,0.1\n",
+        'filename,PixelSpacing\na.png,"[0.2, 0.1]"\n',
+        "filename;PixelSpacing\na.png;0,2\\0,1\n",
+        "filename,pixel size\na.png,0.2\\0.1\n",
+        "filename,pixel size (mm)\na.png,0.1x0.2\n",
+        'filename,"pixel size (x, y)"\na.png,"0.1, 0.2"\n',
+        'filename,"pixel size (y, x)"\na.png,"(0.2,0.1)"\n',
+        "filename,pixel size x (cm),pixel size y (mm)\na.png,0.01,0.2\n",
+        "filename,PhysicalDeltaX,PhysicalDeltaY\na.png,0.01,0.02\n",
+        "filename,PixelSpacing,pixel_size_x_mm\na.png,0.2\\0.1,0.1\n",
+    ],
+)
+def test_two_sizes_are_across_and_down(tmp_path: Path, text: str) -> None:
+    assert sizes_in(tmp_path, text) == {"a.png": pytest.approx((0.1, 0.2))}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a.png,0.1,170\n",
+        "filename\na.png\n",
+        "pixel size(mm)\n0.1\n",
+        "scan no,pixel size(mm)\na.png,0.12\n",
+        "filename,pixels per mm\na.png,8\n",
+        "filename,dpi\na.png,96\n",
+        "filename,pixel resolution\na.png,0.1\n",
+        "filename,pixel width\na.png,0.1\n",
+        "filename,pixel size (inch)\na.png,0.1\n",
+        "filename,pixel size x (mm)\na.png,0.1\n",
+        "filename,spacing_0,spacing_1\na.png,0.1,0.1\n",
+        "filename,pixel area (mm2)\na.png,0.1\n",
+    ],
+)
+def test_a_table_without_known_titles_is_refused_and_told_them(tmp_path: Path, text: str) -> None:
+    with pytest.raises(DataError) as caught:
+        read_table(write_table(tmp_path, text))
+    assert EXPECTED in str(caught.value)
+    assert text.split("\n")[0].split(",")[-1] in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "titles",
+    ["pixel size(mm)|pixel_size_mm|Pixel Size [mm]|pixelSizeMM|PIXEL SIZE|spacing|mm per pixel",
+     "mm/px|px size|Pixelgro\u0308ße (mm)|Pixelgroesse|\ufeffpixel size|pixel\nsize (mm)"],
+)  # fmt: skip
+def test_titles_are_known_however_they_are_written(titles: str) -> None:
+    for title in titles.split("|"):
+        assert read_title(title)[:3] == ("size", "", 1.0), title
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("-0.1", "-0.1"),
+        ("0", "positive number"),
+        ("inf", "'inf'; expected a positive number of mm"),
+        ("1e999", "positive number"),
+        ("wide", "'wide'; expected a positive number of mm"),
+        ("70", "pixel size is 70"),
+        ("0.1 0.2", "'pixel size x (mm)' and 'pixel size y (mm)'"),
+        ("0.1 kg", "positive number of mm"),
+        ('"1.234,5"', "positive number of mm"),
+        ("1,24", "more cells than there are titles"),
+    ],
+)
+def test_a_row_that_is_wrong_costs_its_image_alone(tmp_path: Path, cell: str, message: str) -> None:
+    table = read_table(write_table(tmp_path, f"{TITLES}\na.png,0.1\nb.png,{cell}\n"))
+    assert table["a.png"] == TableRow(of_mm(0.1))
+    assert table["b.png"].pixel_size is None
+    assert "row 3 ('b.png')" in table["b.png"].reason
+    assert message in table["b.png"].reason
+    with pytest.raises(DataError, match="row 2"):  # no other row shows that the table is right
+        read_table(write_table(tmp_path, f"{TITLES}\nb.png,{cell}\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "filename,pixel size(mm),PixelSpacing\na.png,0.1,0.2\\0.2\n",
+            r"'pixel size\(mm\)' says 0.1 mm and 'PixelSpacing' 0.2 mm",
+        ),
+        ("filename,pixel size x,pixel size x (mm),pixel size y\na,0.1,0.2,0.1\n", "keep the"),
+        ("filename,PixelSpacing\na.png,0.2x0.1\n", "which of the two is across"),
+        ("filename,pixel size,unit\na.png,0.1,inch\n", "the unit is 'inch'; expected mm"),
+        ("filename,pixel size (um)\na.png,0.1\n", "expected a positive number of mm from 0.001"),
+    ],
+)
+def test_columns_that_contradict_each_other_give_no_size(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        read_table(write_table(tmp_path, text))
+
+
+def test_rows_of_one_name_that_differ_cost_that_image(tmp_path: Path) -> None:
+    text = f"{TITLES}\na.png,0.1\nb.png,0.1\nb.png,0.2\nb.png,0.1\nc.png,0.3\nc.png,0.3\n"
+    table = read_table(write_table(tmp_path, text))
+    assert [table[f"{n}.png"].pixel_size for n in "abc"] == [of_mm(0.1), None, of_mm(0.3)]
+    assert "'b.png' twice, and the rows differ" in table["b.png"].reason
+
+
+def test_two_observers_of_one_image_give_its_size_and_no_reference(tmp_path: Path) -> None:
+    path = write_table(tmp_path, HC18 + "a.png,0.1,170\na.png,0.1,172\n")
+    assert read_table(path) == {"a.png": TableRow(of_mm(0.1), None)}
+
+
+@pytest.mark.parametrize("cell", ["-170", "NA", "", "wide", "0", "nan"])
+def test_a_circumference_that_is_none_ends_nothing(tmp_path: Path, cell: str) -> None:
+    assert read_table(write_table(tmp_path, f"{HC18}a.png,0.1,{cell}\n"))["a.png"].hc_mm is None
+
+
+@pytest.mark.parametrize(
+    ("titles", "hc_mm"), [("file;pixel size;HC (cm)", 175), ("file;pixel size;HC", 17.5)]
+)
+def test_a_circumference_has_the_unit_of_its_title(
+    tmp_path: Path, titles: str, hc_mm: float
+) -> None:
+    assert read_table(write_table(tmp_path, f"{titles}\na;0,1;17,5\n"))["a"].hc_mm == hc_mm
+
+
+@pytest.mark.parametrize(
+    ("text", "sides"),
+    [
+        ("filename,pixel size(mm),width,height\na.png,0.1,800,540\n", (800, 540)),
+        ("filename,Rows,Columns,PixelSpacing\na.png,540,800,0.1\\0.1\n", (800, 540)),
+        ("filename,pixel size(mm),original size\na.png,0.1,800x540\n", (800, 540)),
+        ('filename,pixel size(mm),shape\na.png,0.1,"(540, 800)"\n', (800, 540)),
+        ("filename,pixel size(mm),image size\na.png,0.1,1e999x1e999\n", None),
+        ("filename,pixel size(mm),image size\na.png,0.1,540x1e999\n", None),
+        ("filename,pixel size(mm),width\na.png,0.1,800\n", None),
+    ],
+)
+def test_sides_of_the_original_image(
+    tmp_path: Path, text: str, sides: tuple[int, int] | None
+) -> None:
+    assert read_table(write_table(tmp_path, text)) == {"a.png": TableRow(of_mm(0.1), None, sides)}
+
+
+def test_pixels_that_are_not_square_are_not_turned() -> None:
+    square, other = (TableRow(of_mm(*mm), None, (800, 540)) for mm in ((0.1,), (0.1, 0.2)))
+    assert [row.is_of((540, 800)) for row in (square, other)] == [True, True]
+    assert [row.is_of((800, 540)) for row in (square, other)] == [True, False]
+    assert not square.is_of((512, 512))
+    assert square.square_mm() == 0.1
+    assert TableRow(None).square_mm() is None
+    with pytest.raises(DataError, match="not square"):
+        other.square_mm()
+    with pytest.raises(DataError, match="why"):
+        TableRow(None, reason="why").square_mm()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"PK\x03\x04...", "an Excel or LibreOffice workbook, not a CSV.*CSV UTF-8"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1", "an Excel workbook"),
+        (b"<html><table>", "a page of HTML"),
+        (b"\n<?xml version='1.0'?>", "a page of HTML or XML"),
+        (b"%PDF-1.7", "a PDF"),
+        (b"\xff\xfe\x00pixel\x80", "not a readable CSV"),
+        (b"filename,pixel size(mm)\na.png\x00,0.1\n", "bytes of 0"),
+        (b'filename,pixel size(mm)\na.png,"' + b"1" * 200_000 + b'"\n', "not a readable CSV"),
+        (b"", "empty"),
+    ],
+)
+def test_files_that_are_no_csv(tmp_path: Path, data: bytes, message: str) -> None:
+    path = tmp_path / "table.csv"
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=message):
+        read_table(path)
+
+
+def test_tables_that_are_not_there(tmp_path: Path) -> None:
+    with pytest.raises(InputNotFoundError, match="a table of pixel sizes was expected"):
+        read_table(tmp_path / "none.csv")
+    with pytest.raises(DataError, match="cannot be read"):
+        read_table(tmp_path)
+
+
+def test_names_and_units_that_were_converted_are_noticed(tmp_path: Path) -> None:
+    notices: list[str] = []
+    path = write_table(tmp_path, "filename,pixel size (cm)\nKöpfe.png,0.012\n", "cp1252")
+    assert list(read_table(path, notices.append)) == ["Köpfe.png"]
+    assert "Windows-1252" in notices[0]
+    assert "'pixel size (cm)'" in notices[1]
+    notices.clear()
+    read_table(write_table(tmp_path, HC18 + "a.png,0.1,170\n"), notices.append)
+    assert not notices
+
+
+@pytest.mark.parametrize("end", [b"\xc3", b"\xe4.png,0.1\n"])
+def test_windows_letters_far_behind_are_noticed_too(tmp_path: Path, end: bytes) -> None:
+    (tmp_path / "table.csv").write_bytes(HC18.encode() + b"a.png,0.1,170\n" * 200_000 + end)
+    notices: list[str] = []
+    read_table(tmp_path / "table.csv", notices.append)
+    assert "Windows-1252" in notices[0]
+
+
+def test_a_table_too_large_for_the_memory_is_refused_unless_it_is_streamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(size_table, "MAX_BYTES", 10)
+    path = write_table(tmp_path, HC18 + "a.png,0.1,170\na.png,0.2,170\n")
+    with pytest.raises(DataError, match="too large"):
+        read_table(path)
+    assert [row.pixel_size for _, row in read_table_rows(path)] == [of_mm(0.1), of_mm(0.2)]
+
+
+@pytest.mark.parametrize("sign", ['"', " ", ":", "a"])
+def test_any_separator_that_a_table_names_is_read_or_refused(tmp_path: Path, sign: str) -> None:
+    with contextlib.suppress(DataError):
+        read_table(write_table(tmp_path, f"sep={sign}\n{TITLES}\na.png,0.12\n"))
+
+
+@pytest.mark.parametrize(
+    "text", ["{0};{0}\n", "{0},pixel size(mm)\n{0},{0}\n", "a.png,{0}pixel size (mm)\n{0}\n"]
+)
+def test_what_a_table_holds_makes_no_long_errors(tmp_path: Path, text: str) -> None:
+    with pytest.raises(DataError) as caught:
+        read_table(write_table(tmp_path, text.format("/" * 100_000)))
+    assert len(str(caught.value)) < 4000
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        *((text, ([0.12], "")) for text in ("0.12", " 0.12 ", "0,12", ".12", "1.2E-1", "0.12 mm")),
+        *((text, ([0.12], "")) for text in ("[0.12]", "'0.12'", "0.12 mm/px", "120 µm")),
+        *((text, ([0.2, 0.1], s)) for text, s in (("0.2x0.1", "x"), ("0.2 \u00d7 0.1 mm", "x"))),
+        *((text, ([0.2, 0.1], s)) for text, s in (("0.2\\0.1", "\\"), ("0,2\\0,1", "\\"))),
+        *((text, ([0.2, 0.1], s)) for text, s in (("[0.2, 0.1]", ","), ("['0.2', '0.1']", ","))),
+        *((text, ([0.2, 0.1], s)) for text, s in (("(0.2,0.1)", ","), ("0.2 0.1", ""))),
+        *((text, ([0.2, 0.1], s)) for text, s in (("0,2;0,1", ";"), ("0,2, 0,1", ","))),
+        ("-0.12", ([-0.12], "")),
+    ],
+)  # fmt: skip
+def test_numbers_as_people_write_them(text: str, expected: tuple[list[float], str]) -> None:
+    read = read_lengths(text)
+    assert read is not None
+    assert (read[0], read[1]) == (pytest.approx(expected[0]), expected[1])
+
+
+@pytest.mark.parametrize(
+    "text", ["wide", "1.234,5", "1,234.5", "0.1.2", "1 2 3", "0.2x0.1x1", "0.12 kg", "1e999e"]
+)
+def test_other_cells_are_no_numbers(text: str) -> None:
+    assert read_lengths(text) is None
+
+
+def test_a_number_s_own_unit_beats_the_column_s() -> None:
+    assert read_lengths("0.012", mm=10) == ([0.12], "")
+    assert read_lengths("0.12 mm", mm=10) == ([0.12], "")
+
+
+@pytest.mark.parametrize("sign", [*"0 1.'[;x", "\u0660"])
+@pytest.mark.parametrize("end", ["", "1", "z"])
+def test_cells_too_long_for_a_number_are_none_at_once(sign: str, end: str) -> None:
+    assert read_lengths("1" + sign * 1_000_000 + end) is None
+
+
+def test_cells_that_say_that_there_is_no_figure() -> None:
+    for cell in ("", " ", "NA", "n/a", "NaN", "-", "\u2013", "None", "#N/A", "#WERT!", "?"):
+        assert not has_value(cell), cell
+    assert all(has_value(cell) for cell in ("0", "0.1", "-1", "wide"))
