@@ -75,7 +75,7 @@ def test_a_resized_copy_is_measured_in_pixels_and_said(scans: Path, tmp_path: Pa
     table.write_text("filename,pixel size(mm),width,height\na.png,0.2,400,270\nb.png,0.1,800,540\n")
     result = infer(scans, "--pixel-sizes", table, "--out", tmp_path / "out")
     assert result.exit_code == 0
-    assert "b.png is 400x270, the table 800x540" in result.stderr
+    assert "b.png is 400x270, the table says 800x540" in result.stderr
     assert [bool(row["hc_mm"]) for row in rows(tmp_path / "out")] == [True, False]
     assert [bool(row["hc_px"]) for row in rows(tmp_path / "out")] == [True, True]
 

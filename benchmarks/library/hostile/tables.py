@@ -17,7 +17,7 @@ _NAMES = ("filename", "file", "Image", "Dateiname", "path", "", "name", "id")
 _SIZES = (
     *("pixel size(mm)", "pixel size (mm)", "PixelSpacing", "pixel_size_um", "mm/px", "Spacing"),
     *("pixel size x (mm)", "pixel size y (mm)", "Pixelgröße [mm]", "taille du pixel (cm)", "dx"),
-    *("Physical Delta X", "resolution", "resolution (dpi)", "px/mm", "pixel spacing 0", "μm/pixel"),
+    *("Physical Delta X", "resolution", "pixel size (cm)", "px/mm", "spacing x", "μm/pixel"),
 )
 _OTHERS = (
     *("head circumference (mm)", "HC (cm)", "image width", "image height", "rows", "columns"),
