@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from edgeseg.phantom.head import Phantom, make_phantom, write_hc18
+from edgeseg.phantom.head import Phantom, make_phantom
 from edgeseg.segmenter import Segmenter
 from tests.browser import chromium
+from tests.phantoms import write_hc18
 
 __all__ = ["chromium"]  # a fixture
 

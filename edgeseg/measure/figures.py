@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from typing import TYPE_CHECKING
 
 from edgeseg.images.calibration import Calibration
-from edgeseg.images.frame import Frame
 from edgeseg.measure import biometry
-from edgeseg.measure.ellipse import Ellipse
-from edgeseg.measure.measurement import Column, Figures
-from edgeseg.network.metadata import ModelMetadata
+from edgeseg.measure.measurement import Column
+
+if TYPE_CHECKING:
+    from edgeseg.images.frame import Frame
+    from edgeseg.measure.ellipse import Ellipse
+    from edgeseg.measure.measurement import Figures
+    from edgeseg.network.metadata import ModelMetadata
 
 _LATE = "late: HC may read 2 weeks young"
 

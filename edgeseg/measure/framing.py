@@ -5,13 +5,14 @@ Coordinates are those of `edgeseg.measure.ellipse`.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
 
-from edgeseg.images.frame import Area, GrayImage, PixelSize
-from edgeseg.measure.ellipse import Ellipse
+if TYPE_CHECKING:
+    from edgeseg.images.frame import Area, GrayImage, PixelSize
+    from edgeseg.measure.ellipse import Ellipse
 
 
 class View(NamedTuple):

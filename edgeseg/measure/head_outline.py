@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edgeseg.measure.ellipse import Ellipse
-from edgeseg.measure.outline import EllipseFit, fit_outline
-from edgeseg.measure.region import Region, main_region
+from edgeseg.measure.outline import fit_outline
+from edgeseg.measure.region import main_region
+
+if TYPE_CHECKING:
+    from edgeseg.measure.ellipse import Ellipse
+    from edgeseg.measure.outline import EllipseFit
+    from edgeseg.measure.region import Region
 
 # A smaller region is speckle, not a head: heads of HC18 fill at least 7 % of their image.
 MIN_REGION_FRACTION = 0.002

@@ -6,14 +6,17 @@ Coordinates are those of `edgeseg.measure.ellipse`.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from edgeseg.measure import conic
-from edgeseg.measure.ellipse import Ellipse, FloatArray
-from edgeseg.measure.region import Region, boundary_points
+from edgeseg.measure.region import boundary_points
+
+if TYPE_CHECKING:
+    from edgeseg.measure.ellipse import Ellipse, FloatArray
+    from edgeseg.measure.region import Region
 
 _ROBUST_ROUNDS = 4
 _MIN_BOUNDARY_POINTS = 12

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from edgeseg.images.frame import Frame, PixelSize
 from edgeseg.measure import screen
-from edgeseg.measure.ellipse import Ellipse
-from edgeseg.measure.head_outline import Outline
-from edgeseg.measure.measurement import Look
-from edgeseg.network.limits import Limits
+
+if TYPE_CHECKING:
+    from edgeseg.images.frame import Frame, PixelSize
+    from edgeseg.measure.ellipse import Ellipse
+    from edgeseg.measure.head_outline import Outline
+    from edgeseg.measure.measurement import Look
+    from edgeseg.network.limits import Limits
 
 MAX_RESIDUAL_FRACTION = 0.03
 MIN_ARC_FRACTION = 0.75

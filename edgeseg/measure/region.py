@@ -5,13 +5,14 @@ Coordinates are those of `edgeseg.measure.ellipse`.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edgeseg.measure.ellipse import FloatArray, Mask
+if TYPE_CHECKING:
+    from edgeseg.measure.ellipse import FloatArray, Mask
 
 
 class Region(NamedTuple):

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgeseg.drawing.encode import encode
 from edgeseg.inputs.pixel_sizes import PixelSizes
 from edgeseg.inputs.size_table import read_table
 from edgeseg.inputs.source import Source
-from edgeseg.output.table import Row
-from edgeseg.phantom.head import demo_phantoms
-from edgeseg.phantom.head import table as phantom_table
-from edgeseg.run.folder import FolderRun, Options, Summary
-from edgeseg.segmenter import Segmenter
+from edgeseg.phantom.head import demo_phantoms, table
+from edgeseg.run.folder import FolderRun, Options
 from edgeseg.system.files import write_atomic
+
+if TYPE_CHECKING:
+    from edgeseg.output.table import Row
+    from edgeseg.run.folder import Summary
+    from edgeseg.segmenter import Segmenter
 
 FOLDER = Path("edgeseg-demo")
 TOLERANCE = 0.01
@@ -55,7 +58,7 @@ def run(
     inputs = out / "phantoms"
     for phantom in phantoms:
         write_atomic(inputs / phantom.name, encode(".png", phantom.image))
-    write_atomic(out / "phantoms.csv", phantom_table(phantoms).encode())
+    write_atomic(out / "phantoms.csv", table(phantoms).encode())
     items = [Source(phantom.name, str(inputs / phantom.name)) for phantom in phantoms]
     pixel_sizes = PixelSizes(items, table=read_table(out / "phantoms.csv"))
     options = Options(overwrite=True)

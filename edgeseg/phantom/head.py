@@ -9,18 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from edgeseg.drawing.encode import encode
-from edgeseg.images.frame import GrayImage
-from edgeseg.inputs.discover import ANNOTATION_SUFFIX
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.phantom.scan import Scan
-from edgeseg.score import hc18
-from edgeseg.system.files import csv_text, write_atomic
+from edgeseg.system.files import csv_text
+
+if TYPE_CHECKING:
+    from edgeseg.images.frame import GrayImage
 
 HC_RANGE_MM = (70.0, 330.0)
 PIXEL_SIZE_RANGE_MM = (0.05, 0.39)
@@ -28,7 +27,6 @@ _DEMO_HC_MM = (172.0, 71.0, 118.0, 148.0, 205.0, 262.0, 328.0, 186.0)
 _DEMO_FIRST_SEED = 80
 # Share of a cut head's outline outside the image.
 _CUT_FRACTION = 0.125
-_OUTLINE_HALF_WIDTH_PX = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,32 +123,6 @@ def demo_phantoms() -> list[Phantom]:
         )
         for number, hc_mm in enumerate(_DEMO_HC_MM, start=1)
     ]
-
-
-def write_hc18(phantoms: Iterable[Phantom], folder: Path) -> None:
-    """Write phantoms as a folder in HC18's layout: images, outlines and the table.
-
-    Parameters
-    ----------
-    phantoms
-        Their names become file names, such as ``000_HC.png``.
-    folder
-        Created if missing; files of the same names are replaced.
-
-    Raises
-    ------
-    OutputWriteError
-        If it cannot be written.
-    """
-    listed = list(phantoms)
-    for phantom in listed:
-        path = folder / "training_set" / phantom.name
-        rows, columns = np.ogrid[: phantom.image.shape[0], : phantom.image.shape[1]]
-        distance = phantom.ellipse.signed_distance(columns, rows)
-        outline = np.where(np.abs(distance) < _OUTLINE_HALF_WIDTH_PX, 255, 0).astype(np.uint8)
-        write_atomic(path, encode(".png", phantom.image))
-        write_atomic(path.with_name(path.stem + ANNOTATION_SUFFIX), encode(".png", outline))
-    write_atomic(folder / hc18.CSV_NAME, table(listed).encode())
 
 
 def table(phantoms: Iterable[Phantom]) -> str:

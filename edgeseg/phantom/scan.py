@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edgeseg.images.frame import GrayImage
-from edgeseg.measure.ellipse import Ellipse
+if TYPE_CHECKING:
+    from edgeseg.images.frame import GrayImage
+    from edgeseg.measure.ellipse import Ellipse
+
 
 Field = npt.NDArray[np.floating[Any]]
 

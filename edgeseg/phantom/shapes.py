@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from edgeseg.drawing.encode import encode, encode_mask
-from edgeseg.images.frame import GrayImage
 from edgeseg.system.files import claim, csv_text, write_atomic
+
+if TYPE_CHECKING:
+    from edgeseg.images.frame import GrayImage
 
 CLASSES = ("background", "cyst", "crescent")
 IMAGES_A_PATIENT = 3

@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from edgeseg.cli import app
 from edgeseg.errors import OutputExistsError
-from edgeseg.phantom.head import Phantom, write_hc18
+from edgeseg.phantom.head import Phantom
+from tests.phantoms import write_hc18
 
 
 def test_list_measure_and_collect(tmp_path: Path, phantoms: list[Phantom]) -> None:

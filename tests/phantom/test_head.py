@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from edgeseg.images.image_file import read_gray
 from edgeseg.measure.outline import fit_outline
 from edgeseg.measure.region import main_region
 from edgeseg.phantom.head import (
@@ -15,7 +12,6 @@ from edgeseg.phantom.head import (
     demo_phantoms,
     make_phantom,
 )
-from edgeseg.score import hc18
 
 NETWORK_SIZE = (192, 288)
 
@@ -40,14 +36,14 @@ def outside_fraction(phantom: Phantom) -> float:
     return float(np.mean((x < -0.5) | (y < -0.5) | (x > width - 0.5) | (y > height - 0.5)))
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("size", [NETWORK_SIZE, (512, 512)])
 def test_a_perfect_network_measures_the_true_hc(seed: int, size: tuple[int, int]) -> None:
     phantom = make_phantom(seed, height=270, width=400)
     assert measured_hc_mm(phantom, size) == pytest.approx(phantom.hc_mm, rel=1e-3)
 
 
-@pytest.mark.parametrize("seed", range(15))
+@pytest.mark.parametrize("seed", range(5))
 def test_a_head_cut_by_the_border_is_extrapolated(seed: int) -> None:
     phantom = make_phantom(seed, height=270, width=400, cut_by_border=True)
     assert 0.12 <= outside_fraction(phantom) < 0.2
@@ -106,23 +102,3 @@ def test_small_images_keep_pixel_sizes_in_range() -> None:
     phantom = make_phantom(0, height=64, width=96, hc_mm=330)
     assert phantom.pixel_size_mm == PIXEL_SIZE_RANGE_MM[1]
     assert phantom.hc_mm < 330
-
-
-def test_written_as_hc18_it_reads_back(phantoms: list[Phantom], phantom_data: Path) -> None:
-    cases = {case.file: case for case in hc18.load_cases(phantom_data)}
-    assert len(cases) == len(phantoms) == 12
-    for phantom in phantoms:
-        case = cases[phantom.name]
-        assert case.pixel_size_mm == phantom.pixel_size_mm
-        assert case.hc_reference_mm == pytest.approx(phantom.hc_mm, abs=1e-4)
-        assert np.array_equal(read_gray(case.image_path), phantom.image)
-        ellipse = case.reference_ellipse()
-        limit = 1e-3 if phantom.name != "010_HC.png" else 2e-3
-        assert ellipse.circumference_px == pytest.approx(
-            phantom.ellipse.circumference_px, rel=limit
-        )
-        assert ellipse.center_x_px == pytest.approx(phantom.ellipse.center_x_px, abs=0.2)
-        outline = read_gray(case.label_path)
-        width_px = (outline > 0).sum() / phantom.ellipse.circumference_px
-        if phantom.name != "010_HC.png":
-            assert width_px == pytest.approx(3.0, abs=0.05)

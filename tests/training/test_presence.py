@@ -14,7 +14,7 @@ from edgeseg.drawing.encode import encode
 from edgeseg.errors import DataError, ModelError, OutputExistsError
 from edgeseg.network import zoo
 from edgeseg.network.limits import Limits
-from edgeseg.phantom.head import make_phantom, write_hc18
+from edgeseg.phantom.head import make_phantom
 from edgeseg.segmenter import Segmenter
 from edgeseg_training.presence import observe
 from edgeseg_training.presence.fit import HIDDEN, fit
@@ -29,6 +29,7 @@ from edgeseg_training.presence.graph import (
 from edgeseg_training.presence.images import changed, no_scan, shrunk, without_head
 from edgeseg_training.presence.observe import Examples, Images, Observer, gather, with_features
 from edgeseg_training.presence.teach import load_model, teach, write_taught
+from tests.phantoms import write_hc18
 
 GRAY = np.random.default_rng(0).integers(0, 256, (2, 1, 128, 192), dtype=np.uint8)
 
