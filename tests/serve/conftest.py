@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from edgeseg.segmenter import Segmenter
 from edgeseg.serve.site import export
+from tests.browser import opened, wait_until
 from tests.serve.sites import served
+from tests.serve.window import MODULES, PREPARE
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +24,14 @@ def address(nano: Segmenter, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     export(folder, nano, overwrite=False)
     with served(folder) as url:
         yield url
+
+
+@pytest.fixture(scope="package")
+def page(chromium: Any, address: str) -> Iterator[Any]:
+    """The site with all its modules at hand as ``t``."""
+    with opened(chromium, address) as page:
+        page.evaluate(PREPARE, list(MODULES))
+        wait_until(page, "window.failure || window.t")
+        assert page.evaluate("window.failure") == ""
+        wait_until(page, "document.body.dataset.ready === 'true'")
+        yield page

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, astuple, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -20,28 +20,15 @@ from edgeseg.measure.outline import EllipseFit
 from edgeseg.measure.region import Region
 from edgeseg.network.limits import Limits
 from edgeseg.segmenter import Segmenter
-from tests.serve.window import packed, page
+from tests.serve.window import INPUT, ellipse_fields, packed, size_fields
 
-__all__ = ["page"]  # a fixture
 pytestmark = pytest.mark.browser
-INPUT = (128, 192)
-FIELDS = ("centerX", "centerY", "semiMajor", "semiMinor", "angle")
 SQUARE = PixelSize(0.2, 0.2, "option")
 FLAT = PixelSize(0.2, 0.3, "option")
 
 
 def noise(height: int, width: int) -> GrayImage:
     return np.random.default_rng(0).integers(0, 256, (height, width), dtype=np.uint8)
-
-
-def fields(ellipse: Ellipse) -> dict[str, float]:
-    """Return an ellipse as the page has it."""
-    return dict(zip(FIELDS, astuple(ellipse), strict=True))
-
-
-def sides(size: PixelSize | None) -> dict[str, float] | None:
-    """Return a pixel size as the page has it."""
-    return size and {"xMm": size.x_mm, "yMm": size.y_mm}
 
 
 PLAIN = quality.Facts(
@@ -113,7 +100,7 @@ def raised(page: Any, facts: quality.Facts) -> Any:
     outline, view = facts.outline, facts.look.view
     region = {"area": outline.region.area_px, "otherArea": outline.region.other_area_px}
     fit = {
-        "ellipse": fields(outline.fit.ellipse),
+        "ellipse": ellipse_fields(outline.fit.ellipse),
         "residual": outline.fit.residual_px,
         "arc": outline.fit.arc_fraction,
     }
@@ -123,7 +110,7 @@ def raised(page: Any, facts: quality.Facts) -> Any:
             "region": region | {"height": INPUT[0], "width": INPUT[1]},
             "confidence": outline.confidence,
         },
-        "ellipse": fields(facts.ellipse),
+        "ellipse": ellipse_fields(facts.ellipse),
     }
     look = {
         "view": {"height": view.height_px, "width": view.width_px},
@@ -138,7 +125,7 @@ def raised(page: Any, facts: quality.Facts) -> Any:
         }""",
         [
             *(seen, look, looked, packed(facts.frame.pixels), width, height),
-            *(sides(facts.frame.pixel_size), json.loads(json.dumps(asdict(facts.limits)))),
+            *(size_fields(facts.frame.pixel_size), json.loads(json.dumps(asdict(facts.limits)))),
         ],
     )
 
@@ -174,7 +161,7 @@ def test_figures_and_captions(
           const found = measure(ellipse, { pixelSize: size, confidence: 0.97, interval });
           return [found, dropAges(found)].map((each) => [each, captionLines(each)]);
         }""",
-        [fields(ellipse), sides(size), interval and asdict(interval)],
+        [ellipse_fields(ellipse), size_fields(size), interval and asdict(interval)],
     )
     for (values, lines), there in zip(found, said, strict=True):
         assert list(values) == list(there)

@@ -1,21 +1,24 @@
-"""The site in a window, with all its modules at hand."""
+"""What the tests of the page's modules give to a browser and take from it."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from dataclasses import astuple
 from typing import Any
 
 import numpy as np
-import pytest
+import numpy.typing as npt
 
-from tests.browser import opened, wait_until
+from edgeseg.images.frame import PixelSize
+from edgeseg.measure.ellipse import Ellipse
 
+INPUT = (128, 192)
+"""(height, width) of the model's input."""
 MODULES = (
     "resize", "view", "region", "outline", "agreement", "flags", "measure", "network", "decode",
     "rounding",
 )  # fmt: skip
-_PREPARE = """(names) => {
+PREPARE = """(names) => {
   const bytes = (text) => Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
   const text = (pixels) => btoa(Array.from(pixels, (v) => String.fromCharCode(v)).join(""));
   const floats = (text) => new Float32Array(bytes(text).buffer);
@@ -31,18 +34,26 @@ _PREPARE = """(names) => {
   window.failure = "";
   prepare().catch((error) => { window.failure = String(error); });
 }"""
+"""Imports all modules of the page as ``t``."""
+_FIELDS = ("centerX", "centerY", "semiMajor", "semiMinor", "angle")
 
 
-@pytest.fixture(scope="module")
-def page(chromium: Any, address: str) -> Iterator[Any]:
-    """The site with all modules at hand as ``t``."""
-    with opened(chromium, address) as page:
-        page.evaluate(_PREPARE, list(MODULES))
-        wait_until(page, "window.failure || window.t")
-        assert page.evaluate("window.failure") == ""
-        wait_until(page, "document.body.dataset.ready === 'true'")
-        yield page
+def packed(data: bytes | npt.NDArray[Any]) -> str:
+    """Return bytes, or the values of an array, as ``t.bytes`` and ``t.floats`` unpack them."""
+    raw = data if isinstance(data, bytes) else np.ascontiguousarray(data).tobytes()
+    return base64.b64encode(raw).decode("ascii")
 
 
-def packed(pixels: np.ndarray) -> str:
-    return base64.b64encode(np.ascontiguousarray(pixels).tobytes()).decode("ascii")
+def unpacked(text: str, *shape: int) -> npt.NDArray[np.uint8]:
+    """Return what ``t.text`` packed, in a shape."""
+    return np.frombuffer(base64.b64decode(text), np.uint8).reshape(shape)
+
+
+def ellipse_fields(ellipse: Ellipse) -> dict[str, float]:
+    """Return an ellipse as the page has it."""
+    return dict(zip(_FIELDS, astuple(ellipse), strict=True))
+
+
+def size_fields(size: PixelSize | None) -> dict[str, Any] | None:
+    """Return a pixel size as the page has it."""
+    return size and {"xMm": size.x_mm, "yMm": size.y_mm, "source": size.source}
