@@ -21,9 +21,9 @@ from edgeseg.measure.measurement import Look
 from edgeseg.measure.tasks import measure_of
 from edgeseg.network import zoo
 from edgeseg.network.answers import Answers, check_answers
-from edgeseg.network.port import read_port
+from edgeseg.network.port import read_metadata, read_port
 from edgeseg.network.preprocess import preprocess
-from edgeseg.network.session import open_session, read_metadata
+from edgeseg.network.session import open_session
 from edgeseg.prediction import Prediction, StageTimes
 from edgeseg.system.parallel import single_threaded_opencv, usable_cores
 
@@ -96,7 +96,7 @@ class Segmenter:
         self.provider: str = self._session.get_providers()[0]
         self.metadata = read_metadata(self._session, self.file.path)
         self._task = measure_of(self.metadata.task)
-        self._port = read_port(self._session)
+        self._port = read_port(self._session, self.metadata)
         # Runs at once keep memory each, for good; more than there are cores for gain nothing.
         self._turns = threading.BoundedSemaphore(max(1, usable_cores() // (threads or 1)))
 
@@ -110,13 +110,14 @@ class Segmenter:
 
     @property
     def input_type(self) -> str:
-        """Type of the graph's input: ``uint8``, or ``float32`` of a graph edgeseg did not write."""
-        return "uint8" if self._port.channels is None else "float32"
+        """Type of the graph's input; ``uint8`` of those that edgeseg exports."""
+        return self._port.adapter.type
 
     @property
-    def input_channels(self) -> int:
-        """Channels of the graph's input."""
-        return self._port.channels or 1
+    def input_shape(self) -> tuple[int, int, int]:
+        """Shape of the graph's input for one image; (1, h, w) of those that edgeseg exports."""
+        metadata = self.metadata
+        return self._port.adapter.input_shape(metadata.input_height, metadata.input_width)
 
     def infer(self, tensor: GrayImage) -> npt.NDArray[np.float32]:
         """Run the network.

@@ -9,8 +9,8 @@ import pytest
 RUNTIME = """
 import importlib, pkgutil, sys
 import edgeseg
-# these need an extra (onnx, pyarrow, ray), and are imported by their commands
-extras = ("edgeseg.__main__", "edgeseg.adopt", "edgeseg.archive")
+# these need an extra (pyarrow, ray), and are imported by their commands
+extras = ("edgeseg.__main__", "edgeseg.archive")
 for module in pkgutil.walk_packages(edgeseg.__path__, "edgeseg."):
     if not module.name.startswith(extras):
         importlib.import_module(module.name)
@@ -60,9 +60,7 @@ def test_one_png_is_measured_without_what_it_does_not_need(
     assert loaded == "loaded:cv2,numpy,onnxruntime"
 
 
-@pytest.mark.parametrize(
-    ("command", "extra"), [("train", "train"), ("export", "train"), ("adopt", "adopt")]
-)
+@pytest.mark.parametrize(("command", "extra"), [("train", "train"), ("export", "train")])
 def test_commands_that_need_an_extra_name_it(command: str, extra: str) -> None:
     options = {"train": ["--data", "d", "--out", "o"]}.get(command, ["c", "--out", "o.onnx"])
     code = f"""

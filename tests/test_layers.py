@@ -31,11 +31,11 @@ ORDER = (
 PUBLIC = ["edgeseg", "edgeseg.metadata", "edgeseg.zoo"]
 NEVER = {
     "torch", "torchvision", "lightning", "segmentation_models_pytorch", "safetensors", "matplotlib",
+    "onnx",
 }  # fmt: skip
 # All that needs it stays in one place.
 OF_ONE_PLACE = {
     "highdicom": "edgeseg.output.dicom.objects",
-    "onnx": "edgeseg.adopt",
     "openvino": "edgeseg.network.openvino",
     "pyarrow": "edgeseg.archive.arrow",
     "tifffile": "edgeseg.images.formats.tiff",

@@ -1,29 +1,29 @@
-"""A user's own float model made a model file of edgeseg, or refused if it then differs."""
+"""Metadata for a user's own model, appended to a copy, or a refusal if its figures then differ."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import onnx
 
-from edgeseg.adopt import wrap as wrapping
-from edgeseg.adopt.float_model import FloatMap, FloatModel, Plan
+from edgeseg.adopt.onnx_bytes import append_metadata, embed_weights, find_precision
+from edgeseg.adopt.original import FloatMap, OriginalModel, expected_probability
 from edgeseg.adopt.parity import (
     BATCH_TOLERANCE,
     TOLERANCES,
+    Adopted,
     batch_difference,
     compare,
-    find_images,
-    open_wrapped,
-    run_each,
+    make_images,
 )
-from edgeseg.adopt.plan import AdoptSpec, class_names, make_plan
+from edgeseg.adopt.plan import Plan, make_plan
+from edgeseg.adopt.spec import AdoptSpec
 from edgeseg.errors import ModelError
 from edgeseg.images.frame import GrayImage
-from edgeseg.network.metadata import METADATA_KEY, ModelMetadata
+from edgeseg.network.metadata import ADAPTER_SCHEMA_VERSION, METADATA_KEY, ModelMetadata
+from edgeseg.network.model_file import refers_to_files
 from edgeseg.network.task import Task, check_classes
 from edgeseg.system.files import check_targets, claim, write_atomic
 from edgeseg.system.version import __version__
@@ -37,9 +37,9 @@ class AdoptReport:
 
     Attributes
     ----------
-    path, name, size_bytes, precision, opset
-        The file, and the operator set the model was and is made of.
-    input_height, input_width, channels, layout, scale, mean, sd
+    path, name, size_bytes, precision
+        The file.
+    input_height, input_width, input_type, channels, layout, scale, mean, sd, per_image
         What the network sees.
     output, activation, classes, exclusive
         What its maps mean; ``exclusive`` where a pixel belongs to the likeliest of the classes,
@@ -57,14 +57,15 @@ class AdoptReport:
     name: str
     size_bytes: int
     precision: str
-    opset: int
     input_height: int
     input_width: int
+    input_type: str
     channels: int
     layout: str
     scale: float
     mean: tuple[float, ...]
     sd: tuple[float, ...]
+    per_image: str | None
     output: str
     activation: str
     classes: tuple[str, ...]
@@ -77,20 +78,20 @@ class AdoptReport:
 
 
 def adopt(source: Path, out: Path, spec: AdoptSpec, *, overwrite: bool = False) -> AdoptReport:
-    """Wrap a float segmentation model in edgeseg's contract; no file is left if it differs.
+    """Write a copy of a segmentation model that says how it is fed; none if it then differs.
 
-    Normalisation, channels, activation and metadata go into the graph. Both are then run by
-    onnxruntime, the original with numpy before and after it, on phantoms and noise: probabilities
-    must agree to 1e-5 (float16: 2e-3), and every pixel's class but for ties.
+    The graph stays as it is. The copy is run as edgeseg runs it, and the original by onnxruntime
+    with numpy before and after it, on phantoms and noise: probabilities must agree to 1e-5
+    (float16: 2e-3), and every pixel's class but for ties.
 
     Parameters
     ----------
     source
-        An ONNX model of floats, with its weights inside or in files beside it.
+        An ONNX model, with its weights inside or in files beside it.
     out
         The ONNX file to write.
     spec
-        What the graph does not say; where it does, both must agree.
+        What the model does not say; where it does, both must agree.
     overwrite
         Whether ``out`` may exist.
 
@@ -99,61 +100,75 @@ def adopt(source: Path, out: Path, spec: AdoptSpec, *, overwrite: bool = False) 
     OutputExistsError, OutputWriteError
         If ``out`` exists and may not be overwritten, or cannot be written.
     ConfigError, ModelError, ModelNotFoundError
-        If the model cannot be wrapped, or so.
+        If the model cannot be adopted, or so.
     ParityError
-        If the wrapped model does not compute what the model does.
+        If the copy does not compute what the model does.
     """
     spec.check()
     check_targets(out)
     claim(out, overwrite)
-    model = wrapping.load(source)
-    if any(entry.key == METADATA_KEY for entry in model.metadata_props):
+    original = OriginalModel(source)
+    if METADATA_KEY in original.texts:
         raise ModelError(f"{source} is a model of edgeseg already: use it as it is")
-    original = FloatModel(source)
-    plan = make_plan(spec, original, wrapping.last_operators(model))
-    classes = class_names(spec, plan)
-    kind = wrapping.precision(model)
-    exclusive = plan.has_background and plan.n_structures > 1
-    described = _metadata(spec, plan, spec.name or source.stem, kind, classes)
-    text = described.to_json()
-    images = find_images(plan)
-    expected = [original.probability(plan, gray) for gray in images]
-    data, of_batch = _wrapped(model, plan, text, images)
-    got = run_each(open_wrapped(data), images)
-    difference = compare(got, expected, spec.threshold, exclusive, TOLERANCES[kind])
-    write_atomic(out, data)
+    data = _read_whole(source)
+    plan = make_plan(spec, original, make_images)
+    images = make_images(plan.height, plan.width)
+    n_structures = len(plan.classes) - 1
+    expected = [expected_probability(plan.adapter, each, n_structures) for each in plan.outputs]
+    described = _describe(spec, plan, spec.name or source.stem, find_precision(data))
+    described, of_batch = _with_batch(described, data, images, original.fixed_batch)
+    copy = append_metadata(data, METADATA_KEY, described.to_json())
+    # from last to first: a network that adds noise of its own would otherwise repeat it
+    got = Adopted(copy, out).run_each(images[::-1])[::-1]
+    tolerance = TOLERANCES[described.precision]
+    difference = compare(got, expected, spec.threshold, plan.is_exclusive, tolerance)
+    write_atomic(out, copy)
+    adapter = plan.adapter
     return AdoptReport(
         out,
-        spec.name or source.stem,
-        len(data),
-        kind,
-        next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx")),
+        described.name,
+        len(copy),
+        described.precision,
         plan.height,
         plan.width,
-        plan.channels,
-        "nhwc" if plan.channels_last else "nchw",
-        plan.scale,
-        plan.mean,
-        plan.sd,
-        plan.output_name,
-        plan.activation,
-        classes,
-        exclusive,
+        adapter.type,
+        adapter.channels,
+        adapter.layout,
+        adapter.scale,
+        adapter.mean,
+        adapter.sd,
+        adapter.per_image,
+        adapter.output,
+        adapter.activation,
+        plan.classes,
+        plan.is_exclusive,
         of_batch is not None,
         len(images),
         difference,
         of_batch,
-        _notices(plan, expected, one_at_a_time=of_batch is None),
+        _find_notices(spec, plan, expected, one_at_a_time=of_batch is None),
     )
 
 
-def _metadata(
-    spec: AdoptSpec, plan: Plan, name: str, precision: str, classes: Sequence[str]
-) -> ModelMetadata:
+def _read_whole(source: Path) -> bytes:
+    """Read a model with all its weights, those in files beside it too."""
+    data = source.read_bytes()
+    if refers_to_files(data):
+        data = embed_weights(data, source.parent)
+        if refers_to_files(data):
+            raise ModelError(
+                f"{source}: parts of its graph keep values in other files; save it as a single "
+                "file, with onnx.save(onnx.load(FILE), OUT)"
+            )
+    return data
+
+
+def _describe(spec: AdoptSpec, plan: Plan, name: str, precision: str) -> ModelMetadata:
     """Describe the file: what the user says of it, and nothing of its training."""
     task = Task()
     if spec.task == "regions":
-        task = Task("regions", check_classes(classes), plan.has_background)
+        by_largest = plan.adapter.has_background or plan.adapter.activation == "indices"
+        task = Task("regions", check_classes(plan.classes), by_largest)
     return ModelMetadata(
         name=name,
         architecture="adopted",
@@ -167,49 +182,50 @@ def _metadata(
         threshold=spec.threshold,
         licence=spec.licence,
         task=task,
+        adapter=plan.adapter,
+        schema_version=ADAPTER_SCHEMA_VERSION,
     )
 
 
-def _wrapped(
-    model: onnx.ModelProto, plan: Plan, metadata: str, images: Sequence[GrayImage]
-) -> tuple[bytes, float | None]:
-    """Return a file's bytes, and how far two images at once are from one; None if it takes one."""
+def _with_batch(
+    described: ModelMetadata, data: bytes, images: Sequence[GrayImage], fixed: int | None
+) -> tuple[ModelMetadata, float | None]:
+    """Return the metadata, and how far two images at once are from one; None if it takes one."""
+    copy = append_metadata(data, METADATA_KEY, described.to_json())
     try:
-        data = _finished(wrapping.wrap(model, plan, free_batch=True), metadata)
-        session = open_wrapped(data)
-        difference = batch_difference(session, images)
-        if difference <= BATCH_TOLERANCE:
-            return data, difference
+        difference = batch_difference(Adopted(copy, Path(described.name)), images)
     except ModelError:
-        pass  # a shape inside the graph was fixed at export: one image at a time then
-    if plan.batch not in (None, 1):
+        difference = np.inf  # a shape inside the graph was fixed at export
+    if fixed == 1:
+        return described, None
+    if difference <= BATCH_TOLERANCE:
+        return described, difference
+    if fixed is not None:
         raise ModelError(
-            f"the model takes {plan.batch} images at once and no other number; export it with a "
-            "free batch, or a batch of 1"
+            f"the model takes {fixed} images at once, and its answer to one depends on the others; "
+            "export it with a free batch, or a batch of 1"
         )
-    return _finished(wrapping.wrap(model, plan, free_batch=False), metadata), None
+    assert described.adapter is not None
+    return replace(described, adapter=replace(described.adapter, batch=1)), None
 
 
-def _finished(wrapped: onnx.ModelProto, metadata: str) -> bytes:
-    entry = wrapped.metadata_props.add()
-    entry.key, entry.value = METADATA_KEY, metadata
-    wrapping.check(wrapped)
-    data: bytes = wrapped.SerializeToString()
-    return data
-
-
-def _notices(plan: Plan, expected: Sequence[FloatMap], *, one_at_a_time: bool) -> tuple[str, ...]:
+def _find_notices(
+    spec: AdoptSpec, plan: Plan, expected: Sequence[FloatMap], *, one_at_a_time: bool
+) -> tuple[str, ...]:
     notices = []
     if one_at_a_time:
         notices.append("it takes one image at a time: a shape inside was fixed at export")
+    if spec.activation is None and plan.adapter.activation == "none":
+        notices.append("its output lies between 0 and 1, and is taken for probabilities")
     spread = np.ptp(np.stack(expected))
     if spread < _SPREAD:
         notices.append(
             f"its probabilities differ by {spread:.1g} at most over phantoms and noise: it sees "
             "nothing in them; check --scale, --mean, --sd and --activation"
         )
-    if plan.shrink > 1:
+    if plan.adapter.enlarge > 1:
         notices.append(
-            f"its maps have a {plan.shrink}th of the input's size; they are enlarged bilinearly"
+            f"its maps have a {plan.adapter.enlarge}th of the input's size; they are enlarged "
+            "bilinearly"
         )
     return tuple(notices)

@@ -76,7 +76,7 @@ def _described(segmenter: Segmenter) -> list[Check]:
         f"trained on {data.count} images of {data.name}" if data else "trained on unknown data"
     )
     answers = ", ".join(metadata.task.structures)
-    size = f"{metadata.input_height}, {metadata.input_width}"
+    size = ", ".join(map(str, segmenter.input_shape))
     return [
         Check("hash", True, f"SHA-256 {file.sha256}{of_bundled}"),
         Check(
@@ -88,7 +88,7 @@ def _described(segmenter: Segmenter) -> list[Check]:
         Check(
             "graph",
             True,
-            f"{segmenter.input_type} (N, {segmenter.input_channels}, {size}) to float32, "
+            f"{segmenter.input_type} (N, {size}) to float32, "
             f"{metadata.task.kind}: {answers}, on {segmenter.provider}",
         ),
     ]

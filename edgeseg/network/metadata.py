@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from edgeseg.errors import ModelError
+from edgeseg.network.adapter import Adapter, read_adapter
 from edgeseg.network.interval import Interval, read_interval
 from edgeseg.network.limits import Limits, read_limits
 from edgeseg.network.task import Task, read_task
@@ -17,7 +18,9 @@ from edgeseg.system.text import first_line, short
 
 METADATA_KEY = "edgeseg"
 SCHEMA_VERSION = 2
-_READ = (1, 2)  # schema 1 knows no task: its models are of heads
+ADAPTER_SCHEMA_VERSION = 3
+"""Of a file with an adapter: versions that do not know how to feed its network refuse it."""
+_READ = (1, SCHEMA_VERSION, ADAPTER_SCHEMA_VERSION)  # schema 1 knows no task: all are of heads
 _LONGEST = 2**20  # characters of its text; those of edgeseg have a few thousand
 _DEEPEST = 16  # levels of figures in figures
 _LARGEST_SIDE_PX = 2**14
@@ -63,6 +66,8 @@ class ModelMetadata:
         From where on a head's figures are not to be trusted.
     interval
         How far a head circumference may be off; None if that was never measured.
+    adapter
+        How a network with an input and output of its own is fed; None of those edgeseg exports.
     """
 
     name: str
@@ -83,6 +88,7 @@ class ModelMetadata:
     task: Task = field(default_factory=Task)
     limits: Limits = field(default_factory=Limits)
     interval: Interval | None = None
+    adapter: Adapter | None = None
     schema_version: int = SCHEMA_VERSION
 
     def to_json(self) -> str:
@@ -90,6 +96,8 @@ class ModelMetadata:
         values = asdict(self) | {"task": self.task.as_dict()}
         if self.task.kind != "head":
             del values["limits"]
+        if self.adapter is None:
+            del values["adapter"]
         return json.dumps(values, allow_nan=False)
 
     @classmethod
@@ -109,7 +117,7 @@ class ModelMetadata:
             if type(version) is not int or version not in _READ:
                 raise ModelError(
                     f"the model's metadata has schema {short(version)}, this edgeseg reads "
-                    f"{' and '.join(map(str, _READ))}; install a matching edgeseg or export it "
+                    f"{_READ[0]} to {_READ[-1]}; install a matching edgeseg or export it "
                     "again"
                 )
             known = {f.name for f in fields(cls)}
@@ -123,6 +131,8 @@ class ModelMetadata:
             of_heads = values["task"].kind == "head"  # other tasks have no such limits
             values["limits"] = read_limits(values.get("limits", {}) if of_heads else {})
             values["interval"] = read_interval(values.get("interval"))
+            has_adapter = version >= ADAPTER_SCHEMA_VERSION
+            values["adapter"] = read_adapter(values["adapter"]) if has_adapter else None
             metadata = cls(**values)
             metadata._check()
         except ModelError:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.errors import DeviceError, ModelError
+from edgeseg.network.adapter import BYTES, TENSOR_TYPES
 from edgeseg.network.metadata import METADATA_KEY
 from edgeseg.system.parallel import usable_cores
 from edgeseg.system.telemetry import without_module
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     import openvino
 
 PROVIDER = "OpenVINO"
-_TYPES = {"u8": "tensor(uint8)", "f32": "tensor(float)"}
+# OpenVINO's names of input types, and numpy's
+_TYPES = {"u8": BYTES, "f32": "float32", "f16": "float16", "f64": "float64"}
 
 
 class Port(NamedTuple):
@@ -85,18 +87,18 @@ class OpenVinoSession:
                 "single-file ONNX written by 'edgeseg export'"
             ) from error
         self._compiling = threading.Lock()
-        self._compiled: dict[int, openvino.CompiledModel] = {}
+        self._compiled: dict[tuple[int, ...], openvino.CompiledModel] = {}
         self._local = threading.local()
+        # Once before threads may call: the first conversion of an array, in two threads at
+        # once, can lock both for ever (pybind11's initialisation against Python's lock).
+        openvino.Tensor(np.zeros(1, np.uint8), shared_memory=True)
         if not _takes_images(self._model):
-            return  # nothing that edgeseg runs: whoever reads its inputs sees that
+            return  # whoever reads its inputs sees whether it can run
         try:
-            # Once before threads may call: the first conversion of an array, in two threads at
-            # once, can lock both for ever (pybind11's initialisation against Python's lock).
-            given = self.get_inputs()[0]
-            batch, *shape = (n if isinstance(n, int) else 1 for n in given.shape)
-            kind = np.uint8 if given.type == _TYPES["u8"] else np.float32
-            names = [port.name for port in self.get_outputs()]
-            self.run(names, {"": np.zeros((batch, *shape), dtype=kind)})
+            given = self._model.inputs[0]
+            shape = [1 if n.is_dynamic else n.get_length() for n in given.partial_shape]
+            kind = _TYPES[given.element_type.get_type_name()]
+            self.run([port.name for port in self.get_outputs()], {"": np.zeros(shape, kind)})
         except RuntimeError as error:
             raise DeviceError(
                 f"the model does not start on openvino: {_last_line(error)}"
@@ -104,10 +106,10 @@ class OpenVinoSession:
 
     def run(
         self, outputs: Sequence[str], inputs: Mapping[str, npt.NDArray[Any]], /
-    ) -> list[npt.NDArray[np.float32]]:
+    ) -> list[npt.NDArray[Any]]:
         """Run the network on its one input, shape (N, C, h, w), and return outputs by name."""
         (tensor,) = inputs.values()
-        answer = self._request(len(tensor)).infer([tensor], share_inputs=True)
+        answer = self._request(tensor.shape).infer([tensor], share_inputs=True)
         return [np.array(answer[name]) for name in outputs]
 
     def get_providers(self) -> list[str]:
@@ -130,28 +132,30 @@ class OpenVinoSession:
             return ModelMeta({})
         return ModelMeta({METADATA_KEY: text})
 
-    def _request(self, batch: int) -> openvino.InferRequest:
-        """Return this thread's request for a batch size."""
-        requests: dict[int, openvino.InferRequest] | None = getattr(self._local, "requests", None)
+    def _request(self, shape: tuple[int, ...]) -> openvino.InferRequest:
+        """Return this thread's request for an input shape."""
+        requests: dict[tuple[int, ...], Any] | None = getattr(self._local, "requests", None)
         if requests is None:
             requests = self._local.requests = {}
-        if batch not in requests:
+        if shape not in requests:
             with self._compiling:
-                if batch not in self._compiled:
+                if shape not in self._compiled:
                     model = self._model.clone()
-                    _, *rest = model.inputs[0].partial_shape
-                    model.reshape([batch, *rest])
-                    self._compiled[batch] = self._core.compile_model(model, "CPU", self._options)
-            requests[batch] = self._compiled[batch].create_infer_request()
-        return requests[batch]
+                    model.reshape(list(shape))
+                    self._compiled[shape] = self._core.compile_model(model, "CPU", self._options)
+            requests[shape] = self._compiled[shape].create_infer_request()
+        return requests[shape]
 
 
 def _takes_images(model: openvino.Model) -> bool:
-    """Tell whether a model takes one array of images, (N, C, h, w), all but N fixed."""
-    ports = _ports(model.inputs)
-    if len(ports) != 1 or ports[0].type not in _TYPES.values() or len(ports[0].shape) != 4:
+    """Tell whether a model takes one array of images, of four axes, all but the first fixed."""
+    ports = model.inputs
+    if len(ports) != 1 or ports[0].element_type.get_type_name() not in _TYPES:
         return False
-    return all(isinstance(length, int) for length in ports[0].shape[1:])
+    shape = ports[0].partial_shape
+    if shape.rank.is_dynamic or len(shape) != 4:
+        return False
+    return not any(length.is_dynamic for length in list(shape)[1:])
 
 
 def _last_line(error: Exception) -> str:
@@ -164,5 +168,6 @@ def _ports(ports: Sequence[Any]) -> list[Port]:
         kind = port.element_type.get_type_name()
         known = () if port.partial_shape.rank.is_dynamic else port.partial_shape
         shape = ["?" if d.is_dynamic else d.get_length() for d in known]
-        described.append(Port(port.any_name, _TYPES.get(kind, f"tensor({kind})"), shape))
+        name = TENSOR_TYPES[_TYPES[kind]] if kind in _TYPES else f"tensor({kind})"
+        described.append(Port(port.any_name, name, shape))
     return described

@@ -1,15 +1,25 @@
-"""How images go into a session, and what it answers comes out, in as many runs as that takes."""
+"""Images go into a session, and its answers come out, in as many runs as that takes."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from edgeseg.errors import ModelError
+from edgeseg.network.adapter import (
+    BYTES,
+    LARGEST_BATCH,
+    PROBABILITY,
+    TENSOR_TYPES,
+    Adapter,
+)
 from edgeseg.network.answers import Answers
-from edgeseg.network.session import Session, find_outputs
+from edgeseg.network.feed import make_input, read_maps
+from edgeseg.network.metadata import METADATA_KEY, ModelMetadata
+from edgeseg.network.session import Session
 from edgeseg.system.text import first_line
 
 _PRESENCE = "presence"
@@ -20,32 +30,32 @@ class Port(NamedTuple):
 
     Attributes
     ----------
+    adapter
+        Makes the input and reads the output.
     input_name, output_names
         Of the image, and of the maps and, where there is one, the presence.
-    channels
-        Channels of a float input, which takes gray values over 255; None of the uint8 gray input
-        that edgeseg writes.
+    n_structures
+        How many maps the answers have.
     batch
         The one batch size that the graph takes; None if any.
     """
 
+    adapter: Adapter
     input_name: str
     output_names: tuple[str, ...]
-    channels: int | None
+    n_structures: int
     batch: int | None
 
     def run(self, session: Session, tensor: npt.NDArray[np.uint8]) -> Answers:
         """Run gray images, (N, 1, h, w), uint8."""
-        fed: npt.NDArray[Any] = tensor
-        if self.channels is not None:
-            fed = np.repeat(tensor.astype(np.float32) / 255, self.channels, axis=1)
+        fed = make_input(self.adapter, tensor)
         if self.batch is None or self.batch == len(fed):
-            return self._once(session, fed)
+            return self._run_once(session, fed)
         # A last part that is too short is filled up with images that are then thrown away.
         lacking = -len(fed) % self.batch
         filled = np.concatenate([fed, *[fed[-1:]] * lacking])
         answers = [
-            self._once(session, part) for part in np.split(filled, len(filled) // self.batch)
+            self._run_once(session, part) for part in np.split(filled, len(filled) // self.batch)
         ]
         presences = [answer.presence for answer in answers if answer.presence is not None]
         return Answers(
@@ -53,22 +63,100 @@ class Port(NamedTuple):
             np.concatenate(presences)[: len(fed)] if presences else None,
         )
 
-    def _once(self, session: Session, fed: npt.NDArray[Any]) -> Answers:
+    def _run_once(self, session: Session, fed: npt.NDArray[Any]) -> Answers:
         try:
-            maps, *others = session.run(list(self.output_names), {self.input_name: fed})
+            output, *others = session.run(list(self.output_names), {self.input_name: fed})
+            maps = read_maps(self.adapter, output, self.n_structures)
+            return Answers(maps, others[0].reshape(len(fed)) if others else None)
+        except ModelError:
+            raise
         except Exception as error:  # the engines' own exceptions share no base but this
             raise ModelError(f"the network failed on this image: {first_line(error)}") from error
-        return Answers(maps, others[0].reshape(len(fed)) if others else None)
 
 
-def read_port(session: Session) -> Port:
+def read_port(session: Session, metadata: ModelMetadata) -> Port:
     """Return how a session that `read_metadata` has accepted is fed."""
-    (given,), (found,) = session.get_inputs(), find_outputs(session)
-    batch, channels = given.shape[:2]
-    says = [output.name for output in session.get_outputs() if output.name == _PRESENCE]
-    return Port(
-        given.name,
-        (found.name, *says),
-        channels if given.type == "tensor(float)" else None,
-        batch if isinstance(batch, int) else None,
+    (taken,) = session.get_inputs()
+    adapter = find_adapter(session, metadata)
+    fixed = taken.shape[0] if isinstance(taken.shape[0], int) else None
+    spoken = [port.name for port in session.get_outputs() if port.name == _PRESENCE]
+    names = (adapter.output, *spoken)
+    n_structures = len(metadata.task.structures)
+    return Port(adapter, taken.name, names, n_structures, fixed or adapter.batch)
+
+
+def find_adapter(session: Session, metadata: ModelMetadata) -> Adapter:
+    """Return how a network is fed: as its metadata says, or else as its graph's input does.
+
+    Besides gray bytes, graphs that edgeseg did not write may take gray values over 255 as floats.
+    """
+    if metadata.adapter is not None:
+        return metadata.adapter
+    (taken,) = session.get_inputs()
+    names = [port.name for port in session.get_outputs()]
+    output = PROBABILITY if len(names) > 1 else names[0]
+    if taken.type == TENSOR_TYPES[BYTES]:
+        return Adapter(output)
+    return Adapter(output, "float32", channels=3 if list(taken.shape[1:2]) == [3] else 1)
+
+
+def read_metadata(session: Session, path: Path) -> ModelMetadata:
+    """Read a session's metadata and hold its input and output to it.
+
+    Raises
+    ------
+    ModelError
+        If there is none, it is damaged, or the graph is another than it says.
+    """
+    try:
+        text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        inputs, outputs = session.get_inputs(), session.get_outputs()
+        got = "; ".join(f"{port.name} {port.type} {port.shape}" for port in (*inputs, *outputs))
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{path}: damaged, its names are no UTF-8 ({error})") from error
+    if text is None:
+        raise ModelError(
+            f"{path}: the model carries no edgeseg metadata, so its normalisation, classes and "
+            f"threshold are unknown; add them with 'edgeseg adopt {path} --out FILE --scale 255 "
+            "--mean 0.485,0.456,0.406 --sd 0.229,0.224,0.225 --activation sigmoid --classes "
+            "background,lesion', with the values it was trained with"
+        )
+    metadata = ModelMetadata.from_json(text)
+    if len(inputs) != 1 or not outputs:
+        raise ModelError(f"{path}: expected one input and an output, got {got}")
+    adapter = find_adapter(session, metadata)
+    shape = adapter.input_shape(metadata.input_height, metadata.input_width)
+    foreign, n_maps = metadata.adapter is not None, len(metadata.task.structures)
+    found = [port for port in outputs if port.name == adapter.output]
+    if not (found and _takes(inputs[0], adapter.type, shape, foreign)) or not (
+        foreign or _gives_maps(found[0], n_maps)
+    ):
+        gives = "" if foreign else f" tensor(float) of shape (N, {n_maps}, h, w)"
+        raise ModelError(
+            f"{path}: expected one input {TENSOR_TYPES[adapter.type]} of shape "
+            f"(N, {', '.join(map(str, shape))}) and an output {adapter.output!r}{gives}, got {got}"
+        )
+    return metadata
+
+
+def _takes(port: Any, kind: str, shape: tuple[int, ...], foreign: bool) -> bool:
+    """Tell whether an input takes these images; a foreign network may leave lengths open."""
+    batch, *lengths = port.shape or [None]
+    return (
+        port.type == TENSOR_TYPES[kind]
+        and len(lengths) == len(shape)
+        and (not isinstance(batch, int) or 1 <= batch <= LARGEST_BATCH)
+        and all(
+            has == wants or (foreign and not isinstance(has, int))
+            for has, wants in zip(lengths, shape, strict=True)
+        )
+    )
+
+
+def _gives_maps(port: Any, n_maps: int) -> bool:
+    shape = list(port.shape)
+    return (
+        port.type == "tensor(float)"
+        and len(shape) == 4
+        and (shape[1] == n_maps or not isinstance(shape[1], int))
     )

@@ -11,7 +11,6 @@ import onnxruntime
 
 from edgeseg.errors import DeviceError, ModelError
 from edgeseg.network.gpu import CUDA_OPTIONS, load_libraries
-from edgeseg.network.metadata import METADATA_KEY, ModelMetadata
 from edgeseg.network.model_file import read_model
 from edgeseg.system import telemetry
 from edgeseg.system.parallel import usable_cores
@@ -26,8 +25,6 @@ PROVIDERS: dict[str, str] = {
     "openvino": "OpenVINOExecutionProvider",
     "directml": "DmlExecutionProvider",
 }
-_MAP = "probability"
-_LARGEST_BATCH = 1024  # of a graph that takes no other: one image is filled up to it
 _PACKAGES = {
     "cuda": "onnxruntime-gpu",
     "tensorrt": "onnxruntime-gpu",
@@ -89,9 +86,20 @@ def open_session(
             try:
                 return OpenVinoSession(path, data, threads)
             except UnicodeDecodeError as error:
-                raise _no_text(path, error) from error
+                raise ModelError(f"{path}: damaged, its names are no UTF-8 ({error})") from error
         raise DeviceError(_missing_provider(device))
     return _open_on(path, data, device, options)
+
+
+def open_data(path: Path, data: bytes) -> Session:
+    """Open a model's bytes on the CPU; ``path`` is how errors name it.
+
+    Raises
+    ------
+    ModelError
+        If onnxruntime cannot load them.
+    """
+    return _open_on(path, data, "cpu", session_options(None, spin=False))
 
 
 def may_use_card(device: str) -> bool:
@@ -180,68 +188,3 @@ def _missing_provider(device: str) -> str:
         f"device {device!r} needs {PROVIDERS[device]}, this onnxruntime has {installed}: {state}. "
         f"Run 'pip uninstall onnxruntime', then 'pip install {package}'; or use --device cpu"
     )
-
-
-def find_outputs(session: Session) -> list[Any]:
-    """Return the outputs that may be the map: the one named ``probability``, or else all."""
-    outputs = session.get_outputs()
-    return [output for output in outputs if output.name == _MAP] or outputs
-
-
-def read_metadata(session: Session, path: Path) -> ModelMetadata:
-    """Read a session's metadata and hold its input and output to it.
-
-    Raises
-    ------
-    ModelError
-        If there is none, it is damaged, or the graph is another than it says.
-    """
-    try:
-        return _read_metadata(session, path)
-    except UnicodeDecodeError as error:
-        raise _no_text(path, error) from error
-
-
-def _no_text(path: Path, error: UnicodeDecodeError) -> ModelError:
-    return ModelError(f"{path}: damaged, its names are no UTF-8 ({error})")
-
-
-def _read_metadata(session: Session, path: Path) -> ModelMetadata:
-    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-    inputs, outputs = session.get_inputs(), find_outputs(session)
-    [given.name for given in inputs]  # read here, as those of the outputs are
-    if text is None:
-        raise ModelError(
-            f"{path}: the model carries no edgeseg metadata, so its normalisation, classes and "
-            f"threshold are unknown; wrap it with 'edgeseg adopt {path} --out FILE --scale 255 "
-            "--mean 0.485,0.456,0.406 --sd 0.229,0.224,0.225 --activation sigmoid --classes "
-            "background,lesion', with the values it was trained with"
-        )
-    metadata = ModelMetadata.from_json(text)
-    n_maps = len(metadata.task.structures)
-    sides = [metadata.input_height, metadata.input_width]
-    takes = [list(i.shape) for i in inputs if i.type in ("tensor(uint8)", "tensor(float)")]
-    gives = [list(o.shape) for o in outputs]
-    fits = (
-        len(inputs) == len(takes) == len(outputs) == 1
-        and outputs[0].type == "tensor(float)"
-        and len(takes[0]) == 4
-        and takes[0][1] in ((1,) if inputs[0].type == "tensor(uint8)" else (1, 3))
-        and takes[0][2:] == sides
-        and (not isinstance(takes[0][0], int) or 1 <= takes[0][0] <= _LARGEST_BATCH)
-        and len(gives[0]) == 4
-        and gives[0][1] in (n_maps, *_unknown(gives[0][1]))
-    )
-    if not fits:
-        got = "; ".join(f"{i.name} {i.type} {i.shape}" for i in (*inputs, *outputs))
-        raise ModelError(
-            f"{path}: expected one input tensor(uint8) of shape (N, 1, {sides[0]}, {sides[1]}) and "
-            f"one output tensor(float) of shape (N, {n_maps}, {sides[0]}, {sides[1]}), or one of "
-            f"several named '{_MAP}', got {got}"
-        )
-    return metadata
-
-
-def _unknown(length: int | str | None) -> tuple[int | str | None, ...]:
-    """Return a length that the graph leaves open as one that may be anything."""
-    return () if isinstance(length, int) else (length,)

@@ -109,7 +109,11 @@ def check_runs_in_page(segmenter: Segmenter) -> None:
         lacking = f"the page measures heads, this model's task is {metadata.task.kind!r}"
     elif metadata.precision == "int8":
         lacking = "browsers compute 8-bit integers otherwise and slower, which this model is of"
-    elif segmenter.input_type != "uint8" or segmenter.fixed_batch not in (None, 1):
+    elif (
+        metadata.adapter is not None
+        or segmenter.input_type != "uint8"
+        or segmenter.fixed_batch not in (None, 1)
+    ):
         lacking = "the page gives one gray image at a time, this model takes another input"
     if lacking:
         raise ModelError(f"{segmenter.file.name}: {lacking}; hc18-nano does")

@@ -49,3 +49,12 @@ def _escaped(char: str) -> str:
 def printable(text: str) -> str:
     """Escape lone surrogates, which names of files may contain, so that it encodes to UTF-8."""
     return text if text.isascii() else text.encode(errors="backslashreplace").decode()
+
+
+def describe_text_file(data: bytes) -> str:
+    """Say what a text is that lies where a model or an image was expected, or return ''."""
+    if data.startswith(b"version https://git-lfs"):
+        return "this is a Git LFS pointer, not the file itself; fetch it with 'git lfs pull'"
+    if data[:500].lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        return "this is a web page, not the file itself; download the file again"
+    return ""

@@ -1,4 +1,4 @@
-"""Small float models as users have them, in plain onnx, and their answers in numpy."""
+"""Small models as users have them, in plain onnx, and their answers in numpy."""
 
 from __future__ import annotations
 
@@ -14,11 +14,17 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from edgeseg.images.frame import GrayImage
+from edgeseg.segmenter import Segmenter
 
 H, W = 24, 40
 MEAN, SD = (0.1, 0.3, 0.55), (0.5, 0.25, 0.125)
-IR = {11: 6, 17: 8, 23: 11}
+IR = {9: 4, 10: 5, 11: 6, 17: 8, 23: 11}
 Map = npt.NDArray[np.float64]
+INPUT_TYPES = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(uint8)": np.uint8,
+}
 
 
 def session(model: Path | onnx.ModelProto) -> onnxruntime.InferenceSession:
@@ -39,14 +45,17 @@ def float_model(
     batch: int | str = "batch",
     size: tuple[int | str, int | str] = (H, W),
     stride: int = 1,
-    names: tuple[str, str] = ("input", "output"),
     kind: int = TensorProto.FLOAT,
     extra: Sequence[onnx.NodeProto] = (),
     last: str = "maps",
+    given: int | None = None,
+    made: int | None = None,
+    rank: int = 4,
 ) -> onnx.ModelProto:
     """Return two convolutions in the layout, with the tail (Sigmoid, Softmax) that is asked for.
 
-    ``extra`` nodes go from the value ``maps`` to the value ``last``.
+    ``extra`` nodes go from the value ``maps`` to the value ``last``; ``given`` and ``made`` are the
+    types of input and output, where they are not ``kind``.
     """
     rng = np.random.default_rng(7)
     dtype = helper.tensor_dtype_to_np_dtype(kind)
@@ -56,31 +65,36 @@ def float_model(
         numpy_helper.from_array(first.astype(dtype), "w1"),
         numpy_helper.from_array(second.astype(dtype), "w2"),
     ]
-    source, target = names
+    value = "input"
     nodes = []
+    if given is not None:
+        nodes.append(helper.make_node("Cast", [value], ["cast"], to=kind))
+        scale = numpy_helper.from_array(np.array(255, dtype), "scale")
+        weights.append(scale)
+        nodes.append(helper.make_node("Div", ["cast", "scale"], ["over_scale"]))
+        value = "over_scale"
     if nhwc:
-        nodes.append(helper.make_node("Transpose", [source], ["nchw"], perm=[0, 3, 1, 2]))
+        nodes.append(helper.make_node("Transpose", [value], ["nchw"], perm=[0, 3, 1, 2]))
+        value = "nchw"
     nodes += [
-        helper.make_node("Conv", ["nchw" if nhwc else source, "w1"], ["c1"], pads=[2] * 4),
+        helper.make_node("Conv", [value, "w1"], ["c1"], pads=[2] * 4),
         helper.make_node("Tanh", ["c1"], ["t1"]),
         helper.make_node("Conv", ["t1", "w2"], ["maps"], pads=[1] * 4, strides=[stride] * 2),
         *extra,
     ]
     value = last
-    if nhwc:
+    if nhwc and rank == 4:
         nodes.append(helper.make_node("Transpose", [value], ["back"], perm=[0, 2, 3, 1]))
         value = "back"
     axis = {"axis": 3 if nhwc else 1} if tail == "Softmax" else {}
-    nodes.append(helper.make_node(tail or "Identity", [value], [target], **axis))
+    nodes.append(helper.make_node(tail or "Identity", [value], ["output"], **axis))
     height, width = size
     shape = (batch, height, width, channels) if nhwc else (batch, channels, height, width)
-    sides = [side // stride if isinstance(side, int) else f"{side}_out" for side in size]
-    out = (batch, *sides, maps) if nhwc else (batch, maps, *sides)
     graph = helper.make_graph(
         nodes,
         "user",
-        [helper.make_tensor_value_info(source, kind, shape)],
-        [helper.make_tensor_value_info(target, kind, out)],
+        [helper.make_tensor_value_info("input", given or kind, shape)],
+        [helper.make_tensor_value_info("output", made or kind, [None] * rank)],
         weights,
     )
     return helper.make_model(
@@ -88,18 +102,46 @@ def float_model(
     )
 
 
-def shaped(operator: str, constant: Any, **attributes: Any) -> list[onnx.NodeProto]:
-    """Return a node whose second input is a constant, from ``maps`` to ``end``."""
-    tensor = numpy_helper.from_array(np.array(constant))
+def constant(name: str, values: Any) -> onnx.NodeProto:
+    tensor = numpy_helper.from_array(np.array(values))
+    return helper.make_node("Constant", [], [name], value=tensor)
+
+
+def chain(operator: str, *constants: Any, **attributes: Any) -> list[onnx.NodeProto]:
+    """Return a node whose other inputs are constants, from ``maps`` to ``end``."""
+    names = [f"c{i}" for i in range(len(constants))]
     return [
-        helper.make_node("Constant", [], ["c"], value=tensor),
-        helper.make_node(operator, ["maps", "c"], ["end"], **attributes),
+        *map(constant, names, constants),
+        helper.make_node(operator, ["maps", *names], ["end"], **attributes),
     ]
+
+
+def class_indices(kind: int = TensorProto.INT64, keepdims: int = 1, **values: Any) -> Any:
+    """Return a model that ends in ArgMax, as mmsegmentation and PaddleSeg export them."""
+    extra = [
+        helper.make_node("ArgMax", ["maps"], ["index"], axis=1, keepdims=keepdims),
+        helper.make_node("Cast", ["index"], ["end"], to=kind),
+    ]
+    rank = 4 if keepdims else 3
+    return float_model(maps=3, extra=extra, last="end", made=kind, rank=rank, **values)
 
 
 def save(model: onnx.ModelProto, folder: Path, name: str = "user.onnx") -> Path:
     onnx.save(model, folder / name)
     return folder / name
+
+
+def normalized(gray: GrayImage, mean: Sequence[float], sd: Sequence[float], how: str) -> Map:
+    """Return what a user's own code makes of a gray image for the network: (h, w, channels)."""
+    values = gray.astype(np.float64)
+    if how == "bytes":
+        values = np.stack([values] * len(mean), axis=-1)
+        return values
+    if how == "z-score":
+        values = (values - values.mean()) / values.std()
+    else:
+        values = values / (values.max() if how == "maximum" else 255)
+    return (np.stack([values] * len(mean), axis=-1) - np.array(mean)) / np.array(sd)
 
 
 def probabilities(
@@ -111,22 +153,23 @@ def probabilities(
     background: bool = False,
     mean: Sequence[float] = MEAN,
     sd: Sequence[float] = SD,
-    output: str | None = None,
+    how: str = "scale",
 ) -> Map:
     """Return what the user's own code would: (C, h, w) of the structures for one gray image."""
     run = session(source)
     given = run.get_inputs()[0]
-    rgb = np.stack([gray / 255.0] * len(mean), axis=-1)
-    tensor = ((rgb - np.array(mean)) / np.array(sd))[None]
+    tensor = normalized(gray, mean, sd, how)[None]
     if not nhwc:
         tensor = tensor.transpose(0, 3, 1, 2)
-    kinds = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
     count = given.shape[0] if isinstance(given.shape[0], int) else 1
-    tensor = np.repeat(tensor, count, axis=0).astype(kinds[given.type])
-    maps = run.run([output or run.get_outputs()[0].name], {given.name: tensor})[0]
-    maps = maps[0].astype(np.float64)
-    if nhwc:
+    tensor = np.repeat(tensor, count, axis=0).astype(INPUT_TYPES[given.type])
+    maps = run.run(None, {given.name: tensor})[0][0]
+    if activation == "indices":
+        classes = maps.reshape(maps.shape[-2:] if not nhwc or maps.ndim == 2 else maps.shape[:2])
+        maps = np.stack([classes == i for i in range(1, 3)])
+    elif nhwc:
         maps = maps.transpose(2, 0, 1)
+    maps = maps.astype(np.float64)
     if activation == "sigmoid":
         maps = 1 / (1 + np.exp(-maps))
     elif activation == "softmax":
@@ -142,30 +185,18 @@ def masks(maps: Map, exclusive: bool) -> npt.NDArray[np.intp]:
     return np.where(maps.max(axis=0) >= 0.5, maps.argmax(axis=0) + 1, 0)
 
 
-def wrapped_probabilities(path: Path, gray: GrayImage) -> Map:
-    """Run a wrapped file by plain onnxruntime on one image, (h, w): (C, h, w)."""
-    run = session(path)
-    (given,), (made,) = run.get_inputs(), run.get_outputs()
-    assert (given.name, given.type, given.shape[1:]) == ("image", "tensor(uint8)", [1, *gray.shape])
-    assert (made.name, made.type) == ("probability", "tensor(float)")
-    (maps,) = run.run(None, {"image": gray[None, None]})
-    assert list(maps.shape[1:]) == made.shape[1:]
-    assert 0 <= maps.min() <= maps.max() <= 1
-    found: Any = maps[0]
-    return np.asarray(found, np.float64)
-
-
-def assert_same(source: Path, out: Path, grays: Sequence[GrayImage], **how: Any) -> None:
-    """Hold masks and probabilities of a wrapped file to the user's own model."""
-    exclusive = how.pop("exclusive", False)
-    tolerance = how.pop("tolerance", 1e-5)
-    seen = set()
-    for gray in grays:
-        theirs = probabilities(source, gray, **how)
-        ours = wrapped_probabilities(out, gray)
-        assert ours.shape == theirs.shape
-        np.testing.assert_allclose(ours, theirs, atol=tolerance)
-        mask = masks(theirs, exclusive)
-        np.testing.assert_array_equal(masks(ours, exclusive), mask)
-        seen |= set(np.unique(mask))
-    assert len(seen) > 1  # a mask of one value only would show nothing
+def assert_same(
+    source: Path, out: Path, grays: Sequence[GrayImage], device: str = "cpu", **how: Any
+) -> None:
+    """Hold masks and probabilities of an adopted file to the user's own model."""
+    exclusive, tolerance = how.pop("exclusive", False), how.pop("tolerance", 1e-5)
+    theirs = np.stack([probabilities(source, gray, **how) for gray in grays])
+    segmenter = Segmenter(out, device=device, threads=1)
+    alone = np.concatenate([segmenter.infer(gray[None, None]) for gray in grays])
+    together = segmenter.infer(np.stack(grays)[:, None])
+    np.testing.assert_allclose(together, alone, atol=tolerance)
+    assert alone.shape == theirs.shape
+    np.testing.assert_allclose(alone, theirs, atol=tolerance)
+    expected = [masks(maps, exclusive) for maps in theirs]
+    np.testing.assert_array_equal([masks(maps, exclusive) for maps in alone], expected)
+    assert len(np.unique(expected)) > 1  # a mask of one value only would show nothing

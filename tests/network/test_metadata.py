@@ -9,8 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeseg.errors import ModelError
+from edgeseg.network.adapter import Adapter
 from edgeseg.network.interval import Interval
-from edgeseg.network.metadata import INTENDED_USE, SCHEMA_VERSION, ModelMetadata, TrainData
+from edgeseg.network.metadata import (
+    ADAPTER_SCHEMA_VERSION,
+    INTENDED_USE,
+    SCHEMA_VERSION,
+    ModelMetadata,
+    TrainData,
+)
 from edgeseg.network.task import Task
 
 METADATA = ModelMetadata(
@@ -45,7 +52,7 @@ def test_there_and_back() -> None:
 
 def test_every_field_of_the_schema_is_written() -> None:
     written = json.loads(METADATA.to_json())
-    assert set(written) == {f.name for f in dataclasses.fields(ModelMetadata)}
+    assert set(written) == {f.name for f in dataclasses.fields(ModelMetadata)} - {"adapter"}
     assert written["schema_version"] == SCHEMA_VERSION
     assert written["intended_use"] == INTENDED_USE
     assert "Not a medical device" in INTENDED_USE
@@ -80,11 +87,9 @@ def test_damaged_text_is_refused_with_advice(text: str) -> None:
         ModelMetadata.from_json(text)
 
 
-@pytest.mark.parametrize("version", [0, 3, "1", None, True, 1.0])
+@pytest.mark.parametrize("version", [0, 4, "1", None, True, 1.0])
 def test_another_schema_is_refused_with_advice(version: object) -> None:
-    with pytest.raises(
-        ModelError, match=f"has schema {version!r}, this edgeseg reads 1 and 2; install"
-    ):
+    with pytest.raises(ModelError, match=f"schema {version!r}, this edgeseg reads 1 to 3; install"):
         ModelMetadata.from_json(changed(schema_version=version))
 
 
@@ -171,6 +176,44 @@ def test_what_is_no_interval_is_refused(interval: object) -> None:
         ModelMetadata.from_json(changed(interval=interval))
 
 
+ADAPTED = dataclasses.replace(
+    METADATA,
+    adapter=Adapter("logits", "float32", "nhwc", 3, mean=(0.1, 0.2, 0.3), sd=(1.0,), batch=2),
+    schema_version=ADAPTER_SCHEMA_VERSION,
+)
+
+
+def test_an_adapter_goes_there_and_back() -> None:
+    """Only from schema 3 on: a version that does not know it must refuse the file."""
+    written = json.loads(ADAPTED.to_json())
+    assert ModelMetadata.from_json(ADAPTED.to_json()) == ADAPTED
+    assert ModelMetadata.from_json(changed(adapter=written["adapter"])).adapter is None
+    assert ModelMetadata.from_json(changed(adapter=written["adapter"], schema_version=3)).adapter
+    del written["adapter"]
+    with pytest.raises(ModelError, match="damaged"):
+        ModelMetadata.from_json(json.dumps(written))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[("type", value) for value in ("int64", None, 3)],
+        *[("layout", "hwc"), ("output_layout", 4), ("activation", "relu"), ("per_image", "mean")],
+        *[("channels", value) for value in (2, True, 1.0, "3")],
+        *[("scale", value) for value in (0, -1, "255", math.nan, math.inf, 10**400)],
+        *[("mean", value) for value in ([0.1, 0.2], [], 0.1, ["a"], None)],
+        *[("sd", value) for value in ([0.0], [1.0, -1.0, 1.0], [True])],
+        *[("has_background", 1), ("output", None), ("enlarge", 0), ("batch", 0), ("batch", 10**6)],
+    ],
+)
+def test_what_is_no_adapter_is_refused(name: str, value: object) -> None:
+    adapter = json.loads(ADAPTED.to_json())["adapter"]
+    lacking = {key: each for key, each in adapter.items() if key != name}
+    for wrong in (adapter | {name: value}, lacking, [adapter], None):
+        with pytest.raises(ModelError, match="as its adapter"):
+            ModelMetadata.from_json(changed(adapter=wrong, schema_version=3))
+
+
 @pytest.mark.parametrize("value", [None, 3, ["a"], {"a": 1}])
 @pytest.mark.parametrize("name", ["name", "architecture", "precision", "licence", "intended_use"])
 def test_texts_are_texts(name: str, value: object) -> None:
@@ -227,9 +270,10 @@ def test_whatever_a_text_is_it_is_refused_in_a_short_sentence(text: str) -> None
 @given(st.text(max_size=200) | st.recursive(st.none() | st.booleans() | st.floats() | st.text(),
        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))  # fmt: skip
 def test_any_value_of_any_field_is_metadata_or_a_model_error(value: object) -> None:
-    for name in json.loads(changed()):
+    written = json.loads(ADAPTED.to_json())
+    for name in written:
         try:
-            metadata = ModelMetadata.from_json(changed(**{name: value}))
+            metadata = ModelMetadata.from_json(json.dumps(written | {name: value}))
         except ModelError:
             continue
         assert ModelMetadata.from_json(metadata.to_json()) == metadata

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import ModelError
-from edgeseg.network import model_file, zoo
+from edgeseg.network import zoo
 from edgeseg.network.metadata import METADATA_KEY
 from edgeseg.network.model_file import read_model
 from edgeseg.segmenter import Segmenter
@@ -26,207 +25,124 @@ def elsewhere(name: str = "w", location: str = "secret.bin") -> Any:
     tensor = onnx.TensorProto(name=name, data_type=F32, dims=[1])
     tensor.data_location = onnx.TensorProto.EXTERNAL
     for key, value in (("location", location), ("offset", "0"), ("length", "4")):
-        entry = tensor.external_data.add()
-        entry.key, entry.value = key, value
+        tensor.external_data.add(key=key, value=value)
     return tensor
 
 
-def whole() -> Any:
-    return helper.make_tensor("w", F32, [1], [255.0])
-
-
-def model(tensor: Any = None) -> Any:
+def model(nodes: list[Any], initializers: list[Any], **values: Any) -> Any:
     """A model of edgeseg's that answers with gray values over a weight."""
     shape = ["N", 1, HEIGHT, WIDTH]
-    nodes = [
-        helper.make_node("Cast", ["image"], ["gray"], to=F32),
-        helper.make_node("Div", ["gray", "w"], ["probability"]),
-    ]
     graph = helper.make_graph(
-        nodes,
+        [helper.make_node("Cast", ["image"], ["gray"], to=F32), *nodes],
         "location",  # a word that occurs
         [helper.make_tensor_value_info("image", U8, shape)],
         [helper.make_tensor_value_info("probability", F32, shape)],
-        initializer=[tensor or whole()],
+        initializer=initializers,
     )
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+    made = helper.make_model(graph, opset_imports=opsets, ir_version=8, **values)
     helper.set_model_props(made, {METADATA_KEY: METADATA.to_json()})
     return made
 
 
-def in_initializer(made: Any) -> None:
-    made.graph.initializer[0].CopyFrom(elsewhere())
+DIVIDE = helper.make_node("Div", ["gray", "w"], ["probability"])
 
 
-def in_sparse_values(made: Any) -> None:
-    made.graph.sparse_initializer.add().values.CopyFrom(elsewhere())
+def whole() -> Any:
+    return model([DIVIDE], [helper.make_tensor("w", F32, [1], [255.0])])
 
 
-def in_sparse_indices(made: Any) -> None:
-    made.graph.sparse_initializer.add().indices.CopyFrom(elsewhere())
+def in_initializer(location: str) -> Any:
+    return model([DIVIDE], [elsewhere(location=location)])
 
 
-def in_attribute(kind: str) -> Callable[[Any], None]:
-    def put(made: Any) -> None:
-        attribute = made.graph.node[0].attribute.add(name="value")
-        put_in(attribute, kind)
-
-    put.__name__ = f"in_attribute_{kind}"
-    return put
+def constant(name: str, location: str) -> Any:
+    node = helper.make_node("Constant", [], [name])
+    attribute = node.attribute.add(name="value", type=onnx.AttributeProto.TENSOR)
+    attribute.t.CopyFrom(elsewhere("t", location))
+    return node
 
 
-def put_in(attribute: Any, kind: str) -> None:
-    if kind in ("t", "sparse_tensor"):
-        target = getattr(attribute, kind)
-    else:
-        target = getattr(attribute, kind).add() if kind.endswith("s") else getattr(attribute, kind)
-    if "sparse" in kind:
-        target = target.values
-    if kind in ("g", "graphs"):
-        target = target.initializer.add()
-    target.CopyFrom(elsewhere())
+def in_constant(location: str) -> Any:
+    return model([constant("w", location), DIVIDE], [])
 
 
-def in_deep_subgraph(made: Any) -> None:
-    graph = made.graph
-    for _ in range(300):
-        graph = graph.node.add().attribute.add(name="body").g
-    graph.initializer.add().CopyFrom(elsewhere())
+def in_branch(location: str) -> Any:
+    def branch(name: str) -> Any:
+        return helper.make_graph(
+            [helper.make_node("Identity", [f"w_{name}"], [name])],
+            name,
+            [],
+            [helper.make_tensor_value_info(name, F32, [1])],
+            initializer=[elsewhere(f"w_{name}", location)],
+        )
+
+    choice = helper.make_node("If", ["c"], ["w"], then_branch=branch("a"), else_branch=branch("b"))
+    return model([choice, DIVIDE], [helper.make_tensor("c", onnx.TensorProto.BOOL, [], [True])])
 
 
-def in_function(made: Any) -> None:
-    put_in(made.functions.add().node.add().attribute.add(name="value"), "t")
+def in_function(location: str) -> Any:
+    body = [constant("w", location), helper.make_node("Div", ["x", "w"], ["y"])]
+    opsets = [helper.make_opsetid("", 17)]
+    function = helper.make_function("own", "Over", ["x"], ["y"], body, opsets)
+    node = helper.make_node("Over", ["gray"], ["probability"], domain="own")
+    return model([node], [], functions=[function])
 
 
-def in_default_of_function(made: Any) -> None:
-    put_in(made.functions.add().attribute_proto.add(name="value"), "t")
-
-
-def in_training(made: Any) -> None:
-    made.training_info.add().initialization.initializer.add().CopyFrom(elsewhere())
-
-
-def in_algorithm(made: Any) -> None:
-    made.training_info.add().algorithm.initializer.add().CopyFrom(elsewhere())
-
-
-def without_saying_so(made: Any) -> None:
-    """The location is there, but not that it is meant."""
-    made.graph.initializer[0].CopyFrom(elsewhere())
-    made.graph.initializer[0].ClearField("data_location")
-
-
-PLACES = [
-    in_initializer, in_sparse_values, in_sparse_indices, in_deep_subgraph, in_function,
-    in_default_of_function, in_training, in_algorithm, without_saying_so,
-    *map(in_attribute, ("t", "g", "tensors", "graphs", "sparse_tensor", "sparse_tensors")),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("place", PLACES)
-def test_a_tensor_that_lies_elsewhere_is_refused_wherever_it_hides(
-    tmp_path: Path, place: Callable[[Any], None]
-) -> None:
-    made = model()
-    place(made)
-    path = tmp_path / "m.onnx"
-    path.write_bytes(made.SerializeToString())
-    with pytest.raises(ModelError, match=r"m\.onnx: the model keeps values in another file; save"):
-        read_model(path)
+def in_sparse(location: str) -> Any:
+    made = model([DIVIDE], [])
+    indices = helper.make_tensor("i", onnx.TensorProto.INT64, [1], [0])
+    made.graph.sparse_initializer.add(
+        values=elsewhere(location=location), indices=indices, dims=[1]
+    )
+    return made
 
 
 @pytest.mark.parametrize("device", ["cpu", "openvino"])
-@pytest.mark.parametrize("location", ["secret.bin", "./secret.bin", "*/_ORT_MEM_ADDR_/*"])
-def test_one_file_is_one_model_in_every_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, location: str
+@pytest.mark.parametrize("place", [in_initializer, in_constant, in_branch, in_function, in_sparse])
+def test_a_tensor_that_lies_elsewhere_is_refused_wherever_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: Callable[[str], Any], device: str
 ) -> None:
     if device == "openvino":
         pytest.importorskip("openvino")
-    (tmp_path / "there").mkdir()
-    (tmp_path / "there" / "secret.bin").write_bytes(np.float32(255).tobytes())
-    refers = tmp_path / "refers.onnx"
-    refers.write_bytes(model(elsewhere(location=location)).SerializeToString())
-    (tmp_path / "whole.onnx").write_bytes(model().SerializeToString())
-    for folder in (tmp_path, tmp_path / "there"):
-        monkeypatch.chdir(folder)
-        with pytest.raises(ModelError, match="keeps values in another file"):
-            Segmenter(refers, device=device)
-        assert Segmenter(tmp_path / "whole.onnx", device=device).infer(
-            np.full((1, 1, HEIGHT, WIDTH), 255, np.uint8)
-        ).min() == pytest.approx(1)
-
-
-def holds_tensor_elsewhere(message: Any) -> bool:
-    """Look through a parsed model by what protobuf itself says of its fields."""
-    if isinstance(message, onnx.TensorProto):
-        return bool(message.external_data) or message.data_location != 0
-    return any(
-        holds_tensor_elsewhere(inner)
-        for field, value in message.ListFields()
-        if field.type == field.TYPE_MESSAGE
-        for inner in (value if hasattr(value, "__len__") else [value])
-    )
-
-
-def mutations(data: bytes, count: int) -> Iterator[bytes]:
-    chance = random.Random(0)
-    for _ in range(count):
-        changed = bytearray(data)
-        for _ in range(chance.randint(1, 3)):
-            at = chance.randrange(len(changed))
-            kind = chance.randrange(3)
-            if kind == 0:
-                changed[at] = chance.randrange(256)
-            elif kind == 1:
-                del changed[at : at + chance.randint(1, 4)]
-            else:
-                changed[at:at] = chance.randbytes(chance.randint(1, 4))
-        yield bytes(changed)
-
-
-def test_what_protobuf_reads_so_is_refused(tmp_path: Path) -> None:
-    """However it is damaged: nothing that has such a tensor passes."""
-    made = model()
-    for place in PLACES:
-        if place is not in_deep_subgraph:  # deeper than protobuf reads
-            place(made)
-    path, seen = tmp_path / "m.onnx", 0
-    for data in mutations(made.SerializeToString(), 2000):
-        try:
-            parsed = onnx.load_model_from_string(data)
-        except Exception:  # protobuf's own
-            continue
-        if holds_tensor_elsewhere(parsed):
-            seen += 1
-            path.write_bytes(data)
-            with pytest.raises(ModelError):
-                read_model(path)
-    assert seen > 100
-
-
-def test_a_word_is_no_reference(tmp_path: Path) -> None:
+    (tmp_path / "secret.bin").write_bytes(np.float32(255).tobytes())
+    monkeypatch.chdir(tmp_path)
     path = tmp_path / "m.onnx"
-    data = model().SerializeToString()
-    assert b"location" in data
-    path.write_bytes(data)
-    assert read_model(path) == data
-    path.write_bytes(b"....ORTM" + b"location")
-    assert read_model(path)  # onnxruntime's own format: it says what it thinks of it
-    path.write_bytes(data[:-20])
-    with pytest.raises(ModelError, match="no model, or a damaged one"):
+    for location in ("secret.bin", "./secret.bin", str(tmp_path / "secret.bin"), "*/_ORT_MEM*/*"):
+        path.write_bytes(place(location).SerializeToString())
+        with pytest.raises(ModelError, match=r"m\.onnx: the model keeps values in another file"):
+            Segmenter(path, device=device)
+    path.write_bytes(whole().SerializeToString())
+    white = np.full((1, 1, HEIGHT, WIDTH), 255, np.uint8)
+    assert Segmenter(path, device=device).infer(white).min() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("length", [b"\x08", b"\x88\x00", b"\x88\x80\x80\x00"])
+@pytest.mark.parametrize("tag", [b"\x0a", b"\x8a\x00"])
+def test_however_its_place_is_written(tmp_path: Path, tag: bytes, length: bytes) -> None:
+    """Protobuf's parsers read tags and lengths that are longer than they need be."""
+    entry = b"\x0a\x08location\x12\x0asecret.bin"
+    other = tag + length + entry[2:]
+    tensor = elsewhere().SerializeToString()
+    grown = bytes([tensor[tensor.index(entry) - 1] + len(other) - len(entry)])
+    at = tensor.index(entry)
+    tensor = tensor[: at - 1] + grown + other + tensor[at + len(entry) :]
+    assert onnx.TensorProto.FromString(tensor).external_data[0].key == "location"
+    path = tmp_path / "m.onnx"
+    path.write_bytes(tensor)
+    with pytest.raises(ModelError, match="another file"):
         read_model(path)
 
 
 def test_bundled_files_are_not_looked_through(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_file, "_has_tensor_elsewhere", lambda _: pytest.fail("looked"))
-    monkeypatch.setattr(model_file, "_LOCATION", b"")
+    monkeypatch.setattr("edgeseg.network.model_file.refers_to_files", lambda _: pytest.fail("seen"))
     path = zoo.find("hc18-nano").path
     assert read_model(path, known=True) == path.read_bytes()
     assert Segmenter("hc18-nano", device="cpu").file.bundled
 
 
 def test_parts_compiled_for_one_device_are_refused(tmp_path: Path) -> None:
-    made = model()
+    made = whole()
     made.graph.node.add(op_type="EPContext", domain="com.microsoft", output=["x"])
     path = tmp_path / "m.onnx"
     path.write_bytes(made.SerializeToString())
@@ -235,7 +151,7 @@ def test_parts_compiled_for_one_device_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_or_is_too_large_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"none\.onnx: cannot be read \(No such file"):
+    with pytest.raises(ModelError, match=r"none\.onnx"):
         read_model(tmp_path / "none.onnx")
     large = tmp_path / "large.onnx"
     with large.open("wb") as stream:
@@ -243,25 +159,8 @@ def test_a_file_that_cannot_be_read_or_is_too_large_is_named(tmp_path: Path) -> 
             stream.truncate(2**31)
         except OSError:
             pytest.skip("no room for a file with a hole of 2 GiB")
-    with pytest.raises(ModelError, match="larger than the 2 GiB"):
+    with pytest.raises(ModelError, match="2 GiB"):
         read_model(large)
-
-
-def test_the_fields_are_those_of_onnx() -> None:
-    kinds = {
-        "ModelProto": "model", "GraphProto": "graph", "NodeProto": "node",
-        "AttributeProto": "attribute", "SparseTensorProto": "sparse", "FunctionProto": "function",
-        "TrainingInfoProto": "training", "TensorProto": "tensor",
-    }  # fmt: skip
-    for name, kind in kinds.items():
-        if kind == "tensor":
-            continue
-        within = {
-            field.number: kinds[field.message_type.name]
-            for field in getattr(onnx, name).DESCRIPTOR.fields
-            if field.message_type is not None and field.message_type.name in kinds
-        }
-        assert model_file._WITHIN[kind] == within
 
 
 @pytest.mark.parametrize("device", ["cpu", "openvino"])
@@ -270,6 +169,6 @@ def test_names_that_are_no_text_are_a_model_error(tmp_path: Path, device: str, n
     if device == "openvino":
         pytest.importorskip("openvino")
     path = tmp_path / "m.onnx"
-    path.write_bytes(model().SerializeToString().replace(name, b"\xff" + name[1:]))
+    path.write_bytes(whole().SerializeToString().replace(name, b"\xff" + name[1:]))
     with pytest.raises(ModelError):
         Segmenter(path, device=device)

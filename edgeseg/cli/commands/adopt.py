@@ -1,4 +1,4 @@
-"""The command that wraps a user's own ONNX; it imports the adopt extra when it runs."""
+"""The command that makes a user's own ONNX a model of edgeseg."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgeseg.cli.options import JsonOption, NeedsExtra, OverwriteOption, print_report
+from edgeseg.cli.options import JsonOption, OverwriteOption, print_report
 
 
 def _size(value: str | None) -> tuple[int, int] | None:
@@ -30,7 +30,7 @@ def _numbers(option: str, value: str) -> tuple[float, ...]:
 
 
 def adopt(
-    model: Annotated[Path, typer.Argument(help="ONNX model of floats.")],
+    model: Annotated[Path, typer.Argument(help="ONNX segmentation model.")],
     out: Annotated[Path, typer.Option(help="ONNX file to write.")],
     input_size: Annotated[
         str | None,
@@ -44,15 +44,28 @@ def adopt(
     layout: Annotated[
         str | None, typer.Option(help="Of the input: nchw or nhwc; default: the graph's.")
     ] = None,
-    scale: Annotated[float, typer.Option(help="Gray values are divided by this first.")] = 255.0,
+    scale: Annotated[
+        float | None, typer.Option(help="Gray values are divided by this first; default 255.")
+    ] = None,
     mean: Annotated[
         str, typer.Option(help="Then subtracted: one value, or one a channel, 0.5,0.4,0.4.")
     ] = "0",
     sd: Annotated[str, typer.Option(help="Then divided by: likewise.")] = "1",
+    per_image: Annotated[
+        str | None,
+        typer.Option(help="Instead of --scale, by the image's own values: z-score or maximum."),
+    ] = None,
     activation: Annotated[
         str | None,
-        typer.Option(help="sigmoid, softmax or none (probabilities); default: the graph's."),
+        typer.Option(
+            help="sigmoid, softmax, none (probabilities) or indices (of classes); default: none "
+            "for values from 0 to 1, indices for integers."
+        ),
     ] = None,
+    logits: Annotated[
+        bool,
+        typer.Option("--logits", help="Apply --activation even if values lie between 0 and 1."),
+    ] = False,
     classes: Annotated[
         str | None, typer.Option(help="The background's and each map's name: background,lesion.")
     ] = None,
@@ -70,12 +83,12 @@ def adopt(
     overwrite: OverwriteOption = False,
     json_file: JsonOption = None,
 ) -> None:
-    """Wrap your own float ONNX as a model of edgeseg that computes the same. Needs onnx."""
+    """Make your own ONNX a model of edgeseg: a copy that says how it is fed."""
     size, means, sds = _size(input_size), _numbers("--mean", mean), _numbers("--sd", sd)
     names = tuple(part.strip() for part in classes.split(",")) if classes is not None else ()
-    with NeedsExtra("adopt"):
-        from edgeseg.adopt.adopt import adopt as run_adopt
-        from edgeseg.adopt.plan import AdoptSpec
+    from edgeseg.adopt.adopt import adopt as run_adopt
+    from edgeseg.adopt.spec import AdoptSpec
+
     spec = AdoptSpec(
         input_size=size,
         channels=channels,
@@ -83,7 +96,9 @@ def adopt(
         scale=scale,
         mean=means,
         sd=sds,
+        per_image=per_image,
         activation=activation,
+        logits=logits,
         classes=names,
         output=output,
         task=task,

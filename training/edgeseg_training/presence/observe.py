@@ -17,7 +17,9 @@ from edgeseg.images.image_file import read_gray
 from edgeseg.measure.framing import View, around
 from edgeseg.measure.head import Seen, see
 from edgeseg.measure.measurement import Look
+from edgeseg.network.feed import make_input, read_maps
 from edgeseg.network.metadata import METADATA_KEY, ModelMetadata
+from edgeseg.network.port import find_adapter
 from edgeseg.network.preprocess import preprocess
 from edgeseg.network.session import session_options
 from edgeseg_training.presence.graph import FEATURES, add_features, remove_presence
@@ -76,6 +78,7 @@ class Observer:
             providers=["CPUExecutionProvider"],
         )
         self._input = self._session.get_inputs()[0].name
+        self._adapter = find_adapter(self._session, self.metadata)
 
     def first(self, gray: GrayImage) -> Seen | None:
         """Return the head that the first look finds, real or not."""
@@ -93,7 +96,11 @@ class Observer:
     def _look(self, gray: GrayImage, view: View) -> tuple[Seen | None, FloatArray]:
         metadata = self.metadata
         tensor = preprocess(view.cut(gray), metadata.input_height, metadata.input_width)
-        maps, features = self._session.run(["probability", FEATURES], {self._input: tensor})
+        adapter = self._adapter
+        output, features = self._session.run(
+            [adapter.output, FEATURES], {self._input: make_input(adapter, tensor)}
+        )
+        maps = read_maps(adapter, output, len(metadata.task.structures))
         seen = see(Look(maps[0], view), metadata.threshold)
         return (None if isinstance(seen, str) else seen), features[0]
 
