@@ -84,10 +84,10 @@ def list_images(given: str, tally: Tally) -> Iterator[Listed]:
 def _here(given: str, tally: Tally) -> Iterator[Listed]:
     """Yield what is found on this machine; how large and of how many frames is told later."""
     path = str(place_of(given).local) if given.lower().startswith("file://") else given
-    root, paths = walk.images(path, tally, None)
+    root, paths = walk.find_images(path, tally)
     above = os.path.abspath(root)  # noqa: PTH100 (keeps symlinks)
     for each in paths:
-        yield Listed(Place("", os.path.abspath(each)), above, None, None, 1)  # noqa: PTH100
+        yield Listed(Place("", os.path.abspath(each.path)), above, None, None, 1)  # noqa: PTH100
 
 
 def _in_store(given: Place, tally: Tally) -> Iterator[Listed]:
@@ -191,7 +191,7 @@ def _of_store(listed: Listed, group: Sequence[Listed]) -> Iterator[Listed | _Lef
     """Yield a store's file with how many frames it has, if it is an image."""
     place = listed.place
     is_called_image = left_out.has_image_suffix(place.path)
-    if is_called_image and not left_out.is_called_dicom(place.path):
+    if is_called_image and not left_out.has_dicom_suffix(place.path):
         yield listed
         return
     try:
@@ -225,10 +225,10 @@ def _told_by(stream: BinaryIO, listed: Listed) -> Listed | _LeftOut | None:
     """Return what an open file is; None of one that nobody called an image and that is none."""
     name = listed.place.path.rpartition("/")[2]
     start = stream.read(N_START_BYTES)
-    is_readable, kind = left_out.told_by(start, name, lambda: _holds_image(stream))
+    is_readable, kind = left_out.kind_of_start(start, name, lambda: _holds_image(stream))
     if kind is not None and not kind.is_picture:
         return _LeftOut(left_out.NOT_IMAGES, listed.place, kind.name)
-    if left_out.is_called_dicom(name) or is_dicom(start):
+    if left_out.has_dicom_suffix(name) or is_dicom(start):
         return listed._replace(n_frames=_count_frames(stream))
     return listed if is_readable or kind is not None else None
 

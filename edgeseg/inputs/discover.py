@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgeseg.errors import DataError, EdgesegError, InputNotFoundError
-from edgeseg.inputs import left_out
+from edgeseg.inputs import left_out, walk
 from edgeseg.inputs.left_out import ANNOTATION_SUFFIX, IMAGE_SUFFIXES, READ_SUFFIXES, Tally
 from edgeseg.inputs.source import Source
-from edgeseg.inputs.walk import images, is_image
 
 __all__ = [
     "ANNOTATION_SUFFIX", "IMAGE_SUFFIXES", "Found", "discover", "frame_numbers",
@@ -55,9 +54,10 @@ def discover(inputs: Sequence[str], out: Path | None = None) -> Found:
     rooted: dict[str, tuple[Path, Path]] = {}
     tally = Tally()
     for given in inputs:
-        root, paths = images(given, tally, out)
-        for path in paths:
-            rooted.setdefault(os.path.abspath(path), (root, path))  # noqa: PTH100 (keeps symlinks)
+        root, files = walk.find_images(given, tally, out)
+        for file in files:
+            whole = os.path.abspath(file.path)  # noqa: PTH100 (keeps symlinks)
+            rooted.setdefault(whole, (root, Path(file.path)))
     kept = [*rooted.values()]
     notices = tally.sentences()
     if not kept:
@@ -70,10 +70,16 @@ def discover(inputs: Sequence[str], out: Path | None = None) -> Found:
     return Found(sorted(items, key=lambda item: (item.file, item.frame)), notices)
 
 
+def is_image(path: str, name: str) -> bool:
+    """Return whether a file in a folder is an image to measure, by its name or first bytes."""
+    found = walk.find_file(path, name, Tally())
+    return found is not None and walk.is_image(found, Tally())
+
+
 def nothing_found(inputs: Sequence[str], notices: Sequence[str]) -> InputNotFoundError:
     """Return the error that there is no image in any input; ``notices``: what was left out."""
     return InputNotFoundError(
-        f"no image in {', '.join(map(left_out.shown, inputs))}"
+        f"no image in {', '.join(map(left_out.show_name, inputs))}"
         f"{' (' + '; '.join(notices) + ')' if notices else ''}; expected files ending in "
         f"{', '.join(sorted(READ_SUFFIXES))}"
     )

@@ -1,4 +1,4 @@
-"""What lies beside images and is none to measure: told by name or first bytes, and counted."""
+"""What lies beside images and is not to be measured: known by name or first bytes, and counted."""
 
 from __future__ import annotations
 
@@ -24,38 +24,47 @@ IMAGE_SUFFIXES = READ_SUFFIXES | _DICOM_SUFFIXES | {
     ".gif", ".webp", ".avif", ".heic", ".heif", ".jp2", ".j2k", ".jxl", ".tga",
 }  # fmt: skip
 ANNOTATION_SUFFIX = "_Annotation.png"
-"""What ends the name of a label that lies beside its image, as in HC18."""
+"""Ends the name of a label that lies beside its image, as in HC18."""
+PICTURES = ("masks", "overlays", "sr", "seg")
+"""Folders of pictures and documents in a run's results."""
 
-# of network drives, recycle bins, file systems and archives, lower case; the hidden ones besides
+# Of network drives, recycle bins, file systems and archives, lower case; hidden ones besides.
 _SYSTEM_FOLDERS = frozenset({
     "@eadir", "@tmp", "@recycle", "#recycle", "#snapshot", "@recently-snapshot", "__macosx",
     "$recycle.bin", "recycler", "recycled", "system volume information", "lost+found",
 })  # fmt: skip
 _SYSTEM_FILES = frozenset(("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db"))
 _INDEX = "dicomdir"  # of a medium, beside its images
-# of which the first bytes say nothing
-_DOCUMENT = Kind("DICOM document", "")
-_BY_SUFFIX = {".raw": Kind("raw samples", "")}
+_INDEX_KIND, _DOCUMENT_KIND = Kind("DICOM index", ""), Kind("DICOM document", "")
+_KIND_BY_SUFFIX = {".raw": Kind("raw samples", "")}  # their first bytes say nothing
 _RUN_FILES = ("run.json", "results.csv", "report.html")
 _ARCHIVE_FILE = "archive.json"
-_MOST_SEEN = 1_000_000  # about 100 MB; what comes later counts as often as it is given
-PICTURES = ("masks", "overlays", "sr", "seg")
+_MAX_SEEN = 1_000_000  # about 100 MB; what comes later counts as often as it is given
+
+LINKS = "did not follow {n} links to folders, such as {example}; name them as inputs"
+UNREADABLE = "{n} files or folders cannot be read and were passed over, such as {example}"
+SYSTEM = "left out {n} files that a system keeps beside images, such as {example}"
+HIDDEN = "left out {n} hidden images, such as {example}"
+SPECIAL = "left out {n} pipes, sockets or devices with names of images, such as {example}"
+NOT_IMAGES = "left out {n} files of kinds that are not read ({kinds}), such as {example}"
+RESULTS = "left out {n} masks and overlays of earlier runs"
+ANNOTATIONS = f"left out {{n}} annotation files (*{ANNOTATION_SUFFIX})"
 
 
 class Tally:
-    """What was left out, by why, with one example each."""
+    """What was left out, by reason, with one example each."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
         self._examples: dict[str, str] = {}
         self._kinds: dict[str, Counter[str]] = defaultdict(Counter)
-        self._seen: set[int] = set()  # of what two inputs or a pattern give again
+        self._seen: set[int] = set()  # two inputs may name one file
 
     def add(self, why: str, path: str | os.PathLike[str], kind: str = "") -> None:
-        """Count a file or folder; ``why`` is a sentence with places for number and example."""
+        """Count a file or folder; ``why`` is one of the sentences of this module."""
         key = hash((why, os.path.abspath(path)))  # noqa: PTH100 (keeps symlinks)
         if key not in self._seen:
-            if len(self._seen) < _MOST_SEEN:
+            if len(self._seen) < _MAX_SEEN:
                 self._seen.add(key)
             self._counts[why] += 1
             self._examples.setdefault(why, os.fspath(path))
@@ -63,101 +72,135 @@ class Tally:
                 self._kinds[why][kind] += 1
 
     def sentences(self) -> list[str]:
-        """Return a sentence for each reason."""
+        """Return a notice for each reason."""
         return [
             why.format(
                 n=n,
-                example=shown(self._examples[why]),
+                example=show_name(self._examples[why]),
                 kinds=", ".join(f"{m} {kind}" for kind, m in sorted(self._kinds[why].items())),
             )
             for why, n in self._counts.items()
         ]
 
 
-LINKS = "did not follow {n} links to folders, such as {example}; name them as inputs"
-UNREADABLE = "{n} files or folders cannot be read and were passed over, such as {example}"
-SYSTEM = "left out {n} files that a system keeps beside images, such as {example}"
-HIDDEN = "left out {n} hidden images, such as {example}"
-SPECIAL = "left out {n} pipes, sockets or devices called like images, such as {example}"
-NOT_IMAGES = "left out {n} files of kinds that are not read ({kinds}), such as {example}"
-RESULTS = "left out {n} masks and overlays of earlier runs"
-ANNOTATIONS = f"left out {{n}} annotation files (*{ANNOTATION_SUFFIX})"
-
-
-def shown(name: str) -> str:
+def show_name(name: str) -> str:
     """Return a name as it can be shown: marks that steer a terminal or turn text are escaped."""
     return visible(os.fsencode(name).decode("utf-8", "backslashreplace"))
 
 
 def is_system_folder(name: str) -> bool:
-    """Tell whether a folder of this name is a system's own, or hidden."""
+    """Return whether a folder of this name is a system's own, or hidden."""
     return name.startswith(".") or name.lower() in _SYSTEM_FOLDERS
 
 
 def is_system_file(name: str) -> bool:
-    """Tell whether a file of this name is a system's own: what macOS or Windows put beside images.
+    """Return whether a file of this name is a system's own: what macOS or Windows put there.
 
     macOS splits files on other drives: ``._a.png`` holds what is not the picture of ``a.png``.
     """
     return name.lower() in _SYSTEM_FILES or name.startswith("._")
 
 
+def is_index(name: str) -> bool:
+    """Return whether a file of this name lists the DICOM files of its medium."""
+    return name.lower() == _INDEX
+
+
 def has_image_suffix(name: str) -> bool:
-    """Tell whether a file is called like an image."""
+    """Return whether a file's name is that of an image."""
     return _suffix(name) in IMAGE_SUFFIXES
 
 
+def has_dicom_suffix(name: str) -> bool:
+    """Return whether a file's name is that of DICOM, in which there need not be an image."""
+    return _suffix(name) in _DICOM_SUFFIXES
+
+
+def may_be_dicom(path: str) -> bool:
+    """Return whether a file is one of DICOM, by its name or else by its first bytes."""
+    if has_image_suffix(path):
+        return has_dicom_suffix(path)
+    try:
+        return is_dicom(_read_start(path))
+    except (OSError, ValueError):
+        return False
+
+
 def images_below(folder: str) -> Iterator[str]:
-    """Yield the files called like images in a folder and below, and the system's own."""
+    """Yield the files with names of images in a folder and below, and the system's own."""
     for here, _, names in os.walk(folder):
         for name in names:
             if has_image_suffix(name) or is_system_file(name):
                 yield os.path.join(here, name)  # noqa: PTH118 (many names)
 
 
-def look(path: str, name: str) -> tuple[bool, Kind | None]:
-    """Tell from the first bytes of a file whether it is read, and if not what kind it is.
+def read_kind(path: str, name: str) -> tuple[bool, Kind | None]:
+    """Return whether a file is read, by its first bytes, and if not what kind it is.
 
     Raises
     ------
     OSError
         If it cannot be read.
     """
-    with open(path, "rb", buffering=0) as stream:  # noqa: PTH123 (many files)
-        start = stream.read(N_START_BYTES)
-    return told_by(start, name, lambda: _holds_image(path))
+    return kind_of_start(_read_start(path), name, lambda: _holds_image(path))
 
 
-def told_by(start: bytes, name: str, holds_image: Callable[[], bool]) -> tuple[bool, Kind | None]:
-    """Tell what `look` does; ``holds_image`` is asked of DICOM that may be a document."""
+def kind_of_start(
+    start: bytes, name: str, holds_image: Callable[[], bool]
+) -> tuple[bool, Kind | None]:
+    """Return what `read_kind` does; ``holds_image`` is asked of DICOM that may be a document."""
     if is_index(name):
-        return False, Kind("DICOM index", "")
+        return False, _INDEX_KIND
     if is_readable(start):
         return True, None
-    kind = kind_of(start) or _BY_SUFFIX.get(_suffix(name))
-    return False, _DOCUMENT if kind is DICOM and not holds_image() else kind
+    kind = kind_of(start) or _KIND_BY_SUFFIX.get(_suffix(name))
+    return False, _DOCUMENT_KIND if kind is DICOM and not holds_image() else kind
 
 
-def is_index(name: str) -> bool:
-    """Tell whether a file of this name lists the DICOM files of its medium."""
-    return name.lower() == _INDEX
+def is_results_folder(path: str, out: Path | None) -> bool:
+    """Return whether a folder holds pictures or documents of this or another run.
 
-
-def may_be_dicom(path: str) -> bool:
-    """Tell whether a file is one of DICOM, by its name or else by its first bytes."""
-    suffix = _suffix(path)
-    if suffix in IMAGE_SUFFIXES:
-        return suffix in _DICOM_SUFFIXES
-    try:
-        with open(path, "rb", buffering=0) as stream:  # noqa: PTH123 (many files)
-            return is_dicom(stream.read(N_START_BYTES))
-    except (OSError, ValueError):
+    A results folder that was copied or packed without its hidden files has no lock; two of the
+    files that every run writes tell it too.
+    """
+    run, name = os.path.split(path)
+    if name not in PICTURES:
         return False
+    return is_run(Path(run)) or (out is not None and os.path.realpath(run) == os.path.realpath(out))
 
 
-def is_called_dicom(name: str) -> bool:
-    """Tell whether a file is called like one of DICOM, in which there need not be an image."""
-    return _suffix(name) in _DICOM_SUFFIXES
+def is_result(path: Path, out: Path | None) -> bool:
+    """Return whether a file lies in such a folder, or below it; see `is_results_folder`."""
+    return any(is_results_folder(str(parent), out) for parent in path.absolute().parents)
+
+
+def is_run(folder: Path) -> bool:
+    """Return whether a run wrote its results into a folder."""
+    names = [name for name in (*_RUN_FILES, _ARCHIVE_FILE) if (folder / name).is_file()]
+    return (folder / LOCK_NAME).exists() or has_run_files(names)
+
+
+def has_run_files(names: Container[str]) -> bool:
+    """Return whether files of these names in a folder say that a run wrote them."""
+    return _ARCHIVE_FILE in names or sum(name in names for name in _RUN_FILES) >= 2
+
+
+def is_annotation(path: Path) -> bool:
+    """Return whether a file is the label of an image beside it."""
+    image = _image_of_annotation(path.name)
+    return image is not None and path.with_name(image).is_file()
+
+
+def is_annotation_beside(name: str, names: Container[str]) -> bool:
+    """Return whether a file is the label of an image, by the names of the files beside it."""
+    image = _image_of_annotation(name)
+    return image is not None and image in names
+
+
+def _image_of_annotation(name: str) -> str | None:
+    if not name.endswith(ANNOTATION_SUFFIX):
+        return None
+    return name.removesuffix(ANNOTATION_SUFFIX) + ".png"
 
 
 def _holds_image(path: str) -> bool:
@@ -169,47 +212,9 @@ def _holds_image(path: str) -> bool:
         return True
 
 
-def is_result(path: Path, out: Path | None) -> bool:
-    """Tell whether a file lies in a folder of pictures or documents of this or another run.
-
-    A folder that was copied or packed without its hidden files has no lock; two of the files that
-    every run writes tell it too.
-    """
-    for parent in path.absolute().parents:
-        if parent.name in PICTURES:
-            run = parent.parent
-            if is_run(run) or (out is not None and run.resolve() == out.resolve()):
-                return True
-    return False
-
-
-def is_run(folder: Path) -> bool:
-    """Tell whether a run wrote its results into a folder."""
-    names = [name for name in (*_RUN_FILES, _ARCHIVE_FILE) if (folder / name).is_file()]
-    return (folder / LOCK_NAME).exists() or has_run_files(names)
-
-
-def has_run_files(names: Container[str]) -> bool:
-    """Tell whether files of these names in a folder say that a run wrote them."""
-    return _ARCHIVE_FILE in names or sum(name in names for name in _RUN_FILES) >= 2
-
-
-def is_annotation(path: Path) -> bool:
-    """Tell whether a file is the label of an image beside it."""
-    image = _image_of_annotation(path.name)
-    return image is not None and path.with_name(image).is_file()
-
-
-def is_annotation_beside(name: str, names: Container[str]) -> bool:
-    """Tell whether a file is the label of an image, by the names of the files beside it."""
-    image = _image_of_annotation(name)
-    return image is not None and image in names
-
-
-def _image_of_annotation(name: str) -> str | None:
-    if not name.endswith(ANNOTATION_SUFFIX):
-        return None
-    return name.removesuffix(ANNOTATION_SUFFIX) + ".png"
+def _read_start(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as stream:  # noqa: PTH123 (many files)
+        return stream.read(N_START_BYTES)
 
 
 def _suffix(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,3 +36,19 @@ class Source(NamedTuple):
     def path(self) -> Path:
         """Where it lies."""
         return Path(self.location)
+
+
+class Stamp(NamedTuple):
+    """What tells a file from a later one at its place: its size, and when it was changed."""
+
+    size_bytes: int
+    modified_ns: int
+
+
+def stamp_of(location: str) -> Stamp | None:
+    """Return a file's stamp now; None of what is no file that can be looked at."""
+    try:
+        status = os.stat(location)  # noqa: PTH116 (a path for each of many images costs more)
+    except (OSError, ValueError):
+        return None
+    return Stamp(status.st_size, status.st_mtime_ns)

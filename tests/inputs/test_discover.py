@@ -234,7 +234,7 @@ def test_pipes_sockets_and_links_in_a_circle(tmp_path: Path) -> None:
         # those that lead nowhere get a row, which says so
         assert [item.file for item in found.items] == ["a.png", "c.png", "d.png", "e.png"]
         (notice,) = found.notices
-        assert "left out 1 pipes, sockets or devices called like images, such as " in notice
+        assert "left out 1 pipes, sockets or devices with names of images, such as " in notice
     assert files(str(tmp_path / "b.png")) == ["b.png"]
     with pytest.raises(ImageDecodeError, match="it is a folder, a pipe or a device"):
         read_bytes(tmp_path / "b.png")  # at once
