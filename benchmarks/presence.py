@@ -5,7 +5,7 @@ r"""Teach models of heads to say whether there is one: each fold's, and the one 
 
 A fold's model is taught without the heads of that fold and without a fifth of the other scans'
 patients; the shipped one with all of them, but for the organ that no model is taught with.
-``benchmarks/doubt.py`` says what comes of it.
+``benchmarks/studies/doubt.py`` says what comes of it.
 """
 
 from __future__ import annotations

@@ -20,11 +20,25 @@ from tests.phantoms import write_hc18
 __all__ = ["chromium"]  # a fixture
 
 PHANTOM_SIZE = (270, 400)
+_SLOW = ("slow", "ray", "nightly")
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 # A busy or slow machine is no failure.
 settings.register_profile("edgeseg", deadline=None)
 settings.load_profile("edgeseg")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out tests marked ``nightly``, and put files with slow tests first.
+
+    With each file in one of several processes a slow file that came last would run alone.
+    """
+    if not os.environ.get("EDGESEG_NIGHTLY") and "nightly" not in config.option.markexpr:
+        nightly = [item for item in items if item.get_closest_marker("nightly")]
+        items[:] = [item for item in items if item not in nightly]
+        config.hook.pytest_deselected(items=nightly)
+    slow = {item.path for item in items if any(map(item.get_closest_marker, _SLOW))}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 def benchmark_script(name: str) -> ModuleType:

@@ -13,6 +13,7 @@ from tests.conftest import benchmark_script
 from tests.training.tiny import TINY
 
 
+@pytest.mark.nightly
 def test_folds_are_trained_once_measured_and_pooled(
     phantom_data: Path,
     tmp_path: Path,

@@ -2,10 +2,8 @@ from __future__ import annotations
 
 import io
 import os
-import random
 import subprocess
 import sys
-import zlib
 from pathlib import Path
 
 import pytest
@@ -76,7 +74,7 @@ def test_hostile_models_are_read_or_refused() -> None:
     assert "| model | 150 |" in done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is read from /proc")
 def test_whatever_a_reader_does_is_found_and_kept(tmp_path: Path) -> None:
     script, kept = tmp_path / "planted.py", tmp_path / "kept"
@@ -113,7 +111,7 @@ def test_hostile_images_are_made_from_whole_ones() -> None:
         for i, data in enumerate(files):
             if (kind, i) == ("tiff", 15):  # of two pages
                 with pytest.raises(ImageDecodeError):
-                    images.decode(data)
+                    images.decode_frame(data)
             else:
                 images.read(data, Path())
 
@@ -131,20 +129,3 @@ def test_hostile_dicom_is_made_from_whole_files() -> None:
         assert pixels.shape[-3 if file.get(0x00280002).value[0] == 3 else -2 :][:2] == (72, 96)
         assert dataset.SequenceOfUltrasoundRegions[0].PhysicalDeltaX == 0.01
     assert len(syntaxes) >= 6
-
-
-def test_a_deflated_bomb_is_small_and_large() -> None:
-    dicoms = benchmark_script("library.hostile.dicoms")
-    bomb = dicoms._bomb(8 << 20)
-    assert len(bomb) < 20_000
-    start = bomb.index(dicoms.DEFLATED.encode()) + len(dicoms.DEFLATED)
-    assert len(zlib.decompress(bomb[start:], wbits=-15)) > 8 << 20
-
-
-def test_every_way_makes_another_dicom_file() -> None:
-    dicoms = benchmark_script("library.hostile.dicoms")
-    for way in dicoms._WAYS:
-        for seed in dicoms.seeds():
-            whole = dicoms.written(seed)
-            made = {dicoms.written(way(random.Random(i), seed)) for i in range(5)}
-            assert made - {whole}, (way.__name__, seed.syntax)

@@ -41,6 +41,7 @@ def test_a_node_that_holds_has_no_findings() -> None:
     assert done.stdout.endswith("| 0 |\n")
 
 
+@pytest.mark.nightly
 def test_what_nobody_thought_of_is_found() -> None:
     done = fuzz("-c", PLANTED)
     assert done.returncode == 1

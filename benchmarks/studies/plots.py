@@ -1,7 +1,7 @@
 """Draw the accuracy of the bundled models against their cost, and the errors of one of them.
 
-    python benchmarks/plots.py --data HC18
-    python benchmarks/plots.py --benchmark table.json
+    PYTHONPATH=benchmarks python benchmarks/studies/plots.py --data HC18
+    PYTHONPATH=benchmarks python benchmarks/studies/plots.py --benchmark table.json
 
 ``cost.png`` takes its figures from the models' cards; ``errors.png`` from the per-image results of
 hc18-edge (or ``--model``), with pixel sizes from the data's table; ``latency.png`` from what
@@ -30,7 +30,7 @@ from edgeseg.errors import DataError, EdgesegError
 from edgeseg.network import zoo
 from edgeseg.score import hc18
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 # arXiv 2307.09067: Dice pooled over batches on its own 200 images; it measures no circumference.
 PAPER = {"name": "the paper", "gmac": 13.4, "dice": 0.9628}
 # DAG V-Net (2021), the challenge's test set, cost unknown.

@@ -1,6 +1,6 @@
 """The pictures of the README, of phantoms: an overlay, the report, the page that measures.
 
-python benchmarks/screenshots.py
+PYTHONPATH=benchmarks python benchmarks/studies/screenshots.py
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from edgeseg.serve.measuring import Measurer
 from edgeseg.serve.server import Bounds, Server, serving
 from edgeseg.serve.site import site
 
-HERE = Path(__file__).resolve().parent
+HERE = Path(__file__).resolve().parents[1]
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
-"""What each flag catches, and when it is wrong: on damaged heads, on other things, on heads.
+r"""What each flag catches, and when it is wrong: on damaged heads, on other things, on heads.
 
-    python benchmarks/doubt.py --data HC18 --planes PLANES --models MODELS/hc18-nano-fold{fold}.onnx
+    PYTHONPATH=benchmarks python benchmarks/studies/doubt.py \
+        --data HC18 --planes PLANES --models MODELS/hc18-nano-fold{fold}.onnx
 
 Each model measures the heads of its fold, the same heads damaged, and the other scans of its fold's
 patients. Damage has a known truth: the circumference in the image before. Prints Markdown.

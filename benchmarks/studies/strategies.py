@@ -1,7 +1,8 @@
-"""Train every row of arXiv 2307.09067's table, and print ours beside theirs.
+r"""Train every row of arXiv 2307.09067's table, and print ours beside theirs.
 
-    python benchmarks/strategies.py --data HC18 --encoder-weights imagenet --runs runs/strategies
-    python benchmarks/strategies.py --table
+    PYTHONPATH=benchmarks python benchmarks/studies/strategies.py \
+        --data HC18 --encoder-weights imagenet --runs runs/strategies
+    PYTHONPATH=benchmarks python benchmarks/studies/strategies.py --table
 
 Each run is trained with the paper's recipe (training/paper.toml) except for what the options say,
 on all folds but one, and scored on that one. It leaves one JSON under benchmarks/results; a run
@@ -29,7 +30,7 @@ from edgeseg.segmenter import Segmenter
 from edgeseg.system.files import write_json
 from edgeseg_training.config import TrainConfig, load_config
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 FOLDS = HERE / "folds.json"
 RESULTS = HERE / "results" / "strategies"
 RECIPE = HERE.parent / "training" / "paper.toml"

@@ -1,6 +1,7 @@
-"""Where the outline lies on the skull: a model's and the labels', against the outer edge.
+r"""Where the outline lies on the skull: a model's and the labels', against the outer edge.
 
-    python benchmarks/bone_edge.py --data HC18 --model MODEL-OF-FOLD-0.onnx --fold 0
+    PYTHONPATH=benchmarks python benchmarks/studies/bone_edge.py \
+        --data HC18 --model MODEL-OF-FOLD-0.onnx --fold 0
 
 Along rays through the outline, smoothed gray values rise to the bone's brightest point and fall
 outside; the edge is where they have fallen halfway to the darkest beyond. An ellipse through the

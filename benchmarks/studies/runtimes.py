@@ -1,7 +1,8 @@
-"""Run the same weights on the same image through several inference engines, turn by turn.
+r"""Run the same weights on the same image through several inference engines, turn by turn.
 
-    python benchmarks/runtimes.py hc18-edge hc18-nano --venvs build/engines
-    python benchmarks/runtimes.py --table
+    PYTHONPATH=benchmarks python benchmarks/studies/runtimes.py \
+        hc18-edge hc18-nano --venvs build/engines
+    PYTHONPATH=benchmarks python benchmarks/studies/runtimes.py --table
 
 Every engine answers in a process of its own and they take turns, so that the machine's mood hits
 all alike; what each answers is held against onnxruntime's float32, so that none wins by being
@@ -25,10 +26,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from library.engine_loaders import Task
-from library.engines import ENGINES, PACKAGES, Engine
-from library.matrix_product import matrix_product_gflops
-from library.plain_onnx import plain, with_float_input
+from engine_loaders import Task
+from engines import ENGINES, PACKAGES, Engine
+from matrix_product import matrix_product_gflops
+from plain_onnx import plain, with_float_input
 
 from edgeseg.errors import EdgesegError
 from edgeseg.network import zoo
@@ -39,7 +40,8 @@ from edgeseg.segmenter import Segmenter
 from edgeseg.system import host
 from edgeseg.system.files import write_json
 
-HERE = Path(__file__).parent
+STUDIES = Path(__file__).parent
+HERE = STUDIES.parent
 RESULTS = HERE / "results" / "runtimes"
 RECIPES = {
     "hc18-edge": "hc18.toml",
@@ -64,9 +66,9 @@ class Worker:
         python = venv_python(engine.venv, venvs) if engine.venv else sys.executable
         description = Path(task.folder) / "task.json"
         description.write_text(json.dumps(task._asdict()), encoding="utf-8")
-        sources = os.pathsep.join(map(str, [HERE, HERE.parent, HERE.parent / "training"]))
+        sources = os.pathsep.join(map(str, [STUDIES, HERE, HERE.parent, HERE.parent / "training"]))
         self._process = subprocess.Popen(
-            [python, "-m", "library.engines", name, str(description)],
+            [python, "-m", "engines", name, str(description)],
             env=os.environ | {"PYTHONPATH": sources},  # the network in torch, in any venv
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -1,6 +1,6 @@
 """One inference engine in a process of its own, started by runtimes.py inside the engine's venv.
 
-    PYTHONPATH=benchmarks python -m library.engines ENGINE TASK.json
+    PYTHONPATH=benchmarks:benchmarks/studies python -m engines ENGINE TASK.json
 
 Loads the task's model, answers the task's image once into a file, then runs as often as each line
 on stdin says and writes the latencies as JSON. Imports nothing but numpy and the engine.
@@ -17,10 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import engine_loaders as load
 import numpy as np
-
-from library import engine_loaders as load
-from library.engine_loaders import Run, Task
+from engine_loaders import Run, Task
 
 
 class Engine(NamedTuple):

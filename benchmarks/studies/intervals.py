@@ -1,6 +1,7 @@
-"""Learn the intervals of head circumferences, and ask whether they hold on heads left out.
+r"""Learn the intervals of head circumferences, and ask whether they hold on heads left out.
 
-    python benchmarks/intervals.py results/hc18-*-fold[0-4].csv --json intervals.json
+    PYTHONPATH=benchmarks python benchmarks/studies/intervals.py \
+        results/hc18-*-fold[0-4].csv --json intervals.json
 
 Each CSV is what ``edgeseg evaluate --csv`` wrote for a model on the fold that it was not trained
 on, named ``MODEL-foldK.csv``. An interval learnt on all folds but one is held against that one; the

@@ -104,7 +104,7 @@ def torch_compile(task: Task) -> Run:
 
 
 def _torch_network(task: Task) -> Any:
-    from library.torch_weights import load_network
+    from torch_weights import load_network
 
     return load_network(Path(task.recipe), Path(task.plain))
 

@@ -1,9 +1,10 @@
-"""A machine's whole screen or its region's crop: which one shows a model the head better.
+r"""A machine's whole screen or its region's crop: which one shows a model the head better.
 
-    python benchmarks/screens.py --data HC18 [--planes PLANES] [--json FILE]
+    PYTHONPATH=benchmarks python benchmarks/studies/screens.py \
+        --data HC18 [--planes PLANES] [--json FILE]
         [--models benchmarks/folds/hc18-nano-fold0.onnx ...]
 
-Heads of fold 0 are put on screens made like those of ultrasound machines (`library.screens`), and
+Heads of fold 0 are put on screens made like those of ultrasound machines (`drawn_screens`), and
 each answer is held against the circumference in the plain image. Prints Markdown tables; a silent
 error is a circumference more than 5 mm off that stands in a row without a flag.
 """
@@ -17,9 +18,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from library.against_plain import cells, describe, say, spread_cases
+from against_plain import cells, describe, say, spread_cases
+from drawn_screens import MACHINES, Machine, Region, Screen, enlargement, shown
 from library.planes import HEAD, UNUSED, read_planes
-from library.screens import MACHINES, Machine, Region, Screen, enlargement, shown
 
 from edgeseg import Segmenter
 from edgeseg.images.frame import GrayImage

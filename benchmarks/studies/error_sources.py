@@ -1,6 +1,6 @@
 """Ask where the remaining error comes from: compare two models' held-out errors image by image.
 
-    python benchmarks/error_sources.py hc18-nano hc18-edge
+    PYTHONPATH=benchmarks python benchmarks/studies/error_sources.py hc18-nano hc18-edge
 
 Each name stands for ``results/NAME-fold*.csv``. What two different networks get wrong alike is not
 noise of one network; what two images of one head do not share is not a property of the head. What
@@ -22,7 +22,7 @@ from pool import LARGE_ERROR_MM, read_rows
 from edgeseg.errors import DataError, EdgesegError
 from edgeseg.system.files import write_json
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parents[1] / "results"
 BOUNDS_MM = (0, 100, 150, 180, 200, 260, 1000)
 
 Rows = dict[str, dict[str, str]]

@@ -1,6 +1,7 @@
-"""What changes to an image do to its head circumference: the changed image against the plain one.
+r"""What changes to an image do to its head circumference: the changed image against the plain one.
 
-    python benchmarks/sensitivity.py --data HC18 [--model benchmarks/folds/hc18-nano-fold0.onnx]
+    PYTHONPATH=benchmarks python benchmarks/studies/sensitivity.py \
+        --data HC18 [--model benchmarks/folds/hc18-nano-fold0.onnx]
 
 Each change keeps the head, and the pixel size is the changed image's own, but where the name says
 otherwise. Prints a Markdown table; a silent error is a circumference more than 5 mm off that stands
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from library.against_plain import Changed, cells, describe, say, spread_cases
+from against_plain import Changed, cells, describe, say, spread_cases
 
 from edgeseg import Segmenter
 from edgeseg.images.frame import GrayImage
