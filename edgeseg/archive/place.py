@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -20,13 +19,14 @@ from edgeseg.system.text import first_line
 
 _URL = re.compile(r"(?P<start>[A-Za-z][A-Za-z0-9+.-]+://[^/?]*)(?P<path>[^?]*)(?P<query>\?.*)?")
 _FILE = "file://"
-_SETTLES_S = 2.0
+_RETRY_AFTER_S = (0.5, 2.0, 8.0, 20.0)
+_RECORD_SETTLES_S = 2.0
 _SAFE = "/!$&'()*+,;=:@~"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A file or folder.
+    """A file or folder; ``place / name`` is what lies below it.
 
     Parameters
     ----------
@@ -39,6 +39,11 @@ class Place:
     start: str
     path: str
     query: str = ""
+
+    def __truediv__(self, name: str) -> Place:
+        """Return what a name with forward slashes names below it."""
+        path = f"{self.path.rstrip('/')}/{name}"
+        return Place(self.start, path if self.is_local else path.lstrip("/"), self.query)
 
     @property
     def is_local(self) -> bool:
@@ -53,19 +58,14 @@ class Place:
 
     @property
     def text(self) -> str:
-        """What `place_of` makes it of again: a URL, or the path where that is a text."""
+        """A text of which `place_of` makes it: a URL, or the path where that is Unicode."""
         if not self.is_local:
             return f"{self.start}/{quote(self.path, _SAFE)}{self.query}"
         try:
             self.path.encode()
-        except UnicodeEncodeError:  # bytes that are no text
+        except UnicodeEncodeError:
             return _FILE + quote(os.fsencode(self.path), _SAFE)
         return self.path
-
-    def below(self, name: str) -> Place:
-        """Return what a name with forward slashes names below it."""
-        path = f"{self.path.rstrip('/')}/{name}"
-        return Place(self.start, path if self.is_local else path.lstrip("/"), self.query)
 
     def read(self, at_most: int | None = None) -> bytes:
         """Read it, or its beginning.
@@ -73,55 +73,74 @@ class Place:
         Raises
         ------
         InputNotFoundError
-            If it is not there or cannot be read.
+            If it does not exist or cannot be read.
         """
-        with _reading(self):
-            if self.is_local:
-                with self._open_here() as stream:
-                    return stream.read(-1 if at_most is None else at_most)
+        with self._translate_errors():
             return self._store.read(self._inner, at_most)
 
-    def open(self) -> BinaryIO:
-        """Open it for reading from any place on; see `read`."""
-        with _reading(self):
-            return self._open_here() if self.is_local else self._store.open(self._inner)
+    def read_whole(self, is_whole: Callable[[bytes], bool]) -> bytes:
+        """Read it, from a store several times if need be, with waits of up to 20 s.
 
-    def is_there(self) -> bool:
-        """Tell whether it is there; see `read`."""
-        with _reading(self):
-            return os.path.exists(self.path) if self.is_local else self._info() is not None  # noqa: PTH110
+        What is not whole is taken from a store only if it comes twice alike, for an answer may be
+        cut off without an error (see `edgeseg.archive.arrow.stores.Store`).
+
+        Raises
+        ------
+        InputNotFoundError
+            If it does not exist or cannot be read.
+        """
+        data, earlier = b"", b""
+        for wait_s in (*_RETRY_AFTER_S, None):
+            try:
+                data = self.read()
+            except InputNotFoundError as error:
+                is_missing = isinstance(error.__cause__, FileNotFoundError)
+                if self.is_local or is_missing or wait_s is None:
+                    raise
+            else:
+                if self.is_local or is_whole(data) or wait_s is None or data == earlier != b"":
+                    break
+                earlier = data
+            time.sleep(wait_s)
+        return data
+
+    def open(self, size_bytes: int | None = None) -> BinaryIO:
+        """Open it for random reads; ``size_bytes`` is its size where that is known. See `read`."""
+        with self._translate_errors():
+            return self._store.open(self._inner, size_bytes)
+
+    def exists(self) -> bool:
+        """Return whether it exists; see `read`."""
+        return self.info() is not None
 
     def can_be_read(self) -> bool:
-        """Tell whether it is there and its first byte can be read."""
+        """Return whether its first byte can be read."""
         try:
-            self.read(1)
+            return self.read(1) != b""
         except InputNotFoundError:
             return False
-        return True
 
-    def entry(self) -> stores.Entry | None:
-        """Return what a store says of it; None if it is not there. See `read`."""
-        with _reading(self):
-            return self._info()
+    def info(self) -> stores.Entry | None:
+        """Return what is known of it; None if it does not exist. See `read`."""
+        with self._translate_errors():
+            return self._store.info(self._inner)
 
-    def names(self) -> set[str]:
-        """Return the names of the files in a folder, none if it is not there; see `read`."""
-        with _reading(self):
-            if self.is_local:
-                return set(os.listdir(self.path)) if os.path.isdir(self.path) else set()  # noqa: PTH208, PTH112
-            return {e.path.rpartition("/")[2] for e in self._store.folder(self._inner)}
+    def list_folder(self) -> Iterator[tuple[Place, stores.Entry]]:
+        """Yield the contents of a folder, nothing if it does not exist; see `read`."""
+        with self._translate_errors():
+            entries = self._store.list_folder(self._inner)
+        before = self._store.path("")
+        for entry in entries:
+            yield Place(self.start, entry.path.removeprefix(before), self.query), entry
 
-    def folder(self) -> Iterator[tuple[Place, stores.Entry]]:
-        """Yield what a store says is in a folder; see `read`."""
-        with _reading(self):
-            for entry in self._store.folder(self._inner):
-                inner = entry.path.removeprefix(self._store.path(""))
-                yield Place(self.start, inner, self.query), entry
+    def list_names(self) -> set[str]:
+        """Return the names in a folder, none if it does not exist; see `read`."""
+        return {place.path.rpartition("/")[2] for place, _ in self.list_folder()}
 
     def write(self, data: bytes | Iterable[bytes]) -> None:
         """Write it such that it is there whole or not at all, and as it was before.
 
-        On this machine it also outlives a power cut, once this returns.
+        On this machine it also survives a power cut, once this returns.
 
         Raises
         ------
@@ -129,22 +148,22 @@ class Place:
             If it cannot be written.
         """
         pieces = [data] if isinstance(data, bytes) else data
-        if self.is_local:
+        store, path = self._store, self._inner
+        if isinstance(store, stores.LocalFiles):
             write_atomic(self.local, pieces, durable=True)
             return
-        store, path = self._store, self._inner
         try:
             if store.is_whole_at_once and isinstance(data, bytes):
                 store.write(path, [data])
             else:
-                self._write_and_rename(pieces)
+                self._write_and_rename(store, pieces)
         except stores.ERRORS as error:
             raise OutputWriteError(
                 f"{self.text}: cannot be written ({first_line(error)})"
             ) from error
 
     def write_first(self, data: bytes) -> None:
-        """Write it whole unless it is there: of several who do so at once, all then read the same.
+        """Write it whole unless it exists: of several who do so at once, all then read the same.
 
         Stores and some drives do not tell who was first, so there it takes some seconds.
 
@@ -153,49 +172,50 @@ class Place:
         OutputWriteError
             If it cannot be written.
         """
-        if self.is_there() or (self.is_local and write_first(self.local, data)):
+        if self.exists() or (self.is_local and write_first(self.local, data)):
             return
         if not self.is_local:
             self.write(data)
-        time.sleep(_SETTLES_S)  # until who saw none either has written its own
+        time.sleep(_RECORD_SETTLES_S)  # until who saw none either has written its own
 
     def remove_parts(self) -> None:
-        """Remove the unfinished files in a folder that writers left which were killed."""
-        with _reading(self):
-            for name in filter(is_part, self.names()):
-                if self.is_local:
-                    (self.local / name).unlink(missing_ok=True)
-                else:
-                    self._store.delete(self.below(name)._inner)
+        """Remove the unfinished files in a folder that killed writers left."""
+        for name in filter(is_part, self.list_names()):
+            with self._translate_errors():
+                self._store.delete((self / name)._inner)
 
-    def _open_here(self) -> BinaryIO:
-        if not stat.S_ISREG(self.local.stat().st_mode):  # a pipe would be waited for for ever
-            raise OSError("it is a folder, a pipe or a device, not a file")
-        return self.local.open("rb")
-
-    def _write_and_rename(self, pieces: Iterable[bytes]) -> None:
+    def _write_and_rename(self, store: stores.Store, pieces: Iterable[bytes]) -> None:
         # also where objects appear whole: a stream that is dropped ends as if it were complete
         folder, _, _ = self._inner.rpartition("/")
         part = f"{folder}/{new_part()}"
-        self._store.make_folder(folder)
+        store.make_folder(folder)
         try:
-            self._store.write(part, pieces)
+            store.write(part, pieces)
         except BaseException:
             with contextlib.suppress(*stores.ERRORS):
-                self._store.delete(part)
+                store.delete(part)
             raise
-        self._store.move(part, self._inner)
-
-    def _info(self) -> stores.Entry | None:
-        return self._store.info(self._inner)
+        store.move(part, self._inner)
 
     @property
-    def _store(self) -> stores.Store:
+    def _store(self) -> stores.LocalFiles | stores.Store:
         return stores.store_of(self.start, self.query)
 
     @property
     def _inner(self) -> str:
         return self._store.path(self.path)
+
+    @contextlib.contextmanager
+    def _translate_errors(self) -> Iterator[None]:
+        """Turn what reading fails with into an error that names the place."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise InputNotFoundError(f"{self.text}: no such file") from error
+        except stores.ERRORS as error:
+            raise InputNotFoundError(
+                f"{self.text}: cannot be read ({first_line(error)})"
+            ) from error
 
 
 def place_of(text: str) -> Place:
@@ -232,22 +252,5 @@ def place_of(text: str) -> Place:
 
 
 def is_url(text: str) -> bool:
-    """Tell whether a text names a place in a store, not of this machine."""
+    """Return whether a text names a place in a store, not of this machine."""
     return _URL.fullmatch(text) is not None and not text.lower().startswith(_FILE)
-
-
-class _reading:
-    """Turns what reading a place fails with into an error that names it."""
-
-    def __init__(self, place: Place) -> None:
-        self._place = place
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, FileNotFoundError):
-            raise InputNotFoundError(f"{self._place.text}: no such file") from error
-        if isinstance(error, stores.ERRORS):
-            raise InputNotFoundError(
-                f"{self._place.text}: cannot be read ({first_line(error)})"
-            ) from error

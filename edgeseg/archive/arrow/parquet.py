@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, NamedTuple, cast
@@ -19,6 +20,8 @@ from edgeseg.system.text import printable
 
 _KEY = b"edgeseg"
 _SHA256_KEY = "edgeseg_sha256"
+_SHA256 = re.compile(rb"[0-9a-f]{64}")
+_NO_SHA256 = b"0" * 64
 _PIECE_BYTES = 1 << 20
 _TYPES = {"text": pa.string(), "whole": pa.int64(), "frame": pa.int32(), "number": pa.float64(),
           "time": pa.timestamp("us", tz="UTC")}  # fmt: skip
@@ -29,14 +32,14 @@ class Columns(NamedTuple):
 
     types: Mapping[str, str]
 
-    def schema(self, told: Mapping[str, Any] | None = None) -> Any:
-        """Return pyarrow's schema of them, with what is told of the table."""
+    def schema(self, record: Mapping[str, Any] | None = None) -> Any:
+        """Return pyarrow's schema of them, with a record of the table."""
         fields = [pa.field(name, _TYPES[kind]) for name, kind in self.types.items()]
-        return pa.schema(fields, metadata=None if told is None else {_KEY: json.dumps(told)})
+        return pa.schema(fields, metadata=None if record is None else {_KEY: json.dumps(record)})
 
-    def table(self, values: Mapping[str, Sequence[Any]], told: Mapping[str, Any] | None) -> Any:
+    def table(self, values: Mapping[str, Sequence[Any]], record: Mapping[str, Any] | None) -> Any:
         """Return pyarrow's table of values, by column."""
-        schema = self.schema(told)
+        schema = self.schema(record)
         arrays = [_array(values[field.name], field.type) for field in schema]
         return pa.Table.from_arrays(arrays, schema=schema)
 
@@ -68,15 +71,19 @@ def _array(values: Sequence[Any], kind: Any) -> Any:
 class Writer:
     """Writes a table group by group into an open file; its end holds the SHA-256 of all before.
 
+    A page that is damaged later cannot be read.
+
     Parameters
     ----------
-    told
-        What is told of the table, as JSON can hold it.
+    record
+        What is kept with the table, as JSON can hold it.
     """
 
-    def __init__(self, stream: BinaryIO, columns: Columns, told: Mapping[str, Any]) -> None:
+    def __init__(self, stream: BinaryIO, columns: Columns, record: Mapping[str, Any]) -> None:
         self._columns, self._hashed = columns, _Hashed(stream)
-        self._writer = pq.ParquetWriter(self._hashed, columns.schema(told), compression="zstd")
+        self._writer = pq.ParquetWriter(
+            self._hashed, columns.schema(record), compression="zstd", write_page_checksum=True
+        )
 
     def write(self, values: Mapping[str, Sequence[Any]]) -> None:
         """Write a group of rows, by column."""
@@ -90,13 +97,29 @@ class Writer:
 
 
 def table_bytes(
-    columns: Columns, values: Mapping[str, Sequence[Any]], told: Mapping[str, Any]
+    columns: Columns, values: Mapping[str, Sequence[Any]], record: Mapping[str, Any]
 ) -> bytes:
-    """Return a whole table as the bytes of its file."""
+    """Return a whole table as the bytes of its file, which hold their own SHA-256."""
     sink = pa.BufferOutputStream()
-    table = columns.table(values, told)
-    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
-    return cast(bytes, sink.getvalue().to_pybytes())
+    with pq.ParquetWriter(sink, columns.schema(record), compression="zstd") as writer:
+        writer.write_table(columns.table(values, record))
+        writer.add_key_value_metadata({_SHA256_KEY: _NO_SHA256.decode()})
+    data = cast(bytes, sink.getvalue().to_pybytes())
+    return _replace_digest(data, hashlib.sha256(data).hexdigest().encode())
+
+
+def is_whole(data: bytes) -> bool:
+    """Return whether data are all bytes that `table_bytes` gave, and none of them another."""
+    digest = _SHA256.search(data, max(0, data.rfind(_SHA256_KEY.encode())))
+    if digest is None:
+        return False
+    return hashlib.sha256(_replace_digest(data, _NO_SHA256)).hexdigest() == digest[0].decode()
+
+
+def _replace_digest(data: bytes, digest: bytes) -> bytes:
+    """Return a table's file with another digest in its end, which is hashed as zeros."""
+    start = data.rfind(_SHA256_KEY.encode())
+    return data[:start] + _SHA256.sub(digest, data[start:], count=1)
 
 
 class Reader:
@@ -135,16 +158,16 @@ class Reader:
         return _SHA256_KEY.encode() in (self._file.metadata.metadata or {})
 
     @property
-    def told(self) -> dict[str, Any]:
-        """What is told of the table; nothing where it is another program's."""
+    def record(self) -> dict[str, Any]:
+        """What is kept with the table; nothing where it is another program's."""
         text = (self._file.schema_arrow.metadata or {}).get(_KEY)
-        told = json.loads(text) if text else {}
-        return told if isinstance(told, dict) else {}
+        record = json.loads(text) if text else {}
+        return record if isinstance(record, dict) else {}
 
     def rows(
         self, start: int, stop: int, names: Sequence[str], types: Columns | None = None
     ) -> dict[str, list[Any]]:
-        """Return rows of some columns, by column, as Python's values, if told of other types."""
+        """Return rows of some columns, by column, as Python's values, perhaps of other types."""
         kinds = {} if types is None else {name: _TYPES[kind] for name, kind in types.types.items()}
         slices = self._slices(start, stop, names)
         return {name: _cast(column, kinds.get(name)).to_pylist() for name, column in slices}
@@ -167,11 +190,6 @@ class Reader:
         there = other._slices(0, other.n_rows, names)
         pairs = ((a, b) for (_, a), (_, b) in zip(here, there, strict=True))
         return all(a.type == b.type and a.equals(b) for a, b in pairs)
-
-    def check(self) -> None:
-        """Read all of it once, so that what is damaged is found; see `ERRORS`."""
-        for _ in self._slices(0, self.n_rows, self.names):
-            pass
 
     def _slices(self, start: int, stop: int, names: Sequence[str]) -> Iterator[tuple[str, Any]]:
         """Yield some rows of columns; groups that they lie in are read, and the last is kept."""

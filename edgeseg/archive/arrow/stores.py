@@ -1,10 +1,12 @@
-"""Stores of files by their URLs, and what fails there."""
+"""The file systems that places lie on: this machine's, and the stores that pyarrow knows."""
 
 from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterable, Iterator
+import os
+import stat
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, BinaryIO, NamedTuple
 
@@ -14,12 +16,14 @@ import pyarrow.fs as pafs
 _PROBE = "edgeseg"
 _ONE_PUT = "allow_delayed_open=true"
 _BUFFER_BYTES = 1 << 18
+_ASKS = 3  # for what a store denies, before it is believed
+_PAGE = 1000  # entries in one answer of a listing
 ERRORS: tuple[type[Exception], ...] = (OSError, ValueError, ImportError, pa.ArrowException)
 """What functions of pyarrow raise where a store or a table fails."""
 
 
 class Entry(NamedTuple):
-    """What a store says of a file or folder: its path there, and of a file size and time."""
+    """What a file system knows of a file or folder; sizes and times of files only."""
 
     path: str
     is_folder: bool
@@ -27,8 +31,53 @@ class Entry(NamedTuple):
     modified_us: int | None
 
 
+class LocalFiles:
+    """This machine's files, with the methods of a `Store`; their names may be any bytes."""
+
+    is_whole_at_once = False
+
+    def path(self, below: str) -> str:
+        """Return a path as it is."""
+        return below
+
+    def info(self, path: str) -> Entry | None:
+        """Return what is known of a file or folder; None if it does not exist."""
+        try:
+            found = os.stat(path)  # noqa: PTH116 (many files)
+        except (OSError, ValueError):
+            return None
+        is_folder = stat.S_ISDIR(found.st_mode)
+        return Entry(path, is_folder, found.st_size, found.st_mtime_ns // 1000)
+
+    def list_folder(self, path: str) -> list[Entry]:
+        """Return the contents of a folder; nothing if it does not exist."""
+        if not os.path.isdir(path):  # noqa: PTH112
+            return []
+        with os.scandir(path) as entries:
+            return [Entry(entry.path, entry.is_dir(), None, None) for entry in entries]
+
+    def open(self, path: str, size_bytes: int | None = None) -> BinaryIO:
+        """Open a file for random reads."""
+        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 (a pipe would block for ever)
+            raise OSError("it is a folder, a pipe or a device, not a file")
+        return open(path, "rb")  # noqa: PTH123, SIM115
+
+    def read(self, path: str, at_most: int | None = None) -> bytes:
+        """Read a file, or its beginning."""
+        with self.open(path) as stream:
+            return stream.read(-1 if at_most is None else at_most)
+
+    def delete(self, path: str) -> None:
+        """Delete a file, if it exists."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)  # noqa: PTH108
+
+
 class Store:
-    """A file system of pyarrow and the folders of it that URLs of one beginning name.
+    """A file system of pyarrow, below what URLs of one beginning name.
+
+    A connection that ends within the head of an answer passes for an answer: a file then has no
+    bytes, a folder no files, or those of some pages only. Such answers are asked for again.
 
     Parameters
     ----------
@@ -37,7 +86,7 @@ class Store:
     """
 
     def __init__(self, start: str, query: str) -> None:
-        self._fs, base = _opened(start, query)
+        self._fs, base = _open_file_system(start, query)
         self._before: str = base.removesuffix(_PROBE)
         # of stores where an object appears once all of it is there
         self.is_whole_at_once = self._fs.type_name in ("s3", "gcs", "abfs")
@@ -47,19 +96,37 @@ class Store:
         return self._before + below
 
     def info(self, path: str) -> Entry | None:
-        """Return what is known of a file or folder; None if it is not there."""
-        found = self._fs.get_file_info(path)
+        """Return what is known of a file or folder; None if it does not exist."""
+        for _ in range(_ASKS):
+            found = self._fs.get_file_info(path)
+            if found.type == pafs.FileType.Directory or found.size:
+                break
         return None if found.type == pafs.FileType.NotFound else _entry(found)
 
-    def folder(self, path: str) -> Iterator[Entry]:
-        """Yield what is in a folder; nothing if it is not there."""
+    def list_folder(self, path: str) -> list[Entry]:
+        """Return the contents of a folder; nothing if it does not exist."""
         selector = pafs.FileSelector(path, allow_not_found=True)
-        return map(_entry, self._fs.get_file_info(selector))
+        found: list[Any] = []
+        for _ in range(_ASKS):
+            listed = self._fs.get_file_info(selector)
+            is_same = 0 < len(listed) <= len(found)
+            found = max(found, listed, key=len)
+            # a store may leave out the folder's own entry
+            if is_same or len(listed) % _PAGE not in (0, _PAGE - 1):
+                break
+        return [*map(_entry, found)]
 
-    def open(self, path: str) -> BinaryIO:
-        """Open a file that may be read from any place on."""
+    def open(self, path: str, size_bytes: int | None = None) -> BinaryIO:
+        """Open a file for random reads, again if it is not of the size it should be of."""
+        if size_bytes is None:
+            entry = self.info(path)
+            size_bytes = None if entry is None else entry.size_bytes
+        for _ in range(_ASKS):
+            file = self._fs.open_input_file(path)
+            if file.size() == size_bytes:
+                break
         # each read is a question to the store, and some readers take a few bytes at a time
-        return io.BufferedReader(_StoreFile(self._fs.open_input_file(path), path), _BUFFER_BYTES)
+        return io.BufferedReader(_StoreFile(file, path), _BUFFER_BYTES)
 
     def read(self, path: str, at_most: int | None = None) -> bytes:
         """Read a file, or its beginning."""
@@ -89,7 +156,7 @@ class Store:
         self._fs.delete_file(path)
 
 
-def _opened(start: str, query: str) -> Any:
+def _open_file_system(start: str, query: str) -> Any:
     """Return a file system and the path of a file in it."""
     url = f"{start}/{_PROBE}{query}"
     if start.startswith("s3://"):
@@ -134,15 +201,15 @@ class _StoreFile(io.RawIOBase):
 
 
 def failure_of(stream: BinaryIO) -> Exception | None:
-    """Return what reading a store's open file failed with, which its reader may have kept back."""
+    """Return what reading a store's open file failed with, which its reader may have hidden."""
     failure: Exception | None = getattr(getattr(stream, "raw", None), "failure", None)
     return failure
 
 
 @lru_cache(maxsize=32)
-def store_of(start: str, query: str) -> Store:
-    """Return the store that URLs of one beginning name, and one session with it a process."""
-    return Store(start, query)
+def store_of(start: str, query: str) -> LocalFiles | Store:
+    """Return the file system of URLs of one beginning, in one session; of paths without one."""
+    return Store(start, query) if start else LocalFiles()
 
 
 def _entry(found: Any) -> Entry:
