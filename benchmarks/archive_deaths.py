@@ -152,7 +152,7 @@ def main() -> None:
         archive = [*EDGESEG, "archive", str(manifest), *told, "--part-size", "20"]
         alone = [*archive, "--processes", "2", "--threads", "2"]
         ray = [*archive, "--ray", "local", "--threads", "2"]
-        child, task = b"spawn_main", b"ray::_measure"
+        child, task = b"spawn_main", b"ray::measure_part"
         kinds: dict[str, Callable[[list[str], int], int]] = {
             "the run": lambda out, n: kill_outer([alone + out], n, None),
             "a process of it": lambda out, n: kill_inner(alone + out, n, child),

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,12 +17,11 @@ from edgeseg.archive.plan import (
     read_record,
 )
 from edgeseg.archive.summary import Failures, Figures, MostNeeded, write_report
-from edgeseg.errors import DataError, EdgesegError
+from edgeseg.errors import DataError
 from edgeseg.network.task import read_task
 from edgeseg.output.table import Row
 from edgeseg.system.files import json_text
 from edgeseg.system.parallel import ordered_map
-from edgeseg.system.text import first_line
 
 _STATUSES = ("ok", "doubtful", "empty", "failed")
 _READS = 8  # parts at once, most of which wait for a store
@@ -69,7 +67,7 @@ def collect(archive: Archive, on_part: Callable[[], None] = lambda: None) -> Col
     Raises
     ------
     DataError
-        If there is no archive, or a part cannot be read, is of another one, or has not the rows
+        If there is no archive, or a part is damaged, is of another one, or has not the rows
         that the manifest lists; the sentence names it.
     OutputWriteError
         If something cannot be written.
@@ -86,28 +84,27 @@ def collect(archive: Archive, on_part: Callable[[], None] = lambda: None) -> Col
             f"{archive.plan.part_size}; leave --part-size out"
         )
     task = read_task(record["model"]["task"])
-    done = archive.done()
+    done = archive.list_parts()
     missing = [number for number in range(archive.n_parts) if number not in done]
     found = Collected(archive.manifest.n_rows, archive.n_parts, missing)
     figures, needed, failures = Figures(task), MostNeeded(task), Failures(archive.manifest)
     numbers = sorted(done)
-    for number, data in ordered_map(lambda i: (i, archive.part(i).read()), numbers, _READS):
-        with _telling_damage(archive, number):
-            part = _opened(archive, number, data, record)
-            statuses = part.counts("status")
-            found.statuses.update(statuses)
-            for flags, count in part.counts("flags").items():
-                found.flags.update(dict.fromkeys(filter(None, flags.split(";")), count))
-            figures.add(part)
-            needed.add(number, part)
-            if statuses.get("failed"):
-                failures.add(part, archive.rows_of(number)[0])
+    parts = ordered_map(lambda number: _open_part(archive, number, record), numbers, _READS)
+    for number, part in zip(numbers, parts, strict=True):
+        statuses = part.counts("status")
+        found.statuses.update(statuses)
+        for flags, count in part.counts("flags").items():
+            found.flags.update(dict.fromkeys(filter(None, flags.split(";")), count))
+        figures.add(part)
+        needed.add(number, part)
+        if statuses.get("failed"):
+            failures.add(part, archive.rows_of(number)[0])
         on_part()
     found.failures = failures.first
     summary = _summary(record, found, figures)
-    out.below(SUMMARY_NAME).write(json_text(summary).encode())
-    out.below(FAILURES_NAME).write(failures.pieces())
-    rows = needed.rows(lambda number: _opened(archive, number, archive.part(number).read(), record))
+    (out / SUMMARY_NAME).write(json_text(summary).encode())
+    (out / FAILURES_NAME).write(failures.pieces())
+    rows = needed.rows(lambda number: _open_part(archive, number, record))
     write_report(out, task, rows, summary, overlays=record["overlays"])
     if not missing:  # else somebody may be writing one
         for place in (out, archive.parts):
@@ -115,28 +112,14 @@ def collect(archive: Archive, on_part: Callable[[], None] = lambda: None) -> Col
     return found
 
 
-@contextlib.contextmanager
-def _telling_damage(archive: Archive, number: int) -> Iterator[None]:
-    """Say which part is damaged, whatever its bytes make its readers raise."""
-    try:
-        yield
-    except (EdgesegError, MemoryError):
-        raise
-    except Exception as error:
-        raise DataError(
-            f"{archive.part(number).text}: cannot be read ({first_line(error)}); delete it and run "
-            "the archive again"
-        ) from error
-
-
-def _opened(
-    archive: Archive, number: int, data: bytes, record: Mapping[str, Any]
-) -> parquet.Reader:
+def _open_part(archive: Archive, number: int, record: Mapping[str, Any]) -> parquet.Reader:
     """Open a part's file and hold it to the manifest."""
     place = archive.part(number)
+    data = place.read_whole(parquet.is_whole)
+    if not parquet.is_whole(data):
+        raise DataError(f"{place.text}: damaged; run the archive again, which measures it anew")
     part = parquet.Reader(io.BytesIO(data))
-    part.check()
-    if differing := differences(part.told, record):
+    if differing := differences(part.record, record):
         raise DataError(f"{place.text} is of another archive: another {differing[0]}")
     start, stop = archive.rows_of(number)
     if part.n_rows != stop - start or not archive.manifest.has_rows(start, part):

@@ -92,7 +92,7 @@ def _here(given: str, tally: Tally) -> Iterator[Listed]:
 
 def _in_store(given: Place, tally: Tally) -> Iterator[Listed]:
     """Yield what is found in a store, folder by folder."""
-    entry = given.entry()
+    entry = given.info()
     if entry is not None and not entry.is_folder:
         root = given.path.rpartition("/")[0]
         yield Listed(given, f"/{root}", entry.size_bytes, entry.modified_us, 1)
@@ -128,7 +128,7 @@ def _plain_part(given: Place) -> tuple[Place, re.Pattern[str]]:
 def _below(folder: Place, root: Place, tally: Tally) -> Iterator[Listed]:
     """Yield the images in a folder of a store and below."""
     folders, files = [], {}
-    for place, entry in folder.folder():
+    for place, entry in folder.list_folder():
         name = place.path.rpartition("/")[2]
         if entry.is_folder and place.path.rstrip("/") == folder.path.rstrip("/"):
             # of keys with two slashes, which pyarrow cannot name
@@ -208,7 +208,7 @@ def _of_store(listed: Listed, group: Sequence[Listed]) -> Iterator[Listed | _Lef
 
 def _looked_into(listed: Listed) -> Listed | _LeftOut | None:
     place = listed.place
-    with place.open() as stream:
+    with place.open(listed.size_bytes) as stream:
         try:
             found = _told_by(stream, listed)
         except OSError as error:

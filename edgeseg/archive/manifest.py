@@ -36,22 +36,22 @@ _ODD_PARTS = re.compile(r"(?<![^/\\])\.\.?(?![^/\\])|(?<![^/])/|/$")
 _FEW = 1000  # frames that may be listed twice
 
 
-class Listing(NamedTuple):
+class ManifestRow(NamedTuple):
     """A frame as the manifest lists it.
 
     Attributes
     ----------
-    item
+    source
         Its location is as `edgeseg.archive.place.Place.text`.
     size_bytes
         Of its file; None if that is not listed.
-    row
-        What is given of its pixels; None: what its file says.
+    size
+        Of its pixels, or why it is unknown; None: what its file says.
     """
 
-    item: Source
+    source: Source
     size_bytes: int | None
-    row: TableRow | None
+    size: TableRow | None
 
 
 class Manifest:
@@ -106,7 +106,7 @@ class Manifest:
         """Its path, which is whole, or its URL."""
         return self._place.text
 
-    def listings(self, start: int, stop: int) -> list[Listing]:
+    def read_rows(self, start: int, stop: int) -> list[ManifestRow]:
         """Return the rows from a number on, up to another.
 
         Raises
@@ -114,29 +114,29 @@ class Manifest:
         DataError
             If they cannot be read, or a row has no path.
         """
-        with self._reading(start, stop):
+        with self._translate_errors(start, stop):
             columns = self._reader.rows(start, stop, self._names, COLUMNS)
         rows = zip(*(columns[name] for name in self._names), strict=True)
         return [
-            self._listing(number, dict(zip(self._names, row, strict=True)))
+            self._parse_row(number, dict(zip(self._names, row, strict=True)))
             for number, row in enumerate(rows, start)
         ]
 
     def has_rows(self, start: int, part: parquet.Reader) -> bool:
-        """Tell whether all rows of a part are those from a number on; see `listings`."""
+        """Return whether all rows of a part are those from a number on; see `read_rows`."""
         stop = start + part.n_rows
         if {"file", "frame"} <= {*self._names}:
-            with self._reading(start, stop):
+            with self._translate_errors(start, stop):
                 if self._reader.equals(start, part, ["file", "frame"]):
                     return True  # of edgeseg's own making, compared without a look at each row
         rows = part.rows(0, part.n_rows, ["file", "frame"])
         return [*zip(rows["file"], rows["frame"], strict=True)] == [
-            (printable(each.item.file), each.item.frame or None)
-            for each in self.listings(start, stop)
+            (printable(each.source.file), each.source.frame or None)
+            for each in self.read_rows(start, stop)
         ]
 
     @contextlib.contextmanager
-    def _reading(self, start: int, stop: int) -> Iterator[None]:
+    def _translate_errors(self, start: int, stop: int) -> Iterator[None]:
         try:
             yield
         except ERRORS as error:
@@ -167,10 +167,10 @@ class Manifest:
 
     def _keys(self) -> Iterator[tuple[str, int]]:
         for start in range(0, self.n_rows, GROUP_ROWS):
-            for listing in self.listings(start, min(start + GROUP_ROWS, self.n_rows)):
-                yield listing.item.key
+            for row in self.read_rows(start, min(start + GROUP_ROWS, self.n_rows)):
+                yield row.source.key
 
-    def _listing(self, number: int, row: dict[str, Any]) -> Listing:
+    def _parse_row(self, number: int, row: dict[str, Any]) -> ManifestRow:
         path = row["path"]
         if not path:
             raise DataError(f"{self.text}: row {number}, counted from 0, has no path")
@@ -183,11 +183,11 @@ class Manifest:
         file = row.get("file") or _file_of(path)
         if "\0" in path or "\0" in file:
             raise DataError(f"{self.text}: {path!r} has a character that no name has")
-        item = Source(_ODD_PARTS.sub(_written_out, file), path, row.get("frame") or 0)
-        return Listing(item, row.get("size_bytes"), _given(row))
+        source = Source(_ODD_PARTS.sub(_escape, file), path, row.get("frame") or 0)
+        return ManifestRow(source, row.get("size_bytes"), _parse_size(row))
 
 
-def _written_out(part: re.Match[str]) -> str:
+def _escape(part: re.Match[str]) -> str:
     return part[0].replace(".", "%2E").replace("/", "%2F")
 
 
@@ -199,8 +199,8 @@ def _file_of(path: str) -> str:
         return path
 
 
-def _given(row: dict[str, Any]) -> TableRow | None:
-    """Return what a row gives of the size of pixels."""
+def _parse_size(row: dict[str, Any]) -> TableRow | None:
+    """Return the pixel size of a row, or why it is unknown."""
     x_mm, source = row.get("pixel_size_x_mm"), row.get("pixel_size_source")
     y_mm = row.get("pixel_size_y_mm")
     y_mm = x_mm if y_mm is None else y_mm

@@ -5,20 +5,19 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import ray
 from ray.exceptions import RayError
 
-from edgeseg.archive.deaths import Deaths
-from edgeseg.archive.plan import ALL, Plan, Shard
-from edgeseg.archive.work import Done, Worker
+from edgeseg.archive.part_worker import Done, PartWorker, measure_part
+from edgeseg.archive.plan import Plan
+from edgeseg.archive.pool import run_tasks
 from edgeseg.errors import ConfigError, DeviceError, EdgesegError
 from edgeseg.system.text import first_line
 
-_KNOCK_S = 10.0
+_CONNECT_S = 10.0
 _AHEAD = 3  # tasks waiting for each core, so that none waits for the driver
 _LEAST_STORE_BYTES = 100 << 20  # the least Ray takes; nothing is put there
 _DIED = (
@@ -28,20 +27,22 @@ _DIED = (
 )  # fmt: skip
 
 
-def run_on_ray(
+def measure_parts_on_ray(
     plan: Plan,
+    parts: Sequence[int],
     address: str,
-    shard: Shard = ALL,
     cores: int | None = None,
     on_rows: Callable[[int], None] = lambda count: None,
 ) -> Iterator[Done]:
-    """Measure a shard's parts that are not written yet, and yield each once it is.
+    """Measure parts on a cluster, and yield each once it is written.
 
     Every machine of the cluster needs edgeseg, and must see manifest, images, model and results
     under the same paths or URLs.
 
     Parameters
     ----------
+    parts
+        Their numbers; those that are there already are passed over.
     address
         Of the cluster; ``auto`` is the one this machine belongs to, ``local`` one of its own.
     cores
@@ -52,50 +53,32 @@ def run_on_ray(
     Raises
     ------
     EdgesegError
-        As `Worker` and its ``run`` do, if there is no such cluster, or if processes die of one
-        part again and again.
+        As `PartWorker` and its ``run`` do, if there is no such cluster, or as
+        `edgeseg.archive.pool.run_tasks` does.
     """
-    with _connected(address, cores):
-        worker = Worker(plan)  # what cannot be opened is told here, once
-        todo = deque(worker.archive.missing(shard))
-        del worker
-        yield from _tasks(plan, todo, on_rows)
-
-
-def _tasks(plan: Plan, todo: deque[int], on_rows: Callable[[int], None]) -> Iterator[Done]:
-    n_gpus = 1 if plan.device in ("cuda", "tensorrt") else 0
-    if n_gpus and not _resources().get("GPU"):
-        raise DeviceError(
-            f"no machine of this Ray cluster has a GPU, which {plan.device} needs; use --device cpu"
-        )
-    task = ray.remote(num_cpus=1, num_gpus=n_gpus, max_retries=0)(_measure)
-    running: dict[Any, int] = {}
-    deaths = Deaths()
-    while todo or running:
-        room = _AHEAD * _cores() - len(running)
-        for _ in range(min(room, len(todo))):
-            number = todo.popleft()
-            running[task.remote(plan, number)] = number
-        ready, _ = ray.wait([*running], timeout=5, fetch_local=False)
-        for reference in ready:
-            number = running.pop(reference)
-            try:
-                found = ray.get(reference)
-            except ray.exceptions.RayTaskError as error:
-                raise _cause(error) from error
-            except _DIED:
-                todo += deaths.add([number])
-                continue
-            deaths.written()
-            for done in found:
+    with _connect(address, cores):
+        PartWorker(plan)  # raises here, once, if something cannot be opened
+        n_gpus = 1 if plan.device in ("cuda", "tensorrt") else 0
+        if n_gpus and not _resources().get("GPU"):
+            raise DeviceError(
+                f"no machine of this Ray cluster has a GPU, which {plan.device} needs; use "
+                "--device cpu"
+            )
+        task = ray.remote(num_cpus=1, num_gpus=n_gpus, max_retries=0)(measure_part)
+        try:
+            for done in run_tasks(
+                parts, lambda number: task.remote(plan, 1, number).future(), _max_tasks, _DIED
+            ):
                 on_rows(done.n_rows)
                 yield done
-    deaths.check()
+        except ray.exceptions.RayTaskError as error:
+            cause = error.cause
+            raise (cause if isinstance(cause, EdgesegError) else error) from error
 
 
-def _cores() -> int:
-    """Return the cores of all machines together; there is at least one, or will be."""
-    return max(1, int(_resources().get("CPU", 1)))
+def _max_tasks() -> int:
+    """Return how many tasks keep all machines busy; there is at least one, or will be."""
+    return _AHEAD * max(1, int(_resources().get("CPU", 1)))
 
 
 def _resources() -> dict[str, float]:
@@ -104,23 +87,12 @@ def _resources() -> dict[str, float]:
     return found
 
 
-_opened: dict[Plan, Worker] = {}  # in a process of the cluster: one session, kept for its next task
-
-
-def _measure(plan: Plan, number: int) -> list[Done]:
-    """Measure a part in a process of the cluster; nothing where it is there already."""
-    if plan not in _opened:
-        _opened.clear()
-        _opened[plan] = Worker(plan)
-    return list(_opened[plan].run([number]))
-
-
 @contextlib.contextmanager
-def _connected(address: str, cores: int | None) -> Iterator[None]:
-    """Be a driver of a cluster meanwhile."""
+def _connect(address: str, cores: int | None) -> Iterator[None]:
+    """Be a driver of a cluster in the context."""
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
-        _knock(address)
+        _check_address(address)
         if address == "local":
             options |= {"num_cpus": cores, "object_store_memory": _LEAST_STORE_BYTES}
             ray.init(address="local", include_dashboard=False, **options)
@@ -137,16 +109,8 @@ def _connected(address: str, cores: int | None) -> Iterator[None]:
         ray.shutdown()
 
 
-def _knock(address: str) -> None:
+def _check_address(address: str) -> None:
     """Raise at once where nobody listens: Ray would wait for minutes, and then end the process."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if colon:
-        socket.create_connection((host.strip("[]"), int(port)), _KNOCK_S).close()
-
-
-def _cause(error: ray.exceptions.RayTaskError) -> Exception:
-    """Return what a task raised, as it would have been raised here."""
-    cause = error.cause
-    if isinstance(cause, EdgesegError):
-        return cause
-    return error
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S).close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,10 +20,12 @@ from edgeseg.output.pictures import PICTURES
 from edgeseg.output.report.page import REPORT_NAME
 from edgeseg.segmenter import Segmenter
 from edgeseg.system.files import json_text
+from edgeseg.system.parallel import ordered_map
 from edgeseg.system.version import __version__
 
 RECORD_NAME, SUMMARY_NAME, FAILURES_NAME = "archive.json", "summary.json", "failures.csv"
 PARTS = "parts"
+_READS = 8  # of parts at once, most of which wait for a store
 _PART = re.compile(r"part-(\d{8})\.parquet")
 
 
@@ -54,8 +56,6 @@ class Plan:
         Frames in each part but the last.
     model, device
         As `edgeseg.Segmenter` takes them.
-    batch
-        Images in one run of the network.
     read_ahead
         Files that are read before they are wanted.
     masks, overlays
@@ -69,7 +69,6 @@ class Plan:
     part_size: int = 1000
     model: str = "hc18-nano"
     device: str = "cpu"
-    batch: int = 1
     read_ahead: int = 32
     masks: bool = False
     overlays: bool = False
@@ -98,8 +97,8 @@ class Archive:
     """
 
     def __init__(self, plan: Plan, manifest: Manifest) -> None:
-        if plan.part_size < 1 or plan.batch < 1 or plan.read_ahead < 0:
-            raise DataError("part size and batch must be 1 or more, read ahead 0 or more")
+        if plan.part_size < 1 or plan.read_ahead < 0:
+            raise DataError("part size must be 1 or more, read ahead 0 or more")
         self.plan, self.manifest = plan, manifest
 
     @property
@@ -110,26 +109,50 @@ class Archive:
     @property
     def parts(self) -> Place:
         """Their folder."""
-        return self.plan.place.below(PARTS)
+        return self.plan.place / PARTS
 
     def part(self, number: int) -> Place:
         """Return where a part is written."""
-        return self.parts.below(part_name(number))
+        return self.parts / part_name(number)
 
     def rows_of(self, number: int) -> tuple[int, int]:
         """Return the first row of a part and the one behind its last."""
         start = number * self.plan.part_size
         return start, min(start + self.plan.part_size, self.manifest.n_rows)
 
-    def done(self) -> set[int]:
-        """Return the numbers of the parts that are written."""
-        found = (_PART.fullmatch(name) for name in self.parts.names())
+    def list_parts(self) -> set[int]:
+        """Return the numbers of the parts that are written, damaged or not."""
+        found = (_PART.fullmatch(name) for name in self.parts.list_names())
         return {int(match[1]) for match in found if match}
 
-    def missing(self, shard: Shard = ALL) -> list[int]:
-        """Return the numbers of a shard's parts that are not written yet."""
-        done, own = self.done(), range(shard.number % shard.of, self.n_parts, shard.of)
-        return [number for number in own if number not in done]
+    def has_part(self, number: int) -> bool:
+        """Return whether a part is written and none of its bytes is damaged."""
+        part = self.part(number)
+        return part.exists() and parquet.is_whole(part.read_whole(parquet.is_whole))
+
+    def find_missing(
+        self, shard: Shard = ALL, on_notice: Callable[[str], None] = lambda text: None
+    ) -> list[int]:
+        """Return the numbers of a shard's parts that are not written yet, or are damaged.
+
+        ``on_notice`` is called with a sentence if some are damaged.
+
+        Raises
+        ------
+        InputNotFoundError
+            If one cannot be read.
+        """
+        own = range(shard.number % shard.of, self.n_parts, shard.of)
+        written = sorted(self.list_parts().intersection(own))
+        are_whole = ordered_map(self.has_part, written, _READS)
+        damaged = [n for n, is_whole in zip(written, are_whole, strict=True) if not is_whole]
+        if damaged:
+            on_notice(
+                f"{len(damaged)} parts are damaged and will be measured again, such as "
+                f"{self.part(damaged[0]).text}"
+            )
+        whole = {*written} - {*damaged}
+        return [number for number in own if number not in whole]
 
     def claim(self, segmenter: Segmenter) -> dict[str, Any]:
         """Write what all parts must have in common, or hold this to it; returns it.
@@ -149,7 +172,7 @@ class Archive:
         if earlier is None:
             self._refuse_others()
             self.manifest.refuse_repeated()
-            self.plan.place.below(RECORD_NAME).write_first(json_text(record).encode())
+            (self.plan.place / RECORD_NAME).write_first(json_text(record).encode())
             earlier = read_record(self.plan.place) or record
         if differing := differences(earlier, record):
             raise DataError(
@@ -162,8 +185,8 @@ class Archive:
         """Raise if what would be written is there, and no record of an archive beside it."""
         pictures = (kind for kind in PICTURES if getattr(self.plan, kind))
         ours = {SUMMARY_NAME, FAILURES_NAME, REPORT_NAME, *pictures}
-        others = ours & self.plan.place.names()
-        if self.done():
+        others = ours & self.plan.place.list_names()
+        if self.list_parts():
             others.add(PARTS)
         if others and read_record(self.plan.place) is None:  # not of who began meanwhile
             raise OutputExistsError(
@@ -208,11 +231,18 @@ def read_record(out: Place) -> dict[str, Any] | None:
     DataError
         If it is damaged.
     """
-    place = out.below(RECORD_NAME)
-    if not place.is_there():
+    place = out / RECORD_NAME
+    if not place.exists():
         return None
+    record = _parse_record(place.read_whole(lambda data: _parse_record(data) is not None))
+    if record is None:
+        raise DataError(f"{place.text}: no record of an archive; choose another output")
+    return record
+
+
+def _parse_record(data: bytes) -> dict[str, Any] | None:
     try:
-        record = json.loads(place.read())
+        record = json.loads(data)
         sha256 = record["model"]["sha256"], record["manifest"]["sha256"]
         is_whole = isinstance(record["part_size"], int) and "overlays" in record
         if is_whole and all(isinstance(each, str) for each in sha256):
@@ -220,7 +250,7 @@ def read_record(out: Place) -> dict[str, Any] | None:
             return dict(record)
     except (ValueError, KeyError, TypeError, RecursionError, EdgesegError):
         pass
-    raise DataError(f"{place.text}: no record of an archive; choose another output")
+    return None
 
 
 def differences(record: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:

@@ -98,11 +98,11 @@ class Failures:
     def add(self, part: Reader, start: int) -> None:
         """Add those of a part, whose first row has a number in the manifest."""
         rows = part.rows(0, part.n_rows, ["file", "frame", "status", "reason"])
-        listings = self._manifest.listings(start, start + part.n_rows)
+        listed = self._manifest.read_rows(start, start + part.n_rows)
         for i, status in enumerate(rows["status"]):
             if status == "failed":
                 row = {name: str(rows[name][i] or "") for name in rows}
-                cells = row["file"], row["frame"], row["reason"], listings[i].item.location
+                cells = row["file"], row["frame"], row["reason"], listed[i].source.location
                 self._write(csv_text([[*map(shield, cells)]]))
                 if len(self.first) < _FEW:
                     self.first.append(row)
@@ -173,4 +173,4 @@ def write_report(
         path = Path(scratch, REPORT_NAME)
         # pictures stay where they are, beside the page
         write_page(path, task, rows, record, Path(scratch, "overlays") if overlays else None)
-        out.below(REPORT_NAME).write(path.read_bytes())
+        (out / REPORT_NAME).write(path.read_bytes())

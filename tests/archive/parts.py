@@ -1,23 +1,38 @@
-"""What the parts of an archive hold, as rows of ``results.csv`` without their times; uploads."""
+"""An archive measured as the command does, its parts as rows without their times; uploads."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
 from edgeseg.archive.manifest import Manifest
+from edgeseg.archive.part_worker import Done
 from edgeseg.archive.place import place_of
-from edgeseg.archive.plan import Archive, Plan
+from edgeseg.archive.plan import ALL, Archive, Plan, Shard
+from edgeseg.archive.pool import measure_parts
 from edgeseg.network.task import Task
 from edgeseg.output.table import Row, row_of_values
 from edgeseg.segmenter import Segmenter
 from tests.run.folders import run, untimed
 
 
-def opened(plan: Plan) -> Archive:
+def open_archive(plan: Plan) -> Archive:
     return Archive(plan, Manifest(plan.manifest))
+
+
+def measure(
+    plan: Plan, shard: Shard = ALL, threads: int | None = None, **more: Any
+) -> Iterator[Done]:
+    """Measure the parts of a shard that are missing."""
+    return measure_parts(plan, open_archive(plan).find_missing(shard), threads, **more)
+
+
+def part_path(plan: Plan, number: int) -> Path:
+    return open_archive(plan).part(number).local
 
 
 def measured_by_infer(scans: Path, out: Path, size_mm: float | None = 0.2) -> list[Row]:
@@ -34,9 +49,9 @@ def placeless(rows: list[Row]) -> list[Row]:
 
 
 def rows_of(plan: Plan) -> list[Row]:
-    archive = opened(plan)
+    archive = open_archive(plan)
     rows = []
-    for number in sorted(archive.done()):
+    for number in sorted(archive.list_parts()):
         table = pq.read_table(io.BytesIO(archive.part(number).read()))
         rows += [row_of_values(values, Task()) for values in table.to_pylist()]
     return untimed(rows)
@@ -46,5 +61,6 @@ def upload(scans: Path, url: str, store: str) -> None:
     """Put a folder into a store."""
     for path in scans.rglob("*"):
         if path.is_file():
-            name = path.relative_to(scans).as_posix()
-            place_of(f"{url}{store}").below(name).write(path.read_bytes())
+            (place_of(f"{url}{store}") / path.relative_to(scans).as_posix()).write(
+                path.read_bytes()
+            )

@@ -1,61 +1,53 @@
+"""Parts that are measured, claimed and collected."""
+
 from __future__ import annotations
 
-import errno
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
-from multiprocessing import active_children
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from edgeseg.archive import alone, deaths
 from edgeseg.archive import plan as plans
-from edgeseg.archive.alone import run_alone
+from edgeseg.archive.arrow import parquet
 from edgeseg.archive.collect import collect
 from edgeseg.archive.making import write_manifest
+from edgeseg.archive.part_worker import PartWorker
 from edgeseg.archive.place import Place, place_of
 from edgeseg.archive.plan import Plan, Shard
-from edgeseg.archive.work import Worker
-from edgeseg.errors import (
-    DataError,
-    InputNotFoundError,
-    ModelNotFoundError,
-    OutputExistsError,
-    OutputWriteError,
-)
+from edgeseg.errors import DataError, OutputExistsError
 from edgeseg.segmenter import Segmenter
-from tests.archive.parts import measured_by_infer, opened, rows_of
+from tests.archive.parts import measure, measured_by_infer, open_archive, part_path, rows_of
 
 
 def test_rows_are_those_of_a_folder_digit_for_digit_and_typed(
     plan: Plan, scans: Path, tmp_path: Path
 ) -> None:
-    done = list(run_alone(plan, threads=2))
+    done = list(measure(plan, threads=2))
     assert [each.number for each in done] == [0, 1, 2, 3]
     assert sum(each.statuses.get("failed", 0) for each in done) == 3
     assert rows_of(plan) == measured_by_infer(scans, tmp_path / "folder")
-    schema = pq.read_schema(tmp_path / "out" / "parts" / "part-00000000.parquet")
+    schema = pq.read_schema(part_path(plan, 0))
     assert str(schema.field("hc_mm").type) == "double"
     assert str(schema.field("frame").type) == "int32"
     assert str(schema.field("flags").type) == "string"
 
 
-def test_parts_that_are_there_are_passed_over_whoever_wrote_them(
-    plan: Plan, tmp_path: Path
-) -> None:
-    shards = [[d.number for d in run_alone(plan, Shard(i, 3))] for i in (1, 3)]
+def test_parts_that_are_there_are_passed_over_whoever_wrote_them(plan: Plan) -> None:
+    shards = [[d.number for d in measure(plan, Shard(i, 3))] for i in (1, 3)]
     assert shards == [[1], [0, 3]]  # of three shares, counted from 1
-    before = (tmp_path / "out" / "parts" / "part-00000001.parquet").stat().st_mtime_ns
-    assert [d.number for d in run_alone(plan)] == [2]
-    assert not list(run_alone(plan))
-    assert (tmp_path / "out" / "parts" / "part-00000001.parquet").stat().st_mtime_ns == before
+    before = part_path(plan, 1).stat().st_mtime_ns
+    assert [d.number for d in measure(plan)] == [2]
+    assert not list(measure(plan)) and not list(PartWorker(plan).run([0, 1, 2, 3]))
+    assert part_path(plan, 1).stat().st_mtime_ns == before
 
 
 @pytest.mark.parametrize(
@@ -69,37 +61,37 @@ def test_parts_that_are_there_are_passed_over_whoever_wrote_them(
 def test_another_model_size_or_kind_is_refused(
     plan: Plan, change: dict[str, object], says: str
 ) -> None:
-    next(iter(run_alone(plan)))
+    next(iter(measure(plan)))
     with pytest.raises(DataError, match=says):
-        Worker(replace(plan, **change))  # type: ignore[arg-type]
+        PartWorker(replace(plan, **change))  # type: ignore[arg-type]
 
 
 def test_another_manifest_is_refused(plan: Plan, scans: Path, tmp_path: Path) -> None:
-    next(iter(run_alone(plan)))
+    next(iter(measure(plan)))
     other = place_of(str(tmp_path / "other.parquet"))
     write_manifest([str(scans / "a b")], other, 0.2)
     with pytest.raises(DataError, match="another manifest "):
-        Worker(replace(plan, manifest=other.text))
+        PartWorker(replace(plan, manifest=other.text))
     with pytest.raises(DataError, match="of another manifest"):
-        collect(opened(replace(plan, manifest=other.text)))
+        collect(open_archive(replace(plan, manifest=other.text)))
 
 
 def test_of_two_that_begin_at_once_one_is_refused(
     plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    segmenter, late = Segmenter("hc18-nano", device="cpu"), opened(replace(plan, part_size=3))
+    segmenter, late = Segmenter("hc18-nano", device="cpu"), open_archive(replace(plan, part_size=3))
     read = plans.read_record
 
     def other_first(out: Place) -> object:
         monkeypatch.setattr(plans, "read_record", read)
-        opened(plan).claim(segmenter)
+        open_archive(plan).claim(segmenter)
         return None  # as it was before
 
     monkeypatch.setattr(plans, "read_record", other_first)
     with pytest.raises(DataError, match="another part size "):
         late.claim(segmenter)
-    assert json.loads(plan.place.below("archive.json").read())["part_size"] == 2
-    assert [*plan.place.names()] == ["archive.json"]
+    assert json.loads((plan.place / "archive.json").read())["part_size"] == 2
+    assert [*plan.place.list_names()] == ["archive.json"]
 
 
 @pytest.mark.parametrize("name", ["report.html", "summary.json", "failures.csv", "masks"])
@@ -107,7 +99,7 @@ def test_nothing_of_others_is_overwritten(plan: Plan, tmp_path: Path, name: str)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / name).write_text("mine")
     with pytest.raises(OutputExistsError, match=name):
-        list(run_alone(replace(plan, masks=True)))
+        list(measure(replace(plan, masks=True)))
     assert [path.read_text() for path in (tmp_path / "out").iterdir()] == ["mine"]
 
 
@@ -119,33 +111,35 @@ def test_a_part_is_whole_or_not_there(
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    worker = Worker(plan)
+    worker = PartWorker(plan)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Path, "replace", killed)
         patch.setattr(Path, "unlink", lambda *_, **__: None)  # nor is anything tidied
         list(worker.run([0]))
-    assert not opened(plan).done() and len(list((tmp_path / "out" / "parts").iterdir())) == 1
-    collect(opened(plan))
-    assert len(list((tmp_path / "out" / "parts").iterdir())) == 1  # somebody's who goes on
-    list(run_alone(plan))
-    collect(opened(plan))
-    assert all(p.suffix == ".parquet" for p in (tmp_path / "out" / "parts").iterdir())
+    parts = tmp_path / "out" / "parts"
+    assert not open_archive(plan).list_parts() and len(list(parts.iterdir())) == 1
+    collect(open_archive(plan))
+    assert len(list(parts.iterdir())) == 1  # somebody's who goes on
+    list(measure(plan))
+    collect(open_archive(plan))
+    assert all(path.suffix == ".parquet" for path in parts.iterdir())
 
 
 def test_pictures_are_written_before_their_part(plan: Plan, tmp_path: Path) -> None:
-    list(run_alone(replace(plan, masks=True, overlays=True)))
+    plan = replace(plan, masks=True, overlays=True)
+    list(measure(plan))
     names = {p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.*")}
     assert {"masks/a b/ü.png", "overlays/a b/ü.jpg", "masks/b.jpg.png"} <= names
-    collect(opened(replace(plan, masks=True, overlays=True)))
+    collect(open_archive(plan))
     assert "data:image/jpeg" in (tmp_path / "out" / "report.html").read_text("utf-8")
 
 
 def test_collecting_tells_what_is_missing_and_what_failed(plan: Plan, tmp_path: Path) -> None:
-    list(run_alone(plan, Shard(0, 2)))
-    found = collect(opened(plan))
+    list(measure(plan, Shard(0, 2)))
+    found = collect(open_archive(plan))
     assert found.missing == [1, 3]
-    list(run_alone(plan))
-    found = collect(opened(plan))
+    list(measure(plan))
+    found = collect(open_archive(plan))
     assert not found.missing and found.statuses == {"ok": 4, "failed": 3}
     summary = json.loads((tmp_path / "out" / "summary.json").read_text("utf-8"))
     assert summary["status"] == "done" and summary["counts"]["failed"] == 3
@@ -157,102 +151,79 @@ def test_collecting_tells_what_is_missing_and_what_failed(plan: Plan, tmp_path: 
     assert (tmp_path / "out" / "report.html").stat().st_size > 1000
 
 
-def test_a_part_of_other_rows_is_found_out(plan: Plan, tmp_path: Path) -> None:
-    list(run_alone(plan))
-    parts = tmp_path / "out" / "parts"
-    table = pq.read_table(parts / "part-00000001.parquet")
-    pq.write_table(table.slice(0, 1), parts / "part-00000001.parquet")
-    with pytest.raises(DataError, match=r"part-00000001\.parquet has not the rows 2 to 4"):
-        collect(opened(plan))
-    (parts / "part-00000001.parquet").write_bytes(b"PAR1")
-    with pytest.raises(DataError, match=r"part-00000001\.parquet: cannot be read"):
-        collect(opened(plan))
+def test_a_part_of_other_rows_or_another_archive_is_found_out(plan: Plan) -> None:
+    list(measure(plan))
+    path = part_path(plan, 1)
+    whole = path.read_bytes()
+    part = parquet.Reader(io.BytesIO(whole))
+    columns = plans.part_columns(Segmenter("hc18-nano").metadata.task, part.names)
+    for n_rows, record, says in (
+        (1, part.record, r"part-00000001\.parquet has not the rows 2 to 4"),
+        (2, {**part.record, "part_size": 3}, "is of another archive: another part size"),
+    ):
+        path.write_bytes(parquet.table_bytes(columns, part.rows(0, n_rows, part.names), record))
+        with pytest.raises(DataError, match=says):
+            collect(open_archive(plan))
+    path.write_bytes(part_path(plan, 0).read_bytes())
+    with pytest.raises(DataError, match="has not the rows 2 to 4"):
+        collect(open_archive(plan))
+    path.write_bytes(whole)
+    assert not collect(open_archive(plan)).missing
 
 
-def test_a_disk_that_is_gone_makes_no_rows(plan: Plan, scans: Path) -> None:
-    scans.rename(scans.with_name("gone"))
-    with pytest.raises(InputNotFoundError, match="no other of the manifest can be read there"):
-        list(run_alone(plan))
-    assert not opened(plan).done()
+def test_a_part_size_is_held_to_that_of_the_archive(plan: Plan) -> None:
+    list(measure(plan))
+    with pytest.raises(DataError, match="has parts of 2 frames, not of 3"):
+        collect(open_archive(replace(plan, part_size=3)))
 
 
-def test_a_disk_that_goes_in_the_middle_makes_no_rows(plan: Plan, scans: Path) -> None:
-    parts = iter(Worker(replace(plan, read_ahead=0)).run([0, 1, 2, 3]))
-    next(parts)
-    scans.rename(scans.with_name("gone"))
-    with pytest.raises(InputNotFoundError):
-        list(parts)
-    assert len(opened(plan).done()) < 4
+def flip(at: float) -> Callable[[bytes], bytes]:
+    """Return what turns a bit of a file, at a share of its length."""
+
+    def flipped(data: bytes) -> bytes:
+        i = int(at * (len(data) - 1))
+        return data[:i] + bytes([data[i] ^ 1]) + data[i + 1 :]
+
+    return flipped
 
 
-def test_one_file_that_is_gone_or_changed_is_a_failed_row(plan: Plan, scans: Path) -> None:
-    (scans / "a.png").unlink()
-    with (scans / "a b" / "a.png").open("ab") as stream:
-        stream.write(b"more")
-    list(run_alone(plan))
-    reasons = {row["file"]: row["reason"] for row in rows_of(plan)}
-    assert "no such file" in reasons["a.png"]
-    assert "it was changed since; make a new manifest" in reasons["a b/a.png"]
+DAMAGES: list[Callable[[bytes], bytes]] = [
+    lambda data: b"",
+    lambda data: b"PAR1",
+    lambda data: data[: len(data) // 2],
+    lambda data: data[:-1],
+    lambda data: data + b"\0",
+    lambda data: data.replace(b"status", b"statvs"),
+    *(flip(i / 20) for i in range(21)),
+]
 
 
-def test_processes_share_parts(plan: Plan, scans: Path, tmp_path: Path) -> None:
-    counted: list[int] = []
-    done = list(run_alone(plan, threads=2, processes=2, on_rows=counted.append))
-    assert sorted(each.number for each in done) == [0, 1, 2, 3]
-    assert sum(counted) == 7
-    assert rows_of(plan) == measured_by_infer(scans, tmp_path / "folder")
-
-
-def test_a_process_that_dies_is_replaced(plan: Plan, scans: Path, tmp_path: Path) -> None:
-    killed: list[int] = []
-
-    def kill(_: int) -> None:
-        if not killed:
-            (first, *_rest) = active_children()
-            assert first.pid is not None
-            killed.append(first.pid)
-            first.kill()
-
-    done = list(run_alone(plan, threads=2, processes=2, on_rows=kill))
-    assert killed and {each.number for each in done} <= {0, 1, 2, 3}
-    assert not opened(plan).missing()
-    assert rows_of(plan) == measured_by_infer(scans, tmp_path / "folder")
-
-
-def _serve_and_die_of_part_2(plan: Plan, threads: int, pipe: Connection) -> None:
-    worker = Worker(plan, threads)
-    for number in alone._asked(pipe):
-        if number == 2:
-            os._exit(9)
-        for done in worker.run([number]):
-            pipe.send(("done", done))
-    pipe.send(("end", None))
-
-
-def _serve_many_and_die_of_part_2(plan: Plan, threads: int, pipe: Connection) -> None:
-    numbers = list(alone._asked(pipe))
-    if 2 in numbers:
-        os._exit(9)
-    for done in Worker(plan, threads).run(numbers):
-        pipe.send(("done", done))
-    pipe.send(("end", None))
-
-
-@pytest.mark.parametrize("serve", [_serve_and_die_of_part_2, _serve_many_and_die_of_part_2])
-def test_a_part_that_kills_each_process_is_told_at_last(
-    plan: Plan, monkeypatch: pytest.MonkeyPatch, serve: object
+def test_a_damaged_part_is_found_and_measured_again(
+    plan: Plan, scans: Path, tmp_path: Path
 ) -> None:
-    """By a memory that is too small, say; all other parts are written, begun at once or not."""
-    monkeypatch.setattr(alone, "_serve", serve)
-    monkeypatch.setattr(deaths, "MOST", 3)
-    with pytest.raises(OutputWriteError, match="of part 2 the process died 3 times"):
-        list(run_alone(plan, threads=2, processes=2))
-    assert opened(plan).missing() == [2]
+    list(measure(plan))
+    path, notices = part_path(plan, 1), list[str]()
+    whole = path.read_bytes()
+    for damage in DAMAGES:
+        path.write_bytes(damage(whole))
+        notices.clear()
+        assert open_archive(plan).find_missing(on_notice=notices.append) == [1]
+        assert len(notices) == 1 and path.name in notices[0]
+        with pytest.raises(DataError, match=rf"{path.name}: damaged; run the archive again"):
+            collect(open_archive(plan))
+        assert open_archive(plan).find_missing(Shard(0, 2)) == []  # not of this share
+    assert [done.number for done in PartWorker(plan).run([0, 1])] == [1]
+    assert not open_archive(plan).find_missing(on_notice=notices.append) and len(notices) == 1
+    assert not collect(open_archive(plan)).missing
+    assert rows_of(plan) == measured_by_infer(scans, tmp_path / "folder")
 
 
-def test_what_a_process_cannot_open_is_told(plan: Plan, tmp_path: Path) -> None:
-    with pytest.raises(ModelNotFoundError, match="none"):
-        list(run_alone(replace(plan, model=str(tmp_path / "none")), processes=2))
+def test_a_record_of_something_else_is_refused(plan: Plan, tmp_path: Path) -> None:
+    list(measure(plan))
+    record = tmp_path / "out" / "archive.json"
+    record.write_text(record.read_text().replace('"task"', '"no_task"'))
+    with pytest.raises(DataError, match="no record of an archive"):
+        collect(open_archive(plan))
 
 
 @pytest.mark.slow
@@ -261,24 +232,15 @@ def test_each_frame_has_one_row_though_it_is_killed_again_and_again(
     plan: Plan, scans: Path, tmp_path: Path
 ) -> None:
     command = [sys.executable, "-m", "edgeseg", "archive", plan.manifest, "--out", plan.out]
-    command += ["--part-size", "2", "--threads", "1"]
-    for wait_s in (0.3, 0.6, 0.8, 1.0, 1.2):
+    command += ["--part-size", "2", "--threads", "2", "--processes", "2"]
+    for n_parts in (0, 1, 2, 3):  # that are written when it is killed, or more
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(wait_s)
+        while process.poll() is None:
+            has_begun = (plan.place / "archive.json").exists()
+            if has_begun and len(open_archive(plan).list_parts()) >= n_parts:
+                break
+            time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert subprocess.run(command, check=False, capture_output=True).returncode in (0, 1)
     assert rows_of(plan) == measured_by_infer(scans, tmp_path / "folder")
-
-
-def test_a_full_disk_is_told(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    worker = Worker(plan)
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", full)
-        with pytest.raises(OutputWriteError, match=r"part-00000000\.parquet: .*No space left"):
-            list(worker.run([0]))
-    assert not opened(plan).parts.names()
-    assert [done.number for done in worker.run([0])] == [0]

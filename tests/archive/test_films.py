@@ -17,8 +17,6 @@ import pytest
 pytest.importorskip("pydicom")
 from pydicom import dcmread, uid
 
-from edgeseg.archive import reading
-from edgeseg.archive.alone import run_alone
 from edgeseg.archive.arrow import stores
 from edgeseg.archive.collect import collect
 from edgeseg.archive.making import write_manifest
@@ -27,7 +25,7 @@ from edgeseg.archive.plan import Plan
 from edgeseg.drawing.encode import encode
 from edgeseg.errors import InputNotFoundError, MissingExtraError, OutputWriteError
 from edgeseg.phantom.head import make_phantom
-from tests.archive.parts import measured_by_infer, opened, placeless, rows_of, upload
+from tests.archive.parts import measure, measured_by_infer, open_archive, placeless, rows_of, upload
 from tests.images.dicom import files as dicom_files
 
 FILM = [("a/film.dcm", str(i)) for i in range(1, 6)]
@@ -78,11 +76,11 @@ def test_frames_are_those_of_a_folder_digit_for_digit(
 ) -> None:
     made = write_manifest([str(films)], place_of(plan.manifest))
     assert (made.n_files, made.n_frames) == (5, 9)
-    list(run_alone(plan, threads=threads))
+    list(measure(plan, threads=threads))
     assert rows_of(plan) == measured_by_infer(films, tmp_path / "folder", None)
     assert {(row["file"], row["frame"]) for row in rows_of(plan)} == {*FRAMES}
     assert (tmp_path / "out" / "masks" / "a" / "film.dcm.frame-0004.png").is_file()
-    assert not collect(opened(plan)).missing
+    assert not collect(open_archive(plan)).missing
 
 
 def test_films_of_a_store_are_fetched_once_a_part_and_removed(
@@ -95,19 +93,19 @@ def test_films_of_a_store_are_fetched_once_a_part_and_removed(
     assert (made.n_files, made.n_frames) == (5, 9)
     assert any("2 DICOM document, 1 DICOM index" in text for text in notices)
     read: list[tuple[str, str]] = []
+    read_store = stores.Store.read
 
-    class Counted(reading.Files):
-        def _read(self, listing: reading.Listing) -> bytes:
-            read.append((listing.item.file, threading.current_thread().name))
-            return super()._read(listing)
+    def note(store: stores.Store, path: str, at_most: int | None = None) -> bytes:
+        read.append((path, threading.current_thread().name))
+        return read_store(store, path, at_most)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("edgeseg.archive.work.Files", Counted)
-        list(run_alone(plan, threads=2))
+        patch.setattr(stores.Store, "read", note)
+        list(measure(plan, threads=2))
     assert placeless(rows_of(plan)) == placeless(
         measured_by_infer(films, tmp_path / "folder", None)
     )
-    threads = [thread for file, thread in read if file == "a/film.dcm"]
+    threads = [thread for path, thread in read if path.endswith("a/film.dcm")]
     assert 1 <= len(threads) <= 2 and not list(scratch.iterdir())
     assert all(thread.startswith("edgeseg-read") for thread in threads)  # before it is wanted
 
@@ -119,8 +117,8 @@ def test_no_space_for_a_film_of_a_store_makes_no_rows(
     write_manifest([f"s3://archive/films{store}"], place_of(plan.manifest))
     scratch.rmdir()
     with pytest.raises(OutputWriteError, match=r"a film of \d+ bytes cannot be kept .* TMPDIR"):
-        list(run_alone(plan, threads=1))
-    assert not opened(plan).done()
+        list(measure(plan, threads=1))
+    assert not open_archive(plan).list_parts()
 
 
 def test_without_pydicom_nothing_is_listed_or_measured(
@@ -132,8 +130,8 @@ def test_without_pydicom_nothing_is_listed_or_measured(
         write_manifest([str(films)], place_of(str(tmp_path / "other.parquet")))
     for frames in (plan, replace(plan, part_size=1, out=str(tmp_path / "one"))):
         with pytest.raises(MissingExtraError, match=r"edgeseg\[dicom\]"):
-            list(run_alone(frames))
-        assert not opened(frames).done()
+            list(measure(frames))
+        assert not open_archive(frames).list_parts()
 
 
 class Frozen:
@@ -141,14 +139,14 @@ class Frozen:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *paths: str) -> None:
         self.paths = {*paths}
-        read, opened = stores.Store.read, stores.Store.open
+        read, open_store = stores.Store.read, stores.Store.open
 
         def read_some(store: stores.Store, path: str, at_most: int | None = None) -> bytes:
             self.refuse(path)
             return read(store, path, at_most)
 
-        def open_some(store: stores.Store, path: str) -> BinaryIO:
-            stream = opened(store, path)
+        def open_some(store: stores.Store, path: str, size_bytes: int | None = None) -> BinaryIO:
+            stream = open_store(store, path, size_bytes)
             stream.raw._file = HalfFile(stream.raw._file, lambda: self.refuse(path))  # type: ignore[attr-defined]
             return stream
 

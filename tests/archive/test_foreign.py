@@ -11,12 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from edgeseg.archive import manifest
-from edgeseg.archive.alone import run_alone
 from edgeseg.archive.collect import collect
 from edgeseg.archive.manifest import Manifest
 from edgeseg.archive.plan import Plan
 from edgeseg.errors import DataError, InputNotFoundError
-from tests.archive.parts import measured_by_infer, opened, rows_of
+from tests.archive.parts import measure, measured_by_infer, open_archive, rows_of
 
 
 def test_a_manifest_of_another_program_is_read_whatever_its_types(
@@ -32,8 +31,8 @@ def test_a_manifest_of_another_program_is_read_whatever_its_types(
         "pixel_size_x_mm": table["pixel_size_x_mm"].cast(pa.string()),
     }
     pq.write_table(pa.table(columns), plan.manifest)
-    list(run_alone(plan))
-    assert not collect(opened(plan)).missing
+    list(measure(plan))
+    assert not collect(open_archive(plan)).missing
 
     def measures(rows: list[dict[str, str]]) -> list[list[str]]:
         return [[row["file"], row["status"], row["hc_mm"]] for row in rows]
@@ -56,8 +55,8 @@ def test_a_frame_that_is_listed_twice_is_refused_however_far_apart(plan: Plan, f
     table = pq.read_table(plan.manifest)
     pq.write_table(pa.concat_tables([table[first : first + 1], table]), plan.manifest)
     with pytest.raises(DataError, match=r"\.(png|jpg) is listed 2 times"):
-        list(run_alone(plan))
-    assert not opened(plan).plan.place.is_there()
+        list(measure(plan))
+    assert not open_archive(plan).plan.place.exists()
 
 
 def test_frames_whose_hashes_are_alike_are_not_one(
@@ -72,8 +71,8 @@ def test_a_name_leads_nowhere_out_of_the_results(plan: Plan, scans: Path, tmp_pa
     names = ["../../out.png", "..", "a/../b.png", "..\\c.png", "./d.png", "..e/f..png"]
     columns = {"path": [str(scans / "a.png")] * len(names), "file": names}
     pq.write_table(pa.table(columns), plan.manifest)
-    list(run_alone(replace(plan, masks=True)))
-    assert not collect(opened(replace(plan, masks=True))).missing
+    list(measure(replace(plan, masks=True)))
+    assert not collect(open_archive(replace(plan, masks=True))).missing
     assert [row["file"] for row in rows_of(plan)] == [
         "%2E%2E/%2E%2E/out.png", "%2E%2E", "a/%2E%2E/b.png", "%2E%2E\\c.png", "%2E/d.png",
         "..e/f..png",
@@ -85,40 +84,42 @@ def test_a_name_leads_nowhere_out_of_the_results(plan: Plan, scans: Path, tmp_pa
 def test_a_name_of_no_file_is_told(plan: Plan) -> None:
     pq.write_table(pa.table({"path": ["/a\0.png"]}), plan.manifest)
     with pytest.raises(DataError, match="a character that no name has"):
-        list(run_alone(plan))
+        list(measure(plan))
 
 
 def test_odd_paths_are_rows_and_hide_no_disk_that_is_gone(plan: Plan, scans: Path) -> None:
     odd = ["ftp://host/a.png", "file://other/a.png"]
     paths = [*odd, *(str(scans / name) for name in ("a.png", "b.jpg", "a b/a.png"))]
     pq.write_table(pa.table({"path": paths}), plan.manifest)
-    list(run_alone(plan))
+    list(measure(plan))
     reasons = [row["reason"] for row in rows_of(plan)]
     assert "cannot be opened" in reasons[0] and "'other'" in reasons[1]
     assert reasons[2:] == [""] * 3
     scans.rename(scans.with_name("gone"))
     with pytest.raises(InputNotFoundError, match="no other of the manifest can be read there"):
-        list(run_alone(replace(plan, out=plan.out + "2")))
-    assert len(opened(replace(plan, out=plan.out + "2")).done()) <= 1  # of the odd ones alone
+        list(measure(replace(plan, out=plan.out + "2")))
+    assert (
+        len(open_archive(replace(plan, out=plan.out + "2")).list_parts()) <= 1
+    )  # of the odd ones alone
 
 
 def test_a_row_without_a_path_is_told_by_its_number(plan: Plan, scans: Path) -> None:
     pq.write_table(pa.table({"path": [str(scans / "a.png"), None]}), plan.manifest)
     with pytest.raises(DataError, match="row 1, counted from 0, has no path"):
-        list(run_alone(plan))
+        list(measure(plan))
 
 
 def test_a_column_that_is_there_twice_is_told(plan: Plan) -> None:
     pq.write_table(pa.table([["a"], ["b"]], ["path", "path"]), plan.manifest)
     with pytest.raises(DataError, match="the column 'path' twice"):
-        opened(plan)
+        open_archive(plan)
 
 
 def test_a_side_of_no_length_is_no_pixel_size(plan: Plan, scans: Path) -> None:
     columns = {"pixel_size_x_mm": [0.2, 0.2], "pixel_size_y_mm": [0.0, None]}
     paths = [str(scans / "a.png"), str(scans / "b.jpg")]
     pq.write_table(pa.table({"path": paths, **columns}), plan.manifest)
-    list(run_alone(plan))
+    list(measure(plan))
     assert [row["status"] for row in rows_of(plan)] == ["failed", "ok"]
 
 
@@ -128,7 +129,7 @@ def test_a_pipe_is_a_row(plan: Plan, scans: Path, frame: int | None) -> None:
     os.mkfifo(scans / "pipe.dcm")
     paths = [str(scans / "pipe.dcm"), str(scans / "a.png")]
     pq.write_table(pa.table({"path": paths, "frame": [frame, None]}), plan.manifest)
-    list(run_alone(plan))
+    list(measure(plan))
     rows = rows_of(plan)
     assert [row["status"] for row in rows] == ["failed", "ok"]
     assert "a pipe or a device" in rows[0]["reason"]
@@ -138,4 +139,4 @@ def test_a_path_that_begins_in_no_folder_is_refused(plan: Plan) -> None:
     for path in ("imgs/a.png", "C:\\a.png" if os.name != "nt" else "a.png"):
         pq.write_table(pa.table({"path": [path]}), plan.manifest)
         with pytest.raises(DataError, match=r"row 0, counted from 0, has the path .* no folder"):
-            list(run_alone(plan))
+            list(measure(plan))

@@ -66,15 +66,15 @@ def test_pixel_sizes_are_matched_as_in_a_folder(tmp_path: Path, table: str) -> N
     told: list[str] = []
     sizes = PixelSizes(items, None, read_table(path, told.append))
     manifest = Manifest(str(tmp_path / "m.parquet"))
-    for item, listing in zip(items, manifest.listings(0, manifest.n_rows), strict=True):
-        assert listing.item == item and listing.row is not None
+    for item, listing in zip(items, manifest.read_rows(0, manifest.n_rows), strict=True):
+        assert listing.source == item and listing.size is not None
         try:
             expected = sizes.size_of(item)
         except EdgesegError as error:
-            assert listing.row.reason == str(error)
+            assert listing.size.reason == str(error)
         else:
-            assert (listing.row.pixel_size, listing.row.reason) == (expected, "")
-            assert listing.row.is_of((480, 640)) == (sizes.size_of(item, (480, 640)) == expected)
+            assert (listing.size.pixel_size, listing.size.reason) == (expected, "")
+            assert listing.size.is_of((480, 640)) == (sizes.size_of(item, (480, 640)) == expected)
     examples = re.compile("such as.*|: its row.*")  # any of several that are alike
     assert {examples.sub("", text) for text in said} == {
         examples.sub("", text) for text in [*told, *sizes.notices]
@@ -96,9 +96,9 @@ def test_rows_are_read_across_groups(tmp_path: Path) -> None:
     pq.write_table(pa.table({"path": paths}), tmp_path / "m.parquet", row_group_size=7)
     manifest = Manifest(str(tmp_path / "m.parquet"))
     for start, stop in ((0, 100), (6, 8), (13, 13), (93, 100), (7, 14), (99, 100)):
-        found = [listing.item.location for listing in manifest.listings(start, stop)]
+        found = [listing.source.location for listing in manifest.read_rows(start, stop)]
         assert found == paths[start:stop]
-    assert manifest.listings(0, 1)[0].row is None
+    assert manifest.read_rows(0, 1)[0].size is None
 
 
 def test_a_manifest_of_one_other_value_is_another(tmp_path: Path) -> None:

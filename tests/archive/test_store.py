@@ -15,17 +15,25 @@ import pytest
 pytest.importorskip("moto.server")
 import boto3
 
-from edgeseg.archive import reading
-from edgeseg.archive.alone import run_alone
+from edgeseg.archive import files
 from edgeseg.archive.arrow import stores
 from edgeseg.archive.collect import collect
 from edgeseg.archive.making import write_manifest
-from edgeseg.archive.manifest import Listing, Manifest
-from edgeseg.archive.place import place_of
+from edgeseg.archive.manifest import Manifest, ManifestRow
+from edgeseg.archive.part_worker import PartWorker
+from edgeseg.archive.place import Place, place_of
 from edgeseg.archive.plan import Plan
-from edgeseg.archive.work import Worker
 from edgeseg.errors import DataError, InputNotFoundError
-from tests.archive.parts import measured_by_infer, opened, placeless, rows_of, upload
+from tests.archive.parts import measure, measured_by_infer, open_archive, placeless, rows_of, upload
+from tests.archive.proxy import (
+    Cut,
+    CuttingProxy,
+    reset,
+    unavailable,
+    within_body,
+    within_head,
+    within_length,
+)
 
 
 def test_an_archive_in_a_store_is_that_of_a_folder(store: str, scans: Path, tmp_path: Path) -> None:
@@ -37,14 +45,14 @@ def test_an_archive_in_a_store_is_that_of_a_folder(store: str, scans: Path, tmp_
     assert made.n_frames == 7
     assert any("(1 txt)" in text for text in notices)
     plan = Plan(manifest.text, f"s3://archive/out{store}", part_size=3, masks=True)
-    done = list(run_alone(plan, threads=2))
+    done = list(measure(plan, threads=2))
     assert [each.number for each in done] == [0, 1, 2]
     expected = measured_by_infer(scans, tmp_path / "folder")
     assert placeless(rows_of(plan)) == placeless(expected)
-    assert place_of(f"s3://archive/out{store}").below("masks/a b/ü.png").is_there()
-    assert not list(run_alone(plan))
-    assert not collect(opened(plan)).missing
-    assert place_of(f"s3://archive/out{store}").below("report.html").is_there()
+    assert (place_of(f"s3://archive/out{store}") / "masks/a b/ü.png").exists()
+    assert not list(measure(plan))
+    assert not collect(open_archive(plan)).missing
+    assert (place_of(f"s3://archive/out{store}") / "report.html").exists()
 
 
 def test_patterns_and_what_is_not_there(store: str, scans: Path, tmp_path: Path) -> None:
@@ -66,21 +74,18 @@ def test_keys_in_a_url_are_refused() -> None:
 def test_a_store_that_does_not_answer_makes_no_rows(
     store: str, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "_TRIES_AFTER_S", (0.01,))
+    monkeypatch.setattr("edgeseg.archive.place._RETRY_AFTER_S", (0.01,))
     upload(scans, "s3://archive/silent", store)
     manifest = place_of(str(tmp_path / "m.parquet"))
     write_manifest([f"s3://archive/silent{store}"], manifest, 0.2)
     plan = Plan(manifest.text, str(tmp_path / "out"), part_size=2, read_ahead=0)
 
-    def silent(*_: object) -> bytes:
-        raise OSError("the host is unreachable")
-
-    parts = run_alone(plan, threads=1)
+    parts = measure(plan, threads=1)
     next(parts)
-    monkeypatch.setattr(reading.Place, "read", lambda self, at_most=None: _refuse(self))
+    monkeypatch.setattr(Place, "read", lambda self, at_most=None: _refuse(self))
     with pytest.raises(InputNotFoundError, match="no other of the manifest can be read there"):
         list(parts)
-    assert len(opened(plan).done()) < 4
+    assert len(open_archive(plan).list_parts()) < 4
 
 
 def test_what_is_interrupted_leaves_an_object_as_it_was(store: str) -> None:
@@ -120,11 +125,11 @@ def test_a_bucket_that_is_gone_makes_no_rows(store: str, scans: Path, plan: Plan
     upload(scans, "s3://archive/gone", store)
     write_manifest([f"s3://archive/gone{store}"], place_of(plan.manifest), 0.2)
     for path in scans.rglob("*.*"):
-        place = place_of(f"s3://archive/gone{store}").below(path.relative_to(scans).as_posix())
+        place = place_of(f"s3://archive/gone{store}") / path.relative_to(scans).as_posix()
         place._store.delete(place._inner)
     with pytest.raises(InputNotFoundError, match="no other of the manifest can be read there"):
-        list(run_alone(plan))
-    assert not opened(plan).done()
+        list(measure(plan))
+    assert not open_archive(plan).list_parts()
 
 
 def test_of_two_that_begin_at_once_all_read_the_last(
@@ -142,17 +147,17 @@ def test_a_store_that_goes_is_known_by_what_was_read_there(
     store: str, scans: Path, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Though it has few of the images."""
-    monkeypatch.setattr(reading, "_FEW", 100)
+    monkeypatch.setattr(files, "_FEW", 100)
     near, far = str(scans / "a.png"), place_of(f"s3://archive/few{store}")
     for i in range(12):
-        far.below(f"{i}.png").write(Path(near).read_bytes())
-    paths = [*[near] * 92, *(far.below(f"{i}.png").text for i in range(12))]
+        (far / f"{i}.png").write(Path(near).read_bytes())
+    paths = [*[near] * 92, *((far / f"{i}.png").text for i in range(12))]
     names = [f"{i}.png" for i in range(len(paths))]
     pq.write_table(pa.table({"path": paths, "file": names}), plan.manifest, row_group_size=10)
-    parts = run_alone(replace(plan, part_size=94, read_ahead=0), threads=1)
+    parts = measure(replace(plan, part_size=94, read_ahead=0), threads=1)
     assert [next(parts).number] == [0]
     for i in range(12):
-        far.below(f"{i}.png")._store.delete(far.below(f"{i}.png")._inner)
+        (far / f"{i}.png")._store.delete((far / f"{i}.png")._inner)
     with pytest.raises(InputNotFoundError, match="no other of the manifest can be read there"):
         list(parts)
 
@@ -162,23 +167,71 @@ def test_a_manifest_that_goes_with_its_store_makes_no_rows(
 ) -> None:
     upload(scans, "s3://archive/both", store)
     write_manifest([f"s3://archive/both{store}"], place_of(plan.manifest), 0.2)
-    worker = Worker(replace(plan, part_size=7))
-    paths = worker.archive.manifest.listings(0, 7)
+    worker = PartWorker(replace(plan, part_size=7))
+    paths = worker.archive.manifest.read_rows(0, 7)
 
     def away(*_: object) -> bytes:
         raise OSError("the host is unreachable")
 
-    def first_alone(manifest: Manifest, start: int, stop: int) -> list[Listing]:
+    def first_alone(manifest: Manifest, start: int, stop: int) -> list[ManifestRow]:
         if stop - start < 7:
             raise DataError(f"{manifest.text}: rows {start} to {stop} cannot be read")
         return paths
 
-    monkeypatch.setattr(reading, "_TRIES_AFTER_S", ())
+    monkeypatch.setattr("edgeseg.archive.place._RETRY_AFTER_S", ())
     monkeypatch.setattr(stores.Store, "read", away)
-    monkeypatch.setattr(Manifest, "listings", first_alone)
+    monkeypatch.setattr(Manifest, "read_rows", first_alone)
     with pytest.raises(DataError, match="rows 0 to 1 cannot be read"):
         list(worker.run([0]))
-    assert not worker.archive.done()
+    assert not worker.archive.list_parts()
+
+
+CUTS = [within_head, within_length, within_body, reset, unavailable]
+
+
+@pytest.mark.parametrize("cut", CUTS, ids=lambda cut: cut.__name__)
+def test_answers_that_are_cut_off_are_asked_for_again(
+    store: str,
+    scans: Path,
+    tmp_path: Path,
+    proxy: CuttingProxy,
+    cut: Cut,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("edgeseg.archive.place._RETRY_AFTER_S", (0.01,) * 8)
+    monkeypatch.setattr("edgeseg.archive.place._RECORD_SETTLES_S", 0.0)
+    upload(scans, f"s3://archive/{cut.__name__}", store)
+    proxy.cut(rb"GET|HEAD|PUT", cut, every=4)
+    manifest = place_of(f"s3://archive/{cut.__name__}.parquet{proxy.query}")
+    made = write_manifest([f"s3://archive/{cut.__name__}{proxy.query}"], manifest, 0.2)
+    assert made.n_frames == 7
+    plan = Plan(manifest.text, f"s3://archive/out-{cut.__name__}{proxy.query}", part_size=4)
+    list(measure(plan, threads=1))
+    assert not collect(open_archive(plan)).missing and not open_archive(plan).find_missing()
+    assert proxy.n_cut > 10
+    expected = measured_by_infer(scans, tmp_path / "folder")
+    assert placeless(rows_of(plan)) == placeless(expected)
+
+
+def test_an_answer_that_is_always_cut_off_ends_the_run_without_rows(
+    store: str, scans: Path, plan: Plan, proxy: CuttingProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgeseg.archive.place._RETRY_AFTER_S", (0.01,) * 4)
+    upload(scans, "s3://archive/always", store)
+    write_manifest([f"s3://archive/always{proxy.query}"], place_of(plan.manifest), 0.2)
+    proxy.cut(rb"HEAD", within_head)
+    with pytest.raises(InputNotFoundError, match="no other of the manifest can be read there"):
+        list(measure(plan))
+    assert not open_archive(plan).list_parts()
+
+
+def test_a_changed_object_is_a_failed_row(store: str, scans: Path, plan: Plan) -> None:
+    upload(scans, "s3://archive/changed", store)
+    write_manifest([f"s3://archive/changed{store}"], place_of(plan.manifest), 0.2)
+    (place_of(f"s3://archive/changed{store}") / "a.png").write(b"another")
+    list(measure(plan))
+    (row,) = [row for row in rows_of(plan) if row["file"] == "a.png"]
+    assert row["status"] == "failed" and "it was changed since" in row["reason"]
 
 
 def client_of(store: str) -> Any:

@@ -16,6 +16,7 @@ import pyarrow.fs as pafs
 _PROBE = "edgeseg"
 _ONE_PUT = "allow_delayed_open=true"
 _BUFFER_BYTES = 1 << 18
+_MARK_BYTES = 16  # put where the last bytes of an answer will be
 _ASKS = 3  # for what a store denies, before it is believed
 _PAGE = 1000  # entries in one answer of a listing
 ERRORS: tuple[type[Exception], ...] = (OSError, ValueError, ImportError, pa.ArrowException)
@@ -32,7 +33,7 @@ class Entry(NamedTuple):
 
 
 class LocalFiles:
-    """This machine's files, with the methods of a `Store`; their names may be any bytes."""
+    """Files of this machine, with the methods of a `Store`; their names may be any bytes."""
 
     is_whole_at_once = False
 
@@ -60,7 +61,7 @@ class LocalFiles:
         """Open a file for random reads."""
         if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 (a pipe would block for ever)
             raise OSError("it is a folder, a pipe or a device, not a file")
-        return open(path, "rb")  # noqa: PTH123, SIM115
+        return open(path, "rb")  # noqa: PTH123
 
     def read(self, path: str, at_most: int | None = None) -> bytes:
         """Read a file, or its beginning."""
@@ -77,7 +78,8 @@ class Store:
     """A file system of pyarrow, below what URLs of one beginning name.
 
     A connection that ends within the head of an answer passes for an answer: a file then has no
-    bytes, a folder no files, or those of some pages only. Such answers are asked for again.
+    bytes or those of uninitialised memory, a folder no files or those of some pages only. Such
+    answers are asked for again.
 
     Parameters
     ----------
@@ -130,9 +132,11 @@ class Store:
 
     def read(self, path: str, at_most: int | None = None) -> bytes:
         """Read a file, or its beginning."""
-        with self._fs.open_input_stream(path) as stream:
-            data: bytes = stream.read(at_most)
-        return data
+        with _StoreFile(self._fs.open_input_file(path), path) as file:
+            size_bytes = file.size_bytes if at_most is None else min(at_most, file.size_bytes)
+            buffer = bytearray(size_bytes)
+            count = file.readinto(buffer)
+        return bytes(memoryview(buffer)[:count])
 
     def make_folder(self, path: str) -> None:
         """Make a folder and those above it."""
@@ -179,13 +183,31 @@ class _StoreFile(io.RawIOBase):
     def seekable(self) -> bool:
         return True
 
+    @property
+    def size_bytes(self) -> int:
+        """Its size, as it was when it was opened."""
+        return int(self._file.size())
+
     def readinto(self, buffer: Any) -> int:
         try:
-            count: int = self._file.readinto(buffer)
+            return self._read_checked(memoryview(buffer))
         except ERRORS as error:
             self.failure = error
             raise
-        return count
+
+    def _read_checked(self, buffer: memoryview) -> int:
+        """Read bytes, again where the last of them were not received."""
+        start = self.tell()
+        n_bytes = min(len(buffer), self.size_bytes - start)
+        n_marked = min(n_bytes, _MARK_BYTES)
+        for _ in range(_ASKS):
+            mark = os.urandom(n_marked)
+            buffer[n_bytes - n_marked : n_bytes] = mark
+            count: int = self._file.readinto(buffer[:n_bytes])
+            if not n_marked or buffer[n_bytes - n_marked : n_bytes] != mark:
+                return count
+            self.seek(start)
+        raise OSError("the store's answer was cut off")
 
     def seek(self, offset: int, whence: int = 0) -> int:
         position: int = self._file.seek(offset, whence)

@@ -49,7 +49,7 @@ def manifest(
         from edgeseg.archive.making import write_manifest
         from edgeseg.archive.place import place_of
     place = place_of(out)
-    if place.is_there() and not overwrite:
+    if place.exists() and not overwrite:
         raise OutputExistsError(f"{out} exists; pass --overwrite to replace it")
     if pixel_sizes is None and size_mm is None:
         console.notice(
@@ -91,7 +91,6 @@ def archive(
     processes: Annotated[
         int | None, typer.Option(min=1, help="That share the threads; default: one for four.")
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Images in one run of the network.")] = 1,
     read_ahead: Annotated[
         int, typer.Option(min=0, help="Files read before they are wanted; more for far stores.")
     ] = 32,
@@ -119,7 +118,8 @@ def archive(
 ) -> None:
     """Measure the frames of a manifest in parts, each a table of Parquet that is written once.
 
-    Parts that are there are passed over, whoever wrote them: the same command goes on.
+    Parts that are there are passed over, whoever wrote them: the same command goes on. Damaged
+    ones are measured again.
     """
     with NeedsExtra("archive"):
         from edgeseg.archive.manifest import Manifest
@@ -139,7 +139,6 @@ def archive(
         part_size=part_size or record.get("part_size", 1000),
         model=file.name if file.bundled else str(file.path.absolute()),
         device=device,
-        batch=batch,
         read_ahead=read_ahead,
         masks=masks,
         overlays=overlays,
@@ -163,7 +162,7 @@ def _measured(
 ) -> tuple[int, dict[str, Any]]:  # fmt: skip
     """Measure what is missing; returns how many rows failed, and the figures of this run."""
     plan, (threads, processes) = opened.plan, cores
-    todo = opened.missing(share)
+    todo = opened.find_missing(share, console.notice)
     n_rows = sum(stop - start for start, stop in map(opened.rows_of, todo))
     started_s = time.perf_counter()
     statuses: Counter[str] = Counter()
@@ -173,12 +172,12 @@ def _measured(
         on_rows = _telling(n_rows, say_every_s, advance)
         if ray is not None:
             with NeedsExtra("ray"):
-                from edgeseg.archive.on_ray import run_on_ray
-            done = run_on_ray(plan, ray, share, threads, on_rows)
+                from edgeseg.archive.on_ray import measure_parts_on_ray
+            done = measure_parts_on_ray(plan, todo, ray, threads, on_rows)
         else:
-            from edgeseg.archive.alone import run_alone
+            from edgeseg.archive.pool import measure_parts
 
-            done = run_alone(plan, share, threads, processes, on_rows)
+            done = measure_parts(plan, todo, threads, processes, on_rows)
         for part in done:
             statuses.update(part.statuses)
             n_parts += 1
@@ -188,7 +187,7 @@ def _measured(
         f"{n_images} frames in {n_parts} parts: {statuses['ok']} measured, "
         f"{statuses['doubtful']} doubtful, {statuses['empty']} empty, {statuses['failed']} failed; "
         f"{wall_s:.1f} s ({n_images / max(wall_s, 1e-9):.1f}/s); "
-        f"{len(opened.missing())} of {opened.n_parts} parts are missing"
+        f"{opened.n_parts - len(opened.list_parts())} of {opened.n_parts} parts are missing"
     )
     console.say(f"parts in {opened.parts.text}")
     figures = {

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgeseg.archive.arrow import parquet
-from edgeseg.archive.manifest import Listing, Manifest
+from edgeseg.archive.files import FileReader, RunEnds
+from edgeseg.archive.manifest import Manifest, ManifestRow
 from edgeseg.archive.place import Place, place_of
 from edgeseg.archive.plan import Archive, Plan, part_columns
-from edgeseg.archive.reading import Files, RunEnds
 from edgeseg.errors import DataError
 from edgeseg.images.frame import Frame, PixelSize
 from edgeseg.inputs.ages import Ages
@@ -32,7 +32,7 @@ from edgeseg.system.parallel import ordered_map
 
 _BYTES_AHEAD = 1 << 27
 _UPLOADS = 32  # pictures on their way to a store
-_LOOKS = 50  # at files of the whole manifest, where one cannot be read
+_SAMPLES = 50  # files of the whole manifest, looked at where one cannot be read
 
 
 class Done(NamedTuple):
@@ -44,13 +44,10 @@ class Done(NamedTuple):
         The part's.
     statuses
         How many rows have which status.
-    wall_s
-        From the first image that was asked for to the file that was written.
     """
 
     number: int
     statuses: dict[str, int]
-    wall_s: float
 
     @property
     def n_rows(self) -> int:
@@ -61,53 +58,50 @@ class Done(NamedTuple):
 class _Part:
     """A part under way."""
 
-    def __init__(self, number: int, listings: Sequence[Listing]) -> None:
-        self.number, self.listings = number, listings
+    def __init__(self, number: int, listed: Sequence[ManifestRow]) -> None:
+        self.number, self.listed = number, listed
         self.rows: list[Row] = []
         self.uploads: list[Future[None]] = []
         self.started_s = time.perf_counter()
         self._film = ""  # whose bytes were counted last
 
-    def bytes_ahead(self, listing: Listing) -> int:
+    def bytes_of(self, row: ManifestRow) -> int:
         """Return how many bytes are read for an image: none for a film's second frame."""
-        item = listing.item
-        if item.frame and item.location == self._film:
+        source = row.source
+        if source.frame and source.location == self._film:
             return 0
-        self._film = item.location if item.frame else ""
-        return listing.size_bytes or 0
+        self._film = source.location if source.frame else ""
+        return row.size_bytes or 0
 
     @property
     def is_measured(self) -> bool:
-        return len(self.rows) == len(self.listings)
+        return len(self.rows) == len(self.listed)
 
 
-class _Batch:
-    """Images of a part that go through the network together, and what is known of them."""
+class _Image:
+    """An image of a part, and the size of its pixels as the manifest lists it."""
 
-    def __init__(self, part: _Part, listings: Sequence[Listing], files: Files) -> None:
-        self.part, self.listings = part, listings
-        self.items = [listing.item for listing in listings]
-        self.size_bytes = sum(map(part.bytes_ahead, listings))
-        self._files = files
-        self._of = {listing.item.key: listing for listing in listings}
-        self._data: dict[tuple[str, int], Future[bytes] | None] = {}
+    def __init__(self, part: _Part, listed: ManifestRow, files: FileReader) -> None:
+        self.part, self.listed, self._files = part, listed, files
+        self.size_bytes = part.bytes_of(listed)
+        self._data: Future[bytes] | None = None
 
     def start(self) -> None:
-        """Begin to read the files."""
-        for listing in self.listings:
-            self._data[listing.item.key] = self._files.start(listing)
+        """Begin to read the file."""
+        self._data = self._files.start(self.listed)
 
-    def decoded(self, item: Source) -> Frame:
-        """Return an image; see `Files.decoded`."""
-        return self._files.decoded(self._of[item.key], self._data.pop(item.key))
+    def read(self, source: Source) -> Frame:
+        """Return the frame; see `FileReader.read_frame`."""
+        data, self._data = self._data, None
+        return self._files.read_frame(self.listed, data)
 
     def has_size(self, item: Source) -> bool:
         """Return whether a pixel size is listed, if only as one that is unknown."""
-        return self._of[item.key].row is not None
+        return self.listed.size is not None
 
     def size_of(self, item: Source, size: tuple[int, ...] | None = None) -> PixelSize | None:
         """Return the pixel size that is listed; see `edgeseg.inputs.pixel_sizes`."""
-        row = self._of[item.key].row
+        row = self.listed.size
         if row is None:
             return None
         if row.reason:
@@ -115,7 +109,7 @@ class _Batch:
         return row.pixel_size if size is None or row.is_of(size) else None
 
 
-class Worker:
+class PartWorker:
     """A session of a plan's model, and all else that one process needs to measure parts.
 
     Parameters
@@ -165,15 +159,15 @@ class Worker:
             If pydicom is not installed and one of the images needs it.
         """
         with contextlib.ExitStack() as stack:
-            files = stack.enter_context(Files(self._plan.read_ahead, self._all_over))
+            files = stack.enter_context(FileReader(self._plan.read_ahead, self._sample_places))
             self._uploads = stack.enter_context(ThreadPoolExecutor(_UPLOADS, "edgeseg-upload"))
             writing = stack.enter_context(ThreadPoolExecutor(1, "edgeseg-write"))
             waiting: deque[Future[Done]] = deque()
-            batches = self._ahead(self._batches(parts, files))
+            images = self._read_ahead(self._list_images(parts, files))
             try:
-                for part, rows in ordered_map(self._measure, batches, self._threads):
-                    part.rows += rows
-                    on_rows(len(rows))
+                for part, row in ordered_map(self._measure, images, self._threads):
+                    part.rows.append(row)
+                    on_rows(1)
                     if part.is_measured:
                         waiting.append(writing.submit(self._write, part))
                     while waiting and (waiting[0].done() or len(waiting) > 1):
@@ -183,81 +177,97 @@ class Worker:
             while waiting:
                 yield waiting.popleft().result()
 
-    def _batches(self, parts: Iterable[int], files: Files) -> Iterator[_Batch]:
+    def _list_images(self, parts: Iterable[int], files: FileReader) -> Iterator[_Image]:
         for number in parts:
-            if self.archive.part(number).is_there():  # another worker was quicker
+            if self.archive.has_part(number):  # another worker was quicker
                 continue
-            listings = self.archive.manifest.listings(*self.archive.rows_of(number))
-            part = _Part(number, listings)
-            for i in range(0, len(listings), self._plan.batch):
-                yield _Batch(part, listings[i : i + self._plan.batch], files)
+            listed = self.archive.manifest.read_rows(*self.archive.rows_of(number))
+            part = _Part(number, listed)
+            yield from (_Image(part, row, files) for row in listed)
 
-    def _ahead(self, batches: Iterable[_Batch]) -> Iterator[_Batch]:
-        """Yield batches whose files are being read; those of the next ones are too."""
-        started: deque[_Batch] = deque()
-        n_images = size_bytes = 0
-        for batch in batches:
-            batch.start()
-            started.append(batch)
-            n_images += len(batch.items)
-            size_bytes += batch.size_bytes
-            while started and (n_images > self._plan.read_ahead or size_bytes > _BYTES_AHEAD):
+    def _read_ahead(self, images: Iterable[_Image]) -> Iterator[_Image]:
+        """Yield images whose files are being read; those of the next ones are too."""
+        started: deque[_Image] = deque()
+        size_bytes = 0
+        for image in images:
+            image.start()
+            started.append(image)
+            size_bytes += image.size_bytes
+            while started and (len(started) > self._plan.read_ahead or size_bytes > _BYTES_AHEAD):
                 first = started.popleft()
-                n_images -= len(first.items)
                 size_bytes -= first.size_bytes
                 yield first
         yield from started
 
-    def _measure(self, batch: _Batch) -> tuple[_Part, list[Row]]:
-        measuring = self._measuring(batch, batch.decoded, batch.part)
-        return batch.part, [measured.row for measured in measuring.measure(batch.items)]
+    def _measure(self, image: _Image) -> tuple[_Part, Row]:
+        measuring = self._measuring(image, image.read, image.part)
+        return image.part, measuring.measure([image.listed.source])[0].row
 
     def _measuring(
         self,
         sizes: SizesOfImages,
-        decoded: Callable[[Source], Frame] = decoded,
+        read: Callable[[Source], Frame] = decoded,
         part: _Part | None = None,
     ) -> Measuring:
         known = self._options, Ages([]), self._plan.calibration
         if self._out.is_local:
-            return Measuring(self.segmenter, self._out.local, sizes, *known, decoded)
+            return Measuring(self.segmenter, self._out.local, sizes, *known, read)
         upload = None if part is None else partial(self._upload, part)
-        return Measuring(self.segmenter, Path(), sizes, *known, decoded, upload)
+        return Measuring(self.segmenter, Path(), sizes, *known, read, upload)
 
     def _upload(self, part: _Part, name: str, data: bytes) -> None:
-        """Send a picture on its way to the store; it is waited for before the part is written."""
+        """Begin to send a picture to the store; it is waited for before the part is written."""
         self._may_upload.acquire()
-        sent = self._uploads.submit(self._out.below(name).write, data)
-        sent.add_done_callback(lambda _: self._may_upload.release())
-        part.uploads.append(sent)
+        upload = self._uploads.submit((self._out / name).write, data)
+        upload.add_done_callback(lambda _: self._may_upload.release())
+        part.uploads.append(upload)
 
     def _write(self, part: _Part) -> Done:
-        """Write a part, as the last of all that belongs to it."""
-        for sent in part.uploads:
-            sent.result()
+        """Write a part, after all that belongs to it."""
+        for upload in part.uploads:
+            upload.result()
         typed = [table.typed(row) for row in part.rows]
         values = {title: [row[title] for row in typed] for title in self._columns.types}
-        wall_s = time.perf_counter() - part.started_s
-        told = {
+        record = {
             **self._record,
             "part": part.number,
             "host": self._host,
             "provider": self.segmenter.provider,
-            "wall_s": round(wall_s, 3),
+            "wall_s": round(time.perf_counter() - part.started_s, 3),
         }
-        self.archive.part(part.number).write(parquet.table_bytes(self._columns, values, told))
-        return Done(part.number, dict(Counter(row["status"] for row in part.rows)), wall_s)
+        data = parquet.table_bytes(self._columns, values, record)
+        self.archive.part(part.number).write(data)
+        return Done(part.number, dict(Counter(row["status"] for row in part.rows)))
 
-    def _all_over(self) -> list[Place]:
+    def _sample_places(self) -> list[Place]:
         """Return where some of the files lie that the manifest lists, from its first to its last.
 
-        A store or disk that none can be read of is away.
+        A store or disk of which none can be read does not answer.
         """
         manifest = self.archive.manifest
-        starts = range(0, manifest.n_rows, max(1, manifest.n_rows // _LOOKS))
-        rows = (manifest.listings(start, start + 1)[0] for start in starts)
+        starts = range(0, manifest.n_rows, max(1, manifest.n_rows // _SAMPLES))
+        rows = (manifest.read_rows(start, start + 1)[0] for start in starts)
         found = []
         for row in rows:
             with contextlib.suppress(DataError):  # a URL of no store
-                found.append(place_of(row.item.location))
+                found.append(place_of(row.source.location))
         return found
+
+
+_workers: dict[tuple[Plan, int], PartWorker] = {}  # of this process: one, kept for its next part
+
+
+def measure_part(
+    plan: Plan, threads: int, number: int, on_rows: Callable[[int], None] = lambda count: None
+) -> list[Done]:
+    """Measure a part in a process that measures many; nothing where it is there already.
+
+    Raises
+    ------
+    EdgesegError
+        As `PartWorker` and its ``run`` do.
+    """
+    if (plan, threads) not in _workers:
+        _workers.clear()
+        _workers[plan, threads] = PartWorker(plan, threads)
+    return list(_workers[plan, threads].run([number], on_rows))

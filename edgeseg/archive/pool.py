@@ -1,0 +1,208 @@
+"""An archive on all cores of this machine: processes that share parts, threads in each."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from typing import Any
+
+from edgeseg.archive.part_worker import Done, PartWorker, measure_part
+from edgeseg.archive.plan import Plan
+from edgeseg.errors import OutputWriteError
+from edgeseg.network.session import may_use_card
+from edgeseg.system.parallel import usable_cores
+
+_THREADS_EACH = 4  # of one process: more wait for Python's lock
+_REPORT_S = 0.2
+MAX_DEATHS = 10  # of processes that had one part; in a large cluster machines come and go
+MAX_FIRST_DEATHS = 100  # of all processes, before any part is written
+
+
+def measure_parts(
+    plan: Plan,
+    parts: Sequence[int],
+    threads: int | None = None,
+    processes: int | None = None,
+    on_rows: Callable[[int], None] = lambda count: None,
+) -> Iterator[Done]:
+    """Measure parts on this machine, and yield each once it is written.
+
+    Parameters
+    ----------
+    parts
+        Their numbers; those that are there already are passed over.
+    threads
+        Images worked on at once in all; None: one for each core.
+    processes
+        That share them, each with a session; None: one for four threads on a CPU, one alone for a
+        card.
+    on_rows
+        Called with the number of images that were just measured.
+
+    Raises
+    ------
+    EdgesegError
+        As `PartWorker` and its ``run`` do, or as `run_tasks` does.
+    """
+    threads = threads or usable_cores()
+    if processes is None:
+        processes = 1 if may_use_card(plan.device) else -(-threads // _THREADS_EACH)
+    processes = min(processes, max(1, len(parts)))
+    if processes == 1:
+        yield from PartWorker(plan, threads).run(parts, on_rows)
+        return
+    with contextlib.ExitStack() as stack:
+        lanes = [_Lane(plan, max(1, threads // processes)) for _ in range(processes)]
+        for lane in lanes:
+            stack.callback(lane.close)
+
+        def submit(number: int) -> Future[list[Done]]:
+            return next(lane for lane in lanes if lane.is_free).submit(number)
+
+        def report() -> None:
+            on_rows(sum(lane.take_count() for lane in lanes))
+
+        yield from run_tasks(parts, submit, lambda: processes, (BrokenProcessPool,), report)
+
+
+def run_tasks(
+    parts: Sequence[int],
+    submit: Callable[[int], Future[list[Done]]],
+    max_tasks: Callable[[], int],
+    death_errors: tuple[type[Exception], ...],
+    report: Callable[[], None] = lambda: None,
+) -> Iterator[Done]:
+    """Run a task a part, again where its process died, and yield each part once it is written.
+
+    Parameters
+    ----------
+    submit
+        Starts the task of a part.
+    max_tasks
+        Returns how many there may be at once.
+    death_errors
+        What a task fails with whose process died.
+    report
+        Called now and then.
+
+    Raises
+    ------
+    OutputWriteError
+        If processes die of one part again and again, once all others are written; or if nothing
+        but deaths is seen.
+    Exception
+        What a task failed with otherwise.
+    """
+    todo = deque(parts)
+    running: dict[Future[list[Done]], int] = {}
+    deaths: Counter[int] = Counter()
+    is_any_written = False
+    while todo or running:
+        n_free = max_tasks() - len(running) if todo else 0
+        for number in [todo.popleft() for _ in range(min(n_free, len(todo)))]:
+            running[submit(number)] = number
+        ready, _ = wait(running, _REPORT_S, FIRST_COMPLETED)
+        report()
+        for future in ready:
+            number = running.pop(future)
+            try:
+                done = future.result()
+            except death_errors:
+                deaths[number] += 1
+                if not is_any_written and deaths.total() >= MAX_FIRST_DEATHS:
+                    raise OutputWriteError(
+                        f"{deaths.total()} processes died one after the other and wrote nothing; "
+                        "was the memory too small? Use fewer of them"
+                    ) from None
+                if deaths[number] < MAX_DEATHS:
+                    todo.append(number)
+                continue
+            is_any_written = True
+            yield from done
+    if lost := sorted(number for number, count in deaths.items() if count >= MAX_DEATHS):
+        raise OutputWriteError(
+            f"of part {', '.join(map(str, lost))} the process died {MAX_DEATHS} times; was it "
+            "killed, or the memory too small? All other parts are written"
+        )
+
+
+class _Lane:
+    """A pool of one process, so that its death tells which part it had.
+
+    The process ends with this one, however that ends: it waits for a pipe to be closed.
+    """
+
+    def __init__(self, plan: Plan, threads: int) -> None:
+        self._plan, self._threads = plan, threads
+        self._context = get_context("spawn")  # forked, a session would hang
+        self._count: Any = self._context.RawValue("q", 0)
+        self._n_taken = 0
+        self._future: Future[list[Done]] | None = None
+        self._start()
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it has no part."""
+        return self._future is None or self._future.done()
+
+    def submit(self, number: int) -> Future[list[Done]]:
+        """Measure a part, in a new process if the last one died."""
+        task = partial(measure_in_process, self._plan, self._threads, number)
+        try:
+            self._future = self._pool.submit(task)
+        except BrokenProcessPool:
+            self.close()
+            self._start()
+            self._future = self._pool.submit(task)
+        return self._future
+
+    def take_count(self) -> int:
+        """Return how many images were measured since the last call."""
+        count = self._count.value - self._n_taken
+        self._n_taken += count
+        return int(count)
+
+    def close(self) -> None:
+        """End the process."""
+        self._alive.close()
+        self._pool.shutdown()
+
+    def _start(self) -> None:
+        end, self._alive = self._context.Pipe(duplex=False)
+        given = self._count, end
+        self._pool = ProcessPoolExecutor(1, self._context, _prepare_process, given)
+
+
+_count: Any = None  # in a process of a lane: how many images it measured
+
+
+def _prepare_process(count: Any, end: Connection) -> None:
+    global _count
+    _count = count
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process ends this one
+    threading.Thread(target=_end_with, args=(end,), daemon=True).start()
+
+
+def _end_with(end: Connection) -> None:
+    """End this process when the first one closes the pipe or dies."""
+    with contextlib.suppress(EOFError, OSError):
+        end.recv()
+    os._exit(1)
+
+
+def measure_in_process(plan: Plan, threads: int, number: int) -> list[Done]:
+    """Measure a part in a process of a lane, and count its images."""
+
+    def count(n_images: int) -> None:
+        _count.value += n_images
+
+    return measure_part(plan, threads, number, count)
