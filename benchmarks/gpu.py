@@ -114,9 +114,9 @@ def network(models: Sequence[str], device: str, batches: Sequence[int]) -> list[
 
 
 def archives(
-    data: Path, model: str, device: str, repeats: int, shapes: Sequence[tuple[str, int, int, int]]
+    data: Path, model: str, device: str, repeats: int, shapes: Sequence[tuple[str, int, int]]
 ) -> list[dict[str, Any]]:
-    """Measure whole archives; shapes are device, threads, processes and batch."""
+    """Measure whole archives; shapes are device, threads and processes."""
     from edgeseg.archive.making import write_manifest
     from edgeseg.archive.place import place_of
 
@@ -129,11 +129,11 @@ def archives(
         manifest = Path(folder, "m.parquet")
         inputs = [*map(str, links)]
         made = write_manifest(inputs, place_of(str(manifest)), 0.1)
-        for on, threads, processes, batch in shapes:
+        for on, threads, processes in shapes:
             command = [*EDGESEG, "archive", str(manifest), "--model", model, "--device", on]
             command += ["--threads", str(threads), "--processes", str(processes)]
-            command += ["--batch", str(batch), "--part-size", "250"]
-            row = {"device": on, "threads": threads, "processes": processes, "batch": batch}
+            command += ["--part-size", "250"]
+            row = {"device": on, "threads": threads, "processes": processes}
             rows.append(row)
             try:
                 cost = run([*command, "--out", f"{folder}/{len(rows)}"])
@@ -192,9 +192,9 @@ def main() -> None:
         except EdgesegError as error:
             result["same"].append({"model": model, "error": str(error)})
         print(result["same"][-1], flush=True)  # noqa: T201
-    shapes = [("cpu", n, -(-n // 4), 1) for n in sorted({1, min(4, cores), cores})]
+    shapes = [("cpu", n, -(-n // 4)) for n in sorted({1, min(4, cores), cores})]
     for n, processes in sorted({(min(4, cores), 1), (cores, 1), (cores, -(-cores // 4))}):
-        shapes += [(device, n, processes, batch) for batch in (1, 8)]
+        shapes.append((device, n, processes))
     result["archives"] = archives(options.data, "hc18-nano", device, options.repeats, shapes)
     write_result("gpu", result)
     sys.stdout.flush()
