@@ -1,135 +1,86 @@
+"""Help, usage, exit codes and reports of all commands; `infer` has a file of its own."""
+
 from __future__ import annotations
 
 import copy
-import csv
-import errno
 import json
-import os
 import re
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+import typer.main
 
+import edgeseg
 from edgeseg.bench import benchmark
 from edgeseg.cli import app, main
 from edgeseg.drawing.encode import encode
+from edgeseg.errors import EdgesegError, ModelNotFoundError, OutputExistsError
 from edgeseg.network import zoo
 from edgeseg.phantom.head import Phantom
+from tests.cli.calls import call, rows
 from tests.conftest import BENCHMARKS
 
-COMMANDS = (
-    "infer", "demo", "evaluate", "benchmark", "train", "export", "models", "verify", "challenge",
-    "info", "adopt", "calibrate",
-)  # fmt: skip
-
-
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(a) for a in arguments])
-
-
-def plain(text: str) -> str:
-    return re.sub(r"\x1b\[[0-9;]*m", "", text)
-
-
-@pytest.fixture
-def scans(tmp_path: Path, phantoms: list[Phantom]) -> Path:
-    folder = tmp_path / "scans"
-    folder.mkdir()
-    for phantom in phantoms[:2]:
-        (folder / phantom.name).write_bytes(encode(".png", phantom.image))
-    return folder
+COMMANDS = [
+    (command.name or command.callback.__name__).replace("_", "-")  # type: ignore[union-attr]
+    for command in app.registered_commands
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help_with_an_example(command: str) -> None:
+def test_the_help_of_a_command_fits_80_columns_and_ends_in_an_example(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     result = call(command, "--help")
     assert result.exit_code == 0
-    assert "Example" in result.stdout
-    assert f"edgeseg {command}" in plain(result.stdout)
+    assert all(len(line) <= 80 for line in result.stdout.splitlines())
+    parameters = typer.main.get_command(app).commands[command].params  # type: ignore[attr-defined]
+    names = [name for parameter in parameters for name in parameter.opts if name[:2] == "--"]
+    assert {*names} <= {*result.stdout.split()}  # whole
+    assert f"Example: edgeseg {command}" in " ".join(result.stdout.split())
 
 
-def test_the_help_lists_every_command_and_the_disclaimer() -> None:
-    text = " ".join(plain(call("--help").stdout).split())
-    assert all(command in text for command in COMMANDS)
-    assert "Not a medical device" in text
+def test_the_help_groups_every_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    text = call("--help").stdout
+    assert re.findall(r"^  ([a-z-]+)  ", text.partition("Measure:")[2], re.M) == COMMANDS
+    titles = ("Measure:", "Services:", "Models and training:", "Accuracy and speed:")
+    assert [line for line in text.splitlines() if line in titles] == [*titles]
+    assert "Not a medical device" in " ".join(text.split())
 
 
-def test_wrong_usage_is_2() -> None:
-    assert call("infer").exit_code == 2
-    assert call("nothing").exit_code == 2
-    assert call("infer", "x", "--out", "y", "--batch", "0").exit_code == 2
-    assert call("infer", "x", "--out", "y", "--resume", "--overwrite").exit_code == 2
-    assert call("infer", "x", "--out", "y", "--pixel-size", "-1").exit_code == 2
-    assert call("infer", "x", "--out", "y", "--ga", "21w9d").exit_code == 2
-    assert call("infer", "x", "--out", "y", "--ga", "none.csv").exit_code == 2
-    assert call("infer", "x", "--out", "y", "--device", "gpu").exit_code == 2
-    assert call("export", "x", "--out", "y", "--precision", "fp64").exit_code == 2
-    assert call("evaluate", "--data", "x", "--fold", "0").exit_code == 2
-    assert call("benchmark", "--threads", "one").exit_code == 2
-    assert call("benchmark", "--batch", "0").exit_code == 2
-    train = ("train", "--data", "x", "--out", "y")
-    assert call(*train, "--epoch", "3").exit_code == 2
-    assert call(*train, "--epochs").exit_code == 2
-    assert call(*train, "--epochs", "many").exit_code == 2
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "infer", "nothing", "infer x --out y --threads 0", "infer x --out y --resume --overwrite",
+        "infer x --out y --ga 21w9d", "infer x --out y --ga none.csv",
+        "infer x --out y --device gpu", "infer x --out y --json - --jsonl -",
+        *(f"infer x --out y --pixel-size {size}"
+          for size in ("-1", "0,12", "0.12,0.11", "wide", "70", "0.12x70")),
+        "export x --out y --precision fp64", "evaluate --data x --fold 0", "evaluate",
+        "evaluate --data x --corrected y", "benchmark --threads one", "benchmark --batch 0",
+        "archive m --out o --collect --shard 0/2",
+        *(f"archive m --out o --shard {share}" for share in ("1", "3/2", "a/2", "1/0", "1/2/3")),
+    ],
+)  # fmt: skip
+def test_wrong_usage_is_2(arguments: str) -> None:
+    assert call(*arguments.split()).exit_code == 2
 
 
-def test_infer_writes_and_says_so(scans: Path, tmp_path: Path) -> None:
-    result = call("infer", scans, "--out", tmp_path / "out", "--pixel-size", 0.2)
-    assert result.exit_code == 0, result.output
-    assert "2 images: 2 measured" in result.stdout
-    assert "running on CPUExecutionProvider" in result.stderr
-    record = json.loads((tmp_path / "out" / "run.json").read_text())
-    assert record["arguments"]["inputs"] == [str(scans)]
-    assert record["arguments"]["pixel_size"] == 0.2
-    assert record["arguments"]["model"] == zoo.DEFAULT_MODEL
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("presence m", "teach-refusal"), ("demo --pairs d --count 0", "--count"),
+        ("serve --waiting -1", "--queue"), ("archive m --out o --say-every 0", "--progress-every"),
+    ],
+)  # fmt: skip
+def test_old_names_are_understood(old: str, new: str) -> None:
+    result = call(*old.split())
+    assert result.exit_code == 2
+    assert new in result.output and "No such" not in result.output
 
 
-def test_infer_without_sizes_warns_once_and_is_done(scans: Path, tmp_path: Path) -> None:
-    result = call("infer", scans, "--out", tmp_path / "out", "--no-masks", "--no-overlays")
-    assert result.exit_code == 0
-    assert result.stderr.count("no pixel size given") == 1
-    assert not (tmp_path / "out" / "masks").exists()
-    assert not (tmp_path / "out" / "overlays").exists()
-
-
-def test_a_failed_file_is_1_and_the_others_go_on(scans: Path, tmp_path: Path) -> None:
-    (scans / "text.png").write_text("not an image")
-    result = call("infer", scans, "--out", tmp_path / "out")
-    assert result.exit_code == 1
-    assert "2 measured" in result.stdout
-    assert "text.png: " in result.stderr
-
-
-@pytest.mark.skipif(os.name == "nt", reason="fcntl is POSIX's")
-def test_a_drive_without_locks_is_said_and_used(
-    scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def no_locks(*_: object) -> None:
-        raise OSError(errno.ENOLCK, "No locks available")
-
-    monkeypatch.setattr("fcntl.lockf", no_locks)
-    result = call("infer", scans, "--out", tmp_path / "out")
-    assert result.exit_code == 0
-    assert result.stderr.count("nothing keeps a second run out") == 1
-    assert (tmp_path / "out" / "results.csv").is_file()
-
-
-def test_a_table_that_lacks_or_repeats_a_file(scans: Path, tmp_path: Path) -> None:
-    table = tmp_path / "sizes.csv"
-    table.write_text("filename,pixel size(mm)\n000_HC.png,0.1\n")
-    result = call("infer", scans, "--pixel-sizes", table, "--out", tmp_path / "out")
-    assert result.exit_code == 1
-    assert "no row for '001_HC.png'" in result.stderr
-    assert "1 measured" in result.stdout
-    table.write_text("filename,pixel size(mm)\n001_HC.png,0.1\n000_HC.png,0.1\n000_HC.png,0.2\n")
-    result = call("infer", scans, "--pixel-sizes", table, "--out", tmp_path / "other")
-    assert result.exit_code == 1
-    assert "twice" in result.stderr
-    assert "1 measured" in result.stdout
-
-
-def test_main_turns_errors_into_a_sentence_and_1(
+def test_main_turns_errors_into_a_message_and_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.argv", ["edgeseg", "verify", "no-such-model"])
@@ -147,11 +98,18 @@ def test_demo_measures_the_phantoms(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     for _ in range(2):  # the second replaces the first
         result = call("demo")
         assert result.exit_code == 0, result.output
-        errors = [float(e) for e in re.findall(r"([+-]\d+\.\d+)", plain(result.stdout))]
+        errors = [float(e) for e in re.findall(r"([+-]\d+\.\d+)", result.stdout)]
         assert len(errors) == 8
         assert max(map(abs, errors)) <= 1.0
     assert (tmp_path / "edgeseg-demo" / "report.html").is_file()
     assert len(list((tmp_path / "edgeseg-demo" / "overlays").iterdir())) == 8
+
+
+def test_demo_writes_a_data_set(tmp_path: Path) -> None:
+    assert call("demo", "--shapes", tmp_path / "shapes", "--count", 2).exit_code == 0
+    assert len(list((tmp_path / "shapes" / "masks").iterdir())) == 2
+    again = call("demo", "--shapes", tmp_path / "shapes")
+    assert isinstance(again.exception, OutputExistsError)
 
 
 def test_evaluate_writes_json_and_csv(phantom_data: Path, tmp_path: Path) -> None:
@@ -170,10 +128,7 @@ def test_evaluate_agrees_with_infer(phantom_data: Path, tmp_path: Path) -> None:
     images = phantom_data / "training_set"
     call("infer", images, "--pixel-sizes", table, "--out", tmp_path / "out")
     call("evaluate", "--data", phantom_data, "--csv", tmp_path / "scores.csv")
-    inferred, scored = (
-        list(csv.DictReader((tmp_path / name).read_text(encoding="utf-8-sig").splitlines()))
-        for name in ("out/results.csv", "scores.csv")
-    )
+    inferred, scored = rows(tmp_path / "out"), rows(tmp_path, "scores.csv")
     assert len(scored) == 12
     for name in ("file", "hc_mm", "confidence", "flags"):
         assert [row[name] for row in inferred] == [row[name] for row in scored]
@@ -190,16 +145,12 @@ def test_benchmark_writes_json_and_markdown(tmp_path: Path) -> None:
     assert "| hc18-edge |" in (tmp_path / "b.md").read_text()
 
     earlier = copy.deepcopy(report)
-    earlier["results"][0]["latency_ms"]["p50"] = 1e6
-    (tmp_path / "old.json").write_text(json.dumps(earlier))
-    result = call("benchmark", "hc18-edge", *options, "--compare", tmp_path / "old.json")
-    assert result.exit_code == 0, result.output
-    assert "0.000" in result.stdout and "worse" not in result.stdout
-    earlier["results"][0]["latency_ms"]["p50"] = 1e-6
-    (tmp_path / "old.json").write_text(json.dumps(earlier))
-    result = call("benchmark", "hc18-edge", *options, "--compare", tmp_path / "old.json")
-    assert result.exit_code == 1
-    assert "1 of 2 figures grew by more than 10 %" in str(result.exception)
+    for p50, code in ((1e6, 0), (1e-6, 1)):
+        earlier["results"][0]["latency_ms"]["p50"] = p50
+        (tmp_path / "old.json").write_text(json.dumps(earlier))
+        result = call("benchmark", "hc18-edge", *options, "--compare", tmp_path / "old.json")
+        assert result.exit_code == code
+        assert ("worse" in result.stdout) == bool(code)
 
 
 def test_benchmark_names_the_model_to_choose(
@@ -211,28 +162,23 @@ def test_benchmark_names_the_model_to_choose(
     monkeypatch.setattr(benchmark, "run", lambda *_: measured)
     result = call("benchmark", "--json", tmp_path / "b.json")
     assert result.exit_code == 0, result.output
-    assert "To be chosen here: hc18-nano, the fastest (1.66 ms, threads 1" in result.stdout
     assert json.loads((tmp_path / "b.json").read_text())["choice"]["model"] == "hc18-nano"
 
 
-def test_models_and_info_say_what_is_there(tmp_path: Path) -> None:
+def test_models_and_verify_describe_a_model(tmp_path: Path) -> None:
     result = call("models", "--json", tmp_path / "models.json")
     assert result.exit_code == 0
-    assert zoo.manifest()["hc18-edge"]["sha256"] in result.stdout
-    listed = json.loads((tmp_path / "models.json").read_text())["models"]
-    assert {"size_bytes", "input_height", "input_width", "sha256", "metrics"} <= set(
-        listed["hc18-edge"]
-    )
-    result = call("models", "hc18-edge", "--json", tmp_path / "card.json")
-    assert result.exit_code == 0
-    card = json.loads((tmp_path / "card.json").read_text())
+    card = json.loads((tmp_path / "models.json").read_text())["models"]["hc18-edge"]
+    assert card["sha256"] == zoo.manifest()["hc18-edge"]["sha256"] in result.stdout
+    one = call("models", "hc18-edge")
     for text in (card["train_command"], card["licence"], card["limits"][0], "0.62 GMAC"):
-        assert text in result.stdout
-    assert "did you mean 'hc18-edge'" in str(call("models", "hc18-edg").exception)
-    result = call("info", "--json", tmp_path / "info.json")
-    assert result.exit_code == 0
-    assert "onnxruntime" in result.stdout
-    assert "CPUExecutionProvider" in json.loads((tmp_path / "info.json").read_text())["providers"]
+        assert text in one.stdout
+    other = call("models", "hc18-edg")
+    assert isinstance(other.exception, ModelNotFoundError) and "'hc18-edge'" in str(other.exception)
+    checked = call("verify", "hc18-edge", "--json", tmp_path / "v.json")
+    assert checked.exit_code == 0 and "FAIL" not in checked.stdout
+    names = [check["name"] for check in json.loads((tmp_path / "v.json").read_text())["checks"]]
+    assert names == ["hash", "metadata", "graph", "output", "batch", "phantom"]
 
 
 @pytest.mark.parametrize(
@@ -264,31 +210,34 @@ def test_json_to_standard_output_is_all_that_is_there(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["-", "split.json"]
 
 
-def test_verify_prints_what_holds(tmp_path: Path) -> None:
-    result = call("verify", "hc18-edge", "--json", tmp_path / "v.json")
-    assert result.exit_code == 0
-    assert "FAIL" not in result.stdout
-    names = [check["name"] for check in json.loads((tmp_path / "v.json").read_text())["checks"]]
-    assert names == ["hash", "metadata", "graph", "output", "batch", "phantom"]
-
-
-def test_challenge_refuses_what_exists(scans: Path, tmp_path: Path) -> None:
+def test_challenge_refuses_what_exists(phantoms: list[Phantom], tmp_path: Path) -> None:
+    (scans := tmp_path / "scans").mkdir()
+    for phantom in phantoms[:2]:
+        (scans / phantom.name).write_bytes(encode(".png", phantom.image))
     table = tmp_path / "sizes.csv"
     table.write_text("filename,pixel size(mm)\n000_HC.png,0.1\n001_HC.png,0.2\n")
     command = ("challenge", scans, "--pixel-sizes", table, "--out", tmp_path / "s.csv")
     assert call(*command).exit_code == 0
-    result = call(*command)
-    assert "exists" in str(result.exception)
+    assert len((tmp_path / "s.csv").read_text().splitlines()) == 3
+    assert isinstance(call(*command).exception, OutputExistsError)
     assert call(*command, "--overwrite").exit_code == 0
 
 
-def test_a_missing_device_is_a_sentence(scans: Path, tmp_path: Path) -> None:
-    result = call("infer", scans, "--out", tmp_path / "out", "--device", "coreml")
-    assert "CoreMLExecutionProvider" in str(result.exception)
-    assert not (tmp_path / "out").exists()
+def test_calibrate_gives_the_coverage_with_its_binomial_interval(tmp_path: Path) -> None:
+    site = tmp_path / "mine.csv"
+    lines = [f"{i}.png,{0.98 * hc},{hc},{hc + 3}" for i, hc in enumerate(range(100, 300, 10))]
+    site.write_text("\n".join(["file,hc_site_mm,hc_edgeseg_mm,hc_high_mm", *lines, ""]))
+    result = call("calibrate", site, "--out", tmp_path / "site.json")
+    assert result.exit_code == 0, result.output
+    # 2 % of HC is 3 mm at 150 mm: 5 or 6 heads of 20 are smaller
+    assert "30 % (95 % interval 15 to 52 %)" in result.stdout
+    assert "100 % (95 % interval 84 to 100 %)" in result.stdout
+    site.write_text(site.read_text().replace("hc_high_mm", "other"))
+    result = call("calibrate", site, "--out", tmp_path / "b.json")
+    assert result.stdout.count("unknown") == 2
+    folder = call("calibrate", tmp_path / "none.csv", "--out", tmp_path)
+    assert isinstance(folder.exception, EdgesegError) and str(tmp_path) in str(folder.exception)
 
 
 def test_version() -> None:
-    import edgeseg
-
     assert call("--version").stdout.strip() == edgeseg.__version__

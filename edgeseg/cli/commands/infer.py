@@ -223,14 +223,15 @@ def _say_summary(summary: Summary, task: Task) -> None:
     """Say how a folder's run went, and of a few images what was measured."""
     from edgeseg.measure.tasks import measure_of
 
-    nothing = measure_of(task).NOTHING
     for row in summary.rows:
         if row["status"] == "failed" or len(summary.rows) <= _FEW:
             console.row(row, task)
-    n_new = len(summary.rows) - summary.n_kept
-    console.say(
-        f"{len(summary.rows)} images: {summary.count('ok')} measured, {summary.count('doubtful')} "
-        f"doubtful, {summary.count('empty')} {nothing}, {summary.count('failed')} failed; "
-        f"{n_new} in {summary.wall_s:.1f} s ({n_new / max(summary.wall_s, 1e-9):.1f}/s)"
+    n_images, n_new = len(summary.rows), len(summary.rows) - summary.n_kept
+    counts = console.format_counts(
+        "1 image" if n_images == 1 else f"{n_images} images",
+        {status: summary.count(status) for status in console.STATUSES},
+        measure_of(task).NOTHING,
     )
+    speed = n_new / max(summary.wall_s, 1e-9)
+    console.say(f"{counts}; {n_new} in {summary.wall_s:.1f} s ({speed:.1f}/s)")
     console.say(f"results in {summary.out}: results.csv, report.html, run.json")

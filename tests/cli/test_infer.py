@@ -1,0 +1,299 @@
+"""`edgeseg infer`: what it is given, what it prints, and what it writes."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgeseg.drawing.encode import encode
+from edgeseg.errors import DataError, DeviceError, EdgesegError, OutputWriteError
+from edgeseg.images.calibration import read_calibration
+from edgeseg.network import zoo
+from edgeseg.phantom.head import Phantom
+from tests.cli.calls import call, rows
+from tests.fakes import LESIONS, FakeSession, bright_and_gray
+
+QUICK = ("--no-overlays", "--no-masks")
+
+
+def infer(*arguments: object, data: bytes | None = None):  # type: ignore[no-untyped-def]
+    return call("infer", *arguments, *QUICK, data=data)
+
+
+@pytest.fixture
+def png(phantoms: list[Phantom]) -> bytes:
+    return encode(".png", phantoms[0].image)
+
+
+@pytest.fixture
+def scans(tmp_path: Path, phantoms: list[Phantom]) -> Path:
+    """Two images."""
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for phantom in phantoms[:2]:
+        (folder / phantom.name).write_bytes(encode(".png", phantom.image))
+    return folder
+
+
+def write_table(path: Path, *lines: str) -> Path:
+    path.write_text("\n".join([*lines, ""]))
+    return path
+
+
+def test_it_writes_results_and_counts_them(scans: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = call("infer", scans, "--out", out, "--pixel-size", 0.2)
+    assert result.exit_code == 0, result.output
+    assert "2 images: 2 ok, 0 doubtful, 0 no head, 0 failed" in result.stdout
+    assert "CPUExecutionProvider" in result.stderr
+    assert (out / "report.html").is_file()
+    assert len([*(out / "masks").iterdir()]) == len([*(out / "overlays").iterdir()]) == 2
+    arguments = json.loads((out / "run.json").read_text())["arguments"]
+    assert arguments["inputs"] == [str(scans)]
+    assert (arguments["pixel_size"], arguments["model"]) == (0.2, zoo.DEFAULT_MODEL)
+
+
+def test_without_sizes_it_warns_once_and_pictures_can_be_left_out(
+    scans: Path, tmp_path: Path
+) -> None:
+    result = infer(scans, "--out", tmp_path / "out")
+    assert result.exit_code == 0
+    assert result.stderr.count("no pixel size") == 1
+    assert not {"masks", "overlays"} & {path.name for path in (tmp_path / "out").iterdir()}
+    assert list(rows(tmp_path / "out")[0])[-1] == "postprocess_ms"
+
+
+def test_a_failed_file_is_1_and_the_others_go_on(scans: Path, tmp_path: Path) -> None:
+    (scans / "text.png").write_text("not an image")
+    files = ("--json", tmp_path / "f.json", "--jsonl", tmp_path / "f.jsonl")
+    result = infer(scans, "--out", tmp_path / "out", *files)
+    assert result.exit_code == 1
+    assert "2 ok" in result.stdout and "1 failed" in result.stdout
+    assert "text.png: " in result.stderr
+    images = json.loads((tmp_path / "f.json").read_text())["images"]
+    assert [image["status"] for image in images] == ["ok", "ok", "failed"]
+    assert images[2]["reason"] and images[2]["confidence"] is None
+    lines = (tmp_path / "f.jsonl").read_text("utf-8").splitlines()
+    assert [json.loads(line) for line in lines] == images
+
+
+@pytest.mark.skipif(os.name == "nt", reason="fcntl is POSIX's")
+def test_a_drive_without_locks_is_used_with_a_notice(
+    scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.lockf", no_locks)
+    result = infer(scans, "--out", tmp_path / "out")
+    assert result.exit_code == 0
+    assert result.stderr.count("no locks") == 1
+    assert len(rows(tmp_path / "out")) == 2
+
+
+def test_a_few_images_are_printed_many_only_counted(
+    scans: Path, phantoms: list[Phantom], tmp_path: Path
+) -> None:
+    sizes = write_table(
+        tmp_path / "sizes.csv", "filename,pixel size(mm)",
+        *(f"{p.name},{p.pixel_size_mm}" for p in phantoms),
+    )  # fmt: skip
+    result = infer(scans, "--pixel-sizes", sizes, "--out", tmp_path / "out", "--ga", "20+3")
+    hc_mm = float(rows(tmp_path / "out")[0]["hc_mm"])
+    (line,) = [text for text in result.stdout.splitlines() if text.startswith("000_HC.png: ")]
+    assert re.match(rf"000_HC\.png: HC {hc_mm:.1f} ± \d\.\d mm; GA by HC .*at 20w3d: HC", line)
+    assert {row["ga_weeks_given"] for row in rows(tmp_path / "out")} == {f"{20 + 3 / 7:.4f}"}
+    for i in range(9):
+        (scans / f"{i}.png").write_bytes(encode(".png", phantoms[0].image))
+    many = infer(scans, "--out", tmp_path / "many")
+    assert "11 images: " in many.stdout and "HC " not in many.stdout
+
+
+def test_a_pixel_size_across_and_down(scans: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert infer(scans, "--pixel-size", "0.2x0.3", "--out", out).exit_code == 0
+    row = rows(out)[0]
+    assert (row["pixel_size_x_mm"], row["pixel_size_y_mm"]) == ("0.2", "0.3")
+    assert json.loads((out / "run.json").read_text())["arguments"]["pixel_size"] == [0.2, 0.3]
+    assert infer(scans, "--pixel-size", "0.2x0.2", "--out", tmp_path / "square").exit_code == 0
+    square = rows(tmp_path / "square")[0]
+    assert 1.15 < float(row["hc_mm"]) / float(square["hc_mm"]) < 1.35  # one side is as it was
+
+
+@pytest.mark.parametrize(
+    ("lines", "code", "notice", "sized"),
+    [
+        (["000_HC.png,0.2", "001_HC.png,NA", "x.png,0.2"], 0, "'001_HC.png'", [True, False]),
+        (["000_HC.png,0.1"], 1, "'001_HC.png'", [True, False]),
+        (["001_HC.png,0.1", "000_HC.png,0.1", "000_HC.png,0.2"], 1, "twice", [False, True]),
+    ],
+    ids=["no size", "no row", "two rows"],
+)
+def test_an_image_without_a_size_in_the_table_costs_itself_alone(
+    lines: list[str], code: int, notice: str, sized: list[bool], scans: Path, tmp_path: Path
+) -> None:
+    table = write_table(tmp_path / "sizes.csv", "filename,pixel size(mm)", *lines)
+    result = infer(scans, "--pixel-sizes", table, "--out", tmp_path / "out")
+    assert result.exit_code == code
+    assert notice in result.stderr
+    assert [bool(row["hc_mm"]) for row in rows(tmp_path / "out")] == sized
+
+
+def test_a_resized_copy_is_measured_in_pixels(scans: Path, tmp_path: Path) -> None:
+    lines = ("000_HC.png,0.2,400,270", "001_HC.png,0.1,800,540")
+    table = write_table(tmp_path / "sizes.csv", "filename,pixel size(mm),width,height", *lines)
+    result = infer(scans, "--pixel-sizes", table, "--out", tmp_path / "out")
+    assert result.exit_code == 0
+    assert "001_HC.png" in result.stderr and "400x270" in result.stderr
+    assert [bool(row["hc_mm"]) for row in rows(tmp_path / "out")] == [True, False]
+
+
+def test_one_size_for_all_beats_the_table_and_says_so(scans: Path, tmp_path: Path) -> None:
+    lines = ("filename,pixel size(mm)", "000_HC.png,0.2", "001_HC.png,0.2")
+    table = write_table(tmp_path / "sizes.csv", *lines)
+    options = ("--pixel-sizes", table, "--pixel-size", "0.1")
+    result = infer(scans, *options, "--out", tmp_path / "out")
+    assert f"{table} is not used" in result.stderr
+    assert {row["pixel_size_source"] for row in rows(tmp_path / "out")} == {"option"}
+
+
+def test_where_ages_come_from(scans: Path, tmp_path: Path) -> None:
+    table = write_table(
+        tmp_path / "sizes.csv", "filename,pixel size(mm),head circumference (mm),ga",
+        "000_HC.png,0.2,170,20w3d", "001_HC.png,0.2,170,",
+    )  # fmt: skip
+    days = write_table(tmp_path / "a.csv", "file;gestational age (days)", "001_HC.png;150")
+    for number, (options, ages) in enumerate(
+        [
+            (("--pixel-sizes", table), ["20.4286", ""]),
+            (("--pixel-sizes", table, "--ga", "30w"), ["30.0000", "30.0000"]),
+            (("--pixel-size", 0.2, "--ga", days), ["", "21.4286"]),
+        ]
+    ):
+        assert infer(scans, *options, "--out", tmp_path / str(number)).exit_code == 0
+        assert [row["ga_weeks_given"] for row in rows(tmp_path / str(number))] == ages
+    none = write_table(tmp_path / "none.csv", "file,weight", "001_HC.png,150")
+    result = infer(scans, "--pixel-size", 0.2, "--ga", none, "--out", tmp_path / "d")
+    assert isinstance(result.exception, DataError) and "'ga'" in str(result.exception)
+
+
+def test_an_image_on_standard_input(png: bytes, scans: Path, tmp_path: Path) -> None:
+    result = infer("-", "--pixel-size", "0.2", "--out", tmp_path / "out", data=png)
+    assert result.exit_code == 0, result.output
+    assert [(row["file"], row["status"]) for row in rows(tmp_path / "out")] == [("stdin", "ok")]
+    assert infer("-", scans, "-", "--out", tmp_path / "all", data=png).exit_code == 0
+    assert [row["file"] for row in rows(tmp_path / "all")] == ["000_HC.png", "001_HC.png", "stdin"]
+    (scans / "stdin").write_bytes(png)
+    both = infer("-", scans / "stdin", "--out", tmp_path / "two", data=png)
+    assert isinstance(both.exception, DataError) and "'stdin'" in str(both.exception)
+
+
+def test_nothing_but_figures_on_standard_output(png: bytes, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "edgeseg", "infer", "-", "--out", str(tmp_path / "out")]
+    done = subprocess.run(
+        [*command, *QUICK, "--json", "-"], input=png, capture_output=True, check=True
+    )
+    (image,) = json.loads(done.stdout)["images"]
+    (row,) = rows(tmp_path / "out")
+    assert list(image) == list(row)
+    assert image["hc_px"] == float(row["hc_px"]) and image["hc_mm"] is None
+    assert b"1 image: 1 ok" in done.stderr
+
+
+def test_lines_of_json_may_be_all_of_standard_output(scans: Path, tmp_path: Path) -> None:
+    alone = infer(scans, "--out", tmp_path / "out", "--jsonl", "-")
+    files = [json.loads(line)["file"] for line in alone.stdout.splitlines()]
+    assert files == ["000_HC.png", "001_HC.png"]
+
+
+def test_names_that_would_run_or_steer_are_kept_and_resumed(
+    scans: Path, png: bytes, tmp_path: Path
+) -> None:
+    names = ["=1+1.png", "-a.png", "'=c.png", "\x1b[31mred\u202e.png", "x\ny.png"]
+    for name in names:
+        (scans / name).write_bytes(png)
+    out = tmp_path / "out"
+    assert infer(scans, "--pixel-size", "0.2", "--out", out).exit_code == 0
+    again = infer(scans, "--pixel-size", "0.2", "--out", out, "--resume")
+    assert "7 ok" in again.stdout and "; 0 in" in again.stdout
+    assert {"'=1+1.png", "'-a.png", "''=c.png"} <= {row["file"] for row in rows(out)}
+    # the table is one of pixel sizes too, and its names are read as they were
+    back = infer(scans, "--pixel-sizes", out / "results.csv", "--out", tmp_path / "back")
+    assert back.exit_code == 0, back.output
+    assert all(row["pixel_size_x_mm"] == "0.2" for row in rows(tmp_path / "back"))
+    for name in names[3:]:
+        (scans / name).write_text("no image")
+    failed = infer(scans, "--out", tmp_path / "failed")
+    assert "\\x1b[31mred\\u202e.png: " in failed.stderr
+    assert "x\\ny.png: " in failed.stderr
+    assert not re.search("\x1b\\[31mred|\u202e", failed.stderr)
+
+
+def test_what_cannot_be_is_refused_before_anything_is_measured(scans: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    device = infer(scans, "--out", out, "--device", "coreml")
+    assert isinstance(device.exception, DeviceError) and "CoreML" in str(device.exception)
+    report = infer(scans, "--out", out, "--json", tmp_path)
+    assert isinstance(report.exception, OutputWriteError) and str(tmp_path) in str(report.exception)
+    assert not out.exists()
+
+
+def test_a_site_is_calibrated_and_then_measured_as_it_measures(
+    scans: Path, phantoms: list[Phantom], tmp_path: Path
+) -> None:
+    for phantom in phantoms[2:11]:
+        (scans / phantom.name).write_bytes(encode(".png", phantom.image))
+    lines = [f"{p.name},{p.pixel_size_mm}" for p in phantoms]
+    sizes = write_table(tmp_path / "sizes.csv", "filename,pixel size(mm)", *lines)
+    assert infer(scans, "--pixel-sizes", sizes, "--out", tmp_path / "out").exit_code == 0
+    trusted = [row | {"status": "ok", "flags": ""} for row in rows(tmp_path / "out")]
+    results, site = tmp_path / "out" / "results.csv", tmp_path / "site.json"
+    with results.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, list(trusted[0]))
+        writer.writeheader()
+        writer.writerows(trusted)
+    own = {row["file"]: 0.97 * float(row["hc_mm"]) for row in trusted}
+    mine = write_table(
+        tmp_path / "mine.csv", "file,hc_mm", *(f"{name},{mm}" for name, mm in own.items())
+    )
+    arguments = ("calibrate", mine, "--results", results, "--out", site)
+    result = call(*arguments, "--json", tmp_path / "figures.json")
+    assert result.exit_code == 0, result.output
+    assert "times 0.9700" in result.stdout
+    assert read_calibration(site).factor == pytest.approx(0.97, abs=1e-4)
+    assert json.loads((tmp_path / "figures.json").read_text()) == json.loads(site.read_text())
+    again = call(*arguments)
+    assert isinstance(again.exception, EdgesegError) and "--overwrite" in str(again.exception)
+    assert call(*arguments, "--overwrite").exit_code == 0
+
+    options = (scans / "000_HC.png", "--pixel-sizes", sizes, "--calibration", site)
+    result = infer(*options, "--out", tmp_path / "site")
+    assert float(rows(tmp_path / "site")[0]["hc_mm"]) == pytest.approx(own["000_HC.png"], abs=0.02)
+    assert " mm, calibrated; " in result.stdout
+    assert "another model" not in result.stderr
+    other = infer(*options, "--model", "hc18-edge", "--out", tmp_path / "edge")
+    assert "another model than hc18-edge" in other.stderr
+
+
+def test_ages_and_calibrations_are_of_heads(
+    scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = FakeSession(bright_and_gray, LESIONS)
+    monkeypatch.setattr("edgeseg.segmenter.open_session", lambda *_, **__: session)
+    site = tmp_path / "site.json"
+    site.write_text(
+        '{"format": "edgeseg-calibration", "version": 1, "factor": 0.98, "shift_mm": 0,'
+        ' "factor_half_width": 0.004, "shift_half_width_mm": 0}'
+    )
+    for option, value in (("--ga", "20w0d"), ("--calibration", site)):
+        result = infer(scans, "--out", tmp_path / "out", option, value)
+        assert isinstance(result.exception, EdgesegError)
+        assert "head" in str(result.exception)
