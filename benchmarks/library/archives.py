@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from edgeseg.archive.arrow.parquet import Reader
-from edgeseg.network.task import Task
-from edgeseg.output.table import TIMING_COLUMNS, Row, row_of_values
+from edgeseg.output.table import TIMING_COLUMNS, Row
 
 PIXEL_SIZE_MM = 0.1
 
@@ -24,13 +23,13 @@ def listed(data: Path, repeats: int, top: Path) -> list[str]:
 
 
 def rows_of(out: Path) -> list[Row]:
-    """Return the rows of an archive's parts, as ``results.csv`` has them, without times."""
+    """Return the rows of an archive's parts without times."""
     rows: list[Row] = []
     for path in sorted((out / "parts").glob("*.parquet")):
         part = Reader(io.BytesIO(path.read_bytes()))
         values = part.rows(0, part.n_rows, part.names)
         for i in range(part.n_rows):
-            rows.append(row_of_values({name: values[name][i] for name in part.names}, Task()))
+            rows.append({name: values[name][i] for name in part.names})
     return untimed(rows)
 
 

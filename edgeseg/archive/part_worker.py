@@ -9,7 +9,6 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 from edgeseg.archive.arrow import parquet
@@ -22,11 +21,11 @@ from edgeseg.images.frame import Frame, PixelSize
 from edgeseg.inputs.ages import Ages
 from edgeseg.inputs.pixel_sizes import PixelSizes
 from edgeseg.inputs.source import Source
-from edgeseg.output import table
 from edgeseg.output.table import Row
-from edgeseg.run.measuring import Measuring, SizesOfImages, decoded
 from edgeseg.run.options import Options
+from edgeseg.run.worker import PixelSizesOfSources, Worker, read_source
 from edgeseg.segmenter import Segmenter
+from edgeseg.system.files import write_atomic
 from edgeseg.system.host import describe
 from edgeseg.system.parallel import ordered_map
 
@@ -133,7 +132,7 @@ class PartWorker:
         self._host = describe()
         self._out = plan.place
         self._options = Options(masks=plan.masks, overlays=plan.overlays)
-        titles = self._measuring(PixelSizes([])).titles
+        titles = self._row_worker(PixelSizes([])).titles
         self._columns = part_columns(self.segmenter.metadata.task, titles)
         self._may_upload = threading.BoundedSemaphore(_UPLOADS)
 
@@ -200,20 +199,18 @@ class PartWorker:
         yield from started
 
     def _measure(self, image: _Image) -> tuple[_Part, Row]:
-        measuring = self._measuring(image, image.read, image.part)
-        return image.part, measuring.measure([image.listed.source])[0].row
+        worker = self._row_worker(image, image.read)
+        write = self._write_picture if self._out.is_local else partial(self._upload, image.part)
+        return image.part, worker.measure(image.listed.source, write)
 
-    def _measuring(
-        self,
-        sizes: SizesOfImages,
-        read: Callable[[Source], Frame] = decoded,
-        part: _Part | None = None,
-    ) -> Measuring:
+    def _row_worker(
+        self, sizes: PixelSizesOfSources, read: Callable[[Source], Frame] = read_source
+    ) -> Worker:
         known = self._options, Ages([]), self._plan.calibration
-        if self._out.is_local:
-            return Measuring(self.segmenter, self._out.local, sizes, *known, read)
-        upload = None if part is None else partial(self._upload, part)
-        return Measuring(self.segmenter, Path(), sizes, *known, read, upload)
+        return Worker(self.segmenter, sizes, *known, read=read)
+
+    def _write_picture(self, name: str, data: bytes) -> None:
+        write_atomic(self._out.local / name, data)
 
     def _upload(self, part: _Part, name: str, data: bytes) -> None:
         """Begin to send a picture to the store; it is waited for before the part is written."""
@@ -226,8 +223,7 @@ class PartWorker:
         """Write a part, after all that belongs to it."""
         for upload in part.uploads:
             upload.result()
-        typed = [table.typed(row) for row in part.rows]
-        values = {title: [row[title] for row in typed] for title in self._columns.types}
+        values = {title: [row[title] for row in part.rows] for title in self._columns.types}
         record = {
             **self._record,
             "part": part.number,
@@ -237,7 +233,7 @@ class PartWorker:
         }
         data = parquet.table_bytes(self._columns, values, record)
         self.archive.part(part.number).write(data)
-        return Done(part.number, dict(Counter(row["status"] for row in part.rows)))
+        return Done(part.number, dict(Counter(str(row["status"]) for row in part.rows)))
 
     def _sample_places(self) -> list[Place]:
         """Return where some of the files lie that the manifest lists, from its first to its last.

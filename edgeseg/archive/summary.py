@@ -101,8 +101,9 @@ class Failures:
         listed = self._manifest.read_rows(start, start + part.n_rows)
         for i, status in enumerate(rows["status"]):
             if status == "failed":
-                row = {name: str(rows[name][i] or "") for name in rows}
-                cells = row["file"], row["frame"], row["reason"], listed[i].source.location
+                row: Row = {name: rows[name][i] for name in rows}
+                texts = (str(row[name] or "") for name in ("file", "frame", "reason"))
+                cells = *texts, listed[i].source.location
                 self._write(csv_text([[*map(shield, cells)]]))
                 if len(self.first) < _FEW:
                     self.first.append(row)
@@ -126,8 +127,7 @@ class Failures:
 class MostNeeded:
     """Which rows most need a look, of all: failed ones, doubtful ones, the least confident."""
 
-    def __init__(self, task: Task) -> None:
-        self._task = task
+    def __init__(self) -> None:
         self._need = np.empty(0)
         self._where = np.empty((0, 2), dtype=np.int64)
 
@@ -151,8 +151,7 @@ class MostNeeded:
             part = read(int(number))
             values = part.rows(0, part.n_rows, part.names)
             for i in self._where[self._where[:, 0] == number, 1]:
-                row = {name: values[name][i] for name in part.names}
-                found.append(table.row_of_values(row, self._task))
+                found.append({name: values[name][i] for name in part.names})
         return found
 
 

@@ -121,8 +121,8 @@ def row(measured: Row, task: Task) -> None:
     if measured["status"] == "failed":
         notice(f"{name(measured)}: {measured['reason']}")
         return
-    empty = measured["reason"] if measured["status"] == "empty" else ""
+    empty = str(measured["reason"]) if measured["status"] == "empty" else ""
     found = Measurement(figures_of(measured, task), reason=empty)
-    flags = f"; {measured['flags'].replace(';', ', ')}" if measured["flags"] else ""
+    flags = f"; {str(measured['flags']).replace(';', ', ')}" if measured["flags"] else ""
     caption = measure_of(task).caption(found, task).replace("+/-", "±")
     say(f"{name(measured)}: {caption}{flags}")

@@ -172,8 +172,6 @@ def lines_to(jsonl_file: Path | None, *, append: bool = False) -> Iterator[Calla
     OutputWriteError
         If the file cannot be written.
     """
-    from edgeseg.output.table import typed
-
     stdout, alone = sys.stdout, is_standard_output(jsonl_file)
     with contextlib.ExitStack() as stack:
         stream: TextIO | None = stdout if alone else None
@@ -187,7 +185,7 @@ def lines_to(jsonl_file: Path | None, *, append: bool = False) -> Iterator[Calla
         def write(row: Row) -> None:
             if stream is None:
                 return
-            text = json.dumps(typed(row), ensure_ascii=False, allow_nan=False)
+            text = json.dumps(row, ensure_ascii=False, allow_nan=False)
             try:
                 stream.write(printable(text) + "\n")
                 stream.flush()

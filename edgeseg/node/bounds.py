@@ -35,6 +35,8 @@ class Bounds:
         Silence of a caller between its messages.
     pdu_s
         One protocol data unit from first to last byte, a pause inside a message, and each write.
+    queue
+        Instances that wait to be measured; more are answered "out of resources".
     answer_s
         A peer's answer to what was sent to it.
     stop_s
@@ -45,6 +47,7 @@ class Bounds:
     pdu_bytes: int = _MIB // 2
     associations: int = 8
     connections: int = 32
+    queue: int = 1000
     association_s: float = 10.0
     idle_s: float = 60.0
     pdu_s: float = 30.0

@@ -6,24 +6,23 @@ import contextlib
 import ssl
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from edgeseg.errors import EdgesegError, OutputWriteError
-from edgeseg.images.dicom.frames import count_frames
 from edgeseg.node.addresses import Caller
 from edgeseg.node.bounds import USUAL, Bounds
+from edgeseg.node.inbox import Inbox
 from edgeseg.node.returning import Returning
 from edgeseg.node.server import serving
-from edgeseg.node.terms import OWN_TITLE, Received, Status
-from edgeseg.run.arrivals import Arrivals
-from edgeseg.run.reporter import Reporter
+from edgeseg.node.terms import OWN_TITLE
+from edgeseg.output.pictures import DOCUMENTS, picture_names
+from edgeseg.run.engine import Engine
+from edgeseg.run.results import Results
 
 _SPOOL = ".incoming"
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
-    """Whom a node listens to, and how.
+class NodeAddress:
+    """Where a node listens, whom to, and how.
 
     Attributes
     ----------
@@ -48,22 +47,23 @@ class Served:
 
 
 @contextlib.contextmanager
-def listening(
-    arrivals: Arrivals,
-    served: Served,
+def run_node(
+    engine: Engine,
+    results: Results,
+    address: NodeAddress,
     returning: Returning | None,
     on_notice: Callable[[str], None] = lambda text: None,
 ) -> Iterator[tuple[str, int]]:
-    """Measure what arrives while the context is open; its rows are on disk before it is answered.
+    """Take and measure what arrives while the context is open.
 
+    An instance is answered once it is safe on disk, and measured afterwards, after a restart too.
     Whatever is sent twice, or again because it was not answered, has its rows once. What is no
-    ultrasound image has a row that says so. Once nothing has come for some seconds the report is
-    brought up to date.
+    ultrasound image has a row that says so.
 
     Parameters
     ----------
-    arrivals
-        The folder of results, open.
+    engine, results
+        What measures, and the folder of results, open.
     returning
         Sends documents back; None: nobody wants them.
     on_notice
@@ -79,38 +79,29 @@ def listening(
     ConfigError, OutputWriteError, MissingExtraError
         If the address cannot be listened on, the folder not written to, or a package is missing.
     """
-    reporter = Reporter(arrivals, on_notice)
+    out, store = results.out, results.store
 
-    def store(received: Received) -> int:
-        try:
-            documents = arrivals.add(f"{received.sop_instance}.dcm", *_frames(received))
-        except OutputWriteError as error:
-            on_notice(str(error))
-            return int(Status.OUT_OF_RESOURCES)
-        reporter.changed()
+    def on_measured(file: str) -> None:
+        names = picture_names(file)
         if returning is not None:
-            returning.owe(documents)
-        return int(Status.SUCCESS)
+            documents = (names[kind] for kind in DOCUMENTS)
+            returning.owe(name for name in documents if (out / name).is_file())
 
+    spool = out / _SPOOL
     with contextlib.ExitStack() as stack:
-        stack.enter_context(reporter)
         if returning is not None:
             stack.enter_context(returning)
-            returning.owe(arrivals.owed)
-        place = serving(
-            *((served.host, served.port), store, arrivals.measuring.out / _SPOOL),
-            ae_title=served.ae_title,
-            allow=served.allow,
-            tls=served.tls,
-            bounds=served.bounds,
+            returning.owe(store.owed())
+        inbox = Inbox(engine, store, spool, address.bounds.queue, on_measured, on_notice)
+        stack.enter_context(inbox)
+        server = serving(
+            (address.host, address.port),
+            inbox.take,
+            spool,
+            ae_title=address.ae_title,
+            allow=address.allow,
+            tls=address.tls,
+            bounds=address.bounds,
             on_notice=on_notice,
         )
-        yield stack.enter_context(place)
-
-
-def _frames(received: Received) -> tuple[Path, int]:
-    try:
-        count = count_frames(received.path)
-    except EdgesegError:  # its row says why
-        count = 1
-    return received.path, 0 if count == 1 else count
+        yield stack.enter_context(server)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from edgeseg.errors import EdgesegError
 from edgeseg.node.addresses import Remote
 from edgeseg.node.client import send
-from edgeseg.run.arrivals import Arrivals
+from edgeseg.run.results import Results
 
 _AT_ONCE = 50  # documents in one association
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 2.0, 300.0
@@ -25,8 +25,8 @@ class Returning:
 
     Parameters
     ----------
-    arrivals
-        The folder they are in, which notes what was sent.
+    results
+        The folder they are in, whose store notes what was sent.
     remote
         Where to.
     ae_title
@@ -39,13 +39,13 @@ class Returning:
 
     def __init__(
         self,
-        arrivals: Arrivals,
+        results: Results,
         remote: Remote,
         ae_title: str,
         tls: ssl.SSLContext | None = None,
         on_notice: Callable[[str], None] = lambda text: None,
     ) -> None:
-        self._arrivals, self._on_notice = arrivals, on_notice
+        self._results, self._on_notice = results, on_notice
         self._remote, self._ae_title, self._tls = remote, ae_title, tls
         self._owed: dict[str, None] = {}
         self._changed = threading.Condition()
@@ -106,10 +106,11 @@ class Returning:
 
     def _send(self, names: list[str]) -> bool:
         """Send documents, and tell whether the other side took or refused any of them."""
-        out = self._arrivals.measuring.out
+        out = self._results.out
         paths = [out / name for name in names]
         outcomes = send(
-            *(paths, self._remote),
+            paths,
+            self._remote,
             ae_title=self._ae_title,
             tls=self._tls,
             goes_on=self._goes_on,
@@ -121,7 +122,7 @@ class Returning:
                 settled.append(name)
         for reason in dict.fromkeys(outcome.reason for outcome in outcomes if outcome.reason):
             self._on_notice(reason)
-        self._arrivals.sent(settled)
+        self._results.store.note_sent(settled)
         with self._changed:
             for name in names:  # what is tried again lets the others pass
                 self._owed.pop(name, None)

@@ -11,9 +11,7 @@ import numpy as np
 from edgeseg.measure.measurement import Column
 from edgeseg.measure.tasks import measure_of
 from edgeseg.network.task import Task
-from edgeseg.output.table import Row, number
-from edgeseg.system.cells import SIGNATURE, shield
-from edgeseg.system.files import csv_text, write_atomic
+from edgeseg.output.table import Row, Value, column_decimals, rounded, write_csv
 
 CINES_NAME = "cines.csv"
 _COUNTS = ("n_frames", "n_ok", "n_doubtful", "n_refused")
@@ -27,7 +25,7 @@ def columns(task: Task) -> tuple[str, ...]:
     return ("file", *_COUNTS, "best_frame", *named)
 
 
-def summaries(rows: Iterable[Mapping[str, str]], task: Task) -> Iterator[Row]:
+def summaries(rows: Iterable[Mapping[str, Value]], task: Task) -> Iterator[Row]:
     """Yield a row a film, of the rows of its frames.
 
     Medians and spreads, the range in which the middle half lies, are of the frames that are
@@ -46,14 +44,14 @@ def summaries(rows: Iterable[Mapping[str, str]], task: Task) -> Iterator[Row]:
             yield {"file": file, **_counts(frames), **_medians(frames, figures)}
 
 
-def best_frame(rows: Iterable[Mapping[str, str]]) -> Mapping[str, str] | None:
+def best_frame(rows: Iterable[Mapping[str, Value]]) -> Mapping[str, Value] | None:
     """Return the row that speaks for a film: the surest, if possible undoubted; None if none is."""
     measured = [row for row in rows if row["status"] in _SURE]
-    rank = lambda row: (_SURE[row["status"]], float(row["confidence"]))  # noqa: E731
+    rank = lambda row: (_SURE[row["status"]], row["confidence"])  # noqa: E731
     return max(measured, key=rank, default=None)
 
 
-def write_cines(path: Path, rows: Iterable[Mapping[str, str]], task: Task) -> list[Row]:
+def write_cines(path: Path, rows: Iterable[Mapping[str, Value]], task: Task) -> list[Row]:
     """Write the summary of films, and return it; without films there is no file.
 
     Raises
@@ -65,31 +63,33 @@ def write_cines(path: Path, rows: Iterable[Mapping[str, str]], task: Task) -> li
     if not found:
         path.unlink(missing_ok=True)
         return found
-    lines = [[*columns(task)], *([shield(cell) for cell in row.values()] for row in found)]
-    write_atomic(path, (SIGNATURE + csv_text(lines)).encode(errors="backslashreplace"))
+    decimals = column_decimals(task)
+    for column in measure_of(task).main_columns(task):
+        decimals[_spread(column)] = column.decimals
+    write_csv(path, columns(task), found, decimals)
     return found
 
 
-def _counts(frames: list[Mapping[str, str]]) -> Row:
+def _counts(frames: list[Mapping[str, Value]]) -> Row:
     statuses = [row["status"] for row in frames]
     n_ok, n_doubtful = statuses.count("ok"), statuses.count("doubtful")
     counts = (len(frames), n_ok, n_doubtful, len(frames) - n_ok - n_doubtful)
-    return dict(zip(_COUNTS, map(str, counts), strict=True))
+    return dict(zip(_COUNTS, counts, strict=True))
 
 
-def _medians(frames: list[Mapping[str, str]], figures: Iterable[Column]) -> Row:
+def _medians(frames: list[Mapping[str, Value]], figures: Iterable[Column]) -> Row:
     trusted = [row for row in frames if row["status"] == "ok"]
     best = best_frame(trusted)
-    cells = {"best_frame": best["frame"] if best else ""}
+    values: Row = {"best_frame": best["frame"] if best else None}
     for column in figures:
-        values = [float(row[column.name]) for row in trusted if row[column.name]]
+        found = [value for row in trusted if (value := row[column.name]) is not None]
         median = spread = None
-        if values:
-            low, median, high = np.percentile(values, (25, 50, 75)).tolist()
+        if found:
+            low, median, high = np.percentile(np.array(found, float), (25, 50, 75)).tolist()
             spread = high - low
-        cells[column.name] = number(median, column.decimals)
-        cells[_spread(column)] = number(spread, column.decimals)
-    return cells
+        values[column.name] = rounded(median, column.decimals)
+        values[_spread(column)] = rounded(spread, column.decimals)
+    return values
 
 
 def _spread(column: Column) -> str:

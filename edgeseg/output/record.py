@@ -91,8 +91,8 @@ def mean_stages_ms(rows: Iterable[Row]) -> dict[str, float | None]:
     counts = dict.fromkeys(TIMING_COLUMNS, 0)
     for row in rows:
         for column in TIMING_COLUMNS:
-            if row[column]:
-                sums[column] += float(row[column])
+            if row[column] is not None:
+                sums[column] += float(row[column] or 0)
                 counts[column] += 1
     return {
         column.removesuffix("_ms"): sums[column] / counts[column] if counts[column] else None

@@ -1,21 +1,19 @@
-"""The table of results: one row an image, in a file that may be cut off at any moment."""
+"""The table of results: a row an image, whose values become text only where a CSV is written."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import overload
 
-from edgeseg.errors import DataError
 from edgeseg.images.frame import PixelSize
 from edgeseg.measure.measurement import Column, Figures
 from edgeseg.measure.tasks import measure_of
 from edgeseg.network.task import Task
 from edgeseg.prediction import Prediction
-from edgeseg.system.cells import SIGNATURE, shield, unshield
+from edgeseg.system.cells import SIGNATURE, shield
 from edgeseg.system.files import csv_text, write_atomic
 
 RESULTS_NAME = "results.csv"
@@ -30,7 +28,9 @@ _DECIMALS = {"confidence": 4, "frame": 0, **dict.fromkeys(TIMING_COLUMNS, 3)}
 
 _SHOWN_ROWS = 20  # in a notebook
 
-Row = dict[str, str]
+Value = str | int | float | None
+Row = dict[str, Value]
+"""The values of an image by column: texts, numbers rounded to the column's decimals, or None."""
 
 
 def columns(task: Task, given: Sequence[Column] = (), *, keep_ids: bool = False) -> tuple[str, ...]:
@@ -50,46 +50,47 @@ def columns(task: Task, given: Sequence[Column] = (), *, keep_ids: bool = False)
     return (*_FIRST, *own, *_PIXEL_SIZE, *TIMING_COLUMNS, *of_run, *of_patients)
 
 
-def key(row: Mapping[str, str]) -> tuple[str, int]:
+def column_decimals(task: Task) -> dict[str, int]:
+    """Return how many decimals the numbers of each column have; those of pixel sizes have all."""
+    measure = measure_of(task)
+    known = (*measure.columns(task), *measure.given_columns(task, ages=True, calibrated=True))
+    return {column.name: column.decimals for column in known} | _DECIMALS
+
+
+def key(row: Mapping[str, Value]) -> tuple[str, int]:
     """Return which frame of which file a row is of; 0 of a file that is one image."""
-    return row["file"], int(row["frame"] or 0)
+    return str(row["file"]), int(row["frame"] or 0)
 
 
-def name(row: Mapping[str, str]) -> str:
+def name(row: Mapping[str, Value]) -> str:
     """Return what people call the image of a row: ``scan.dcm, frame 3``."""
-    return f"{row['file']}, frame {row['frame']}" if row["frame"] else row["file"]
+    return f"{row['file']}, frame {row['frame']}" if row["frame"] else str(row["file"])
 
 
-def number(value: float | None, decimals: int) -> str:
-    """Format a number with fixed decimals; None becomes an empty cell."""
-    return "" if value is None else f"{value:.{decimals}f}"
+def rounded(value: float | None, decimals: int) -> int | float | None:
+    """Return a number with so many decimals, a whole one if none; None stays None."""
+    if value is None:
+        return None
+    return round(float(value), decimals) if decimals else round(float(value))
 
 
-def pixel_size_cells(pixel_size: PixelSize | None) -> dict[str, str]:
-    """Return the cells of a pixel size, in full: it was given, not measured."""
-    if pixel_size is None:
-        return dict.fromkeys(_PIXEL_SIZE, "")
-    values = (repr(float(pixel_size.x_mm)), repr(float(pixel_size.y_mm)), pixel_size.source)
-    return dict(zip(_PIXEL_SIZE, values, strict=True))
+def figure_values(figures: Figures, columns: Iterable[Column]) -> Row:
+    """Return figures as a row has them; None where there is none."""
+    return {c.name: rounded(figures.get(c.name), c.decimals) for c in columns}
 
 
-def figure_cells(figures: Figures, columns: Iterable[Column]) -> dict[str, str]:
-    """Return the cells of figures; those that an image has not are empty."""
-    return {c.name: number(figures.get(c.name), c.decimals) for c in columns}
-
-
-def figures_of(row: Mapping[str, str], task: Task) -> dict[str, float | None]:
+def figures_of(row: Mapping[str, Value], task: Task) -> dict[str, float | None]:
     """Return the figures that a row holds."""
     measure = measure_of(task)
     given = measure.given_columns(task, ages=True, calibrated=True)
     names = [column.name for column in (*measure.columns(task), *given) if column.name in row]
-    return {name: float(row[name]) if row[name] else None for name in names}
+    return {name: None if row[name] is None else float(row[name] or 0) for name in names}
 
 
 def prediction_row(
     file: str,
     prediction: Prediction,
-    decode_ms: float,
+    decode_ms: float | None,
     given: Sequence[Column] = (),
     frame: int = 0,
 ) -> Row:
@@ -101,15 +102,15 @@ def prediction_row(
     times_ms = (decode_ms, *prediction.times_ms)
     return {
         "file": file,
-        "frame": str(frame or ""),
+        "frame": frame or None,
         "status": prediction.status,
         "reason": prediction.reason,
         "flags": ";".join(prediction.flags),
-        "confidence": number(prediction.confidence, _DECIMALS["confidence"]),
-        **figure_cells(prediction.figures, own),
-        **pixel_size_cells(prediction.pixel_size),
-        **{c: number(ms, _DECIMALS[c]) for c, ms in zip(TIMING_COLUMNS, times_ms, strict=True)},
-        **figure_cells(prediction.figures, given),
+        "confidence": rounded(prediction.confidence, _DECIMALS["confidence"]),
+        **figure_values(prediction.figures, own),
+        **_pixel_size_values(prediction.pixel_size),
+        **{c: rounded(ms, _DECIMALS[c]) for c, ms in zip(TIMING_COLUMNS, times_ms, strict=True)},
+        **figure_values(prediction.figures, given),
     }
 
 
@@ -117,96 +118,82 @@ def failed_row(
     file: str, sentence: str, task: Task, given: Sequence[Column] = (), frame: int = 0
 ) -> Row:
     """Return the row of an image that could not be measured, and why."""
-    row = dict.fromkeys(columns(task, given), "")
-    return row | {"file": file, "frame": str(frame or ""), "status": "failed", "reason": sentence}
+    row: Row = {name: "" if name in TEXTS else None for name in columns(task, given)}
+    return row | {"file": file, "frame": frame or None, "status": "failed", "reason": sentence}
 
 
-def _value(cell: str) -> float:
-    return int(cell) if cell.isdecimal() else float(cell)
+def cells(row: Mapping[str, Value], decimals: Mapping[str, int]) -> list[str]:
+    """Return the texts of a row: numbers as `column_decimals` says, in full where it does not."""
+    return [
+        value
+        if isinstance(value, str)
+        else ""
+        if value is None
+        else f"{value:.{decimals[column]}f}"
+        if column in decimals
+        else repr(value)
+        for column, value in row.items()
+    ]
 
 
-def read_rows(path: Path, titles: Sequence[str] | None = None) -> Table:
-    """Read the rows of a results file; a last row that was cut off is left out.
+def write_csv(
+    path: Path, titles: Iterable[str], rows: Iterable[Row], decimals: Mapping[str, int]
+) -> None:
+    """Write rows as CSV atomically, with a UTF-8 BOM, for Excel, and such that no text is run.
 
-    Parameters
-    ----------
-    titles
-        The columns it must have; None takes those it has.
+    Names that are no Unicode are escaped.
 
     Raises
     ------
-    DataError
-        If it is not a results file.
+    OutputWriteError
+        If it cannot be written.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            text = stream.read()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"{path}: cannot be read ({error}); use --overwrite to start anew"
-        ) from error
-    # Rows end in a newline; what follows the last one was being written.
-    rows = csv.reader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
-    found = next(rows, None)
-    if found is None:
-        return Table(titles or _FIRST, [])
-    found = [*map(unshield, found)]
-    if (titles is not None and found != list(titles)) or found[: len(_FIRST)] != list(_FIRST):
-        raise DataError(
-            f"{path}: its columns are not those of this edgeseg and model, or not of the ages and "
-            "calibration given; choose another output folder or use --overwrite"
-        )
-    return Table(found, (csv_text([row]) for row in rows if len(row) == len(found)))
+    write_atomic(path, _csv_parts(titles, rows, decimals))
 
 
-def line(row: Row) -> str:
-    """Return a row as its line of the results file, its texts such that no spreadsheet runs them.
-
-    See `edgeseg.system.cells.shield`; `Table` gives the texts back as they were.
-    """
-    return csv_text([[shield(cell) if c in TEXTS else cell for c, cell in row.items()]])
-
-
-def typed(row: Row) -> dict[str, str | float | None]:
-    """Return a row with its numbers as numbers, and None for those that are not there."""
-    return {
-        column: cell if column in TEXTS else _value(cell) if cell else None
-        for column, cell in row.items()
-    }
+def _csv_parts(
+    titles: Iterable[str], rows: Iterable[Row], decimals: Mapping[str, int]
+) -> Iterator[bytes]:
+    yield _encoded(SIGNATURE + csv_text([[*map(shield, titles)]]))
+    for row in rows:
+        texts = zip(row.values(), cells(row, decimals), strict=True)
+        line = [shield(text) if isinstance(value, str) else text for value, text in texts]
+        yield _encoded(csv_text([line]))
 
 
-def row_of_values(values: Mapping[str, str | float | None], task: Task) -> Row:
-    """Return the row that `typed` was given, of what it returned."""
-    measure = measure_of(task)
-    known = (*measure.columns(task), *measure.given_columns(task, ages=True, calibrated=True))
-    decimals = {column.name: column.decimals for column in known} | _DECIMALS
-    return {
-        column: value
-        if isinstance(value, str)
-        else ("" if value is None else repr(value))
-        if column in _PIXEL_SIZE
-        else number(value, decimals.get(column, 0))
-        for column, value in values.items()
-    }
+def _encoded(text: str) -> bytes:
+    return text.encode(errors="backslashreplace")
+
+
+def _pixel_size_values(pixel_size: PixelSize | None) -> Row:
+    if pixel_size is None:
+        return {**dict.fromkeys(_PIXEL_SIZE), "pixel_size_source": ""}
+    values = (float(pixel_size.x_mm), float(pixel_size.y_mm), pixel_size.source)
+    return dict(zip(_PIXEL_SIZE, values, strict=True))
+
+
+def pack(row: Row) -> str:
+    """Return a row's values as JSON, without its titles; see `Table`."""
+    return json.dumps([*row.values()], separators=(",", ":"))
 
 
 class Table(Sequence[Row]):
-    """Rows in little memory: each as its line of the file, parsed whenever it is looked at.
+    """Rows in little memory: each as `pack` gives it, and unpacked whenever it is looked at.
 
     Parameters
     ----------
     titles
         Its columns.
-    lines
-        As `line` gives them.
+    packed
+        Its rows.
     """
 
-    def __init__(self, titles: Iterable[str], lines: Iterable[str]) -> None:
+    def __init__(self, titles: Iterable[str], packed: Iterable[str]) -> None:
         self.titles = tuple(titles)
-        self.lines = tuple(lines)
+        self._packed = tuple(packed)
 
     def __len__(self) -> int:
-        return len(self.lines)
+        return len(self._packed)
 
     @overload
     def __getitem__(self, index: int) -> Row: ...
@@ -214,32 +201,16 @@ class Table(Sequence[Row]):
     def __getitem__(self, index: slice) -> Table: ...
     def __getitem__(self, index: int | slice) -> Row | Table:
         if isinstance(index, slice):
-            return Table(self.titles, self.lines[index])
-        cells = next(csv.reader(io.StringIO(self.lines[index], newline="")))
-        row = dict(zip(self.titles, cells, strict=True))
-        for column in TEXTS:
-            if "'" in row.get(column, ""):
-                row[column] = unshield(row[column])
-        return row
+            return Table(self.titles, self._packed[index])
+        return dict(zip(self.titles, json.loads(self._packed[index]), strict=True))
 
     def _repr_html_(self) -> str:
         """Show itself in a notebook: the first rows, and how many more there are."""
         head = "".join(f"<th>{escape(title)}</th>" for title in self.titles)
         lines = (
-            f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row.values())}</tr>"
+            f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells(row, {}))}</tr>"
             for row in self[:_SHOWN_ROWS]
         )
         more = len(self) - _SHOWN_ROWS
         rest = f"<p>and {more} more rows</p>" if more > 0 else ""
         return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>{rest}"
-
-
-def write_lines(path: Path, titles: Iterable[str], lines: Iterable[str]) -> None:
-    """Write a whole results file atomically, with the mark by which Excel knows UTF-8."""
-    header = SIGNATURE + csv_text([[*map(shield, titles)]])
-    write_atomic(path, map(encoded, (header, *lines)))
-
-
-def encoded(text: str) -> bytes:
-    """Return lines as the file has them; names that are no text are escaped."""
-    return text.encode(errors="backslashreplace")

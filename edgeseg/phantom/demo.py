@@ -11,6 +11,7 @@ from edgeseg.drawing.encode import encode
 from edgeseg.inputs.pixel_sizes import PixelSizes
 from edgeseg.inputs.size_table import read_table
 from edgeseg.inputs.source import Source
+from edgeseg.output.table import figures_of
 from edgeseg.phantom.head import demo_phantoms, table
 from edgeseg.run.folder import FolderRun, Options
 from edgeseg.system.files import write_atomic
@@ -66,10 +67,10 @@ def run(
     true_mm = {p.name: p.hc_mm for p in phantoms}
     measured = [
         Measured(
-            row["file"],
-            float(row["hc_mm"]) if row["hc_mm"] else None,
-            true_mm[row["file"]],
-            row["flags"],
+            str(row["file"]),
+            figures_of(row, segmenter.metadata.task)["hc_mm"],
+            true_mm[str(row["file"])],
+            str(row["flags"]),
         )
         for row in summary.rows
     ]

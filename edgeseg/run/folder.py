@@ -1,40 +1,31 @@
-"""Measure a folder of images: pictures, table, record and report, safe to kill and to resume."""
+"""Measures a folder of images: pictures, table, record and report, safe to kill and to resume."""
 
 from __future__ import annotations
 
-import contextlib
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from edgeseg.drawing import lettering
 from edgeseg.errors import DataError
 from edgeseg.images.calibration import Calibration
 from edgeseg.inputs.ages import Ages
-from edgeseg.inputs.left_out import may_be_dicom
 from edgeseg.inputs.pixel_sizes import PixelSizes
 from edgeseg.inputs.source import Source
-from edgeseg.output import table
-from edgeseg.output.appender import RowAppender
-from edgeseg.output.pictures import PICTURES
-from edgeseg.output.record import RUN_NAME, write_record
-from edgeseg.output.table import RESULTS_NAME, Row
-from edgeseg.run.earlier import remove_earlier, remove_outdated, spare_others, take_over
-from edgeseg.run.journal import Journal
-from edgeseg.run.measuring import Measured, Measuring
+from edgeseg.output.table import Row
+from edgeseg.run.engine import Engine
+from edgeseg.run.open_results import open_results
 from edgeseg.run.options import Options as Options
 from edgeseg.run.options import Summary as Summary
-from edgeseg.run.results import write_results
-from edgeseg.run.resume import kept_lines
+from edgeseg.run.store import Store
+from edgeseg.run.worker import Worker
 from edgeseg.segmenter import Segmenter
-from edgeseg.system.files import claim, locked
-from edgeseg.system.parallel import ordered_map, usable_cores
+from edgeseg.system.parallel import usable_cores
 
-Lines = dict[tuple[str, int], str]
-"""Rows as lines of the table, by `Source.key`."""
+_MOST_WAITING = 256  # files whose rows wait for those of earlier files
 
 
 @dataclass(slots=True)
@@ -45,8 +36,8 @@ class FolderRun:
     ----------
     segmenter
         The model; on a CPU best opened with one thread, the images are worked on in parallel.
-    items, pixel_sizes
-        The images.
+    sources, pixel_sizes
+        The images, sorted by file and frame.
     out
         Folder for everything that is written.
     options
@@ -58,7 +49,7 @@ class FolderRun:
     """
 
     segmenter: Segmenter
-    items: Sequence[Source]
+    sources: Sequence[Source]
     pixel_sizes: PixelSizes
     out: Path
     options: Options = field(default_factory=Options)
@@ -76,9 +67,9 @@ class FolderRun:
         Parameters
         ----------
         on_row
-            Called after each row is on disk, in the order of the items.
+            Called with each row once it is durable, in the order of the sources.
         on_notice
-            Called with sentences on the folder that a user should read.
+            Called with sentences that a user should read.
 
         Raises
         ------
@@ -88,110 +79,79 @@ class FolderRun:
             If the run in it cannot be resumed with these images and this model.
         """
         options = self.options
-        if options.batch < 1 or (options.workers is not None and options.workers < 1):
-            raise DataError("batch and workers must be 1 or more")
-        if not (options.resume and (self.out / RUN_NAME).is_file()):
-            claim(self.out, options.overwrite, " (--resume continues an earlier run)")
-        measuring = self._measuring
-        spare_others(self.out, self.items, measuring.kinds)
-        with locked(self.out, on_notice):
-            lines = self._earlier_lines(measuring, on_notice)
-            n_kept = len(lines)
-            started = time.perf_counter()
-            n_images = len(self.items)
-            write_record(self.out, self.segmenter, self._asked, status="running", n_images=n_images)
-            table.write_lines(self.out / RESULTS_NAME, measuring.titles, lines.values())
-            self._measure_rest(measuring, lines, on_row)
-            rows = table.Table(measuring.titles, (lines[item.key] for item in self.items))
-            self._finish_documents(measuring, rows, on_notice)
-            wall_s = time.perf_counter() - started
-            table.write_lines(self.out / RESULTS_NAME, measuring.titles, rows.lines)
-            cines = write_results(
-                *(self.out, self.segmenter, rows, self._asked),
-                wall_s=wall_s,
-                overlays=options.overlays,
+        threads = usable_cores() if options.workers is None else options.workers
+        if threads < 1:
+            raise DataError("workers must be 1 or more")
+        known = self.pixel_sizes, options, self.ages, self.calibration
+        worker = Worker(self.segmenter, *known, on_notice=on_notice)
+        opened = open_results(
+            worker,
+            self.out,
+            self.arguments,
+            on_notice,
+            resume=options.resume,
+            overwrite=options.overwrite,
+            sources=self.sources,
+            why=" (--resume continues an earlier run)",
+        )
+        with opened as results:
+            todo = self._find_unmeasured(worker, results.store, on_notice)
+            n_kept = len(self.sources) - sum(map(len, todo))
+            engine = Engine(
+                worker,
+                results.store,
+                self.out,
+                threads,
+                retry_failed=True,
+                on_rows=lambda rows: results.note_change(),
             )
+            with results.exporting(), engine:
+                for row in _measure(engine, worker, todo):
+                    on_row(row)
+            rows, cines, wall_s = results.export("done", n_images=len(self.sources))
         return Summary(self.out, rows, n_kept, wall_s, cines)
 
-    @property
-    def _measuring(self) -> Measuring:
-        known = self.pixel_sizes, self.options, self.ages, self.calibration
-        return Measuring(self.segmenter, self.out, *known)
+    def _find_unmeasured(
+        self, worker: Worker, store: Store, on_notice: Callable[[str], None]
+    ) -> list[list[Source]]:
+        """Return the frames of each file that must be measured.
 
-    def _measure_rest(
-        self, measuring: Measuring, lines: Lines, on_row: Callable[[Row], None]
-    ) -> None:
-        """Measure what has no line yet, and add its lines, each on disk before it is told."""
-        todo = [item for item in self.items if item.key not in lines]
-        results = self.out / RESULTS_NAME
-        with RowAppender(results) as appender, Journal(self.out) as journal:
-            for row, item, stamp in self._measure_all(measuring, todo, journal):
-                lines[item.key] = line = table.line(row)
-                if stamp is not None:
-                    journal.row(item.location, line, stamp)
-                appender.append(line)
-                on_row(row)
+        Raises
+        ------
+        DataError
+            If the store has rows of files that are not in the input.
+        """
+        files = [[*frames] for _, frames in groupby(self.sources, lambda source: source.file)]
+        strangers = store.files().difference(frames[0].file for frames in files)
+        if strangers:
+            raise DataError(
+                f"{self.out}: the run there measured {len(strangers)} files that are not in the "
+                f"input, such as {min(strangers)!r}; resume with the same input or choose another "
+                "folder"
+            )
+        todo, changed = [], []
+        for frames in files:
+            file, version = frames[0].file, worker.version(frames[0])
+            if not store.has(file, version, worker.kinds, retry_failed=True):
+                todo.append(frames)
+                if store.version_of(file) not in (None, version):
+                    changed.append(file)
+        if changed:
+            count = f"{len(changed)} {'files are' if len(changed) > 1 else 'file is'}"
+            on_notice(
+                f"{count} measured again, such as {changed[0]}: its place, size, time of change "
+                "or what is given for it is another now"
+            )
+        return todo
 
-    def _finish_documents(
-        self, measuring: Measuring, rows: Iterable[Row], on_notice: Callable[[str], None]
-    ) -> None:
-        """Write documents that are missing, those of films among them; say which cannot be."""
-        documents = measuring.documents
-        if documents.kinds:
-            pairs = zip(self.items, rows, strict=True)
-            with Journal(self.out) as journal:
-                for _, of_file in groupby(pairs, key=lambda pair: pair[0].file):
-                    items, of_items = zip(*of_file, strict=True)
-                    if may_be_dicom(items[0].location) and not documents.are_there(items[0]):
-                        journal.pictures(documents.names(items[0]))  # rows may be of earlier runs
-                        documents.finish(items, of_items, measuring.remeasure)
-        for text in documents.take_notices():
-            on_notice(text)
 
-    @property
-    def _workers(self) -> int:
-        return self.options.workers or usable_cores()
-
-    def _earlier_lines(self, measuring: Measuring, on_notice: Callable[[str], None]) -> Lines:
-        """Return the rows that are kept of an earlier run, or remove what it wrote."""
-        out, options = self.out, self.options
-        if not (options.resume or options.overwrite):
-            return {}
-        earlier = take_over(out, self.items, measuring.kinds)
-        if options.overwrite:
-            remove_earlier(out, earlier)
-            return {}
-        pictures = [kind for kind in PICTURES if kind in measuring.kinds]
-        kept = kept_lines(
-            *(out, self.segmenter, self.items, measuring.given_cells, measuring.titles, pictures),
-            *(earlier.stamps, on_notice),
-        )
-        remove_outdated(out, earlier, self.items, kept)
-        return kept
-
-    @property
-    def _asked(self) -> dict[str, Any]:
-        """What the run's record says that was asked."""
-        asked = {"arguments": self.arguments, "options": self.options._asdict()}
-        if self.calibration is not None:
-            asked["calibration"] = asdict(self.calibration)
-        return asked
-
-    def _measure_all(
-        self, measuring: Measuring, items: Sequence[Source], journal: Journal
-    ) -> Iterator[Measured]:
-        batches = self._batches(measuring, items, journal)
-        draws = self.options.overlays and items
-        # the first images are in the network meanwhile
-        with lettering.prepared() if draws else contextlib.nullcontext():
-            for rows in ordered_map(measuring.measure, batches, self._workers):
-                yield from rows
-
-    def _batches(
-        self, measuring: Measuring, items: Sequence[Source], journal: Journal
-    ) -> Iterator[Sequence[Source]]:
-        """Yield the batches, each once what is written of it is noted."""
-        for i in range(0, len(items), self.options.batch):
-            batch = items[i : i + self.options.batch]
-            journal.pictures(measuring.names(batch))
-            yield batch
+def _measure(engine: Engine, worker: Worker, files: Sequence[Sequence[Source]]) -> Iterator[Row]:
+    """Measure files and yield their rows, in order."""
+    waiting: deque[Future[list[Row]]] = deque()
+    for frames in files:
+        version = worker.version(frames[0])  # before it is read
+        waiting.append(engine.submit([source._replace(version=version) for source in frames]))
+        while waiting and (waiting[0].done() or len(waiting) > _MOST_WAITING):
+            yield from waiting.popleft().result()
+    while waiting:
+        yield from waiting.popleft().result()

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from edgeseg.errors import EdgesegError
 from edgeseg.images.frame import PixelSize, Size
 from edgeseg.inputs.pixel_sizes import PixelSizes
 from edgeseg.inputs.size_table import TableRow, read_table
-from edgeseg.inputs.source import Source
-from edgeseg.run.journal import Stamp, stamp_of
+from edgeseg.inputs.source import Source, Stamp, stamp_of
 
 
 class LiveSizes:
@@ -71,21 +70,3 @@ class LiveSizes:
         self._sizes = PixelSizes((), None, self._table)
         self._stamp = stamp
         return True
-
-    def texts(self, items: Sequence[Source]) -> list[str]:
-        """Return what tells each image's pixel size from another; empty where there is none."""
-        if self._table is None:
-            return [_text(self._sizes, item) for item in items]
-        try:
-            sizes = PixelSizes(items, None, self._table)
-        except EdgesegError:  # no row is of any of them
-            return ["" for _ in items]
-        return [_text(sizes, item) for item in items]
-
-
-def _text(sizes: PixelSizes, item: Source) -> str:
-    try:
-        size = sizes.size_of(item)
-    except EdgesegError:
-        return ""
-    return f"{size.x_mm!r} {size.y_mm!r}" if size else ""

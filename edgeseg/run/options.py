@@ -26,17 +26,14 @@ class Options(NamedTuple):
         Keep the rows of an earlier run of the same model and do what is missing.
     overwrite
         Replace an earlier run.
-    batch
-        Images in one run of the network.
     workers
-        Images, or batches, worked on at once; None: one for each core.
+        Images worked on at once; None: one for each core.
     """
 
     masks: bool = True
     overlays: bool = True
     resume: bool = False
     overwrite: bool = False
-    batch: int = 1
     workers: int | None = None
     sr: bool = False
     seg: bool = False

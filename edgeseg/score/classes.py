@@ -10,12 +10,12 @@ import numpy as np
 
 from edgeseg.errors import DataError
 from edgeseg.network.task import Task
-from edgeseg.output.table import number
 from edgeseg.prediction import Prediction
 from edgeseg.score import metrics
 from edgeseg.score.folds import Labelled
 from edgeseg.score.metrics import Overlap
 from edgeseg.segmenter import Segmenter
+from edgeseg.system.cells import number
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgeseg.output.table import number
 from edgeseg.prediction import Prediction
 from edgeseg.score import metrics
 from edgeseg.score.hc18 import Case
 from edgeseg.score.metrics import Overlap
+from edgeseg.system.cells import number
 
 CSV_COLUMNS = (
     "file",

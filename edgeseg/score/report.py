@@ -63,9 +63,9 @@ class EvaluationReport:
         overlay = prediction.overlay_jpeg(_label_strokes(case, prediction))
         write_atomic(picture_paths(self.folder, case.file)["overlays"], overlay)
         row = table.prediction_row(case.file, prediction, 0.0)
-        row |= table.figure_cells(_errors(score), self._error_columns)
+        row |= table.figure_values(_errors(score), self._error_columns)
         with self._adding:
-            self._lines[case.file] = table.line(row)
+            self._lines[case.file] = table.pack(row)
 
     def write(self, cases: Sequence[Labelled], arguments: Mapping[str, Any], wall_s: float) -> Path:
         """Write the page of all cases that were added, in the order given, and return its path.

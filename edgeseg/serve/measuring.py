@@ -109,8 +109,7 @@ class Measurer:
             drawn = {each: base64.b64encode(_PICTURES[each](prediction)) for each in pictures}
         task = prediction.task
         columns = measure_of(task).given_columns(task, ages=weeks is not None, calibrated=False)
-        row = table.typed(table.prediction_row(name, prediction, 0.0, columns))
-        row["decode_ms"] = None
+        row = table.prediction_row(name, prediction, None, columns)
         return {**row, **{each: text.decode("ascii") for each, text in drawn.items()}}
 
 

@@ -67,7 +67,7 @@ def write_atomic(path: Path, data: bytes | Iterable[bytes], *, durable: bool = F
             part.unlink(missing_ok=True)
             raise
     except OSError as error:
-        kind = OutputNameError if error.errno in _NAME_ERRORS else OutputWriteError
+        kind = OutputNameError if is_name_error(error) else OutputWriteError
         raise kind(f"{path}: cannot be written ({error.strerror})") from error
 
 
@@ -93,6 +93,31 @@ def write_first(path: Path, data: bytes) -> bool:
     finally:
         ours.unlink(missing_ok=True)
     return True
+
+
+def is_name_error(error: OSError) -> bool:
+    """Return whether a file cannot be written under its name, though others beside it may."""
+    return error.errno in _NAME_ERRORS
+
+
+def sync(path: Path) -> None:
+    """Have a file, or the names in a folder, outlive a power cut; waits for the drive.
+
+    Raises
+    ------
+    OSError
+        If the drive fails.
+    """
+    if path.is_dir() and os.name == "nt":  # which does not open folders
+        return
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # of folders on some network drives
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def new_part() -> str:
@@ -148,7 +173,7 @@ def csv_text(rows: Iterable[Sequence[str]]) -> str:
 
 
 @contextlib.contextmanager
-def locked(folder: Path, on_notice: Callable[[str], None] = lambda text: None) -> Iterator[None]:
+def locked(folder: Path, on_notice: Callable[[str], None] = lambda text: None) -> Iterator[bool]:
     """Lock a folder for one run; the system releases the lock when the process ends.
 
     Parameters
@@ -159,6 +184,11 @@ def locked(folder: Path, on_notice: Callable[[str], None] = lambda text: None) -
         Called with a text if the drive has no locks: the folder is then only locked against other
         runs in this process.
 
+    Yields
+    ------
+    bool
+        Whether the drive has locks.
+
     Raises
     ------
     OutputLockedError
@@ -168,6 +198,13 @@ def locked(folder: Path, on_notice: Callable[[str], None] = lambda text: None) -
     """
     _check_encodable(folder)
     # Not filelock: it fails on drives without locks too, and importing it delays every command.
+    has_locks = True
+
+    def on_no_locks(text: str) -> None:
+        nonlocal has_locks
+        has_locks = False
+        on_notice(text)
+
     with contextlib.ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -177,7 +214,7 @@ def locked(folder: Path, on_notice: Callable[[str], None] = lambda text: None) -
                 free = held not in _held
                 if free:
                     stream = stack.enter_context((folder / LOCK_NAME).open("a+b"))
-                    free = _lock(stream.fileno(), folder, on_notice)
+                    free = _lock(stream.fileno(), folder, on_no_locks)
                 if free:
                     _held.add(held)
                     stack.callback(_held.discard, held)
@@ -189,7 +226,7 @@ def locked(folder: Path, on_notice: Callable[[str], None] = lambda text: None) -
             raise OutputLockedError(
                 f"{folder}: another run is writing there; wait for it or choose another folder"
             )
-        yield
+        yield has_locks
 
 
 def claim(path: Path, overwrite: bool, why: str = "") -> None:

@@ -14,8 +14,7 @@ from edgeseg.archive.part_worker import Done
 from edgeseg.archive.place import place_of
 from edgeseg.archive.plan import ALL, Archive, Plan, Shard
 from edgeseg.archive.pool import measure_parts
-from edgeseg.network.task import Task
-from edgeseg.output.table import Row, row_of_values
+from edgeseg.output.table import Row
 from edgeseg.segmenter import Segmenter
 from tests.run.folders import run, untimed
 
@@ -50,10 +49,10 @@ def placeless(rows: list[Row]) -> list[Row]:
 
 def rows_of(plan: Plan) -> list[Row]:
     archive = open_archive(plan)
-    rows = []
+    rows: list[Row] = []
     for number in sorted(archive.list_parts()):
         table = pq.read_table(io.BytesIO(archive.part(number).read()))
-        rows += [row_of_values(values, Task()) for values in table.to_pylist()]
+        rows += table.to_pylist()
     return untimed(rows)
 
 

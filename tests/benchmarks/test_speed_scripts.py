@@ -8,11 +8,12 @@ import pytest
 from edgeseg.drawing.encode import encode
 from edgeseg.inputs.discover import discover
 from edgeseg.inputs.pixel_sizes import PixelSizes
-from edgeseg.output.table import TIMING_COLUMNS, read_rows
+from edgeseg.output.table import TIMING_COLUMNS
 from edgeseg.phantom.head import Phantom
 from edgeseg.run.folder import FolderRun
 from edgeseg.segmenter import Segmenter
 from tests.conftest import benchmark_script
+from tests.tables import read_rows
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="the scripts read Linux's accounting"

@@ -15,8 +15,8 @@ import pytest
 from edgeseg.cli import failures, main
 from edgeseg.drawing.encode import encode
 from edgeseg.errors import DataError, OutputWriteError
-from edgeseg.output.table import read_rows
 from edgeseg.phantom.head import Phantom
+from tests.tables import read_rows
 
 EDGESEG = [sys.executable, "-m", "edgeseg"]
 posix = pytest.mark.skipif(os.name == "nt", reason="POSIX's")
@@ -215,7 +215,7 @@ def test_a_full_disk_says_how_to_go_on(
     def full(*_: object) -> None:
         raise OutputWriteError("masks/a.png: cannot be written (No space left on device)")
 
-    monkeypatch.setattr("edgeseg.run.measuring.write_atomic", full)
+    monkeypatch.setattr("edgeseg.run.commit.Job.write", full)
     refused("infer", image, "--out", tmp_path / "out")
     advice, error = capsys.readouterr().err.splitlines()[-2:]
     assert advice.startswith("what was measured is kept; go on with: edgeseg infer --resume ")

@@ -13,8 +13,8 @@ import pytest
 
 from edgeseg.cli.signals import interrupts
 from edgeseg.drawing.encode import encode
-from edgeseg.output.table import read_rows
 from edgeseg.phantom.head import Phantom
+from tests.tables import read_rows
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
 

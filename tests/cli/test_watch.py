@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 
 from edgeseg.cli import app
 from edgeseg.drawing.encode import encode
-from edgeseg.output.table import read_rows
 from edgeseg.phantom.head import Phantom, make_phantom
+from tests.tables import read_rows
 
 TIMEOUT_S = 60
 QUICK = ("--device", "cpu", "--every", "0.05", "--threads", "1")

@@ -7,17 +7,16 @@ import pytest
 
 from edgeseg.network.task import Task
 from edgeseg.output import cines
-from edgeseg.output.table import columns
+from edgeseg.output.table import Row, columns
+from tests.tables import read_rows
 
 HEAD = Task("head")
 
 
-def row(
-    file: str, frame: int, status: str, hc_mm: float | None = None, sure: float = 0.9
-) -> dict[str, str]:
-    cells = dict.fromkeys(columns(HEAD), "")
-    cells |= {"file": file, "frame": str(frame or ""), "status": status, "confidence": f"{sure}"}
-    return cells | ({"hc_mm": f"{hc_mm:.3f}", "hc_px": f"{10 * hc_mm:.3f}"} if hc_mm else {})
+def row(file: str, frame: int, status: str, hc_mm: float | None = None, sure: float = 0.9) -> Row:
+    cells: Row = dict.fromkeys(columns(HEAD))
+    cells |= {"file": file, "frame": frame or None, "status": status, "confidence": sure}
+    return cells | ({"hc_mm": hc_mm, "hc_px": 10 * hc_mm} if hc_mm else {})
 
 
 FILM = [
@@ -35,15 +34,15 @@ def test_a_film_is_summed_up_by_the_frames_to_be_trusted() -> None:
     (found,) = cines.summaries(rows, HEAD)
     assert found == {
         "file": "a.dcm",
-        "n_frames": "6",
-        "n_ok": "3",
-        "n_doubtful": "1",
-        "n_refused": "2",
-        "best_frame": "2",
-        "hc_mm": "102.000",
-        "hc_spread_mm": "2.000",
-        "hc_px": "1020.000",
-        "hc_spread_px": "20.000",
+        "n_frames": 6,
+        "n_ok": 3,
+        "n_doubtful": 1,
+        "n_refused": 2,
+        "best_frame": 2,
+        "hc_mm": 102.0,
+        "hc_spread_mm": 2.0,
+        "hc_px": 1020.0,
+        "hc_spread_px": 20.0,
     }
     assert tuple(found) == cines.columns(HEAD)
 
@@ -51,26 +50,26 @@ def test_a_film_is_summed_up_by_the_frames_to_be_trusted() -> None:
 def test_a_film_that_cannot_be_trusted_has_no_figures() -> None:
     (found,) = cines.summaries([row("a.dcm", 1, "doubtful", 90.0), row("a.dcm", 2, "empty")], HEAD)
     assert [found[name] for name in ("n_ok", "best_frame", "hc_mm", "hc_spread_mm")] == [
-        "0",
-        "",
-        "",
-        "",
+        0,
+        None,
+        None,
+        None,
     ]
 
 
 def test_without_millimetres_pixels_remain() -> None:
-    rows = [row("a.dcm", i, "ok", 90.0) | {"hc_mm": ""} for i in (1, 2)]
+    rows = [row("a.dcm", i, "ok", 90.0) | {"hc_mm": None} for i in (1, 2)]
     (found,) = cines.summaries(rows, HEAD)
-    assert (found["hc_mm"], found["hc_px"]) == ("", "900.000")
+    assert (found["hc_mm"], found["hc_px"]) == (None, 900.0)
 
 
 def test_the_best_frame_is_an_undoubted_one_if_there_is_any() -> None:
     best = cines.best_frame(FILM)
     assert best is not None
-    assert best["frame"] == "2"
+    assert best["frame"] == 2
     doubted = cines.best_frame([each for each in FILM if each["status"] != "ok"])
     assert doubted is not None
-    assert doubted["frame"] == "3"
+    assert doubted["frame"] == 3
     assert cines.best_frame(FILM[3:5]) is None
 
 
@@ -84,8 +83,9 @@ def test_areas_of_classes_are_summed_up_too() -> None:
 def test_a_file_is_there_only_where_films_are(tmp_path: Path) -> None:
     path = tmp_path / cines.CINES_NAME
     written = cines.write_cines(path, FILM, HEAD)
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        assert [*csv.DictReader(stream)] == written
+    (texts,) = read_rows(path)
+    assert [*texts] == [*written[0]] == [*cines.columns(HEAD)]
+    assert (texts["hc_mm"], texts["hc_spread_mm"], texts["n_ok"]) == ("102.000", "2.000", "3")
     assert cines.write_cines(path, [row("b.png", 0, "ok", 60.0)], HEAD) == []
     assert not path.exists()
 

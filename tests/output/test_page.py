@@ -17,7 +17,8 @@ from edgeseg.drawing.thumbnail import with_thumbnail
 from edgeseg.measure.head import given_columns
 from edgeseg.network.task import Task
 from edgeseg.output.report import page
-from edgeseg.output.table import columns, failed_row
+from edgeseg.output.table import columns
+from tests.tables import values_of
 
 RECORD: dict[str, Any] = {
     "counts": {"n_images": 3, "ok": 1, "doubtful": 1, "empty": 0, "failed": 1},
@@ -36,7 +37,7 @@ HOSTILE = '</script><b>"\x1b[31m\n<!-- data -->.png'
 def written(
     rows: list[dict[str, str]], overlays: Path | None, path: Path, task: Task = HEAD
 ) -> str:
-    page.write_page(path / "report.html", task, rows, RECORD, overlays)
+    page.write_page(path / "report.html", task, [*map(values_of, rows)], RECORD, overlays)
     return (path / "report.html").read_text(encoding="utf-8")
 
 
@@ -84,8 +85,13 @@ def rows(tmp_path: Path) -> list[dict[str, str]]:
     return [
         blank | {"file": "good.png", "status": "ok", "hc_mm": "173.205", "confidence": "0.9900"},
         blank
-        | {"file": "flagged.png", "status": "doubtful", "hc_px": "9.5", "flags": "touches_border"},
-        failed_row(HOSTILE, "cut short & bad", HEAD),
+        | {
+            "file": "flagged.png",
+            "status": "doubtful",
+            "hc_px": "9.500",
+            "flags": "touches_border",
+        },
+        blank | {"file": HOSTILE, "status": "failed", "reason": "cut short & bad"},
     ]
 
 

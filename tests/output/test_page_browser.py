@@ -28,6 +28,7 @@ from edgeseg.segmenter import Segmenter
 from edgeseg.system.cells import shield
 from edgeseg.system.files import csv_text
 from tests.browser import DESK, PHONE, opened, wait_until
+from tests.tables import values_of
 
 pytestmark = pytest.mark.browser
 HOSTILE = "<b>x\x1b[31m.png"
@@ -399,7 +400,7 @@ def test_errors_are_shown_where_there_are_labels(
         **{section: {} for section in ("model", "timings", "host", "versions", "arguments")},
     }
     path = tmp_path / "report.html"
-    write_page(path, Task(), labelled, record, None)
+    write_page(path, Task(), [*map(values_of, labelled)], record, None)
     errors = [float(row["hc_error_mm"]) for row in labelled if row["hc_error_mm"]]
     bias, half = np.mean(errors), 1.96 * np.std(errors, ddof=1)
     with opened(chromium, path.as_uri(), DESK) as page:
@@ -425,7 +426,7 @@ def test_classes_are_told_apart_by_colour_and_name(chromium: Any, tmp_path: Path
         "counts": {"n_images": 2, "ok": 2, "doubtful": 0, "empty": 0, "failed": 0},
         **{section: {} for section in ("model", "timings", "host", "versions", "arguments")},
     }
-    write_page(tmp_path / "report.html", task, rows, record, None)
+    write_page(tmp_path / "report.html", task, [*map(values_of, rows)], record, None)
     with opened(chromium, (tmp_path / "report.html").as_uri()) as page:
         page.select_option("#sort", "cyst, largest first")
         assert names(page) == ["b.png", "a.png"]

@@ -15,6 +15,7 @@ from edgeseg.score.corrected import read_corrections
 from edgeseg.system.text import visible
 from tests.browser import DESK, opened, wait_until
 from tests.output.test_page_browser import names
+from tests.tables import values_of
 
 pytestmark = pytest.mark.browser
 HOSTILE = '</script><b>"\x1b[31m\n\u202e\u200b\udcff\U000e0041é.png'
@@ -23,7 +24,9 @@ HOSTILE = '</script><b>"\x1b[31m\n\u202e\u200b\udcff\U000e0041é.png'
 def written(path: Path, cells: list[dict[str, str]], overlays: Path | None = None) -> str:
     """Write a page of heads that were measured and return its address."""
     blank = dict.fromkeys(table.columns(Task()), "") | {"status": "ok", "confidence": "0.9000"}
-    write_page(path / "report.html", Task(), [blank | own for own in cells], {}, overlays)
+    write_page(
+        path / "report.html", Task(), [values_of(blank | own) for own in cells], {}, overlays
+    )
     return (path / "report.html").as_uri()
 
 

@@ -15,17 +15,17 @@ from tests.fakes import LESIONS, FakeSession, open_fake
 ASKED = {"arguments": {"inputs": ["scans"]}, "options": {"batch": 2}}
 
 
-def row(status: str, *times_ms: str) -> Row:
+def row(status: str, *times_ms: float) -> Row:
     names = ("decode_ms", "preprocess_ms", "inference_ms", "postprocess_ms")
-    blank = dict.fromkeys(columns(Task()), "")
+    blank: Row = dict.fromkeys(columns(Task()))
     return blank | {"status": status} | dict(zip(names, times_ms, strict=bool(times_ms)))
 
 
 ROWS = [
-    row("ok", "1.000", "2.000", "30.000", "4.000"),
+    row("ok", 1.0, 2.0, 30.0, 4.0),
     failed_row("b.png", "cut short", Task()),
-    row("empty", "3.000", "2.500", "10.000", "0.000"),
-    row("doubtful", "2.000", "1.500", "20.000", "2.000"),
+    row("empty", 3.0, 2.5, 10.0, 0.0),
+    row("doubtful", 2.0, 1.5, 20.0, 2.0),
 ]
 
 

@@ -1,35 +1,37 @@
 from __future__ import annotations
 
-import csv
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from edgeseg.errors import DataError, OutputWriteError
 from edgeseg.images.frame import Frame, PixelSize
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.measurement import Column
 from edgeseg.measure.quality import FLAGS
 from edgeseg.network.task import Task
-from edgeseg.output.appender import RowAppender
 from edgeseg.output.table import (
     TIMING_COLUMNS,
+    Row,
     Table,
+    column_decimals,
     columns,
     failed_row,
     figures_of,
-    line,
-    pixel_size_cells,
+    pack,
     prediction_row,
-    read_rows,
-    typed,
-    write_lines,
+    write_csv,
 )
 from tests.fakes import FakeSession, head_image, open_fake
+from tests.tables import read_rows
 
-HEAD = Task()
+HEAD = Task("head")
 LESION = Task("regions", ("background", "lesion", "cyst"))
+
+
+def write(path: Path, *rows: Row) -> Path:
+    write_csv(path, columns(HEAD), rows, column_decimals(HEAD))
+    return path
 
 
 def test_columns_of_a_head_are_the_contract() -> None:
@@ -50,137 +52,93 @@ def test_columns_of_regions_are_the_contract() -> None:
     )
 
 
-def test_rows_survive_awkward_texts(tmp_path: Path) -> None:
-    path = tmp_path / "results.csv"
-    names = ['a "b", ü\n.png', "c.png", "a\rb.png", "a\u2028b\x0bc.png"]
-    rows = [failed_row(name, "why, exactly?\nso", HEAD) for name in names]
-    table = Table(columns(HEAD), map(line, rows))
-    write_lines(path, table.titles, table.lines[:1])
-    with RowAppender(path) as appender:
-        for text in table.lines[1:]:
-            appender.append(text)
-    assert list(read_rows(path)) == list(read_rows(path, columns(HEAD))) == rows
-    assert list(table) == rows
-    assert list(table[1:3]) == rows[1:3]
-
-
-@pytest.mark.parametrize("cut", range(1, 40))
-def test_a_row_that_was_cut_off_is_left_out(tmp_path: Path, cut: int) -> None:
-    path = tmp_path / "results.csv"
-    sentences = {"a.png": "first", "b.png": "the second,\nof two lines"}
-    rows = [failed_row(file, sentence, HEAD) for file, sentence in sentences.items()]
-    write_lines(path, columns(HEAD), map(line, rows))
-    path.write_bytes(path.read_bytes()[:-cut])
-    assert list(read_rows(path)) == rows[:1]
-
-
-def test_another_table_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "results.csv"
-    path.write_text("name,value\na,1\n")
-    with pytest.raises(DataError, match="columns are not those"):
-        read_rows(path)
-    write_lines(path, columns(LESION), [])
-    assert len(read_rows(path)) == 0
-    with pytest.raises(DataError, match="columns are not those"):
-        read_rows(path, columns(HEAD))
-
-
-def test_a_row_holds_every_figure_with_its_decimals(monkeypatch: pytest.MonkeyPatch) -> None:
-    image = head_image(Ellipse(280.0, 200.0, 140.0, 108.0, 0.3), (384, 576))
-    found = open_fake(monkeypatch, FakeSession()).predict(image, (0.8, 0.4))
-    row = prediction_row("a.png", found, 1.23456)
+@pytest.mark.parametrize(
+    "text", ["a, b.png", 'say "hi".png', "two\nlines.png", "car\rriage.png", "ü.png", "x\u2028.png"]
+)
+def test_awkward_texts_come_back(tmp_path: Path, text: str) -> None:
+    (row,) = read_rows(write(tmp_path / "results.csv", failed_row(text, f"why: {text}", HEAD)))
+    assert (row["file"], row["reason"]) == (text, f"why: {text}")
     assert tuple(row) == columns(HEAD)
-    assert (row["file"], row["frame"], row["status"]) == ("a.png", "", "doubtful")
-    assert row["flags"] == "unusual_shape;hc_out_of_range;field_of_view_out_of_range"
-    assert row["reason"] == "; ".join(FLAGS[flag] for flag in found.flags)
-    assert row["confidence"] == f"{found.confidence:.4f}"
-    assert (row["pixel_size_x_mm"], row["pixel_size_y_mm"]) == ("0.8", "0.4")
-    assert row["pixel_size_source"] == "option"
-    decimals = {"cephalic_index": 2, "area_mm2": 2, "angle_rad": 6}
-    for name, value in found.figures.items():
-        places = decimals.get(name, 4 if "_weeks_" in name else 3)
-        assert row[name] == ("" if value is None else f"{value:.{places}f}"), name
-    times = [row[name] for name in TIMING_COLUMNS]
-    assert times == ["1.235", *(f"{ms:.3f}" for ms in found.times_ms)]
 
 
-def test_texts_cannot_run_as_formulas_and_come_back_as_they_were(tmp_path: Path) -> None:
-    path = tmp_path / "results.csv"
-    names = ["=1+1.png", "+1.png", "-1.png", "@a.png", "\ta.png", "'=a.png", "a;=b.png", "it's.png"]
-    rows = [failed_row(name, f"-{name}: why", HEAD) for name in names]
-    write_lines(path, columns(HEAD), map(line, rows))
-    assert list(read_rows(path, columns(HEAD))) == rows
-    with path.open(newline="", encoding="utf-8-sig") as stream:
-        raw = list(csv.DictReader(stream))
-    for row in raw:
-        assert not any(cell.startswith(tuple("=+-@\t")) for cell in row.values())
-    assert raw[0]["file"] == "'=1+1.png"
-    assert raw[-1]["file"] == "it's.png"
+@pytest.mark.parametrize(
+    "name", ["=1+1.png", "+1.png", "-1.png", "@a.png", "\ta.png", "'=a.png", "a;=b.png", "it's.png"]
+)
+def test_texts_cannot_run_as_formulas_and_come_back(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / "results.csv", failed_row(name, f"-{name}: why", HEAD))
+    (row,) = read_rows(path)
+    assert (row["file"], row["reason"]) == (name, f"-{name}: why")
+    line = path.read_text("utf-8-sig").splitlines()[1]
+    assert not line.removeprefix('"').startswith(tuple("=+-@\t"))
+    assert ",-" not in line
 
 
-def test_numbers_below_zero_stay_numbers() -> None:
-    row = failed_row("a.png", "", HEAD) | {"center_x_px": "-3.5", "angle_rad": "-0.1"}
-    assert ",-3.5," in line(row)
-    assert typed(row)["center_x_px"] == -3.5
-
-
-def test_titles_of_odd_classes_come_back(tmp_path: Path) -> None:
-    task = Task("regions", ("background", "=1+1"))
-    path = tmp_path / "results.csv"
-    write_lines(path, columns(task), [])
-    assert b",'=1+1_area_px," in path.read_bytes()
-    assert read_rows(path, columns(task)).titles == columns(task)
-
-
-def test_the_file_says_to_excel_that_it_is_utf_8(tmp_path: Path) -> None:
-    path = tmp_path / "results.csv"
-    write_lines(path, columns(HEAD), [line(failed_row("Müller.png", "", HEAD))])
+def test_the_file_begins_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = write(tmp_path / "results.csv", failed_row("Müller.png", "", HEAD))
     assert path.read_bytes().startswith(b"\xef\xbb\xbffile,frame,")
-    path.write_bytes(path.read_bytes()[3:])  # as another program saved it
-    assert read_rows(path, columns(HEAD))[0]["file"] == "Müller.png"
 
 
-def test_a_row_as_numbers_is_what_the_prediction_gives(monkeypatch: pytest.MonkeyPatch) -> None:
-    image = head_image(Ellipse(280.0, 200.0, 140.0, 108.0, 0.3), (384, 576))
-    found = open_fake(monkeypatch, FakeSession()).predict(Frame(image, name="12"), (0.8, 0.4))
-    given = found.to_dict()
-    row = typed(prediction_row("12", found, 1.0))
-    assert tuple(given) == tuple(row) == columns(HEAD)
-    assert given["file"] == row["file"] == "12"
-    assert given["frame"] is row["frame"] is None
-    assert given["decode_ms"] is None
-    for name, value in row.items():
-        if name != "decode_ms":
-            assert value == (pytest.approx(given[name], abs=5e-3) if given[name] else given[name])
-            assert type(given[name]) in (str, float, type(None)), name
-    assert typed({"file": "1", "frame": "3"}) == {"file": "1", "frame": 3}
-
-
-def test_flags_are_told_apart_by_semicolons(monkeypatch: pytest.MonkeyPatch) -> None:
-    image = head_image(Ellipse(60.0, 200.0, 140.0, 108.0, 0.3), (384, 576))
-    found = open_fake(monkeypatch, FakeSession()).predict(image, 5.0)
-    row = prediction_row("a.png", found, 0.0)
-    assert len(found.flags) >= 2
-    assert tuple(row["flags"].split(";")) == found.flags
-
-
-def test_a_pixel_size_is_written_in_full() -> None:
-    cells = pixel_size_cells(PixelSize(0.123456789012345, 1 / 3, "table"))
-    assert cells == {
-        "pixel_size_x_mm": "0.123456789012345",
-        "pixel_size_y_mm": "0.3333333333333333",
-        "pixel_size_source": "table",
-    }
-    assert set(pixel_size_cells(None).values()) == {""}
+def test_titles_of_odd_classes_cannot_run_as_formulas(tmp_path: Path) -> None:
+    task, path = Task("regions", ("background", "=1+1")), tmp_path / "results.csv"
+    write_csv(path, columns(task), [], column_decimals(task))
+    assert b",'=1+1_area_px," in path.read_bytes()
 
 
 def test_a_text_that_is_no_unicode_ends_no_run(tmp_path: Path) -> None:
     """As a path that is not UTF-8 comes into the sentence of an error."""
-    path, text = tmp_path / "results.csv", line(failed_row("a.png", "b\udcfc.png: no file", HEAD))
-    write_lines(path, columns(HEAD), [text])
-    with RowAppender(path) as appender:
-        appender.append(text)
-    assert [row["reason"] for row in read_rows(path)] == ["b\\udcfc.png: no file"] * 2
+    row = failed_row("a.png", "b\udcfc.png: no file", HEAD)
+    assert Table(row, [pack(row)])[0] == row
+    assert read_rows(write(tmp_path / "a.csv", row))[0]["reason"] == "b\\udcfc.png: no file"
+
+
+def test_a_row_holds_every_figure_rounded_to_its_decimals(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    image = head_image(Ellipse(280.0, 200.0, 140.0, 108.0, 0.3), (384, 576))
+    found = open_fake(monkeypatch, FakeSession()).predict(image, (0.8, 1 / 3))
+    row = prediction_row("a.png", found, 1.23456)
+    assert tuple(row) == columns(HEAD)
+    assert (row["file"], row["frame"], row["status"]) == ("a.png", None, "doubtful")
+    assert str(row["flags"]).split(";") == [*found.flags]
+    assert row["reason"] == "; ".join(FLAGS[flag] for flag in found.flags)
+    assert row["confidence"] == round(found.confidence, 4)
+    assert (row["pixel_size_x_mm"], row["pixel_size_y_mm"]) == (0.8, 1 / 3)
+    assert row["pixel_size_source"] == "option"
+    decimals = {"cephalic_index": 2, "area_mm2": 2, "angle_rad": 6}
+    (texts,) = read_rows(write(tmp_path / "results.csv", row))
+    for name, value in found.figures.items():
+        places = decimals.get(name, 4 if "_weeks_" in name else 3)
+        assert row[name] == (None if value is None else round(value, places)), name
+        assert texts[name] == ("" if value is None else f"{value:.{places}f}"), name
+    assert [row[name] for name in TIMING_COLUMNS] == [
+        1.235,
+        *(round(ms, 3) for ms in found.times_ms),
+    ]
+    assert texts["decode_ms"] == "1.235"
+    assert texts["pixel_size_y_mm"] == "0.3333333333333333"
+
+
+def test_a_row_is_what_the_prediction_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = head_image(Ellipse(280.0, 200.0, 140.0, 108.0, 0.3), (384, 576))
+    found = open_fake(monkeypatch, FakeSession()).predict(Frame(image, name="12"), (0.8, 0.4))
+    given, row = found.to_dict(), prediction_row("12", found, None)
+    assert tuple(given) == tuple(row)
+    for name, value in row.items():
+        assert value == (pytest.approx(given[name], abs=5e-3) if given[name] else given[name])
+
+
+def test_negative_numbers_and_whole_ones_keep_their_form(tmp_path: Path) -> None:
+    row = failed_row("a.png", "", HEAD, frame=3) | {"center_x_px": -3.5}
+    (texts,) = read_rows(write(tmp_path / "results.csv", row))
+    assert (texts["center_x_px"], texts["frame"], texts["hc_mm"]) == ("-3.500", "3", "")
+
+
+def test_rows_in_little_memory_are_the_same_rows() -> None:
+    rows = [failed_row(f"{i}.png", "why", HEAD, frame=i) for i in range(30)]
+    table = Table(columns(HEAD), map(pack, rows))
+    assert [*table] == rows
+    assert [*table[3:5]] == rows[3:5]
+    assert "and 10 more rows" in table._repr_html_()
 
 
 GIVEN = (Column("ga_weeks_given", 4), Column("hc_centile_intergrowth", 2))
@@ -198,9 +156,9 @@ def test_what_was_given_ends_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
     titles = (*columns(HEAD), "ga_weeks_given", "hc_centile_intergrowth")
     assert [tuple(row) for row in rows] == [titles] * 3
     assert columns(HEAD, GIVEN) == titles
-    assert [row["ga_weeks_given"] for row in rows] == ["21.4286", "", ""]
-    assert rows[0]["hc_centile_intergrowth"]
-    assert {row["hc_centile_intergrowth"] for row in rows[1:]} == {""}
+    assert [row["ga_weeks_given"] for row in rows] == [21.4286, None, None]
+    assert rows[0]["hc_centile_intergrowth"] is not None
+    assert {row["hc_centile_intergrowth"] for row in rows[1:]} == {None}
 
 
 def test_figures_are_read_back_from_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,11 +172,3 @@ def test_figures_are_read_back_from_a_row(monkeypatch: pytest.MonkeyPatch) -> No
         value = found.figures[name]
         assert back[name] == (None if value is None else pytest.approx(value, abs=0.006)), name
     assert set(figures_of(failed_row("c.png", "cut short", HEAD), HEAD).values()) == {None}
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is full")
-def test_a_full_disk_is_a_sentence(tmp_path: Path) -> None:
-    (tmp_path / "results.csv").symlink_to("/dev/full")
-    full = pytest.raises(OutputWriteError, match=r"results\.csv: cannot be written \(No space")
-    with full, RowAppender(tmp_path / "results.csv") as appender:
-        appender.append("a,b\n")

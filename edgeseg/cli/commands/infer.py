@@ -74,7 +74,6 @@ def infer(
     keep_ids: KeepIdsOption = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an earlier run.")] = False,
     overwrite: OverwriteOption = False,
-    batch: Annotated[int, typer.Option(min=1, help="Images in one run of the network.")] = 1,
     inference_threads: Annotated[
         int, typer.Option(min=1, help="Threads inside each inference.")
     ] = 1,
@@ -84,7 +83,6 @@ def infer(
     """Measure images: results.csv, masks, overlays and a report."""
     from edgeseg.images.calibration import read_calibration
     from edgeseg.inputs.ages import Ages
-    from edgeseg.output.table import typed
     from edgeseg.run.folder import FolderRun, Options
     from edgeseg.system.files import check_targets
     from edgeseg.system.parallel import usable_cores
@@ -98,7 +96,7 @@ def infer(
     files = (path for path in (json_file, jsonl_file) if not is_standard_output(path))
     check_targets(*files)
     workers = threads or max(1, usable_cores() // inference_threads)
-    options = Options(masks, overlays, resume, overwrite, batch, workers, sr, seg, keep_ids)
+    options = Options(masks, overlays, resume, overwrite, workers, sr, seg, keep_ids)
     site = read_calibration(calibration) if calibration else None
     of_heads = "head" if ga or calibration else None
     with (
@@ -125,9 +123,9 @@ def infer(
         if resized := sizes.resized_notice():
             console.notice(resized)
         _say_summary(summary, segmenter.metadata.task)
-        figures = {"images": [typed(row) for row in summary.rows]}
+        figures = {"images": [*summary.rows]}
         if summary.cines:
-            figures["cines"] = [typed(row) for row in summary.cines]
+            figures["cines"] = [*summary.cines]
         write_figures(figures)
     if summary.count("failed"):
         raise typer.Exit(1)

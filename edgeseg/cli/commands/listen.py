@@ -27,10 +27,11 @@ from edgeseg.errors import ConfigError
 if TYPE_CHECKING:
     import ssl
 
-    from edgeseg.node.node import Served
+    from edgeseg.node.node import NodeAddress
     from edgeseg.node.notices import Notices
     from edgeseg.node.returning import Returning
-    from edgeseg.run.arrivals import Arrivals
+    from edgeseg.run.engine import Engine
+    from edgeseg.run.results import Results
 
 
 def listen(
@@ -62,6 +63,9 @@ def listen(
     most_callers: Annotated[
         int, typer.Option("--max-associations", min=1, help="Callers served at once.")
     ] = 8,
+    queue: Annotated[
+        int, typer.Option("--queue", min=1, help="Instances that may wait to be measured.")
+    ] = 1000,
     tls_cert: Annotated[
         Path | None, typer.Option(metavar="PEM", help="This node's certificate, for TLS.")
     ] = None,
@@ -82,12 +86,15 @@ def listen(
     from edgeseg.inputs.pixel_sizes import PixelSizes
     from edgeseg.node.addresses import Caller, Remote, checked_title
     from edgeseg.node.bounds import Bounds
-    from edgeseg.node.node import Served
+    from edgeseg.node.node import NodeAddress
     from edgeseg.node.notices import Notices
     from edgeseg.node.returning import Returning
-    from edgeseg.run.arrivals import Arrivals
-    from edgeseg.run.measuring import Measuring
+    from edgeseg.output.table import Row
+    from edgeseg.run.engine import Engine
+    from edgeseg.run.open_results import open_results
     from edgeseg.run.options import Options
+    from edgeseg.run.worker import Worker
+    from edgeseg.system.parallel import usable_cores
 
     title = checked_title(aet)
     callers = [Caller.parse(text) for text in allow] if allow else None
@@ -95,39 +102,58 @@ def listen(
     if remote and not (sr or seg):
         raise typer.BadParameter("--return sends reports: do not give --no-sr, or give --seg")
     inward, outward = _tls(tls_cert, tls_key, tls_ca, return_tls=return_tls)
-    bounds = Bounds(instance_bytes=most_mib << 20, associations=most_callers)
-    served = Served(host, port, title, callers, inward, bounds)
+    bounds = Bounds(instance_bytes=most_mib << 20, associations=most_callers, queue=queue)
+    address = NodeAddress(host, port, title, callers, inward, bounds)
     site = read_calibration(calibration) if calibration else None
     options = Options(masks, overlays, workers=threads, sr=sr, seg=seg, keep_ids=keep_ids)
     segmenter = open_model(model, device, 1, "head" if calibration else None)
-    measuring = Measuring(segmenter, out, PixelSizes([]), options, Ages(), site)
     arguments = {name: plain(value) for name, value in context.params.items()}
     notices = Notices(console.notice)
+    known = PixelSizes([]), options, Ages(), site
+    worker = Worker(segmenter, *known, on_notice=notices)
     with (
         contextlib.closing(notices),
-        Arrivals(measuring, arguments, notices, owes=remote is not None) as arrivals,
+        open_results(worker, out, arguments, notices, resume=True) as results,
     ):
         returning = None
         if remote:
-            returning = Returning(arrivals, remote, title, outward, notices)
-        _serve(arrivals, served, returning, notices)
+            returning = Returning(results, remote, title, outward, notices)
+
+        def on_rows(rows: list[Row]) -> None:
+            results.note_change()
+
+        engine = Engine(
+            worker,
+            results.store,
+            out,
+            threads or usable_cores(),
+            owes=remote is not None,
+            on_rows=on_rows,
+        )
+        with results.exporting(), engine:
+            _serve(engine, results, address, returning, notices)
+        results.export("done")
     console.say(f"stopped; results in {out}: results.csv, report.html, run.json")
 
 
 def _serve(
-    arrivals: Arrivals, served: Served, returning: Returning | None, notices: Notices
+    engine: Engine,
+    results: Results,
+    address: NodeAddress,
+    returning: Returning | None,
+    notices: Notices,
 ) -> None:
     """Listen until a signal asks for the end, which what is under way is given time for."""
-    from edgeseg.node.node import listening
+    from edgeseg.node.node import run_node
     from edgeseg.system.addresses import in_brackets, is_loopback
 
-    node = listening(arrivals, served, returning, notices)
+    node = run_node(engine, results, address, returning, notices)
     with interrupts.wait_patiently(), node as (host, port):
-        console.say(f"{served.ae_title} listens on {in_brackets(host)}:{port}; Ctrl-C stops it")
+        console.say(f"{address.ae_title} listens on {in_brackets(host)}:{port}; Ctrl-C stops it")
         is_open = not is_loopback(host)
-        if is_open and served.allow is None:
+        if is_open and address.allow is None:
             console.notice("anybody on this network may send: --allow names those who may")
-        if is_open and served.tls is None:
+        if is_open and address.tls is None:
             console.notice("what is sent can be read on the way: --tls-cert encrypts it")
         wait_for_end()
 

@@ -35,7 +35,7 @@ from edgeseg.errors import InputNotFoundError
 
 if TYPE_CHECKING:
     from edgeseg.output.table import Row
-    from edgeseg.run.watching import Watch
+    from edgeseg.run.watch import Watch
 
 
 def watch(
@@ -56,6 +56,7 @@ def watch(
     every_s: Annotated[
         float, typer.Option("--every", min=0.05, metavar="S", help="Seconds from look to look.")
     ] = 1.0,
+    resume: Annotated[bool, typer.Option("--resume", help="Repeat files that failed.")] = False,
     once: Annotated[
         bool, typer.Option("--once", help="Measure what is there, then end: for cron.")
     ] = False,
@@ -67,11 +68,12 @@ def watch(
     """
     from edgeseg.images.calibration import read_calibration
     from edgeseg.inputs.ages import Ages
-    from edgeseg.run.arrivals import Arrivals
+    from edgeseg.run.engine import Engine
     from edgeseg.run.live_sizes import LiveSizes
-    from edgeseg.run.measuring import Measuring
+    from edgeseg.run.open_results import open_results
     from edgeseg.run.options import Options
-    from edgeseg.run.watching import Watch
+    from edgeseg.run.watch import Watch, read_present
+    from edgeseg.run.worker import Worker
     from edgeseg.system.parallel import usable_cores
 
     arguments = {name: plain(value) for name, value in context.params.items()}
@@ -83,19 +85,26 @@ def watch(
     workers = threads or usable_cores()
     options = Options(masks, overlays, workers=workers, sr=sr, seg=seg, keep_ids=keep_ids)
     segmenter = open_model(model, device, 1, "head" if calibration else None)
-    measuring = Measuring(segmenter, out, sizes, options, Ages(), site)
-    with lines_to(jsonl_file, append=True) as write_line:
+    known = options, Ages(), site
+    worker = Worker(segmenter, sizes, *known, read=read_present, on_notice=console.notice)
+    with (
+        lines_to(jsonl_file, append=True) as write_line,
+        open_results(worker, out, arguments, console.notice, resume=True) as results,
+    ):
 
-        def say(rows: Sequence[Row]) -> None:
+        def on_rows(rows: Sequence[Row]) -> None:
+            results.note_change()
             for row in rows:
                 console.row(row, segmenter.metadata.task)
                 write_line(row)
 
-        with Arrivals(measuring, arguments, console.notice, on_rows=say) as arrivals:
-            it = Watch(arrivals, folder, sizes, workers, console.notice)
+        engine = Engine(worker, results.store, out, workers, retry_failed=resume, on_rows=on_rows)
+        with results.exporting(), engine:
+            it = Watch(engine, worker, folder, out, sizes, console.notice)
             console.say(f"watching {folder}; Ctrl-C stops it")
             _run(it, every_s, once=once)
-        console.say(f"results in {out}: results.csv, report.html, run.json")
+        results.export("done")
+    console.say(f"results in {out}: results.csv, report.html, run.json")
 
 
 def _run(it: Watch, every_s: float, *, once: bool) -> None:

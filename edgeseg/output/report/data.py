@@ -23,7 +23,7 @@ MAX_THUMBNAILS = 2000
 """Small pictures within the page, of the images that need a look most; others lie beside it."""
 _NEEDS_A_LOOK = {"failed": 0, "doubtful": 1, "empty": 2, "ok": 3}
 
-Rows = Sequence[Mapping[str, str]]
+Rows = Sequence[Mapping[str, table.Value]]
 
 
 def page_data(task: Task, rows: Rows, overlays: Path | None) -> Iterator[str]:
@@ -50,9 +50,10 @@ def page_data(task: Task, rows: Rows, overlays: Path | None) -> Iterator[str]:
     }
     yield _json(head)[:-1] + ',"images":['
     inside = _most_needed(rows) if overlays else frozenset()
+    decimals = table.column_decimals(task)
     for i, row in enumerate(rows):
         image = _image(task, columns, row, overlays, inside=i in inside)
-        yield ("," if i else "") + _json(image)
+        yield ("," if i else "") + _json({"cells": table.cells(row, decimals), **image})
     yield "]}"
 
 
@@ -74,12 +75,12 @@ def _structures(task: Task) -> list[dict[str, str]]:
 def _image(
     task: Task,
     columns: Sequence[Column],
-    row: Mapping[str, str],
+    row: Mapping[str, table.Value],
     overlays: Path | None,
     *,
     inside: bool,
 ) -> dict[str, Any]:
-    image: dict[str, Any] = {"cells": [*row.values()], "texts": _texts(task, columns, row)}
+    image: dict[str, Any] = {"texts": _texts(task, columns, row)}
     if overlays is None or row["status"] == "failed":
         return image
     key = table.key(row)
@@ -92,7 +93,7 @@ def _image(
     return image
 
 
-def _texts(task: Task, columns: Sequence[Column], row: Mapping[str, str]) -> list[str]:
+def _texts(task: Task, columns: Sequence[Column], row: Mapping[str, table.Value]) -> list[str]:
     """Return what people read of each column."""
     if row["status"] in ("empty", "failed"):
         return ["" for _ in columns]
@@ -103,7 +104,7 @@ def _texts(task: Task, columns: Sequence[Column], row: Mapping[str, str]) -> lis
 def _most_needed(rows: Rows) -> frozenset[int]:
     """Return the places of the rows whose pictures should be in the page itself."""
     need = (
-        (_NEEDS_A_LOOK.get(row["status"], 0), float(row["confidence"] or 0), i)
+        (_NEEDS_A_LOOK.get(str(row["status"]), 0), float(row["confidence"] or 0), i)
         for i, row in enumerate(rows)
     )
     return frozenset(i for _, _, i in heapq.nsmallest(MAX_THUMBNAILS, need))

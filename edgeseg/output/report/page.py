@@ -94,7 +94,7 @@ def _counts(rows: Rows, record: Mapping[str, Any]) -> Mapping[str, int]:
     """Return how many images there are, and of each status; from the rows if not recorded."""
     if counts := record.get("counts"):
         return Counter(counts)
-    return Counter({"n_images": len(rows), **Counter(row["status"] for row in rows)})
+    return Counter({"n_images": len(rows), **Counter(str(row["status"]) for row in rows)})
 
 
 def _summary(counts: Mapping[str, int], nothing: str, *, pictures: bool) -> str:

@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 from edgeseg.inputs import left_out
 from edgeseg.inputs.discover import is_image, name_below
-from edgeseg.run.journal import Stamp
+from edgeseg.inputs.source import Stamp
 
 # as programs call what they are still writing: browsers, rsync, editors, this package
 _UNFINISHED = re.compile(r"(\.(part|partial|tmp|temp|crdownload|download|filepart|swp)|~)$", re.I)
 
 
-class Complete(NamedTuple):
+class CompleteFile(NamedTuple):
     """A file that is complete: what results call it, where it lies, and what it is now."""
 
     file: str
@@ -50,7 +50,7 @@ class WatchedFolder:
         """Images that the last look found other than the look before."""
         return self._n_changed
 
-    def look(self) -> list[Complete]:
+    def look(self) -> list[CompleteFile]:
         """Return images that are complete and were not returned as they are now; sorted by name.
 
         Raises
@@ -65,7 +65,7 @@ class WatchedFolder:
             elif self._is_image(path, name, stamp):
                 seen[path] = stamp
                 if self._seen.get(path) == stamp and stamp.size_bytes:
-                    complete.append(Complete(name_below(self._root, Path(path)), path, stamp))
+                    complete.append(CompleteFile(name_below(self._root, Path(path)), path, stamp))
         self._n_changed = sum(self._seen.get(path) != stamp for path, stamp in seen.items())
         self._seen = seen
         for each in complete:
@@ -75,6 +75,10 @@ class WatchedFolder:
     def again(self, path: str) -> None:
         """Have a file returned once more by a later look."""
         self._handed.pop(path, None)
+
+    def again_all(self) -> None:
+        """Have all files returned once more by a later look."""
+        self._handed.clear()
 
     def _files(self) -> Iterator[tuple[str, str, Stamp]]:
         """Yield path, name and stamp of each file that may be an image."""

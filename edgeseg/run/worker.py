@@ -1,0 +1,233 @@
+"""From an image to its row: read, measured, drawn. Safe to call from several threads."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from edgeseg.drawing.encode import encode_mask
+from edgeseg.errors import DataError, EdgesegError, ImageDecodeError, OutputNameError
+from edgeseg.images import image_file
+from edgeseg.images.calibration import Calibration
+from edgeseg.images.frame import Frame, PixelSize
+from edgeseg.inputs.ages import Ages
+from edgeseg.inputs.source import Source, stamp_of
+from edgeseg.measure.measurement import Column
+from edgeseg.measure.tasks import measure_of
+from edgeseg.output import table
+from edgeseg.output.cines import best_frame
+from edgeseg.output.pictures import DOCUMENTS, KINDS, picture_names
+from edgeseg.output.table import Row
+from edgeseg.prediction import Prediction
+from edgeseg.run.options import Options
+from edgeseg.segmenter import Segmenter
+
+Write = Callable[[str, bytes], None]
+"""Writes a picture or document, given its name below the folder of results, whole or not at all."""
+
+
+class PixelSizesOfSources(Protocol):
+    """Pixel sizes by image; see `edgeseg.inputs.pixel_sizes.PixelSizes`."""
+
+    def has_size(self, source: Source, /) -> bool:
+        """Return whether the pixel size of an image was given, if only as one that is unknown."""
+
+    def size_of(self, source: Source, shape: tuple[int, ...] | None = None, /) -> PixelSize | None:
+        """Return the pixel size of an image, or None if it is unknown."""
+
+
+def read_source(source: Source) -> Frame:
+    """Read an image from its file, or raise an `EdgesegError`."""
+    if source.frame:
+        from edgeseg.images.dicom.frames import read_frame
+
+        return read_frame(source.path, source.frame)
+    return image_file.decode_frame(image_file.read_bytes(source.path))
+
+
+@dataclass(slots=True)
+class Worker:
+    """Measures sources: reads, predicts, draws, and returns a row.
+
+    Parameters
+    ----------
+    segmenter
+        The model.
+    pixel_sizes
+        What is given of the images' pixels.
+    options
+        See `Options`.
+    ages, calibration
+        What else is known of the images: then rows have more columns, at their end.
+    read
+        Reads an image, or raises an `EdgesegError`.
+    on_notice
+        Called with sentences that a user should read, from any thread.
+
+    Raises
+    ------
+    MissingExtraError
+        If documents are wanted, and the package that makes them is not installed.
+    """
+
+    segmenter: Segmenter
+    pixel_sizes: PixelSizesOfSources
+    options: Options = field(default_factory=Options)
+    ages: Ages = field(default_factory=Ages)
+    calibration: Calibration | None = None
+    read: Callable[[Source], Frame] = read_source
+    on_notice: Callable[[str], None] = lambda text: None
+    _notices: set[str] = field(default_factory=set, init=False)
+    _noticing: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    def __post_init__(self) -> None:
+        if self.options.sr or self.options.seg:
+            from edgeseg.output.dicom import require
+
+            require()
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """Columns of the rows."""
+        task = self.segmenter.metadata.task
+        return table.columns(task, self._given_columns, keep_ids=self.options.keep_ids)
+
+    @property
+    def kinds(self) -> list[str]:
+        """Kinds of what is written of an image, see `edgeseg.output.pictures.KINDS`."""
+        return [kind for kind in KINDS if getattr(self.options, kind)]
+
+    def version(self, source: Source) -> str:
+        """Return what tells a file, and what is given for it, from what they were or will be.
+
+        The file's place, size and time of change, its pixel size, age and calibration.
+        """
+        stamp = stamp_of(source.location)
+        try:
+            size = self.pixel_sizes.size_of(source)
+            given = [size and [*size], self.ages.age_of(source)]
+        except DataError:  # its row says why
+            given = []
+        if self.calibration is not None:
+            given += [self.calibration.factor, self.calibration.shift_mm]
+        place = os.path.abspath(source.location)  # noqa: PTH100 (keeps links)
+        return json.dumps([place, stamp, given])
+
+    def measure(self, source: Source, write: Write) -> Row:
+        """Measure an image and write its pictures, of a single image its documents too.
+
+        What fails becomes a failed row.
+
+        Raises
+        ------
+        OutputWriteError
+            If a picture cannot be written, other than for its name.
+        """
+        started = time.perf_counter()
+        try:
+            frame = self._read(source)
+            decode_ms = (time.perf_counter() - started) * 1000
+            prediction = self.segmenter.predict(frame)
+        except EdgesegError as error:
+            return self.failed_row(source, str(error))
+        try:
+            self._write_pictures(source, prediction, write)
+        except (ImageDecodeError, OutputNameError) as error:
+            return self.failed_row(source, str(error))
+        given = self._given_columns
+        row = table.prediction_row(source.file, prediction, decode_ms, given, source.frame)
+        if not self.options.keep_ids:
+            return row
+        from edgeseg.images.dicom.frames import identifiers
+
+        return row | self._no_ids | (identifiers(source.path) if frame.screen else {})
+
+    def write_documents_of_film(
+        self, sources: Sequence[Source], rows: Sequence[Row], write: Write
+    ) -> None:
+        """Write the documents of a film: of its best frame, which is measured once more.
+
+        That costs less than to remember the predictions of all frames.
+        """
+        best = best_frame(rows)
+        if best is None or not (self.options.sr or self.options.seg):
+            return
+        source = next(source for source in sources if source.key == table.key(best))
+        try:
+            prediction = self.segmenter.predict(self._read(source))
+        except EdgesegError as error:
+            self._notice(f"{source.file}: no document was made of it: {error}")
+            return
+        self._write_documents(source, prediction, write)
+
+    def failed_row(self, source: Source, sentence: str) -> Row:
+        """Return the row of an image that could not be measured, and why."""
+        task = self.segmenter.metadata.task
+        row = table.failed_row(source.file, sentence, task, self._given_columns, source.frame)
+        return row | self._no_ids if self.options.keep_ids else row
+
+    @property
+    def _no_ids(self) -> Row:
+        return dict.fromkeys(table.OF_PATIENTS, "")
+
+    @property
+    def _given_columns(self) -> tuple[Column, ...]:
+        """Columns of what is known of the images besides."""
+        task, calibrated = self.segmenter.metadata.task, self.calibration is not None
+        return measure_of(task).given_columns(task, ages=self.ages.is_given, calibrated=calibrated)
+
+    def _read(self, source: Source) -> Frame:
+        """Read an image, with all that is known of it; what a user says beats what a file says."""
+        frame = self.read(source)
+        size, screen = self.pixel_sizes.size_of(source, frame.size), frame.screen
+        is_given = self.pixel_sizes.has_size(source)
+        if not is_given:
+            size = frame.pixel_size
+        if screen is not None and is_given and size is None:
+            areas = (area._replace(pixel_size=None) for area in screen.areas)
+            screen = screen._replace(areas=tuple(areas))  # as of a whole image
+        if screen is not None and self.options.keep_ids:
+            screen = screen._replace(may_name_patient=False)
+        weeks = self.ages.age_of(source)
+        return Frame(frame.pixels, size, source.file, weeks, self.calibration, screen)
+
+    def _write_pictures(self, source: Source, prediction: Prediction, write: Write) -> None:
+        names = picture_names(*source.key)
+        if self.options.masks:
+            write(names["masks"], encode_mask(prediction.mask()))
+        if self.options.overlays:
+            write(names["overlays"], prediction.overlay_jpeg())
+        if not source.frame:
+            self._write_documents(source, prediction, write)
+
+    def _write_documents(self, source: Source, prediction: Prediction, write: Write) -> None:
+        if prediction.frame.screen is None or prediction.status == "empty":
+            return  # no DICOM image, or nothing to report
+        wanted = [kind for kind in DOCUMENTS if kind in self.kinds]
+        if not wanted:
+            return
+        from edgeseg.images.dicom.library import read_elements
+        from edgeseg.output import dicom
+
+        make = {"sr": dicom.structured_report, "seg": dicom.segmentation}
+        for kind in wanted:
+            try:
+                header = read_elements(source.path)
+                document = make[kind](header, source.frame, prediction, self.segmenter.file)
+            except EdgesegError as error:
+                self._notice(f"{source.file}: no {kind.upper()} was made of it: {error}")
+            else:
+                write(picture_names(*source.key)[kind], document)
+
+    def _notice(self, text: str) -> None:
+        """Say something once."""
+        with self._noticing:
+            is_new = text not in self._notices
+            self._notices.add(text)
+        if is_new:
+            self.on_notice(text)

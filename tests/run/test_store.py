@@ -1,0 +1,161 @@
+"""What the store of a results folder keeps, and what it refuses."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgeseg.errors import DataError, OutputWriteError
+from edgeseg.network.task import Task
+from edgeseg.output.table import Row, failed_row
+from edgeseg.run.store import STORE_NAME, FileRows, Picture, Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with contextlib.closing(Store(tmp_path)) as opened:
+        yield opened
+
+
+def row(file: str, frame: int = 0, status: str = "ok") -> Row:
+    return failed_row(file, "", Task(), frame=frame) | {"status": status}
+
+
+def file_rows(file: str, version: str = "1", *pictures: str, frames: int = 0) -> FileRows:
+    rows = [row(file, frame) for frame in (range(1, frames + 1) if frames else (0,))]
+    return FileRows(file, version, ["masks"], rows, pictures)
+
+
+def keys(store: Store) -> list[tuple[str, int | None]]:
+    return [tuple(json.loads(packed)[:2]) for packed in store.packed_rows()]
+
+
+def test_rows_come_back_sorted_by_file_and_frame(store: Store, tmp_path: Path) -> None:
+    store.replace_rows([file_rows("b.png"), file_rows("a.dcm", frames=11), file_rows("B.png")])
+    expected = [("B.png", None), *(("a.dcm", n) for n in range(1, 12)), ("b.png", None)]
+    assert keys(store) == expected
+    assert store.count_rows() == 13
+    store.close()
+    with contextlib.closing(Store(tmp_path)) as again:
+        assert keys(again) == expected
+        assert again.files() == {"a.dcm", "b.png", "B.png"}
+
+
+def test_another_version_of_a_file_takes_the_place_of_its_rows(store: Store) -> None:
+    store.announce([Picture(f"masks/a.dcm.frame-000{n}.png", "a.dcm", 1) for n in (1, 2)])
+    names = ["masks/a.dcm.frame-0001.png", "masks/a.dcm.frame-0002.png"]
+    assert store.replace_rows([file_rows("a.dcm", "1", *names, frames=2)]) == []
+    assert store.version_of("a.dcm") == "1"
+    assert store.replace_rows([file_rows("a.dcm", "2", names[0], frames=1)]) == names[1:]
+    assert keys(store) == [("a.dcm", 1)]
+    assert store.version_of("a.dcm") == "2"
+    store.forget_pictures(names[1:])
+    assert store.pictures() == names[:1]
+
+
+def test_a_write_that_fails_half_way_leaves_what_was_there(store: Store) -> None:
+    store.replace_rows([file_rows("a.png")])
+    twice = file_rows("b.png")._replace(rows=[row("b.png"), row("b.png")])
+    with pytest.raises(DataError):
+        store.replace_rows([file_rows("a.png", "2", frames=3), twice])
+    assert keys(store) == [("a.png", None)]
+    assert store.version_of("a.png") == "1"
+    store.replace_rows([file_rows("b.png")])  # it goes on
+    assert len(keys(store)) == 2
+
+
+@pytest.mark.parametrize("damage", [None, b"", b"ab", "gone"])
+def test_a_file_is_measured_again_unless_its_pictures_are_as_written(
+    store: Store, tmp_path: Path, damage: bytes | str | None
+) -> None:
+    path = tmp_path / "masks" / "a.png"
+    path.parent.mkdir()
+    path.write_bytes(b"abc")
+    store.announce([Picture("masks/a.png", "a.png", 3)])
+    store.replace_rows([file_rows("a.png", "1", "masks/a.png")])
+    if isinstance(damage, bytes):
+        path.write_bytes(damage)
+    elif damage:
+        path.unlink()
+    assert store.has("a.png", "1", ["masks"]) is (damage is None)
+    assert store.has("a.png", "1", [])  # nobody asks for pictures
+    assert not store.has("a.png", "2", [])
+    assert not store.has("a.png", "1", ["masks", "sr"])
+    assert not store.has("b.png", "1", [])
+
+
+def test_a_failed_file_is_measured_again_only_if_asked(store: Store) -> None:
+    failed = file_rows("a.png")._replace(rows=[row("a.png", status="failed")])
+    store.replace_rows([failed])
+    assert store.has("a.png", "1", [])
+    assert not store.has("a.png", "1", [], retry_failed=True)
+
+
+def test_what_is_owed_stays_until_it_is_sent(store: Store, tmp_path: Path) -> None:
+    for name in ("c", "a", "b"):
+        file = file_rows(f"{name}.dcm")._replace(owed=[f"sr/{name}.dcm"])
+        store.replace_rows([file])
+    store.note_sent(["sr/a.dcm"])
+    store.close()
+    with contextlib.closing(Store(tmp_path)) as again:
+        assert again.owed() == ["sr/c.dcm", "sr/b.dcm"]
+
+
+def test_a_file_waits_until_it_has_rows(store: Store, tmp_path: Path) -> None:
+    for name in ("c.dcm", "a.dcm", "c.dcm"):
+        store.enqueue(name)
+    assert store.waiting() == ["c.dcm", "a.dcm"]
+    store.replace_rows([file_rows("c.dcm")])
+    store.close()
+    with contextlib.closing(Store(tmp_path)) as again:
+        assert again.waiting() == ["a.dcm"]
+
+
+def test_a_store_that_is_cleared_is_new(store: Store) -> None:
+    store.write_record({"sha256": "0"})
+    store.announce([Picture("masks/a.png", "a.png", 1)])
+    store.replace_rows([file_rows("a.png", "1", "masks/a.png")])
+    store.clear()
+    assert store.read_record() is None
+    assert (store.packed_rows(), store.pictures(), store.files()) == ([], [], set())
+
+
+@pytest.mark.parametrize("part", [0.3, 0.7])
+def test_a_damaged_store_is_refused_and_left_as_it_is(tmp_path: Path, part: float) -> None:
+    with contextlib.closing(Store(tmp_path)) as store:
+        store.replace_rows([file_rows(f"{i}.png") for i in range(500)])
+    path = tmp_path / STORE_NAME
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * part)])
+    damaged = path.read_bytes()
+    with pytest.raises(DataError, match="damaged"):
+        Store(tmp_path)
+    assert path.read_bytes() == damaged
+
+
+def test_a_store_of_another_version_is_refused(tmp_path: Path) -> None:
+    Store(tmp_path).close()
+    with contextlib.closing(sqlite3.connect(tmp_path / STORE_NAME)) as db:
+        db.execute("PRAGMA user_version=99")
+    with pytest.raises(DataError, match="another version"):
+        Store(tmp_path)
+
+
+def test_a_store_on_a_drive_without_locks_keeps_its_rows(tmp_path: Path) -> None:
+    with contextlib.closing(Store(tmp_path, has_locks=False)) as store:
+        store.replace_rows([file_rows("a.png")])
+    with contextlib.closing(Store(tmp_path)) as again:
+        assert again.files() == {"a.png"}
+
+
+@pytest.mark.skipif(os.name == "nt" or os.getuid() == 0, reason="the superuser may write anywhere")
+def test_a_store_that_cannot_be_written_is_an_error_that_names_it(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(OutputWriteError, match=STORE_NAME):
+        Store(tmp_path)
