@@ -18,13 +18,8 @@ from edgeseg.system.files import csv_text, write_atomic
 from edgeseg.system.parallel import ordered_map, usable_cores
 
 COLUMNS = (
-    "filename",
-    "center_x_mm",
-    "center_y_mm",
-    "semi_axes_a_mm",
-    "semi_axes_b_mm",
-    "angle_rad",
-)
+    "filename", "center_x_mm", "center_y_mm", "semi_axes_a_mm", "semi_axes_b_mm", "angle_rad",
+)  # fmt: skip
 
 _TEST_FOLDER = "test_set"
 
@@ -65,7 +60,7 @@ def find_images(folder: Path, table: Path | None = None) -> tuple[Found, PixelSi
 
 def write_submission(
     segmenter: Segmenter,
-    items: list[Source],
+    sources: list[Source],
     pixel_sizes: PixelSizes,
     out: Path,
     on_image: Callable[[], None] = lambda: None,
@@ -86,26 +81,23 @@ def write_submission(
         If an image cannot be read.
     """
 
-    def row(item: Source) -> tuple[str, ...]:
-        gray = image_file.read_gray(item.path)
-        pixel_size = pixel_sizes.size_of(item, gray.shape)
+    def measure(source: Source) -> tuple[str, ...]:
+        gray = image_file.read_gray(source.path)
+        pixel_size = pixel_sizes.size_of(source, gray.shape)
         if pixel_size is None:
-            raise DataError(
-                f"{item.path}: {pixel_sizes.resized_notice() or 'no pixel size is given for it'}"
-            )
-        prediction = segmenter.predict(gray, pixel_size)
-        if prediction.ellipse is None:
-            raise DataError(f"{item.path}: no head was found; the challenge needs one an image")
-        return submission_row(
-            item.file, prediction.ellipse.scaled(pixel_size.x_mm, pixel_size.y_mm)
-        )
+            reason = pixel_sizes.resized_notice() or "no pixel size is given for it"
+            raise DataError(f"{source.path}: {reason}")
+        ellipse = segmenter.predict(gray, pixel_size).ellipse
+        if ellipse is None:
+            raise DataError(f"{source.path}: no head was found; the challenge needs one an image")
+        return submission_row(source.file, ellipse.scaled(pixel_size.x_mm, pixel_size.y_mm))
 
     rows: list[tuple[str, ...]] = [COLUMNS]
-    for values in ordered_map(row, items, usable_cores()):
+    for values in ordered_map(measure, sources, usable_cores()):
         rows.append(values)
         on_image()
     write_atomic(out, csv_text(rows).encode())
-    return len(items)
+    return len(sources)
 
 
 def submission_row(file: str, in_mm: Ellipse) -> tuple[str, ...]:

@@ -51,11 +51,8 @@ def check_classes_agree(segmenter: Segmenter, task: Task) -> None:
         If the numbers of classes differ, or the names where both are the user's own.
     """
     mine, theirs = segmenter.metadata.task.structures, task.structures
-    unnamed = (
-        ("foreground",),
-        ("structure",),
-        tuple(f"class_{i}" for i in range(1, len(theirs) + 1)),
-    )
+    numbered = tuple(f"class_{i}" for i in range(1, len(theirs) + 1))
+    unnamed = (("foreground",), ("structure",), numbered)
     if len(mine) == len(theirs) and (mine == theirs or mine in unnamed or theirs in unnamed):
         return
     raise DataError(
@@ -124,13 +121,8 @@ def class_row(score: ClassScore) -> tuple[str, ...]:
     for name in score.overlaps:
         overlap = present.get(name)
         own += [number(v, 6) for v in ((overlap.dice, overlap.iou) if overlap else (None, None))]
-    return (
-        score.file,
-        *own,
-        number(score.n_right / score.n_pixels, 6),
-        number(score.confidence, 4),
-        ";".join(score.flags),
-    )
+    right = number(score.n_right / score.n_pixels, 6)
+    return (score.file, *own, right, number(score.confidence, 4), ";".join(score.flags))
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import NamedTuple, TypeVar
 
 from edgeseg.errors import DataError, InputNotFoundError
 from edgeseg.measure.ellipse import Mask
+from edgeseg.network.task import Task
 
 
-class Labelled(Protocol):
+@dataclass(frozen=True, slots=True)
+class Labelled(ABC):
     """A labelled image of any data set.
 
     Attributes
@@ -28,39 +32,51 @@ class Labelled(Protocol):
         Millimetres per pixel; None if unknown.
     """
 
-    @property
-    def file(self) -> str:
-        """See the class."""
-
-    @property
-    def image_path(self) -> Path:
-        """See the class."""
-
-    @property
-    def label_path(self) -> Path:
-        """See the class."""
-
-    @property
-    def group(self) -> str:
-        """See the class."""
-
-    @property
-    def pixel_size_mm(self) -> float | None:
-        """See the class."""
+    file: str
+    image_path: Path
+    label_path: Path
+    group: str
+    pixel_size_mm: float | None
 
     @property
     def facts(self) -> tuple[object, ...]:
-        """What the label says beside its pixels; part of the data's hash."""
+        """What is known of it beside its pixels; part of the data's hash."""
+        return (self.pixel_size_mm,)
 
+    @abstractmethod
     def mask(self, size: tuple[int, int] | None = None) -> Mask:
-        """Return the label as class numbers, shape (height, width), held to a size."""
+        """Return the label, class numbers, shape (height, width), which must be ``size`` if given.
+
+        Raises
+        ------
+        DataError
+            If it cannot be read, or has another size.
+        """
 
 
-Case = TypeVar("Case", bound=Labelled)
+AnyLabelled = TypeVar("AnyLabelled", bound=Labelled)
+
+
+class LabelledData(NamedTuple):
+    """Labelled images, sorted by file.
+
+    Attributes
+    ----------
+    cases
+        The images.
+    task
+        What their labels can teach.
+    notices
+        Sentences on what was understood or left out.
+    """
+
+    cases: Sequence[Labelled]
+    task: Task
+    notices: list[str]
 
 
 def data_sha256(cases: Iterable[Labelled]) -> str:
-    """Hash of the data itself: names, facts, image and label bytes, in order."""
+    """Return the hash of the data itself: names, facts, image and label bytes, in order."""
     digest = hashlib.sha256()
     for case in cases:
         facts = ",".join((case.file, *map(repr, case.facts)))
@@ -71,7 +87,7 @@ def data_sha256(cases: Iterable[Labelled]) -> str:
 
 
 def grouped_folds(cases: Sequence[Labelled], count: int, seed: int) -> list[list[str]]:
-    """Deal the groups, not the images, into folds of nearly equal size.
+    """Distribute groups, not images, over folds of nearly equal size.
 
     Returns
     -------
@@ -115,7 +131,9 @@ def read_folds(path: Path) -> list[list[str]]:
     return folds
 
 
-def select_fold(cases: Sequence[Case], folds: Sequence[Sequence[str]], fold: int) -> list[Case]:
+def select_fold(
+    cases: Sequence[AnyLabelled], folds: Sequence[Sequence[str]], fold: int
+) -> list[AnyLabelled]:
     """Return the cases of one fold.
 
     Raises

@@ -11,8 +11,8 @@ works::
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -25,8 +25,9 @@ from edgeseg.inputs.source import Source
 from edgeseg.measure.ellipse import Ellipse, FloatArray, Mask
 from edgeseg.measure.outline import fit_ellipse, fit_outline
 from edgeseg.measure.region import main_region
-from edgeseg.score.groups import find_groups
-from edgeseg.score.pairs import match_labels, size_of_row
+from edgeseg.network.task import Task
+from edgeseg.score.folds import Labelled, LabelledData
+from edgeseg.score.names import find_groups, match_labels, size_of_row
 
 FOLDER_NAME = "training_set"
 CSV_NAME = "training_set_pixel_size_and_HC.csv"
@@ -38,29 +39,12 @@ HC_TOLERANCE = 0.005
 _OUTLINE_HALF_WIDTH_PX = 0.94
 
 
-class Case(NamedTuple):
-    """One labelled image.
+@dataclass(frozen=True, slots=True)
+class Case(Labelled):
+    """One image of a head, its outline, and its circumference as the table has it."""
 
-    Attributes
-    ----------
-    file
-        File name, as the table has it.
-    image_path, label_path
-        Where the image and its outline lie.
-    pixel_size_mm
-        Millimetres per pixel.
-    hc_reference_mm
-        Head circumference, from the table.
-    group
-        The head it is of.
-    """
-
-    file: str
-    image_path: Path
-    label_path: Path
     pixel_size_mm: float
     hc_reference_mm: float
-    group: str
 
     @property
     def facts(self) -> tuple[object, ...]:
@@ -68,13 +52,7 @@ class Case(NamedTuple):
         return self.pixel_size_mm, self.hc_reference_mm
 
     def mask(self, size: tuple[int, int] | None = None) -> Mask:
-        """Return the head's pixels as class numbers, 0 and 1; see `reference_ellipse`.
-
-        Raises
-        ------
-        DataError
-            If the annotation does not fit image and table.
-        """
+        """Return the head's pixels, 0 and 1; see `Labelled.mask` and `reference_ellipse`."""
         if size is None:
             size = read_labels(self.label_path).shape
         return (self.reference_ellipse(size).mask(*size) > 0).astype(np.uint8)
@@ -109,30 +87,23 @@ class Case(NamedTuple):
         return ellipse.circumference_px * self.pixel_size_mm - self.hc_reference_mm
 
 
-class HeadData(NamedTuple):
-    """Cases sorted by file, and sentences on what was left out."""
-
-    cases: list[Case]
-    notices: list[str]
-
-
 def load_cases(root: Path, group_pattern: str = "") -> list[Case]:
     """Find the labelled images of an HC18-shaped folder; see `load_data`."""
-    return load_data(root, group_pattern).cases
+    return [case for case in load_data(root, group_pattern).cases if isinstance(case, Case)]
 
 
-def load_data(root: Path, group_pattern: str = "") -> HeadData:
+def load_data(root: Path, group_pattern: str = "") -> LabelledData:
     """Find the labelled images of an HC18-shaped folder, sorted by file name.
 
     Images and annotations may lie in folders below, be of any kind that is read, and be a part of
-    those that the table lists. Images of one head must not part: see `edgeseg.score.groups`.
+    those that the table lists.
 
     Parameters
     ----------
     root
         The folder that holds ``training_set/`` and the CSV.
     group_pattern
-        See `edgeseg.score.pairs.load_pairs`.
+        See `edgeseg.score.names.find_groups`.
 
     Raises
     ------
@@ -150,25 +121,24 @@ def load_data(root: Path, group_pattern: str = "") -> HeadData:
     notices: list[str] = []
     table = read_table(root / CSV_NAME, notices.append)
     rows = match_rows([Source(match.file, str(match.image)) for match in matches], table)
-    groups = find_groups(root, [match.file for match in matches], group_pattern)
-    used = set()
     cases = []
+    groups = find_groups(root, [match.file for match in matches], group_pattern)
     for match, group in zip(matches, groups, strict=True):
-        found = rows[match.file]
-        if found.is_missing:
+        row = rows[match.file]
+        if row.is_missing:
             raise DataError(f"{root / CSV_NAME}: there is no row for {match.file}")
-        size_mm = size_of_row(table, found)
-        hc_mm = table[found.name].hc_mm
+        size_mm = size_of_row(table, row)
+        hc_mm = table[row.name].hc_mm
         if size_mm is None or hc_mm is None:
             lack = "pixel size" if size_mm is None else "head circumference"
             raise DataError(f"{root / CSV_NAME}: there is no {lack} for {match.file}")
-        used.add(found.name)
-        cases.append(Case(*match, size_mm, hc_mm, group))
-    if absent := [name for name in table if name not in used]:
+        cases.append(Case(*match, group, size_mm, hc_mm))
+    used = {row.name for row in rows.values()}
+    if unused := [name for name in table if name not in used]:
         notices.append(
-            f"{root / CSV_NAME} lists {len(absent)} images that are not there, such as {absent[0]}"
+            f"{root / CSV_NAME} lists {len(unused)} images that are not there, such as {unused[0]}"
         )
-    return HeadData(cases, notices)
+    return LabelledData(cases, Task(), notices)
 
 
 def read_labels(path: Path) -> Mask:
@@ -223,18 +193,14 @@ def read_annotation(path: Path, size: tuple[int, int] | None = None) -> list[Ell
     if not fit:
         raise DataError(f"{path}: no ellipse found in the annotation")
     edge = fit.ellipse
-    shrunk = Ellipse(
-        edge.center_x_px,
-        edge.center_y_px,
-        edge.semi_major_px - _OUTLINE_HALF_WIDTH_PX,
-        edge.semi_minor_px - _OUTLINE_HALF_WIDTH_PX,
-        edge.angle_rad,
+    major_px, minor_px = (
+        side - _OUTLINE_HALF_WIDTH_PX for side in (edge.semi_major_px, edge.semi_minor_px)
     )
-    return [edge, shrunk]
+    return [edge, replace(edge, semi_major_px=major_px, semi_minor_px=minor_px)]
 
 
 def _is_disc(mask: Mask) -> bool:
-    """Tell a filled disc from an outline by how deep the mask is: an outline is a few px wide."""
+    """Return whether a mask is a filled disc: an outline is only a few px deep."""
     depth = cv2.distanceTransform(mask, cv2.DIST_L2, 3).max()
     extent: FloatArray = np.ptp(np.argwhere(mask), axis=0)
     return bool(depth > 0.1 * math.hypot(*extent))

@@ -13,18 +13,9 @@ from edgeseg.score.metrics import Overlap
 from edgeseg.system.cells import number
 
 CSV_COLUMNS = (
-    "file",
-    "dice",
-    "iou",
-    "pixel_accuracy",
-    "dice_ellipse",
-    "hausdorff_mm",
-    "hc_mm",
-    "hc_reference_mm",
-    "hc_error_mm",
-    "confidence",
-    "flags",
-)
+    "file", "dice", "iou", "pixel_accuracy", "dice_ellipse", "hausdorff_mm", "hc_mm",
+    "hc_reference_mm", "hc_error_mm", "confidence", "flags",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +82,12 @@ def summarize_heads(scores: Sequence[Score]) -> dict[str, Any]:
 
     Images without a head found count, with Dice 0 and their full HC as error.
     """
-    overlaps = [score.overlap for score in scores]
+    shares = ("dice", "iou", "pixel_accuracy")
     return {
-        "dice": metrics.describe_overlaps([o.dice for o in overlaps]),
-        "iou": metrics.describe_overlaps([o.iou for o in overlaps]),
-        "pixel_accuracy": metrics.describe_overlaps([o.pixel_accuracy for o in overlaps]),
+        **{
+            name: metrics.describe_overlaps([getattr(score.overlap, name) for score in scores])
+            for name in shares
+        },
         "dice_ellipse": metrics.describe_overlaps([score.dice_ellipse for score in scores]),
         "hausdorff_mm": metrics.describe_distances(
             [score.hausdorff_mm for score in scores if score.hausdorff_mm is not None]
@@ -106,16 +98,8 @@ def summarize_heads(scores: Sequence[Score]) -> dict[str, Any]:
 
 def head_row(score: Score) -> tuple[str, ...]:
     """Return one image's cells, in the order of ``CSV_COLUMNS``."""
-    return (
-        score.file,
-        number(score.overlap.dice, 6),
-        number(score.overlap.iou, 6),
-        number(score.overlap.pixel_accuracy, 6),
-        number(score.dice_ellipse, 6),
-        number(score.hausdorff_mm, 3),
-        number(score.hc_mm, 3),
-        number(score.hc_reference_mm, 3),
-        number(score.hc_error_mm, 3),
-        number(score.confidence, 4),
-        ";".join(score.flags),
-    )
+    overlap = score.overlap
+    shares = overlap.dice, overlap.iou, overlap.pixel_accuracy, score.dice_ellipse
+    lengths_mm = score.hausdorff_mm, score.hc_mm, score.hc_reference_mm, score.hc_error_mm
+    figures = *(number(v, 6) for v in shares), *(number(v, 3) for v in lengths_mm)
+    return (score.file, *figures, number(score.confidence, 4), ";".join(score.flags))

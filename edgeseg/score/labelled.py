@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from edgeseg.errors import DataError, InputNotFoundError
 from edgeseg.network.task import Task
 from edgeseg.score import hc18
 from edgeseg.score.classes import check_classes_agree
-from edgeseg.score.folds import Labelled
+from edgeseg.score.folds import LabelledData
 from edgeseg.score.pairs import load_pairs
 from edgeseg.segmenter import Segmenter
-
-
-class LabelledData(NamedTuple):
-    """Labelled images, sorted by file.
-
-    Attributes
-    ----------
-    task
-        What their labels can teach.
-    notices
-        Sentences on what was understood or left out.
-    """
-
-    cases: Sequence[Labelled]
-    task: Task
-    notices: list[str]
 
 
 def load_labelled(root: Path, kind: str = "auto", group_pattern: str = "") -> LabelledData:
@@ -43,7 +25,7 @@ def load_labelled(root: Path, kind: str = "auto", group_pattern: str = "") -> La
         ``head`` needs HC18's shape; ``regions`` takes both, HC18's heads as filled ellipses;
         ``auto`` is the first where it can be.
     group_pattern
-        See `edgeseg.score.pairs.load_pairs`.
+        See `edgeseg.score.names.find_groups`.
 
     Raises
     ------
@@ -56,16 +38,14 @@ def load_labelled(root: Path, kind: str = "auto", group_pattern: str = "") -> La
             f"'{hc18.CSV_NAME}', or one with images/ and masks/"
         )
     if (root / hc18.FOLDER_NAME).is_dir() or (root / hc18.CSV_NAME).is_file():
-        cases, notices = hc18.load_data(root, group_pattern)
-        task = Task("regions", Task().classes) if kind == "regions" else Task()
-        return LabelledData(cases, task, notices)
+        data = hc18.load_data(root, group_pattern)
+        return data._replace(task=Task("regions", Task().classes)) if kind == "regions" else data
     if kind == "head":
         raise DataError(
             f"{root}: a head is learnt from outlines and circumferences; expected an HC18 folder "
             f"with '{hc18.FOLDER_NAME}/' and '{hc18.CSV_NAME}', or task = regions"
         )
-    data = load_pairs(root, group_pattern)
-    return LabelledData(data.pairs, Task("regions", data.classes), data.notices)
+    return load_pairs(root, group_pattern)
 
 
 def load_for(segmenter: Segmenter, root: Path) -> LabelledData:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -26,17 +26,14 @@ class Overlap:
     @property
     def dice(self) -> float:
         """2 TP / (2 TP + FP + FN), in [0, 1]; 1 if both masks are empty."""
-        return _ratio(
-            2 * self.true_positive,
-            2 * self.true_positive + self.false_positive + self.false_negative,
-        )
+        both = 2 * self.true_positive
+        return _ratio(both, both + self.false_positive + self.false_negative)
 
     @property
     def iou(self) -> float:
         """TP / (TP + FP + FN), in [0, 1]; 1 if both masks are empty."""
-        return _ratio(
-            self.true_positive, self.true_positive + self.false_positive + self.false_negative
-        )
+        both = self.true_positive
+        return _ratio(both, both + self.false_positive + self.false_negative)
 
     @property
     def pixel_accuracy(self) -> float:
@@ -50,12 +47,7 @@ class Overlap:
         return bool(self.true_positive + self.false_positive + self.false_negative)
 
     def __add__(self, other: Overlap) -> Overlap:
-        return Overlap(
-            self.true_positive + other.true_positive,
-            self.false_positive + other.false_positive,
-            self.false_negative + other.false_negative,
-            self.true_negative + other.true_negative,
-        )
+        return Overlap(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
 
 def overlap(mask: Mask, mask_reference: Mask) -> Overlap:
@@ -107,7 +99,9 @@ def pooled_by_batch(overlaps: Sequence[Overlap], batch: int = 10) -> dict[str, f
     dict
         ``pixel_accuracy``, ``dice``, ``miou``, fractions in [0, 1]; NaN without images.
     """
-    batches = [_total(overlaps[i : i + batch]) for i in range(0, len(overlaps), batch)]
+    none = Overlap(0, 0, 0, 0)
+    starts = range(0, len(overlaps), batch)
+    batches = [sum(overlaps[start : start + batch], start=none) for start in starts]
     return {
         "pixel_accuracy": _mean(b.pixel_accuracy for b in batches),
         "dice": _mean(b.dice for b in batches),
@@ -166,10 +160,6 @@ def _distance_to_polygon(points: FloatArray, polygon: FloatArray) -> FloatArray:
     offset -= along[:, :, None] * edge
     nearest: FloatArray = np.sqrt(np.einsum("nmd,nmd->nm", offset, offset).min(axis=1))
     return nearest
-
-
-def _total(overlaps: Sequence[Overlap]) -> Overlap:
-    return sum(overlaps, start=Overlap(0, 0, 0, 0))
 
 
 def _mean_or_none(values: Sequence[float]) -> float | None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ def test_an_image_without_a_head_counts_in_full(phantom_data: Path, tmp_path: Pa
 def test_a_spreadsheet_shows_names_and_runs_none(phantom_data: Path, tmp_path: Path) -> None:
     case = hc18.load_cases(phantom_data)[0]
     blind = Blind("hc18-edge", device="cpu", threads=1)
-    cases = [case._replace(file=name) for name in ("=1+1.png", "M\u00fcller.png", "b\udcfc.png")]
+    cases = [replace(case, file=name) for name in ("=1+1.png", "M\u00fcller.png", "b\udcfc.png")]
     write_csv(tmp_path / "scores.csv", score_all(blind, cases))
     data = (tmp_path / "scores.csv").read_bytes()
     assert data.startswith(b"\xef\xbb\xbffile,dice,")

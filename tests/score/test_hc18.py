@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -98,7 +99,7 @@ def test_a_disc_is_resolved_by_the_tables_hc(tmp_path: Path, grown_px: float, be
     candidates = hc18.read_annotation(path)
     assert len(candidates) == 2
     assert candidates[best].circumference_px == pytest.approx(ellipse.circumference_px, rel=1e-3)
-    case = hc18.Case("x.png", path, path, 0.2, 0.2 * ellipse.circumference_px, "x")
+    case = hc18.Case("x.png", path, path, "x", 0.2, 0.2 * ellipse.circumference_px)
     found = case.reference_ellipse()
     assert found.circumference_px == pytest.approx(ellipse.circumference_px, rel=1e-3)
 
@@ -124,14 +125,7 @@ def test_an_annotation_of_another_size_than_its_image_is_refused(tmp_path: Path)
 
 def test_an_annotation_that_contradicts_the_table_is_refused(data: Path) -> None:
     case = hc18.load_cases(data)[0]
-    wrong = hc18.Case(
-        case.file,
-        case.image_path,
-        case.label_path,
-        case.pixel_size_mm * 1.01,
-        case.hc_reference_mm,
-        case.group,
-    )
+    wrong = replace(case, pixel_size_mm=case.pixel_size_mm * 1.01)
     with pytest.raises(DataError, match=r"the outline measures .* mm, the table says .* mm; check"):
         wrong.reference_ellipse()
 
@@ -206,9 +200,8 @@ def test_a_missing_annotation_is_named(data: Path) -> None:
 def test_a_part_of_the_images_goes_with_the_whole_table(data: Path) -> None:
     (data / "training_set" / "002_HC.png").unlink()
     (data / "training_set" / "002_HC_Annotation.png").unlink()
-    found = hc18.load_data(data)
-    assert "002_HC.png" not in [case.file for case in found.cases]
-    (notice,) = found.notices
+    cases, _, (notice,) = hc18.load_data(data)
+    assert "002_HC.png" not in [case.file for case in cases]
     assert notice.endswith("lists 1 images that are not there, such as 002_HC.png")
 
 
@@ -278,9 +271,9 @@ def test_the_table_is_read_as_for_measuring(data: Path) -> None:
     ]
     table = "\n".join(["file;pixel size;HC", *rows]).replace(",png", ".png")
     (data / hc18.CSV_NAME).write_text(table + "\n", encoding="utf-16")
-    after = hc18.load_data(data)
-    assert [case.facts for case in after.cases] == [case.facts for case in before]
-    assert not after.notices
+    after, _, notices = hc18.load_data(data)
+    assert [case.facts for case in after] == [case.facts for case in before]
+    assert not notices
 
 
 def test_a_missing_or_oblong_size_is_named(data: Path) -> None:

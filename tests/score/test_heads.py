@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ def test_a_case_s_score_is_of_what_the_network_saw(
     (tmp_path / "a.png").write_bytes(encode(".png", image))
     (tmp_path / "a_Annotation.png").write_bytes(encode(".png", ring))
     paths = tmp_path / "a.png", tmp_path / "a_Annotation.png"
-    case = hc18.Case("a.png", *paths, size_mm, true.circumference_px * size_mm, "a")
+    case = hc18.Case("a.png", *paths, "a", size_mm, true.circumference_px * size_mm)
     prediction = open_fake(monkeypatch, FakeSession()).predict(image, size_mm)
     score = score_head(case, prediction)
     mask, reference = image > 127, true.mask(*size) > 0
@@ -55,4 +56,4 @@ def test_an_annotation_of_another_size_than_its_image_is_refused(
     larger = tmp_path / "larger.png"
     larger.write_bytes(encode(".png", np.pad(read_gray(case.image_path), 8)))
     with pytest.raises(DataError, match="bring them to one size"):
-        score_all(segmenter, [case._replace(image_path=larger)])
+        score_all(segmenter, [replace(case, image_path=larger)])

@@ -10,8 +10,8 @@ import pytest
 from edgeseg.errors import DataError, InputNotFoundError
 from edgeseg.phantom.shapes import CLASSES, make_shapes, write_pairs
 from edgeseg.score.folds import grouped_folds
-from edgeseg.score.groups import find_groups
 from edgeseg.score.labelled import load_labelled
+from edgeseg.score.names import find_groups
 from edgeseg.score.pairs import load_pairs
 
 
@@ -24,13 +24,13 @@ def shapes(tmp_path: Path) -> Path:
 
 def test_images_masks_classes_patients_and_pixel_sizes_are_read(shapes: Path) -> None:
     data = load_pairs(shapes)
-    assert data.classes == CLASSES
-    assert [pair.file for pair in data.pairs][:4] == [
+    assert data.task.classes == CLASSES
+    assert [pair.file for pair in data.cases][:4] == [
         "p000_0.png", "p000_1.png", "p000_2.png", "p001_0.png"
     ]  # fmt: skip
-    assert [pair.group for pair in data.pairs][2:4] == ["p000", "p001"]
+    assert [pair.group for pair in data.cases][2:4] == ["p000", "p001"]
     truth = make_shapes(4, height=64, width=96)
-    pair = data.pairs[4]
+    pair = data.cases[4]
     assert np.array_equal(pair.mask((64, 96)), truth.mask)
     assert pair.pixel_size_mm == truth.pixel_size_mm
     assert not data.notices
@@ -38,7 +38,7 @@ def test_images_masks_classes_patients_and_pixel_sizes_are_read(shapes: Path) ->
 
 
 def test_folds_keep_patients_together(shapes: Path) -> None:
-    folds = grouped_folds(load_pairs(shapes).pairs, 3, 0)
+    folds = grouped_folds(load_pairs(shapes).cases, 3, 0)
     assert sorted({name[:4] for name in fold}.pop() for fold in folds) == ["p000", "p001", "p002"]
 
 
@@ -46,10 +46,10 @@ def test_without_names_and_groups_each_image_is_its_own(shapes: Path) -> None:
     for name in ("classes.txt", "groups.csv", "pixel_sizes.csv"):
         (shapes / name).unlink()
     data = load_pairs(shapes)
-    assert data.classes == ("background", "class_1", "class_2")
-    assert len({pair.group for pair in data.pairs}) == len(data.pairs)
-    assert {pair.pixel_size_mm for pair in data.pairs} == {None}
-    assert [p.group for p in load_pairs(shapes, r"^(p\d+)").pairs][2:4] == ["p000", "p001"]
+    assert data.task.classes == ("background", "class_1", "class_2")
+    assert len({pair.group for pair in data.cases}) == len(data.cases)
+    assert {pair.pixel_size_mm for pair in data.cases} == {None}
+    assert [p.group for p in load_pairs(shapes, r"^(p\d+)").cases][2:4] == ["p000", "p001"]
 
 
 def test_other_folders_suffixes_endings_and_nesting(shapes: Path) -> None:
@@ -67,8 +67,8 @@ def test_other_folders_suffixes_endings_and_nesting(shapes: Path) -> None:
     (shapes / "groups.csv").unlink()
     (shapes / "pixel_sizes.csv").unlink()
     data = load_pairs(shapes)
-    assert [pair.file for pair in data.pairs][:2] == ["p000/p000_0.jpg", "p000/p000_1.jpg"]
-    assert np.array_equal(data.pairs[4].mask(), make_shapes(4, height=64, width=96).mask)
+    assert [pair.file for pair in data.cases][:2] == ["p000/p000_0.jpg", "p000/p000_1.jpg"]
+    assert np.array_equal(data.cases[4].mask(), make_shapes(4, height=64, width=96).mask)
 
 
 def test_what_is_missing_is_said(shapes: Path, tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_names_must_fit_the_masks(shapes: Path) -> None:
     with pytest.raises(DataError, match="begin it with 'background'"):
         load_pairs(shapes)
     (shapes / "classes.txt").write_text("cyst\ncrescent\n")
-    assert load_pairs(shapes).classes == CLASSES
+    assert load_pairs(shapes).task.classes == CLASSES
     (shapes / "classes.txt").write_bytes("Zyste groß\n".encode("cp1252"))
     with pytest.raises(DataError, match=r"classes\.txt: cannot be read .*; save it as UTF-8"):
         load_pairs(shapes)
@@ -164,7 +164,7 @@ def test_images_may_be_called_like_labels(shapes: Path) -> None:
     (shapes / "groups.csv").write_text(table)
     (shapes / "pixel_sizes.csv").unlink()
     data = load_pairs(shapes)
-    assert "p000_0_seg.png" in [pair.file for pair in data.pairs]
+    assert "p000_0_seg.png" in [pair.file for pair in data.cases]
     assert not data.notices
 
 
@@ -182,7 +182,7 @@ def test_folders_may_be_links(shapes: Path, tmp_path: Path) -> None:
     (shapes / "images").rename(tmp_path / "elsewhere")
     (shapes / "images").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
     (tmp_path / "elsewhere" / "back").symlink_to(shapes, target_is_directory=True)
-    assert len(load_pairs(shapes).pairs) == 9
+    assert len(load_pairs(shapes).cases) == 9
 
 
 def test_colours_may_leave_the_background_out(shapes: Path) -> None:
@@ -192,16 +192,16 @@ def test_colours_may_leave_the_background_out(shapes: Path) -> None:
         cv2.imwrite(str(path), colours[mask])
     (shapes / "classes.txt").write_text("cyst #ff0000\ncrescent #ffffff\n")
     data = load_pairs(shapes)
-    assert data.classes == CLASSES
-    assert np.array_equal(data.pairs[4].mask(), make_shapes(4, height=64, width=96).mask)
+    assert data.task.classes == CLASSES
+    assert np.array_equal(data.cases[4].mask(), make_shapes(4, height=64, width=96).mask)
 
 
 def test_pixel_sizes_are_read_as_for_measuring(shapes: Path) -> None:
-    files = [pair.file for pair in load_pairs(shapes).pairs]
+    files = [pair.file for pair in load_pairs(shapes).cases]
     rows = [f"D:\\data\\{file};0,12" for file in files[1:]]
     table = shapes / "pixel_sizes.csv"
     table.write_text("\n".join(["file;pixel size (mm)", f"{files[0]};NA", *rows]) + "\n")
-    assert [pair.pixel_size_mm for pair in load_pairs(shapes).pairs[:2]] == [None, 0.12]
+    assert [pair.pixel_size_mm for pair in load_pairs(shapes).cases[:2]] == [None, 0.12]
     table.write_text("\n".join(["file;pixel size (mm)", *rows]) + "\n")
     with pytest.raises(DataError, match=f"no row for '{files[0]}'"):
         load_pairs(shapes)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -108,7 +109,7 @@ def test_some_images_may_be_empty(tiny: TrainConfig, phantom_data: Path) -> None
 
 
 def test_data_of_one_patient_cannot_be_held_out(phantom_data: Path, tiny: TrainConfig) -> None:
-    cases = [case._replace(group="one") for case in hc18.load_cases(phantom_data)]
+    cases = [replace(case, group="one") for case in hc18.load_cases(phantom_data)]
     with pytest.raises(ConfigError, match="all 12 images are of one head or patient, 'one'"):
         split_cases(cases, tiny)
     split = split_cases(cases, tiny.updated({"fold": -1}))
