@@ -9,6 +9,8 @@ import sys
 
 from edgeseg.cli import console
 from edgeseg.errors import EdgesegError
+from edgeseg.system.memory import is_out_of_memory
+from edgeseg.system.text import first_line
 
 _UNPRINTED = "standard output cannot be written ({}); what goes to files is there"
 _PACKAGES = {"cv2": "opencv-python-headless"}
@@ -27,6 +29,11 @@ def report_error(error: Exception) -> bool:
 
 def describe_error(error: Exception) -> str | None:
     """Return the message of an error for a user, or None if it is a bug in edgeseg."""
+    if is_out_of_memory(error):
+        return (
+            f"there is not enough memory ({first_line(error)}); close other programs, raise the "
+            "limit of the container or shell, or measure fewer images at once (--threads 1)"
+        )
     if isinstance(error, EdgesegError):
         return str(error)
     if isinstance(error, OSError):
@@ -34,8 +41,6 @@ def describe_error(error: Exception) -> str | None:
         if where or error.errno is None:
             return f"{where}: {error.strerror}" if where else str(error)
         return _UNPRINTED.format(error.strerror)  # all other errors of writing name a file
-    if isinstance(error, MemoryError):
-        return f"there is not enough memory ({error})" if str(error) else "out of memory"
     if isinstance(error, ImportError):
         package = (error.name or "").split(".")[0]
         package = _PACKAGES.get(package, package) or "one of the packages"

@@ -20,6 +20,7 @@ from edgeseg.network.answers import Answers
 from edgeseg.network.feed import make_input, read_maps
 from edgeseg.network.metadata import METADATA_KEY, ModelMetadata
 from edgeseg.network.session import Session
+from edgeseg.system.memory import is_out_of_memory
 from edgeseg.system.text import first_line
 
 _PRESENCE = "presence"
@@ -71,6 +72,8 @@ class Port(NamedTuple):
         except ModelError:
             raise
         except Exception as error:  # the engines' own exceptions share no base but this
+            if is_out_of_memory(error):
+                raise MemoryError(first_line(error)) from error
             raise ModelError(f"the network failed on this image: {first_line(error)}") from error
 
 

@@ -7,12 +7,14 @@ import os
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy  # noqa: F401 - onnxruntime prints a traceback of its own if it cannot import it
 import onnxruntime
 
 from edgeseg.errors import DeviceError, ModelError
 from edgeseg.network.gpu import CUDA_OPTIONS, load_libraries
 from edgeseg.network.model_file import read_model
 from edgeseg.system import telemetry
+from edgeseg.system.memory import is_out_of_memory
 from edgeseg.system.parallel import usable_cores
 from edgeseg.system.text import first_line
 
@@ -149,6 +151,8 @@ def _open_on(
     try:
         session = onnxruntime.InferenceSession(data, options, providers=chosen, enable_fallback=0)
     except Exception as error:  # onnxruntime's own exceptions share no base but this
+        if is_out_of_memory(error) and device == "cpu":
+            raise MemoryError(first_line(error)) from error
         if device != "cpu":
             raise DeviceError(
                 f"the model does not start on {device}, or not all of it: {first_line(error)}"

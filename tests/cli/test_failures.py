@@ -123,8 +123,9 @@ def test_other_impossible_paths(
         (OSError("libx.so: cannot open"), "libx.so: cannot open"),
         (OSError(28, "No space left"), "standard output cannot be written (No space left); what "
          "goes to files is there"),
-        (MemoryError(), "out of memory"),
+        (MemoryError(), "not enough memory"),
         (MemoryError("Unable to allocate 9 GiB"), "not enough memory (Unable to allocate 9 GiB)"),
+        (ImportError("failed to map segment from shared object", name="cv2"), "enough memory"),
         (ImportError("halted", name="cv2.x"), "package opencv-python-headless cannot be"),
         (ImportError("halted", name="numpy"), "package numpy cannot be imported (halted)"),
         (ImportError("halted"), "one of the packages cannot be imported (halted)"),
@@ -183,6 +184,15 @@ def test_results_are_whole_whatever_streams_are_there(
     assert done.returncode == (1 if ">&- " in closed else 0)
     assert (tmp_path / "out" / "results.csv").read_bytes().count(b"\n") == 2
     assert (tmp_path / "out" / "report.html").read_text().rstrip().endswith("</html>")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux's limit")
+@pytest.mark.parametrize("limit_mb", [110, 300])
+def test_without_memory_it_says_so(image: Path, tmp_path: Path, limit_mb: int) -> None:
+    done = shell(f"ulimit -v {limit_mb * 1000}; OMP_NUM_THREADS=1 {INFER}", tmp_path)
+    assert done.returncode != 0
+    assert "emory" in done.stderr.splitlines()[-1]  # OpenBLAS ends the process itself
+    assert "Traceback" not in done.stderr and "reinstall" not in done.stderr
 
 
 @posix
