@@ -135,7 +135,7 @@ def test_images_are_changed_and_stay_images() -> None:
         assert picture.dtype == np.uint8 and min(picture.shape) >= 150
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_model_that_was_taught_tells_phantoms_from_drawings(
     monkeypatch: pytest.MonkeyPatch, nano: onnx.ModelProto, tmp_path: Path
 ) -> None:

@@ -53,7 +53,7 @@ def test_every_strategy_trains(
     assert heads[0] and heads[1] and not heads[0] & heads[1]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_killed_run_resumes_to_the_same_history_and_weights(
     phantom_data: Path, tmp_path: Path
 ) -> None:
