@@ -26,7 +26,7 @@ from typing import Any
 from library.archives import PIXEL_SIZE_MM, listed
 from library.processes import EDGESEG, write_result
 
-from edgeseg.archive.making import write_manifest
+from edgeseg.archive.manifest_writer import write_manifest
 from edgeseg.archive.place import place_of
 from edgeseg.system.parallel import usable_cores
 

@@ -30,7 +30,7 @@ from typing import Any
 from library.archives import PIXEL_SIZE_MM, listed, rows_of, untimed
 from library.processes import EDGESEG, write_result
 
-from edgeseg.archive.making import write_manifest
+from edgeseg.archive.manifest_writer import write_manifest
 from edgeseg.archive.place import place_of
 
 _LONGEST_S = 2.5  # from when something can be killed until it is

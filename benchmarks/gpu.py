@@ -117,7 +117,7 @@ def archives(
     data: Path, model: str, device: str, repeats: int, shapes: Sequence[tuple[str, int, int]]
 ) -> list[dict[str, Any]]:
     """Measure whole archives; shapes are device, threads and processes."""
-    from edgeseg.archive.making import write_manifest
+    from edgeseg.archive.manifest_writer import write_manifest
     from edgeseg.archive.place import place_of
 
     rows = []

@@ -29,7 +29,7 @@ _NEIGHBOURS = 50  # of a file that cannot be read, of which another may be
 _LOOKS = 16  # groups of them at once, most of which wait for a disk or a store
 
 
-class Listed(NamedTuple):
+class ListedFile(NamedTuple):
     """A file of images.
 
     Attributes
@@ -59,7 +59,7 @@ class _LeftOut(NamedTuple):
     kind: str = ""
 
 
-def list_images(given: str, tally: Tally) -> Iterator[Listed]:
+def list_images(given: str, tally: Tally) -> Iterator[ListedFile]:
     """Yield the images of a path, folder or pattern, or of a URL that is one, as they are found.
 
     What is an image and what is left out is as `edgeseg.inputs.discover.discover` has it. At most
@@ -81,21 +81,21 @@ def list_images(given: str, tally: Tally) -> Iterator[Listed]:
                 yield listed
 
 
-def _here(given: str, tally: Tally) -> Iterator[Listed]:
+def _here(given: str, tally: Tally) -> Iterator[ListedFile]:
     """Yield what is found on this machine; how large and of how many frames is told later."""
     path = str(place_of(given).local) if given.lower().startswith("file://") else given
     root, paths = walk.find_images(path, tally)
     above = os.path.abspath(root)  # noqa: PTH100 (keeps symlinks)
     for each in paths:
-        yield Listed(Place("", os.path.abspath(each.path)), above, None, None, 1)  # noqa: PTH100
+        yield ListedFile(Place("", os.path.abspath(each.path)), above, None, None, 1)  # noqa: PTH100
 
 
-def _in_store(given: Place, tally: Tally) -> Iterator[Listed]:
+def _in_store(given: Place, tally: Tally) -> Iterator[ListedFile]:
     """Yield what is found in a store, folder by folder."""
     entry = given.info()
     if entry is not None and not entry.is_folder:
         root = given.path.rpartition("/")[0]
-        yield Listed(given, f"/{root}", entry.size_bytes, entry.modified_us, 1)
+        yield ListedFile(given, f"/{root}", entry.size_bytes, entry.modified_us, 1)
         return
     wanted = None
     if entry is None:
@@ -125,7 +125,7 @@ def _plain_part(given: Place) -> tuple[Place, re.Pattern[str]]:
     return Place(given.start, "/".join(parts[:n_plain]), given.query), whole
 
 
-def _below(folder: Place, root: Place, tally: Tally) -> Iterator[Listed]:
+def _below(folder: Place, root: Place, tally: Tally) -> Iterator[ListedFile]:
     """Yield the images in a folder of a store and below."""
     folders, files = [], {}
     for place, entry in folder.list_folder():
@@ -146,7 +146,7 @@ def _below(folder: Place, root: Place, tally: Tally) -> Iterator[Listed]:
         if left_out.is_annotation_beside(name, files):
             tally.add(left_out.ANNOTATIONS, place.text)
         else:
-            yield Listed(place, f"/{root.path}", entry.size_bytes, entry.modified_us, 1)
+            yield ListedFile(place, f"/{root.path}", entry.size_bytes, entry.modified_us, 1)
     del files
     for name, place in folders:
         if is_run and name in left_out.PICTURES:
@@ -172,13 +172,13 @@ def _may_be_image(place: Place, name: str, tally: Tally) -> bool:
     return False
 
 
-def _grouped(found: Iterable[Listed]) -> Iterator[list[Listed]]:
+def _grouped(found: Iterable[ListedFile]) -> Iterator[list[ListedFile]]:
     found = iter(found)
     while group := list(itertools.islice(found, _AT_ONCE)):
         yield group
 
 
-def _looked_at(group: list[Listed]) -> list[Listed | _LeftOut]:
+def _looked_at(group: list[ListedFile]) -> list[ListedFile | _LeftOut]:
     """Return those of some files that are images, with all that is told of them."""
     return [
         looked
@@ -187,7 +187,7 @@ def _looked_at(group: list[Listed]) -> list[Listed | _LeftOut]:
     ]
 
 
-def _of_store(listed: Listed, group: Sequence[Listed]) -> Iterator[Listed | _LeftOut]:
+def _of_store(listed: ListedFile, group: Sequence[ListedFile]) -> Iterator[ListedFile | _LeftOut]:
     """Yield a store's file with how many frames it has, if it is an image."""
     place = listed.place
     is_called_image = left_out.has_image_suffix(place.path)
@@ -206,7 +206,7 @@ def _of_store(listed: Listed, group: Sequence[Listed]) -> Iterator[Listed | _Lef
         yield found
 
 
-def _looked_into(listed: Listed) -> Listed | _LeftOut | None:
+def _looked_into(listed: ListedFile) -> ListedFile | _LeftOut | None:
     place = listed.place
     with place.open(listed.size_bytes) as stream:
         try:
@@ -221,7 +221,7 @@ def _looked_into(listed: Listed) -> Listed | _LeftOut | None:
     return found
 
 
-def _told_by(stream: BinaryIO, listed: Listed) -> Listed | _LeftOut | None:
+def _told_by(stream: BinaryIO, listed: ListedFile) -> ListedFile | _LeftOut | None:
     """Return what an open file is; None of one that nobody called an image and that is none."""
     name = listed.place.path.rpartition("/")[2]
     start = stream.read(N_START_BYTES)
@@ -249,7 +249,7 @@ def _count_frames(stream: BinaryIO) -> int:
     return 1  # why it cannot be decoded, its row says
 
 
-def _of_disk(listed: Listed) -> Iterator[Listed]:
+def _of_disk(listed: ListedFile) -> Iterator[ListedFile]:
     """Yield a file of this machine with its size and time, and how many frames it has."""
     place, n_frames = listed.place, 1
     if left_out.may_be_dicom(place.path):

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("pyarrow")
 
-from edgeseg.archive.making import write_manifest
+from edgeseg.archive.manifest_writer import write_manifest
 from edgeseg.archive.place import place_of
 from edgeseg.archive.plan import Plan
 from tests.archive.proxy import CuttingProxy

@@ -19,7 +19,7 @@ import pytest
 from edgeseg.archive import plan as plans
 from edgeseg.archive.arrow import parquet
 from edgeseg.archive.collect import collect
-from edgeseg.archive.making import write_manifest
+from edgeseg.archive.manifest_writer import write_manifest
 from edgeseg.archive.part_worker import PartWorker
 from edgeseg.archive.place import Place, place_of
 from edgeseg.archive.plan import Plan, Shard

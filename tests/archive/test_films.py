@@ -19,7 +19,7 @@ from pydicom import dcmread, uid
 
 from edgeseg.archive.arrow import stores
 from edgeseg.archive.collect import collect
-from edgeseg.archive.making import write_manifest
+from edgeseg.archive.manifest_writer import write_manifest
 from edgeseg.archive.place import place_of
 from edgeseg.archive.plan import Plan
 from edgeseg.drawing.encode import encode

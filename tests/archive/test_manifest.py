@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from edgeseg.archive.making import write_manifest
+from edgeseg.archive.manifest_writer import write_manifest
 from edgeseg.archive.manifest import Manifest
 from edgeseg.archive.place import place_of
 from edgeseg.errors import DataError, EdgesegError, InputNotFoundError

@@ -15,7 +15,7 @@ import pytest
 
 pytest.importorskip("ray")
 
-from edgeseg.archive.making import write_manifest
+from edgeseg.archive.manifest_writer import write_manifest
 from edgeseg.archive.on_ray import measure_parts_on_ray
 from edgeseg.archive.place import place_of
 from edgeseg.archive.plan import Plan

@@ -46,7 +46,7 @@ def manifest(
     """List the frames of an archive in a table of Parquet, for 'edgeseg archive'."""
     size_mm = read_pixel_size(pixel_size)
     with NeedsExtra("archive"):
-        from edgeseg.archive.making import write_manifest
+        from edgeseg.archive.manifest_writer import write_manifest
         from edgeseg.archive.place import place_of
     place = place_of(out)
     if place.exists() and not overwrite:
