@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from edgeseg.archive.manifest_writer import write_manifest
 from edgeseg.archive.manifest import Manifest
+from edgeseg.archive.manifest_writer import write_manifest
 from edgeseg.archive.place import place_of
 from edgeseg.errors import DataError, EdgesegError, InputNotFoundError
 from edgeseg.inputs.discover import discover

@@ -18,8 +18,8 @@ import boto3
 from edgeseg.archive import files
 from edgeseg.archive.arrow import stores
 from edgeseg.archive.collect import collect
-from edgeseg.archive.manifest_writer import write_manifest
 from edgeseg.archive.manifest import Manifest, ManifestRow
+from edgeseg.archive.manifest_writer import write_manifest
 from edgeseg.archive.part_worker import PartWorker
 from edgeseg.archive.place import Place, place_of
 from edgeseg.archive.plan import Plan
