@@ -16,8 +16,8 @@ from playwright.sync_api import sync_playwright
 
 from edgeseg.phantom import demo
 from edgeseg.segmenter import Segmenter
-from edgeseg.serve.measuring import Measurer
-from edgeseg.serve.server import Bounds, Server, serving
+from edgeseg.serve.api import Measurer
+from edgeseg.serve.server import Bounds, Server, run_server
 from edgeseg.serve.site import site
 
 HERE = Path(__file__).resolve().parents[1]
@@ -38,7 +38,7 @@ def main() -> None:
         _shoot(browser, (out / "report.html").as_uri(), (1280, 860), HERE / "report.png")
         measurer = Measurer(segmenter, 1, 1)
         server = Server(("127.0.0.1", 0), measurer, site(segmenter), Bounds())
-        with serving(server):
+        with run_server(server):
             address = f"http://127.0.0.1:{server.server_address[1]}/"
             _shoot(browser, address, (390, 844), HERE / "page.png", press="#example")
         browser.close()

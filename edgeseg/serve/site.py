@@ -47,6 +47,10 @@ class Asset(NamedTuple):
     content: bytes
     content_type: str
 
+    def tag(self) -> str:
+        """Return its ETag, which changes with its content."""
+        return f'"{hashlib.sha256(self.content).hexdigest()[:32]}"'
+
 
 def site(segmenter: Segmenter) -> dict[str, Asset]:
     """Return all files of the site, by their address relative to the page.

@@ -1,13 +1,70 @@
-"""Host names and IP addresses as text."""
+"""Addresses of a network: hosts with ports as in URLs, and IP addresses of callers."""
 
 from __future__ import annotations
 
+import ipaddress
+import re
+
+_AUTHORITY = re.compile(
+    r"(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z_-]+(?:\.[0-9A-Za-z_-]+)*\.?)(?::(\d{1,5}))?"
+)
+_MAX_PORT = 65535
+_NETWORK_BITS = 64  # of IPv6: what one customer has
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def parse_authority(text: str) -> tuple[str, int | None]:
+    """Parse the host and port of a URL or of a Host header.
+
+    Returns
+    -------
+    tuple
+        The host in lower case, without brackets and a final dot, and the port; None without one.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else, such as a host with a user's name before it.
+    """
+    found = _AUTHORITY.fullmatch(text) if text.isascii() else None
+    if found is None:
+        raise ValueError(f"{text!r} is not a host with or without a port")
+    host, port = found[1].lower(), None if found[2] is None else int(found[2])
+    if port is not None and port > _MAX_PORT:
+        raise ValueError(f"port {port} is more than {_MAX_PORT}")
+    if host.startswith("["):
+        return str(ipaddress.IPv6Address(host[1:-1])), port
+    return host.removesuffix("."), port
+
 
 def is_loopback(host: str) -> bool:
-    """Return whether a host name or address is this machine's loopback interface."""
-    return host in ("localhost", "::1") or host.startswith("127.")
+    """Return whether a host, as `parse_authority` returns it, is this machine itself.
+
+    That is ``localhost`` or a loopback address in its usual form: a name that only begins like one
+    may lead anywhere.
+    """
+    if host == "localhost":
+        return True
+    try:
+        return _parse_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def caller_key(address: str) -> str:
+    """Return what counts as one caller: an IPv4 address, or the /64 network of an IPv6 address."""
+    parsed = _parse_address(address.partition("%")[0])
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    return str(ipaddress.ip_network((parsed, _NETWORK_BITS), strict=False))
 
 
 def in_brackets(host: str) -> str:
-    """Return a host as written before a port: an IPv6 address in brackets, ``[::1]``."""
+    """Return a host as it stands before a port: ``[::1]``, and any other as it is."""
     return f"[{host}]" if ":" in host else host
+
+
+def _parse_address(text: str) -> _Address:
+    """Parse an IP address; one of IPv4 that is mapped into IPv6 counts as IPv4."""
+    address = ipaddress.ip_address(text)
+    return getattr(address, "ipv4_mapped", None) or address

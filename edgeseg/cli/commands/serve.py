@@ -51,7 +51,7 @@ def serve(
     Stop it with Ctrl-C or SIGTERM.
     """
     from edgeseg.serve import site
-    from edgeseg.serve.measuring import Measurer
+    from edgeseg.serve.api import Measurer
     from edgeseg.serve.server import Bounds, Server
     from edgeseg.system.parallel import usable_cores
 
@@ -77,10 +77,10 @@ def serve(
 
 def _serve(server: Server, segmenter: Segmenter) -> None:
     """Answer requests until a signal asks to stop, then finish those in progress."""
-    from edgeseg.serve.server import serving
+    from edgeseg.serve.server import run_server
     from edgeseg.system.addresses import in_brackets
 
-    with interrupts.wait_patiently(), serving(server):
+    with interrupts.wait_patiently(), run_server(server):
         host, port = str(server.server_address[0]), server.server_address[1]
         shown = "localhost" if host in ("0.0.0.0", "::") else in_brackets(host)
         console.say(f"{segmenter.file.name}: open http://{shown}:{port}/ (Ctrl-C stops it)")

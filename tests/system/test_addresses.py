@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import pytest
+
+from edgeseg.system.addresses import caller_key, parse_authority
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    ("Scanner-1.Ward.example:8000", ("scanner-1.ward.example", 8000)),
+    ("localhost.", ("localhost", None)),
+    ("[0:0::1]:80", ("::1", 80)),
+])  # fmt: skip
+def test_authorities_are_parsed(text: str, expected: tuple[str, int | None]) -> None:
+    assert parse_authority(text) == expected
+
+
+@pytest.mark.parametrize("text", [
+    "", ".", "a..b", "a b", "a:", "a:x", "a:70000", "u@a", "a/b", "::1", "[::1", "[a]", "ä.example",
+    "a\n", "a:１",  # noqa: RUF001 (a digit that is not ASCII)
+])  # fmt: skip
+def test_other_texts_are_no_authority(text: str) -> None:
+    with pytest.raises(ValueError, match=r"\S"):
+        parse_authority(text)
+
+
+def test_a_caller_is_an_address_or_a_network_of_ipv6() -> None:
+    assert caller_key("10.0.0.1") == caller_key("::ffff:10.0.0.1")
+    assert caller_key("2001:db8::1") == caller_key("2001:db8::ff:2")
+    assert caller_key("2001:db8::1") != caller_key("2001:db8:0:1::1")
+    assert caller_key("10.0.0.1") != caller_key("10.0.0.2")
+    assert caller_key("fe80::1%eth0") == caller_key("fe80::2")
