@@ -19,6 +19,7 @@ from edgeseg.output import table
 from edgeseg.prediction import Prediction
 from edgeseg.segmenter import Segmenter
 from edgeseg.system.parallel import single_threaded_opencv
+from edgeseg.system.version import __version__
 
 PARAMETERS = ("pixel_size", "name", "ga", "include")
 """What may be said of an image, and what is to be sent back."""
@@ -91,6 +92,17 @@ class Measurer:
             If the image cannot be measured, or the value of a parameter is invalid.
         """
         return self._pool.submit(_measure, self.segmenter, data, parameters).result()
+
+    def state(self) -> dict[str, Any]:
+        """Return the answer to ``/health``."""
+        model = self.segmenter.file
+        return {
+            "status": "ok",
+            "version": __version__,
+            "model": model.name,
+            "model_sha256": model.sha256,
+            "n_under_way": self.taken,
+        }
 
     def close(self) -> None:
         """Wait for the images under way, and measure no more."""

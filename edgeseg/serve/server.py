@@ -108,9 +108,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """Answer with a file of the page, or with the server's state."""
         path = self._head.path.removeprefix("/") or "index.html"
         if path == "health":
-            model, n = self.server.measurer.segmenter.file, self.server.measurer.taken
-            state = {"model": model.name, "model_sha256": model.sha256, "n_under_way": n}
-            self._send_json(HTTPStatus.OK, {"status": "ok", "version": __version__, **state})
+            self._send_json(HTTPStatus.OK, self.server.measurer.state())
         elif path == "v1/measure":
             self._refuse(HTTPStatus.METHOD_NOT_ALLOWED, "send an image with POST", Allow="POST")
         elif path in self.server.assets:
