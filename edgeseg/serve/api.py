@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import base64
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
-from edgeseg.drawing.encode import encode_mask
-from edgeseg.errors import DataError
+from edgeseg.errors import DataError, ModelError
 from edgeseg.images import image_file
-from edgeseg.images.frame import as_pixel_size, parse_pixel_size
-from edgeseg.inputs.ages import read_age
-from edgeseg.measure.tasks import measure_of
-from edgeseg.output import table
-from edgeseg.prediction import Prediction
+from edgeseg.images.frame import Frame, parse_pixel_size
+from edgeseg.inputs.ages import Ages, read_age
+from edgeseg.inputs.pixel_sizes import PixelSizes
+from edgeseg.inputs.source import Source
+from edgeseg.run.options import Options
+from edgeseg.run.worker import Worker
 from edgeseg.segmenter import Segmenter
 from edgeseg.system.parallel import single_threaded_opencv
 from edgeseg.system.version import __version__
 
 PARAMETERS = ("pixel_size", "name", "ga", "include")
 """What may be said of an image, and what is to be sent back."""
-_PICTURES: Mapping[str, Callable[[Prediction], bytes]] = {
-    "mask": lambda prediction: encode_mask(prediction.mask()),
-    "overlay": lambda prediction: prediction.overlay_jpeg(),
-}
+_INCLUDE = ("mask", "overlay")
 
 
 class Busy(Exception):
@@ -118,18 +114,26 @@ def check_parameters(names: Mapping[str, str]) -> None:
 
 def _measure(segmenter: Segmenter, data: bytes, parameters: Mapping[str, str]) -> dict[str, Any]:
     kinds = [kind for kind in parameters.get("include", "").split(",") if kind]
-    if unknown := [kind for kind in kinds if kind not in _PICTURES]:
-        raise DataError(f"include is {unknown[0]!r}; expected {' or '.join(_PICTURES)}, or both")
+    if unknown := [kind for kind in kinds if kind not in _INCLUDE]:
+        raise DataError(f"include is {unknown[0]!r}; expected {' or '.join(_INCLUDE)}, or both")
     size_mm = parse_pixel_size(parameters["pixel_size"]) if "pixel_size" in parameters else None
     weeks = read_age(parameters["ga"]) if "ga" in parameters else None
-    image = image_file.decode_frame(data)
-    size, name = as_pixel_size(size_mm) or image.pixel_size, parameters.get("name", "")
-    frame = replace(image, pixel_size=size, name=name, ga_weeks=weeks)
+    frames: list[Frame] = []
+    pictures: dict[str, str] = {}
+
+    def read(source: Source) -> Frame:
+        frames.append(image_file.decode_frame(data))
+        return frames[0]
+
+    def write(name: str, content: bytes) -> None:
+        folder = name.partition("/")[0]
+        pictures[folder.removesuffix("s")] = base64.b64encode(content).decode("ascii")
+
+    options = Options(masks="mask" in kinds, overlays="overlay" in kinds)
+    sizes = PixelSizes(pixel_size_mm=size_mm)
     with single_threaded_opencv:
-        prediction = segmenter.predict(frame)
-        pictures = {kind: base64.b64encode(_PICTURES[kind](prediction)) for kind in kinds}
-    task = prediction.task
-    columns = measure_of(task).given_columns(task, ages=weeks is not None, calibrated=False)
-    row = table.typed(table.prediction_row(name, prediction, 0.0, columns))
-    texts = {kind: picture.decode("ascii") for kind, picture in pictures.items()}
-    return {**row, "decode_ms": None, **texts}
+        worker = Worker(segmenter, sizes, options, Ages(weeks=weeks), read=read)
+        row = worker.measure(Source(parameters.get("name", ""), ""), write)
+    if row["status"] == "failed":
+        raise (ModelError if frames else DataError)(str(row["reason"]))
+    return {**row, **pictures}

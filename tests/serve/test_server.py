@@ -74,7 +74,7 @@ def test_an_image_is_measured_as_in_python(
     status, headers, body = ask(server, "POST", path, scan_file)
     assert (status, headers["Content-Type"]) == (200, "application/json")
     prediction = nano.predict(phantoms[0].image, (0.2, 0.25))
-    expected = table.typed(table.prediction_row("a b.png", prediction, 0.0))
+    expected = table.prediction_row("a b.png", prediction, 0.0)
     found = json.loads(body)
     times = [name for name in expected if name in table.TIMING_COLUMNS]
     assert found.keys() == expected.keys()
