@@ -71,6 +71,11 @@ class Tally:
             if kind:
                 self._kinds[why][kind] += 1
 
+    def add_below(self, why: str, folder: str) -> None:
+        """Count the images in a folder and below."""
+        for path in images_below(folder):
+            self.add(why, path)
+
     def sentences(self) -> list[str]:
         """Return a notice for each reason."""
         return [

@@ -165,8 +165,7 @@ def _matched(
 
 def _images_below(top: str, tally: Tally, out: Path | None) -> Iterator[FoundFile]:
     if left_out.is_result(Path(top, "any"), out):
-        for path in left_out.images_below(top):
-            tally.add(left_out.RESULTS, path)
+        tally.add_below(left_out.RESULTS, top)
         return
     yield from (file for file in walk_files(top, tally, out) if is_image(file, tally))
 
@@ -202,8 +201,7 @@ def _is_left_out(folder: str, name: str, tally: Tally, out: Path | None) -> bool
         reason = left_out.HIDDEN if name.startswith(".") else left_out.SYSTEM
     else:
         return False
-    for path in left_out.images_below(folder):
-        tally.add(reason, path)
+    tally.add_below(reason, folder)
     return True
 
 

@@ -4,50 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from edgeseg.output.table import TIMING_COLUMNS, Row
 from edgeseg.segmenter import Segmenter
 from edgeseg.system import host
-from edgeseg.system.files import write_json
 
 RUN_NAME = "run.json"
-
-
-def write_record(
-    out: Path,
-    segmenter: Segmenter,
-    asked: Mapping[str, Any],
-    *,
-    status: str,
-    n_images: int,
-    rows: Sequence[Row] = (),
-    wall_s: float = 0.0,
-) -> dict[str, Any]:
-    """Write ``out/run.json`` and return what it holds.
-
-    Parameters
-    ----------
-    asked
-        ``arguments`` and ``options`` of the run, recorded as they are.
-    status
-        ``running`` or ``done``.
-    n_images
-        Images of the input.
-    rows
-        All rows, once they are there.
-    wall_s
-        Time of the run, without loading the model.
-
-    Raises
-    ------
-    OutputWriteError
-        If it cannot be written.
-    """
-    record = record_of(segmenter, asked, status=status, n_images=n_images, rows=rows, wall_s=wall_s)
-    write_json(out / RUN_NAME, record)
-    return record
 
 
 def record_of(
@@ -59,7 +22,21 @@ def record_of(
     rows: Sequence[Row] = (),
     wall_s: float = 0.0,
 ) -> dict[str, Any]:
-    """Return what a run's record holds; see `write_record`."""
+    """Return what a run's record holds.
+
+    Parameters
+    ----------
+    asked
+        ``arguments`` and ``options`` of the run, recorded as they are.
+    status
+        ``running`` or ``done``.
+    n_images
+        Images of the input.
+    rows
+        The rows that there are.
+    wall_s
+        Time of the run, without loading the model.
+    """
     file, metadata = segmenter.file, segmenter.metadata
     seen = Counter(row["status"] for row in rows)
     return {

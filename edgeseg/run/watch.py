@@ -75,7 +75,7 @@ class Watch:
                     under_way.add(future)
             while under_way and not ending.is_set():
                 _, under_way = wait(under_way, every_s)
-            if once and not (files or self._watched.unsettled):
+            if once and not (files or self._watched.n_changed):
                 return
             ending.wait(max(every_s, _REST * took_s))
 
@@ -84,9 +84,9 @@ class Watch:
         now_s = time.monotonic()
         for path in [path for path, at_s in self._retry_s.items() if at_s < now_s]:
             del self._retry_s[path]
-            self._watched.again(path)
+            self._watched.return_again(path)
         if self._sizes.refresh():
-            self._watched.again_all()  # those whose size is the same are not measured again
+            self._watched.return_again()  # those whose size is the same are not measured again
         try:
             found = self._watched.look()
         except OSError as error:

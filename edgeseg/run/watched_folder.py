@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from edgeseg.inputs import left_out
-from edgeseg.inputs.discover import is_image, name_below
+from edgeseg.inputs.discover import name_below
+from edgeseg.inputs.left_out import Tally
 from edgeseg.inputs.source import Stamp
+from edgeseg.inputs.walk import FoundFile, is_image, walk_files
 
 # as programs call what they are still writing: browsers, rsync, editors, this package
 _UNFINISHED = re.compile(r"(\.(part|partial|tmp|temp|crdownload|download|filepart|swp)|~)$", re.I)
@@ -22,6 +23,16 @@ class CompleteFile(NamedTuple):
     file: str
     path: str
     stamp: Stamp
+
+
+class _NoTally(Tally):
+    """Counts nothing: what is left out would be counted again by each look."""
+
+    def add(self, *_: object) -> None:
+        pass
+
+    def add_below(self, *_: object) -> None:
+        pass
 
 
 class WatchedFolder:
@@ -39,14 +50,14 @@ class WatchedFolder:
     """
 
     def __init__(self, root: Path, out: Path) -> None:
-        self._root, self._out = root, os.path.realpath(out)
+        self._root, self._out = root, out
         self._seen: dict[str, Stamp] = {}
-        self._handed: dict[str, Stamp] = {}
+        self._returned: dict[str, Stamp] = {}
         self._not_images: dict[str, Stamp] = {}
         self._n_changed = 0
 
     @property
-    def unsettled(self) -> int:
+    def n_changed(self) -> int:
         """Images that the last look found other than the look before."""
         return self._n_changed
 
@@ -59,62 +70,39 @@ class WatchedFolder:
             If the folder itself cannot be looked at; what is known of its files is kept.
         """
         complete, seen = [], {}
-        for path, name, stamp in self._files():
-            if self._handed.get(path) == stamp:
+        for file in self._find_files():
+            path, _, stamp = file
+            if self._returned.get(path) == stamp:
                 seen[path] = stamp
-            elif self._is_image(path, name, stamp):
+            elif self._is_image(file):
                 seen[path] = stamp
                 if self._seen.get(path) == stamp and stamp.size_bytes:
                     complete.append(CompleteFile(name_below(self._root, Path(path)), path, stamp))
         self._n_changed = sum(self._seen.get(path) != stamp for path, stamp in seen.items())
         self._seen = seen
         for each in complete:
-            self._handed[each.path] = each.stamp
+            self._returned[each.path] = each.stamp
         return sorted(complete)
 
-    def again(self, path: str) -> None:
-        """Have a file returned once more by a later look."""
-        self._handed.pop(path, None)
+    def return_again(self, path: str | None = None) -> None:
+        """Have a file, or all, returned once more by a later look."""
+        if path is None:
+            self._returned.clear()
+        else:
+            self._returned.pop(path, None)
 
-    def again_all(self) -> None:
-        """Have all files returned once more by a later look."""
-        self._handed.clear()
-
-    def _files(self) -> Iterator[tuple[str, str, Stamp]]:
-        """Yield path, name and stamp of each file that may be an image."""
-        folders = [str(self._root)]
+    def _find_files(self) -> Iterator[FoundFile]:
         with os.scandir(self._root):
             pass  # it raises, where those below are passed over until the next look
-        while folders:
-            folder = folders.pop()
-            try:
-                with os.scandir(folder) as entries:
-                    found = list(entries)
-                for entry in found:
-                    if entry.is_dir(follow_symlinks=False):
-                        if self._is_watched(entry):
-                            folders.append(entry.path)
-                    elif not _is_unfinished(entry.name) and entry.is_file():
-                        status = entry.stat()
-                        stamp = Stamp(status.st_size, status.st_mtime_ns)
-                        yield entry.path, entry.name, stamp
-            except OSError:  # gone, or not to be read now
-                continue
+        for file in walk_files(str(self._root), _NoTally(), self._out):
+            if not _UNFINISHED.search(file.name):
+                yield file
 
-    def _is_watched(self, entry: os.DirEntry[str]) -> bool:
-        if left_out.is_system_folder(entry.name) or os.path.realpath(entry.path) == self._out:
+    def _is_image(self, file: FoundFile) -> bool:
+        """Return whether a file is an image, looking into it at most once as it is."""
+        if self._not_images.get(file.path) == file.stamp:
             return False
-        return not left_out.is_result(Path(entry.path, "a.png"), None)
-
-    def _is_image(self, path: str, name: str, stamp: Stamp) -> bool:
-        """Tell whether a file is an image, looking into it at most once as it is."""
-        if self._not_images.get(path) == stamp:
-            return False
-        if is_image(path, name) and not left_out.is_annotation(Path(path)):
+        if is_image(file, _NoTally()):
             return True
-        self._not_images[path] = stamp
+        self._not_images[file.path] = file.stamp
         return False
-
-
-def _is_unfinished(name: str) -> bool:
-    return name.startswith(".") or _UNFINISHED.search(name) is not None

@@ -32,10 +32,10 @@ def test_a_file_is_complete_when_two_looks_find_it_the_same(root: Path, tmp_path
     assert names(watched) == []
     path.write_bytes(IMAGE)
     assert names(watched) == []
-    assert watched.unsettled == 1
+    assert watched.n_changed == 1
     assert names(watched) == ["a.png"]
     assert names(watched) == []
-    assert watched.unsettled == 0
+    assert watched.n_changed == 0
 
 
 def test_a_file_that_changes_is_returned_again(root: Path, tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_a_file_that_changes_is_returned_again(root: Path, tmp_path: Path) -> No
     os.utime(path, ns=(1, 1))  # the clock of a network drive may be any
     assert names(watched) == []
     assert names(watched) == ["a.png"]
-    watched.again(str(path))
+    watched.return_again(str(path))
     assert names(watched) == ["a.png"]
 
 
@@ -68,7 +68,7 @@ def test_an_empty_file_is_waited_for(root: Path, tmp_path: Path) -> None:
     watched = WatchedFolder(root, tmp_path / "out")
     (root / "a.png").touch()
     assert [names(watched) for _ in range(3)] == [[], [], []]
-    assert watched.unsettled == 0  # `--once` does not wait for ever
+    assert watched.n_changed == 0  # `--once` does not wait for ever
 
 
 def test_folders_below_count_and_results_do_not(root: Path) -> None:
