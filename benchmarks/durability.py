@@ -69,9 +69,9 @@ def main() -> None:
             rounds = 1 if asked.how == "full" else asked.times
             end = {"kill": killed_runs, "power": power_cuts, "full": full_disk}[asked.how]
             lost = end(command, Path(scratch), expected, rounds, chance)
-            print(f"{name}: {asked.how} {rounds} times: {len(lost)} faults")
-            for fault in lost[:10]:
-                print(f"  {fault}")
+            lines = [f"{name}: {asked.how} {rounds} times: {len(lost)} faults", *lost[:10]]
+            sys.stdout.write("\n  ".join(lines) + "\n")
+            sys.stdout.flush()
             n_wrong += len(lost)
     sys.exit(n_wrong > 0)
 
