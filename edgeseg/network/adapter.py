@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from edgeseg.errors import ModelError
-from edgeseg.system.text import short
+from edgeseg.network.checks import is_number, require
 
 PROBABILITY = "probability"
 """The output with the maps of a model that edgeseg exports."""
@@ -24,6 +21,15 @@ LAYOUTS = ("nchw", "nhwc")
 ACTIVATIONS = ("sigmoid", "softmax", "none", "indices")
 PER_IMAGE = ("z-score", "maximum")
 CHANNELS = (1, 3)
+_ALLOWED = {
+    "type": TENSOR_TYPES,
+    "layout": LAYOUTS,
+    "channels": CHANNELS,
+    "per_image": (None, *PER_IMAGE),
+    "output_layout": (*LAYOUTS, "nhw"),
+    "activation": ACTIVATIONS,
+    "has_background": (False, True),
+}
 LARGEST_BATCH = 1024  # of a graph that takes no other: one image is filled up to it
 
 
@@ -89,47 +95,28 @@ def read_adapter(value: Any) -> Adapter:
         If it cannot be one.
     """
     names = {field.name for field in fields(Adapter)}
-    if not isinstance(value, dict) or not names <= value.keys():
-        raise _unusable("adapter", value)
+    require(isinstance(value, dict) and names <= value.keys(), value, "adapter")
     given: dict[str, Any] = {
         name: tuple(v) if isinstance(v := value[name], list) else v for name in names
     }
-    adapter = Adapter(**given)
-    for name, allowed in (
-        ("type", TENSOR_TYPES),
-        ("layout", LAYOUTS),
-        ("channels", CHANNELS),
-        ("per_image", (None, *PER_IMAGE)),
-        ("output_layout", (*LAYOUTS, "nhw")),
-        ("activation", ACTIVATIONS),
-        ("has_background", (False, True)),
-    ):
-        found = getattr(adapter, name)
-        if not any(type(found) is type(each) and found == each for each in allowed):
-            raise _unusable(f"adapter's {name}", found)
-    if not isinstance(adapter.output, str):
-        raise _unusable("adapter's output", adapter.output)
-    if not (_are_numbers((adapter.scale,)) and adapter.scale > 0):
-        raise _unusable("adapter's scale", adapter.scale)
-    for name in ("mean", "sd"):
-        if not _are_numbers(found := getattr(adapter, name), (1, adapter.channels)):
-            raise _unusable(f"adapter's {name}", found)
-    if min(adapter.sd) <= 0:
-        raise _unusable("adapter's sd", adapter.sd)
-    batch = 1 if adapter.batch is None else adapter.batch
-    for name, number in (("enlarge", adapter.enlarge), ("batch", batch)):
-        if not (type(number) is int and 1 <= number <= LARGEST_BATCH):
-            raise _unusable(f"adapter's {name}", number)
-    return adapter
+    for name, allowed in _ALLOWED.items():
+        fits = any(type(given[name]) is type(each) and given[name] == each for each in allowed)
+        require(fits, given[name], f"adapter's {name}")
+    require(isinstance(given["output"], str), given["output"], "adapter's output")
+    require(_is_size(given["scale"]), given["scale"], "adapter's scale")
+    for name, fit in (("mean", _is_offset), ("sd", _is_size)):
+        values = given[name]
+        fits = isinstance(values, tuple) and len(values) in (1, given["channels"])
+        require(fits and all(map(fit, values)), values, f"adapter's {name}")
+    for name, number in (("enlarge", given["enlarge"]), ("batch", given["batch"] or 1)):
+        fits = type(number) is int and 1 <= number <= LARGEST_BATCH and given[name] != 0
+        require(fits, given[name], f"adapter's {name}")
+    return Adapter(**given)
 
 
-def _are_numbers(values: Any, lengths: Sequence[int] = (1,)) -> bool:
-    return (
-        isinstance(values, tuple)
-        and len(values) in lengths
-        and all(type(v) in (int, float) and abs(v) < 1e30 and math.isfinite(v) for v in values)
-    )
+def _is_offset(value: Any) -> bool:
+    return is_number(value, -1e30) and value < 1e30  # which float32 can hold
 
 
-def _unusable(name: str, value: object) -> ModelError:
-    return ModelError(f"the model's metadata gives {short(value)} as its {name}")
+def _is_size(value: Any) -> bool:
+    return _is_offset(value) and value > 1e-30

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields
 from typing import Any
 
-from edgeseg.errors import ModelError
-from edgeseg.system.text import short
+from edgeseg.network.checks import is_number, require
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +50,8 @@ def read_interval(value: Any) -> Interval | None:
         return None
     names = [field.name for field in fields(Interval)]
     numbers: list[Any] = [value.get(n) for n in names] if isinstance(value, dict) else [None]
-    if all(
-        isinstance(n, int | float) and not isinstance(n, bool) and math.isfinite(n) and n >= 0
-        for n in numbers
-    ):
-        interval = Interval(*map(float, numbers))
-        if interval.level > 0 and interval.level < 1 and interval.floor_mm > 0:
-            return interval
-    raise ModelError(
-        f"the model's metadata gives {short(value)} as its interval; expected "
-        f"{', '.join(names)}, none negative, the level between 0 and 1"
-    )
+    expected = f"{', '.join(names)}, none negative, the level between 0 and 1"
+    require(all(is_number(n, 0) for n in numbers), value, "interval", expected)
+    interval = Interval(*map(float, numbers))
+    require(0 < interval.level < 1 and interval.floor_mm > 0, value, "interval", expected)
+    return interval

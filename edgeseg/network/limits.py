@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from edgeseg.errors import ModelError
-from edgeseg.system.text import short
+from edgeseg.network.checks import is_number, require
 
 _SMALLEST_SHARE = 0.1
 
@@ -61,41 +59,28 @@ def read_limits(values: Any) -> Limits:
     Raises
     ------
     ModelError
-        If a limit is not a positive number, or a range not two of them in order.
+        If a limit is not a number from 0, or a range not two of them in order.
     """
-    if not isinstance(values, Mapping):
-        raise ModelError(f"the model's metadata gives {short(values)} as its limits")
-    given: dict[str, Any] = {}
+    require(isinstance(values, Mapping), values, "limits")
+    read: dict[str, Any] = {}
     for each in fields(Limits):
         if each.name not in values:
             continue
         value = values[each.name]
-        if isinstance(each.default, tuple):
-            given[each.name] = _pair(each.name, value)
+        if not isinstance(each.default, tuple):
+            require(_is_limit(value), value, each.name, "a number")
+            read[each.name] = float(value)
+            continue
+        are_two = isinstance(value, list | tuple) and len(value) == 2
+        require(are_two and all(map(_is_limit, value)), value, each.name, "two numbers")
+        first, second = read[each.name] = (float(value[0]), float(value[1]))
+        if each.name == "view_shares":
+            fit = all(_SMALLEST_SHARE <= share <= 1 for share in (first, second))
+            require(fit, value, each.name, f"shares from {_SMALLEST_SHARE} to 1")
         else:
-            given[each.name] = _number(each.name, value)
-    return Limits(**given)
+            require(first <= second, value, each.name, "the smaller first")
+    return Limits(**read)
 
 
-def _pair(name: str, value: Any) -> tuple[float, float]:
-    if not isinstance(value, list | tuple) or len(value) != 2:
-        raise ModelError(
-            f"the model's metadata gives {short(value)} as {name}; expected two numbers"
-        )
-    first, second = (_number(name, each) for each in value)
-    if name == "view_shares":
-        if not all(_SMALLEST_SHARE <= share <= 1 for share in (first, second)):
-            raise ModelError(
-                f"the model's metadata gives {short(value)} as {name}; expected shares from "
-                f"{_SMALLEST_SHARE} to 1"
-            )
-    elif first > second:
-        raise ModelError(f"the model's metadata gives {short(value)} as {name}, the larger first")
-    return first, second
-
-
-def _number(name: str, value: Any) -> float:
-    good = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e6
-    if not good or not math.isfinite(value):
-        raise ModelError(f"the model's metadata gives {short(value)} as {name}; expected a number")
-    return float(value)
+def _is_limit(value: Any) -> bool:
+    return is_number(value, 0) and value < 1e6

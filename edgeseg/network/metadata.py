@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from edgeseg.errors import ModelError
 from edgeseg.network.adapter import Adapter, read_adapter
+from edgeseg.network.checks import is_number, require
 from edgeseg.network.interval import Interval, read_interval
 from edgeseg.network.limits import Limits, read_limits
 from edgeseg.network.task import Task, read_task
@@ -146,36 +146,27 @@ class ModelMetadata:
 
     def _check(self) -> None:
         for name in _TEXTS:
-            if not isinstance(value := getattr(self, name), str):
-                raise ModelError(f"the model's metadata gives {short(value)} as its {name}")
+            require(isinstance(value := getattr(self, name), str), value, name)
         for side in (self.input_height, self.input_width):
-            if type(side) is not int or not 1 <= side <= _LARGEST_SIDE_PX:
-                raise ModelError(f"the model's metadata gives {short(side)} as an input side")
-        if not (_is_number(self.threshold) and 0 < self.threshold < 1):
-            raise ModelError(f"the model's metadata gives {short(self.threshold)} as its threshold")
+            require(type(side) is int and 1 <= side <= _LARGEST_SIDE_PX, side, "input side")
+        threshold = self.threshold
+        require(is_number(threshold) and 0 < threshold < 1, threshold, "threshold")
         for number in (self.parameters, self.gmac):
-            if number is not None and not (_is_number(number) and number >= 0):
-                raise ModelError(
-                    f"the model's metadata gives {short(number)} as a number of its cost"
-                )
+            require(number is None or is_number(number, 0), number, "cost")
         data = self.train_data
-        if data and not (
-            isinstance(data.name, str) and type(data.count) is int and isinstance(data.sha256, str)
-        ):
-            raise ModelError(f"the model's metadata gives {short(data)} as what it was trained on")
-        if not (isinstance(self.metrics, Mapping) and _are_figures(self.metrics)):
-            raise ModelError(f"the model's metadata gives {short(self.metrics)} as its metrics")
+        require(
+            data is None
+            or (
+                (isinstance(data.name, str) and isinstance(data.sha256, str))
+                and type(data.count) is int
+            ),
+            data,
+            "training data",
+        )
+        is_mapping = isinstance(self.metrics, Mapping)
+        require(is_mapping and _are_figures(self.metrics), self.metrics, "metrics")
         low, high = self.train_pixel_size_mm_range or (1.0, 1.0)
-        if not 0 < low <= high < math.inf:
-            raise ModelError(
-                f"the model's metadata gives {low} to {high} mm as its range of pixel sizes"
-            )
-
-
-def _is_number(value: object) -> bool:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return False
-    return abs(value) <= sys.float_info.max  # not isfinite: whole numbers may be too long for it
+        require(0 < low <= high < math.inf, (low, high), "range of pixel sizes, mm")
 
 
 def _are_figures(value: Any, depth: int = 0) -> bool:
@@ -183,4 +174,4 @@ def _are_figures(value: Any, depth: int = 0) -> bool:
     if isinstance(value, Mapping | list | tuple):
         inner = value.values() if isinstance(value, Mapping) else value
         return depth < _DEEPEST and all(_are_figures(each, depth + 1) for each in inner)
-    return value is None or isinstance(value, str | bool) or _is_number(value)
+    return value is None or isinstance(value, str | bool) or is_number(value)

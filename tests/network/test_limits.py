@@ -24,5 +24,5 @@ def test_limits_go_there_and_back() -> None:
     ],
 )
 def test_what_is_no_limit_is_refused(name: str, value: Any) -> None:
-    with pytest.raises(ModelError, match=f"as {name}"):
+    with pytest.raises(ModelError, match=f"as its {name}"):
         read_limits({name: value})
