@@ -26,7 +26,7 @@ try:
     main()
 except SystemExit:
     pass
-heavy = {"torch", "onnx", "onnxruntime", "cv2", "numpy", "pydantic", "tifffile"}
+heavy = {"torch", "onnx", "onnxruntime", "cv2", "numpy", "pydantic", "PIL"}
 print("loaded:" + ",".join(sorted(heavy & set(sys.modules))))
 """
 

@@ -38,7 +38,7 @@ OF_ONE_PLACE = {
     "highdicom": "edgeseg.output.dicom.objects",
     "openvino": "edgeseg.network.openvino",
     "pyarrow": "edgeseg.archive.arrow",
-    "tifffile": "edgeseg.images.formats.tiff",
+    "PIL": "edgeseg.images.formats",
     "pydicom": "edgeseg.images.dicom.library",
     "pynetdicom": "edgeseg.node.library",
     "ray": "edgeseg.archive.on_ray",

@@ -15,8 +15,7 @@ from typing import BinaryIO, NamedTuple
 from edgeseg.archive.arrow.stores import failure_of
 from edgeseg.archive.place import Place, is_url, place_of
 from edgeseg.errors import DataError, ImageDecodeError, InputNotFoundError
-from edgeseg.images.formats.kinds import N_START_BYTES
-from edgeseg.images.header import is_dicom
+from edgeseg.images.kinds import N_START_BYTES, is_dicom
 from edgeseg.inputs import left_out, walk
 from edgeseg.inputs.left_out import Tally
 from edgeseg.system.parallel import ordered_map

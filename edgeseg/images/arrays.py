@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from edgeseg.errors import DataError, ImageDecodeError
 from edgeseg.images.frame import MIN_SIDE_PX, Frame, GrayImage, Size, as_pixel_size
-from edgeseg.images.image_file import decode_frame, read_frame
+from edgeseg.images.image_file import decode_frame, read_frame, turn_upright
 from edgeseg.images.levels import to_8_bit
 
 EXPECTED = (
@@ -21,8 +21,6 @@ EXPECTED = (
     "(height, width) or of colours in OpenCV's order (height, width, 3)"
 )
 _LARGEST = np.iinfo(np.uint16).max
-_TURNED = {2: "mirrored", 3: "half", 4: "flipped", 5: "mirrored left", 6: "right",
-           7: "mirrored right", 8: "left"}  # fmt: skip
 
 
 def as_gray(source: Any) -> GrayImage:
@@ -102,7 +100,7 @@ def _of_stream(stream: Any) -> Frame:
 def _of_pil(image: Any) -> GrayImage:
     """Return the gray values of a PIL image, asked by its methods alone."""
     try:
-        turn = _TURNED.get(image.getexif().get(0x0112, 1), "")
+        orientation = image.getexif().get(0x0112, 1)
         wide = image.mode == "F" or image.mode.startswith("I")
         has_alpha = image.mode[-1] in "Aa" or ("transparency" in image.info and not wide)
         if wide or (image.mode in ("L", "1") and not has_alpha):
@@ -116,17 +114,7 @@ def _of_pil(image: Any) -> GrayImage:
         raise
     except Exception as error:  # a damaged file is read only now, and its errors share no base
         raise ImageDecodeError(f"the PIL image cannot be read: {error}") from error
-    return _large_enough(_turned(pixels, turn))
-
-
-def _turned(gray: GrayImage, turn: str) -> GrayImage:
-    """Return an image upright that EXIF says to be turned."""
-    if "mirrored" in turn:
-        gray = gray[:, ::-1]
-    if turn == "flipped":
-        gray = gray[::-1]
-    quarters = 2 if turn == "half" else turn.endswith("left") - turn.endswith("right")
-    return np.ascontiguousarray(np.rot90(gray, quarters))
+    return _large_enough(turn_upright(pixels, orientation if orientation in range(1, 9) else 1))
 
 
 def _array(source: Any) -> npt.NDArray[Any]:

@@ -17,23 +17,19 @@ from edgeseg.errors import (
     InputNotFoundError,
     MissingExtraError,
 )
-from edgeseg.images import header
-from edgeseg.images.formats import pnm
+from edgeseg.images import kinds
+from edgeseg.images.formats import by_pillow, jpeg, png
+from edgeseg.images.formats.base import Header
 from edgeseg.images.frame import Frame, GrayImage, check_sides
 from edgeseg.images.levels import to_8_bit
 
 MAX_BYTES = 1 << 30
 """Larger files are refused before they are read: no image of so many pixels needs as much."""
 
-_OPAQUE = 255
-_GRAY = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH
-_COLOUR = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
-_UNTURNED = cv2.IMREAD_IGNORE_ORIENTATION
-# What a decoder makes pixels of where it has run out of a file's own.
-_MORE = bytes(1 + 137 * i % 249 for i in range(256))
-_BLOCK_PX = 16
-_NEARLY_BLACK = 2
-_SPARED_BLOCKS = 6  # an encoder may save the last bits of a file
+_GRAY = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+_COLOUR = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+
+Pixels = npt.NDArray[np.generic]
 
 
 def read_gray(path: Path) -> GrayImage:
@@ -114,34 +110,52 @@ def decode_gray(data: bytes) -> GrayImage:
 
 def decode_frame(data: bytes) -> Frame:
     """Decode an image file's bytes; see `read_frame`. Errors do not name the file."""
-    if header.is_dicom(data):
+    if kinds.is_dicom(data):
         from edgeseg.images.dicom import frames  # imports pydicom, which only these need
 
         return frames.decode_frame(data)
-    head = header.parse(data)
-    check_sides(head.width, head.height)
-    if head.frames > 1:
-        raise ImageDecodeError(
-            f"the file holds {head.frames} frames, one was expected; save the one to measure"
-        )
-    pixels = _own_pixels(data, head) if head.own_decoder else _opencv_pixels(data, head)
-    if head.white_from:
-        pixels = np.asarray(head.white_from - pixels.astype(np.int64)).astype(pixels.dtype)
-    gray = to_8_bit(pixels)
+    head = _parse(data)
+    if head.image is not None:
+        pixels = by_pillow.decode_pixels(head.image)
+        if head.may_be_transparent:
+            _refuse_transparent(pixels)
+    else:
+        if head.may_be_transparent:
+            _refuse_transparent(decode_pixels(data, cv2.IMREAD_UNCHANGED))
+        # ANYDEPTH keeps 16 bits, so that they are scaled here and not cut to their upper half; the
+        # levels of colours tell more of their scale than luma does.
+        flags = _COLOUR if head.has_wide_colours else _GRAY
+        pixels = decode_pixels(data, flags)
+        if head.scans_end:
+            jpeg.refuse_cut_scans(data, head.scans_end, pixels)
+    gray = to_8_bit(_with_black_zero(pixels, head))
     if gray.ndim == 3:
-        gray = cv2.cvtColor(gray, cv2.COLOR_BGR2GRAY).astype(np.uint8, copy=False)
-    return Frame(_upright(gray, head.orientation), head.pixel_size)
+        luma = cv2.cvtColor(np.ascontiguousarray(gray[..., :3]), cv2.COLOR_BGR2GRAY)
+        gray = luma.astype(np.uint8, copy=False)
+    return Frame(turn_upright(gray, head.orientation), head.pixel_size)
 
 
-def decode_pixels(
-    buffer: npt.NDArray[np.uint8], flags: int, page: int = 0
-) -> npt.NDArray[np.generic]:
-    """Decode a file's bytes, shape (n,), by one of OpenCV's ``IMREAD`` flags.
+def decode_as_stored(data: bytes) -> Pixels:
+    """Decode an image file's own values, as label files need them: neither scaled nor turned.
 
-    Parameters
-    ----------
-    page
-        Which of a TIFF's images, from 0.
+    Returns
+    -------
+    ndarray, shape (height, width) or (height, width, 3 or 4)
+        Gray values, or blue, green, red and perhaps alpha.
+
+    Raises
+    ------
+    ImageDecodeError
+        If they cannot be read rightly; see `read_frame`.
+    """
+    head = _parse(data)
+    if head.image is None:
+        return decode_pixels(data, cv2.IMREAD_UNCHANGED)
+    return _with_black_zero(by_pillow.decode_pixels(head.image), head)
+
+
+def decode_pixels(data: bytes, flags: int) -> Pixels:
+    """Decode a PNG or JPEG file's bytes by OpenCV's ``IMREAD`` flags.
 
     Raises
     ------
@@ -149,11 +163,7 @@ def decode_pixels(
         If OpenCV cannot.
     """
     try:
-        if page:
-            _, pages = cv2.imdecodemulti(buffer, flags, range=(page, page + 1))
-            pixels = pages[0] if pages else None
-        else:
-            pixels = cv2.imdecode(buffer, flags)
+        pixels = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
     except cv2.error:
         pixels = None
     if pixels is None:
@@ -161,83 +171,53 @@ def decode_pixels(
     return pixels
 
 
-def _opencv_pixels(data: bytes, head: header.Header) -> npt.NDArray[np.generic]:
-    """Return gray values, or colours of 16 bits, (height, width, 3), blue first."""
-    buffer = np.frombuffer(data, dtype=np.uint8)
-    if head.may_be_transparent:
-        _refuse_transparent(decode_pixels(buffer, cv2.IMREAD_UNCHANGED, head.page))
-    # ANYDEPTH keeps 16 bits, so that they are scaled here and not cut to their upper half; the
-    # levels of colours tell more of their scale than luma does.
-    flags = _COLOUR if head.wide_colours else _GRAY
-    if head.format != "tiff":  # others are turned here, since OpenCV believes broken EXIF data
-        flags |= _UNTURNED
-    pixels = decode_pixels(buffer, flags, head.page)
-    if head.scans_end:
-        refuse_cut_scans(data, head.scans_end, pixels, flags)
-    return pixels
+def _parse(data: bytes) -> Header:
+    """Read what a file says of itself; what is too large, too small or a film is refused."""
+    if not data:
+        raise ImageDecodeError(f"the file is empty; expected a {kinds.READABLE} image")
+    match kinds.format_of(data):
+        case "png":
+            head = png.parse(data)
+        case "jpeg":
+            head = jpeg.parse(data).header
+        case "bmp":
+            head = by_pillow.parse_bmp(data)
+        case "map":
+            head = by_pillow.parse_map(data)
+        case "tiff":
+            from edgeseg.images.formats import tiff
+
+            head = tiff.parse(data)
+        case _:
+            if kind := kinds.kind_of(data):
+                raise ImageDecodeError(f"{kind.name} files are not read; {kind.advice}")
+            raise ImageDecodeError(f"this is not a {kinds.READABLE} image, whatever its name says")
+    check_sides(head.width, head.height)
+    if head.frames > 1:
+        raise ImageDecodeError(
+            f"the file holds {head.frames} frames, one was expected; save the one to measure"
+        )
+    return head
 
 
-def _own_pixels(data: bytes, head: header.Header) -> npt.NDArray[np.generic]:
-    """Return what the module of a kind of file reads, as `_opencv_pixels` would."""
-    if head.format == "pnm":
-        return pnm.read(data)
-    from edgeseg.images.formats import tiff
-
-    pixels = tiff.read(data, head.page)
-    if pixels.ndim == 2:
+def _with_black_zero(pixels: Pixels, head: Header) -> Pixels:
+    """Return gray values of which the smallest is black."""
+    if not head.white_is_zero:
         return pixels
-    colours = np.ascontiguousarray(pixels[..., 2::-1])
-    if head.may_be_transparent and pixels.shape[2] == 4:
-        _refuse_transparent(np.dstack([colours, pixels[..., 3]]))
-    return colours
+    return np.asarray(head.white_is_zero - pixels.astype(np.int64)).astype(pixels.dtype)
 
 
-def _refuse_transparent(pixels: npt.NDArray[np.generic]) -> None:
+def _refuse_transparent(pixels: Pixels) -> None:
     if pixels.ndim == 3 and pixels.shape[2] == 4:
         alpha = pixels[..., 3]
-        opaque = _OPAQUE if alpha.dtype == np.uint8 else np.iinfo(np.uint16).max
-        if not np.all(alpha == opaque):
+        if not np.all(alpha == np.iinfo(np.uint8 if alpha.dtype == np.uint8 else np.uint16).max):
             raise ImageDecodeError(
                 "parts of the image are transparent, so its gray values are not defined; "
                 "flatten it first"
             )
 
 
-def refuse_cut_scans(data: bytes, end: int, pixels: npt.NDArray[np.generic], flags: int) -> None:
-    """Refuse a JPEG whose coded pixels end too early, which the decoder fills up without a word.
-
-    What it fills is flat, and nearly always gray. Where the last corner is, the file is decoded
-    again with more behind its coded pixels, for which a whole file has no use.
-
-    Parameters
-    ----------
-    end
-        Where its coded pixels end.
-    pixels, flags
-        As OpenCV gave them, and its ``IMREAD`` flags.
-
-    Raises
-    ------
-    ImageDecodeError
-        If they do.
-    """
-    corner = pixels[-_BLOCK_PX // 2 :, -_BLOCK_PX // 2 :]
-    low, high = int(corner.min()), int(corner.max())
-    # a black margin is flat in whole files too, and decoding all of those twice would be dear
-    if low < high or not _NEARLY_BLACK < low < _OPAQUE - _NEARLY_BLACK:
-        return
-    longer = np.frombuffer(b"".join((data[:end], _MORE, data[end:])), dtype=np.uint8)
-    differs = decode_pixels(longer, flags) != pixels
-    height, width = pixels.shape[:2]
-    last_row = (height - 1) // _BLOCK_PX * _BLOCK_PX - 2
-    last_blocks = width - _SPARED_BLOCKS * _BLOCK_PX
-    if np.any(differs[:last_row]) or np.any(differs[last_row:, : max(0, last_blocks)]):
-        raise ImageDecodeError(
-            "the JPEG is damaged: a part of its pixels is missing; copy it again"
-        )
-
-
-def _upright(gray: GrayImage, orientation: int) -> GrayImage:
+def turn_upright(gray: GrayImage, orientation: int) -> GrayImage:
     """Turn an image as EXIF's orientation, 1 to 8, says."""
     if orientation == 1:
         return gray

@@ -8,8 +8,7 @@ from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 
 from edgeseg.errors import MissingExtraError
-from edgeseg.images.formats.kinds import DICOM, N_START_BYTES, Kind, kind_of
-from edgeseg.images.header import is_dicom, is_readable
+from edgeseg.images.kinds import DICOM, N_START_BYTES, Kind, is_dicom, is_readable, kind_of
 from edgeseg.system.files import LOCK_NAME
 from edgeseg.system.text import visible
 

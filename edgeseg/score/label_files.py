@@ -9,13 +9,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from edgeseg.errors import DataError, EdgesegError
-from edgeseg.images import header
-from edgeseg.images.image_file import decode_pixels, read_bytes
+from edgeseg.images.formats import png
+from edgeseg.images.image_file import decode_as_stored, read_bytes
 from edgeseg.measure.ellipse import Mask
 
 # Values up to this are class numbers; above it, gray levels chosen for the eye.
@@ -133,8 +132,7 @@ def read_label(path: Path) -> LabelImage:
     """
     data = read_bytes(path)
     try:
-        header.parse(data)
-        pixels = decode_pixels(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+        pixels = decode_as_stored(data)
     except EdgesegError as error:
         raise DataError(f"{path}: {error}") from None
     if pixels.ndim == 2:
@@ -149,7 +147,7 @@ def read_label(path: Path) -> LabelImage:
     blue, green, red = (pixels[..., i].astype(np.int64) for i in range(3))
     colours: Codes = (red << 16) | (green << 8) | blue
     is_gray = np.array_equal(red, green) and np.array_equal(red, blue)
-    palette = tuple(header.png_palette(data))
+    palette = tuple(png.read_palette(data))
     numbers = _numbers(colours, palette) if palette else None
     return LabelImage(colours, red if is_gray else None, numbers, palette)
 

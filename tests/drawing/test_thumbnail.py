@@ -8,7 +8,7 @@ import pytest
 
 from edgeseg.drawing.encode import encode
 from edgeseg.drawing.thumbnail import read_thumbnail, shrunk, with_thumbnail
-from edgeseg.images.header import parse
+from edgeseg.images.formats.jpeg import parse
 
 
 def scan(height: int, width: int) -> np.ndarray:

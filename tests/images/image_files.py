@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import tifffile
 
 from edgeseg.errors import ImageDecodeError
 from edgeseg.images import image_file
@@ -44,6 +47,15 @@ def encoded(extension: str, pixels: np.ndarray, *options: int) -> bytes:
     done, data = cv2.imencode(extension, pixels, list(options))
     assert done
     return data.tobytes()
+
+
+def tiff(*pages: tuple[np.ndarray, dict[str, Any]], **how: Any) -> bytes:
+    """Return a file of images, each with what tifffile is to write of it."""
+    stream = io.BytesIO()
+    with tifffile.TiffWriter(stream, **how) as file:
+        for pixels, page in pages:
+            file.write(pixels, **page)
+    return stream.getvalue()
 
 
 def with_exif(jpeg: bytes, orientation: int) -> bytes:

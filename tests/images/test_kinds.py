@@ -1,14 +1,12 @@
 from __future__ import annotations
 
 import gzip
-import io
 import struct
-import tarfile
 from pathlib import Path
 
 import pytest
 
-from edgeseg.images.formats.kinds import DICOM, N_START_BYTES, kind_of
+from edgeseg.images.kinds import DICOM, N_START_BYTES, kind_of
 from tests.images.image_files import refused
 
 
@@ -17,45 +15,25 @@ def media(*brands: bytes) -> bytes:
     return struct.pack(">I", 8 + len(content)) + b"ftyp" + content + bytes(64)
 
 
-def tar() -> bytes:
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w") as archive:
-        archive.addfile(tarfile.TarInfo("a.png"), io.BytesIO())
-    return stream.getvalue()
-
-
 NIFTI = struct.pack("<i", 348) + bytes(340) + b"n+1\0" + bytes(700)
 KINDS = {
     "GIF": b"GIF89a\x10\0\x10\0",
     "WebP": b"RIFF\x24\0\0\0WEBPVP8 ",
     "AVI video": b"RIFF\x24\0\0\0AVI LIST",
-    "MP4 video": media(b"isom", b"mp42"),
-    "QuickTime video": media(b"qt  "),
+    "MP4 or QuickTime video": media(b"isom", b"mp42"),
     "Matroska or WebM video": b"\x1aE\xdf\xa3" + bytes(60),
     "Windows Media video": bytes.fromhex("3026b2758e66cf11"),
     "MPEG video": b"\0\0\x01\xba" + bytes(20),
     "HEIC": media(b"heic", b"mif1"),
     "AVIF": media(b"mif1", b"miaf", b"avif"),
     "JPEG 2000": b"\0\0\0\x0cjP  \r\n\x87\n" + media(b"jp2 "),
-    "JPEG XL": b"\xff\x0a" + bytes(20),
     "camera raw": media(b"crx "),
     "DICOM": bytes(128) + b"DICM" + bytes(60),
     "NIfTI volume": NIFTI,
     "NRRD volume": b"NRRD0004\n",
-    "MetaImage volume": b"ObjectType = Image\nNDims = 3\n",
     "Kretz volume": b"KRETZFILE 1.0   ",
     "PDF": b"%PDF-1.7\n",
-    "SVG": b'<?xml version="1.0"?>\n<!-- a -->\n<svg xmlns="http://www.w3.org/2000/svg">',
-    "PostScript": b"%!PS-Adobe-3.0",
-    "Photoshop": b"8BPS\0\1",
-    "OpenEXR": bytes.fromhex("762f3101"),
-    "PBM": b"P4\n40 40\n" + bytes(200),
-    "PFM": b"Pf\n40 40\n-1.0\n",
     "ZIP archive": b"PK\3\4" + bytes(60),
-    "TAR archive": tar(),
-    "NumPy array": b"\x93NUMPY\1\0",
-    "HDF5": b"\x89HDF\r\n\x1a\n",
-    "MATLAB": b"MATLAB 5.0 MAT-file",
 }
 
 
@@ -87,13 +65,6 @@ def test_dicom_without_its_preamble(data: bytes) -> None:
     assert kind.name == "DICOM"
 
 
-@pytest.mark.parametrize("data", [gzip.compress(NIFTI, mtime=0), gzip.compress(tar(), mtime=0)])
-def test_volumes_and_archives_are_known_when_compressed(data: bytes) -> None:
-    kind = kind_of(data)
-    assert kind is not None
-    assert kind.name in ("NIfTI volume", "TAR archive")
-
-
 @pytest.mark.parametrize(
     "data",
     [
@@ -104,7 +75,6 @@ def test_volumes_and_archives_are_known_when_compressed(data: bytes) -> None:
         b"<html><body><img src='a.svg'></body></html>",
         b"<?xml version='1.0'?><labels/>",
         b"RIFF\x24\0\0\0WAVEfmt ",
-        media(b"M4A "),
         bytes(2000),
         b"\xff" * 2000,
         b"\x08\0\x01\0\0\0\0\0" + bytes(90),

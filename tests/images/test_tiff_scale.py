@@ -12,7 +12,7 @@ from edgeseg.images import image_file
 from edgeseg.images.formats.tiff_scale import pixel_size_of
 from edgeseg.images.frame import PixelSize
 from edgeseg.segmenter import Segmenter
-from tests.images.test_tiff import tiff
+from tests.images.image_files import encoded, tiff
 from tests.run.folders import run, untimed
 
 OME = (
@@ -128,10 +128,14 @@ def test_a_files_own_size_reaches_the_row_and_what_a_user_says_beats_it(
     assert (again.n_kept, again.rows[0]["pixel_size_source"]) == (0, "tiff")
 
 
-def test_tifffile_is_imported_for_tiff_files_only(scan: np.ndarray, tmp_path: Path) -> None:
-    (tmp_path / "a.pgm").write_bytes(b"P5 400 270 255\n" + scan.tobytes())
+def test_pillow_is_not_imported_for_png_and_jpeg(scan: np.ndarray, tmp_path: Path) -> None:
+    for name in ("a.png", "a.jpg"):
+        (tmp_path / name).write_bytes(encoded(name[1:], scan))
     code = (
         "import sys; from pathlib import Path; from edgeseg.images.image_file import read_frame\n"
-        "read_frame(Path(sys.argv[1])); assert 'tifffile' not in sys.modules"
+        "for name in sys.argv[1:]: read_frame(Path(name))\n"
+        "assert 'PIL' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.pgm")], check=True)
+    subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "a.png"), str(tmp_path / "a.jpg")], check=True
+    )

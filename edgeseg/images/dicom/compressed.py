@@ -13,13 +13,12 @@ import numpy.typing as npt
 
 from edgeseg.errors import ImageDecodeError
 from edgeseg.images.formats import jpeg
-from edgeseg.images.image_file import refuse_cut_scans
 
 _LOSSLESS = frozenset((0xC3, 0xC7, 0xCB, 0xCF))
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_OF_COLOURS = (0xE0, 0xEE)  # JFIF, Adobe
-# says that no colours were transformed, so that the decoder leaves them as they are
-_UNTRANSFORMED = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
+_RGB_IDS = (b"RGB", b"rgb")
+# Adobe's segment, but for its last byte: which transform of colours the file was coded with
+_ADOBE, _UNTRANSFORMED, _YCBCR = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0", b"\0", b"\1"
+_NAME = 4  # bytes from the start of a segment to its name
 _CODESTREAM, _CODING = b"\xff\x4f\xff\x51", 0xFF52
 _ERRORS = 2  # OpenCV's level of its log
 _BOX = b"\0\0\0\x0cjP  \r\n\x87\n"
@@ -29,8 +28,19 @@ _DAMAGED = (
 )
 
 
-def decode_jpeg(data: bytes, size: tuple[int, int]) -> tuple[npt.NDArray[np.generic], bool]:
+def decode_jpeg(
+    data: bytes, size: tuple[int, int], photometric: str
+) -> tuple[npt.NDArray[np.generic], bool]:
     """Decode a JPEG frame of (height, width).
+
+    JFIF's segment says that colours are YCbCr, Adobe's which they are; without either, DICOM's
+    photometric interpretation decides, as in pydicom and dcmtk. Components that are called R, G
+    and B are these, and where some have fewer samples than others they are not.
+
+    Parameters
+    ----------
+    photometric
+        DICOM's word for what the samples are.
 
     Returns
     -------
@@ -43,24 +53,22 @@ def decode_jpeg(data: bytes, size: tuple[int, int]) -> tuple[npt.NDArray[np.gene
     ImageDecodeError
         If it is damaged, or of another size.
     """
-    try:
-        head = jpeg.parse(data)
-    except ImageDecodeError:
-        raise
-    except (struct.error, IndexError, ValueError):
-        raise ImageDecodeError(_DAMAGED) from None
-    _check_same((head.height, head.width), size)
-    process, segments = _segments_before_frame(data)
-    if process not in _LOSSLESS:
-        samples = _decoded(data, size)
-        if head.scans_end:
-            seen = samples if samples.ndim == 2 else samples[..., ::-1]
-            refuse_cut_scans(data, head.scans_end, seen, cv2.IMREAD_UNCHANGED)
-        return samples, True
-    # JFIF's marker would have the decoder turn colours that were never transformed
-    kept = [segment for segment in segments if segment[1] not in _OF_COLOURS]
-    rest = data[2 + sum(map(len, segments)) :]
-    return _decoded(b"".join((data[:2], _UNTRANSFORMED, *kept, rest)), size), False
+    found = jpeg.parse(data)
+    _check_same((found.height, found.width), size)
+    is_lossless, longer_by = found.process in _LOSSLESS, 0
+    if len(found.component_ids) == 3 and (is_lossless or not found.colour_segments):
+        is_rgb = found.component_ids in _RGB_IDS or (
+            photometric == "RGB" and not found.is_subsampled
+        )
+        changed, untransformed = bytearray(data), is_lossless or is_rgb
+        for start in found.colour_segments:
+            changed[start + _NAME] ^= 0xFF  # no decoder knows the name
+        changed[2:2] = _ADOBE + (_UNTRANSFORMED if untransformed else _YCBCR)
+        data, longer_by = bytes(changed), len(changed) - len(data)
+    samples = _decoded(data, size)
+    if found.scans_end:
+        jpeg.refuse_cut_scans(data, found.scans_end + longer_by, samples)
+    return samples, not is_lossless
 
 
 def decode_jpeg_2000(data: bytes, size: tuple[int, int]) -> tuple[npt.NDArray[np.generic], bool]:
@@ -108,25 +116,6 @@ def _check_same(found: tuple[int, int], size: tuple[int, int]) -> None:
         raise ImageDecodeError(
             f"its pixels are {found[1]}x{found[0]}, the file says {size[1]}x{size[0]}"
         )
-
-
-def _segments_before_frame(data: bytes) -> tuple[int, list[bytes]]:
-    """Return a JPEG's frame marker, and the segments between its start and that.
-
-    They are there and whole: the file was parsed before.
-    """
-    position = 2
-    segments: list[bytes] = []
-    while True:
-        start = position
-        while data[position + 1] == 0xFF:
-            position += 1
-        marker = data[position + 1]
-        if marker in _FRAMES:
-            return marker, segments
-        is_alone = marker == 0x01 or 0xD0 <= marker <= 0xD8
-        position += 2 if is_alone else 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-        segments.append(data[start:position])
 
 
 def _transforms_colours(data: bytes, position: int) -> bool:

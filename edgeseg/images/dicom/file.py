@@ -112,9 +112,10 @@ class DicomFile:
             data = encapsulated.read_frame(stream, self.frames[number - 1])
         if self.syntax not in _JPEG | _JPEG_2000:
             return self._by_pydicom(library.encapsulated(data), 0, 1), photometric
-        of_jpeg = self.syntax in _JPEG
-        decode = compressed.decode_jpeg if of_jpeg else compressed.decode_jpeg_2000
-        samples, is_rgb = decode(data, self.size)
+        if self.syntax in _JPEG:
+            samples, is_rgb = compressed.decode_jpeg(data, self.size, photometric)
+        else:
+            samples, is_rgb = compressed.decode_jpeg_2000(data, self.size)
         return samples, "RGB" if is_rgb and samples.ndim == 3 else photometric
 
     def palette(self) -> tuple[int, Colours]:

@@ -1,1 +1,1 @@
-"""What each kind of image file says of itself, and which kinds there are beside those read."""
+"""What each kind of image file says of itself before its pixels are decoded."""

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import re
 import struct
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from edgeseg.errors import ImageDecodeError
-from edgeseg.images.formats.base import Header, exif_orientation
+from edgeseg.images.formats.base import CUT_SHORT, Header
+from edgeseg.images.formats.directories import exif_orientation
 
 _STANDALONE = {0x01, *range(0xD0, 0xD8)}
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
@@ -14,7 +20,8 @@ _HUFFMAN = {0xC0, 0xC1, 0xC2}  # of DCT coefficients: what nearly all files are
 _SEQUENTIAL, _PROGRESSIVE = (0xC0, 0xC1), 0xC2
 _JPEG_LS = 0xF7
 _START_OF_SCAN, _END, _TABLES = 0xDA, 0xD9, {0xC4, 0xCC, 0xDB, 0xDD, 0xDA, 0xDC, 0xFE}
-_RESTARTS, _APP1, _HUFFMAN_TABLES = 0xDD, 0xE1, 0xC4
+_RESTARTS, _HUFFMAN_TABLES = 0xDD, 0xC4
+_APP0, _APP1, _APP14 = 0xE0, 0xE1, 0xEE
 _EMPTY = bytes(64)  # a part of a disk that could not be read comes as zeros
 _EXIF = b"Exif\0\0"
 # Within the scans 0xFF is escaped by a zero; restarts and fill bytes may stand there besides.
@@ -23,9 +30,50 @@ _RESTART = re.compile(rb"\xff([\xd0-\xd7])")
 _MOST_SCANS = 100  # of whole files a dozen; each goes over all pixels, however short it is
 _DAMAGED = "the JPEG is damaged; copy it again"
 _INCOMPLETE = "the JPEG is cut short; copy it again"
+# What a decoder makes pixels of where it has run out of a file's own.
+_MORE = bytes(1 + 137 * i % 249 for i in range(256))
+_BLOCK_PX, _UNIT_PX, _NEARLY_BLACK = 8, 16, 2
+_SPARED_UNITS = 6  # an encoder may save the last bits of a file
 
 
-def parse(data: bytes) -> Header:
+class Jpeg(NamedTuple):
+    """What a JPEG file says of itself.
+
+    Attributes
+    ----------
+    width, height
+        In pixels, before any rotation.
+    process
+        The marker of its frame: which kind of JPEG it is.
+    component_ids
+        A byte for each of its components.
+    is_subsampled
+        Whether some component has fewer samples than others.
+    colour_segments
+        Where the segments begin that say how colours are coded: those of JFIF and Adobe.
+    orientation
+        As EXIF counts it, 1 to 8.
+    scans_end
+        Where the coded pixels end; 0 where more bytes could be meant.
+    """
+
+    width: int
+    height: int
+    process: int
+    component_ids: bytes
+    is_subsampled: bool
+    colour_segments: tuple[int, ...]
+    orientation: int
+    scans_end: int
+
+    @property
+    def header(self) -> Header:
+        """What decides how it is decoded."""
+        orientation, scans_end = self.orientation, self.scans_end
+        return Header(self.width, self.height, orientation=orientation, scans_end=scans_end)
+
+
+def parse(data: bytes) -> Jpeg:
     """Read the header of a JPEG file and the structure of its scans.
 
     Raises
@@ -33,7 +81,18 @@ def parse(data: bytes) -> Header:
     ImageDecodeError
         If the file is cut short or damaged, as far as its structure tells.
     """
+    try:
+        return _parse(data)
+    except ImageDecodeError:
+        raise
+    except (struct.error, IndexError, ValueError):
+        raise ImageDecodeError(CUT_SHORT) from None
+
+
+def _parse(data: bytes) -> Jpeg:
     position, size, orientation, every = 2, None, 0, 0
+    samplings: set[int] = set()
+    colour_segments: list[int] = []
     process, exact, seen = 0, {}, 0  # component -> its coefficients that are there in full
     first_codes: dict[int, int] = {}  # table of coefficients -> what its code of zeros means
     while True:
@@ -57,6 +116,11 @@ def parse(data: bytes) -> Header:
             process, (height, width) = marker, struct.unpack_from(">HH", body, 1)
             size = (width, height)
             exact = {body[i]: set[int]() for i in range(6, 6 + 3 * body[5], 3)}
+            samplings = set(body[7 : 6 + 3 * body[5] : 3])
+        elif (marker == _APP0 and body.startswith(b"JFIF\0") and length >= 16) or (
+            marker == _APP14 and body.startswith(b"Adobe") and length >= 14
+        ):
+            colour_segments.append(position)
         elif marker == _APP1 and body.startswith(_EXIF) and not orientation:
             orientation = exif_orientation(body[len(_EXIF) :])
         elif marker == _RESTARTS:
@@ -84,12 +148,55 @@ def parse(data: bytes) -> Header:
         raise ImageDecodeError("the JPEG does not say its size; save it again")
     if process in _HUFFMAN and not _is_complete(exact, process):
         raise ImageDecodeError(_INCOMPLETE)
-    return Header(
-        "jpeg",
-        *size,
+    return Jpeg(
+        *(*size, process, bytes(exact), len(samplings) > 1, tuple(colour_segments)),
         orientation=orientation or 1,
         scans_end=position if process in _HUFFMAN else 0,
     )
+
+
+def refuse_cut_scans(data: bytes, end: int, pixels: npt.NDArray[np.generic]) -> None:
+    """Refuse a JPEG whose coded pixels end too early, which decoders fill up without a word.
+
+    What they fill is gray. Where the last block is flat and gray, the file is decoded again with
+    and without more behind its coded pixels, for which a whole file has no use. Pillow does that,
+    since OpenCV would print a line for each whole file.
+
+    Parameters
+    ----------
+    end
+        Where its coded pixels end.
+    pixels
+        As they were decoded, shape (height, width) or (height, width, 3).
+
+    Raises
+    ------
+    ImageDecodeError
+        If they do.
+    """
+    height, width = (side - 1 for side in pixels.shape[:2])
+    corner = pixels[height // _BLOCK_PX * _BLOCK_PX :, width // _BLOCK_PX * _BLOCK_PX :]
+    low, high = int(corner.min()), int(corner.max())
+    # a black margin is flat in whole files too, and decoding all of those again would be dear
+    if low < high or not _NEARLY_BLACK < low < 255 - _NEARLY_BLACK:
+        return
+    differs = _decode_quietly(data[:end] + _MORE + data[end:]) != _decode_quietly(data)
+    last_row, last_blocks = height // _UNIT_PX * _UNIT_PX - 2, width - _SPARED_UNITS * _UNIT_PX
+    if np.any(differs[:last_row]) or np.any(differs[last_row:, : max(0, last_blocks)]):
+        raise ImageDecodeError(
+            "the JPEG is damaged: a part of its pixels is missing; copy it again"
+        )
+
+
+def _decode_quietly(data: bytes) -> npt.NDArray[np.uint8]:
+    from PIL import JpegImagePlugin
+
+    try:
+        image: Any = JpegImagePlugin.JpegImageFile(io.BytesIO(data))
+        image.draft("L", None)
+        return np.asarray(image)
+    except Exception:  # of any kind, by what the bytes are
+        raise ImageDecodeError(_DAMAGED) from None
 
 
 def _note_scan(body: bytes, exact: dict[int, set[int]]) -> None:

@@ -1,0 +1,112 @@
+"""The kinds of image files that Pillow reads: BMP, PGM and PPM, and TIFF as `tiff` hands it over.
+
+Pillow is imported when the first of them is read: PNG and JPEG do without.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeseg.errors import ImageDecodeError
+from edgeseg.images.formats.base import CUT_SHORT, Header
+from edgeseg.images.kinds import format_of
+
+_BLANK = rb"(?:\s|#[^\r\n]*[\r\n])+"
+_MAP = re.compile(rb"P([2356])" + (_BLANK + rb"(\d{1,9})") * 3 + rb"(?:#[^\r\n]*[\r\n])?\s")
+_COLOURS, _TEXT, _LARGEST = (3, 6), (2, 3), 65535
+WIDE_COLOURS = "colours of 16 bits are not read from this kind of file; save the image as 8 bits"
+
+
+def open_image(data: bytes, kind: str) -> Any:
+    """Open a file's bytes, of the kind ``bmp``, ``pnm`` or ``tiff``, without decoding its pixels.
+
+    Raises
+    ------
+    ImageDecodeError
+        If Pillow cannot, or would fill files that are cut short.
+    """
+    from PIL import BmpImagePlugin, ImageFile, PpmImagePlugin, TiffImagePlugin
+
+    if ImageFile.LOAD_TRUNCATED_IMAGES:
+        raise ImageDecodeError(
+            "this program has set PIL.ImageFile.LOAD_TRUNCATED_IMAGES, with which a file that is "
+            "cut short looks whole; set it to False"
+        )
+    # The classes by themselves do not warn of large images, which are refused by their sides.
+    opens: dict[str, Any] = {
+        "bmp": BmpImagePlugin.BmpImageFile,
+        "pnm": PpmImagePlugin.PpmImageFile,
+        "tiff": TiffImagePlugin.TiffImageFile,
+    }
+    try:
+        return opens[kind](io.BytesIO(data))
+    except Exception:  # of any kind, by what the bytes are
+        raise ImageDecodeError(
+            f"this {kind.upper()} file is damaged or of a rare kind; copy it again, or save the "
+            "image as PNG"
+        ) from None
+
+
+def decode_pixels(image: Any) -> npt.NDArray[np.generic]:
+    """Return the pixels of an image that `open_image` opened.
+
+    Returns
+    -------
+    ndarray, shape (height, width) or (height, width, 3 or 4)
+        Gray values, uint8, uint16 or int16; or blue, green, red and perhaps alpha, uint8.
+
+    Raises
+    ------
+    ImageDecodeError
+        If the file is cut short or damaged.
+    """
+    try:
+        image.load()
+        if image.mode in ("1", "P", "LA", "PA"):
+            image = image.convert({"1": "L", "P": "RGB"}.get(image.mode, "RGBA"))
+        pixels = np.asarray(image)
+    except Exception:
+        raise ImageDecodeError(CUT_SHORT) from None
+    if image.mode == "CMYK":
+        light = 255 - pixels.astype(np.uint16)
+        pixels = (light[..., :3] * light[..., 3:] // 255).astype(np.uint8)
+    if pixels.ndim == 3:
+        return np.concatenate([pixels[..., 2::-1], pixels[..., 3:]], axis=2)
+    if pixels.dtype.itemsize > 2:  # of signed files, and of PGM
+        return pixels.astype(np.int16 if pixels.min() < 0 else np.uint16)
+    return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+
+
+def parse_bmp(data: bytes) -> Header:
+    """Read the header of a BMP file; see `open_image`."""
+    image = open_image(data, "bmp")
+    width, height = image.size
+    return Header(width, height, may_be_transparent=image.mode == "RGBA", image=image)
+
+
+def parse_map(data: bytes) -> Header:
+    """Read the header of a PGM or PPM file; see `open_image`.
+
+    Raises
+    ------
+    ImageDecodeError
+        If it is damaged or has colours of 16 bits.
+    """
+    found = _MAP.match(data)
+    if found is None:
+        raise ImageDecodeError(CUT_SHORT)
+    kind, width, height, largest = map(int, found.groups())
+    if not 1 <= largest <= _LARGEST:
+        raise ImageDecodeError(f"its largest gray value is {largest}; expected 1 to {_LARGEST}")
+    if kind in _COLOURS and largest > 255:
+        raise ImageDecodeError(WIDE_COLOURS)
+    n_bytes = width * height * (3 if kind in _COLOURS else 1) * (2 if largest > 255 else 1)
+    behind = found.end() + n_bytes
+    others = b"" if kind in _TEXT else data[behind : behind + 3]
+    frames = 1 + (format_of(others) == "map")
+    return Header(width, height, frames, image=open_image(data, "pnm"))
