@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +19,8 @@ from edgeseg.errors import (
     MissingExtraError,
 )
 from edgeseg.images import kinds
-from edgeseg.images.formats import by_pillow, jpeg, png
-from edgeseg.images.formats.base import Header
+from edgeseg.images.formats import by_pillow, jpeg, png, tiff
+from edgeseg.images.formats.base import CUT_SHORT, Header
 from edgeseg.images.frame import Frame, GrayImage, check_sides
 from edgeseg.images.levels import to_8_bit
 
@@ -175,29 +176,35 @@ def _parse(data: bytes) -> Header:
     """Read what a file says of itself; what is too large, too small or a film is refused."""
     if not data:
         raise ImageDecodeError(f"the file is empty; expected a {kinds.READABLE} image")
-    match kinds.format_of(data):
-        case "png":
-            head = png.parse(data)
-        case "jpeg":
-            head = jpeg.parse(data).header
-        case "bmp":
-            head = by_pillow.parse_bmp(data)
-        case "map":
-            head = by_pillow.parse_map(data)
-        case "tiff":
-            from edgeseg.images.formats import tiff
-
-            head = tiff.parse(data)
-        case _:
-            if kind := kinds.kind_of(data):
-                raise ImageDecodeError(f"{kind.name} files are not read; {kind.advice}")
-            raise ImageDecodeError(f"this is not a {kinds.READABLE} image, whatever its name says")
+    try:
+        head = _parse_kind(data)
+    except ImageDecodeError:
+        raise
+    except (struct.error, IndexError, ValueError, OverflowError):
+        raise ImageDecodeError(CUT_SHORT) from None
     check_sides(head.width, head.height)
     if head.frames > 1:
         raise ImageDecodeError(
             f"the file holds {head.frames} frames, one was expected; save the one to measure"
         )
     return head
+
+
+def _parse_kind(data: bytes) -> Header:
+    match kinds.format_of(data):
+        case "png":
+            return png.parse(data)
+        case "jpeg":
+            return jpeg.parse(data).header
+        case "bmp":
+            return by_pillow.parse_bmp(data)
+        case "map":
+            return by_pillow.parse_map(data)
+        case "tiff":
+            return tiff.parse(data)
+    if kind := kinds.kind_of(data):
+        raise ImageDecodeError(f"{kind.name} files are not read; {kind.advice}")
+    raise ImageDecodeError(f"this is not a {kinds.READABLE} image, whatever its name says")
 
 
 def _with_black_zero(pixels: Pixels, head: Header) -> Pixels:

@@ -109,7 +109,7 @@ def test_hostile_images_are_made_from_whole_ones() -> None:
     images = benchmark_script("library.hostile.images")
     for kind, files in images.seeds().items():
         for i, data in enumerate(files):
-            if (kind, i) == ("tiff", 15):  # of two pages
+            if kind == "tiff" and i == len(files) - 1:  # of two pages
                 with pytest.raises(ImageDecodeError):
                     images.decode_frame(data)
             else:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import random
 import struct
-import zlib
 from typing import Any
 
 import numpy as np
@@ -25,9 +24,8 @@ _DEFLATE, _STRIPS, _COUNTS = 8, 273, 279
 
 
 def seeds(gray: np.ndarray, deep: np.ndarray, colours: np.ndarray) -> list[bytes]:
-    """Return whole files: of several depths, tiles, planes, orders and pages."""
-    planes, tiles = {"planarconfig": "separate"}, {"tile": (32, 32)}
-    ones = gray > 60
+    """Return whole files: of several depths, tiles, orders and pages."""
+    tiles = {"tile": (32, 32)}
     return [
         _written(gray),
         _written(gray, compression="zlib", rowsperstrip=16),
@@ -39,10 +37,7 @@ def seeds(gray: np.ndarray, deep: np.ndarray, colours: np.ndarray) -> list[bytes
         _written(deep, photometric="miniswhite"),
         _written(deep.astype(np.int16)),
         _written(colours, photometric="rgb"),
-        _written(np.moveaxis(np.dstack([deep] * 3), 2, 0), photometric="rgb", **planes),
-        _packed(np.packbits(ones, axis=1), 1, tiles=True),
-        _packed(gray, 4),
-        _packed(gray, 4, _DEFLATE),
+        _written(colours, photometric="rgb", compression="zlib", **tiles),
         _written(gray, metadata=None),
         _written(np.stack([gray, gray])),
     ]
@@ -52,23 +47,6 @@ def _written(pixels: np.ndarray, **options: Any) -> bytes:
     stream = io.BytesIO()
     tifffile.imwrite(stream, pixels, **options)
     return stream.getvalue()
-
-
-def _packed(rows: np.ndarray, bits: int, compression: int = 1, *, tiles: bool = False) -> bytes:
-    """Return an image of 1 or 4 bits, of which each byte is eight or two pixels."""
-    width, height = rows.shape[1] * 8 // bits, rows.shape[0]
-    if tiles:  # as one
-        width, height = width // 16 * 16, height // 16 * 16
-        rows = rows[:height, : width * bits // 8]
-    strip = np.ascontiguousarray(rows).tobytes()
-    strip = zlib.compress(strip) if compression == _DEFLATE else strip
-    tags = {256: width, 257: height, 258: bits, 259: compression, 262: 1, 277: 1}
-    at = {322: width, 323: height, 324: 0, 325: len(strip)}
-    tags |= at if tiles else {_STRIPS: 0, 278: height, _COUNTS: len(strip)}
-    start = 8 + 2 + 12 * len(tags) + 4
-    tags[324 if tiles else _STRIPS] = start
-    fields = b"".join(struct.pack("<HHII", tag, 4, 1, tags[tag]) for tag in sorted(tags))
-    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + fields + bytes(4) + strip
 
 
 def mutated(rng: random.Random, data: bytes) -> bytes:

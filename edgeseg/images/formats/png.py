@@ -24,6 +24,8 @@ def parse(data: bytes) -> Header:
     ------
     ImageDecodeError
         If the file is cut short, damaged or not of the standard.
+    struct.error
+        If a part is too short.
     """
     found: dict[bytes, bytes] = {}
     packed_bytes = 0

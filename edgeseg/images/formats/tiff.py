@@ -48,16 +48,9 @@ def parse(data: bytes) -> Header:
     ------
     ImageDecodeError
         If the file is cut short or damaged, or would not be decoded rightly.
+    struct.error, ValueError
+        If it ends within a field, or its strips are not as many as their sizes.
     """
-    try:
-        return _parse(data)
-    except ImageDecodeError:
-        raise
-    except (struct.error, IndexError, ValueError, OverflowError):
-        raise ImageDecodeError(CUT_SHORT) from None
-
-
-def _parse(data: bytes) -> Header:
     pages = [*read_directories(data)]
     whole = [page for page in pages if not page.number(_SUBFILE) & _BESIDE] or pages
     if not whole:
