@@ -86,6 +86,11 @@ def segmenter() -> Segmenter:
 
 
 @pytest.fixture(scope="session")
+def nano() -> Segmenter:
+    return Segmenter("hc18-nano", device="cpu", threads=1)
+
+
+@pytest.fixture(scope="session")
 def scan(phantoms: list[Phantom]) -> np.ndarray:
     """The first phantom's gray values."""
     return phantoms[0].image

@@ -19,11 +19,6 @@ LEFT, RIGHT = Area(40, 60, 440, 330, SIZE), Area(450, 60, 850, 330, SIZE)
 
 
 @pytest.fixture(scope="module")
-def nano() -> Segmenter:
-    return Segmenter("hc18-nano", device="cpu", threads=1)
-
-
-@pytest.fixture(scope="module")
 def scan() -> np.ndarray:
     return make_phantom(3, height=270, width=400).image
 

@@ -13,11 +13,6 @@ from tests.serve.window import MODULES, PREPARE
 
 
 @pytest.fixture(scope="session")
-def nano() -> Segmenter:
-    return Segmenter("hc18-nano", device="cpu", threads=1)
-
-
-@pytest.fixture(scope="session")
 def address(nano: Segmenter, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where the exported site is served."""
     folder = tmp_path_factory.mktemp("site")
