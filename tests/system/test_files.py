@@ -27,26 +27,26 @@ with locked(Path(sys.argv[1])):
 
 
 def hold_elsewhere(folder: Path) -> subprocess.Popen[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(folder)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    command = [sys.executable, "-c", HOLD, str(folder)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
     return process
 
 
-def test_a_folder_held_by_another_process_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_a_folder_held_by_another_process_is_refused(tmp_path: Path, is_killed: bool) -> None:
     folder = tmp_path / "out"
     with hold_elsewhere(folder) as process:
-        with (
-            pytest.raises(OutputLockedError, match="another run is writing there; wait for it"),
-            files.locked(folder),
-        ):
+        with pytest.raises(OutputLockedError, match=str(folder)), files.locked(folder):
             pytest.fail("the lock was given twice")
-        process.communicate("")
+        if is_killed:
+            process.kill()
+            process.wait(10)
+        else:
+            process.communicate("")
+    with pytest.raises(ZeroDivisionError), files.locked(folder):
+        raise ZeroDivisionError
     with files.locked(folder):
         pass
 
@@ -57,13 +57,8 @@ def test_a_folder_this_process_holds_is_refused_too(tmp_path: Path) -> None:
             with pytest.raises(OutputLockedError, match="another run"), files.locked(again):
                 pytest.fail("the lock was given twice")
         # and the refused attempts did not give it away
-        other = subprocess.run(
-            [sys.executable, "-c", HOLD, str(tmp_path)],
-            input="",
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command = [sys.executable, "-c", HOLD, str(tmp_path)]
+        other = subprocess.run(command, input="", capture_output=True, text=True, check=False)
         assert "OutputLockedError" in other.stderr
     with files.locked(tmp_path):
         pass
@@ -107,7 +102,7 @@ def refuse_locks(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
 
 def test_a_lock_that_fails_is_no_other_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refuse_locks(monkeypatch, errno.EIO)
-    with pytest.raises(OutputWriteError, match="cannot write there"), files.locked(tmp_path):
+    with pytest.raises(OutputWriteError, match=str(tmp_path)), files.locked(tmp_path):
         pytest.fail("there is no lock")
 
 
@@ -124,22 +119,6 @@ def test_without_locks_a_run_goes_on_and_says_so(
     assert said[0].startswith(f"{tmp_path}: this drive has no locks")
     assert "nothing keeps a second run out" in said[0]
     files.claim(tmp_path, overwrite=False)
-
-
-@pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX's")
-def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
-    with hold_elsewhere(tmp_path) as process:
-        process.send_signal(signal.SIGKILL)
-        process.wait(10)
-    with files.locked(tmp_path):
-        pass
-
-
-def test_a_lock_is_given_back_when_the_block_fails(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), files.locked(tmp_path):
-        raise ZeroDivisionError
-    with files.locked(tmp_path):
-        pass
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
@@ -159,9 +138,9 @@ def test_claim(tmp_path: Path) -> None:
     (empty / files.LOCK_NAME).touch()
     files.claim(empty, overwrite=False)
     (empty / "result").touch()
-    with pytest.raises(OutputExistsError, match="empty exists; pass --overwrite to replace it"):
+    with pytest.raises(OutputExistsError, match=r"empty exists.*--overwrite"):
         files.claim(empty, overwrite=False)
-    with pytest.raises(OutputExistsError, match="result exists, of another model; pass"):
+    with pytest.raises(OutputExistsError, match="of another model"):
         files.claim(empty / "result", overwrite=False, why=", of another model")
     files.claim(empty, overwrite=True)
     assert (empty / "result").exists()
@@ -175,22 +154,28 @@ def test_atomic_write_makes_folders_and_leaves_nothing_beside(tmp_path: Path) ->
     assert [p.name for p in path.parent.iterdir()] == ["file.bin"]
 
 
-@pytest.mark.parametrize("broken", ["open", "replace"])
+@pytest.mark.parametrize(
+    ("broken", "error", "expected"),
+    [
+        ("open", OSError(28, "No space left on device"), OutputWriteError),
+        ("replace", OSError(28, "No space left on device"), OutputWriteError),
+        ("replace", KeyboardInterrupt(), KeyboardInterrupt),
+    ],
+)
 def test_a_write_that_fails_leaves_the_old_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
-) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str, error: BaseException,
+    expected: type[BaseException],
+) -> None:  # fmt: skip
     path = tmp_path / "file.bin"
     path.write_bytes(b"old")
 
     def fail(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
+        raise error
 
-    no_space = pytest.raises(
-        OutputWriteError, match=r"file\.bin: cannot be written \(No space left"
-    )
-    with monkeypatch.context() as patch, no_space:
+    with monkeypatch.context() as patch, pytest.raises(expected) as raised:
         patch.setattr(Path, broken, fail)
         files.write_atomic(path, b"new")
+    assert expected is KeyboardInterrupt or str(path) in str(raised.value)
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["file.bin"]
 
@@ -210,29 +195,13 @@ def test_a_file_may_be_written_part_by_part(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["file.bin"]
 
 
-def test_an_interrupted_write_leaves_the_old_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "file.bin"
-    path.write_bytes(b"old")
-
-    def interrupt(self: Path, target: Path) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Path, "replace", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        files.write_atomic(path, b"new")
-    assert [p.name for p in tmp_path.iterdir()] == ["file.bin"]
-    assert path.read_bytes() == b"old"
-
-
 def test_a_report_that_cannot_be_written_is_found_before(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     files.check_targets(None, tmp_path / "new" / "deep" / "report.json", tmp_path / "file")
     assert not (tmp_path / "new").exists()
-    with pytest.raises(OutputWriteError, match="is a folder; give the name of a file in it"):
+    with pytest.raises(OutputWriteError, match="is a folder"):
         files.check_targets(tmp_path / "report.json", tmp_path)
-    with pytest.raises(OutputWriteError, match="is no folder to write in"):
+    with pytest.raises(OutputWriteError, match="file"):
         files.check_targets(tmp_path / "file" / "report.json")
 
 
