@@ -1,4 +1,4 @@
-"""What `infer` was given: its images, the size of their pixels, and itself."""
+"""The inputs of `infer`: its images, their pixel sizes and ages, and how to continue."""
 
 from __future__ import annotations
 
@@ -15,61 +15,69 @@ from edgeseg.cli import console
 from edgeseg.errors import DataError
 
 if TYPE_CHECKING:
+    from edgeseg.cli.options import ScaleOptions
+    from edgeseg.inputs.ages import Ages
     from edgeseg.inputs.pixel_sizes import PixelSizes
     from edgeseg.inputs.source import Source
 
 
 @contextlib.contextmanager
-def given_images(inputs: list[str], out: Path) -> Iterator[list[Source]]:
-    """Yield the images of a command's inputs, one on standard input among them, sorted by name."""
+def open_sources(inputs: list[str], out: Path) -> Iterator[list[Source]]:
+    """Yield the sources of files, folders, patterns and standard input, sorted by name."""
     from edgeseg.inputs.discover import discover, items_of
     from edgeseg.inputs.standard_input import GIVEN, spooled
 
-    named = [given for given in inputs if given != GIVEN]
-    items: list[Source] = []
+    named = [text for text in inputs if text != GIVEN]
+    sources: list[Source] = []
     if named:
         found = discover(named, out)
-        items += found.items
+        sources += found.items
         for text in found.notices:
             console.notice(text)
     with contextlib.ExitStack() as stack:
         if named != inputs:
-            given = stack.enter_context(spooled(getattr(sys.stdin, "buffer", None)))
-            if given.file in {item.file for item in items}:
+            spool = stack.enter_context(spooled(getattr(sys.stdin, "buffer", None)))
+            if spool.file in {source.file for source in sources}:
                 raise DataError(
-                    f"a file is called {given.file!r}, as the image on standard input is; "
+                    f"a file is called {spool.file!r} like the image on standard input; "
                     "measure one after the other"
                 )
-            items += items_of(given.file, given.location)
-        yield sorted(items, key=lambda item: item.key)
+            sources += items_of(spool.file, spool.location)
+        yield sorted(sources, key=lambda source: source.key)
 
 
-def given_sizes(
-    items: list[Source], size_mm: float | tuple[float, float] | None, table_path: Path | None
-) -> PixelSizes:
-    """Return what is known of the images' pixels, and say what is not."""
+def find_sizes(sources: list[Source], scale: ScaleOptions) -> PixelSizes:
+    """Return the pixel sizes of sources, and print what is missing."""
     from edgeseg.inputs.pixel_sizes import PixelSizes
     from edgeseg.inputs.size_table import read_table
 
-    table = read_table(table_path, console.notice) if table_path else None
-    sizes = PixelSizes(items, size_mm, table)
+    table = read_table(scale.pixel_sizes, console.notice) if scale.pixel_sizes else None
+    sizes = PixelSizes(sources, scale.read_size(), table)
     for text in sizes.notices:
         console.notice(text)
-    if not sizes.is_given:
-        console.notice(
-            "no pixel size given: of files that do not say one themselves, lengths are in pixels "
-            "and the mm columns stay empty"
-        )
-    if table and size_mm is not None:
-        console.notice(f"--pixel-size holds for all images: {table_path} is not used")
+    scale.print_notices(sizes.is_given)
     return sizes
 
 
-def resuming_command() -> str:
-    """Return the command that goes on with this one."""
-    given = [argument for argument in sys.argv[1:] if argument not in ("--overwrite", "--resume")]
-    if "infer" not in given:
+def find_ages(sources: list[Source], age: str | None, pixel_sizes: Path | None) -> Ages:
+    """Return the gestational ages of sources: one for all, or of a table."""
+    from edgeseg.inputs.ages import Ages, read_age, read_ages
+
+    if age is None:
+        return Ages(sources, None, read_ages(pixel_sizes) if pixel_sizes else None)
+    if not Path(age).is_file():
+        return Ages(sources, read_age(age), None)
+    table = read_ages(Path(age))
+    if table is None:
+        raise DataError(f"{age}: no column of ages; title one 'ga' or 'gestational age (weeks)'")
+    return Ages(sources, None, table)
+
+
+def resume_command() -> str:
+    """Return the command that continues this run."""
+    words = [word for word in sys.argv[1:] if word not in ("--overwrite", "--resume")]
+    if "infer" not in words:
         return "edgeseg infer --resume and the same arguments"
-    given.insert(given.index("infer") + 1, "--resume")
+    words.insert(words.index("infer") + 1, "--resume")
     join = subprocess.list2cmdline if os.name == "nt" else shlex.join
-    return join(["edgeseg", *given])
+    return join(["edgeseg", *words])

@@ -1,33 +1,28 @@
-"""Options and steps that several commands share."""
+"""Options that several commands share; `edgeseg.cli.parser.expand_options` takes the dataclasses.
+
+Help lists them in sections: what is measured, with which model, and what is written.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import json
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edgeseg.cli import console
-from edgeseg.errors import (
-    DataError,
-    EdgesegError,
-    MissingExtraError,
-    ModelError,
-    OutputWriteError,
-)
-from edgeseg.system.text import printable
+from edgeseg.errors import DataError, ModelError
 
 if TYPE_CHECKING:
-    from edgeseg.output.table import Row
+    from edgeseg.run.options import Options
+
+_MODEL, _SCALE, _OUTPUT = "Model", "Scale and age", "Output"
+RESUME_OR_OVERWRITE = "--resume keeps and --overwrite replaces an earlier run; give one"
 
 
-def known_device(value: str) -> str:
-    """Refuse a device that no provider has, as wrong usage."""
+def check_device(value: str) -> str:
+    """Refuse a device without a provider, as wrong usage."""
     from edgeseg.network.session import PROVIDERS
 
     if value != "auto" and value not in PROVIDERS:
@@ -35,18 +30,8 @@ def known_device(value: str) -> str:
     return value
 
 
-def read_pixel_size(value: str | None) -> float | tuple[float, float] | None:
-    """Read a pixel size, one number or (x, y), and refuse what is none as wrong usage."""
-    from edgeseg.images.frame import parse_pixel_size
-
-    try:
-        return None if value is None else parse_pixel_size(value)
-    except DataError as error:
-        raise typer.BadParameter(str(error), param_hint="--pixel-size") from None
-
-
-def refuse_age(value: str | None) -> str | None:
-    """Refuse what is neither a gestational age nor a table of them, as wrong usage."""
+def check_age(value: str | None) -> str | None:
+    """Refuse what is neither a gestational age nor a file with a table, as wrong usage."""
     if value is not None and not Path(value).is_file():
         from edgeseg.inputs.ages import read_age
 
@@ -57,171 +42,167 @@ def refuse_age(value: str | None) -> str | None:
     return value
 
 
-def _models_like(incomplete: str) -> list[str]:
-    """Return bundled models for a shell to complete."""
+def complete_model(incomplete: str) -> list[str]:
+    """Return the bundled models that a shell may complete."""
     from edgeseg.network import zoo
 
     return [name for name in zoo.manifest() if name.startswith(incomplete)]
 
 
-def _devices_like(incomplete: str) -> list[str]:
-    """Return devices for a shell to complete."""
+def complete_device(incomplete: str) -> list[str]:
+    """Return the devices that a shell may complete."""
     from edgeseg.network.session import PROVIDERS
 
     return [name for name in ("auto", *PROVIDERS) if name.startswith(incomplete)]
 
 
+def _option(panel: str, text: str, *names: str, **more: Any) -> Any:
+    return typer.Option(*names, help=text, rich_help_panel=panel, **more)
+
+
 ModelOption = Annotated[
-    str,
-    typer.Option(help="Bundled model or path of an ONNX file.", autocompletion=_models_like),
+    str, _option(_MODEL, "Bundled model or ONNX file.", autocompletion=complete_model)
 ]
 DeviceOption = Annotated[
     str,
-    typer.Option(
-        help="auto, cpu, cuda, tensorrt, coreml, openvino or directml.",
-        callback=known_device,
-        autocompletion=_devices_like,
+    _option(
+        _MODEL,
+        "auto, cpu, cuda, tensorrt, coreml, openvino or directml.",
+        callback=check_device,
+        autocompletion=complete_device,
     ),
 ]
-HostOption = Annotated[
-    str, typer.Option(help="Address to listen on; 0.0.0.0: any of this machine.")
-]
 ThreadsOption = Annotated[
-    int | None, typer.Option(min=1, help="Images worked on at once; default: all cores.")
+    int | None,
+    _option(_MODEL, "Images measured at once; default: all cores.", min=1, metavar="N"),
+]
+CalibrationOption = Annotated[
+    Path | None, _option(_SCALE, "File that 'edgeseg calibrate' wrote.", metavar="FILE")
+]
+AgeOption = Annotated[
+    str | None,
+    _option(
+        _SCALE,
+        "Gestational age of all images, such as 21w3d, or a table of ages; for centiles.",
+        metavar="AGE",
+        callback=check_age,
+    ),
 ]
 JsonOption = Annotated[
-    Path | None,
-    typer.Option("--json", help="Write the figures here; `-` is standard output."),
+    Path | None, _option(_OUTPUT, "Write the figures here; - is standard output.", "--json")
 ]
 JsonlOption = Annotated[
     Path | None,
-    typer.Option(
-        "--jsonl", help="Write a line of JSON a row here as it comes; `-` is standard output."
-    ),
-]
-PixelSizeOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="MM",
-        help="Millimetres per pixel of all images: 0.12, or across and down, 0.12x0.11.",
-    ),
-]
-PixelSizesOption = Annotated[
-    Path | None,
-    typer.Option(metavar="CSV", help="Table: filename, pixel size (mm), or pixel size x and y."),
+    _option(_OUTPUT, "Write each row here at once, as a line of JSON; - as above.", "--jsonl"),
 ]
 SrOption = Annotated[
-    bool, typer.Option("--sr", help="Write a structured report of each DICOM file.")
+    bool, _option(_OUTPUT, "Write a structured report for each DICOM file.", "--sr/--no-sr")
 ]
-SegOption = Annotated[
-    bool, typer.Option("--seg", help="Write a DICOM segmentation of each DICOM file.")
+HostOption = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 listens on all.")]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace what exists at the output.")
 ]
-CalibrationOption = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="What 'edgeseg calibrate' wrote for your site."),
-]
-OverlaysOption = Annotated[bool, typer.Option("--overlays/--no-overlays")]
-MasksOption = Annotated[bool, typer.Option("--masks/--no-masks")]
-KeepIdsOption = Annotated[
-    bool,
-    typer.Option("--keep-ids", help="Keep what tells whose a DICOM image is in the results."),
-]
-OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 DataOption = Annotated[
     Path,
-    typer.Option(help="Folder of labelled images: as HC18, or with images/ and masks/ in it."),
+    typer.Option(help="Labelled images: HC18's layout, or a folder with images/ and masks/."),
 ]
-RESUME_OR_OVERWRITE = "--resume keeps and --overwrite replaces an earlier run; give one"
 
 
-def is_standard_output(json_file: Path | None) -> bool:
-    """Return whether `--json` names standard output, not a file."""
-    return json_file == Path("-")
+@dataclass(frozen=True)
+class ScaleOptions:
+    """How large the pixels of the images are."""
+
+    pixel_size: Annotated[
+        str | None,
+        _option(
+            _SCALE,
+            "Millimetres per pixel of all images: 0.12, or 0.12x0.11 for x and y.",
+            metavar="MM",
+        ),
+    ] = None
+    pixel_sizes: Annotated[
+        Path | None,
+        _option(
+            _SCALE, "Table: filename and pixel size (mm), or pixel size x and y.", metavar="CSV"
+        ),
+    ] = None
+
+    def read_size(self) -> float | tuple[float, float] | None:
+        """Return the size of all pixels in mm, one number or (x, y); refuse nonsense as usage."""
+        from edgeseg.images.frame import parse_pixel_size
+
+        try:
+            return None if self.pixel_size is None else parse_pixel_size(self.pixel_size)
+        except DataError as error:
+            raise typer.BadParameter(str(error), param_hint="--pixel-size") from None
+
+    def print_notices(self, is_given: bool) -> None:
+        """Print that sizes are missing, or that both options were given."""
+        if not is_given:
+            console.notice(
+                "no pixel size given: files without a pixel size of their own are measured in "
+                "pixels, and their mm columns stay empty"
+            )
+        if self.pixel_size is not None and self.pixel_sizes is not None:
+            console.notice(f"--pixel-size applies to all images: {self.pixel_sizes} is not used")
 
 
-@contextlib.contextmanager
-def figures_to(json_file: Path | None) -> Iterator[Callable[[Any], None]]:
-    """Yield the function that writes a command's figures where `--json` says.
+@dataclass(frozen=True)
+class ModelOptions:
+    """The model of a command that measures files, and how it is run."""
 
-    Where that is standard output, what is printed meanwhile goes to standard error. Files are
-    written before anything is printed, which may fail.
-    """
-    from edgeseg.system.files import json_text, write_json
+    model: ModelOption = "hc18-nano"
+    device: DeviceOption = "auto"
+    threads: ThreadsOption = None
+    calibration: CalibrationOption = None
 
-    stdout, alone = sys.stdout, is_standard_output(json_file)
+    def open(self, inference_threads: int = 1, *, needs_head: bool = False) -> Any:
+        """Open the model; a calibration needs one of heads."""
+        task = "head" if needs_head or self.calibration else None
+        return open_model(self.model, self.device, inference_threads, task)
 
-    def write(figures: Any) -> None:
-        if alone:
-            stdout.write(json_text(figures))
-            stdout.flush()
-        elif json_file:
-            write_json(json_file, figures)
+    def count_workers(self, inference_threads: int = 1) -> int:
+        """Return how many images are measured at once: by default one for each core."""
+        from edgeseg.system.parallel import usable_cores
 
-    with contextlib.redirect_stdout(sys.stderr if alone else stdout):
-        yield write
+        return self.threads or max(1, usable_cores() // inference_threads)
 
+    def read_calibration(self) -> Any:
+        """Return the site's calibration, None if none was given."""
+        from edgeseg.images.calibration import read_calibration
 
-@contextlib.contextmanager
-def lines_to(jsonl_file: Path | None, *, append: bool = False) -> Iterator[Callable[[Row], None]]:
-    """Yield the function that writes a row where `--jsonl` says, as a line of JSON, at once.
-
-    Where that is standard output, what is printed meanwhile goes to standard error.
-
-    Raises
-    ------
-    OutputWriteError
-        If the file cannot be written.
-    """
-    stdout, alone = sys.stdout, is_standard_output(jsonl_file)
-    with contextlib.ExitStack() as stack:
-        stream: TextIO | None = stdout if alone else None
-        if jsonl_file is not None and not alone:
-            try:
-                opened = jsonl_file.open("a" if append else "w", encoding="utf-8", newline="\n")
-            except OSError as error:
-                raise _unwritten(jsonl_file, error) from error
-            stream = stack.enter_context(opened)
-
-        def write(row: Row) -> None:
-            if stream is None:
-                return
-            text = json.dumps(row, ensure_ascii=False, allow_nan=False)
-            try:
-                stream.write(printable(text) + "\n")
-                stream.flush()
-            except OSError as error:
-                if alone:
-                    raise
-                raise _unwritten(jsonl_file, error) from error
-
-        stack.enter_context(contextlib.redirect_stdout(sys.stderr if alone else stdout))
-        yield write
+        return read_calibration(self.calibration) if self.calibration else None
 
 
-def _unwritten(path: Path | None, error: OSError) -> OutputWriteError:
-    return OutputWriteError(f"{path}: cannot be written ({error.strerror})")
+@dataclass(frozen=True)
+class OutputOptions:
+    """What `infer`, `watch` and `listen` write besides the table."""
 
+    overlays: Annotated[bool, _option(_OUTPUT, "Write overlays.", "--overlays/--no-overlays")] = (
+        True
+    )
+    masks: Annotated[bool, _option(_OUTPUT, "Write masks.", "--masks/--no-masks")] = True
+    seg: Annotated[
+        bool, _option(_OUTPUT, "Write a DICOM segmentation for each DICOM file.", "--seg")
+    ] = False
+    keep_ids: Annotated[
+        bool, _option(_OUTPUT, "Keep patient identifiers of DICOM files in results.", "--keep-ids")
+    ] = False
 
-def print_report(report: Any, json_file: Path | None) -> None:
-    """Say what was written: a dataclass's notices as remarks, its other fields as figures."""
-    for text in report.notices:
-        console.notice(text)
-    figures = {key: plain(value) for key, value in asdict(report).items() if key != "notices"}
-    with figures_to(json_file) as write_figures:
-        write_figures(figures)
-        console.table(("", ""), [(key, _cell(value)) for key, value in figures.items()])
+    def collect(self, workers: int, *, sr: bool, **more: bool) -> Options:
+        """Return the options of a run."""
+        from edgeseg.run.options import Options
 
-
-def _cell(value: object) -> str:
-    if isinstance(value, tuple):
-        return ", ".join(map(str, value))
-    return "-" if value is None else str(value)
+        return Options(**vars(self), workers=workers, sr=sr, **more)
 
 
 def open_model(model: str, device: str, threads: int = 1, task: str | None = None) -> Any:
-    """Open a model with one thread an image: images, not layers, are shared out over the cores.
+    """Open a model; ``threads`` is per image, since the cores are shared out over images.
 
-    Where a command is for one task only, a model of another is refused.
+    Raises
+    ------
+    ModelError
+        If the model is not of the task that the command needs.
     """
     from edgeseg.segmenter import Segmenter
 
@@ -234,20 +215,9 @@ def open_model(model: str, device: str, threads: int = 1, task: str | None = Non
     return segmenter
 
 
-class NeedsExtra:
-    """Turns a missing package of an extra into a sentence that names the extra."""
-
-    def __init__(self, extra: str) -> None:
-        self._extra = extra
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, ModuleNotFoundError) and not isinstance(error, EdgesegError):
-            raise MissingExtraError(
-                f"this command needs {error.name!r}; install it with pip install "
-                f"'edgeseg[{self._extra}]' (from a checkout: pip install '.[{self._extra}]')"
-            ) from error
+def arguments_of(context: typer.Context) -> dict[str, Any]:
+    """Return a command's arguments as JSON can hold them, for the record of a run."""
+    return {name: plain(value) for name, value in context.params.items()}
 
 
 def plain(value: Any) -> Any:

@@ -36,15 +36,4 @@ def test_list_measure_and_collect(tmp_path: Path, phantoms: list[Phantom]) -> No
     done = run(app, ["archive", str(manifest), "--out", str(out), "--json", str(report)])
     assert done.exit_code == 0 and json.loads(report.read_text())["n_parts"] == 0
     done = run(app, ["archive", str(manifest), "--out", str(out), "--collect"])
-    assert done.exit_code == 1 and "each frame of the manifest has one row" in done.output
-
-
-@pytest.mark.parametrize("share", ["1", "3/2", "a/2", "1/0", "-1/2", "1/2/3"])
-def test_what_is_no_share_is_wrong_usage(share: str) -> None:
-    done = CliRunner().invoke(app, ["archive", "m", "--out", "o", "--shard", share])
-    assert done.exit_code == 2 and "one of N shares" in done.output.replace("\n", " ")
-
-
-def test_collecting_is_no_share(tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["archive", "m", "--out", "o", "--collect", "--shard", "0/2"])
-    assert done.exit_code == 2
+    assert done.exit_code == 1 and "complete" in done.output

@@ -228,5 +228,5 @@ def test_a_full_disk_says_how_to_go_on(
     monkeypatch.setattr("edgeseg.run.commit.Job.write", full)
     refused("infer", image, "--out", tmp_path / "out")
     advice, error = capsys.readouterr().err.splitlines()[-2:]
-    assert advice.startswith("what was measured is kept; go on with: edgeseg infer --resume ")
+    assert advice.startswith("what was measured is kept; continue with: edgeseg infer --resume ")
     assert "No space left" in error

@@ -88,10 +88,10 @@ def test_a_signal_ends_a_run_that_can_be_gone_on_with(
         _, said = process.communicate(timeout=LONG_S)
     assert process.returncode == code
     assert "Traceback" not in said
-    (advice,) = [line for line in said.splitlines() if "go on with" in line]
+    (advice,) = [line for line in said.splitlines() if "continue with" in line]
     scans, out = tmp_path / "my scans", tmp_path / "out"
     resumed = f"edgeseg infer --resume '{scans}' --out {out} --threads 1 --jsonl -"
-    assert advice == f"what was measured is kept; go on with: {resumed}"
+    assert advice == f"what was measured is kept; continue with: {resumed}"
     assert 1 <= len(read_rows(out / "results.csv")) < 4
     subprocess.run([sys.executable, "-m", "edgeseg", *command, "--resume"], check=True)
     assert len(read_rows(out / "results.csv")) == 4
@@ -107,7 +107,7 @@ def test_a_second_signal_ends_at_once(command: list[str], number: int) -> None:
         process.send_signal(number)
         _, said = process.communicate(timeout=LONG_S)
     assert process.returncode == 128 + number
-    assert said.count("go on with") == 1
+    assert said.count("continue with") == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

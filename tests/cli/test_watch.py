@@ -102,7 +102,7 @@ def test_what_comes_is_measured_as_infer_does(tmp_path: Path, scans: list[Phanto
     assert {json.loads(line)["file"] for line in said.splitlines()} == found.keys()
     assert "stopping" in remarks
     page = (out / "report.html").read_text("utf-8")
-    assert "3 images: 2 measured" in page
+    assert "3 images: 2 ok" in page
     assert (out / "overlays" / "sub" / "<b>\x1b.jpg").is_file()
 
 

@@ -92,4 +92,4 @@ def test_it_is_measured_tabled_drawn_and_reported(
     assert read_gray(out / "masks" / "wide.png").any()
     assert len(list((out / "overlays").iterdir())) == 3
     page = (out / "report.html").read_text("utf-8")
-    assert "<title>Spots" in page and "width (mm)" in page and FLAGS["thin"] in page
+    assert "<h1>Spots</h1>" in page and "width (mm)" in page and FLAGS["thin"] in page

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from edgeseg.cli.options import JsonOption, OverwriteOption, print_report
+from edgeseg.cli.options import JsonOption, OverwriteOption
+from edgeseg.cli.reports import print_report
 
 
 def _size(value: str | None) -> tuple[int, int] | None:

@@ -11,25 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgeseg.cli import console
-from edgeseg.cli.options import (
-    CalibrationOption,
-    DeviceOption,
-    JsonOption,
-    ModelOption,
-    NeedsExtra,
-    OverwriteOption,
-    PixelSizeOption,
-    PixelSizesOption,
-    figures_to,
-    read_pixel_size,
-)
+from edgeseg.cli.options import JsonOption, ModelOptions, OverwriteOption, ScaleOptions
+from edgeseg.cli.reports import NeedsExtra, figures_to
 from edgeseg.cli.signals import interrupts
 from edgeseg.errors import OutputExistsError
 
 if TYPE_CHECKING:
     from edgeseg.archive.plan import Archive, Shard
-
-_STATUSES = ("ok", "doubtful", "empty", "failed")
 
 
 def manifest(
@@ -38,35 +26,30 @@ def manifest(
         typer.Argument(help="Files, folders (recursive), patterns, or URLs such as s3://bucket/a."),
     ],
     out: Annotated[str, typer.Option(help="Parquet file to write; a path or URL.")],
-    pixel_size: PixelSizeOption = None,
-    pixel_sizes: PixelSizesOption = None,
+    scale: ScaleOptions,
     overwrite: OverwriteOption = False,
     json_file: JsonOption = None,
 ) -> None:
-    """List the frames of an archive in a table of Parquet, for 'edgeseg archive'."""
-    size_mm = read_pixel_size(pixel_size)
+    """List the frames of an archive in a Parquet file, for 'edgeseg archive'."""
+    size_mm = scale.read_size()
     with NeedsExtra("archive"):
         from edgeseg.archive.manifest_writer import write_manifest
         from edgeseg.archive.place import place_of
     place = place_of(out)
     if place.exists() and not overwrite:
         raise OutputExistsError(f"{out} exists; pass --overwrite to replace it")
-    if pixel_sizes is None and size_mm is None:
-        console.notice(
-            "no pixel size given: of files that do not say one themselves, lengths will be in "
-            "pixels and the mm columns stay empty"
-        )
-    elif pixel_sizes is not None and size_mm is not None:
-        console.notice(f"--pixel-size holds for all images: {pixel_sizes} is not used")
+    scale.print_notices(is_given=bool(scale.pixel_size or scale.pixel_sizes))
     with figures_to(json_file) as write_figures:
-        with _found() as on_file:
-            made = write_manifest(inputs, place, size_mm, pixel_sizes, console.notice, on_file)
+        with _count_files() as on_file:
+            made = write_manifest(
+                inputs, place, size_mm, scale.pixel_sizes, console.notice, on_file
+            )
         console.say(f"{made.n_frames} frames of {made.n_files} files in {out}")
         write_figures(made._asdict())
 
 
-def read_shard(value: str | None) -> str | None:
-    """Refuse what is no share of an archive, as wrong usage."""
+def check_shard(value: str | None) -> str | None:
+    """Refuse what is not a share of an archive, as wrong usage."""
     if value is not None:
         number, slash, of = value.partition("/")
         good = slash and number.isdecimal() and of.isdecimal()
@@ -80,35 +63,34 @@ def read_shard(value: str | None) -> str | None:
 def archive(
     manifest: Annotated[str, typer.Argument(help="What 'edgeseg manifest' wrote; path or URL.")],
     out: Annotated[str, typer.Option(help="Folder for the results; a path or URL.")],
+    model: ModelOptions,
     part_size: Annotated[
-        int | None, typer.Option(min=1, help="Frames in a part; default 1000.")
-    ] = None,
-    model: ModelOption = "hc18-nano",
-    device: DeviceOption = "auto",
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Images worked on at once; default: all cores.")
+        int | None, typer.Option(min=1, metavar="N", help="Frames per part; default: 1000.")
     ] = None,
     processes: Annotated[
-        int | None, typer.Option(min=1, help="That share the threads; default: one for four.")
+        int | None,
+        typer.Option(min=1, metavar="N", help="Processes; default: one for four threads."),
     ] = None,
     read_ahead: Annotated[
-        int, typer.Option(min=0, help="Files read before they are wanted; more for far stores.")
+        int, typer.Option(min=0, metavar="N", help="Files read ahead; more for slow stores.")
     ] = 32,
-    calibration: CalibrationOption = None,
-    masks: Annotated[bool, typer.Option("--masks/--no-masks")] = False,
-    overlays: Annotated[bool, typer.Option("--overlays/--no-overlays")] = False,
+    masks: Annotated[bool, typer.Option("--masks/--no-masks", help="Write masks.")] = False,
+    overlays: Annotated[
+        bool, typer.Option("--overlays/--no-overlays", help="Write overlays.")
+    ] = False,
     shard: Annotated[
         str | None,
-        typer.Option(metavar="I/N", help="Only each N-th part, from I on.", callback=read_shard),
+        typer.Option(metavar="I/N", help="Only every N-th part, from I on.", callback=check_shard),
     ] = None,
     ray: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="On a Ray cluster: its address, auto, or local."),
+        typer.Option(metavar="ADDRESS", help="Run on a Ray cluster: its address, auto, or local."),
     ] = None,
     collect: Annotated[
-        bool, typer.Option("--collect", help="Check that all is there; summary and report.")
+        bool,
+        typer.Option("--collect", help="Check all parts; write summary and report."),
     ] = False,
-    say_every_s: Annotated[
+    progress_every_s: Annotated[
         float | None,
         typer.Option(
             "--progress-every", min=1, metavar="S", help="Print the progress every S seconds."
@@ -116,60 +98,59 @@ def archive(
     ] = None,
     json_file: JsonOption = None,
 ) -> None:
-    """Measure the frames of a manifest in parts, each a table of Parquet that is written once.
+    """Measure the frames of a manifest in parts, each a Parquet file that is written once.
 
-    Parts that are there are passed over, whoever wrote them: the same command goes on. Damaged
-    ones are measured again.
+    Existing parts are skipped, so that the same command continues a run, and any number of machines
+    can share the parts. Damaged parts are measured again.
     """
     with NeedsExtra("archive"):
         from edgeseg.archive.manifest import Manifest
         from edgeseg.archive.place import place_of
         from edgeseg.archive.plan import Archive, Plan, read_record
-    from edgeseg.images.calibration import read_calibration
     from edgeseg.network import zoo
 
     if collect and (shard or ray):
-        raise typer.BadParameter("--collect looks at all parts; give it alone")
+        raise typer.BadParameter("--collect checks all parts; omit --shard and --ray")
     place = place_of(out)
     record = read_record(place) or {}
-    file = zoo.find(model)
+    file = zoo.find(model.model)
     plan = Plan(
         manifest=place_of(manifest).text,
         out=place.text,
         part_size=part_size or record.get("part_size", 1000),
         model=file.name if file.bundled else str(file.path.absolute()),
-        device=device,
+        device=model.device,
         read_ahead=read_ahead,
         masks=masks,
         overlays=overlays,
-        calibration=read_calibration(calibration) if calibration else None,
+        calibration=model.read_calibration(),
     )
     opened = Archive(plan, Manifest(plan.manifest))
     with figures_to(json_file) as write_figures:
         if collect:
             n_bad, figures = _collect(opened)
         else:
-            cores = threads, processes
-            n_bad, figures = _measured(opened, _shard(shard), ray, cores, say_every_s)
+            cores = model.threads, processes
+            n_bad, figures = _measure(opened, _read_shard(shard), ray, cores, progress_every_s)
         write_figures(figures)
     if n_bad:
         raise typer.Exit(1)
 
 
-def _measured(
+def _measure(
     opened: Archive, share: Shard, ray: str | None, cores: tuple[int | None, int | None],
-    say_every_s: float | None,
+    progress_every_s: float | None,
 ) -> tuple[int, dict[str, Any]]:  # fmt: skip
-    """Measure what is missing; returns how many rows failed, and the figures of this run."""
+    """Measure the missing parts; return the number of failed rows and the figures of this run."""
     plan, (threads, processes) = opened.plan, cores
     todo = opened.find_missing(share, console.notice)
     n_rows = sum(stop - start for start, stop in map(opened.rows_of, todo))
     started_s = time.perf_counter()
     statuses: Counter[str] = Counter()
     n_parts = 0
-    advice = "what is written is kept; the same command goes on"
+    advice = "what was measured is kept; the same command continues"
     with interrupts.advise(advice), console.counting(n_rows, "measuring") as advance:
-        on_rows = _telling(n_rows, say_every_s, advance)
+        on_rows = _show_progress(n_rows, progress_every_s, advance)
         if ray is not None:
             with NeedsExtra("ray"):
                 from edgeseg.archive.on_ray import measure_parts_on_ray
@@ -183,15 +164,14 @@ def _measured(
             n_parts += 1
     wall_s = time.perf_counter() - started_s
     n_images = statuses.total()
+    counts = console.format_counts(f"{n_images} frames in {n_parts} parts", statuses, "empty")
     console.say(
-        f"{n_images} frames in {n_parts} parts: {statuses['ok']} measured, "
-        f"{statuses['doubtful']} doubtful, {statuses['empty']} empty, {statuses['failed']} failed; "
-        f"{wall_s:.1f} s ({n_images / max(wall_s, 1e-9):.1f}/s); "
+        f"{counts}; {wall_s:.1f} s ({n_images / max(wall_s, 1e-9):.1f}/s); "
         f"{opened.n_parts - len(opened.list_parts())} of {opened.n_parts} parts are missing"
     )
     console.say(f"parts in {opened.parts.text}")
     figures = {
-        "counts": {"n_images": n_images, **{name: statuses[name] for name in _STATUSES}},
+        "counts": _counts(statuses),
         "n_parts": n_parts,
         "wall_s": round(wall_s, 3),
     }
@@ -199,7 +179,7 @@ def _measured(
 
 
 def _collect(opened: Archive) -> tuple[int, dict[str, Any]]:
-    """Check and sum up an archive; returns how much is missing or failed, and what is there."""
+    """Check and summarize an archive; return the number of missing and failed, and the figures."""
     from edgeseg.archive.collect import collect
     from edgeseg.archive.plan import FAILURES_NAME, SUMMARY_NAME
 
@@ -208,10 +188,8 @@ def _collect(opened: Archive) -> tuple[int, dict[str, Any]]:
     for row in found.failures:
         console.notice(f"{row['file']}: {row['reason']}")
     statuses = found.statuses
-    console.say(
-        f"{statuses.total()} of {found.n_rows} frames: {statuses['ok']} measured, "
-        f"{statuses['doubtful']} doubtful, {statuses['empty']} empty, {statuses['failed']} failed"
-    )
+    frames = f"{statuses.total()} of {found.n_rows} frames"
+    console.say(console.format_counts(frames, statuses, "empty"))
     if found.missing:
         first = ", ".join(map(str, found.missing[:5]))
         console.notice(
@@ -219,20 +197,24 @@ def _collect(opened: Archive) -> tuple[int, dict[str, Any]]:
             "'edgeseg archive' with the same arguments and without --collect again"
         )
     else:
-        console.say("complete: each frame of the manifest has one row")
+        console.say("complete: every frame of the manifest has one row")
     console.say(f"results in {opened.plan.out}: {SUMMARY_NAME}, {FAILURES_NAME}, report.html")
     figures = {
         "complete": not found.missing,
         "n_rows": found.n_rows,
         "n_parts": found.n_parts,
         "missing_parts": found.missing,
-        "counts": {"n_images": statuses.total(), **{name: statuses[name] for name in _STATUSES}},
+        "counts": _counts(statuses),
         "flags": dict(found.flags),
     }
     return len(found.missing) + statuses["failed"], figures
 
 
-def _shard(text: str | None) -> Shard:
+def _counts(statuses: Counter[str]) -> dict[str, int]:
+    return {"n_images": statuses.total(), **{name: statuses[name] for name in console.STATUSES}}
+
+
+def _read_shard(text: str | None) -> Shard:
     from edgeseg.archive.plan import ALL, Shard
 
     if text is None:
@@ -242,20 +224,20 @@ def _shard(text: str | None) -> Shard:
 
 
 @contextlib.contextmanager
-def _found() -> Iterator[Callable[[], None]]:
-    """Show on a terminal how many files were found."""
+def _count_files() -> Iterator[Callable[[], None]]:
+    """Show the number of files found on a terminal."""
     with console.counting(None, "listing") as advance:
         yield lambda: advance(1)
 
 
-def _telling(
+def _show_progress(
     total: int, every_s: float | None, advance: Callable[[int], None]
 ) -> Callable[[int], None]:
-    """Return what to call with numbers of images, which says now and then how far it is."""
+    """Return the function to call with numbers of frames, which prints the progress at times."""
     started_s = last_s = time.monotonic()
     n_images = 0
 
-    def told(count: int) -> None:
+    def on_rows(count: int) -> None:
         nonlocal last_s, n_images
         advance(count)
         n_images += count
@@ -267,4 +249,4 @@ def _telling(
         left_h = (total - n_images) / per_s / 3600
         console.say(f"{n_images} of {total} frames, {per_s:.1f}/s, {left_h:.1f} h left")
 
-    return told
+    return on_rows

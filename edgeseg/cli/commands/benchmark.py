@@ -10,12 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeseg.cli import console
-from edgeseg.cli.options import (
-    DeviceOption,
-    JsonOption,
-    figures_to,
-    is_standard_output,
-)
+from edgeseg.cli.options import DeviceOption, JsonOption
+from edgeseg.cli.reports import check_reports, figures_to
 from edgeseg.errors import EdgesegError
 
 if TYPE_CHECKING:
@@ -56,11 +52,11 @@ def benchmark(
     from edgeseg.bench import table as benchmark_table
     from edgeseg.bench.choice import choice_text, choose
     from edgeseg.network import zoo
-    from edgeseg.system.files import check_targets, write_atomic
+    from edgeseg.system.files import write_atomic
     from edgeseg.system.parallel import usable_cores
 
     # Check all arguments before anything is measured.
-    check_targets(markdown, None if is_standard_output(json_file) else json_file)
+    check_reports(markdown, json_file)
     earlier = benchmark_table.read_report(compare) if compare else None
     counts = _numbers("--threads", threads) if threads else sorted({1, usable_cores()})
     jobs = bench.plan(

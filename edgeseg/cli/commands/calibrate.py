@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeseg.cli import console
-from edgeseg.cli.options import JsonOption, OverwriteOption, figures_to, is_standard_output
+from edgeseg.cli.options import JsonOption, OverwriteOption
+from edgeseg.cli.reports import check_reports, figures_to
 from edgeseg.errors import OutputExistsError
 
 if TYPE_CHECKING:
@@ -34,11 +35,11 @@ def calibrate(
     """Determine how your site's head circumferences differ from the model's."""
     from edgeseg.score import calibrate as calibration
     from edgeseg.score.site import read_site
-    from edgeseg.system.files import check_targets, claim
+    from edgeseg.system.files import claim
 
     if out.is_dir():
         raise OutputExistsError(f"{out} is a folder; give the name of a .json file in it")
-    check_targets(out, None if is_standard_output(json_file) else json_file)
+    check_reports(out, json_file)
     claim(out, overwrite)
     offset = calibration.calibrate(read_site(site, results))
     for text in offset.notices:

@@ -10,15 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from edgeseg.cli import console
-from edgeseg.cli.options import (
-    DeviceOption,
-    JsonOption,
-    ThreadsOption,
-    figures_to,
-    is_standard_output,
-    open_model,
-    plain,
-)
+from edgeseg.cli.options import DeviceOption, JsonOption, ThreadsOption, arguments_of, open_model
+from edgeseg.cli.reports import check_reports, figures_to
 
 
 def evaluate(
@@ -57,10 +50,9 @@ def evaluate(
     from edgeseg.score import folds
     from edgeseg.score.labelled import load_for
     from edgeseg.score.report import EvaluationReport
-    from edgeseg.system.files import check_targets
     from edgeseg.system.parallel import usable_cores
 
-    check_targets(csv_file, None if is_standard_output(json_file) else json_file)
+    check_reports(csv_file, json_file)
     if corrected is not None:
         if data is not None or csv_file is not None or report is not None or split is not None:
             raise typer.BadParameter("--corrected can only be combined with --json")
@@ -89,7 +81,7 @@ def evaluate(
     with figures_to(json_file) as write_figures:
         if csv_file:
             evaluation.write_csv(csv_file, scores)
-        arguments = {name: plain(value) for name, value in context.params.items()}
+        arguments = arguments_of(context)
         written = page.write(cases, arguments, wall_s) if page else None
         write_figures(summary)
         console.table(("", ""), _accuracy_lines(summary))

@@ -1,4 +1,4 @@
-"""The commands that measure images: a user's own, phantoms, and those of the challenge."""
+"""The commands that measure images of a user, phantoms, and the images of the challenge."""
 
 from __future__ import annotations
 
@@ -8,33 +8,25 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeseg.cli import console
-from edgeseg.cli.inputs import given_images, given_sizes, resuming_command
+from edgeseg.cli.inputs import find_ages, find_sizes, open_sources, resume_command
 from edgeseg.cli.options import (
     RESUME_OR_OVERWRITE,
-    CalibrationOption,
+    AgeOption,
     DeviceOption,
     JsonlOption,
     JsonOption,
-    KeepIdsOption,
-    MasksOption,
     ModelOption,
-    OverlaysOption,
+    ModelOptions,
+    OutputOptions,
     OverwriteOption,
-    PixelSizeOption,
-    PixelSizesOption,
-    SegOption,
+    ScaleOptions,
     SrOption,
-    ThreadsOption,
-    figures_to,
-    is_standard_output,
-    lines_to,
+    arguments_of,
     open_model,
-    plain,
-    read_pixel_size,
-    refuse_age,
 )
+from edgeseg.cli.reports import check_reports, figures_to, lines_to
 from edgeseg.cli.signals import interrupts
-from edgeseg.errors import DataError, EdgesegError, OutputExistsError
+from edgeseg.errors import EdgesegError, OutputExistsError
 
 if TYPE_CHECKING:
     from edgeseg.network.task import Task
@@ -48,71 +40,49 @@ def infer(
     context: typer.Context,
     inputs: Annotated[
         list[str],
-        typer.Argument(
-            help="Images, DICOM among them, folders (recursive) or patterns; `-`: standard input."
-        ),
+        typer.Argument(help="Images, DICOM files, folders or patterns; - is standard input."),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the results.")],
-    model: ModelOption = "hc18-nano",
-    device: DeviceOption = "auto",
-    threads: ThreadsOption = None,
-    pixel_size: PixelSizeOption = None,
-    pixel_sizes: PixelSizesOption = None,
-    ga: Annotated[
-        str | None,
-        typer.Option(
-            metavar="AGE",
-            help="Gestational age of all images, such as 21w3d, for centiles; or a table of ages.",
-            callback=refuse_age,
-        ),
-    ] = None,
-    calibration: CalibrationOption = None,
-    overlays: OverlaysOption = True,
-    masks: MasksOption = True,
+    scale: ScaleOptions,
+    model: ModelOptions,
+    output: OutputOptions,
+    ga: AgeOption = None,
     sr: SrOption = False,
-    seg: SegOption = False,
-    keep_ids: KeepIdsOption = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an earlier run.")] = False,
     overwrite: OverwriteOption = False,
     inference_threads: Annotated[
-        int, typer.Option(min=1, help="Threads inside each inference.")
+        int,
+        typer.Option(min=1, metavar="N", help="Threads of one inference.", rich_help_panel="Model"),
     ] = 1,
     json_file: JsonOption = None,
     jsonl_file: JsonlOption = None,
 ) -> None:
     """Measure images: results.csv, masks, overlays and a report."""
-    from edgeseg.images.calibration import read_calibration
-    from edgeseg.inputs.ages import Ages
-    from edgeseg.run.folder import FolderRun, Options
-    from edgeseg.system.files import check_targets
-    from edgeseg.system.parallel import usable_cores
+    from edgeseg.run.folder import FolderRun
 
-    arguments = {name: plain(value) for name, value in context.params.items()}
     if resume and overwrite:
         raise typer.BadParameter(RESUME_OR_OVERWRITE)
-    if is_standard_output(json_file) and is_standard_output(jsonl_file):
-        raise typer.BadParameter("--json and --jsonl cannot both be standard output")
-    size_mm = arguments["pixel_size"] = read_pixel_size(pixel_size)
-    files = (path for path in (json_file, jsonl_file) if not is_standard_output(path))
-    check_targets(*files)
-    workers = threads or max(1, usable_cores() // inference_threads)
-    options = Options(masks, overlays, resume, overwrite, workers, sr, seg, keep_ids)
-    site = read_calibration(calibration) if calibration else None
-    of_heads = "head" if ga or calibration else None
+    arguments = arguments_of(context) | {"pixel_size": scale.read_size()}
+    check_reports(json_file, jsonl_file)
+    workers = model.count_workers(inference_threads)
+    options = output.collect(workers, sr=sr, resume=resume, overwrite=overwrite)
+    site = model.read_calibration()
     with (
-        given_images(inputs, out) as items,
+        open_sources(inputs, out) as sources,
         figures_to(json_file) as write_figures,
         lines_to(jsonl_file) as write_line,
     ):
-        sizes = given_sizes(items, size_mm, pixel_sizes)
-        ages = Ages(items, *_ages(ga, pixel_sizes))
-        segmenter = open_model(model, device, inference_threads, of_heads)
+        sizes = find_sizes(sources, scale)
+        ages = find_ages(sources, ga, scale.pixel_sizes)
+        segmenter = model.open(inference_threads, needs_head=ga is not None)
         if site and site.model_sha256 not in ("", segmenter.file.sha256):
-            console.notice(f"{calibration} was learnt with another model than {model}")
-        run = FolderRun(segmenter, items, sizes, out, options, arguments, ages, site)
+            console.notice(
+                f"{model.calibration} was determined with another model than {model.model}"
+            )
+        run = FolderRun(segmenter, sources, sizes, out, options, arguments, ages, site)
         with (
-            interrupts.advise(f"what was measured is kept; go on with: {resuming_command()}"),
-            console.progress(len(items), "measuring") as advance,
+            interrupts.advise(f"what was measured is kept; continue with: {resume_command()}"),
+            console.progress(len(sources), "measuring") as advance,
         ):
 
             def on_row(row: Row) -> None:
@@ -122,7 +92,7 @@ def infer(
             summary = run.run(on_row, console.notice)
         if resized := sizes.resized_notice():
             console.notice(resized)
-        _say_summary(summary, segmenter.metadata.task)
+        _print_summary(summary, segmenter.metadata.task)
         figures = {"images": [*summary.rows]}
         if summary.cines:
             figures["cines"] = [*summary.cines]
@@ -171,7 +141,7 @@ def demo(
     if abs(worst.relative_error) > demonstration.TOLERANCE:
         raise EdgesegError(
             f"{worst.file} is {100 * worst.relative_error:+.2f} % off, more than "
-            f"{100 * demonstration.TOLERANCE:.0f} %: this model or installation measures wrongly"
+            f"{100 * demonstration.TOLERANCE:.0f} %: this model or installation is not reliable"
         )
 
 
@@ -181,7 +151,7 @@ def challenge(
     model: ModelOption = "hc18-nano",
     device: DeviceOption = "auto",
     pixel_sizes: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="Default: the one beside the images.")
+        Path | None, typer.Option(metavar="CSV", help="Default: the table beside the images.")
     ] = None,
     overwrite: OverwriteOption = False,
 ) -> None:
@@ -201,24 +171,8 @@ def challenge(
     console.say(f"{count} rows in {out}")
 
 
-def _ages(
-    ga: str | None, pixel_sizes: Path | None
-) -> tuple[float | None, dict[str, float | None] | None]:
-    """Return the age of all images and a table of ages, of which at most one is there."""
-    from edgeseg.inputs.ages import read_age, read_ages
-
-    if ga is None:
-        return None, read_ages(pixel_sizes) if pixel_sizes else None
-    if not Path(ga).is_file():
-        return read_age(ga), None
-    table = read_ages(Path(ga))
-    if table is None:
-        raise DataError(f"{ga}: no column of ages; title one 'ga' or 'gestational age (weeks)'")
-    return None, table
-
-
-def _say_summary(summary: Summary, task: Task) -> None:
-    """Say how a folder's run went, and of a few images what was measured."""
+def _print_summary(summary: Summary, task: Task) -> None:
+    """Print how a run went, and the figures of a few images."""
     from edgeseg.measure.tasks import measure_of
 
     for row in summary.rows:

@@ -1,26 +1,15 @@
-"""The command that is a DICOM node; it imports the dicom-node extra when it runs."""
+"""The command that runs a DICOM node; it imports the dicom-node extra when it runs."""
 
 from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edgeseg.cli import console
-from edgeseg.cli.options import (
-    CalibrationOption,
-    DeviceOption,
-    HostOption,
-    KeepIdsOption,
-    MasksOption,
-    ModelOption,
-    OverlaysOption,
-    ThreadsOption,
-    open_model,
-    plain,
-)
+from edgeseg.cli.options import HostOption, ModelOptions, OutputOptions, SrOption, arguments_of
 from edgeseg.cli.signals import interrupts, wait_for_end
 from edgeseg.errors import ConfigError
 
@@ -34,54 +23,49 @@ if TYPE_CHECKING:
     from edgeseg.run.results import Results
 
 
+def _tls_option(text: str) -> Any:
+    return typer.Option(metavar="PEM", help=text, rich_help_panel="TLS")
+
+
 def listen(
     context: typer.Context,
-    out: Annotated[Path, typer.Option(help="Folder for the results; an earlier node's goes on.")],
-    model: ModelOption = "hc18-nano",
-    device: DeviceOption = "auto",
-    threads: ThreadsOption = None,
+    out: Annotated[Path, typer.Option(help="Folder for the results; continues an earlier node.")],
+    model: ModelOptions,
+    output: OutputOptions,
+    sr: SrOption = True,
     host: HostOption = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 11112,
-    aet: Annotated[str, typer.Option(help="This node's AE title.")] = "EDGESEG",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="N", help="Port to listen on.")
+    ] = 11112,
+    aet: Annotated[str, typer.Option(help="AE title of this node.")] = "EDGESEG",
     allow: Annotated[
         list[str] | None,
         typer.Option(metavar="AET[@HOST]", help="Who may send; may be given several times."),
     ] = None,
     return_to: Annotated[
         str | None,
-        typer.Option("--return", metavar="AET@HOST:PORT", help="Where reports are sent to."),
+        typer.Option("--return", metavar="AET@HOST:PORT", help="Send the reports there."),
     ] = None,
-    sr: Annotated[bool, typer.Option("--sr/--no-sr", help="Write structured reports.")] = True,
-    seg: Annotated[bool, typer.Option("--seg", help="Write DICOM segmentations too.")] = False,
-    calibration: CalibrationOption = None,
-    overlays: OverlaysOption = True,
-    masks: MasksOption = True,
-    keep_ids: KeepIdsOption = False,
     most_mib: Annotated[
-        int, typer.Option("--max-instance", min=1, metavar="MIB", help="Largest instance taken.")
+        int, typer.Option("--max-instance", min=1, metavar="MIB", help="Largest instance accepted.")
     ] = 1024,
     most_callers: Annotated[
-        int, typer.Option("--max-associations", min=1, help="Callers served at once.")
+        int, typer.Option("--max-associations", min=1, metavar="N", help="Callers served at once.")
     ] = 8,
     queue: Annotated[
-        int, typer.Option("--queue", min=1, help="Instances that may wait to be measured.")
+        int, typer.Option(min=1, metavar="N", help="Largest number of instances that wait.")
     ] = 1000,
-    tls_cert: Annotated[
-        Path | None, typer.Option(metavar="PEM", help="This node's certificate, for TLS.")
-    ] = None,
-    tls_key: Annotated[Path | None, typer.Option(metavar="PEM", help="Its key.")] = None,
-    tls_ca: Annotated[
-        Path | None, typer.Option(metavar="PEM", help="Who signs certificates of the others.")
-    ] = None,
+    tls_cert: Annotated[Path | None, _tls_option("Certificate of this node.")] = None,
+    tls_key: Annotated[Path | None, _tls_option("Its private key.")] = None,
+    tls_ca: Annotated[Path | None, _tls_option("Authority of the others' certificates.")] = None,
     return_tls: Annotated[
-        bool, typer.Option("--return-tls", help="Send reports over TLS too.")
+        bool, typer.Option("--return-tls", help="Send reports over TLS.", rich_help_panel="TLS")
     ] = False,
 ) -> None:
-    """Be a DICOM node: measure what ultrasound machines send, and send reports back.
+    """Run a DICOM node: measure what ultrasound machines send, and send reports back.
 
     Stop it with Ctrl-C or SIGTERM.
     """
-    from edgeseg.images.calibration import read_calibration
     from edgeseg.inputs.ages import Ages
     from edgeseg.inputs.pixel_sizes import PixelSizes
     from edgeseg.node.addresses import Caller, Remote, checked_title
@@ -92,28 +76,22 @@ def listen(
     from edgeseg.output.table import Row
     from edgeseg.run.engine import Engine
     from edgeseg.run.open_results import open_results
-    from edgeseg.run.options import Options
     from edgeseg.run.worker import Worker
-    from edgeseg.system.parallel import usable_cores
 
     title = checked_title(aet)
     callers = [Caller.parse(text) for text in allow] if allow else None
     remote = Remote.parse(return_to) if return_to else None
-    if remote and not (sr or seg):
-        raise typer.BadParameter("--return sends reports: do not give --no-sr, or give --seg")
+    if remote and not (sr or output.seg):
+        raise typer.BadParameter("--return sends reports: omit --no-sr, or add --seg")
     inward, outward = _tls(tls_cert, tls_key, tls_ca, return_tls=return_tls)
     bounds = Bounds(instance_bytes=most_mib << 20, associations=most_callers, queue=queue)
     address = NodeAddress(host, port, title, callers, inward, bounds)
-    site = read_calibration(calibration) if calibration else None
-    options = Options(masks, overlays, workers=threads, sr=sr, seg=seg, keep_ids=keep_ids)
-    segmenter = open_model(model, device, 1, "head" if calibration else None)
-    arguments = {name: plain(value) for name, value in context.params.items()}
-    notices = Notices(console.notice)
-    known = PixelSizes([]), options, Ages(), site
-    worker = Worker(segmenter, *known, on_notice=notices)
+    workers, notices = model.count_workers(), Notices(console.notice)
+    known = output.collect(workers, sr=sr), Ages(), model.read_calibration()
+    worker = Worker(model.open(), PixelSizes([]), *known, on_notice=notices)
     with (
         contextlib.closing(notices),
-        open_results(worker, out, arguments, notices, resume=True) as results,
+        open_results(worker, out, arguments_of(context), notices, resume=True) as results,
     ):
         returning = None
         if remote:
@@ -122,14 +100,8 @@ def listen(
         def on_rows(rows: list[Row]) -> None:
             results.note_change()
 
-        engine = Engine(
-            worker,
-            results.store,
-            out,
-            threads or usable_cores(),
-            owes=remote is not None,
-            on_rows=on_rows,
-        )
+        owes = remote is not None
+        engine = Engine(worker, results.store, out, workers, owes=owes, on_rows=on_rows)
         with results.exporting(), engine:
             _serve(engine, results, address, returning, notices)
         results.export("done")
@@ -143,7 +115,7 @@ def _serve(
     returning: Returning | None,
     notices: Notices,
 ) -> None:
-    """Listen until a signal asks for the end, which what is under way is given time for."""
+    """Listen until a signal asks to stop, then finish what is in progress."""
     from edgeseg.node.node import run_node
     from edgeseg.system.addresses import in_brackets, is_loopback
 
@@ -152,16 +124,16 @@ def _serve(
         console.say(f"{address.ae_title} listens on {in_brackets(host)}:{port}; Ctrl-C stops it")
         is_open = not is_loopback(host)
         if is_open and address.allow is None:
-            console.notice("anybody on this network may send: --allow names those who may")
+            console.notice("everyone on this network may send: --allow restricts that")
         if is_open and address.tls is None:
-            console.notice("what is sent can be read on the way: --tls-cert encrypts it")
+            console.notice("images are sent unencrypted: --tls-cert encrypts them")
         wait_for_end()
 
 
 def _tls(
     certificate: Path | None, key: Path | None, authority: Path | None, *, return_tls: bool
 ) -> tuple[ssl.SSLContext | None, ssl.SSLContext | None]:
-    """Return what connections to this node, and from it, are secured with."""
+    """Return the TLS contexts of connections to this node, and from it; None without TLS."""
     from edgeseg.node.tls import client_tls, server_tls
 
     if (certificate is None) != (key is None):

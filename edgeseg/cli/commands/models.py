@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from edgeseg.cli import console
-from edgeseg.cli.options import DeviceOption, JsonOption, figures_to
+from edgeseg.cli.options import DeviceOption, JsonOption
+from edgeseg.cli.reports import figures_to
 
 
 def models(

@@ -10,15 +10,9 @@ import typer
 import typer.main
 
 from edgeseg.cli import console
-from edgeseg.cli.options import (
-    RESUME_OR_OVERWRITE,
-    DataOption,
-    JsonOption,
-    NeedsExtra,
-    OverwriteOption,
-    print_report,
-)
+from edgeseg.cli.options import RESUME_OR_OVERWRITE, DataOption, JsonOption, OverwriteOption
 from edgeseg.cli.parser import Command, expand_options
+from edgeseg.cli.reports import NeedsExtra, print_report
 from edgeseg.cli.signals import interrupts
 from edgeseg.errors import ConfigError
 
