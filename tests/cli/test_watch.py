@@ -10,20 +10,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from edgeseg.cli import app
 from edgeseg.drawing.encode import encode
+from edgeseg.errors import InputNotFoundError
 from edgeseg.phantom.head import Phantom, make_phantom
-from tests.tables import read_rows
+from tests.cli.calls import call, rows
 
-TIMEOUT_S = 60
-QUICK = ("--device", "cpu", "--every", "0.05", "--threads", "1")
+TIMEOUT_S = 120
+QUICK = ("--device", "cpu", "--threads", "1", "--no-overlays", "--no-masks")
 needs_signals = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM")
 
 
@@ -32,191 +31,162 @@ def scans() -> list[Phantom]:
     return [make_phantom(i, height=135, width=200, name=f"{i}.png") for i in range(6)]
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (made := tmp_path / "in").mkdir()
+    return made
+
+
 @contextlib.contextmanager
-def watching(folder: Path, out: Path, *more: str) -> Iterator[subprocess.Popen[str]]:
+def watching(folder: Path, out: Path, *more: object) -> Iterator[subprocess.Popen[str]]:
+    """Watch a folder with rows on standard output as they come."""
     command = [sys.executable, "-m", "edgeseg", "watch", str(folder), "--out", str(out)]
+    options = ("--every", "0.05", "--jsonl", "-", *more)
     with subprocess.Popen(
-        [*command, *QUICK, *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as it:
+        [*command, *map(str, options)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         try:
-            yield it
+            yield process
         finally:
-            it.kill()
+            process.kill()
 
 
-def ended(it: subprocess.Popen[str], number: int = signal.SIGTERM) -> tuple[str, str]:
-    it.send_signal(number)
-    return it.communicate(timeout=TIMEOUT_S)
+def next_row(process: subprocess.Popen[str]) -> dict[str, Any]:
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line, "it ended before"
+    row: dict[str, Any] = json.loads(line)
+    return row
 
 
-def until(condition: Callable[[], Any]) -> None:
-    end = time.monotonic() + TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
+def stop(process: subprocess.Popen[str]) -> str:
+    """End it by a signal, and return its notices."""
+    process.send_signal(signal.SIGTERM)
+    _, notices = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0
+    return notices
 
 
-def rows(out: Path) -> dict[str, dict[str, str]]:
-    """Return the rows by file; no file has two."""
-    if not (out / "results.csv").is_file():
-        return {}
-    found = [*read_rows(out / "results.csv")]
-    assert len({row["file"] for row in found}) == len(found)
-    return {row["file"]: row for row in found}
+def figures(out: Path) -> dict[str, dict[str, str]]:
+    """Return the rows by file without their times; no file has two."""
+    listed = rows(out)
+    found = {
+        row["file"]: {name: cell for name, cell in row.items() if not name.endswith("_ms")}
+        for row in listed
+    }
+    assert len(found) == len(listed)
+    return found
 
 
-def measured(row: dict[str, str]) -> dict[str, str]:
-    return {name: cell for name, cell in row.items() if not name.endswith("_ms")}
-
-
-def infer(tmp_path: Path, folder: Path, *more: str) -> dict[str, dict[str, str]]:
+def inferred(tmp_path: Path, folder: Path, *more: object) -> dict[str, dict[str, str]]:
     out = tmp_path / "inferred"
-    CliRunner().invoke(app, ["infer", str(folder), "--out", str(out), "--device", "cpu", *more])
-    return rows(out)
+    call("infer", folder, "--out", out, *QUICK, *more)
+    return figures(out)
 
 
 @needs_signals
-def test_what_comes_is_measured_as_infer_does(tmp_path: Path, scans: list[Phantom]) -> None:
-    folder, out = tmp_path / "in", tmp_path / "in" / "results"
-    folder.mkdir()
+def test_what_comes_is_measured_as_infer_does(
+    tmp_path: Path, folder: Path, scans: list[Phantom]
+) -> None:
+    out = folder / "results"
     (folder / "0.png").write_bytes(encode(".png", scans[0].image))
-    with watching(folder, out, "--pixel-size", "0.4", "--jsonl", "-") as it:
-        until(lambda: len(rows(out)) == 1)
+    with watching(folder, out, "--pixel-size", "0.4") as process:
+        files = [next_row(process)["file"]]
         (folder / "sub").mkdir()
+        data = encode(".png", scans[1].image)
         with (folder / "sub" / "<b>\x1b.png").open("wb") as slow:
-            data = encode(".png", scans[1].image)
-            for i in range(0, len(data), len(data) // 5):
-                slow.write(data[i : i + len(data) // 5])
+            for start in range(0, len(data), len(data) // 5):
+                slow.write(data[start : start + len(data) // 5])
                 slow.flush()
-                time.sleep(0.03)
+                time.sleep(0.03)  # a writer slower than the looks
         (folder / "bad.png").write_bytes(b"no image")
-        until(lambda: len(rows(out)) == 3)
-        said, remarks = ended(it)
-    assert it.returncode == 0
-    found = rows(out)
-    expected = infer(tmp_path, folder, "--pixel-size", "0.4")
-    assert {f: measured(r) for f, r in found.items()} == {
-        f: measured(r) for f, r in expected.items()
-    }
+        files += [next_row(process)["file"] for _ in range(2)]
+        assert "stopping" in stop(process)
+    found = figures(out)
+    assert found == inferred(tmp_path, folder, "--pixel-size", "0.4")
     assert found["bad.png"]["status"] == "failed"
-    assert {json.loads(line)["file"] for line in said.splitlines()} == found.keys()
-    assert "stopping" in remarks
-    page = (out / "report.html").read_text("utf-8")
-    assert "3 images: 2 ok" in page
+    assert {*files} == found.keys()
+    assert "3 images: 2 ok" in (out / "report.html").read_text("utf-8")
     assert (out / "overlays" / "sub" / "<b>\x1b.jpg").is_file()
 
 
 @needs_signals
-def test_a_file_that_changes_has_its_row_replaced(tmp_path: Path, scans: list[Phantom]) -> None:
-    folder, out = tmp_path / "in", tmp_path / "out"
-    folder.mkdir()
+def test_a_file_that_changes_has_its_row_replaced(
+    tmp_path: Path, folder: Path, scans: list[Phantom]
+) -> None:
     last = folder / "last.png"
-    with watching(folder, out) as it:
+    with watching(folder, tmp_path / "out", *QUICK) as process:
         for phantom in scans[:3]:
             last.write_bytes(encode(".png", phantom.image))
-            area = phantom.ellipse.circumference_px
-            until(
-                lambda area=area: (
-                    float(rows(out).get("last.png", {}).get("hc_px") or 0)
-                    == pytest.approx(area, rel=0.02)
-                )
-            )
+            around_px = phantom.ellipse.circumference_px
+            while next_row(process)["hc_px"] != pytest.approx(around_px, rel=0.02):
+                pass  # half a file may have been measured
         last.unlink()
-        time.sleep(0.3)
-        ended(it)
-    assert list(rows(out)) == ["last.png"]
+        (folder / "next.png").write_bytes(encode(".png", scans[0].image))
+        assert next_row(process)["file"] == "next.png"
+        stop(process)
+    assert list(figures(tmp_path / "out")) == ["last.png", "next.png"]
 
 
 @needs_signals
-def test_killed_at_any_time_every_file_has_one_row(tmp_path: Path, scans: list[Phantom]) -> None:
-    folder, out = tmp_path / "in", tmp_path / "out"
-    folder.mkdir()
-    count, chance = 24, random.Random(0)
+def test_killed_at_any_time_every_file_has_one_row(
+    tmp_path: Path, folder: Path, scans: list[Phantom]
+) -> None:
+    out, chance = tmp_path / "out", random.Random(0)
     for part in range(4):
         for i in range(part * 6, part * 6 + 6):
             (folder / f"{i}.png").write_bytes(encode(".png", scans[i % 6].image))
         if part:  # what is known changes too
             (folder / "0.png").write_bytes(encode(".png", scans[part].image))
-        with watching(folder, out) as it:
-            known = len(rows(out))
-            until(lambda known=known: len(rows(out)) > known or len(rows(out)) == count)
+        with watching(folder, out, *QUICK) as process:
+            next_row(process)
             time.sleep(chance.random() * 0.1)
-            it.kill()
-    result = CliRunner().invoke(
-        app, ["watch", str(folder), "--out", str(out), "--once", *QUICK], catch_exceptions=False
-    )
-    assert result.exit_code == 0
-    expected = infer(tmp_path, folder)
-    found = rows(out)
-    assert len(found) == count
-    assert {f: measured(r) for f, r in found.items()} == {
-        f: measured(r) for f, r in expected.items()
-    }
-    journal = (out / ".edgeseg.journal").read_text()
-    again = CliRunner().invoke(app, ["watch", str(folder), "--out", str(out), "--once", *QUICK])
-    assert again.exit_code == 0
-    assert (out / ".edgeseg.journal").read_text() == journal  # nothing was measured twice
+            process.kill()
+    again = ("watch", folder, "--out", out, "--once", *QUICK, "--jsonl")
+    assert call(*again, tmp_path / "rest.jsonl").exit_code == 0
+    assert len(figures(out)) == 24
+    assert figures(out) == inferred(tmp_path, folder)
+    assert call(*again, tmp_path / "none.jsonl").exit_code == 0
+    assert not (tmp_path / "none.jsonl").read_text()  # nothing is measured twice
 
 
 @needs_signals
 def test_a_table_that_grows_gives_sizes_to_what_waited_for_them(
-    tmp_path: Path, scans: list[Phantom]
+    tmp_path: Path, folder: Path, scans: list[Phantom]
 ) -> None:
-    folder, out, table = tmp_path / "in", tmp_path / "out", tmp_path / "sizes.csv"
-    folder.mkdir()
+    out, table = tmp_path / "out", tmp_path / "sizes.csv"
     for phantom in scans[:2]:
         (folder / phantom.name).write_bytes(encode(".png", phantom.image))
     table.write_text("filename,pixel size (mm)\n0.png,0.4\n")
-    with watching(folder, out, "--pixel-sizes", str(table)) as it:
-        until(lambda: len(rows(out)) == 2)
-        assert rows(out)["1.png"]["status"] == "failed"
-        first = rows(out)["0.png"]
+    with watching(folder, out, "--pixel-sizes", table, *QUICK) as process:
+        first = {row["file"]: row["status"] for row in (next_row(process) for _ in range(2))}
+        assert first["1.png"] == "failed" != first["0.png"]
         table.write_text("filename,pixel size (mm)\n0.png,0.4\n1.png,0.5\n")
-        until(lambda: rows(out)["1.png"]["status"] != "failed")
-        ended(it)
-    assert rows(out)["1.png"]["pixel_size_x_mm"] == "0.5"
-    assert rows(out)["0.png"] == first  # not measured again
+        row = next_row(process)  # of the one file that is measured again
+        assert (row["file"], row["pixel_size_x_mm"]) == ("1.png", 0.5)
+        stop(process)
+    assert len(figures(out)) == 2
 
 
 @needs_signals
-def test_a_folder_that_goes_away_is_waited_for(tmp_path: Path, scans: list[Phantom]) -> None:
-    folder, out = tmp_path / "in", tmp_path / "out"
-    folder.mkdir()
+def test_a_folder_that_goes_away_is_waited_for(
+    tmp_path: Path, folder: Path, scans: list[Phantom]
+) -> None:
     (folder / "0.png").write_bytes(encode(".png", scans[0].image))
-    with watching(folder, out) as it:
-        until(lambda: len(rows(out)) == 1)
+    with watching(folder, tmp_path / "out", *QUICK) as process:
+        next_row(process)
         folder.rename(tmp_path / "away")
-        time.sleep(0.3)
+        assert process.stderr is not None
+        while "waiting for it" not in process.stderr.readline():
+            pass
         (tmp_path / "away" / "1.png").write_bytes(encode(".png", scans[1].image))
         (tmp_path / "away").rename(folder)
-        until(lambda: len(rows(out)) == 2)
-        _, remarks = ended(it)
-    assert remarks.count("waiting for it") == 1
-    assert remarks.count("back again") == 1
+        assert next_row(process)["file"] == "1.png"
+        assert "back again" in stop(process)
+    assert len(figures(tmp_path / "out")) == 2
 
 
-def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
-    result = CliRunner().invoke(
-        app, ["watch", str(tmp_path / "none"), "--out", str(tmp_path / "o")]
-    )
-    assert "make it first" in str(result.exception)
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    result = call("watch", tmp_path / "none", "--out", tmp_path / "o")
+    assert isinstance(result.exception, InputNotFoundError)
     assert not (tmp_path / "o").exists()
-
-
-def test_lines_of_json_are_the_rows(tmp_path: Path, scans: list[Phantom]) -> None:
-    folder = tmp_path / "in"
-    folder.mkdir()
-    for phantom in scans[:3]:
-        (folder / phantom.name).write_bytes(encode(".png", phantom.image))
-    arguments = ["infer", str(folder), "--out", str(tmp_path / "out"), "--device", "cpu"]
-    files = ["--json", str(tmp_path / "a.json"), "--jsonl", str(tmp_path / "a.jsonl")]
-    assert CliRunner().invoke(app, [*arguments, *files]).exit_code == 0
-    lines = (tmp_path / "a.jsonl").read_text("utf-8").splitlines()
-    whole = json.loads((tmp_path / "a.json").read_text("utf-8"))["images"]
-    assert [json.loads(line) for line in lines] == whole
-    both = CliRunner().invoke(app, [*arguments, "--json", "-", "--jsonl", "-", "--overwrite"])
-    assert both.exit_code == 2
-    alone = CliRunner().invoke(app, [*arguments, "--jsonl", "-", "--overwrite"])
-    assert [json.loads(line)["file"] for line in alone.stdout.splitlines()] == [
-        "0.png", "1.png", "2.png",
-    ]  # fmt: skip

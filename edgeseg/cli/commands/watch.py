@@ -83,7 +83,7 @@ def watch(
             console.say(f"watching {folder}; Ctrl-C stops it")
             _run(watching, every_s, once=once)
         results.export("done")
-    console.say(f"results in {out}: results.csv, report.html, run.json")
+        console.say(f"results in {out}: results.csv, report.html, run.json")
 
 
 def _run(watching: Watch, every_s: float, *, once: bool) -> None:
