@@ -28,7 +28,7 @@ from edgeseg.segmenter import Segmenter
 from edgeseg.system.cells import shield
 from edgeseg.system.files import csv_text
 from tests.browser import DESK, PHONE, opened, wait_until
-from tests.tables import values_of
+from tests.tables import read_rows, values_of
 
 pytestmark = pytest.mark.browser
 HOSTILE = "<b>x\x1b[31m.png"
@@ -54,7 +54,7 @@ def report(phantoms: list[Phantom], tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="module")
 def rows(report: Path) -> dict[str, dict[str, str]]:
-    return {row["file"]: row for row in table.read_rows(report.parent / "results.csv")}
+    return {row["file"]: row for row in read_rows(report.parent / "results.csv")}
 
 
 @pytest.fixture(scope="module")
@@ -229,7 +229,7 @@ def test_corrected_figures_are_shown_beside_the_model_s(
     frame = Frame(np.zeros((270, 400), np.uint8), PixelSize(PIXEL_MM, PIXEL_MM, "option"))
     metadata = replace(Segmenter("hc18-nano", device="cpu").metadata, interval=None)
     own = head_figures.measure(Ellipse(*fields.values()), 0.0, frame, metadata)
-    model = table.figures_of(rows["000_HC.png"], Task())
+    model = table.figures_of(values_of(rows["000_HC.png"]), Task())
     texts = {
         column.title: f"{column.text(own)} (model {column.text(model)})"
         for column in head_figures.COLUMNS

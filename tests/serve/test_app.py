@@ -19,6 +19,7 @@ from edgeseg.phantom.head import Phantom
 from edgeseg.segmenter import Segmenter
 from edgeseg.serve.site import CONTENT_SECURITY_POLICY, site
 from tests.browser import PHONE, opened, wait_until
+from tests.tables import read_rows
 
 pytestmark = pytest.mark.browser
 READY = "document.body.dataset.ready === 'true'"
@@ -248,9 +249,11 @@ def test_picture_and_table_are_saved(
     assert prediction.ellipse is not None
     x, y = np.round(prediction.ellipse.points(90)).astype(int).T
     assert cv2.dilate(outline.astype(np.uint8), np.ones((3, 3)))[y, x].mean() > 0.95
-    good, bad = table.read_rows(tmp_path / "results.csv")[-2:]
+    good, bad = read_rows(tmp_path / "results.csv")[-2:]
     assert tuple(good) == table.columns(nano.metadata.task)
-    for column, cell in table.prediction_row(name, prediction, 0.0).items():
+    row = table.prediction_row(name, prediction, 0.0)
+    cells = table.cells(row, table.column_decimals(prediction.task))
+    for column, cell in zip(row, cells, strict=True):
         if re.fullmatch(r"-?\d+\.\d+", cell) and not column.endswith("_ms"):
             assert float(good[column]) == pytest.approx(float(cell), abs=0.02), column
             decimals = len(cell.partition(".")[2])
