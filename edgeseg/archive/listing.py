@@ -81,12 +81,15 @@ def list_images(given: str, tally: Tally) -> Iterator[ListedFile]:
 
 
 def _here(given: str, tally: Tally) -> Iterator[ListedFile]:
-    """Yield what is found on this machine; how large and of how many frames is told later."""
+    """Yield what is found on this machine; of how many frames is told later."""
     path = str(place_of(given).local) if given.lower().startswith("file://") else given
     root, paths = walk.find_images(path, tally)
     above = os.path.abspath(root)  # noqa: PTH100 (keeps symlinks)
     for each in paths:
-        yield ListedFile(Place("", os.path.abspath(each.path)), above, None, None, 1)  # noqa: PTH100
+        size_bytes, modified_ns = each.stamp  # both are 0 of a link to nothing
+        facts = (size_bytes, modified_ns // 1000) if any(each.stamp) else (None, None)
+        place = Place("", os.path.abspath(each.path))  # noqa: PTH100
+        yield ListedFile(place, above, facts[0], facts[1], 1)
 
 
 def _in_store(given: Place, tally: Tally) -> Iterator[ListedFile]:
@@ -249,7 +252,7 @@ def _count_frames(stream: BinaryIO) -> int:
 
 
 def _of_disk(listed: ListedFile) -> Iterator[ListedFile]:
-    """Yield a file of this machine with its size and time, and how many frames it has."""
+    """Yield a file of this machine with how many frames it has."""
     place, n_frames = listed.place, 1
     if left_out.may_be_dicom(place.path):
         from edgeseg.images.dicom import frames  # imports pydicom, which only these need
@@ -257,7 +260,4 @@ def _of_disk(listed: ListedFile) -> Iterator[ListedFile]:
         # why it cannot be read, its row says
         with contextlib.suppress(ImageDecodeError, DataError):
             n_frames = frames.count_frames(Path(place.path))
-    with contextlib.suppress(OSError, ValueError):
-        found = os.stat(place.path)  # noqa: PTH116 (many files)
-        listed = listed._replace(size_bytes=found.st_size, modified_us=found.st_mtime_ns // 1000)
     yield listed._replace(n_frames=n_frames)

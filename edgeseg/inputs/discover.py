@@ -16,7 +16,7 @@ from edgeseg.inputs.source import Source
 
 __all__ = [
     "ANNOTATION_SUFFIX", "IMAGE_SUFFIXES", "Found", "discover", "frame_numbers",
-    "is_image", "items_of", "name_below", "nothing_found",
+    "items_of", "name_below", "nothing_found",
 ]  # fmt: skip
 
 
@@ -68,12 +68,6 @@ def discover(inputs: Sequence[str], out: Path | None = None) -> Found:
         for item in items_of(file, str(path))
     ]
     return Found(sorted(items, key=lambda item: (item.file, item.frame)), notices)
-
-
-def is_image(path: str, name: str) -> bool:
-    """Return whether a file in a folder is an image to measure, by its name or first bytes."""
-    found = walk.find_file(path, name, Tally())
-    return found is not None and walk.is_image(found, Tally())
 
 
 def nothing_found(inputs: Sequence[str], notices: Sequence[str]) -> InputNotFoundError:
