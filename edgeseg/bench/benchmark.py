@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 import sys
 import tempfile
 import time
@@ -147,7 +146,7 @@ def measure(job: Job) -> dict[str, Any]:
         all its threads, spinning included, and ``power_w`` the processor's mean power meanwhile,
         None where the system does not say; each is for ``batch`` images. ``stages_ms`` are means
         of decoding from memory, preprocessing, inference and postprocessing of one image, and
-        ``images_per_s`` is one batch after another through all of them; ``peak_rss_mb`` is taken
+        ``images_per_s`` is one image after another through all of them; ``peak_rss_mb`` is taken
         before the accuracy is measured.
     """
     started = time.perf_counter()
@@ -223,7 +222,7 @@ def _in_fresh_process(job: Job) -> tuple[dict[str, Any], dict[str, str]]:
     except ValueError:
         raise EdgesegError(
             f"measuring {job.model} with {job.threads} threads ended with status {done.status}: "
-            f"{done.last_said}"
+            f"{done.last_line}"
         ) from None
     if "error" in answer:
         raise EdgesegError(answer["error"])
@@ -240,17 +239,14 @@ def _encoded_images(job: Job) -> list[bytes]:
 
 def _stages_ms(segmenter: Segmenter, encoded: Sequence[bytes], job: Job) -> dict[str, float]:
     """Return the mean time of each stage of an image, warmed up."""
-    files = itertools.cycle(encoded)
     rows = []
-    for i in range(job.warmup + max(job.runs, math.ceil(len(encoded) / job.batch))):
-        batch = list(itertools.islice(files, job.batch))
+    for i in range(job.warmup + max(job.runs, len(encoded))):
         started = time.perf_counter()
-        grays = [image_file.decode_gray(data) for data in batch]
-        decode_ms = (time.perf_counter() - started) * 1000 / job.batch
-        predictions = segmenter.predict_batch(grays, [0.1] * job.batch)
+        gray = image_file.decode_gray(encoded[i % len(encoded)])
+        decode_ms = (time.perf_counter() - started) * 1000
+        times = segmenter.predict(gray, 0.1).times_ms
         if i >= job.warmup:
-            times = [p.times_ms for p in predictions]
-            rows += [(decode_ms, t.preprocess, t.inference, t.postprocess) for t in times]
+            rows.append((decode_ms, times.preprocess, times.inference, times.postprocess))
     means = np.mean(rows, axis=0)
     names = ("decode", "preprocess", "inference", "postprocess")
     return {name: float(mean) for name, mean in zip(names, means, strict=True)}

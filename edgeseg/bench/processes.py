@@ -1,4 +1,4 @@
-"""A fresh process that is asked one question and ends with the process that asked."""
+"""Run code in a fresh process that ends when the process that started it does."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 
 class Answer(NamedTuple):
-    """What a process wrote, how it ended, and the last line it said on standard error."""
+    """What a process wrote, its exit status, and its last line on standard error."""
 
     text: str
     status: int
-    last_said: str
+    last_line: str
 
 
 def ask(code: str, question: str) -> Answer:
@@ -28,12 +28,12 @@ def ask(code: str, question: str) -> Answer:
     command = [sys.executable, "-P", "-c", f"import sys; sys.path[:] = {sys.path!r}; {code}"]
     pipe = subprocess.PIPE
     with (
-        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said,
-        subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=said, text=True) as process,
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors,
+        subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=errors, text=True) as process,
     ):
         assert process.stdin is not None and process.stdout is not None
         try:
-            with contextlib.suppress(BrokenPipeError):  # it has ended: what it said tells why
+            with contextlib.suppress(BrokenPipeError):  # it has ended; its errors say why
                 process.stdin.write(question + "\n")
                 process.stdin.flush()
             text = process.stdout.read()
@@ -41,15 +41,15 @@ def ask(code: str, question: str) -> Answer:
         except BaseException:
             process.kill()
             raise
-        said.seek(0)
-        lines = said.read().strip().splitlines() or ["no message"]
+        errors.seek(0)
+        lines = errors.read().strip().splitlines() or ["no message"]
     return Answer(text, status, lines[-1])
 
 
 def read_question() -> str:
-    """Return the line this process is asked, and end it from now on when who asks has ended.
+    """Return the line that this process was sent; it ends from now on when its parent has ended.
 
-    However that was: where it was killed, the pipe closes all the same.
+    The pipe closes even if the parent was killed.
     """
     question = sys.stdin.readline()
     threading.Thread(target=_end_with_stdin, daemon=True).start()

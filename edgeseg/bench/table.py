@@ -105,7 +105,7 @@ def markdown(report: Mapping[str, Any]) -> str:
     lines += [
         "",
         "p50, p90, p99 and CPU: one run of the network, for the whole batch; images/s: decoding, "
-        "preprocessing, network and measurement, one batch after another; peak: resident memory of "
+        "preprocessing, network and measurement, one image after another; peak: resident memory of "
         "the process.",
     ]
     if accuracy := next((r["accuracy"] for r in report["results"] if r["accuracy"]), None):

@@ -46,7 +46,7 @@ def verify(model: str | Path, device: str = "auto") -> list[Check]:
     phantom = make_phantom(_PHANTOM_SEED)
     height, width = segmenter.metadata.input_height, segmenter.metadata.input_width
     tensor = preprocess(phantom.image, height, width)
-    checks = _described(segmenter)
+    checks = _describe(segmenter)
     try:
         maps = segmenter.infer(tensor)
     except ModelError as error:
@@ -62,15 +62,15 @@ def verify(model: str | Path, device: str = "auto") -> list[Check]:
         )
     checks.append(Check("batch", difference <= _BATCH_TOLERANCE, seen))
     if segmenter.metadata.task.kind == "head":
-        checks.append(_phantom(segmenter, phantom))
+        checks.append(_check_phantom(segmenter, phantom))
     return checks
 
 
-def _described(segmenter: Segmenter) -> list[Check]:
-    """Return what holds of a model that could be opened, as checks."""
+def _describe(segmenter: Segmenter) -> list[Check]:
+    """Describe a model that could be opened, as checks that hold."""
     file, metadata = segmenter.file, segmenter.metadata
-    known = next((n for n, e in zoo.manifest().items() if e["sha256"] == file.sha256), None)
-    of_bundled = f", that of the bundled {known}" if known else ""
+    bundled = next((n for n, e in zoo.manifest().items() if e["sha256"] == file.sha256), None)
+    of_bundled = f", that of the bundled {bundled}" if bundled else ""
     data = metadata.train_data
     trained = (
         f"trained on {data.count} images of {data.name}" if data else "trained on unknown data"
@@ -94,7 +94,7 @@ def _described(segmenter: Segmenter) -> list[Check]:
     ]
 
 
-def _phantom(segmenter: Segmenter, phantom: Phantom) -> Check:
+def _check_phantom(segmenter: Segmenter, phantom: Phantom) -> Check:
     hc_mm = segmenter.predict(phantom.image, phantom.pixel_size_mm).hc_mm
     error = ((hc_mm or 0.0) - phantom.hc_mm) / phantom.hc_mm
     seen = "no head found" if hc_mm is None else f"HC {hc_mm:.1f} mm, true {phantom.hc_mm:.1f} mm"

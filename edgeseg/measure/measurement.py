@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +12,10 @@ import numpy.typing as npt
 from edgeseg.images.frame import Area, Frame
 from edgeseg.measure.ellipse import Ellipse, FloatArray, Mask
 from edgeseg.measure.framing import View
-from edgeseg.network.metadata import ModelMetadata
 from edgeseg.network.task import Task
+
+if TYPE_CHECKING:
+    from edgeseg.network.metadata import ModelMetadata
 
 Probability = npt.NDArray[np.float32]
 Figures = Mapping[str, float | None]

@@ -1,1 +1,1 @@
-"""A model file, what it says of itself, and the session that runs it."""
+"""A model file, its metadata, and the session that runs it."""

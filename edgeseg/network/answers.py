@@ -1,4 +1,4 @@
-"""What a network says of images, and whether it can be that."""
+"""What a network answers, and a check that these are probabilities."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _ROUNDING = 1e-3  # of half-precision and 8-bit networks
 
 
 class Answers(NamedTuple):
-    """What a network says of images.
+    """What a network answers for images.
 
     Attributes
     ----------
     maps
         Shape (N, C, h, w), float32, in [0, 1].
     presence
-        Shape (N,), float32, in [0, 1]: whether what it is for is there; None if it does not say.
+        Shape (N,), float32, in [0, 1]: whether the structure is there; None if it does not tell.
     """
 
     maps: npt.NDArray[np.float32]
@@ -28,12 +28,14 @@ class Answers(NamedTuple):
 
 
 def check_answers(answers: Answers, shape: tuple[int, int], name: str) -> None:
-    """Refuse what is no answer of a model called so.
+    """Refuse answers that are no probabilities.
 
     Parameters
     ----------
     shape
-        (N, C): the images asked for, and the maps of each.
+        (N, C): images, and maps of each.
+    name
+        The model's.
 
     Raises
     ------
@@ -46,9 +48,9 @@ def check_answers(answers: Answers, shape: tuple[int, int], name: str) -> None:
             f"{name}: the model answers with shape {maps.shape}; expected {shape} and the sides of "
             "the maps"
         )
-    spoken = [maps] if presence is None else [maps, presence]
-    low = float(np.min([each.min() for each in spoken]))
-    high = float(np.max([each.max() for each in spoken]))
+    values = [maps] if presence is None else [maps, presence]
+    low = float(np.min([each.min() for each in values]))
+    high = float(np.max([each.max() for each in values]))
     if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):  # NaN is neither
         raise ModelError(
             f"{name}: the model's answers run from {low:.3g} to {high:.3g}; expected "

@@ -17,17 +17,17 @@ CUDA_OPTIONS = {
 
 
 def load_libraries(onnxruntime: Any) -> str:
-    """Load CUDA's libraries where pip has put them; returns what could not be, for an error.
+    """Load CUDA's libraries where pip has put them; return what failed, for an error.
 
     Without, only those of the system are found.
     """
     if not hasattr(onnxruntime, "preload_dlls"):  # before version 1.21
         return ""
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
         try:
             onnxruntime.preload_dlls()
-        except Exception as error:  # of a broken installation, which the session then tells of
+        except Exception as error:  # of a broken installation, which opening the session reports
             return f" ({first_line(error)})"
-    lines = said.getvalue().strip().splitlines()
+    lines = printed.getvalue().strip().splitlines()
     return f" ({first_line(OSError(lines[0]))})" if lines else ""

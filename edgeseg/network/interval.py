@@ -1,4 +1,4 @@
-"""How far a head circumference may be off, as a model's metadata says it."""
+"""Interval of a head circumference, as a model's metadata gives it."""
 
 from __future__ import annotations
 

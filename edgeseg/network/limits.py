@@ -1,4 +1,4 @@
-"""What a model of heads has learnt, and from where on its answers are not to be trusted."""
+"""Limits beyond which a model's measurements of heads are doubtful or refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SMALLEST_SHARE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits on what a model measures; those of a file stand in its metadata.
+    """Limits of a model of heads, as its metadata gives them.
 
     The values here are those of a file that gives none.
 

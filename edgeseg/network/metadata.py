@@ -1,4 +1,4 @@
-"""What a model file says of itself: one JSON string in the ONNX ``metadata_props``."""
+"""Metadata of a model file: one JSON string in the ONNX ``metadata_props``."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ class ModelMetadata:
     parameters, gmac
         Weights, and 1e9 multiply-accumulates for one image; None if unknown.
     task
-        What it answers; files of schema 1 are of heads.
+        What it measures; files of schema 1 are of heads.
     limits
-        From where on a head's figures are not to be trusted.
+        Limits beyond which a head's figures are doubtful or refused.
     interval
-        How far a head circumference may be off; None if that was never measured.
+        Half width of a head circumference's interval; None if it was never measured.
     adapter
         How a network with an input and output of its own is fed; None of those edgeseg exports.
     """

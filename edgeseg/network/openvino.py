@@ -95,9 +95,9 @@ class OpenVinoSession:
         if not _takes_images(self._model):
             return  # whoever reads its inputs sees whether it can run
         try:
-            given = self._model.inputs[0]
-            shape = [1 if n.is_dynamic else n.get_length() for n in given.partial_shape]
-            kind = _TYPES[given.element_type.get_type_name()]
+            taken = self._model.inputs[0]
+            shape = [1 if n.is_dynamic else n.get_length() for n in taken.partial_shape]
+            kind = _TYPES[taken.element_type.get_type_name()]
             self.run([port.name for port in self.get_outputs()], {"": np.zeros(shape, kind)})
         except RuntimeError as error:
             raise DeviceError(

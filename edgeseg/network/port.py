@@ -82,8 +82,8 @@ def read_port(session: Session, metadata: ModelMetadata) -> Port:
     (taken,) = session.get_inputs()
     adapter = find_adapter(session, metadata)
     fixed = taken.shape[0] if isinstance(taken.shape[0], int) else None
-    spoken = [port.name for port in session.get_outputs() if port.name == _PRESENCE]
-    names = (adapter.output, *spoken)
+    presence = [port.name for port in session.get_outputs() if port.name == _PRESENCE]
+    names = (adapter.output, *presence)
     n_structures = len(metadata.task.structures)
     return Port(adapter, taken.name, names, n_structures, fixed or adapter.batch)
 

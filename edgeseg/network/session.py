@@ -147,7 +147,7 @@ def _open_on(
     if alone and device != "cpu":
         # The provider would still be listed first, and nothing would say what runs elsewhere.
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-    said = load_libraries(onnxruntime) if device in ("cuda", "tensorrt") else ""
+    failed = load_libraries(onnxruntime) if device in ("cuda", "tensorrt") else ""
     try:
         session = onnxruntime.InferenceSession(data, options, providers=chosen, enable_fallback=0)
     except Exception as error:  # onnxruntime's own exceptions share no base but this
@@ -156,7 +156,7 @@ def _open_on(
         if device != "cpu":
             raise DeviceError(
                 f"the model does not start on {device}, or not all of it: {first_line(error)}"
-                f"{said}; check the driver and its libraries, or use --device cpu"
+                f"{failed}; check the driver and its libraries, or use --device cpu"
             ) from error
         raise ModelError(
             f"{path}: not a model onnxruntime can load ({first_line(error)}); expected a "
@@ -165,7 +165,7 @@ def _open_on(
     if session.get_providers()[0] != provider:
         raise DeviceError(
             f"onnxruntime could not start {provider} and would run on "
-            f"{session.get_providers()[0]}{said}; check the driver and its libraries ({device}), "
+            f"{session.get_providers()[0]}{failed}; check the driver and its libraries ({device}), "
             "or use --device cpu"
         )
     session.disable_fallback()  # of older versions, which do not take it as an argument

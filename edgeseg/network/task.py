@@ -1,4 +1,4 @@
-"""What a model answers: a head, or the regions of any classes."""
+"""What a model measures: a head, or the regions of any classes."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def test_times_are_those_of_the_clock(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setattr(benchmark, "Segmenter", clock.takes(500, lambda *_, **__: fake))
     slow = clock.takes(2, image_file.decode_gray)
     monkeypatch.setattr(benchmark.image_file, "decode_gray", slow)
-    for name, ms in (("preprocess", 1), ("_frame", 0.5)):  # of each image
+    for name, ms in (("preprocess", 1), ("as_frame", 0.5)):  # of each image
         slow = clock.takes(ms, getattr(segmenting, name))
         monkeypatch.setattr(segmenting, name, slow)
     for name, ms in (("see", 1), ("judge", 2)):
@@ -87,10 +87,10 @@ def test_times_are_those_of_the_clock(monkeypatch: pytest.MonkeyPatch, tmp_path:
         {"mean": 5.5, "p50": 5.5, "p90": 9.1, "p99": 9.91, "min": 1, "max": 10}
     )
     assert result["cpu_ms"] == pytest.approx(11)  # two threads' worth, of one run
-    # of one image, which is looked at twice; a run of the network is two images'
-    stages_ms = {"decode": 2, "preprocess": 2, "inference": 4, "postprocess": 4}
+    # of one image, which is looked at twice
+    stages_ms = {"decode": 2, "preprocess": 2, "inference": 8, "postprocess": 4}
     assert result["stages_ms"] == pytest.approx(stages_ms)
-    assert result["images_per_s"] == pytest.approx(1000 / 12)
+    assert result["images_per_s"] == pytest.approx(1000 / 16)
 
 
 def test_warming_up_counts_in_no_mean(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,15 +98,13 @@ def test_warming_up_counts_in_no_mean(monkeypatch: pytest.MonkeyPatch) -> None:
     lasts_ms = iter([100, 100, 2, 4, 6])
 
     class Answers:
-        def predict_batch(self, grays: list[np.ndarray], sizes_mm: list[float]) -> list[object]:
-            assert len(grays) == len(sizes_mm) == 2
-            times = StageTimes(1.0, float(next(lasts_ms)), 3.0)
-            return [SimpleNamespace(times_ms=times) for _ in grays]
+        def predict(self, gray: np.ndarray, size_mm: float) -> object:
+            return SimpleNamespace(times_ms=StageTimes(1.0, float(next(lasts_ms)), 3.0))
 
     monkeypatch.setattr(benchmark, "time", clock)
     decode = clock.takes(5, lambda data: np.zeros((40, 40), np.uint8))
     monkeypatch.setattr(benchmark.image_file, "decode_gray", decode)
-    job = benchmark.Job("x", 1, warmup=2, runs=3, batch=2)
+    job = benchmark.Job("x", 1, warmup=2, runs=3)
     stages_ms = benchmark._stages_ms(Answers(), [b""], job)  # type: ignore[arg-type]
     assert stages_ms == pytest.approx(
         {"decode": 5, "preprocess": 1, "inference": 4, "postprocess": 3}

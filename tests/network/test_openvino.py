@@ -57,6 +57,7 @@ def test_batches_and_threads(opened: Callable[[str], Segmenter], phantoms: list[
         assert [p.hc_px for p in pool.map(segmenter.predict, scans * 3)] == alone * 3
 
 
+@pytest.mark.nightly
 @pytest.mark.usefixtures("opened")
 def test_the_first_inferences_of_a_process_do_not_lock_each_other(
     phantoms: list[Phantom], tmp_path: Path

@@ -91,9 +91,9 @@ def take(source: Path, **values: Any) -> tuple[Path, AdoptReport]:
         },
         pytest.param(
             {"dynamo": True, "opset_version": 18, "dynamic_shapes": (DYNAMIC,)},
-            marks=pytest.mark.slow,
+            marks=pytest.mark.nightly,
         ),
-        pytest.param({"dynamo": True, "opset_version": 23}, marks=pytest.mark.slow),
+        pytest.param({"dynamo": True, "opset_version": 23}, marks=pytest.mark.nightly),
     ],
     ids=["legacy-11-fixed", "legacy-17-dynamic", "dynamo-18-dynamic", "dynamo-23-fixed"],
 )
@@ -109,7 +109,8 @@ def test_a_plain_unet_keeps_its_masks(
 
 
 @pytest.mark.parametrize(
-    ("inside", "opset"), [(False, 11), (True, 11), pytest.param(True, 18, marks=pytest.mark.slow)]
+    ("inside", "opset"),
+    [(False, 11), (True, 11), pytest.param(True, 18, marks=pytest.mark.nightly)],
 )
 def test_three_classes_keep_their_labels(
     tmp_path: Path, grays: list[GrayImage], inside: bool, opset: int
