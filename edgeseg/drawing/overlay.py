@@ -122,7 +122,7 @@ def _write_on(picture: Picture, frame: Frame, measurement: Measurement, task: Ta
     said = [] if measurement.reason else measure_of(task).caption(measurement, task).split("; ")
     if pixel:
         said.append(f"pixel {pixel.text()}")
-    why = lettering.wrapped(_why(frame, measurement, task), width - 2 * left, scale)
+    why = lettering.wrap(_why(frame, measurement, task), width - 2 * left, scale)
     coloured = [(text, _WHITE_BGR) for text in said] + [(text, _DOUBTFUL_BGR) for text in why]
     lines = [Line(t, left, (i + 1) * step, colour) for i, (t, colour) in enumerate(coloured)]
     if pixel and (length_mm := _bar_mm(pixel, width)):

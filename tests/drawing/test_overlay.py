@@ -134,13 +134,13 @@ def test_plus_or_minus_is_one_sign(letters: list[str]) -> None:
 
 def test_a_sentence_is_broken_where_the_picture_ends() -> None:
     sentence = "unusual field of view: check the pixel size"
-    lines = lettering.wrapped(sentence, 300, 1.0)
+    lines = lettering.wrap(sentence, 300, 1.0)
     assert " ".join(lines) == sentence
     assert len(lines) > 1
     for line in lines:
         assert lettering.cv2.getTextSize(line, 0, 0.55, 1)[0][0] <= 300
-    assert lettering.wrapped("", 300, 1.0) == []
-    assert lettering.wrapped("incomprehensibilities", 1, 1.0) == ["incomprehensibilities"]
+    assert lettering.wrap("", 300, 1.0) == []
+    assert lettering.wrap("incomprehensibilities", 1, 1.0) == ["incomprehensibilities"]
 
 
 @pytest.mark.parametrize(
@@ -231,15 +231,6 @@ def test_colours_differ_and_repeat_after_the_last() -> None:
     assert len(set(colours)) == len(colours)
     assert ORANGE not in colours
     assert overlay.colour_bgr(1) == overlay.colour_bgr(len(colours) + 1) == colours[0]
-
-
-def test_a_prepared_thread_draws_the_same(heads: Segmenter) -> None:
-    prediction = heads.predict(head_image(HEAD, SIZE), 0.2)
-    alone = prediction.overlay()
-    with lettering.prepared():
-        first, second = prediction.overlay(), prediction.overlay()
-    assert np.array_equal(first, alone)
-    assert np.array_equal(second, alone)
 
 
 def test_lines_grow_with_the_image(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +24,7 @@ IDENTIFIERS = {
     "study_instance_uid": "StudyInstanceUID", "sop_instance_uid": "SOPInstanceUID",
 }  # fmt: skip
 """Columns that tell whose an image is, and the elements that they hold."""
-_MOST_REGIONS, _MOST_REMEMBERED = 64, 4
+_MOST_REGIONS = 64
 _JPEG = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70))
 _JPEG_2000 = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 201, 202, 203))
 _REGION_NUMBERS = {
@@ -44,6 +43,8 @@ _ELEMENTS = (
     *(f"{colour}PaletteColorLookupTableDescriptor" for colour in _COLOURS),
 )
 
+Version = tuple[int, int, int]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DicomFile:
@@ -53,8 +54,10 @@ class DicomFile:
     ----------
     path
         Where it is; None of one in memory.
+    version
+        Its size, time of change and number on the disk when it was opened.
     data
-        Its bytes, where it is in memory or was unpacked.
+        Its elements' bytes, of one in memory.
     dataset
         Its elements before the pixels, those that are read.
     syntax
@@ -72,6 +75,7 @@ class DicomFile:
     """
 
     path: Path | None
+    version: Version
     data: bytes | None = field(repr=False)
     dataset: Any = field(repr=False)
     syntax: str
@@ -161,22 +165,19 @@ class DicomFile:
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[BinaryIO]:
-        if self.data is not None:
-            yield io.BytesIO(self.data)
-        elif self.path is not None:
-            try:
-                with self.path.open("rb") as stream:
-                    yield stream
-            except OSError as error:
-                raise ImageDecodeError(f"cannot be read ({error.strerror})") from error
-
-
-_remembered: OrderedDict[tuple[str, int, int, int], DicomFile] = OrderedDict()
-_remembering = threading.Lock()
+        if self.path is None:
+            yield io.BytesIO(self.data or b"")
+            return
+        try:
+            data = _unpack_version(self.path, self.version)
+            with io.BytesIO(data) if data is not None else self.path.open("rb") as stream:
+                yield stream
+        except OSError as error:
+            raise ImageDecodeError(f"cannot be read ({error.strerror})") from error
 
 
 def open_file(path: Path) -> DicomFile:
-    """Return an image file, which is remembered for the frames that follow.
+    """Return an image file; the last few are kept, for the frames that follow.
 
     Raises
     ------
@@ -187,38 +188,38 @@ def open_file(path: Path) -> DicomFile:
     """
     try:
         status = path.stat()
-        key = (str(path), status.st_size, status.st_mtime_ns, status.st_ino)
-        with _remembering:
-            if known := _remembered.get(key):
-                _remembered.move_to_end(key)
-                return known
-        with path.open("rb") as stream:
-            found = _parsed(stream, path)
+        return _open_version(path, (status.st_size, status.st_mtime_ns, status.st_ino))
     except OSError as error:
         raise ImageDecodeError(f"cannot be read ({error.strerror})") from error
-    with _remembering:
-        if found.data is not None:  # unpacked: many times as large as others, and one is enough
-            for other in [key for key, file in _remembered.items() if file.data is not None]:
-                del _remembered[other]
-        _remembered[key] = found
-        while len(_remembered) > _MOST_REMEMBERED:
-            _remembered.popitem(last=False)
-    return found
 
 
 def open_bytes(data: bytes) -> DicomFile:
     """Return an image file that is in memory; see `open_file`."""
-    return _parsed(io.BytesIO(data), None)
+    return _parse(unpacked(io.BytesIO(data)) or data, None, (0, 0, 0))
 
 
-def _parsed(stream: BinaryIO, path: Path | None) -> DicomFile:
-    data = unpacked(stream)
-    if data is None and path is None:
-        stream.seek(0)
-        data = stream.read()
-    if data is not None:
-        stream = io.BytesIO(data)
-    head = read_head(stream, _ELEMENTS)
-    frames = head.find_frames(stream) if head.is_in_pieces else None
+@functools.lru_cache(maxsize=4)
+def _open_version(path: Path, version: Version) -> DicomFile:
+    return _parse(_unpack_version(path, version), path, version)
+
+
+# Unpacked, a film is many times as large as others; one is enough.
+@functools.lru_cache(maxsize=1)
+def _unpack_version(path: Path, _: Version) -> bytes | None:
+    """Return the elements of a deflated file, unpacked; None of any other."""
+    with path.open("rb") as stream:
+        return unpacked(stream)
+
+
+def _parse(data: bytes | None, path: Path | None, version: Version) -> DicomFile:
+    with contextlib.ExitStack() as stack:
+        if data is not None:
+            stream: BinaryIO = io.BytesIO(data)
+        else:
+            assert path is not None
+            stream = stack.enter_context(path.open("rb"))
+        head = read_head(stream, _ELEMENTS)
+        frames = head.find_frames(stream) if head.is_in_pieces else None
+    kept = data if path is None else None
     of_pixels = head.start, head.in_words, head.n_frames, frames
-    return DicomFile(path, data, head.dataset, head.syntax, head.size, *of_pixels)
+    return DicomFile(path, version, kept, head.dataset, head.syntax, head.size, *of_pixels)

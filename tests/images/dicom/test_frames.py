@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from edgeseg.errors import DataError, ImageDecodeError
 from edgeseg.images import image_file
@@ -342,9 +343,77 @@ def test_of_deflated_films_one_is_kept_unpacked(gray: np.ndarray, tmp_path: Path
     plain = dicom_files.write(tmp_path / "plain.dcm", gray)
     for path in (plain, *deflated_films):
         assert count_frames(path) == 2
-    kept = [file for file in dicom_file._remembered.values() if file.data is not None]
-    assert [file.path for file in kept] == deflated_films[-1:]
-    assert any(file.path == plain for file in dicom_file._remembered.values())
+    assert dicom_file._unpack_version.cache_info().currsize == 1
+    assert [read_frame(path, 2).pixels.shape for path in deflated_films] == [gray[0].shape] * 3
+
+
+SEGMENTS = {
+    "": b"",
+    "JFIF": b"\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0",
+    "Adobe RGB": b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\0",
+    "Adobe YCbCr": b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\1",
+}
+
+
+def jpeg_of_colours(gray: np.ndarray, coded: str, segments: bytes, ids: bytes) -> bytes:
+    """Encode gray as ``RGB`` or ``YCbCr`` components of these ids, with no other segments."""
+    stream = io.BytesIO()
+    image = Image.fromarray(np.dstack([gray] * 3))
+    image.save(stream, "JPEG", quality=95, subsampling=0, keep_rgb=coded == "RGB")
+    data, position, kept = stream.getvalue(), 2, b"\xff\xd8" + segments
+    while True:
+        marker, length = data[position + 1], int.from_bytes(data[position + 2 : position + 4])
+        segment = bytearray(data[position : position + 2 + length])
+        position += 2 + length
+        if marker == 0xC0:
+            segment[10:19:3] = ids
+        if marker == 0xDA:
+            segment[5:11:2] = ids
+            return kept + bytes(segment) + data[position:]
+        if marker not in (0xE0, 0xEE):
+            kept += bytes(segment)
+
+
+@pytest.mark.parametrize(
+    ("coded", "segments", "ids", "photometric"),
+    [
+        ("RGB", "", b"\1\2\3", "RGB"),
+        ("RGB", "", b"\0\1\2", "RGB"),
+        ("RGB", "", b"RGB", "RGB"),
+        ("RGB", "", b"RGB", "YBR_FULL_422"),
+        ("YCbCr", "", b"\1\2\3", "YBR_FULL"),
+        ("YCbCr", "", b"\1\2\3", "YBR_FULL_422"),
+        ("YCbCr", "JFIF", b"\1\2\3", "RGB"),
+        ("RGB", "Adobe RGB", b"\1\2\3", "YBR_FULL_422"),
+        ("YCbCr", "Adobe YCbCr", b"\1\2\3", "RGB"),
+    ],
+)
+def test_what_the_colours_of_a_jpeg_are(
+    gray: np.ndarray, tmp_path: Path, coded: str, segments: str, ids: bytes, photometric: str
+) -> None:
+    """Its own segments say it, else DICOM does; of a film in fragments too."""
+    maker = Maker(dicom_files.write(tmp_path / "plain.dcm", gray), tmp_path)
+
+    def encode(frame: np.ndarray) -> bytes:
+        return jpeg_of_colours(frame[..., 0], coded, SEGMENTS[segments], ids)
+
+    path = maker.coded(photometric, encode, uid.JPEGBaseline8Bit, fragments=3)
+    for number in (1, 2):
+        found = read_frame(path, number)
+        assert np.abs(found.pixels.astype(int) - gray[number - 1]).max() <= 12
+        assert found.screen is not None
+        assert not found.screen.coloured
+
+
+def test_a_jpeg_with_fewer_samples_of_colour_is_no_rgb(gray: np.ndarray, tmp_path: Path) -> None:
+    maker = Maker(dicom_files.write(tmp_path / "plain.dcm", gray), tmp_path)
+
+    def encode(frame: np.ndarray) -> bytes:
+        data = jpeg(frame)  # 4:2:2, and begins with JFIF's segment
+        return data[:2] + data[4 + int.from_bytes(data[4:6]) :]
+
+    path = maker.coded("RGB", encode, uid.JPEGBaseline8Bit)
+    assert np.abs(read_frame(path, 1).pixels.astype(int) - gray[0]).max() <= 12
 
 
 def test_a_preamble_may_be_the_head_of_a_tiff(gray: np.ndarray, tmp_path: Path) -> None:
