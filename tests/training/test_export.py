@@ -171,6 +171,7 @@ def test_a_place_that_cannot_be_written_is_named(trained: Path, tmp_path: Path) 
         export(trained, tmp_path / "file" / "model.onnx")
 
 
+@pytest.mark.nightly
 def test_a_model_that_has_learned_nothing_exports_with_a_warning(
     tiny: TrainConfig, phantom_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -74,6 +74,7 @@ def test_features_are_means_maxima_and_means_under_the_map(nano: onnx.ModelProto
     np.testing.assert_allclose(features, np.concatenate(expected, axis=1), rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.nightly
 def test_the_graph_s_presence_is_the_perceptron_s_and_leaves_the_map(
     nano: onnx.ModelProto,
 ) -> None:
@@ -106,6 +107,7 @@ def test_a_graph_that_is_no_u_net_is_refused() -> None:
         add_features(model)
 
 
+@pytest.mark.nightly
 def test_what_was_learnt_holds_on_other_examples() -> None:
     layers, other = fit(examples()), examples(seed=1)
     hidden = np.maximum(other.features @ layers.hidden_weight + layers.hidden_bias, 0)
@@ -160,6 +162,7 @@ def test_a_model_that_was_taught_tells_phantoms_from_drawings(
         write_taught(tmp_path / "plain.onnx", tmp_path / "data", others, None, out)
 
 
+@pytest.mark.nightly
 def test_limits_go_into_the_file_and_too_few_images_are_refused(
     monkeypatch: pytest.MonkeyPatch, nano: onnx.ModelProto
 ) -> None:

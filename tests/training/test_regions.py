@@ -92,6 +92,7 @@ def test_the_export_answers_as_torch_does_and_says_what_it_is(model: Path) -> No
     assert agrees > 0.9
 
 
+@pytest.mark.nightly
 def test_int8_keeps_the_masks(run: Path, data: Path, model: Path, tmp_path: Path) -> None:
     report = export(run, tmp_path / "int8.onnx", precision="int8", max_dice_drop=0.05)
     assert report.mean_dice_to_source > 0.95

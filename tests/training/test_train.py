@@ -24,7 +24,10 @@ def history(out: Path) -> list[dict[str, Any]]:
     return [{k: v for k, v in h.items() if k != "seconds"} for h in record["history"]]
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize(
+    "strategy",
+    [pytest.param(s, marks=pytest.mark.nightly) if s == "baseline" else s for s in STRATEGIES],
+)
 def test_every_strategy_trains(
     tiny: TrainConfig, phantom_data: Path, tmp_path: Path, strategy: str
 ) -> None:
