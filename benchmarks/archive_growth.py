@@ -12,6 +12,7 @@ archive --collect` reads all parts, which are that one with other names. Prints 
 from __future__ import annotations
 
 import argparse
+import io
 import itertools
 import os
 import shutil
@@ -20,14 +21,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from library.archives import PIXEL_SIZE_MM
 from library.processes import EDGESEG, run, write_result
 
 from edgeseg.archive.arrow import parquet
 from edgeseg.archive.manifest import COLUMNS
-from edgeseg.archive.plan import part_name
+from edgeseg.archive.plan import part_columns, part_name
+from edgeseg.network.task import Task
 
 _PART_ROWS = 1000
 _GROUP_ROWS = 20_000
@@ -71,13 +71,14 @@ def name_of(row: int) -> str:
 def copy_part(parts: Path, n_rows: int) -> None:
     """Write the last part under the names of all others, with their files' names."""
     n_parts = -(-n_rows // _PART_ROWS)
-    last = pq.read_table(parts / part_name(n_parts - 1))
-    place = last.column_names.index("file")
+    last = parquet.Reader(io.BytesIO((parts / part_name(n_parts - 1)).read_bytes()))
+    columns = part_columns(Task(), last.names)
+    values = last.rows(0, last.n_rows, last.names)
     for number in range(n_parts - 1):
         start = number * _PART_ROWS
-        names = pa.array([name_of(i) for i in range(start, start + _PART_ROWS)])
-        table = last.set_column(place, "file", names)
-        pq.write_table(table, parts / part_name(number), compression="zstd")
+        values["file"] = [name_of(i) for i in range(start, start + _PART_ROWS)]
+        data = parquet.table_bytes(columns, values, last.record)
+        (parts / part_name(number)).write_bytes(data)
 
 
 def of_files(scans: list[Path], count: int, top: Path) -> Iterator[dict[str, Any]]:

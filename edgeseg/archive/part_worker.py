@@ -9,6 +9,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 from edgeseg.archive.arrow import parquet
@@ -16,7 +17,7 @@ from edgeseg.archive.files import FileReader, RunEnds
 from edgeseg.archive.manifest import Manifest, ManifestRow
 from edgeseg.archive.place import Place, place_of
 from edgeseg.archive.plan import Archive, Plan, part_columns
-from edgeseg.errors import DataError
+from edgeseg.errors import DataError, OutputWriteError
 from edgeseg.images.frame import Frame, PixelSize
 from edgeseg.inputs.ages import Ages
 from edgeseg.inputs.pixel_sizes import PixelSizes
@@ -25,7 +26,7 @@ from edgeseg.output.table import Row
 from edgeseg.run.options import Options
 from edgeseg.run.worker import PixelSizesOfSources, Worker, read_source
 from edgeseg.segmenter import Segmenter
-from edgeseg.system.files import write_atomic
+from edgeseg.system.files import sync, write_atomic
 from edgeseg.system.host import describe
 from edgeseg.system.parallel import ordered_map
 
@@ -61,6 +62,7 @@ class _Part:
         self.number, self.listed = number, listed
         self.rows: list[Row] = []
         self.uploads: list[Future[None]] = []
+        self.pictures: set[Path] = set()  # of this machine
         self.started_s = time.perf_counter()
         self._film = ""  # whose bytes were counted last
 
@@ -200,7 +202,8 @@ class PartWorker:
 
     def _measure(self, image: _Image) -> tuple[_Part, Row]:
         worker = self._row_worker(image, image.read)
-        write = self._write_picture if self._out.is_local else partial(self._upload, image.part)
+        write = self._write_picture if self._out.is_local else self._upload
+        write = partial(write, image.part)
         return image.part, worker.measure(image.listed.source, write)
 
     def _row_worker(
@@ -209,8 +212,10 @@ class PartWorker:
         known = self._options, Ages([]), self._plan.calibration
         return Worker(self.segmenter, sizes, *known, read=read)
 
-    def _write_picture(self, name: str, data: bytes) -> None:
-        write_atomic(self._out.local / name, data)
+    def _write_picture(self, part: _Part, name: str, data: bytes) -> None:
+        path = self._out.local / name
+        write_atomic(path, data)
+        part.pictures |= {path, path.parent}
 
     def _upload(self, part: _Part, name: str, data: bytes) -> None:
         """Begin to send a picture to the store; it is waited for before the part is written."""
@@ -223,6 +228,12 @@ class PartWorker:
         """Write a part, after all that belongs to it."""
         for upload in part.uploads:
             upload.result()
+        try:
+            for _ in self._uploads.map(sync, part.pictures):  # a row means that they are there
+                pass
+        except OSError as error:
+            text = f"{self._out.text}: cannot be written ({error.strerror})"
+            raise OutputWriteError(text) from error
         values = {title: [row[title] for row in part.rows] for title in self._columns.types}
         record = {
             **self._record,

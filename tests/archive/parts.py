@@ -14,7 +14,6 @@ from edgeseg.archive.part_worker import Done
 from edgeseg.archive.place import place_of
 from edgeseg.archive.plan import ALL, Archive, Plan, Shard
 from edgeseg.archive.pool import measure_parts
-from edgeseg.output.table import Row
 from edgeseg.segmenter import Segmenter
 from tests.run.folders import run, untimed
 
@@ -34,12 +33,12 @@ def part_path(plan: Plan, number: int) -> Path:
     return open_archive(plan).part(number).local
 
 
-def measured_by_infer(scans: Path, out: Path, size_mm: float | None = 0.2) -> list[Row]:
+def measured_by_infer(scans: Path, out: Path, size_mm: float | None = 0.2) -> list[Any]:
     segmenter = Segmenter("hc18-nano", device="cpu", threads=1)
     return untimed(run(segmenter, scans, out, size_mm).rows)
 
 
-def placeless(rows: list[Row]) -> list[Row]:
+def placeless(rows: list[Any]) -> list[Any]:
     """Return rows of which those that failed do not name the place of their file."""
     return [
         {**row, "reason": row["reason"].rpartition(": ")[2]} if row["status"] == "failed" else row
@@ -47,9 +46,9 @@ def placeless(rows: list[Row]) -> list[Row]:
     ]
 
 
-def rows_of(plan: Plan) -> list[Row]:
+def rows_of(plan: Plan) -> list[dict[str, Any]]:
     archive = open_archive(plan)
-    rows: list[Row] = []
+    rows: list[Any] = []
     for number in sorted(archive.list_parts()):
         table = pq.read_table(io.BytesIO(archive.part(number).read()))
         rows += table.to_pylist()

@@ -16,6 +16,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from edgeseg.archive import part_worker
 from edgeseg.archive import plan as plans
 from edgeseg.archive.arrow import parquet
 from edgeseg.archive.collect import collect
@@ -132,6 +133,27 @@ def test_pictures_are_written_before_their_part(plan: Plan, tmp_path: Path) -> N
     assert {"masks/a b/ü.png", "overlays/a b/ü.jpg", "masks/b.jpg.png"} <= names
     collect(open_archive(plan))
     assert "data:image/jpeg" in (tmp_path / "out" / "report.html").read_text("utf-8")
+
+
+def test_pictures_survive_a_power_cut_if_their_part_does(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[Path] = []
+    monkeypatch.setattr(part_worker, "sync", events.append)
+    write = Place.write
+
+    def note(place: Place, data: bytes) -> None:
+        events.append(place.local)
+        write(place, data)
+
+    worker = PartWorker(replace(plan, masks=True, overlays=True))
+    monkeypatch.setattr(Place, "write", note)
+    list(worker.run([0]))
+    out = plan.place.local
+    pictures = {"masks/a b/a.png", "masks/a b/ü.png", "overlays/a b/a.jpg", "overlays/a b/ü.jpg"}
+    folders = {out / "masks" / "a b", out / "overlays" / "a b"}
+    assert {*events[:-1]} == {out / name for name in pictures} | folders
+    assert events[-1] == part_path(plan, 0)
 
 
 def test_collecting_tells_what_is_missing_and_what_failed(plan: Plan, tmp_path: Path) -> None:

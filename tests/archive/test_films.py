@@ -28,8 +28,8 @@ from edgeseg.phantom.head import make_phantom
 from tests.archive.parts import measure, measured_by_infer, open_archive, placeless, rows_of, upload
 from tests.images.dicom import files as dicom_files
 
-FILM = [("a/film.dcm", str(i)) for i in range(1, 6)]
-FRAMES = [("IM1", ""), *FILM, *((name, "") for name in ("broken.dcm", "cut.dcm", "jpeg.dcm"))]
+FILM = [("a/film.dcm", i) for i in range(1, 6)]
+FRAMES = [("IM1", None), *FILM, *((name, None) for name in ("broken.dcm", "cut.dcm", "jpeg.dcm"))]
 
 
 @pytest.fixture

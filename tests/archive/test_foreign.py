@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -34,7 +35,7 @@ def test_a_manifest_of_another_program_is_read_whatever_its_types(
     list(measure(plan))
     assert not collect(open_archive(plan)).missing
 
-    def measures(rows: list[dict[str, str]]) -> list[list[str]]:
+    def measures(rows: list[dict[str, Any]]) -> list[list[Any]]:
         return [[row["file"], row["status"], row["hc_mm"]] for row in rows]
 
     assert measures(rows_of(plan)) == measures(measured_by_infer(scans, tmp_path / "folder"))
