@@ -21,10 +21,8 @@ from pathlib import Path
 from library.hostile import dicom_peer
 
 from edgeseg.node import notices
-from edgeseg.node.addresses import Remote
 from edgeseg.node.bounds import Bounds
-from edgeseg.node.client import echo
-from edgeseg.node.server import serving
+from edgeseg.node.server import run_server
 
 _WARM = 500  # calls before memory is compared; after fewer, growth may be what is taken once
 _GROWTH_MIB = 32.0
@@ -40,16 +38,16 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=1, help="peers that call at the same time")
     given = parser.parse_args()
     notices._LINES = sys.maxsize  # all of them are looked at
-    said: list[str] = []
+    findings: list[str] = []
 
-    def hear(text: str) -> None:
+    def on_notice(text: str) -> None:
         if "could not be stored" in text:
-            said.append(text)
+            findings.append(text)
 
     with tempfile.TemporaryDirectory() as folder:
         spool = Path(folder, "spool")
-        with serving(
-            ("127.0.0.1", 0), lambda received: 0, spool, bounds=_BOUNDS, on_notice=hear
+        with run_server(
+            ("127.0.0.1", 0), lambda received: 0, spool, bounds=_BOUNDS, on_notice=on_notice
         ) as address:
             waiting = threading.active_count()
             _call(address, given.seed - 1, min(_WARM, given.count), given.at_once)
@@ -58,30 +56,31 @@ def main() -> None:
             _call(address, given.seed, given.count, given.at_once)
             took_s = time.monotonic() - began
             deadline = time.monotonic() + _PATIENCE_S
-            while (reason := echo(Remote("NODE", *address))) and time.monotonic() < deadline:
-                time.sleep(0.1)  # the last callers are on their way out
-            if reason:
-                said.append(reason)
+            while not dicom_peer.answers_echo(address):
+                if time.monotonic() > deadline:  # by now the last callers are gone
+                    findings.append("the node answers no echo")
+                    break
+                time.sleep(0.1)
             while threading.active_count() > waiting and time.monotonic() < deadline:
                 time.sleep(0.01)
             if left := threading.active_count() - waiting:
-                said.append(f"{left} threads are left")
+                findings.append(f"{left} threads are left")
             while [*spool.iterdir()] and time.monotonic() < deadline:
                 time.sleep(0.1)
             if files := [*spool.iterdir()]:
-                said.append(f"{len(files)} files are left")
+                findings.append(f"{len(files)} files are left")
             growth_mib = _resident_mib() - before_mib
             if growth_mib > _GROWTH_MIB and given.count >= _WARM:
-                said.append(f"memory grew by {growth_mib:.0f} MiB")
+                findings.append(f"memory grew by {growth_mib:.0f} MiB")
     print("| calls | seed | at once | s | resident MiB | growth MiB | findings |")  # noqa: T201
     print("|---|---|---|---|---|---|---|")  # noqa: T201
     print(  # noqa: T201
         f"| {given.count} | {given.seed} | {given.at_once} | {took_s:.0f} "
-        f"| {before_mib:.0f} | {growth_mib:+.1f} | {len(said)} |"
+        f"| {before_mib:.0f} | {growth_mib:+.1f} | {len(findings)} |"
     )
-    for text in dict.fromkeys(said):
+    for text in dict.fromkeys(findings):
         print(text, file=sys.stderr)  # noqa: T201
-    sys.exit(bool(said))
+    sys.exit(bool(findings))
 
 
 def _call(address: tuple[str, int], seed: int, count: int, at_once: int) -> None:

@@ -1,4 +1,4 @@
-"""The sending half of a node: files go to another node as they are."""
+"""Sends files to another node, as they are."""
 
 from __future__ import annotations
 
@@ -7,46 +7,46 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from edgeseg.node.addresses import Remote
 from edgeseg.node.bounds import USUAL, Bounds
 from edgeseg.node.library import pynetdicom
-from edgeseg.node.terms import OWN_TITLE, Outcome, Status
+from edgeseg.node.terms import OWN_TITLE, Status
 
 _CONTEXTS = 128  # of an association, PS3.8
-_ECHO = "1.2.840.10008.1.1"
 _WARNING = 0xB  # first digit of statuses: it is stored all the same
 
 
-def echo(
-    remote: Remote,
-    *,
-    ae_title: str = OWN_TITLE,
-    tls: ssl.SSLContext | None = None,
-    bounds: Bounds = USUAL,
-) -> str:
-    """Ask another node whether it is there, and return why not; nothing if it is."""
-    with _associated(remote, [(_ECHO, "1.2.840.10008.1.2")], ae_title, tls, bounds) as association:
-        if association is None:
-            return _away(remote, ae_title, tls)
-        with contextlib.suppress(Exception):  # of any kind: no context, or it has gone
-            if association.send_c_echo().get("Status") == Status.SUCCESS:
-                return ""
-        return f"{remote}: it answers no echo"
+class Outcome(NamedTuple):
+    """What became of a file that was to be sent.
+
+    Attributes
+    ----------
+    is_sent
+        Whether the peer has said that it keeps it.
+    is_refused
+        Whether the peer does not want it, and would not later.
+    reason
+        Why it was not sent; else empty, as it is of what was not tried.
+    """
+
+    is_sent: bool
+    is_refused: bool = False
+    reason: str = ""
 
 
-def send(
+def send_files(
     paths: Sequence[Path],
     remote: Remote,
     *,
     ae_title: str = OWN_TITLE,
     tls: ssl.SSLContext | None = None,
     bounds: Bounds = USUAL,
-    goes_on: Callable[[], bool] = lambda: True,
-    on_open: Callable[[Callable[[], None]], None] = lambda cut: None,
+    may_go_on: Callable[[], bool] = lambda: True,
+    on_open: Callable[[Callable[[], None]], None] = lambda cut_off: None,
 ) -> list[Outcome]:
-    """Store files at another node, in one association; what they are in is what they are sent in.
+    """Store files at another node, in one association, each in its own encoding.
 
     Parameters
     ----------
@@ -60,10 +60,10 @@ def send(
         What the connection is secured with; None: nothing.
     bounds
         How long it may take.
-    goes_on
+    may_go_on
         Asked before each file; once it says no, the rest stays unsent.
     on_open
-        Called with what cuts the association off, from any thread, once there is one.
+        Called, once there is an association, with a function that cuts it off from any thread.
 
     Returns
     -------
@@ -75,39 +75,41 @@ def send(
     MissingExtraError
         If pynetdicom is not installed.
     """
-    kinds = {path: _kind(path) for path in paths}
-    wanted = [*dict.fromkeys(kind for kind in kinds.values() if kind is not None)]
+    kinds = [_read_kind(path) for path in paths]
+    wanted = [*dict.fromkeys(kind for kind in kinds if kind is not None)]
     if not wanted:
-        return [Outcome(path, False, True, f"{path}: not a DICOM file") for path in paths]
-    with _associated(remote, wanted, ae_title, tls, bounds) as association:
+        return [Outcome(False, True, f"{path}: not a DICOM file") for path in paths]
+    with _open_association(remote, wanted, ae_title, tls, bounds) as association:
         if association is None:
-            return [Outcome(path, False, reason=_away(remote, ae_title, tls)) for path in paths]
+            secured = "" if tls is None else ", and speak TLS with a certificate that is trusted"
+            reason = f"{remote}: no association; is it there, and does it know {ae_title}{secured}?"
+            return [Outcome(False, reason=reason) for _ in paths]
         on_open(association.dul.socket.close)
         return [
-            _stored(association, path, remote) if goes_on() else Outcome(path, False)
+            _send_file(association, path, remote) if may_go_on() else Outcome(False)
             for path in paths
         ]
 
 
-def _stored(association: Any, path: Path, remote: Remote) -> Outcome:
+def _send_file(association: Any, path: Path, remote: Remote) -> Outcome:
     try:
         status = association.send_c_store(path).get("Status")
     except RuntimeError:  # the association has ended
         status = None
     except Exception:  # of any kind: no context for the file, or it cannot be read
-        refused = f"{remote}: it takes no such document, or {path.name} cannot be read"
-        return Outcome(path, False, refused=True, reason=refused)
+        reason = f"{remote}: it takes no such document, or {path.name} cannot be read"
+        return Outcome(False, is_refused=True, reason=reason)
     if status is None:
-        return Outcome(path, False, reason=f"{remote}: it gave no answer")
+        return Outcome(False, reason=f"{remote}: it gave no answer")
     if status == Status.SUCCESS or status >> 12 == _WARNING:
-        return Outcome(path, True)
+        return Outcome(True)
     # a full disk or a fault there need not stay
-    passes = status >> 8 == Status.OUT_OF_RESOURCES >> 8 or status == Status.PROCESSING_FAILURE
-    return Outcome(path, False, not passes, f"{remote}: refused {path.name}, 0x{status:04X}")
+    may_pass = status >> 8 == Status.OUT_OF_RESOURCES >> 8 or status == Status.PROCESSING_FAILURE
+    return Outcome(False, not may_pass, f"{remote}: refused {path.name}, 0x{status:04X}")
 
 
 @contextlib.contextmanager
-def _associated(
+def _open_association(
     remote: Remote,
     kinds: Sequence[tuple[str, str]],
     ae_title: str,
@@ -120,12 +122,12 @@ def _associated(
     entity.dimse_timeout = entity.network_timeout = bounds.answer_s
     for kind in kinds[:_CONTEXTS]:
         entity.add_requested_context(*kind)
-    opened: list[socket.socket] = []
+    connections: list[socket.socket] = []
 
     def on_connection(event: Any) -> None:
-        opened.append(event.assoc.dul.socket.socket)
+        connections.append(event.assoc.dul.socket.socket)
         # small parts are sent at once; else each file waits for the peer's last word
-        opened[0].setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connections[0].setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     options: dict[str, Any] = {} if tls is None else {"tls_args": (tls, remote.host)}
     options["evt_handlers"] = [(pynetdicom().evt.EVT_CONN_OPEN, on_connection)]
@@ -141,17 +143,12 @@ def _associated(
         yield association
         association.release()
     finally:
-        for each in opened:
-            each.close()  # which pynetdicom leaves to the collector where a peer has gone
+        for connection in connections:
+            connection.close()  # which pynetdicom leaves to the collector where a peer has gone
 
 
-def _away(remote: Remote, ae_title: str, tls: ssl.SSLContext | None) -> str:
-    secured = "" if tls is None else ", and speak TLS with a certificate that is trusted"
-    return f"{remote}: no association; is it there, and does it know {ae_title}{secured}?"
-
-
-def _kind(path: Path) -> tuple[str, str] | None:
-    """Return class and encoding of a DICOM file; None of what is none."""
+def _read_kind(path: Path) -> tuple[str, str] | None:
+    """Return class and encoding of a DICOM file; None if it is not one."""
     try:
         meta, _ = pynetdicom().dsutils.split_dataset(path)
         return str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID)

@@ -1,15 +1,19 @@
-"""Instances that came: kept on disk, answered, and measured afterwards, after a restart too."""
+"""Instances that were received: kept on disk, answered, and measured afterwards."""
 
 from __future__ import annotations
 
 import contextlib
+import shutil
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 
-from edgeseg.errors import EdgesegError, OutputWriteError
+from edgeseg.errors import OutputWriteError
+from edgeseg.images.dicom.frames import holds_image
 from edgeseg.inputs.discover import items_of
 from edgeseg.node.terms import Received, Status
 from edgeseg.output.table import Row
@@ -17,14 +21,15 @@ from edgeseg.run.engine import Engine
 from edgeseg.run.store import Store
 from edgeseg.system.files import sync
 
-_RETRY_S = 5.0  # after which an instance is tried again whose rows could not be written
+_RETRY_S = 5.0  # pause after rows could not be written, as on a full disk
+_RESERVE_BYTES = 32 << 20  # left free on the disk for rows and pictures of what waits
 
 
 class Inbox:
     """Takes instances while its context is open, and has them measured.
 
-    An instance is safe once it is taken: its file and a note of it in the store outlive a power
-    cut. What is not measured when the context ends is measured by the next run.
+    An instance is safe once it is taken: its file, and a note of it in the store, outlive a kill
+    and a power cut. What is not measured when the context ends is measured by the next run.
 
     Parameters
     ----------
@@ -35,7 +40,7 @@ class Inbox:
     limit
         Instances that may wait.
     on_measured
-        Called with the name of each file that is measured, from any thread.
+        Called with the name of each file whose rows are durable, from any thread.
     on_notice
         Called with sentences that a user should read, from any thread.
     """
@@ -52,10 +57,13 @@ class Inbox:
         self._engine, self._store, self._spool, self._limit = engine, store, spool, limit
         self._on_measured, self._on_notice = on_measured, on_notice
         self._changed = threading.Condition()
-        self._known: set[str] = set()  # what is taken, or about to be, and not measured
-        self._arriving: set[str] = set()
+        # A file is known while it is written to the spool, then queued, then under way.
+        self._known: set[str] = set()
+        self._incomplete: set[str] = set()
         self._queue: deque[str] = deque()
-        self._ending = threading.Event()
+        self._resume_s = 0.0  # before which nothing is measured
+        self._is_ending = False
+        self._n_documents = 0
         self._thread = threading.Thread(target=self._work, name="edgeseg-inbox")
 
     def __enter__(self) -> Inbox:
@@ -69,70 +77,117 @@ class Inbox:
 
     def __exit__(self, *_: object) -> None:
         with self._changed:
-            self._ending.set()
-            self._engine.stop()
+            self._is_ending = True
             self._changed.notify_all()
+        self._engine.stop()
         self._thread.join()
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._queue) == len(self._known))
+        if self._n_documents:
+            self._on_notice(f"DICOM documents left out, which hold no image: {self._n_documents}")
         if self._known:
-            self._on_notice(f"{len(self._known)} instances wait; the next start measures them")
+            self._on_notice(f"instances that wait for the next start: {len(self._known)}")
 
     def take(self, received: Received) -> Status:
         """Keep an instance, unless it is measured or waits already, and return what to answer."""
         file = f"{received.sop_instance}.dcm"
         with self._changed:
-            self._changed.wait_for(lambda: file not in self._arriving)
+            self._changed.wait_for(lambda: file not in self._incomplete)
             if file in self._known or self._store.version_of(file) is not None:
                 return Status.SUCCESS
-            if len(self._known) >= self._limit:
-                self._on_notice(f"{self._limit} instances wait to be measured; more are refused")
-                return Status.OUT_OF_RESOURCES
-            self._known.add(file)
-            self._arriving.add(file)
-        try:
-            received.path.replace(self._spool / file)
-            sync(self._spool / file)
-            sync(self._spool)
-            self._store.enqueue(file)
-        except (OSError, OutputWriteError) as error:
-            self._on_notice(f"an instance could not be kept: {error}")
-            with self._changed:
-                self._known.discard(file)
+            has_room = len(self._known) < self._limit
+            if has_room:
+                self._known.add(file)
+                self._incomplete.add(file)
+        if not has_room:
+            self._on_notice(f"{self._limit} instances wait to be measured; more are refused")
             return Status.OUT_OF_RESOURCES
+        is_kept = False
+        try:
+            self._keep(received.path, self._spool / file)
+            is_kept = True
+        except (OSError, OutputWriteError) as error:
+            reason = getattr(error, "strerror", None) or error
+            self._on_notice(f"an instance could not be kept, and was refused: {reason}")
         finally:
             with self._changed:
-                self._arriving.discard(file)
+                self._incomplete.discard(file)
+                if is_kept:
+                    self._queue.append(file)
+                else:
+                    self._known.discard(file)
                 self._changed.notify_all()
-        with self._changed:
-            self._queue.append(file)
-            self._changed.notify_all()
-        return Status.SUCCESS
+        return Status.SUCCESS if is_kept else Status.OUT_OF_RESOURCES
+
+    def _keep(self, received: Path, path: Path) -> None:
+        """Make an instance and the note that it waits durable, or leave nothing of it."""
+        disk = shutil.disk_usage(self._spool)
+        if disk.free < min(_RESERVE_BYTES, disk.total // 20):
+            raise OutputWriteError("the disk is full")
+        try:
+            received.replace(path)
+            sync(path)
+            sync(self._spool)
+            self._store.enqueue(path.name)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+            raise
 
     def _work(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._queue or self._ending.is_set())
-                if self._ending.is_set():
-                    return
-                file = self._queue.popleft()
-            future = self._engine.submit([*items_of(file, str(self._spool / file))])
-            future.add_done_callback(lambda future, file=file: self._end(file, future))  # type: ignore[misc]
+        while (file := self._next()) is not None:
+            try:
+                self._measure(file)
+            except Exception as error:
+                self._retry(file, error)
 
-    def _end(self, file: str, future: Future[list[Row]]) -> None:
+    def _next(self) -> str | None:
+        """Wait for the oldest file of the queue; None once the context ends."""
+        with self._changed:
+            while not self._is_ending:
+                pause_s = self._resume_s - time.monotonic()
+                if self._queue and pause_s <= 0:
+                    return self._queue.popleft()
+                self._changed.wait(pause_s if pause_s > 0 else None)
+            return None
+
+    def _measure(self, file: str) -> None:
+        path = self._spool / file
+        is_there = path.is_file()
+        if is_there and holds_image(path):
+            future = self._engine.submit([*items_of(file, str(path))])
+            future.add_done_callback(partial(self._finish, file))
+            return
+        if is_there:
+            self._n_documents += 1
+        else:
+            self._on_notice(f"{path}: removed before it was measured; send it again")
+        self._store.dequeue(file)
+        self._forget(file)
+
+    def _finish(self, file: str, future: Future[list[Row]]) -> None:
         error = future.exception()
         if error is None:
-            with contextlib.suppress(OSError):
-                (self._spool / file).unlink()
-            with self._changed:
-                self._known.discard(file)
+            self._forget(file)
             self._on_measured(file)
-        elif not self._ending.is_set():
-            reason = str(error) if isinstance(error, EdgesegError) else type(error).__name__
-            self._on_notice(f"{file}: could not be measured, and is tried again: {reason}")
-            retry = threading.Timer(_RETRY_S, self._requeue, [file])
-            retry.daemon = True
-            retry.start()
+        else:
+            self._retry(file, error)
 
-    def _requeue(self, file: str) -> None:
+    def _forget(self, file: str) -> None:
+        """Remove a file that waits no longer, as the store says already."""
+        with contextlib.suppress(OSError):
+            (self._spool / file).unlink()
         with self._changed:
-            self._queue.append(file)
+            self._known.discard(file)
             self._changed.notify_all()
+
+    def _retry(self, file: str, error: BaseException) -> None:
+        """Put a file back into the queue, and pause: a disk that is full need not stay so."""
+        with self._changed:
+            is_ending = self._is_ending
+            self._queue.append(file)
+            self._resume_s = time.monotonic() + _RETRY_S
+            self._changed.notify_all()
+        if not is_ending:
+            reason = error if isinstance(error, OutputWriteError) else type(error).__name__
+            self._on_notice(f"{file}: could not be measured, and is tried again: {reason}")

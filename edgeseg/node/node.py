@@ -1,4 +1,4 @@
-"""A DICOM node that measures: what arrives becomes rows, and documents of it are sent back."""
+"""A DICOM node: measures the instances it receives, and sends reports of them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from edgeseg.node.addresses import Caller
 from edgeseg.node.bounds import USUAL, Bounds
 from edgeseg.node.inbox import Inbox
-from edgeseg.node.returning import Returning
-from edgeseg.node.server import serving
+from edgeseg.node.report_sender import ReportSender
+from edgeseg.node.server import run_server
 from edgeseg.node.terms import OWN_TITLE
 from edgeseg.output.pictures import DOCUMENTS, picture_names
 from edgeseg.run.engine import Engine
@@ -22,7 +22,7 @@ _SPOOL = ".incoming"
 
 @dataclass(frozen=True, slots=True)
 class NodeAddress:
-    """Where a node listens, whom to, and how.
+    """Where a node listens, and to whom.
 
     Attributes
     ----------
@@ -51,21 +51,21 @@ def run_node(
     engine: Engine,
     results: Results,
     address: NodeAddress,
-    returning: Returning | None,
+    reports: ReportSender | None,
     on_notice: Callable[[str], None] = lambda text: None,
 ) -> Iterator[tuple[str, int]]:
-    """Take and measure what arrives while the context is open.
+    """Receive and measure instances while the context is open.
 
     An instance is answered once it is safe on disk, and measured afterwards, after a restart too.
-    Whatever is sent twice, or again because it was not answered, has its rows once. What is no
-    ultrasound image has a row that says so.
+    However often it is sent, it has its rows once. An image that cannot be measured has a row that
+    says why; documents have none.
 
     Parameters
     ----------
     engine, results
         What measures, and the folder of results, open.
-    returning
-        Sends documents back; None: nobody wants them.
+    reports
+        Sends reports back; None: nobody wants them.
     on_notice
         Called with sentences that a user should read, from any thread.
 
@@ -83,18 +83,18 @@ def run_node(
 
     def on_measured(file: str) -> None:
         names = picture_names(file)
-        if returning is not None:
+        if reports is not None:
             documents = (names[kind] for kind in DOCUMENTS)
-            returning.owe(name for name in documents if (out / name).is_file())
+            reports.add(name for name in documents if (out / name).is_file())
 
     spool = out / _SPOOL
     with contextlib.ExitStack() as stack:
-        if returning is not None:
-            stack.enter_context(returning)
-            returning.owe(store.owed())
+        if reports is not None:
+            stack.enter_context(reports)
+            reports.add(store.owed())
         inbox = Inbox(engine, store, spool, address.bounds.queue, on_measured, on_notice)
         stack.enter_context(inbox)
-        server = serving(
+        server = run_server(
             (address.host, address.port),
             inbox.take,
             spool,

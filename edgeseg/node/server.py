@@ -1,6 +1,6 @@
-"""The serving half of a node: pynetdicom's server, held within bounds.
+"""The run_server half of a node: pynetdicom's server, held within bounds.
 
-By itself it takes what a peer announces, however long, and waits for ever for it.
+By itself it would read as much as a peer announces, and wait for it for ever.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from typing import Any
 
 from edgeseg.errors import ConfigError
 from edgeseg.node.addresses import Caller, fixed_addresses, plain_address
+from edgeseg.node.association import bound_association, host_of
 from edgeseg.node.bounds import USUAL, Bounds
 from edgeseg.node.library import pynetdicom
 from edgeseg.node.notices import Notices
-from edgeseg.node.process import Sweeper, contained, spooled
+from edgeseg.node.spool import Sweeper, open_spool
 from edgeseg.node.terms import OWN_TITLE, Received, Status
 
 # Encodings that are read here; of several that are offered one of these is taken.
@@ -32,15 +33,13 @@ _READ_HERE = {
 _UID, _LONGEST_UID = re.compile(r"[0-9]+(\.[0-9]+)*"), 64
 _REJECTED_CALLER = (0x01, 0x01, 0x03)  # permanently, by the user, calling AE title not recognised
 _POLL_S, _ACCEPT_S = 0.05, 0.25
-_QUICK_ACK = getattr(socket, "TCP_QUICKACK", None)  # of Linux; it holds for a while only
 _LAST_WAIT_S = 0.5  # for threads whose connection was closed
-_REACTOR_S = 0.005  # as often pynetdicom looks for something to do, in each association
 
 Store = Callable[[Received], int]
 
 
 @contextlib.contextmanager
-def serving(
+def run_server(
     address: tuple[str, int],
     store: Store,
     spool: Path,
@@ -54,7 +53,7 @@ def serving(
     """Serve echoes and stores of every class, in every encoding, while the context is open.
 
     Leaving it takes nothing more, lets running stores end for ``bounds.stop_s``, and aborts what
-    then remains. Meanwhile temporary files of the whole process are made in ``spool``.
+    then remains.
 
     Parameters
     ----------
@@ -93,14 +92,14 @@ def serving(
     """
     package = pynetdicom()
     notices = Notices(on_notice)
-    with spooled(spool) as sweeper, contextlib.closing(notices), contained(notices):
+    with open_spool(spool) as sweeper, contextlib.closing(notices):
         node = _Node(store, allow, bounds, notices)
         entity = package.AE(ae_title)
         entity.add_supported_context("1.2.840.10008.1.1")  # the echo
         entity.maximum_associations, entity.maximum_pdu_size = bounds.associations, bounds.pdu_bytes
         entity.acse_timeout = bounds.association_s
         entity.dimse_timeout = entity.network_timeout = bounds.idle_s
-        server = _listening(entity, address, node, tls, sweeper)
+        server = _open_server(entity, address, node, tls, sweeper)
         accepting = threading.Thread(target=server.serve_forever, args=(_ACCEPT_S,), daemon=True)
         accepting.start()
         try:
@@ -117,7 +116,7 @@ def serving(
 
 
 class _Node:
-    """What is done when pynetdicom tells of an event, in the threads of its associations."""
+    """Answers the events of pynetdicom, in the threads of its associations."""
 
     def __init__(
         self, store: Store, allow: Sequence[Caller] | None, bounds: Bounds, notices: Notices
@@ -126,17 +125,17 @@ class _Node:
         self.addresses = None if allow is None else fixed_addresses(allow)
         self.opening: set[Any] = set()  # connections that have no association yet, as in TLS
         self._unanswered: set[Any] = set()
-        self._changed, self._stopping = threading.Condition(), False
+        self._changed, self._is_stopping = threading.Condition(), False
 
     def stop(self, patience_s: float) -> bool:
-        """Take no more, wait until every store is answered, and tell whether it came to that."""
+        """Take no more, and wait until every store is answered; returns whether it was in time."""
         with self._changed:
-            self._stopping = True
+            self._is_stopping = True
             return self._changed.wait_for(lambda: not self._unanswered, patience_s)
 
     def on_request(self, event: Any) -> None:
-        """Reject a caller that is not allowed, and have what is read here come first."""
-        request, host = event.assoc.requestor.primitive, _host(event.assoc)
+        """Reject a caller that is not allowed, and prefer encodings that are read here."""
+        request, host = event.assoc.requestor.primitive, host_of(event.assoc)
         title = request.calling_ae_title.strip()
         if self.allow is not None and not any(c.admits(title, host) for c in self.allow):
             self.notices(f"{title}@{host}: rejected, as it is not among the callers allowed")
@@ -148,18 +147,19 @@ class _Node:
             context.transfer_syntax = sorted(offered, key=lambda uid: uid not in _READ_HERE)
 
     def on_store(self, event: Any) -> int:
-        """Have an instance stored, and return its status."""
-        event.assoc.dul.socket.taken_bytes = 0
+        """Store an instance, and return its status."""
+        event.assoc.dul.socket.recv.taken_bytes = 0
         uid = str(event.request.AffectedSOPInstanceUID)
-        caller = f"{event.assoc.requestor.ae_title.strip()}@{_host(event.assoc)}"
+        caller = f"{event.assoc.requestor.ae_title.strip()}@{host_of(event.assoc)}"
         if not _UID.fullmatch(uid) or len(uid) > _LONGEST_UID:
             self.notices(f"{caller}: an instance without a proper UID was refused")
             return Status.INVALID_INSTANCE
         with self._changed:
-            if self._stopping:
+            if self._is_stopping:
                 return Status.OUT_OF_RESOURCES
             self._unanswered.add(event.assoc)
         try:
+            event.request._dataset_file.close()  # Windows moves no file that is open
             return self.store(Received(event.dataset_path, uid, caller))
         except Exception as error:
             # its text might quote the instance, and with it the patient
@@ -169,23 +169,23 @@ class _Node:
     def on_sent(self, event: Any) -> None:
         """Note that a caller has its answer: of data nothing else is sent."""
         if type(event.pdu).__name__ == "P_DATA_TF":
-            self._settle(event.assoc)
+            self._note_answered(event.assoc)
 
     def on_close(self, event: Any) -> None:
         """Delete what came of an instance whose association ended before its end."""
-        self._settle(event.assoc)
+        self._note_answered(event.assoc)
         left = getattr(event.assoc.dimse.message, "_data_set_file", None)
         if left is not None:
             left.close()
             Path(left.name).unlink(missing_ok=True)
 
-    def _settle(self, association: Any) -> None:
+    def _note_answered(self, association: Any) -> None:
         with self._changed:
             self._unanswered.discard(association)
             self._changed.notify_all()
 
 
-def _listening(
+def _open_server(
     entity: Any,
     address: tuple[str, int],
     node: _Node,
@@ -195,34 +195,8 @@ def _listening(
     package, bounds = pynetdicom(), node.bounds
     evt, transport = package.evt, package.transport
     # known only now, as nothing imports the package before a node starts
-    Socket: Any = transport.AssociationSocket
     Handled: Any = transport.RequestHandler
     Threaded: Any = transport.ThreadedAssociationServer
-
-    class BoundedSocket(Socket):  # type: ignore[misc]
-        """Reads no unit that is too long, and waits for none too long."""
-
-        taken_bytes = 0  # since the last instance was whole
-
-        def recv(self, nr_bytes: int) -> bytearray:
-            self.taken_bytes += nr_bytes
-            if nr_bytes > bounds.pdu_bytes or self.taken_bytes > bounds.instance_bytes:
-                what = "a unit" if nr_bytes > bounds.pdu_bytes else "an instance"
-                node.notices(f"{_host(self.assoc)}: {what} too large; the association was ended")
-                raise OSError
-            raw, unit = self.socket, bytearray(nr_bytes)
-            deadline_s = time.monotonic() + bounds.pdu_s
-            left = memoryview(unit)
-            if _QUICK_ACK is not None:  # for peers that wait for it before they send the rest
-                raw.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
-            while left:
-                raw.settimeout(max(deadline_s - time.monotonic(), _POLL_S))
-                n_read = raw.recv_into(left)
-                if not n_read or time.monotonic() > deadline_s:
-                    break
-                left = left[n_read:]
-            raw.settimeout(bounds.pdu_s)  # for what is sent
-            return unit[: len(unit) - len(left)]
 
     class Handler(Handled):  # type: ignore[misc]
         """Makes connections secure in a thread of their own, and bounds them."""
@@ -238,9 +212,7 @@ def _listening(
 
         def _create_association(self) -> Any:
             association = super()._create_association()
-            # pynetdicom has no other place for a socket of one's own
-            association.dul.socket.__class__ = BoundedSocket
-            association.dul._run_loop_delay = _REACTOR_S
+            bound_association(association, bounds, node.notices)
             return association
 
     class Server(Threaded):  # type: ignore[misc]
@@ -288,10 +260,6 @@ def _listening(
             f"{shown}: cannot be listened on ({getattr(error, 'strerror', None) or error}); is "
             "another node there, or does the port need more rights?"
         ) from error
-
-
-def _host(association: Any) -> str:
-    return plain_address(str(association.requestor.address))
 
 
 def _wait(ready: Callable[[], bool], patience_s: float) -> None:

@@ -1,4 +1,4 @@
-"""What a node and its network hand each other, in DICOM's words."""
+"""What a node and its network tell each other, in DICOM's words."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 OWN_TITLE = "EDGESEG"
-"""Under which a node is known if nothing else is agreed on."""
+"""A node's AE title unless it is given another."""
 
 
 class Status(enum.IntEnum):
-    """What a store is answered (PS3.4, table B.2-1, and PS3.7, annex C)."""
+    """What a C-STORE is answered with (PS3.4, table B.2-1, and PS3.7, annex C)."""
 
     SUCCESS = 0x0000
     PROCESSING_FAILURE = 0x0110
@@ -20,39 +20,18 @@ class Status(enum.IntEnum):
 
 
 class Received(NamedTuple):
-    """An instance that has come whole.
+    """An instance that was received whole.
 
     Attributes
     ----------
     path
-        A DICOM file that holds it; deleted after it is stored.
+        A DICOM file that holds it; deleted after it is stored, if it is still there.
     sop_instance
         Its UID.
     caller
-        Title and address of whoever sent it: ``PROBE@10.0.0.7``.
+        Title and address of its sender: ``PROBE@10.0.0.7``.
     """
 
     path: Path
     sop_instance: str
     caller: str
-
-
-class Outcome(NamedTuple):
-    """What became of a file that was to be sent.
-
-    Attributes
-    ----------
-    path
-        The file.
-    sent
-        Whether the peer has said that it keeps it.
-    refused
-        Whether the peer does not want it, and would not later.
-    reason
-        Why it was not sent; else empty, as it is of what was not tried.
-    """
-
-    path: Path
-    sent: bool
-    refused: bool = False
-    reason: str = ""

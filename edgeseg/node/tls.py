@@ -40,10 +40,8 @@ def client_tls(
     authority: Path | None = None,
     certificate: Path | None = None,
     key: Path | None = None,
-    *,
-    check_name: bool = True,
 ) -> ssl.SSLContext:
-    """Return what a connection to another node is secured with.
+    """Return what a connection to another node is secured with; its certificate must name its host.
 
     Parameters
     ----------
@@ -52,8 +50,6 @@ def client_tls(
         trusts.
     certificate, key
         Shown to a node that asks for them, PEM; the key without a password.
-    check_name
-        Whether the node's certificate must name the host that is called.
 
     Raises
     ------
@@ -62,7 +58,6 @@ def client_tls(
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.check_hostname = check_name
     if authority is None:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     else:
@@ -76,7 +71,7 @@ def client_tls(
 
 def _load_own(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
     for path in (certificate, key):
-        _readable(path)
+        _check_readable(path)
     try:
         # without a function for it, OpenSSL would ask on the terminal for a password
         context.load_cert_chain(certificate, key, password=lambda: "")
@@ -88,7 +83,7 @@ def _load_own(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
 
 
 def _load_authority(context: ssl.SSLContext, authority: Path) -> None:
-    _readable(authority)
+    _check_readable(authority)
     try:
         context.load_verify_locations(authority)
     except (ssl.SSLError, OSError, ValueError) as error:
@@ -97,7 +92,7 @@ def _load_authority(context: ssl.SSLContext, authority: Path) -> None:
         ) from error
 
 
-def _readable(path: Path) -> None:
+def _check_readable(path: Path) -> None:
     try:
         with path.open("rb"):
             pass

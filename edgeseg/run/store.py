@@ -241,6 +241,11 @@ class Store:
         with self._transaction() as db:
             db.execute("INSERT OR IGNORE INTO waiting VALUES (NULL, ?)", (file,))
 
+    def dequeue(self, file: str) -> None:
+        """Note that a file is not to be measured any more."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM waiting WHERE file = ?", (file,))
+
     def waiting(self) -> list[str]:
         """Return the names of the files that are to be measured, oldest first."""
         return [file for (file,) in self._all("SELECT file FROM waiting ORDER BY n")]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from edgeseg.node.server import serving
+from edgeseg.node.server import run_server
 from edgeseg.node.terms import Received, Status
 
 
@@ -28,10 +28,10 @@ def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 class Node(NamedTuple):
-    """A node that runs: where, what it has kept, and what it said."""
+    """A node that runs: its address, what it has received, and its notices."""
 
     address: tuple[str, int]
-    kept: list[Received]
+    received: list[Received]
     contents: list[bytes]
     notices: list[str]
     spool: Path
@@ -54,19 +54,19 @@ def started(tmp_path: Path) -> Iterator[Callable[..., Node]]:
     with ExitStack() as stack:
 
         def start(**options: Any) -> Node:
-            kept: list[Received] = []
+            received: list[Received] = []
             contents: list[bytes] = []
             notices: list[str] = []
 
-            def keep(received: Received) -> int:
-                contents.append(received.path.read_bytes())
-                kept.append(received)
+            def store(instance: Received) -> int:
+                contents.append(instance.path.read_bytes())
+                received.append(instance)
                 return Status.SUCCESS
 
             spool = tmp_path / f"spool{next(numbers)}"
-            usual: dict[str, Any] = {"store": keep, "spool": spool, "on_notice": notices.append}
-            address = stack.enter_context(serving(("127.0.0.1", 0), **usual | options))
-            return Node(address, kept, contents, notices, spool)
+            usual: dict[str, Any] = {"store": store, "spool": spool, "on_notice": notices.append}
+            address = stack.enter_context(run_server(("127.0.0.1", 0), **usual | options))
+            return Node(address, received, contents, notices, spool)
 
         yield start
 

@@ -13,7 +13,7 @@ import pytest
 
 from edgeseg.errors import ConfigError
 from edgeseg.node.bounds import Bounds
-from edgeseg.node.server import serving
+from edgeseg.node.server import run_server
 from edgeseg.node.terms import Received, Status
 from tests.node.conftest import Node
 from tests.node.peers import (
@@ -158,7 +158,7 @@ def test_a_stop_lets_a_store_end(tmp_path: Path) -> None:
         return 0
 
     with contextlib.ExitStack() as peers:
-        with serving(("127.0.0.1", 0), slow, tmp_path / "spool") as address:
+        with run_server(("127.0.0.1", 0), slow, tmp_path / "spool") as address:
             peers.enter_context(associated(address))
             busy = peers.enter_context(associated(address))
             busy.sendall(store_command() + data(b"abc", last=True))
@@ -181,7 +181,7 @@ def test_a_stop_takes_no_more(tmp_path: Path) -> None:
         return 0
 
     with contextlib.ExitStack() as peers:
-        with serving(("127.0.0.1", 0), slow, tmp_path) as address:
+        with run_server(("127.0.0.1", 0), slow, tmp_path) as address:
             busy = peers.enter_context(associated(address))
             other = peers.enter_context(associated(address))
             busy.sendall(store_command() + data(b"abc", last=True))
@@ -209,7 +209,7 @@ def test_a_stop_cuts_what_does_not_end(tmp_path: Path) -> None:
         go_on.wait(10)
         return 0
 
-    node = serving(
+    node = run_server(
         *(("127.0.0.1", 0), endless, tmp_path),
         bounds=Bounds(stop_s=0.3),
         on_notice=notices.append,

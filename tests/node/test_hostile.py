@@ -10,9 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeseg.node.addresses import Remote
 from edgeseg.node.bounds import Bounds
-from edgeseg.node.client import echo
 from edgeseg.node.terms import Received
 from tests.node.conftest import Node
 from tests.node.peers import (
@@ -59,7 +57,7 @@ def test_broken_peers_end_nothing_and_leave_nothing(
     until(lambda: threading.active_count() <= waiting)
     resident_before = resident_mib()
     harm(node.address, seed=2, count=200)
-    until(lambda: echo(Remote("NODE", *node.address)) == "")
+    until(lambda: hostile.answers_echo(node.address))
     until(lambda: threading.active_count() <= waiting)
     assert resident_mib() - resident_before < 24
     until(lambda: not [*node.spool.iterdir()])
@@ -77,7 +75,7 @@ def test_broken_peers_by_the_dozen_at_once(started: Callable[..., Node]) -> None
     for thread in threads:
         thread.join()
     until(lambda: threading.active_count() <= waiting)
-    until(lambda: echo(Remote("NODE", *node.address)) == "")
+    until(lambda: hostile.answers_echo(node.address))
     until(lambda: not [*node.spool.iterdir()])
 
 

@@ -14,7 +14,7 @@ import pytest
 from edgeseg.errors import ConfigError, MissingExtraError, OutputWriteError
 from edgeseg.node.addresses import Caller
 from edgeseg.node.notices import Notices
-from edgeseg.node.server import serving
+from edgeseg.node.server import run_server
 from edgeseg.node.terms import Received, Status
 from tests.node.conftest import Node, run
 from tests.node.peers import (
@@ -57,7 +57,7 @@ def test_storescu_stores_every_encoding(
     assert made.returncode == 0, made.stderr
     done = run("storescu", *propose, "-aet", "SCANNER", "127.0.0.1", node.port, file)
     assert done.returncode == 0, done.stderr
-    (received,), (content,) = node.kept, node.contents
+    (received,), (content,) = node.received, node.contents
     sent, got = pydicom.dcmread(file), pydicom.dcmread(io.BytesIO(content))
     del sent[0xFFFC, 0xFFFC]  # padding, which storescu leaves out
     assert got == sent
@@ -149,7 +149,7 @@ def test_a_uid_that_is_none_is_refused_and_never_a_path(node: Node) -> None:
         for uid in ("1.2.a", "../../x"):
             assert store(node, SOPInstanceUID=uid) == Status.INVALID_INSTANCE
         assert store(node, SOPInstanceUID="1.2.3") == Status.SUCCESS
-    assert [received.sop_instance for received in node.kept] == ["1.2.3"]
+    assert [received.sop_instance for received in node.received] == ["1.2.3"]
 
 
 def test_only_those_allowed_are_served(started: Callable[..., Node]) -> None:
@@ -158,7 +158,7 @@ def test_only_those_allowed_are_served(started: Callable[..., Node]) -> None:
     for title in ("OTHER", "ELSEWHERE"):
         association = by_pynetdicom(node, ("1.2.840.10008.1.1", "1.2.840.10008.1.2"), title=title)
         assert association.is_rejected
-    assert [received.caller for received in node.kept] == ["SCANNER@127.0.0.1"]
+    assert [received.caller for received in node.received] == ["SCANNER@127.0.0.1"]
     assert node.notices[0].startswith("OTHER@127.0.0.1: rejected")
 
 
@@ -174,31 +174,31 @@ def test_where_all_callers_have_an_address_others_are_not_even_heard(
 
 def test_what_a_killed_node_left_is_deleted(tmp_path: Path) -> None:
     (tmp_path / "tmpabc.dcm").write_bytes(b"of a patient")
-    with serving(("127.0.0.1", 0), lambda received: 0, tmp_path):
+    with run_server(("127.0.0.1", 0), lambda received: 0, tmp_path):
         assert not [*tmp_path.iterdir()]
 
 
 def test_a_port_in_use_is_said_and_one_left_is_free_at_once(node: Node, tmp_path: Path) -> None:
-    taken = serving(node.address, lambda received: 0, tmp_path)
+    taken = run_server(node.address, lambda received: 0, tmp_path)
     with pytest.raises(ConfigError, match="cannot be listened on"), taken:
         pytest.fail("it listens")
     for _ in range(2):
-        with serving(("127.0.0.1", 0), lambda received: 0, tmp_path) as address:
+        with run_server(("127.0.0.1", 0), lambda received: 0, tmp_path) as address:
             pass
-        with serving(address, lambda received: 0, tmp_path):
+        with run_server(address, lambda received: 0, tmp_path):
             pass
 
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "256.1.1.1"])
 def test_an_address_that_is_none_is_said(host: str, tmp_path: Path) -> None:
-    nowhere = serving((host, 0), lambda received: 0, tmp_path)
+    nowhere = run_server((host, 0), lambda received: 0, tmp_path)
     with pytest.raises(ConfigError, match=host), nowhere:
         pytest.fail("it listens")
 
 
 def test_a_spool_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    spoolless = serving(("127.0.0.1", 0), lambda received: 0, tmp_path / "file")
+    spoolless = run_server(("127.0.0.1", 0), lambda received: 0, tmp_path / "file")
     with pytest.raises(OutputWriteError, match="cannot be written"), spoolless:
         pytest.fail("it listens")
 
@@ -207,7 +207,7 @@ def test_without_its_package_a_node_names_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pynetdicom", None)
-    lacking = serving(("127.0.0.1", 0), lambda received: 0, tmp_path)
+    lacking = run_server(("127.0.0.1", 0), lambda received: 0, tmp_path)
     with pytest.raises(MissingExtraError, match=r"edgeseg\[dicom-node\]"), lacking:
         pytest.fail("it listens")
 

@@ -12,10 +12,10 @@ import pytest
 from edgeseg.errors import ConfigError, EdgesegError, InputNotFoundError
 from edgeseg.node.addresses import Remote
 from edgeseg.node.bounds import Bounds
-from edgeseg.node.client import echo, send
+from edgeseg.node.client import send_files
 from edgeseg.node.tls import client_tls, server_tls
 from tests.node.conftest import Certificates, Node, run
-from tests.node.peers import connected, read_unit, until
+from tests.node.peers import answers_echo, connected, read_unit, until
 
 # pynetdicom leaves the socket of a failed handshake to the garbage collection
 pytestmark = [
@@ -34,40 +34,31 @@ def test_storescu_stores_over_tls(
         *("127.0.0.1", node.port, example("rgb_color")),
     )
     assert done.returncode == 0, done.stderr
-    assert len(node.kept) == 1
+    assert len(node.received) == 1
 
 
 def test_both_sides_are_checked(started: Callable[..., Node], certificates: Certificates) -> None:
     node = started(tls=server_tls(*certificates.node, certificates.authority))
-    remote = Remote("NODE", *node.address)
-    authority = certificates.authority
-    assert echo(remote, tls=client_tls(authority, *certificates.caller)) == ""
-    assert echo(remote, tls=client_tls(authority, *certificates.stranger)) != ""
-    assert echo(remote, tls=client_tls(authority)) != ""
-    untrusting = echo(remote, tls=client_tls(certificates.stranger[0], *certificates.caller))
-    assert untrusting != ""
-    assert echo(remote) != ""  # in the clear
+    authority, stranger = certificates.authority, certificates.stranger
+    assert answers_echo(node.address, client_tls(authority, *certificates.caller))
+    assert not answers_echo(node.address, client_tls(authority, *stranger))
+    assert not answers_echo(node.address, client_tls(authority))
+    assert not answers_echo(node.address, client_tls(stranger[0], *certificates.caller))
+    assert not answers_echo(node.address)  # in the clear
     assert any("a connection failed" in notice for notice in node.notices)
 
 
-def test_callers_need_no_certificate_unless_an_authority_is_given(
+def test_reports_are_sent_over_tls_to_the_host_that_a_certificate_names(
     started: Callable[..., Node], certificates: Certificates, example: Callable[[str], Path]
 ) -> None:
-    node = started(tls=server_tls(*certificates.node))
-    remote = Remote("NODE", *node.address)
-    (outcome,) = send([example("rgb_color")], remote, tls=client_tls(certificates.authority))
-    assert outcome.sent, outcome
-
-
-def test_a_certificate_must_name_the_host(
-    started: Callable[..., Node], certificates: Certificates
-) -> None:
-    node = started(tls=server_tls(*certificates.stranger))
-    context = client_tls(certificates.stranger[0])
-    assert echo(Remote("NODE", *node.address), tls=context) == ""
+    node = started(tls=server_tls(*certificates.node))  # callers need no certificate
+    context, files = client_tls(certificates.authority), [example("rgb_color")]
+    (outcome,) = send_files(files, Remote("NODE", *node.address), tls=context)
+    assert outcome.is_sent, outcome
     elsewhere = Remote("NODE", "127.1", node.address[1])  # the same machine
-    assert echo(elsewhere, tls=context) != ""
-    assert echo(elsewhere, tls=client_tls(certificates.stranger[0], check_name=False)) == ""
+    (outcome,) = send_files(files, elsewhere, tls=context)
+    assert not outcome.is_sent
+    assert "certificate" in outcome.reason
 
 
 def test_tls_before_1_2_is_refused(
@@ -85,10 +76,10 @@ def test_a_handshake_that_hangs_holds_nobody_up(
         tls=server_tls(*certificates.node), bounds=Bounds(association_s=2, connections=4)
     )
     before = threading.active_count()
-    remote, context = Remote("NODE", *node.address), client_tls(certificates.authority)
+    context = client_tls(certificates.authority)
     with connected(node.address) as one, connected(node.address) as other:
         one.sendall(said)
-        assert echo(remote, tls=context) == ""  # while both hang
+        assert answers_echo(node.address, context)  # while both hang
         assert read_unit(one)[0] == read_unit(other)[0] == 0  # and are let go
     until(lambda: threading.active_count() <= before)
 

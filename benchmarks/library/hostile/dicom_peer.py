@@ -6,8 +6,10 @@ come is built in.
 
 from __future__ import annotations
 
+import contextlib
 import random
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Callable, Iterator
@@ -96,6 +98,52 @@ def command(kind: int, *, data: bool, instance: bytes = b"1.2.3.4\0") -> bytes:
 def fragments(*parts: tuple[int, int, bytes]) -> bytes:
     """Return a data unit of fragments: context, bits and bytes."""
     return unit(4, b"".join(struct.pack(">IBB", len(d) + 2, c, b) + d for c, b, d in parts))
+
+
+def read_unit(connection: socket.socket) -> tuple[int, bytes]:
+    """Return the next data unit: its type, 0 where the connection is at its end, and its bytes."""
+    header = _read(connection, 6)
+    if len(header) < 6:
+        return 0, b""
+    kind, length = struct.unpack(">BxI", header)
+    return kind, _read(connection, length)
+
+
+def _read(connection: socket.socket, count: int) -> bytes:
+    data = b""
+    while len(data) < count:
+        try:
+            part = connection.recv(count - len(data))
+        except ConnectionError:
+            break
+        if not part:
+            break
+        data += part
+    return data
+
+
+def status_of(unit: tuple[int, bytes]) -> int | None:
+    """Return the status in an answer; None of what is none."""
+    kind, body = unit
+    at = body.find(struct.pack("<HHI", 0, 0x0900, 2))
+    return None if kind != 4 or at < 0 else int(struct.unpack_from("<H", body, at + 8)[0])
+
+
+def answers_echo(address: tuple[str, int], tls: ssl.SSLContext | None = None) -> bool:
+    """Return whether a node answers a proper caller."""
+    try:
+        with contextlib.ExitStack() as stack:
+            connection = stack.enter_context(socket.create_connection(address, 10))
+            if tls is not None:
+                secured = tls.wrap_socket(connection, server_hostname=address[0])
+                connection = stack.enter_context(secured)
+            connection.sendall(usual_request())
+            if read_unit(connection)[0] != 2:
+                return False
+            connection.sendall(fragments((1, 3, command(_ECHO, data=False))))
+            return status_of(read_unit(connection)) == 0
+    except OSError:
+        return False
 
 
 def attack(numbers: random.Random) -> Attack:

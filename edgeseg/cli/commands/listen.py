@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from edgeseg.node.node import NodeAddress
     from edgeseg.node.notices import Notices
-    from edgeseg.node.returning import Returning
+    from edgeseg.node.report_sender import ReportSender
     from edgeseg.run.engine import Engine
     from edgeseg.run.results import Results
 
@@ -64,7 +64,8 @@ def listen(
 ) -> None:
     """Run a DICOM node: measure what ultrasound machines send, and send reports back.
 
-    Stop it with Ctrl-C or SIGTERM.
+    An image is answered once it is safe on disk, and measured then. Stop the node with Ctrl-C or
+    SIGTERM: the next start measures what still waits.
     """
     from edgeseg.inputs.ages import Ages
     from edgeseg.inputs.pixel_sizes import PixelSizes
@@ -72,8 +73,7 @@ def listen(
     from edgeseg.node.bounds import Bounds
     from edgeseg.node.node import NodeAddress
     from edgeseg.node.notices import Notices
-    from edgeseg.node.returning import Returning
-    from edgeseg.output.table import Row
+    from edgeseg.node.report_sender import ReportSender
     from edgeseg.run.engine import Engine
     from edgeseg.run.open_results import open_results
     from edgeseg.run.worker import Worker
@@ -93,33 +93,33 @@ def listen(
         contextlib.closing(notices),
         open_results(worker, out, arguments_of(context), notices, resume=True) as results,
     ):
-        returning = None
-        if remote:
-            returning = Returning(results, remote, title, outward, notices)
-
-        def on_rows(rows: list[Row]) -> None:
-            results.note_change()
-
-        owes = remote is not None
-        engine = Engine(worker, results.store, out, workers, owes=owes, on_rows=on_rows)
+        reports = ReportSender(results, remote, title, outward, notices) if remote else None
+        engine = Engine(
+            worker,
+            results.store,
+            out,
+            workers,
+            owes=remote is not None,
+            on_rows=lambda rows: results.note_change(),
+        )
         with results.exporting(), engine:
-            _serve(engine, results, address, returning, notices)
+            _run(engine, results, address, reports, notices)
         results.export("done")
     console.say(f"stopped; results in {out}: results.csv, report.html, run.json")
 
 
-def _serve(
+def _run(
     engine: Engine,
     results: Results,
     address: NodeAddress,
-    returning: Returning | None,
+    reports: ReportSender | None,
     notices: Notices,
 ) -> None:
-    """Listen until a signal asks to stop, then finish what is in progress."""
+    """Run the node until a signal ends it."""
     from edgeseg.node.node import run_node
     from edgeseg.system.addresses import in_brackets, is_loopback
 
-    node = run_node(engine, results, address, returning, notices)
+    node = run_node(engine, results, address, reports, notices)
     with interrupts.wait_patiently(), node as (host, port):
         console.say(f"{address.ae_title} listens on {in_brackets(host)}:{port}; Ctrl-C stops it")
         is_open = not is_loopback(host)

@@ -1,4 +1,4 @@
-"""Documents on their way back to an archive, which may be away for a while."""
+"""Sends reports to an archive, which may be away for a while."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 from edgeseg.errors import EdgesegError
 from edgeseg.node.addresses import Remote
-from edgeseg.node.client import send
+from edgeseg.node.client import send_files
 from edgeseg.run.results import Results
 
 _AT_ONCE = 50  # documents in one association
@@ -17,11 +17,11 @@ _FIRST_WAIT_S, _LONGEST_WAIT_S = 2.0, 300.0
 _STOP_S = 3.0
 
 
-class Returning:
+class ReportSender:
     """Sends documents in a thread of its own while its context is open, again until they arrive.
 
-    Once it ends, documents are sent for `_STOP_S` more, however many there are, and an archive that
-    does not answer is then cut off. What was not sent is owed: the folder's next run sends it.
+    When the context ends, it sends for `_STOP_S` more, and then cuts off an archive that does not
+    answer. The store keeps the names of what was not sent, which the folder's next run sends.
 
     Parameters
     ----------
@@ -47,84 +47,81 @@ class Returning:
     ) -> None:
         self._results, self._on_notice = results, on_notice
         self._remote, self._ae_title, self._tls = remote, ae_title, tls
-        self._owed: dict[str, None] = {}
+        self._names: dict[str, None] = {}  # in order
         self._changed = threading.Condition()
-        self._ending = False
+        self._is_ending = False
         self._ends_s = float("inf")
-        self._cut: Callable[[], None] = lambda: None
-        self._thread = threading.Thread(target=self._work, name="edgeseg-return", daemon=True)
+        self._cut_off: Callable[[], None] = lambda: None
+        self._thread = threading.Thread(target=self._work, name="edgeseg-reports", daemon=True)
 
-    def __enter__(self) -> Returning:
+    def __enter__(self) -> ReportSender:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         with self._changed:
-            self._ending, self._ends_s = True, time.monotonic() + _STOP_S
+            self._is_ending, self._ends_s = True, time.monotonic() + _STOP_S
             self._changed.notify()
         self._thread.join(2 * _STOP_S)  # the last document may have begun just then
         if self._thread.is_alive():
-            self._cut()
+            self._cut_off()
             self._thread.join(_STOP_S)
-        if self._owed:
-            self._on_notice(f"{self._remote}: not sent yet: {len(self._owed)}; the next start does")
+        if self._names:
+            count = len(self._names)
+            self._on_notice(f"{self._remote}: not sent yet: {count}; the next start sends them")
 
-    def owe(self, names: Iterable[str]) -> None:
+    def add(self, names: Iterable[str]) -> None:
         """Add documents, by their names below the folder."""
         with self._changed:
-            self._owed.update(dict.fromkeys(names))
+            self._names.update(dict.fromkeys(names))
             self._changed.notify()
 
     def _work(self) -> None:
         wait_s = _FIRST_WAIT_S
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._owed or self._ending)
-                is_last = self._ending
-                names = [*self._owed][:_AT_ONCE]
-            if names and self._goes_on() and self._sends(names):
+                self._changed.wait_for(lambda: self._names or self._is_ending)
+                is_last = self._is_ending
+                names = [*self._names][:_AT_ONCE]
+            if names and self._has_time() and self._send(names):
                 wait_s = _FIRST_WAIT_S
                 continue
             if is_last:
                 return
             with self._changed:
-                self._changed.wait_for(lambda: self._ending, wait_s)
+                self._changed.wait_for(lambda: self._is_ending, wait_s)
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 
-    def _opened(self, cut: Callable[[], None]) -> None:
-        self._cut = cut
-
-    def _goes_on(self) -> bool:
+    def _has_time(self) -> bool:
         return time.monotonic() < self._ends_s
 
-    def _sends(self, names: list[str]) -> bool:
-        try:
-            return self._send(names)
-        except EdgesegError as error:  # the disk is full, which it need not stay
-            self._on_notice(str(error))
-            return False
+    def _on_open(self, cut_off: Callable[[], None]) -> None:
+        self._cut_off = cut_off
 
     def _send(self, names: list[str]) -> bool:
-        """Send documents, and tell whether the other side took or refused any of them."""
-        out = self._results.out
-        paths = [out / name for name in names]
-        outcomes = send(
+        """Send documents, and return whether any of them need not be sent again."""
+        paths = [self._results.out / name for name in names]
+        outcomes = send_files(
             paths,
             self._remote,
             ae_title=self._ae_title,
             tls=self._tls,
-            goes_on=self._goes_on,
-            on_open=self._opened,
+            may_go_on=self._has_time,
+            on_open=self._on_open,
         )
-        settled = []
+        ended = []
         for name, path, outcome in zip(names, paths, outcomes, strict=True):
-            if outcome.sent or outcome.refused or not path.is_file():
-                settled.append(name)
+            if outcome.is_sent or outcome.is_refused or not path.is_file():
+                ended.append(name)
         for reason in dict.fromkeys(outcome.reason for outcome in outcomes if outcome.reason):
             self._on_notice(reason)
-        self._results.store.note_sent(settled)
+        try:
+            self._results.store.note_sent(ended)
+        except EdgesegError as error:  # the disk is full, which need not stay so
+            self._on_notice(str(error))
+            return False
         with self._changed:
             for name in names:  # what is tried again lets the others pass
-                self._owed.pop(name, None)
-            self._owed.update(dict.fromkeys(name for name in names if name not in settled))
-        return bool(settled)
+                self._names.pop(name, None)
+            self._names.update(dict.fromkeys(name for name in names if name not in ended))
+        return bool(ended)

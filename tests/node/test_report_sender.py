@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from edgeseg.errors import OutputWriteError
-from edgeseg.node import returning
+from edgeseg.node import report_sender
 from edgeseg.node.addresses import Remote
-from edgeseg.node.returning import Returning
+from edgeseg.node.report_sender import ReportSender
 from tests.node.conftest import Node
 from tests.node.peers import until
 
@@ -29,30 +29,30 @@ def owing(tmp_path: Path, example: Callable[[str], Path]) -> Callable[..., Any]:
         names = [f"{number}.dcm" for number in range(count)]
         for name in names:
             (tmp_path / name).write_bytes(example("rgb_color").read_bytes())
-        return SimpleNamespace(measuring=SimpleNamespace(out=tmp_path), sent=sent, owed=names)
+        return SimpleNamespace(out=tmp_path, store=SimpleNamespace(note_sent=sent), owed=names)
 
     return make
 
 
-def returned(arrivals: Any, node: Node, said: list[str] | None = None) -> Returning:
+def sender(results: Any, node: Node, said: list[str] | None = None) -> ReportSender:
     on_notice = (said if said is not None else []).append
-    return Returning(arrivals, Remote("NODE", *node.address), "EDGESEG", on_notice=on_notice)
+    return ReportSender(results, Remote("NODE", *node.address), "EDGESEG", on_notice=on_notice)
 
 
 def test_all_are_sent_and_noted(node: Node, owing: Callable[..., Any]) -> None:
     noted: list[str] = []
-    arrivals = owing(3, noted.extend)
-    with returned(arrivals, node) as sending:
-        sending.owe(arrivals.owed)
+    results = owing(3, noted.extend)
+    with sender(results, node) as sending:
+        sending.add(results.owed)
         until(lambda: len(noted) == 3)
-    assert noted == arrivals.owed
-    assert len(node.kept) == 3
+    assert noted == results.owed
+    assert len(node.received) == 3
 
 
 def test_a_full_disk_does_not_end_it(
     node: Node, owing: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(returning, "_FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(report_sender, "_FIRST_WAIT_S", 0.01)
     noted: list[str] = []
     is_full = [True]
 
@@ -62,17 +62,17 @@ def test_a_full_disk_does_not_end_it(
         noted.extend(names)
 
     said: list[str] = []
-    arrivals = owing(1, note)
-    with returned(arrivals, node, said) as sending:
-        sending.owe(arrivals.owed)
-        until(lambda: noted == arrivals.owed)
+    results = owing(1, note)
+    with sender(results, node, said) as sending:
+        sending.add(results.owed)
+        until(lambda: noted == results.owed)
     assert said == ["the disk is full"]
 
 
 def test_a_stop_does_not_wait_for_an_archive_that_hangs(
     started: Callable[..., Node], owing: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(returning, "_STOP_S", 0.2)
+    monkeypatch.setattr(report_sender, "_STOP_S", 0.2)
     reached, free = threading.Event(), threading.Event()
 
     def hang(_: object) -> int:
@@ -82,21 +82,21 @@ def test_a_stop_does_not_wait_for_an_archive_that_hangs(
 
     said: list[str] = []
     node = started(store=hang)
-    arrivals = owing(2, lambda _: None)
-    with returned(arrivals, node, said) as sending:
-        sending.owe(arrivals.owed)
+    results = owing(2, lambda _: None)
+    with sender(results, node, said) as sending:
+        sending.add(results.owed)
         assert reached.wait(10)
         began_s = time.monotonic()
     assert time.monotonic() - began_s < 10  # a minute's answer is waited for otherwise
     until(lambda: sending._thread not in threading.enumerate())  # nor is a thread left
     free.set()
-    assert said[-1].endswith("not sent yet: 2; the next start does")
+    assert said[-1].endswith("not sent yet: 2; the next start sends them")
 
 
 def test_a_stop_does_not_wait_for_all_that_is_owed(
     started: Callable[..., Node], owing: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(returning, "_STOP_S", 0.2)
+    monkeypatch.setattr(report_sender, "_STOP_S", 0.2)
     reached, free = threading.Event(), threading.Event()
 
     def wait(_: object) -> int:
@@ -106,12 +106,12 @@ def test_a_stop_does_not_wait_for_all_that_is_owed(
 
     noted: list[str] = []
     node = started(store=wait)
-    arrivals = owing(60, noted.extend)
-    with returned(arrivals, node) as sending:
-        sending.owe(arrivals.owed)
+    results = owing(60, noted.extend)
+    with sender(results, node) as sending:
+        sending.add(results.owed)
         assert reached.wait(10)
         threading.Timer(0.3, free.set).start()
-    assert noted == arrivals.owed[:1]
+    assert noted == results.owed[:1]
 
 
 def test_what_is_refused_is_said_once_and_not_sent_again(
@@ -119,9 +119,9 @@ def test_what_is_refused_is_said_once_and_not_sent_again(
 ) -> None:
     noted: list[str] = []
     said: list[str] = []
-    arrivals = owing(1, noted.extend)
-    with returned(arrivals, started(store=lambda _: 0xC000), said) as sending:
-        sending.owe(arrivals.owed)
-        until(lambda: noted == arrivals.owed)
+    results = owing(1, noted.extend)
+    with sender(results, started(store=lambda _: 0xC000), said) as sending:
+        sending.add(results.owed)
+        until(lambda: noted == results.owed)
     assert len(said) == 1
     assert "refused 0.dcm, 0xC000" in said[0]

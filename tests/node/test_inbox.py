@@ -1,0 +1,297 @@
+"""Instances are answered once they are safe, and have their rows once, whatever ends the node."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgeseg.errors import OutputWriteError
+from edgeseg.images.frame import Frame
+from edgeseg.inputs.pixel_sizes import PixelSizes
+from edgeseg.inputs.source import Source
+from edgeseg.measure.ellipse import Ellipse
+from edgeseg.node import inbox as inbox_module
+from edgeseg.node.inbox import Inbox
+from edgeseg.node.terms import Received, Status
+from edgeseg.run.engine import Engine
+from edgeseg.run.options import Options
+from edgeseg.run.store import Store
+from edgeseg.run.worker import Worker, read_source
+from tests.fakes import FakeSession, head_image, open_fake
+
+pydicom = pytest.importorskip("pydicom")
+
+from tests.images.dicom import files as dicom_files  # noqa: E402
+
+SCAN = head_image(Ellipse(30.0, 20.0, 16.0, 12.0, 0.3), (40, 60))
+FULL = OSError(errno.ENOSPC, "No space left on device")
+PATIENCE_S = 30
+
+
+class Node:
+    """An inbox over a folder of results, whose engine reads no image while ``gate`` is closed."""
+
+    def __init__(self, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.out, self.spool = out, out / ".incoming"
+        self.spool.mkdir(parents=True, exist_ok=True)
+        self.gate = threading.Event()
+        self.gate.set()
+        self.notices: list[str] = []
+        self.store: Store
+        self._measured, self._changed = list[str](), threading.Condition()
+        self._segmenter = open_fake(monkeypatch, FakeSession())
+        self._numbers = itertools.count()
+
+    @contextlib.contextmanager
+    def run(self, limit: int = 1000) -> Iterator[Inbox]:
+        options = Options(masks=False, overlays=False)
+        worker = Worker(self._segmenter, PixelSizes([]), options, read=self._read)
+        with (
+            contextlib.closing(Store(self.out)) as self.store,
+            Engine(worker, self.store, self.out, 2) as engine,
+        ):
+            stop = engine.stop
+            engine.stop = lambda: (stop(), self.gate.set())  # type: ignore[method-assign]
+            with Inbox(
+                engine, self.store, self.spool, limit, self._on_measured, self.notices.append
+            ) as inbox:
+                yield inbox
+
+    def _read(self, source: Source) -> Frame:
+        assert self.gate.wait(PATIENCE_S)
+        return read_source(source)
+
+    def _on_measured(self, file: str) -> None:
+        with self._changed:
+            self._measured.append(file)
+            self._changed.notify_all()
+
+    def wait_measured(self, count: int) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self._measured) >= count, PATIENCE_S)
+
+    def receive(self, uid: str = "1.2.3", frames: np.ndarray = SCAN) -> Received:
+        """Write an instance as it came over the network."""
+        path = self.spool / f"tmp{next(self._numbers)}.dcm"
+        dicom_files.write(path, frames, SOPInstanceUID=uid)
+        return Received(path, uid, "PROBE@127.0.0.1")
+
+    @property
+    def spooled(self) -> set[str]:
+        return {path.name for path in self.spool.glob("[0-9]*")}
+
+
+@pytest.fixture
+def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Node:
+    monkeypatch.setattr(inbox_module, "_RETRY_S", 0.01)
+    return Node(tmp_path / "out", monkeypatch)
+
+
+@pytest.mark.parametrize("n_frames", [1, 50])
+def test_the_answer_comes_before_the_instance_is_measured(node: Node, n_frames: int) -> None:
+    frames = SCAN if n_frames == 1 else np.stack([SCAN] * n_frames)
+    with node.run() as inbox:
+        node.gate.clear()
+        assert inbox.take(node.receive(frames=frames)) == Status.SUCCESS
+        assert node.spooled == {"1.2.3.dcm"}
+        assert node.store.waiting() == ["1.2.3.dcm"]
+        assert node.store.count_rows() == 0
+        node.gate.set()
+        node.wait_measured(1)
+        assert node.store.count_rows() == n_frames
+        assert not node.spooled
+        assert node.store.waiting() == []
+
+
+def test_what_is_sent_again_has_its_rows_once(node: Node) -> None:
+    with node.run() as inbox:
+        node.gate.clear()
+        first, second, third = (node.receive() for _ in range(3))
+        assert inbox.take(first) == inbox.take(second) == Status.SUCCESS  # it waits
+        node.gate.set()
+        node.wait_measured(1)
+        assert inbox.take(third) == Status.SUCCESS
+        assert node.store.waiting() == []
+        assert node.store.count_rows() == 1
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+def test_of_two_who_send_the_same_one_waits_for_the_other(
+    node: Node, is_full: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeping, may_go_on = threading.Event(), threading.Event()
+    sync = inbox_module.sync
+
+    def slow_sync(path: Path) -> None:
+        monkeypatch.setattr(inbox_module, "sync", sync)
+        keeping.set()
+        assert may_go_on.wait(PATIENCE_S)
+        if is_full:
+            raise FULL
+
+    monkeypatch.setattr(inbox_module, "sync", slow_sync)
+    with node.run() as inbox:
+        answers: list[Status] = []
+        threads = [
+            threading.Thread(target=lambda: answers.append(inbox.take(node.receive())))
+            for _ in range(2)
+        ]
+        threads[0].start()
+        assert keeping.wait(PATIENCE_S)
+        threads[1].start()
+        threads[1].join(0.1)
+        assert threads[1].is_alive()  # it cannot know yet
+        may_go_on.set()
+        for thread in threads:
+            thread.join()
+        assert answers.count(Status.OUT_OF_RESOURCES) == is_full
+        node.wait_measured(1)
+        assert node.store.count_rows() == 1
+
+
+def raise_full(*_: object) -> None:
+    raise FULL
+
+
+def fail_to_note(*_: object) -> None:
+    raise OutputWriteError("the disk is full")
+
+
+@pytest.mark.parametrize(
+    ("place", "failure"),
+    [
+        ("pathlib.Path.replace", raise_full),
+        ("edgeseg.node.inbox.sync", raise_full),
+        ("edgeseg.run.store.Store.enqueue", fail_to_note),
+        ("edgeseg.node.inbox._RESERVE_BYTES", 1 << 80),
+        ("edgeseg.run.store.Store.enqueue", lambda *_: 1 / 0),
+    ],
+)
+def test_what_cannot_be_kept_is_refused_and_nothing_of_it_is_left(
+    node: Node, place: str, failure: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with node.run() as inbox:
+        received = node.receive()
+        with monkeypatch.context() as patch, contextlib.suppress(ZeroDivisionError):
+            patch.setattr(place, failure)
+            if place.endswith("BYTES"):
+                patch.setattr(
+                    "shutil.disk_usage", lambda _: type("", (), {"free": 9, "total": 999})
+                )
+            assert inbox.take(received) == Status.OUT_OF_RESOURCES
+            assert "refused" in node.notices[0]
+        assert not node.spooled
+        assert node.store.waiting() == []
+        received.path.unlink(missing_ok=True)  # as the server does
+        assert inbox.take(node.receive()) == Status.SUCCESS
+        node.wait_measured(1)
+
+
+def test_a_full_queue_takes_more_once_something_is_measured(node: Node) -> None:
+    with node.run(limit=2) as inbox:
+        node.gate.clear()
+        answers = [inbox.take(node.receive(uid)) for uid in ("1.1", "1.2", "1.3", "1.1")]
+        assert answers == [0, 0, Status.OUT_OF_RESOURCES, 0]
+        assert node.spooled == {"1.1.dcm", "1.2.dcm"}
+        node.gate.set()
+        node.wait_measured(2)
+        assert inbox.take(node.receive("1.3")) == Status.SUCCESS
+        node.wait_measured(3)
+        assert node.store.count_rows() == 3
+
+
+def test_what_waits_is_measured_by_the_next_run(node: Node) -> None:
+    uids = [f"1.{number}" for number in range(30)]
+    with node.run() as inbox:
+        node.gate.clear()
+        for uid in uids:
+            inbox.take(node.receive(uid))
+    with contextlib.closing(Store(node.out)) as store:
+        waiting = store.waiting()
+        assert waiting  # the engine measures only what had begun
+        assert {*waiting} == node.spooled
+        assert store.count_rows() == len(uids) - len(waiting)
+    assert node.notices == [f"instances that wait for the next start: {len(waiting)}"]
+    with node.run():
+        node.wait_measured(len(uids))
+        assert node.store.files() == {f"{uid}.dcm" for uid in uids}
+        assert not node.spooled
+
+
+def test_a_kill_between_two_steps_loses_nothing_and_repeats_nothing(node: Node) -> None:
+    def place(uid: str) -> None:
+        node.receive(uid).path.replace(node.spool / f"{uid}.dcm")
+
+    with node.run() as inbox:
+        inbox.take(node.receive("1.1"))
+        node.wait_measured(1)
+    place("1.1")  # its rows are durable, its file not yet removed
+    place("1.2")  # not noted, so not answered
+    place("1.3")  # noted
+    with contextlib.closing(Store(node.out)) as store:
+        store.enqueue("1.3.dcm")
+        store.enqueue("1.4.dcm")  # noted, and its file is gone
+    with node.run() as inbox:
+        node.wait_measured(2)
+        assert node.store.files() == {"1.1.dcm", "1.3.dcm"}
+        assert node.store.count_rows() == 2
+        assert not node.spooled
+        assert node.store.waiting() == []
+        assert inbox.take(node.receive("1.4")) == Status.SUCCESS
+        node.wait_measured(3)
+    assert len(node.notices) == 1
+    assert "1.4.dcm: removed before it was measured" in node.notices[0]
+
+
+@pytest.mark.parametrize("step", ["has", "replace_rows"])
+def test_rows_that_cannot_be_written_are_tried_again(
+    node: Node, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intact: Callable[..., Any] = getattr(Store, step)
+    failures = [OutputWriteError("the disk is full"), MemoryError()]
+
+    def failing(*args: Any, **kwargs: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return intact(*args, **kwargs)
+
+    monkeypatch.setattr(Store, step, failing)
+    with node.run() as inbox:
+        assert inbox.take(node.receive()) == Status.SUCCESS
+        node.wait_measured(1)
+        assert node.store.count_rows() == 1
+    assert [notice.rpartition(": ")[2] for notice in node.notices] == [
+        "MemoryError",
+        "the disk is full",
+    ]
+
+
+def test_documents_are_left_out_and_counted(node: Node) -> None:
+    with node.run() as inbox:
+        received = node.receive("1.1")
+        dataset = pydicom.dcmread(received.path)
+        for keyword in ("Rows", "Columns", "PixelData"):
+            delattr(dataset, keyword)
+        dataset.save_as(received.path)
+        assert inbox.take(received) == Status.SUCCESS
+        assert inbox.take(node.receive("1.2")) == Status.SUCCESS
+        node.wait_measured(1)
+        assert node.store.files() == {"1.2.dcm"}
+        assert not node.spooled
+    assert node.notices == ["DICOM documents left out, which hold no image: 1"]
+
+
+def test_what_is_no_image_has_a_row_that_says_so(node: Node) -> None:
+    with node.run() as inbox:
+        (path := node.spool / "tmp.dcm").write_bytes(b"no DICOM")
+        assert inbox.take(Received(path, "1.2", "PROBE@127.0.0.1")) == Status.SUCCESS
+        node.wait_measured(1)
+        assert '"failed"' in node.store.packed_rows()[0]
