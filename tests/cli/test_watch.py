@@ -190,3 +190,15 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     result = call("watch", tmp_path / "none", "--out", tmp_path / "o")
     assert isinstance(result.exception, InputNotFoundError)
     assert not (tmp_path / "o").exists()
+
+
+def test_a_failed_file_is_repeated_only_if_asked(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").write_bytes(b"no image")
+    command = ["watch", str(tmp_path / "in"), "--out", str(tmp_path / "out"), "--once", *QUICK]
+    counts = []
+    for more in ([], [], ["--resume"]):
+        result = CliRunner().invoke(app, [*command, "--jsonl", "-", *more])
+        assert result.exit_code == 0
+        counts.append(len(result.stdout.splitlines()))
+    assert counts == [1, 0, 1]
