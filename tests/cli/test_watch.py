@@ -192,13 +192,8 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "o").exists()
 
 
-def test_a_failed_file_is_repeated_only_if_asked(tmp_path: Path) -> None:
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "a.png").write_bytes(b"no image")
-    command = ["watch", str(tmp_path / "in"), "--out", str(tmp_path / "out"), "--once", *QUICK]
-    counts = []
-    for more in ([], [], ["--resume"]):
-        result = CliRunner().invoke(app, [*command, "--jsonl", "-", *more])
-        assert result.exit_code == 0
-        counts.append(len(result.stdout.splitlines()))
+def test_a_failed_file_is_repeated_only_if_asked(folder: Path, tmp_path: Path) -> None:
+    (folder / "a.png").write_bytes(b"no image")
+    command = ["watch", folder, "--out", tmp_path / "out", "--once", *QUICK, "--jsonl", "-"]
+    counts = [len(call(*command, *more).stdout.splitlines()) for more in ([], [], ["--resume"])]
     assert counts == [1, 0, 1]
