@@ -23,6 +23,7 @@ from edgeseg.images.formats import by_pillow, jpeg, png, tiff
 from edgeseg.images.formats.base import CUT_SHORT, Header
 from edgeseg.images.frame import Frame, GrayImage, check_sides
 from edgeseg.images.levels import to_8_bit
+from edgeseg.system.text import describe_text_file
 
 MAX_BYTES = 1 << 30
 """Larger files are refused before they are read: no image of so many pixels needs as much."""
@@ -204,6 +205,8 @@ def _parse_kind(data: bytes) -> Header:
             return tiff.parse(data)
     if kind := kinds.kind_of(data):
         raise ImageDecodeError(f"{kind.name} files are not read; {kind.advice}")
+    if text := describe_text_file(data):
+        raise ImageDecodeError(text)
     raise ImageDecodeError(f"this is not a {kinds.READABLE} image, whatever its name says")
 
 

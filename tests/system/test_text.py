@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeseg.system.text import first_line, markdown, short, visible
+from edgeseg.errors import ImageDecodeError
+from edgeseg.images.image_file import decode_gray
+from edgeseg.system.text import describe_text_file, first_line, markdown, short, visible
 
 HOSTILE = [
     ("\x1b[31mred\x1b[0m", "\\x1b[31mred\\x1b[0m"),
@@ -58,3 +60,21 @@ def test_of_what_an_engine_says_the_first_line_is_kept() -> None:
     assert first_line(RuntimeError(" out of memory\nat some line")) == "out of memory"
     assert first_line(KeyError()) == "KeyError"
     assert first_line(RuntimeError("a" * 10_000 + "\nb")) == "a" * 1000 + "…"
+
+
+@pytest.mark.parametrize(
+    ("data", "word"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
+        (b"\n <!DOCTYPE html><html>", "web page"),
+        (b"<HTML><head>", "web page"),
+        (b"\x89PNG", ""),
+        (b"", ""),
+    ],
+)
+def test_texts_in_the_place_of_files(data: bytes, word: str) -> None:
+    text = describe_text_file(data)
+    assert word in text and bool(text) == bool(word)
+    if word:
+        with pytest.raises(ImageDecodeError, match=word):
+            decode_gray(data)
