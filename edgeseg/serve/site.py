@@ -1,4 +1,4 @@
-"""The files of the page that measures in the browser: served here, or copied to any static host."""
+"""The files of the page that measures in the browser, for this server or any static host."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CONTENT_SECURITY_POLICY = (
     "img-src 'self' blob: data:; style-src 'self'; manifest-src 'self'; worker-src 'self'; "
     "media-src 'self' blob:; base-uri 'none'; form-action 'none'"
 )
-"""What the page may do: nothing beyond the address that it comes from."""
+"""The page may load and contact nothing beyond the address that it comes from."""
 _PAGE = Path(__file__).with_name("page")
 _SHARED = Path(report.__file__).parent
 _SHARED_NAMES = ("ellipse.js", "figures.js", "text.js")  # with the report
@@ -73,10 +73,10 @@ def site(segmenter: Segmenter) -> dict[str, Asset]:
     }
     files |= {name: (_SHARED / name).read_bytes() for name in _SHARED_NAMES}
     files["model.onnx"] = segmenter.file.path.read_bytes()
-    files["model.json"] = json.dumps(_described(segmenter)).encode()
+    files["model.json"] = json.dumps(_describe_model(segmenter)).encode()
     policy = CONTENT_SECURITY_POLICY.encode()
     files["index.html"] = files["index.html"].replace(b"CONTENT_SECURITY_POLICY", policy)
-    files[_WORKER] = _with_list(files)
+    files[_WORKER] = _add_file_list(files)
     return {name: Asset(content, _TYPES[Path(name).suffix]) for name, content in files.items()}
 
 
@@ -108,23 +108,23 @@ def check_runs_in_page(segmenter: Segmenter) -> None:
         If it is not of heads, is of 8-bit integers, or takes another input than one gray image.
     """
     metadata = segmenter.metadata
-    lacking = ""
+    reason = ""
     if metadata.task.kind != "head":
-        lacking = f"the page measures heads, this model's task is {metadata.task.kind!r}"
+        reason = f"the page measures heads, but this model's task is {metadata.task.kind!r}"
     elif metadata.precision == "int8":
-        lacking = "browsers compute 8-bit integers otherwise and slower, which this model is of"
+        reason = "browsers compute 8-bit integers, as in this model, differently and slower"
     elif (
         metadata.adapter is not None
         or segmenter.input_type != "uint8"
         or segmenter.fixed_batch not in (None, 1)
     ):
-        lacking = "the page gives one gray image at a time, this model takes another input"
-    if lacking:
-        raise ModelError(f"{segmenter.file.name}: {lacking}; hc18-nano does")
+        reason = "the page passes one gray image at a time, but this model takes another input"
+    if reason:
+        raise ModelError(f"{segmenter.file.name} does not run in the page: {reason}; use hc18-nano")
 
 
-def _described(segmenter: Segmenter) -> dict[str, Any]:
-    """Return what the page must know of a model, and of the table it saves."""
+def _describe_model(segmenter: Segmenter) -> dict[str, Any]:
+    """Return the facts of a model that the page needs, and the columns of the table it saves."""
     metadata, file = segmenter.metadata, segmenter.file
     measure = measure_of(metadata.task)
     decimals = {column.name: column.decimals for column in measure.columns(metadata.task)}
@@ -145,15 +145,15 @@ def _described(segmenter: Segmenter) -> dict[str, Any]:
     }
 
 
-def _with_list(files: dict[str, bytes]) -> bytes:
-    """Return the service worker with the files that it keeps, and a hash of them all."""
+def _add_file_list(files: dict[str, bytes]) -> bytes:
+    """Return the service worker with the list of files that it keeps, and a hash of them all."""
     digest = hashlib.sha256()
     for name, content in sorted(files.items()):
         digest.update(f"{name}\0{len(content)}\0".encode() + content)
-    kept = sorted(name for name in files if name != _WORKER and not _is_text_of_licence(name))
+    kept = sorted(name for name in files if name != _WORKER and not _is_license_text(name))
     head = f'const VERSION = "{digest.hexdigest()[:16]}";\nconst FILES = {json.dumps(kept)};\n'
     return head.encode() + files[_WORKER]
 
 
-def _is_text_of_licence(name: str) -> bool:
+def _is_license_text(name: str) -> bool:
     return name.startswith("vendor/") and not name.endswith((".mjs", ".wasm.gz"))

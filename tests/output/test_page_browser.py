@@ -209,9 +209,9 @@ def test_an_ellipse_is_dragged_and_saved_beside_the_model_s(
 def test_an_axis_dragged_past_the_other_becomes_the_longer_one(page: Any) -> None:
     opened_image(page, "000_HC.png")
     page.click("#correct")
-    before = page.evaluate("({...drawn})")
-    page.evaluate("dragTo('minor', [drawn.centerX, drawn.centerY + 2 * drawn.semiMajor]); keep()")
-    kept = page.evaluate("corrections.get(looked.number).ellipse")
+    before = page.evaluate("({...draft})")
+    page.evaluate("dragTo('minor', [draft.centerX, draft.centerY + 2 * draft.semiMajor]); keep()")
+    kept = page.evaluate("corrections.get(currentImage.number).ellipse")
     assert kept["semiMajor"] == pytest.approx(2 * before["semiMajor"])
     assert kept["semiMinor"] == pytest.approx(before["semiMajor"])
     assert kept["angle"] == pytest.approx(np.pi / 2)
@@ -225,7 +225,7 @@ def test_corrected_figures_are_shown_beside_the_model_s(
     page.click("#correct")
     for key in ("A", "A", "A", "b", "ArrowUp"):
         page.keyboard.press(key)
-    fields = page.evaluate("corrections.get(looked.number).ellipse")
+    fields = page.evaluate("corrections.get(currentImage.number).ellipse")
     frame = Frame(np.zeros((270, 400), np.uint8), PixelSize(PIXEL_MM, PIXEL_MM, "option"))
     metadata = replace(Segmenter("hc18-nano", device="cpu").metadata, interval=None)
     own = head_figures.measure(Ellipse(*fields.values()), 0.0, frame, metadata)
@@ -305,7 +305,7 @@ def touch_and_drag(page: Any, handle: str, x: float, y: float) -> None:
         "x": second["x"] + second["width"] / 2 + x, "y": second["y"] + second["height"] / 2 + y,
         "id": 1,
     }  # fmt: skip
-    before = page.evaluate("({...drawn})")
+    before = page.evaluate("({...draft})")
     zoom = page.locator("#picture").bounding_box()["width"] / page.evaluate("picture.naturalWidth")
     fingers = page.context.new_cdp_session(page)
     for kind, points in [
@@ -313,7 +313,7 @@ def touch_and_drag(page: Any, handle: str, x: float, y: float) -> None:
         ("touchMove", [far, other | {"y": other["y"] + 60}]), ("touchEnd", []),
     ]:  # fmt: skip
         fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
-    after = page.evaluate("({...drawn})")
+    after = page.evaluate("({...draft})")
     assert after["centerX"] - before["centerX"] == pytest.approx(x / zoom, abs=1)
     assert after["centerY"] - before["centerY"] == pytest.approx(y / zoom, abs=1)
     assert after["semiMajor"] == before["semiMajor"]

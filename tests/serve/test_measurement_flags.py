@@ -196,6 +196,6 @@ def test_answers_that_are_no_probabilities_are_refused(page: Any) -> None:
           return texts;
         }"""
     )
-    assert all("no probabilities" in text for text in said[:3])
+    assert all("not probabilities" in text for text in said[:3])
     assert "answers with 1 values" in said[3]
     assert said[4] is None

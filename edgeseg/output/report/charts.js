@@ -11,7 +11,7 @@ function draw(tag, attributes, text = "") {
   return element;
 }
 
-/* Round numbers, about so many, from low to high. */
+/* About `count` round numbers from low to high. */
 function ticks(low, high, count) {
   const rough = (high - low) / count || 1;
   const power = 10 ** Math.floor(Math.log10(rough));
@@ -46,8 +46,8 @@ function range(values) {
   return values.reduce(([low, high], v) => [Math.min(low, v), Math.max(high, v)], [Infinity, -Infinity]);
 }
 
-/* Bars of one width: their edges, and which of them a value is in, by the comparison that then
-   picks their images; a quotient alone puts 0.3 below an edge at 0.3. */
+/* Edges of bars of one width, and the bar of a value. Values are compared with the edges, as the
+   filter does: a quotient alone puts 0.3 below an edge at 0.3. */
 function barsOf(step) {
   const edge = (i) => +(i * step).toPrecision(9);
   const within = (value) => {
@@ -57,7 +57,7 @@ function barsOf(step) {
   return { edge, within };
 }
 
-/* Bars of how often a column's values occur; choosing one shows only its images. */
+/* Histogram of a column; pressing a bar shows only its images. */
 function histogram(column, title, unit) {
   const values = images.map((image) => figure(image, column)).filter((v) => v !== null);
   if (values.length < 2) return null;
@@ -85,8 +85,8 @@ function histogram(column, title, unit) {
   return holder;
 }
 
-/* A point an image, guide lines at some heights; a point opens its image. The tab key stops at
-   one point of all, arrows go from left to right. */
+/* Points of images with guide lines at some heights; a point opens its image. The tab key stops at
+   one of them, arrows move to the next. */
 function scatter(points, caption, guides) {
   const ys = [...points.map(({ y }) => y), ...guides];
   const { svg, x, y, holder } = axes(
@@ -152,11 +152,11 @@ function onPress(element, act) {
   });
 }
 
-function toggleRange(bar, chosenRange) {
+function toggleRange(bar, range) {
   const isOn = bar.getAttribute("aria-pressed") === "true";
   releaseBars();
   bar.setAttribute("aria-pressed", String(!isOn));
-  asked.range = isOn ? null : chosenRange;
+  filters.range = isOn ? null : range;
   refresh();
 }
 

@@ -1,6 +1,6 @@
 "use strict";
 
-/* Heads corrected by hand: an ellipse over the picture, its circumference, and a table of all. */
+/* Correct a head by hand: an ellipse over the picture, moved by mouse, finger or keys. */
 const pen = document.getElementById("pen");
 const FIELDS = [
   ["centerX", "center_x_px"], ["centerY", "center_y_px"], ["semiMajor", "semi_major_px"],
@@ -10,10 +10,10 @@ const STORED = `edgeseg corrected ${location.pathname}`;
 const LEAST_PX = 2;
 const HANDLE_PX = matchMedia("(pointer: coarse)").matches ? 18 : 9; // of the screen; fingers are wide
 const corrections = new Map(); // of images, by number: { ellipse, saved }
-let drawn = null; // the ellipse under way; its axes may stand the other way round
-let dragged = null; // the handle, how far from its middle it was taken, and by which finger
+let draft = null; // the ellipse being corrected; its minor axis may be the longer one
+let drag = null; // { name } of the handle, { offset } of its middle, { pointer } of the finger
 
-/* What the model measured; null where it found no head. */
+/* The model's ellipse; null where it found no head. */
 function measuredEllipse({ row }) {
   if (!row.semi_major_px) return null;
   return Object.fromEntries(FIELDS.map(([field, column]) => [field, Number(row[column])]));
@@ -42,7 +42,7 @@ function ordered(ellipse) {
 }
 
 function isCorrecting() {
-  return drawn !== null;
+  return draft !== null;
 }
 
 function canCorrect(image) {
@@ -50,22 +50,22 @@ function canCorrect(image) {
 }
 
 function leaveCorrecting() {
-  if (dragged) changeCorrection(looked); // a key went on while a finger was down
-  drawn = dragged = null;
+  if (drag) changeCorrection(currentImage); // a key ended it while a finger was down
+  draft = drag = null;
   pen.toggleAttribute("hidden", true);
-  const possible = canCorrect(looked);
+  const possible = canCorrect(currentImage);
   for (const id of ["correct", "accept", "reset"]) document.getElementById(id).hidden = !possible;
-  document.getElementById("accept").hidden ||= !looked.row.semi_major_px;
+  document.getElementById("accept").hidden ||= !currentImage.row.semi_major_px;
   document.getElementById("help").hidden = !possible;
   document.getElementById("correct").setAttribute("aria-pressed", "false");
   showCircumference();
 }
 
 function toggleCorrecting() {
-  if (!canCorrect(looked)) return;
+  if (!canCorrect(currentImage)) return;
   if (isCorrecting()) return leaveCorrecting();
-  const kept = corrections.get(looked.number)?.ellipse;
-  drawn = { ...(kept ?? measuredEllipse(looked) ?? startingEllipse(looked)) };
+  const kept = corrections.get(currentImage.number)?.ellipse;
+  draft = { ...(kept ?? measuredEllipse(currentImage) ?? startingEllipse(currentImage)) };
   document.getElementById("correct").setAttribute("aria-pressed", "true");
   pen.toggleAttribute("hidden", false);
   placePen();
@@ -74,9 +74,9 @@ function toggleCorrecting() {
   pen.focus();
 }
 
-/* Lay the pen over the picture, in the picture's own pixels. */
+/* Lay the pen over the picture, with the picture's pixels as its coordinates. */
 function placePen() {
-  const [width, height] = looked.size ?? [picture.naturalWidth, picture.naturalHeight];
+  const [width, height] = currentImage.size ?? [picture.naturalWidth, picture.naturalHeight];
   const shown = picture.getBoundingClientRect();
   pen.setAttribute("viewBox", `-0.5 -0.5 ${width} ${height}`); // (0, 0) is a pixel's centre
   pen.setAttribute("width", shown.width);
@@ -96,26 +96,26 @@ function handlePlaces({ centerX, centerY, semiMajor, semiMinor, angle }) {
 }
 
 function drawEllipse() {
-  const points = ellipses.points(drawn, 180).map((point) => point.join(",")).join(" ");
+  const points = ellipses.points(draft, 180).map((point) => point.join(",")).join(" ");
   const pxPerUnit = pen.viewBox.baseVal.width / (pen.getBoundingClientRect().width || 1);
-  const handles = Object.entries(handlePlaces(drawn)).map(([name, [cx, cy]]) =>
+  const handles = Object.entries(handlePlaces(draft)).map(([name, [cx, cy]]) =>
     draw("circle", { class: "handle", cx, cy, r: HANDLE_PX * pxPerUnit, "data-handle": name }));
   pen.replaceChildren(draw("polygon", { class: "drawn", points }), ...handles);
   pen.setAttribute("aria-label", "Ellipse under correction; the keys are listed beside");
 }
 
-/* Keep what is drawn as the image's correction. */
+/* Keep the draft as the image's correction. */
 function keep() {
-  corrections.set(looked.number, { ellipse: ordered(drawn), saved: false });
+  corrections.set(currentImage.number, { ellipse: ordered(draft), saved: false });
   drawEllipse();
   showCircumference();
 }
 
 function showCircumference() {
-  const ellipse = drawn ?? corrections.get(looked.number)?.ellipse;
-  const live = document.getElementById("live"), review = reviewOf(looked);
+  const ellipse = draft ?? corrections.get(currentImage.number)?.ellipse;
+  const live = document.getElementById("live"), review = reviewOf(currentImage);
   if (!ellipse) return void (live.textContent = "");
-  const { hc_mm: mm, hc_px: px } = figuresOf(looked, ellipse);
+  const { hc_mm: mm, hc_px: px } = figuresOf(currentImage, ellipse);
   const text = mm === null ? `HC ${px.toFixed(1)} px` : `HC ${mm.toFixed(1)} mm, ${px.toFixed(1)} px`;
   live.textContent = text + (review && ` (${review})`);
 }
@@ -123,18 +123,18 @@ function showCircumference() {
 /* Move a handle to a point of the picture. */
 function dragTo(name, [x, y]) {
   if (name === "center") {
-    [drawn.centerX, drawn.centerY] = [x, y];
+    [draft.centerX, draft.centerY] = [x, y];
     return;
   }
-  const dx = x - drawn.centerX, dy = y - drawn.centerY;
+  const dx = x - draft.centerX, dy = y - draft.centerY;
   const length = Math.max(LEAST_PX, Math.hypot(dx, dy));
   const sign = name.endsWith("2") ? -1 : 1;
   if (name.startsWith("major")) {
-    drawn.semiMajor = length;
-    drawn.angle = Math.atan2(sign * dy, sign * dx);
+    draft.semiMajor = length;
+    draft.angle = Math.atan2(sign * dy, sign * dx);
   } else {
-    drawn.semiMinor = length;
-    drawn.angle = Math.atan2(-sign * dx, sign * dy);
+    draft.semiMinor = length;
+    draft.angle = Math.atan2(-sign * dx, sign * dy);
   }
 }
 
@@ -145,26 +145,26 @@ function pointOf(event) {
 
 pen.addEventListener("pointerdown", (event) => {
   const name = event.target.closest("[data-handle]")?.dataset.handle;
-  if (!name || dragged) return;
-  const [x, y] = pointOf(event), [placeX, placeY] = handlePlaces(drawn)[name];
-  dragged = { name, offset: [placeX - x, placeY - y], pointer: event.pointerId };
+  if (!name || drag) return;
+  const [x, y] = pointOf(event), [placeX, placeY] = handlePlaces(draft)[name];
+  drag = { name, offset: [placeX - x, placeY - y], pointer: event.pointerId };
   pen.setPointerCapture(event.pointerId);
   event.preventDefault();
   pen.focus();
 });
 
 pen.addEventListener("pointermove", (event) => {
-  if (dragged?.pointer !== event.pointerId) return;
-  const [x, y] = pointOf(event), [offsetX, offsetY] = dragged.offset;
-  dragTo(dragged.name, [x + offsetX, y + offsetY]);
+  if (drag?.pointer !== event.pointerId) return;
+  const [x, y] = pointOf(event), [offsetX, offsetY] = drag.offset;
+  dragTo(drag.name, [x + offsetX, y + offsetY]);
   keep();
 });
 
 for (const end of ["pointerup", "pointercancel"]) {
   pen.addEventListener(end, (event) => {
-    if (dragged?.pointer !== event.pointerId) return;
-    changeCorrection(looked);
-    dragged = null;
+    if (drag?.pointer !== event.pointerId) return;
+    changeCorrection(currentImage);
+    drag = null;
   });
 }
 
@@ -172,40 +172,40 @@ for (const end of ["pointerup", "pointercancel"]) {
 function correctByKey(event) {
   const step = event.shiftKey ? 10 : 1;
   const change = {
-    ArrowLeft: () => { drawn.centerX -= step; },
-    ArrowRight: () => { drawn.centerX += step; },
-    ArrowUp: () => { drawn.centerY -= step; },
-    ArrowDown: () => { drawn.centerY += step; },
+    ArrowLeft: () => { draft.centerX -= step; },
+    ArrowRight: () => { draft.centerX += step; },
+    ArrowUp: () => { draft.centerY -= step; },
+    ArrowDown: () => { draft.centerY += step; },
     "+": () => stretch(1.01, 1.01),
     "-": () => stretch(1 / 1.01, 1 / 1.01),
     a: () => stretch(1 / 1.01, 1), A: () => stretch(1.01, 1),
     b: () => stretch(1, 1 / 1.01), B: () => stretch(1, 1.01),
-    "[": () => { drawn.angle -= Math.PI / 180; },
-    "]": () => { drawn.angle += Math.PI / 180; },
+    "[": () => { draft.angle -= Math.PI / 180; },
+    "]": () => { draft.angle += Math.PI / 180; },
   }[event.key];
   if (!change) return false;
   event.preventDefault();
   change();
   keep();
-  changeCorrection(looked);
+  changeCorrection(currentImage);
   return true;
 }
 
 function stretch(along, across) {
-  drawn.semiMajor = Math.max(LEAST_PX, drawn.semiMajor * along);
-  drawn.semiMinor = Math.max(LEAST_PX, drawn.semiMinor * across);
+  draft.semiMajor = Math.max(LEAST_PX, draft.semiMajor * along);
+  draft.semiMinor = Math.max(LEAST_PX, draft.semiMinor * across);
 }
 
 function acceptMeasured() {
-  corrections.set(looked.number, { ellipse: measuredEllipse(looked), saved: false });
+  corrections.set(currentImage.number, { ellipse: measuredEllipse(currentImage), saved: false });
   leaveCorrecting();
-  changeCorrection(looked);
+  changeCorrection(currentImage);
 }
 
 function resetCorrection() {
-  corrections.delete(looked.number);
+  corrections.delete(currentImage.number);
   leaveCorrecting();
-  changeCorrection(looked);
+  changeCorrection(currentImage);
 }
 
 for (const [id, act] of [

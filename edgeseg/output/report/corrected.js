@@ -63,7 +63,7 @@ function decimalText(name, figures) {
   return figures[name]?.toFixed(run.decimals[name]) ?? "";
 }
 
-/* Show, count and keep a correction that was made or taken back. */
+/* Show and store a correction that was made or taken back. */
 function changeCorrection(image) {
   rebuild(image);
   showFigures(image);
@@ -111,7 +111,7 @@ function storeCorrections() {
   try {
     localStorage.setItem(STORED, JSON.stringify([...entries, ...others]));
   } catch {
-    // a browser that keeps nothing for files: leaving warns, and the table can be saved
+    // the browser stores nothing for files: leaving warns, and the table can be saved
   }
 }
 
@@ -120,7 +120,7 @@ function recallCorrections() {
   try {
     known = new Map(JSON.parse(localStorage.getItem(STORED) ?? "[]"));
   } catch {
-    return; // nothing is kept for files here, or it is not ours
+    return; // nothing is stored, or it is not ours
   }
   for (const image of known.size ? images : []) {
     const name = identity(image);

@@ -1,4 +1,4 @@
-"""What a report's page is given to show, as JSON."""
+"""The data of a report's page, as JSON."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from edgeseg.output import table
 from edgeseg.output.pictures import picture_names, picture_paths
 
 MAX_THUMBNAILS = 2000
-"""Small pictures within the page, of the images that need a look most; others lie beside it."""
-_NEEDS_A_LOOK = {"failed": 0, "doubtful": 1, "empty": 2, "ok": 3}
+"""Of the most doubtful images; the pictures of others are loaded from the overlays folder."""
+_STATUS_ORDER = {"failed": 0, "doubtful": 1, "empty": 2, "ok": 3}
 
 Rows = Sequence[Mapping[str, table.Value]]
 
@@ -49,16 +49,16 @@ def page_data(task: Task, rows: Rows, overlays: Path | None) -> Iterator[str]:
         "decimals": {column.name: column.decimals for column in measure.columns(task)},
     }
     yield _json(head)[:-1] + ',"images":['
-    inside = _most_needed(rows) if overlays else frozenset()
+    within = _most_doubtful(rows) if overlays else frozenset()
     decimals = table.column_decimals(task)
     for i, row in enumerate(rows):
-        image = _image(task, columns, row, overlays, inside=i in inside)
+        image = _image(task, columns, row, overlays, has_thumbnail=i in within)
         yield ("," if i else "") + _json({"cells": table.cells(row, decimals), **image})
     yield "]}"
 
 
 def _read_columns(task: Task, titles: Sequence[str]) -> list[Column]:
-    """Return the columns that people read, of those that rows have."""
+    """Return the columns with a title for people that the rows have."""
     measure = measure_of(task)
     known = (*measure.columns(task), *measure.given_columns(task, ages=True, calibrated=True))
     return [column for column in known if column.title and column.name in titles]
@@ -78,7 +78,7 @@ def _image(
     row: Mapping[str, table.Value],
     overlays: Path | None,
     *,
-    inside: bool,
+    has_thumbnail: bool,
 ) -> dict[str, Any]:
     image: dict[str, Any] = {"texts": _texts(task, columns, row)}
     if overlays is None or row["status"] == "failed":
@@ -86,7 +86,9 @@ def _image(
     key = table.key(row)
     name = picture_names(*key)["overlays"].removeprefix("overlays/")
     image["overlay"] = f"{quote(overlays.name)}/{quote(os.fsencode(name))}"
-    thumbnail = read_thumbnail(picture_paths(overlays.parent, *key)["overlays"]) if inside else None
+    thumbnail = (
+        read_thumbnail(picture_paths(overlays.parent, *key)["overlays"]) if has_thumbnail else None
+    )
     if thumbnail is not None:
         image["size"] = [thumbnail.width_px, thumbnail.height_px]
         image["thumbnail"] = base64.b64encode(thumbnail.jpeg).decode("ascii")
@@ -94,17 +96,17 @@ def _image(
 
 
 def _texts(task: Task, columns: Sequence[Column], row: Mapping[str, table.Value]) -> list[str]:
-    """Return what people read of each column."""
+    """Return the text of each column for people."""
     if row["status"] in ("empty", "failed"):
         return ["" for _ in columns]
     figures = table.figures_of(row, task)
     return [column.text(figures) for column in columns]
 
 
-def _most_needed(rows: Rows) -> frozenset[int]:
-    """Return the places of the rows whose pictures should be in the page itself."""
+def _most_doubtful(rows: Rows) -> frozenset[int]:
+    """Return the places of the rows whose pictures the page itself holds."""
     need = (
-        (_NEEDS_A_LOOK.get(str(row["status"]), 0), float(row["confidence"] or 0), i)
+        (_STATUS_ORDER.get(str(row["status"]), 0), float(row["confidence"] or 0), i)
         for i, row in enumerate(rows)
     )
     return frozenset(i for _, _, i in heapq.nsmallest(MAX_THUMBNAILS, need))

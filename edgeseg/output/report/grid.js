@@ -1,11 +1,11 @@
 "use strict";
 
-/* The images as cards or as a table, built in portions as the reader comes near their end. */
+/* The images as cards or as a table, built in portions as the reader scrolls. */
 const PORTION = 120, MOST_DOUBTS = 2;
 
 const grid = document.getElementById("grid");
 const tableOf = document.getElementById("table");
-let built = 0;
+let nBuilt = 0;
 let asTable = false;
 
 function pictureOf(image, className = "") {
@@ -115,8 +115,8 @@ function newTable() {
 }
 
 function buildMore() {
-  const portion = chosen.slice(built, built + PORTION);
-  built += portion.length;
+  const portion = shownImages.slice(nBuilt, nBuilt + PORTION);
+  nBuilt += portion.length;
   if (asTable) tableOf.querySelector("tbody").append(...portion.map(tableRow));
   else grid.append(...portion.map(card));
 }
@@ -127,26 +127,26 @@ function rebuild(image) {
   button?.closest("li, tr").replaceWith(asTable ? tableRow(image) : card(image));
 }
 
-/* Build as many as bring an image of the order into the page. */
+/* Build until the image at a place is in the page. */
 function buildTo(place) {
-  while (built <= place && built < chosen.length) buildMore();
+  while (nBuilt <= place && nBuilt < shownImages.length) buildMore();
 }
 
-function showChosen() {
-  built = 0;
+function showImages() {
+  nBuilt = 0;
   grid.replaceChildren();
   tableOf.replaceChildren(...(asTable ? [newTable()] : []));
   grid.hidden = asTable;
   tableOf.hidden = !asTable;
   buildMore();
-  const all = chosen.length === images.length;
-  const count = all ? `${images.length}` : `${chosen.length} of ${images.length}`;
+  const all = shownImages.length === images.length;
+  const count = all ? `${images.length}` : `${shownImages.length} of ${images.length}`;
   document.getElementById("shown").textContent = `${count} ${images.length === 1 ? "image" : "images"}`;
 }
 
 const end = document.getElementById("more");
 const nearEnd = new IntersectionObserver((seen) => {
-  if (built >= chosen.length || !seen.some((entry) => entry.isIntersecting)) return;
+  if (nBuilt >= shownImages.length || !seen.some((entry) => entry.isIntersecting)) return;
   buildMore();
   // it reports changes only, and a portion may leave the end as near as it was
   nearEnd.unobserve(end);

@@ -1,6 +1,6 @@
 "use strict";
 
-/* What the page shows: every image of the run, and which of them in which order. */
+/* The images of the run, their filters and their order. */
 const run = JSON.parse(document.getElementById("data").textContent);
 
 /* Rows of the table as objects, with their texts for people by column. */
@@ -81,10 +81,10 @@ function absolute(value) {
 }
 
 /* The filters; `range` is { column, low, high } of a bar that was chosen. */
-const asked = { order: orders.keys().next().value, status: "", flag: "", text: "", range: null };
+const filters = { order: orders.keys().next().value, status: "", flag: "", text: "", range: null };
 
-function isAskedFor(image) {
-  const { status, flag, text, range } = asked;
+function passesFilters(image) {
+  const { status, flag, text, range } = filters;
   if (status && image.status !== status) return false;
   if (flag && !image.flags.includes(flag)) return false;
   if (text && !image.name.toLowerCase().includes(text)) return false;
@@ -94,8 +94,8 @@ function isAskedFor(image) {
 }
 
 /* The images that pass the filters, in order. */
-let chosen = [];
+let shownImages = [];
 
-function choose() {
-  chosen = images.filter(isAskedFor).sort(orders.get(asked.order));
+function applyFilters() {
+  shownImages = images.filter(passesFilters).sort(orders.get(filters.order));
 }

@@ -4,11 +4,11 @@
 const MOST_PAGES = 500;
 
 function refresh() {
-  choose();
-  showChosen();
+  applyFilters();
+  showImages();
 }
 
-function offer(id, first, values, onChange) {
+function addOptions(id, first, values, onChange) {
   const list = document.getElementById(id);
   for (const [value, text] of [...(first ? [["", first]] : []), ...values]) {
     const option = make("option", text);
@@ -25,19 +25,19 @@ function countValues(values, nameOf) {
   return [...counts].map(([value, n]) => [value, `${nameOf(value)} (${n})`]);
 }
 
-offer("sort", "", [...orders.keys()].map((name) => [name, name]), (name) => { asked.order = name; });
+addOptions("sort", "", [...orders.keys()].map((name) => [name, name]), (name) => { filters.order = name; });
 const statuses = countValues(images.map(({ status }) => status), statusName);
-offer("status", "all", statuses, (status) => { asked.status = status; });
+addOptions("status", "all", statuses, (status) => { filters.status = status; });
 const flagCounts = countValues(images.flatMap(({ flags }) => flags), (flag) => run.flags[flag] ?? flag);
-offer("flag", "all", flagCounts, (flag) => { asked.flag = flag; });
+addOptions("flag", "all", flagCounts, (flag) => { filters.flag = flag; });
 
 document.getElementById("search").addEventListener("input", ({ target }) => {
-  asked.text = target.value.trim().toLowerCase();
+  filters.text = target.value.trim().toLowerCase();
   refresh();
 });
 
 document.getElementById("clear").addEventListener("click", () => {
-  Object.assign(asked, { status: "", flag: "", text: "", range: null });
+  Object.assign(filters, { status: "", flag: "", text: "", range: null });
   for (const id of ["status", "flag", "search"]) document.getElementById(id).value = "";
   releaseBars();
   refresh();
@@ -46,7 +46,7 @@ document.getElementById("clear").addEventListener("click", () => {
 document.getElementById("view").addEventListener("click", ({ target }) => {
   asTable = !asTable;
   target.setAttribute("aria-pressed", String(asTable));
-  showChosen();
+  showImages();
 });
 
 document.getElementById("controls").addEventListener("submit", (event) => event.preventDefault());
@@ -72,9 +72,9 @@ function sheet(image) {
 const paper = document.getElementById("paper");
 
 function layOutPaper() {
-  const sheets = chosen.slice(0, MOST_PAGES).map(sheet);
-  if (chosen.length > MOST_PAGES) {
-    sheets.unshift(make("p", `The first ${MOST_PAGES} of ${chosen.length} images.`));
+  const sheets = shownImages.slice(0, MOST_PAGES).map(sheet);
+  if (shownImages.length > MOST_PAGES) {
+    sheets.unshift(make("p", `The first ${MOST_PAGES} of ${shownImages.length} images.`));
   }
   paper.replaceChildren(...sheets);
 }

@@ -23,10 +23,10 @@ SCRIPTS = (
     "text.js", "images.js", "ellipse.js", "figures.js", "charts.js", "grid.js", "viewer.js",
     "correct.js", "corrected.js", "main.js",
 )  # fmt: skip
-"""In the order in which the page needs them; they share their names."""
+"""In the order in which the page loads them; they share one scope."""
 _HERE = Path(__file__).parent
 _DATA = "<!-- data -->"
-# what a page opened from a disk has beside it is of the scheme file, from a server its own
+# files beside the page have the scheme file on a disk, and the page's own origin on a server
 _POLICY = (
     "default-src 'none'; img-src 'self' file: data: blob:; base-uri 'none'; form-action 'none'; "
     "style-src {style}; script-src {scripts}"
@@ -60,7 +60,7 @@ def write_page(
 def _parts(
     task: Task, rows: Rows, record: Mapping[str, Any], overlays: Path | None
 ) -> Iterator[str]:
-    """Yield the page piece by piece: all pictures of a large folder need not be held at once."""
+    """Yield the page in parts, so that the pictures of a large folder are not held at once."""
     measure = measure_of(task)
     style, *scripts = ((_HERE / name).read_text("utf-8") for name in ("style.css", *SCRIPTS))
     marks = {
@@ -71,7 +71,7 @@ def _parts(
         "summary": escape(
             _summary(_counts(rows, record), measure.NOTHING, pictures=bool(overlays))
         ),
-        "calibration": _calibrated(record.get("calibration")),
+        "calibration": _calibration_note(record.get("calibration")),
         "flags": _table(("flag", "meaning"), measure.FLAGS.items()),
         "facts": _table(("", ""), _facts(record)),
         "data": _DATA,
@@ -85,7 +85,7 @@ def _parts(
 
 
 def _hash(text: str) -> str:
-    """Return what a content-security policy calls a script or style of this text."""
+    """Return the name of a script or style in a content-security policy."""
     digest = hashlib.sha256(text.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
 
@@ -106,7 +106,7 @@ def _summary(counts: Mapping[str, int], nothing: str, *, pictures: bool) -> str:
     return summary if pictures else f"{summary} No overlays were written, so there are no pictures."
 
 
-def _calibrated(calibration: Mapping[str, Any] | None) -> str:
+def _calibration_note(calibration: Mapping[str, Any] | None) -> str:
     if calibration is None:
         return ""
     factor, shift_mm = calibration["factor"], calibration["shift_mm"]
@@ -127,15 +127,19 @@ def _cell(value: Any) -> str:
     return f"<td>{escape(visible(str(value)))}</td>"
 
 
+def _fact_text(value: Any) -> str:
+    if value is None:
+        return "not available"
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
 def _facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Flatten a run's record into names and values a person can read."""
     facts = []
     for section in ("model", "timings", "host", "versions", "arguments"):
         for key, value in record.get(section, {}).items():
             if isinstance(value, Mapping):
-                value = ", ".join(
-                    f"{k} {v:.2f}" if isinstance(v, float) else f"{k} {v}" for k, v in value.items()
-                )
+                value = ", ".join(f"{name} {_fact_text(each)}" for name, each in value.items())
             if value is not None:
                 facts.append((f"{section}: {key}", str(value)))
     return facts

@@ -4,7 +4,7 @@
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu;
 const FORMULA = /(?<![^;\t\r\n])(?='*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20])/g;
 
-/* Text with what cannot be seen, or changes how others are seen, written out. */
+/* Text with invisible and control characters escaped. */
 function visible(text) {
   return text.replace(UNSEEN, escaped);
 }
@@ -24,19 +24,19 @@ function make(tag, text = "", className = "", children = []) {
   return element;
 }
 
-/* A cell of a table: text stays text in a spreadsheet, as edgeseg/system/cells.py has it. */
+/* A cell of a CSV file that a spreadsheet takes for text; see edgeseg/system/cells.py. */
 function cellText(text) {
   const safe = text.replace(FORMULA, "'");
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
-/* Rows of cells as the text of a CSV file, with the mark by which spreadsheets know UTF-8.
-   Halves of characters, which UTF-8 has not, are written out as results.csv has them. */
+/* Rows of cells as the text of a CSV file, with a UTF-8 BOM, for Excel. Lone surrogates are escaped,
+   as in results.csv. */
 function csvText(rows) {
   return `\ufeff${rows.map((cells) => `${cells.join(",")}\n`).join("")}`.replace(/\p{Cs}/gu, escaped);
 }
 
-/* Hand a file to the user. */
+/* Let the user save a file. */
 function saveFile(blob, name) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);

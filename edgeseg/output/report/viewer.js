@@ -8,10 +8,10 @@ const REFERENCES = [
   ["hc_reference_mm", "label's HC (mm)"], ["hc_error_mm", "error (mm)"], ["dice", "Dice"],
   ...run.structures.map(({ name }) => [`${name}_dice`, `Dice of ${name}`]),
 ];
-let looked = null; // the image that is open
+let currentImage = null; // the image that is open
 
 function openViewer(image) {
-  looked = image;
+  currentImage = image;
   document.getElementById("name").textContent = visible(image.name);
   showPicture(image);
   showFigures(image);
@@ -34,12 +34,12 @@ function showPicture(image) {
   if (!image.size) picture.removeAttribute("width"), picture.removeAttribute("height");
 }
 
-/* Show the small picture as large as the whole one is, which zoom and pen then take it for. */
+/* Show the thumbnail at the size of the whole picture, as zoom and pen need it. */
 async function showEnlarged(image) {
   const small = new Image(), canvas = make("canvas");
   small.src = `data:image/jpeg;base64,${image.thumbnail}`;
   await small.decode();
-  if (looked !== image) return;
+  if (currentImage !== image) return;
   [canvas.width, canvas.height] = image.size;
   canvas.getContext("2d").drawImage(small, 0, 0, ...image.size);
   picture.src = canvas.toDataURL("image/jpeg");
@@ -64,12 +64,12 @@ function sidesOf({ row }) {
   return sides[0] === sides[1] ? [sides[0]] : sides;
 }
 
-/* Open the image so many places on. */
+/* Open the image some places further on. */
 function go(places) {
-  const place = chosen.indexOf(looked) + places;
-  if (place < 0 || place >= chosen.length) return;
+  const place = shownImages.indexOf(currentImage) + places;
+  if (place < 0 || place >= shownImages.length) return;
   buildTo(place);
-  openViewer(chosen[place]);
+  openViewer(shownImages[place]);
 }
 
 function toggleZoom() {
@@ -82,10 +82,10 @@ function closeViewer() {
   viewer.close();
 }
 
-/* However the viewer was closed: browsers close it by themselves on a second Escape. */
+/* Also when the browser closes the viewer by itself, on a second Escape. */
 viewer.addEventListener("close", () => {
   leaveCorrecting();
-  const card = document.querySelector(`button[data-number="${looked.number}"]`);
+  const card = document.querySelector(`button[data-number="${currentImage.number}"]`);
   card?.focus();
   card?.scrollIntoView({ block: "nearest" });
 });

@@ -48,7 +48,7 @@ async function load() {
   document.body.dataset.ready = "true";
 }
 
-/* The network, with the time that its runs took since it was last asked. */
+/* The network, with a clock: the time of its runs since the clock was last read. */
 function timed(plain) {
   let spent = 0;
   return {
@@ -275,5 +275,5 @@ listen();
 showPixelSize();
 load().catch(sayError);
 if (navigator.serviceWorker) navigator.serviceWorker.register("sw.js").catch(() => {
-  // then the page needs the network at each visit, and works all the same
+  // without it the page works too, but needs the network at each visit
 });

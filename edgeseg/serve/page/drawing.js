@@ -1,4 +1,4 @@
-/* The picture a person checks: outline, axes, calipers, scale bar, as overlays have them. */
+/* Draw a result as overlays show it: outline, axes, calipers, scale bar. */
 
 const GREEN = "#3cdc50", ORANGE = "#ff9600", WHITE = "#fff", BLACK = "#000";
 const DASH = 9, CALIPER = 6, EDGE = 12, LINE = 22, LETTER = 15; // px at scale 1
@@ -6,7 +6,7 @@ const BARS_MM = [1, 2, 5, 10, 20, 50, 100, 200], LONGEST_BAR = 0.25, POINTS = 18
 
 /* Draw an image and what was measured on it, at the image's own size.
 
-   scale: pixels of the image to one of the lines; lettered: whether figures are written too. */
+   scale: pixels of the image for each of a line; lettered: whether figures are written too. */
 export function drawMeasured(canvas, gray, prediction, pixelSize, { scale, lettered }) {
   canvas.width = gray.width;
   canvas.height = gray.height;

@@ -1,4 +1,4 @@
-/* The measurement of a fetal head, as edgeseg/measure/head.py has it: two looks or three. */
+/* Measure a fetal head in two or three looks of the network, as edgeseg/measure/head.py does. */
 import { bestAgreement } from "./agreement.js";
 import { raisedFlags } from "./flags.js";
 import { findOutline, onMap } from "./outline.js";
@@ -37,7 +37,7 @@ async function lookAt(gray, view, network, model) {
   return { view, map: { values, width, height }, presence };
 }
 
-/* The head in what the network answered, in pixels of the image; else a sentence. */
+/* Find the head in a network's answer, in pixels of the image; a reason if there is none. */
 function see({ map, view }, threshold) {
   const outline = findOutline(map, view, threshold);
   if (typeof outline === "string") return outline;
@@ -46,7 +46,7 @@ function see({ map, view }, threshold) {
   return { outline, ellipse: { ...ellipse, ...moved } };
 }
 
-/* Decide whether what the last look shows is a head, and what tells against its figures. */
+/* Decide whether the last look shows a head, and which reasons there are not to trust it. */
 function judge(seen, look, looked, gray, pixelSize, model) {
   const { limits, interval, threshold } = model, { outline, ellipse } = seen;
   if (outline.confidence < limits.agreement) {
@@ -96,7 +96,7 @@ function otherShareOf(seen) {
   return seen.outline.region.otherArea / seen.outline.region.area;
 }
 
-/* Whether a view reaches so far beyond an image that it is not worth its memory. */
+/* Whether a view reaches too far beyond an image to be worth its memory. */
 function isMostlyBeyond(view, { width, height }) {
   const tooLarge = view.width * view.height > LARGEST * Math.max(width * height, SMALL_PX);
   return tooLarge || Math.max(view.width, view.height) > WIDEST * Math.max(width, height);

@@ -3,7 +3,7 @@ import * as ort from "./vendor/ort.wasm.bundle.min.mjs";
 
 const ROUNDING = 1e-3; // of half-precision networks
 
-/* Open a model's bytes; `wasm` are those of the engine, so that it looks for none itself. */
+/* Open a model from its bytes; `wasm` holds those of the engine, which it would fetch otherwise. */
 export async function openNetwork(modelBytes, wasm, { input_width: width, input_height: height }) {
   ort.env.wasm.numThreads = 1;
   ort.env.wasm.proxy = false;
@@ -23,18 +23,18 @@ export async function openNetwork(modelBytes, wasm, { input_width: width, input_
   };
 }
 
-/* Refuse what are no probabilities, as edgeseg/network/answers.py does; NaN is none. */
+/* Refuse answers that are not probabilities, as edgeseg/network/answers.py does; NaN is not one. */
 function checkAnswer({ values, presence }, count) {
   if (values.length !== count) {
     throw new Error(`the model answers with ${values.length} values; expected ${count}`);
   }
-  const isNone = (value) => !(value >= -ROUNDING && value <= 1 + ROUNDING);
-  if (values.some(isNone) || (presence !== null && isNone(presence))) {
-    throw new Error("the model's answers are no probabilities from 0 to 1");
+  const isWrong = (value) => !(value >= -ROUNDING && value <= 1 + ROUNDING);
+  if (values.some(isWrong) || (presence !== null && isWrong(presence))) {
+    throw new Error("the model's answers are not probabilities from 0 to 1");
   }
 }
 
-/* Fetch the engine, which is packed so that any host sends it small. */
+/* Fetch the engine, which is compressed for hosts that do not compress it. */
 export async function fetchPacked(url) {
   const response = await fetch(url);
   if (!response.ok) throw new Error(`${url} cannot be fetched (${response.status})`);

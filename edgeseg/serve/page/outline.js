@@ -1,12 +1,12 @@
-/* From a probability map to the outline of a head, as edgeseg/measure/outline.py and
-   edgeseg/measure/head_outline.py have it. */
+/* Find the outline of a head in a probability map, as edgeseg/measure/outline.py and
+   edgeseg/measure/head_outline.py do. */
 import { agreement } from "./agreement.js";
 import { directFit, ellipseOf, powers, signedDistances } from "./conic.js";
 import { boundaryPoints, mainRegion } from "./region.js";
 
 const ROBUST_ROUNDS = 4, LEAST_POINTS = 12, SECTORS = 72, LEAST_SHARE = 0.002;
 
-/* Find the region that may be a head and its ellipse, in pixels of a view; else a sentence. */
+/* Find the region that may be a head, and its ellipse in pixels of a view; a reason if none is. */
 export function findOutline(map, view, threshold) {
   const region = mainRegion(map, threshold);
   if (!region) return "nothing in the image looks like a head";
@@ -40,7 +40,7 @@ function fitOutline(map, region, view, threshold) {
   };
 }
 
-/* Fit an ellipse robustly: rounds that weigh each point by its distance from the last one. */
+/* Fit an ellipse robustly: each round weighs points by their distance from the last ellipse. */
 export function fitEllipse(points) {
   if (points.length < LEAST_POINTS) return null;
   const mean = (axis) => points.reduce((sum, point) => sum + point[axis], 0) / points.length;

@@ -1,4 +1,5 @@
-/* Works without a network after the first visit. FILES and VERSION stand above, written by site.py. */
+/* Keeps the page's files, so that it works without a network after the first visit. site.py puts
+   FILES and VERSION before this. */
 
 const PREFIX = `edgeseg ${registration.scope} `;
 const CACHE = PREFIX + VERSION;

@@ -1,4 +1,4 @@
-/* Which part of an image the network looks at, as edgeseg/measure/framing.py has it. */
+/* The part of an image that the network sees, as in edgeseg/measure/framing.py. */
 import { roundEven } from "./rounding.js";
 
 const ELLIPSE_POINTS = 180, LEAST_PX = 8;
@@ -7,7 +7,7 @@ export function wholeView({ width, height }, inverted) {
   return { left: 0, top: 0, width, height, inverted };
 }
 
-/* What is looked at; black where the view reaches beyond the image. */
+/* The pixels of a view; black where it reaches beyond the image. */
 export function cut(gray, view) {
   const pixels = new Uint8Array(view.width * view.height);
   const fromX = Math.max(view.left, 0), toX = Math.min(view.left + view.width, gray.width);
@@ -22,7 +22,7 @@ export function cut(gray, view) {
   return { pixels, width: view.width, height: view.height };
 }
 
-/* The view on which a network sees a head as it learnt heads: centred, undistorted. */
+/* The view around a head that networks are trained on: centred and undistorted. */
 export function around(ellipse, [shareX, shareY], input, pixelSize) {
   const unitY = pixelSize ? pixelSize.yMm / pixelSize.xMm : 1;
   const points = ellipses.points(ellipses.scaled(ellipse, 1, unitY), ELLIPSE_POINTS);
