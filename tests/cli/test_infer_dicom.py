@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 import subprocess
@@ -11,28 +10,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from edgeseg.cli import app
 from edgeseg.images.image_file import read_gray
 from edgeseg.phantom.head import make_phantom
+from tests.cli.calls import call, rows
 
 pydicom = pytest.importorskip("pydicom")
 
 from tests.images.dicom import files as dicom_files  # noqa: E402
-from tests.images.dicom.encodings import encodings  # noqa: E402
 from tests.images.dicom.files import TOKEN, Region  # noqa: E402
 
 SIZE_MM = 0.35
 
 
-def infer(*arguments: object) -> Result:
-    return CliRunner().invoke(app, ["infer", *map(str, arguments)])
-
-
-def rows(out: Path, name: str = "results.csv") -> list[dict[str, str]]:
-    with (out / name).open(newline="", encoding="utf-8-sig") as stream:
-        return list(csv.DictReader(stream))
+def infer(*arguments: object, data: bytes | None = None) -> Result:
+    return call("infer", *arguments, data=data)
 
 
 @pytest.fixture(scope="module")
@@ -87,26 +80,6 @@ def test_a_row_a_frame_and_a_summary_of_each_film(folder: Path, tmp_path: Path) 
     page = (out / "report.html").read_text()
     assert '{"cells":["IM0001","2",' in page
     assert page.count('"thumbnail":') == 5
-
-
-def test_every_lossless_encoding_gives_the_same_circumference(
-    scan: np.ndarray, tmp_path: Path
-) -> None:
-    base = dicom_files.write(tmp_path / "base.dcm", scan, pixel_mm=(SIZE_MM, SIZE_MM))
-    (made := tmp_path / "made").mkdir()
-    lossless = {e.path.name: e.name for e in encodings(base, made) if e.lossless}
-    for path in made.iterdir():
-        if path.name not in lossless:
-            path.unlink()
-    plain = ("--no-masks", "--no-overlays")
-    assert infer(base, made, "--out", tmp_path / "out", *plain).exit_code == 0
-    found = rows(tmp_path / "out")
-    assert len(found) == len(lossless) + 1 >= 20
-    expected = float(next(row["hc_mm"] for row in found if row["file"] == "base.dcm"))
-    for row in found:
-        name = lossless.get(row["file"], "base")
-        assert row["hc_mm"], name
-        assert float(row["hc_mm"]) == pytest.approx(expected, abs=0.01), name
 
 
 def test_nothing_of_the_patient_is_written_or_said(folder: Path, tmp_path: Path) -> None:
@@ -217,8 +190,7 @@ def test_a_damaged_table_and_mask_of_a_film_are_made_again(folder: Path, tmp_pat
 
 def test_a_film_on_standard_input(folder: Path, tmp_path: Path) -> None:
     data = (folder / "IM0001").read_bytes()
-    arguments = ["infer", "-", "--out", str(tmp_path / "out")]
-    assert CliRunner().invoke(app, arguments, input=data).exit_code == 0
+    assert infer("-", "--out", tmp_path / "out", data=data).exit_code == 0
     found = [(row["file"], row["frame"]) for row in rows(tmp_path / "out")]
     assert found == [("stdin", number) for number in "123"]
 
