@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from edgeseg.measure.ellipse import Ellipse, FloatArray
+from edgeseg.measure.ellipse import Ellipse
+
+if TYPE_CHECKING:
+    from edgeseg.measure.ellipse import FloatArray
 
 Vector = tuple[float, float, float]
 

@@ -5,21 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
 
-from edgeseg.images.frame import Frame
 from edgeseg.measure import figures, quality
-from edgeseg.measure.ellipse import Ellipse, Mask
 from edgeseg.measure.framing import View, around
-from edgeseg.measure.head_outline import Outline, best_agreement, find
-from edgeseg.measure.measurement import Column, Look, LookAt, Measurement, Stroke
+from edgeseg.measure.head_outline import best_agreement, find
+from edgeseg.measure.measurement import Measurement, Stroke
 from edgeseg.measure.quality import Looked
 from edgeseg.measure.region import main_region, to_native
-from edgeseg.network.metadata import ModelMetadata
-from edgeseg.network.task import Task
+
+if TYPE_CHECKING:
+    from edgeseg.images.frame import Frame
+    from edgeseg.measure.ellipse import Ellipse, Mask
+    from edgeseg.measure.head_outline import Outline
+    from edgeseg.measure.measurement import Column, Look, LookAt
+    from edgeseg.network.metadata import ModelMetadata
+    from edgeseg.network.task import Task
 
 _BLACK_ON_WHITE = 150  # mean gray value: ultrasound is dark, the brightest of HC18 has 83
 _MORE_LOOKS = 2

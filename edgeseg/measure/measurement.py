@@ -1,4 +1,4 @@
-"""What a task makes of a probability map, in a form that tables and overlays can take."""
+"""What a task measures, in a form for tables and overlays."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edgeseg.images.frame import Area, Frame
-from edgeseg.measure.ellipse import Ellipse, FloatArray, Mask
 from edgeseg.measure.framing import View
-from edgeseg.network.task import Task
 
 if TYPE_CHECKING:
+    from edgeseg.images.frame import Area, Frame
+    from edgeseg.measure.ellipse import Ellipse, FloatArray, Mask
     from edgeseg.network.metadata import ModelMetadata
+    from edgeseg.network.task import Task
 
 Probability = npt.NDArray[np.float32]
 Figures = Mapping[str, float | None]
 
 
 class Look(NamedTuple):
-    """What a network answered on a part of an image.
+    """A network's answer on a part of an image.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class Look(NamedTuple):
     view
         The part.
     presence
-        Probability that what the model is for is in it; None of a model that does not say.
+        Probability that the view shows what the model is for; None if the model has no such output.
     """
 
     maps: Probability
@@ -94,7 +94,7 @@ class Stroke(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measurement:
-    """What was measured in one map.
+    """What was measured in a frame.
 
     Attributes
     ----------
@@ -103,17 +103,17 @@ class Measurement:
     confidence
         In [0, 1]; 0 where nothing was found.
     flags
-        Reasons not to trust it.
+        Reasons not to trust the measurement.
     reason
         Why nothing was found; empty where something was.
     ellipse
         In pixels of the image, of tasks that measure one.
     look
-        The network's answer that was measured; None before there was one.
+        The network's answer that was measured, if there is one.
     mask
-        Shape (height, width) of the image, class numbers, where the task had to make it anyway.
+        Shape (height, width) of the image, class numbers, if the task computed it.
     area
-        The scan on a screen that it was found in; None of images that are scans throughout.
+        The scan on a screen that it was found in; None if the whole image is a scan.
     """
 
     figures: Figures = field(default_factory=dict)
@@ -134,12 +134,12 @@ class Measurement:
 
 
 class TaskMeasure(Protocol):
-    """What a module of this package offers to be a task; see `edgeseg.measure.tasks`."""
+    """The interface of a module of this package that is a task; see `edgeseg.measure.tasks`."""
 
     FLAGS: Mapping[str, str]
-    """Every flag, with what it means."""
+    """Every flag with its meaning."""
     NOTHING: str
-    """What images are called in which nothing was found, such as ``without a head``."""
+    """What images are called in which nothing was found, such as ``no head``."""
 
     def title(self, task: Task, /) -> str:
         """Return what it measures, as a page's title."""

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edgeseg.images.frame import Frame
 from edgeseg.measure import screen
-from edgeseg.measure.ellipse import Mask
 from edgeseg.measure.framing import View
-from edgeseg.measure.measurement import Column, LookAt, Measurement, Probability, Stroke
+from edgeseg.measure.measurement import Column, Measurement, Stroke
 from edgeseg.measure.region import to_native
-from edgeseg.network.metadata import ModelMetadata
-from edgeseg.network.task import Task
+
+if TYPE_CHECKING:
+    from edgeseg.images.frame import Frame
+    from edgeseg.measure.ellipse import Mask
+    from edgeseg.measure.measurement import LookAt, Probability
+    from edgeseg.network.metadata import ModelMetadata
+    from edgeseg.network.task import Task
 
 FLAGS: Mapping[str, str] = {
     "touches_border": "a region reaches the image border; what lies outside is not counted",

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from edgeseg.images.frame import Area, Frame, GrayImage, Screen
 from edgeseg.measure.framing import View
-from edgeseg.measure.measurement import Look, LookAt, Measurement, TaskMeasure
-from edgeseg.network.metadata import ModelMetadata
+
+if TYPE_CHECKING:
+    from edgeseg.images.frame import Area, Frame, GrayImage
+    from edgeseg.measure.measurement import Look, LookAt, Measurement, TaskMeasure
+    from edgeseg.network.metadata import ModelMetadata
 
 FLAGS = {
     "no_pixel_size": "the file's pixel size is missing or cannot be trusted",
-    "coloured": "the scan is coloured, as B-mode is not",
+    "coloured": "the scan is in colour, unlike B-mode",
 }
-"""Flags that a machine's file gives cause for, with what they mean."""
+"""Flags raised by a machine's file, with their meaning."""
 _SURE = {"ok": 2, "doubtful": 1, "empty": 0}
-_ANYWHERE = Screen()
 
 
 def measure(task: TaskMeasure, frame: Frame, look: LookAt, metadata: ModelMetadata) -> Measurement:
@@ -25,7 +27,7 @@ def measure(task: TaskMeasure, frame: Frame, look: LookAt, metadata: ModelMetada
     On a screen that says where its scans are nothing else is looked at. Of several scans the one
     counts in which the task finds most surely what it measures.
     """
-    areas = (frame.screen or _ANYWHERE).areas
+    areas = frame.screen.areas if frame.screen else ()
     if not areas:
         return task.measure(frame, look, metadata)
     found = [_measure_scan(task, frame, area, look, metadata) for area in areas]
@@ -42,8 +44,10 @@ def with_area_pixel_size(frame: Frame, measurement: Measurement) -> Frame:
 
 
 def flags(frame: Frame) -> tuple[str, ...]:
-    """Return what the file that a frame comes from says against its measurement."""
-    screen = frame.screen or _ANYWHERE
+    """Return the flags that a frame's file raises."""
+    screen = frame.screen
+    if screen is None:
+        return ()
     raised = {
         "no_pixel_size": bool(screen.refused) and frame.pixel_size is None,
         "coloured": screen.coloured,
@@ -52,7 +56,7 @@ def flags(frame: Frame) -> tuple[str, ...]:
 
 
 def meanings(task: TaskMeasure, frame: Frame, flags: Sequence[str]) -> list[str]:
-    """Return what flags of a frame's measurement mean, each a sentence."""
+    """Return the meaning of each flag of a frame's measurement."""
     known = {**task.FLAGS}
     if frame.screen is not None and frame.screen.refused:
         known["no_pixel_size"] = frame.screen.refused

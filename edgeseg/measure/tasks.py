@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from edgeseg.errors import ModelError
 from edgeseg.measure import head, regions
-from edgeseg.measure.measurement import TaskMeasure
-from edgeseg.network.task import Task
 from edgeseg.system.text import short
+
+if TYPE_CHECKING:
+    from edgeseg.measure.measurement import TaskMeasure
+    from edgeseg.network.task import Task
 
 TASKS: Mapping[str, TaskMeasure] = {"head": head, "regions": regions}
 
