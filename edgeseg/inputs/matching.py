@@ -26,7 +26,7 @@ from edgeseg.system.cells import unshield
 from edgeseg.system.text import cut
 
 SIZES = "pixel-size table"
-MAX_FITTING = 1000
+MAX_FITTING = 100
 """More rows than these that fit one image equally well are not compared: it gets none."""
 
 
