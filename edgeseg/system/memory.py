@@ -1,4 +1,4 @@
-"""Tell whether an error means that memory ran out, whichever library raised it."""
+"""Recognize errors that mean that memory ran out, whichever library raised them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import re
 _TEXTS = re.compile(
     r"bad_alloc|OutOfMemory|Insufficient memory|[Cc]annot allocate memory|[Uu]nable to allocate|"
     r"can't start new thread|pthread_create|thread.*Resource temporarily unavailable|"
-    r"failed to map segment from shared object(?!: Operation not permitted)"
+    r"failed to map segment from shared object(?!: Operation not permitted)|"
+    r"error return without exception set"  # of Python itself, which had no room for the exception
 )
 
 
 def is_out_of_memory(error: BaseException | None) -> bool:
-    """Tell whether an error, or one that led to it, means that memory ran out."""
+    """Return whether an error, or one that led to it, means that memory ran out."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
