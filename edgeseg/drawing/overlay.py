@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.drawing import lettering
+from edgeseg.drawing.colours import colour_bgr
 from edgeseg.drawing.encode import encode
 from edgeseg.drawing.lettering import Line
 from edgeseg.drawing.thumbnail import shrunk, with_thumbnail
@@ -19,11 +20,6 @@ from edgeseg.measure.screen import meanings
 from edgeseg.measure.tasks import measure_of
 from edgeseg.network.task import Task
 
-# Of the structures in turn, chosen to be told apart by most colour-blind eyes (after Okabe and Ito
-# 2008); the first is green, and a doubtful head's orange.
-COLOURS_BGR = (
-    (80, 220, 60), (233, 180, 86), (66, 228, 240), (167, 121, 204), (178, 114, 0), (0, 94, 213),
-)  # fmt: skip
 _DOUBTFUL_BGR = (0, 150, 255)
 _REFERENCE_BGR = (255, 80, 255)  # pink, which no structure has
 _WHITE_BGR = (255, 255, 255)
@@ -77,11 +73,6 @@ def draw_jpeg(
     mine, theirs = ([*_scaled(each, gray, small)] for each in (strokes, reference))
     thumbnail = _drawn(small, mine, measurement, theirs)
     return with_thumbnail(encode(".jpg", picture, _JPEG_QUALITY), thumbnail)
-
-
-def colour_bgr(structure: int) -> tuple[int, int, int]:
-    """Return the colour of a structure, numbered from 1."""
-    return COLOURS_BGR[(structure - 1) % len(COLOURS_BGR)]
 
 
 def _drawn(

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, SupportsFloat
+from typing import TYPE_CHECKING, Any, NamedTuple, SupportsFloat
 
 import numpy as np
 import numpy.typing as npt
 
 from edgeseg.errors import DataError, ImageDecodeError
-from edgeseg.images.calibration import Calibration
+
+if TYPE_CHECKING:
+    from edgeseg.images.calibration import Calibration
 
 GrayImage = npt.NDArray[np.uint8]
 

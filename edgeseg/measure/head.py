@@ -12,16 +12,16 @@ import numpy as np
 
 from edgeseg.measure import figures, quality
 from edgeseg.measure.framing import View, around
-from edgeseg.measure.head_outline import best_agreement, find
 from edgeseg.measure.measurement import Measurement, Stroke
+from edgeseg.measure.outline import best_agreement, find
 from edgeseg.measure.quality import Looked
 from edgeseg.measure.region import main_region, to_native
 
 if TYPE_CHECKING:
     from edgeseg.images.frame import Frame
     from edgeseg.measure.ellipse import Ellipse, Mask
-    from edgeseg.measure.head_outline import Outline
     from edgeseg.measure.measurement import Column, Look, LookAt
+    from edgeseg.measure.outline import Outline
     from edgeseg.network.metadata import ModelMetadata
     from edgeseg.network.task import Task
 

@@ -11,8 +11,8 @@ from edgeseg.measure import screen
 if TYPE_CHECKING:
     from edgeseg.images.frame import Frame, PixelSize
     from edgeseg.measure.ellipse import Ellipse
-    from edgeseg.measure.head_outline import Outline
     from edgeseg.measure.measurement import Look
+    from edgeseg.measure.outline import Outline
     from edgeseg.network.limits import Limits
 
 MAX_RESIDUAL_FRACTION = 0.03

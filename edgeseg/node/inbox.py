@@ -11,15 +11,18 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgeseg.errors import OutputWriteError
 from edgeseg.images.dicom.frames import holds_image
 from edgeseg.inputs.discover import items_of
 from edgeseg.node.terms import Received, Status
-from edgeseg.output.table import Row
-from edgeseg.run.engine import Engine
-from edgeseg.run.store import Store
 from edgeseg.system.files import sync
+
+if TYPE_CHECKING:
+    from edgeseg.output.table import Row
+    from edgeseg.run.engine import Engine
+    from edgeseg.run.store import Store
 
 _RETRY_S = 5.0  # pause after rows could not be written, as on a full disk
 _RESERVE_BYTES = 32 << 20  # left free on the disk for rows and pictures of what waits

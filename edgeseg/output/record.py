@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgeseg.output.table import TIMING_COLUMNS, Row
-from edgeseg.segmenter import Segmenter
 from edgeseg.system import host
+
+if TYPE_CHECKING:
+    from edgeseg.segmenter import Segmenter
 
 RUN_NAME = "run.json"
 

@@ -6,15 +6,17 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
-from edgeseg.images.frame import PixelSize
-from edgeseg.measure.measurement import Column, Figures
 from edgeseg.measure.tasks import measure_of
-from edgeseg.network.task import Task
-from edgeseg.prediction import Prediction
 from edgeseg.system.cells import SIGNATURE, shield
 from edgeseg.system.files import csv_text, write_atomic
+
+if TYPE_CHECKING:
+    from edgeseg.images.frame import PixelSize
+    from edgeseg.measure.measurement import Column, Figures
+    from edgeseg.network.task import Task
+    from edgeseg.prediction import Prediction
 
 RESULTS_NAME = "results.csv"
 _FIRST = ("file", "frame", "status", "reason", "flags", "confidence")

@@ -9,14 +9,17 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgeseg.errors import OutputWriteError
-from edgeseg.inputs.source import Source
 from edgeseg.output.pictures import DOCUMENTS
-from edgeseg.output.table import Row
 from edgeseg.run.store import FileRows, Picture, Store
-from edgeseg.run.worker import Worker
 from edgeseg.system.files import is_name_error, new_part, sync
+
+if TYPE_CHECKING:
+    from edgeseg.inputs.source import Source
+    from edgeseg.output.table import Row
+    from edgeseg.run.worker import Worker
 
 PARTS_NAME = ".edgeseg-parts"
 """Folder of pictures that have no name yet; what is in it when no run goes on is nobody's."""

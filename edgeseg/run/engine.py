@@ -7,14 +7,17 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgeseg.errors import OutputWriteError
-from edgeseg.inputs.source import Source
-from edgeseg.output.table import Row
 from edgeseg.run.commit import Committer, Job, Queue, remove_parts
-from edgeseg.run.store import Store
-from edgeseg.run.worker import Worker
 from edgeseg.system.parallel import single_threaded_opencv
+
+if TYPE_CHECKING:
+    from edgeseg.inputs.source import Source
+    from edgeseg.output.table import Row
+    from edgeseg.run.store import Store
+    from edgeseg.run.worker import Worker
 
 _AHEAD = 3  # frames under way for each thread: enough to hide one slow image, in little memory
 

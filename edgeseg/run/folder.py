@@ -17,9 +17,9 @@ from edgeseg.inputs.pixel_sizes import PixelSizes
 from edgeseg.inputs.source import Source
 from edgeseg.output.table import Row
 from edgeseg.run.engine import Engine
-from edgeseg.run.open_results import open_results
 from edgeseg.run.options import Options as Options
 from edgeseg.run.options import Summary as Summary
+from edgeseg.run.results import open_results
 from edgeseg.run.store import Store
 from edgeseg.run.worker import Worker
 from edgeseg.segmenter import Segmenter

@@ -8,18 +8,22 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgeseg.errors import EdgesegError
 from edgeseg.output.cines import CINES_NAME, write_cines
 from edgeseg.output.record import RUN_NAME, record_of
 from edgeseg.output.report.page import REPORT_NAME, write_page
 from edgeseg.output.table import RESULTS_NAME, Row, Table, column_decimals, write_csv
-from edgeseg.run.store import Store
-from edgeseg.run.worker import Worker
+from edgeseg.run.open_store import open_store
 from edgeseg.system.files import sync, write_json
 
-EXPORTS = (RESULTS_NAME, RUN_NAME, REPORT_NAME, CINES_NAME)
+if TYPE_CHECKING:
+    from edgeseg.inputs.source import Source
+    from edgeseg.run.store import Store
+    from edgeseg.run.worker import Worker
+
+_EXPORTS = (RESULTS_NAME, RUN_NAME, REPORT_NAME, CINES_NAME)
 _EVERY_S, _REST = 5.0, 50  # between exports: seconds, and times as long as the last one took
 
 
@@ -94,7 +98,7 @@ class Results:
             out / REPORT_NAME, task, rows, record, out / "overlays" if options.overlays else None
         )
         if status == "done":
-            for name in EXPORTS:
+            for name in _EXPORTS:
                 with contextlib.suppress(FileNotFoundError):
                     sync(out / name)
             sync(out)
@@ -132,3 +136,53 @@ class Results:
             except EdgesegError as error:
                 self._on_notice(str(error))
             rest_s = max(_EVERY_S, _REST * (time.monotonic() - started_s))
+
+
+@contextlib.contextmanager
+def open_results(
+    worker: Worker,
+    out: Path,
+    arguments: Mapping[str, Any],
+    on_notice: Callable[[str], None],
+    *,
+    resume: bool,
+    overwrite: bool = False,
+    sources: Sequence[Source] = (),
+    why: str = "",
+) -> Iterator[Results]:
+    """Hold a folder for a run, and open its store.
+
+    Parameters
+    ----------
+    worker
+        What will measure.
+    arguments
+        Recorded in ``run.json`` as they are.
+    on_notice
+        Called with sentences on the folder that a user should read.
+    resume, overwrite
+        Whether an earlier run there is continued, or replaced.
+    sources
+        All images, where they are known: no picture of somebody else's is replaced.
+    why
+        What an error says of options when the folder is not empty.
+
+    Raises
+    ------
+    OutputExistsError, OutputLockedError, OutputWriteError
+        If the folder holds something else, is in use or cannot be written.
+    DataError
+        If the run there was of another model, engine or table, or its store is damaged.
+    """
+    opened = open_store(
+        worker,
+        out,
+        on_notice,
+        _EXPORTS,
+        resume=resume,
+        overwrite=overwrite,
+        sources=sources,
+        why=why,
+    )
+    with opened as store:
+        yield Results(worker, out, store, {"arguments": dict(arguments)}, on_notice)

@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeseg.drawing import lettering, overlay
+from edgeseg.drawing import lettering
+from edgeseg.drawing.colours import COLOURS_BGR, colour_bgr
 from edgeseg.drawing.thumbnail import read_thumbnail
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.prediction import Prediction
@@ -201,7 +202,7 @@ def test_each_class_has_its_colour_in_the_order_of_the_classes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     picture = lesions(monkeypatch).overlay().astype(int)
-    first, second = overlay.COLOURS_BGR[:2]
+    first, second = COLOURS_BGR[:2]
     assert first == GREEN
     for (top, left), colour, gray in (((250, 150), first, 255), ((400, 550), second, 128)):
         tinted = [round(0.75 * gray + 0.25 * channel) for channel in colour]
@@ -219,18 +220,18 @@ def test_doubtful_classes_keep_their_colours_and_are_dashed(
     assert prediction.flags == ("touches_border",)
     picture = prediction.overlay()
     for box, colour in zip(
-        (picture[195:305, :105], picture[345:355, 490:610]), overlay.COLOURS_BGR, strict=False
+        (picture[195:305, :105], picture[345:355, 490:610]), COLOURS_BGR, strict=False
     ):
         assert near(box, colour).sum() > 40
-    top = near(picture[348:353, 500:600], overlay.COLOURS_BGR[1]).any(axis=0)
+    top = near(picture[348:353, 500:600], COLOURS_BGR[1]).any(axis=0)
     assert 0.3 < top.mean() < 0.8
 
 
 def test_colours_differ_and_repeat_after_the_last() -> None:
-    colours = overlay.COLOURS_BGR
+    colours = COLOURS_BGR
     assert len(set(colours)) == len(colours)
     assert ORANGE not in colours
-    assert overlay.colour_bgr(1) == overlay.colour_bgr(len(colours) + 1) == colours[0]
+    assert colour_bgr(1) == colour_bgr(len(colours) + 1) == colours[0]
 
 
 def test_lines_grow_with_the_image(monkeypatch: pytest.MonkeyPatch) -> None:

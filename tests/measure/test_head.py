@@ -11,8 +11,8 @@ from edgeseg.images.frame import Frame, PixelSize
 from edgeseg.measure import biometry, head
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.framing import View
-from edgeseg.measure.head_outline import agreement, find
 from edgeseg.measure.measurement import Measurement
+from edgeseg.measure.outline import agreement, find
 from edgeseg.measure.region import to_native
 from edgeseg.network.limits import Limits
 from edgeseg.network.metadata import ModelMetadata

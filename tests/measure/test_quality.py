@@ -7,9 +7,8 @@ from edgeseg.images.frame import Frame, PixelSize, as_pixel_size
 from edgeseg.measure import quality
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.framing import View
-from edgeseg.measure.head_outline import Outline
 from edgeseg.measure.measurement import Look
-from edgeseg.measure.outline import fit_outline
+from edgeseg.measure.outline import Outline, fit_outline
 from edgeseg.measure.quality import Looked
 from edgeseg.measure.region import main_region
 from edgeseg.network.limits import Limits

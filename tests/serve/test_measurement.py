@@ -14,8 +14,7 @@ from edgeseg.drawing.encode import encode
 from edgeseg.images.frame import PixelSize, as_pixel_size
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.framing import View, around
-from edgeseg.measure.head_outline import agreement, find
-from edgeseg.measure.outline import fit_ellipse
+from edgeseg.measure.outline import agreement, find, fit_ellipse
 from edgeseg.network.preprocess import preprocess
 from edgeseg.phantom.head import Phantom
 from edgeseg.prediction import Prediction

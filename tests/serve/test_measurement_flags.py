@@ -14,9 +14,8 @@ from edgeseg.images.frame import Frame, GrayImage, PixelSize
 from edgeseg.measure import figures, quality, screen
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.framing import View
-from edgeseg.measure.head_outline import Outline
 from edgeseg.measure.measurement import Look
-from edgeseg.measure.outline import EllipseFit
+from edgeseg.measure.outline import EllipseFit, Outline
 from edgeseg.measure.region import Region
 from edgeseg.network.limits import Limits
 from edgeseg.segmenter import Segmenter

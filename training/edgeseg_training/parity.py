@@ -15,7 +15,7 @@ from edgeseg.errors import DataError, EdgesegError, ParityError
 from edgeseg.images import image_file
 from edgeseg.images.frame import GrayImage
 from edgeseg.measure.ellipse import Mask
-from edgeseg.measure.head_outline import find
+from edgeseg.measure.outline import find
 from edgeseg.measure.regions import label
 from edgeseg.network.limits import Limits
 from edgeseg.network.preprocess import preprocess

@@ -75,7 +75,7 @@ def listen(
     from edgeseg.node.notices import Notices
     from edgeseg.node.report_sender import ReportSender
     from edgeseg.run.engine import Engine
-    from edgeseg.run.open_results import open_results
+    from edgeseg.run.results import open_results
     from edgeseg.run.worker import Worker
 
     title = checked_title(aet)

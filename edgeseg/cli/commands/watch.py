@@ -53,7 +53,7 @@ def watch(
     from edgeseg.inputs.ages import Ages
     from edgeseg.run.engine import Engine
     from edgeseg.run.live_sizes import LiveSizes
-    from edgeseg.run.open_results import open_results
+    from edgeseg.run.results import open_results
     from edgeseg.run.watch import Watch, read_present
     from edgeseg.run.worker import Worker
 

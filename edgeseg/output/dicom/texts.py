@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-from edgeseg.network.zoo import ModelFile
-from edgeseg.prediction import Prediction
+if TYPE_CHECKING:
+    from edgeseg.network.zoo import ModelFile
+    from edgeseg.prediction import Prediction
 
 LONGEST_NAME = 64  # of what DICOM calls a long string
 

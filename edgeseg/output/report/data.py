@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from edgeseg.drawing.overlay import colour_bgr
+from edgeseg.drawing.colours import colour_bgr
 from edgeseg.drawing.thumbnail import read_thumbnail
 from edgeseg.measure.measurement import Column
 from edgeseg.measure.tasks import measure_of

@@ -1,5 +1,5 @@
 /* How far a probability map and an ellipse in its pixels agree: their soft Dice, in [0, 1]; see
-   edgeseg/measure/head_outline.py. */
+   edgeseg/measure/outline.py. */
 import { roundEven } from "./rounding.js";
 
 const CORNERS = 128;

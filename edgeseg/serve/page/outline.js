@@ -1,5 +1,4 @@
-/* Find the outline of a head in a probability map, as edgeseg/measure/outline.py and
-   edgeseg/measure/head_outline.py do. */
+/* Find the outline of a head in a probability map, as edgeseg/measure/outline.py does. */
 import { agreement } from "./agreement.js";
 import { directFit, ellipseOf, powers, signedDistances } from "./conic.js";
 import { boundaryPoints, mainRegion } from "./region.js";

@@ -6,82 +6,63 @@ import contextlib
 import csv
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from edgeseg.errors import DataError, OutputExistsError, OutputLockedError
-from edgeseg.inputs.source import Source
 from edgeseg.output.pictures import PICTURES, picture_names
 from edgeseg.output.table import RESULTS_NAME
-from edgeseg.run.results import EXPORTS, Results
 from edgeseg.run.store import STORE_NAME, Picture, Store
-from edgeseg.run.worker import Worker
 from edgeseg.system.cells import unshield
 from edgeseg.system.files import claim, locked
+
+if TYPE_CHECKING:
+    from edgeseg.inputs.source import Source
+    from edgeseg.run.worker import Worker
 
 _JOURNAL_NAME = ".edgeseg.journal"  # of version 0.2
 
 
 @contextlib.contextmanager
-def open_results(
+def open_store(
     worker: Worker,
     out: Path,
-    arguments: Mapping[str, Any],
     on_notice: Callable[[str], None],
+    exports: Sequence[str],
     *,
     resume: bool,
-    overwrite: bool = False,
-    sources: Sequence[Source] = (),
-    why: str = "",
-) -> Iterator[Results]:
-    """Hold a folder for a run, and open its store.
+    overwrite: bool,
+    sources: Sequence[Source],
+    why: str,
+) -> Iterator[Store]:
+    """Hold a folder for a run, and open its store; see `edgeseg.run.results.open_results`.
 
     Parameters
     ----------
-    worker
-        What will measure.
-    arguments
-        Recorded in ``run.json`` as they are.
-    on_notice
-        Called with sentences on the folder that a user should read.
-    resume, overwrite
-        Whether an earlier run there is continued, or replaced.
-    sources
-        All images, where they are known: no picture of somebody else's is replaced.
-    why
-        What an error says of options when the folder is not empty.
-
-    Raises
-    ------
-    OutputExistsError, OutputLockedError, OutputWriteError
-        If the folder holds something else, is in use or cannot be written.
-    DataError
-        If the run there was of another model, engine or table, or its store is damaged.
+    exports
+        Names of the files that are made from the store.
     """
     is_ours = (out / STORE_NAME).exists()
     if not is_ours:
         _refuse_earlier_version(out)
         claim(out, overwrite, why)
-        _refuse_others(out, sources, worker.kinds, lambda name: False)
+        _refuse_others(out, exports, sources, worker.kinds, lambda name: False)
     elif not resume:
         claim(out, overwrite, why)
     with locked(out, on_notice) as has_locks:
         if not is_ours and (out / STORE_NAME).exists():
             raise OutputLockedError(f"{out}: another run writes there; choose another folder")
-        store = _open_store(out, has_locks=has_locks, anew=overwrite)
-        with contextlib.closing(store):
+        with contextlib.closing(_open(out, has_locks=has_locks, anew=overwrite)) as store:
             if is_ours:
-                _refuse_others(out, sources, worker.kinds, store.has_picture)
+                _refuse_others(out, (), sources, worker.kinds, store.has_picture)
             if overwrite:
-                _remove_earlier(out, store)
-            asked = {"arguments": dict(arguments)}
-            results = Results(worker, out, store, asked, on_notice)
+                _remove_earlier(out, exports, store)
             _check_same_run(out, store, worker)
-            yield results
+            yield store
 
 
-def _open_store(out: Path, *, has_locks: bool, anew: bool) -> Store:
+def _open(out: Path, *, has_locks: bool, anew: bool) -> Store:
     """Open a folder's store; one that is damaged or emptied is made anew if nothing hangs on it."""
     path, table = out / STORE_NAME, out / RESULTS_NAME
     try:
@@ -154,13 +135,16 @@ def _refuse_earlier_version(out: Path) -> None:
 
 
 def _refuse_others(
-    out: Path, sources: Sequence[Source], kinds: Sequence[str], is_ours: Callable[[str], bool]
+    out: Path,
+    exports: Sequence[str],
+    sources: Sequence[Source],
+    kinds: Sequence[str],
+    is_ours: Callable[[str], bool],
 ) -> None:
     """Refuse to replace what no run of edgeseg wrote into this folder; empty files are nobody's."""
-    names = [] if (out / STORE_NAME).exists() else [*EXPORTS]
     there = [kind for kind in kinds if os.path.lexists(out / kind)]
     pictures = (picture_names(*source.key)[kind] for kind in there for source in sources)
-    for name in (*names, *pictures):
+    for name in (*exports, *pictures):
         try:
             is_there = os.stat(f"{out}/{name}").st_size > 0  # noqa: PTH116 (for each picture)
         except OSError:
@@ -172,13 +156,13 @@ def _refuse_others(
             )
 
 
-def _remove_earlier(out: Path, store: Store) -> None:
+def _remove_earlier(out: Path, exports: Sequence[str], store: Store) -> None:
     """Remove pictures and exports of earlier runs; the store forgets them last, as a kill may come.
 
     A store that somebody changed may name any file: only those below the folder are removed.
     """
     within = os.path.join(os.path.realpath(out), "")  # noqa: PTH118
-    for name in (*store.pictures(), *EXPORTS):
+    for name in (*store.pictures(), *exports):
         path = out / name
         if os.path.join(os.path.realpath(path.parent), "").startswith(within):  # noqa: PTH118
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
