@@ -14,7 +14,7 @@ import numpy.typing as npt
 from edgeseg.errors import DataError, ModelError
 from edgeseg.images.arrays import as_frame
 from edgeseg.images.frame import Frame, GrayImage, Size
-from edgeseg.images.live import frames_of, newest
+from edgeseg.images.live import iterate_frames, take_newest
 from edgeseg.measure import screen
 from edgeseg.measure.framing import View
 from edgeseg.measure.measurement import Look
@@ -195,7 +195,7 @@ class Segmenter:
             Millimetres per pixel of all, or None.
         drop_late
             For a live source: while a frame is measured the source goes on, and then its newest
-            frame is taken and those in between are dropped (see `edgeseg.images.live.newest`).
+            frame is taken and those in between are dropped (see `edgeseg.images.live.take_newest`).
             Without, every frame is measured. Late frames are dropped from copies, so the source
             may fill one buffer again and again.
 
@@ -211,8 +211,8 @@ class Segmenter:
         """
         metadata = self.metadata
         self.infer(np.zeros((1, 1, metadata.input_height, metadata.input_width), dtype=np.uint8))
-        frames = frames_of(frames)
-        taken = newest(map(_copied, frames)) if drop_late else frames
+        frames = iterate_frames(frames)
+        taken = take_newest(map(_copied, frames)) if drop_late else frames
         with single_threaded_opencv:
             for frame in taken:
                 yield frame, self.predict(frame, pixel_size_mm)

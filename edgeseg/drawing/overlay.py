@@ -12,7 +12,7 @@ from edgeseg.drawing import lettering
 from edgeseg.drawing.colours import colour_bgr
 from edgeseg.drawing.encode import encode
 from edgeseg.drawing.lettering import Line
-from edgeseg.drawing.thumbnail import shrunk, with_thumbnail
+from edgeseg.drawing.thumbnail import add_thumbnail, shrink
 from edgeseg.images.frame import Frame, GrayImage, PixelSize
 from edgeseg.measure.ellipse import FloatArray
 from edgeseg.measure.measurement import Measurement, Stroke
@@ -45,8 +45,8 @@ def draw(frame: Frame, measurement: Measurement, task: Task) -> Picture:
     ndarray, shape (H, W, 3), uint8, BGR
     """
     strokes = measure_of(task).strokes(measurement)
-    picture = _drawn(_shown(frame, strokes), strokes, measurement)
-    _write_on(picture, frame, measurement, task)
+    picture = _draw_lines(_hide_letters(frame, strokes), strokes, measurement)
+    _write_figures(picture, frame, measurement, task)
     return picture
 
 
@@ -66,16 +66,16 @@ def draw_jpeg(
         If a JPEG cannot hold an image of that size.
     """
     strokes = measure_of(task).strokes(measurement)
-    gray = _shown(frame, strokes)
-    picture, small = _drawn(gray, strokes, measurement, reference), shrunk(gray)
-    _write_on(picture, frame, measurement, task)
+    gray = _hide_letters(frame, strokes)
+    picture, small = _draw_lines(gray, strokes, measurement, reference), shrink(gray)
+    _write_figures(picture, frame, measurement, task)
     # drawn anew, for a line of one pixel would fade with those around it
-    mine, theirs = ([*_scaled(each, gray, small)] for each in (strokes, reference))
-    thumbnail = _drawn(small, mine, measurement, theirs)
-    return with_thumbnail(encode(".jpg", picture, _JPEG_QUALITY), thumbnail)
+    mine, theirs = ([*_scale_strokes(each, gray, small)] for each in (strokes, reference))
+    thumbnail = _draw_lines(small, mine, measurement, theirs)
+    return add_thumbnail(encode(".jpg", picture, _JPEG_QUALITY), thumbnail)
 
 
-def _drawn(
+def _draw_lines(
     gray: GrayImage,
     strokes: Sequence[Stroke],
     measurement: Measurement,
@@ -96,44 +96,44 @@ def _drawn(
             colour = _DOUBTFUL_BGR
         lines = [stroke.points]
         if measurement.flags and stroke.closed:
-            lines = _dashes(stroke.points, _DASH_PX * scale)
+            lines = _cut_dashes(stroke.points, _DASH_PX * scale)
         closed = stroke.closed and not measurement.flags
         width = 1 if stroke.thin else max(1, round(scale))
         _polylines(picture, lines, colour, width, closed=closed)
         if stroke.thin:
-            _polylines(picture, _calipers(stroke.points, _CALIPER_PX * scale), colour, width)
+            _polylines(picture, _make_calipers(stroke.points, _CALIPER_PX * scale), colour, width)
     return picture
 
 
-def _write_on(picture: Picture, frame: Frame, measurement: Measurement, task: Task) -> None:
+def _write_figures(picture: Picture, frame: Frame, measurement: Measurement, task: Task) -> None:
     """Write figures and doubts, and a scale bar where the size of pixels is known."""
     scale, pixel = _scale(picture), frame.pixel_size
     height, width = frame.size
     left, step = _EDGE_PX * scale, lettering.line_height(scale)
-    said = [] if measurement.reason else measure_of(task).caption(measurement, task).split("; ")
+    texts = [] if measurement.reason else measure_of(task).caption(measurement, task).split("; ")
     if pixel:
-        said.append(f"pixel {pixel.text()}")
-    why = lettering.wrap(_why(frame, measurement, task), width - 2 * left, scale)
-    coloured = [(text, _WHITE_BGR) for text in said] + [(text, _DOUBTFUL_BGR) for text in why]
+        texts.append(f"pixel {pixel.text()}")
+    why = lettering.wrap(_explain(frame, measurement, task), width - 2 * left, scale)
+    coloured = [(text, _WHITE_BGR) for text in texts] + [(text, _DOUBTFUL_BGR) for text in why]
     lines = [Line(t, left, (i + 1) * step, colour) for i, (t, colour) in enumerate(coloured)]
-    if pixel and (length_mm := _bar_mm(pixel, width)):
+    if pixel and (length_mm := _choose_bar_mm(pixel, width)):
         base = height - left
         _draw_bar(picture, (left, base), length_mm / pixel.x_mm, scale)
         lines.append(Line(f"{length_mm} mm", left, base - 9 * scale))
     lettering.write(picture, lines, scale)
 
 
-def _why(frame: Frame, measurement: Measurement, task: Task) -> str:
+def _explain(frame: Frame, measurement: Measurement, task: Task) -> str:
     """Return why nothing was found, or the first doubts: all of them would hide the image."""
     doubts = meanings(measure_of(task), frame, measurement.flags)
     if measurement.reason:
         doubts = [measurement.reason]
     more = len(doubts) - _MOST_DOUBTS
-    said = "; ".join(doubts[:_MOST_DOUBTS]) + (f"; and {more} more" if more > 0 else "")
-    return said.encode("ascii", "replace").decode()  # letters that every font here has
+    text = "; ".join(doubts[:_MOST_DOUBTS]) + (f"; and {more} more" if more > 0 else "")
+    return text.encode("ascii", "replace").decode()  # letters that every font here has
 
 
-def _shown(frame: Frame, strokes: Sequence[Stroke]) -> GrayImage:
+def _hide_letters(frame: Frame, strokes: Sequence[Stroke]) -> GrayImage:
     """Return the pixels that may be shown: where letters may name the patient, what was measured.
 
     What the network looked at is no measure of that: around a large head it is the whole screen.
@@ -150,7 +150,9 @@ def _shown(frame: Frame, strokes: Sequence[Stroke]) -> GrayImage:
     return np.asarray(frame.pixels * near, dtype=np.uint8)
 
 
-def _scaled(strokes: Sequence[Stroke], large: GrayImage, small: GrayImage) -> Iterator[Stroke]:
+def _scale_strokes(
+    strokes: Sequence[Stroke], large: GrayImage, small: GrayImage
+) -> Iterator[Stroke]:
     """Yield strokes on an image as they lie on its smaller copy."""
     factors = np.array([small.shape[1] / large.shape[1], small.shape[0] / large.shape[0]])
     for stroke in strokes:
@@ -178,7 +180,7 @@ def _polylines(
     cv2.polylines(picture, fixed, closed, colour, width, cv2.LINE_AA, _SHIFT)
 
 
-def _dashes(points: FloatArray, length_px: float) -> list[FloatArray]:
+def _cut_dashes(points: FloatArray, length_px: float) -> list[FloatArray]:
     """Cut a closed outline, (n, 2), into dashes of about a length, as far apart as they are long.
 
     Each has five points, so that it bends as the outline does.
@@ -191,13 +193,13 @@ def _dashes(points: FloatArray, length_px: float) -> list[FloatArray]:
     return list(np.stack([x, y], axis=2))
 
 
-def _calipers(points: FloatArray, arm_px: float) -> list[FloatArray]:
+def _make_calipers(points: FloatArray, arm_px: float) -> list[FloatArray]:
     """Return an upright cross at each end of a line, as sonographers set them."""
     across, down = np.array([[-arm_px, 0], [arm_px, 0]]), np.array([[0, -arm_px], [0, arm_px]])
     return [end + arm for end in points[[0, -1]] for arm in (across, down)]
 
 
-def _bar_mm(pixel: PixelSize, width_px: int) -> int | None:
+def _choose_bar_mm(pixel: PixelSize, width_px: int) -> int | None:
     """Return the longest length of a scale bar that leaves most of the image free."""
     fitting = [length for length in _BARS_MM if length <= _LONGEST_BAR * width_px * pixel.x_mm]
     return fitting[-1] if fitting else None

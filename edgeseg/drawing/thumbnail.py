@@ -40,7 +40,7 @@ class Thumbnail(NamedTuple):
     height_px: int
 
 
-def shrunk(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def shrink(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Return a picture, gray or in colours, as small as thumbnails are; a small one as it is."""
     height, width = picture.shape[:2]
     scale = min(_MOST_PX[0] / height, _MOST_PX[1] / width, 1.0)
@@ -48,7 +48,7 @@ def shrunk(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def with_thumbnail(jpeg: bytes, small: npt.NDArray[np.uint8]) -> bytes:
+def add_thumbnail(jpeg: bytes, small: npt.NDArray[np.uint8]) -> bytes:
     """Return a JPEG file's bytes with a small copy of its picture, (h, w, 3) BGR, in it."""
     content = _JFXX + encode(".jpg", small, _QUALITY)
     (length,) = struct.unpack_from(">H", jpeg, 4)  # OpenCV's files begin with their JFIF segment

@@ -53,7 +53,7 @@ def as_frame(source: Any, pixel_size_mm: Size = None) -> Frame:
     """
     pixel_size = as_pixel_size(pixel_size_mm)
     frame = source if isinstance(source, Frame) else _read(source)
-    pixels = _gray_of_array(frame.pixels)
+    pixels = _to_gray(frame.pixels)
     if pixel_size is None and pixels is frame.pixels:
         return frame
     return replace(frame, pixels=pixels, pixel_size=pixel_size or frame.pixel_size)
@@ -65,20 +65,20 @@ def _read(source: Any) -> Frame:
     if isinstance(source, bytes | bytearray | memoryview):
         return decode_frame(bytes(source))
     if hasattr(source, "read") and not hasattr(source, "isOpened"):
-        return _of_stream(source)
+        return _read_stream(source)
     if hasattr(source, "getexif") and hasattr(source, "convert"):
-        return Frame(_of_pil(source))
-    return Frame(_gray_of_array(source))
+        return Frame(_convert_pil(source))
+    return Frame(_to_gray(source))
 
 
-def _gray_of_array(source: Any) -> GrayImage:
+def _to_gray(source: Any) -> GrayImage:
     """Return an array's gray values, the array itself where they are."""
     if isinstance(source, np.ndarray) and source.dtype == np.uint8 and source.ndim == 2:
-        return _large_enough(source)
-    return _large_enough(_of_array(_array(source)))
+        return _check_size(source)
+    return _check_size(_convert_array(_as_array(source)))
 
 
-def _large_enough(gray: GrayImage) -> GrayImage:
+def _check_size(gray: GrayImage) -> GrayImage:
     if min(gray.shape) < MIN_SIDE_PX:
         raise DataError(
             f"got an image of {gray.shape[1]}x{gray.shape[0]} pixels; each side must be at least "
@@ -87,7 +87,7 @@ def _large_enough(gray: GrayImage) -> GrayImage:
     return gray
 
 
-def _of_stream(stream: Any) -> Frame:
+def _read_stream(stream: Any) -> Frame:
     data = stream.read()
     if not isinstance(data, bytes):
         raise DataError(
@@ -97,27 +97,27 @@ def _of_stream(stream: Any) -> Frame:
     return decode_frame(data)
 
 
-def _of_pil(image: Any) -> GrayImage:
+def _convert_pil(image: Any) -> GrayImage:
     """Return the gray values of a PIL image, asked by its methods alone."""
     try:
         orientation = image.getexif().get(0x0112, 1)
         wide = image.mode == "F" or image.mode.startswith("I")
         has_alpha = image.mode[-1] in "Aa" or ("transparency" in image.info and not wide)
         if wide or (image.mode in ("L", "1") and not has_alpha):
-            pixels = _of_array(np.asarray(image))
+            pixels = _convert_array(np.asarray(image))
         else:
             if image.mode == "La":  # which nothing but this can be made of
                 image = image.convert("LA")
             colours = np.asarray(image.convert("RGBA" if has_alpha else "RGB"))
-            pixels = _of_array(np.concatenate([colours[..., 2::-1], colours[..., 3:]], axis=2))
+            pixels = _convert_array(np.concatenate([colours[..., 2::-1], colours[..., 3:]], axis=2))
     except DataError:
         raise
     except Exception as error:  # a damaged file is read only now, and its errors share no base
         raise ImageDecodeError(f"the PIL image cannot be read: {error}") from error
-    return _large_enough(turn_upright(pixels, orientation if orientation in range(1, 9) else 1))
+    return _check_size(turn_upright(pixels, orientation if orientation in range(1, 9) else 1))
 
 
-def _array(source: Any) -> npt.NDArray[Any]:
+def _as_array(source: Any) -> npt.NDArray[Any]:
     if isinstance(source, np.ma.MaskedArray) and np.ma.is_masked(source):
         raise DataError("parts of the array are masked; fill them in (array.filled(0))")
     offers = ("__array__", "__array_interface__", "__array_struct__")
@@ -132,7 +132,7 @@ def _array(source: Any) -> npt.NDArray[Any]:
         ) from error
 
 
-def _of_array(array: npt.NDArray[Any]) -> GrayImage:
+def _convert_array(array: npt.NDArray[Any]) -> GrayImage:
     """Return gray values, (height, width), uint8, of an array of any numbers and channels."""
     shape = array.shape
     if array.ndim == 3 and shape[2] == 1:
@@ -145,7 +145,7 @@ def _of_array(array: npt.NDArray[Any]) -> GrayImage:
         raise DataError(f"got an array of shape {shape} and type {array.dtype}; {EXPECTED}{hint}")
     if min(array.shape[:2]) == 0:
         raise DataError(f"got an array of shape {shape}; {EXPECTED}")
-    values = _values(array)
+    values = _check_values(array)
     if values.ndim == 3:
         if values.shape[2] == 4:
             _refuse_transparent(values)
@@ -156,7 +156,7 @@ def _of_array(array: npt.NDArray[Any]) -> GrayImage:
     return to_8_bit(values)
 
 
-def _values(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _check_values(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return values as uint8 or uint16, or as float32 from 0 to 1."""
     kind, dtype = array.dtype.kind, array.dtype
     if dtype == np.uint8:

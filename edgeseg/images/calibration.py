@@ -42,11 +42,11 @@ class Calibration:
 
     def circumference_mm(self, model_mm: float) -> float:
         """Return the site's circumference for the model's."""
-        return self._outlined(model_mm, self.shift_mm)
+        return self._correct(model_mm, self.shift_mm)
 
     def diameter_mm(self, model_mm: float) -> float:
         """Return the site's diameter for the model's."""
-        return self._outlined(model_mm, self.shift_mm / math.pi)
+        return self._correct(model_mm, self.shift_mm / math.pi)
 
     def half_width_mm(self, model_mm: float, half_width_mm: float) -> float:
         """Return half the width of the interval around a calibrated circumference.
@@ -59,7 +59,7 @@ class Calibration:
         offset_mm = self.factor_half_width * model_mm + self.shift_half_width_mm
         return math.hypot(self.factor * half_width_mm, offset_mm)
 
-    def _outlined(self, model_mm: float, shift_mm: float) -> float:
+    def _correct(self, model_mm: float, shift_mm: float) -> float:
         # where a wrong pixel size makes a head smaller than the shift, something is left of it
         return max(self.factor * model_mm + shift_mm, model_mm / 10)
 
@@ -91,10 +91,10 @@ def read_calibration(path: Path) -> Calibration:
             f"{path}: a calibration of version {values.get('version')!r}, this edgeseg reads "
             f"{VERSION}; calibrate again or install a matching edgeseg"
         )
-    return _checked(path, values)
+    return _check(path, values)
 
 
-def _checked(path: Path, values: dict[str, Any]) -> Calibration:
+def _check(path: Path, values: dict[str, Any]) -> Calibration:
     low, high = FACTOR_RANGE
     names = [field.name for field in fields(Calibration) if field.name != "model_sha256"]
     numbers: list[Any] = [values.get(name) for name in names]

@@ -1,4 +1,4 @@
-"""From the gray levels of 16-bit files to 8 bits, whatever part of their range they use."""
+"""Bring the gray levels of 16-bit files to 8 bits, whatever part of their range they use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FEW = 4  # may be broken ones, or specks
 _MARKS_SHARE = 0.05  # of the pixels may be letters and marks burned in, all of one level
 _DRAWN = 16  # as few levels are drawn, not scanned: none of them is out of place
 _AT_ONCE = 1 << 22  # pixels
-_PEDESTAL_SHARE = 1 / 8  # of the range: less than that may be a picture's own dark gray
+_OFFSET_SHARE = 1 / 8  # of the range: less than that may be a picture's own dark gray
 
 
 def to_8_bit(pixels: npt.NDArray[np.generic]) -> GrayImage:
@@ -24,9 +24,9 @@ def to_8_bit(pixels: npt.NDArray[np.generic]) -> GrayImage:
 
     8-bit levels that were spread over 16 bits come back as they were. Otherwise the levels are
     shifted by the bits they use: values up to 4095 are 12-bit data, and so on, so that data of
-    fewer bits in a 16-bit file does not come out nearly black. A pedestal, on which the levels of
-    raw data stand, is taken off before. A few broken pixels, marks burned in and a margin's padding
-    take no part in finding that range, and become white or black.
+    fewer bits in a 16-bit file does not come out nearly black. An offset, as raw data has, is
+    removed before. Outliers, marks burned in and a margin's padding are ignored in finding that
+    range, and become white or black.
 
     Parameters
     ----------
@@ -54,23 +54,23 @@ def to_8_bit(pixels: npt.NDArray[np.generic]) -> GrayImage:
 
 
 def _to_8_bit(pixels: npt.NDArray[np.uint16], *, signed: bool) -> GrayImage:
-    counts = _counts(pixels)
+    counts = _count_levels(pixels)
     levels = np.flatnonzero(counts)
     if not signed and levels[-1] <= _TOP:
         return pixels.astype(np.uint8)
     for step in _OF_8_BITS:
         if not np.any(levels % step):
             return (pixels // step).astype(np.uint8)
-    low, high = _range(levels, counts[levels])
+    low, high = _find_range(levels, counts[levels])
     saves_bits = (high - low).bit_length() < high.bit_length() > _BITS
-    base = low if saves_bits or low >= _PEDESTAL_SHARE * 2 ** high.bit_length() else 0
+    base = low if saves_bits or low >= _OFFSET_SHARE * 2 ** high.bit_length() else 0
     bits = max((high - base).bit_length(), _BITS)
     top = min(base + 2**bits, 1 << 16) - 1
     shifted = np.clip(pixels, base, top) - np.uint16(base)
     return (shifted >> (bits - _BITS)).astype(np.uint8)
 
 
-def _counts(pixels: npt.NDArray[np.uint16]) -> npt.NDArray[np.intp]:
+def _count_levels(pixels: npt.NDArray[np.uint16]) -> npt.NDArray[np.intp]:
     """Return how many pixels have each level, for which numpy would take eight bytes a pixel."""
     flat = pixels.ravel()
     starts = range(0, len(flat), _AT_ONCE)
@@ -79,7 +79,7 @@ def _counts(pixels: npt.NDArray[np.uint16]) -> npt.NDArray[np.intp]:
     return sum(parts, np.zeros(n_levels, np.intp))
 
 
-def _range(levels: npt.NDArray[np.intp], counts: npt.NDArray[np.intp]) -> tuple[int, int]:
+def _find_range(levels: npt.NDArray[np.intp], counts: npt.NDArray[np.intp]) -> tuple[int, int]:
     """Return the lowest and the highest of the levels that make the picture."""
     n_pixels = int(counts.sum())
     few = max(_FEW, int(_FEW_SHARE * n_pixels))

@@ -12,7 +12,7 @@ from edgeseg.errors import DataError
 T = TypeVar("T")
 
 
-def frames_of(source: Any) -> Iterable[Any]:
+def iterate_frames(source: Any) -> Iterable[Any]:
     """Return a source's frames: what it yields, or what OpenCV's ``VideoCapture`` reads.
 
     Raises
@@ -21,7 +21,7 @@ def frames_of(source: Any) -> Iterable[Any]:
         If it is no source.
     """
     if hasattr(source, "isOpened"):
-        return _captured(source)
+        return _read_capture(source)
     if isinstance(source, str | bytes | os.PathLike) or not isinstance(source, Iterable):
         raise DataError(
             f"got {type(source).__name__}; expected frames one after the other, such as a list of "
@@ -30,7 +30,7 @@ def frames_of(source: Any) -> Iterable[Any]:
     return source
 
 
-def _captured(capture: Any) -> Iterator[Any]:
+def _read_capture(capture: Any) -> Iterator[Any]:
     while True:
         there, frame = capture.read()
         if not there:
@@ -38,7 +38,7 @@ def _captured(capture: Any) -> Iterator[Any]:
         yield frame
 
 
-def newest(frames: Iterable[T]) -> Iterator[T]:
+def take_newest(frames: Iterable[T]) -> Iterator[T]:
     """Yield a source's newest frame whenever one is asked for, and drop those that came before it.
 
     The source is read in a thread of its own, so that it never waits; its last frame is always

@@ -102,9 +102,9 @@ def find_images(
     """
     path = Path(given)
     if left_out.is_index(path.name) and path.is_file():
-        from edgeseg.images.dicom.directory import listed_images  # imports pydicom
+        from edgeseg.images.dicom.directory import list_images  # imports pydicom
 
-        return path.parent, _named_files(map(str, listed_images(path)), tally, out)
+        return path.parent, _named_files(map(str, list_images(path)), tally, out)
     try:
         if stat.S_ISDIR(path.stat().st_mode):
             with os.scandir(path):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import DataError
-from edgeseg.images.live import newest
+from edgeseg.images.live import take_newest
 from edgeseg.network.session import session_options
 from edgeseg.phantom.head import Phantom
 from edgeseg.segmenter import Segmenter
@@ -27,7 +27,7 @@ def test_frames_that_came_meanwhile_are_dropped() -> None:
         yield from (1, 2, 3)
         three_gone.set()
 
-    frames = newest(source())
+    frames = take_newest(source())
     assert next(frames) == 0
     first_taken.set()
     assert three_gone.wait(TIMEOUT_S)
@@ -43,11 +43,11 @@ def test_a_waiting_reader_gets_every_frame() -> None:
             yield frame
 
     seen = []
-    for frame in newest(source()):
+    for frame in take_newest(source()):
         seen.append(frame)
         taken.release()
     assert seen == list(range(50))
-    assert list(newest([])) == []
+    assert list(take_newest([])) == []
 
 
 def test_a_source_that_fails_is_heard_after_its_last_frame() -> None:
@@ -55,7 +55,7 @@ def test_a_source_that_fails_is_heard_after_its_last_frame() -> None:
         yield 1
         raise OSError("unplugged")
 
-    frames = newest(source())
+    frames = take_newest(source())
     assert next(frames) == 1
     with pytest.raises(OSError, match="unplugged"):
         next(frames)
@@ -73,7 +73,7 @@ def test_who_stops_ends_the_source() -> None:
         finally:
             closed.set()
 
-    frames = newest(source())
+    frames = take_newest(source())
     assert next(frames) == 0
     frames.close()  # type: ignore[attr-defined]
     go_on.set()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgeseg.images import image_file
-from edgeseg.images.formats.tiff_scale import pixel_size_of
+from edgeseg.images.formats.tiff_scale import read_pixel_size
 from edgeseg.images.frame import PixelSize
 from edgeseg.segmenter import Segmenter
 from tests.images.image_files import encoded, tiff
@@ -45,12 +45,12 @@ def calibrated(scan: np.ndarray, x_mm: float, y_mm: float, **page: Any) -> bytes
     ],
 )
 def test_the_units_of_imagej(unit: str, per_unit: float, mm: float) -> None:
-    assert pixel_size_of(imagej(unit), per_unit, per_unit) == PixelSize(mm, mm, "tiff")
+    assert read_pixel_size(imagej(unit), per_unit, per_unit) == PixelSize(mm, mm, "tiff")
 
 
 def test_across_and_down_may_differ() -> None:
-    assert pixel_size_of(imagej("mm"), 8, 4) == PixelSize(0.125, 0.25, "tiff")
-    assert pixel_size_of(imagej("mm", "yunit=cm\n"), 8, 40) == PixelSize(0.125, 0.25, "tiff")
+    assert read_pixel_size(imagej("mm"), 8, 4) == PixelSize(0.125, 0.25, "tiff")
+    assert read_pixel_size(imagej("mm", "yunit=cm\n"), 8, 40) == PixelSize(0.125, 0.25, "tiff")
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_across_and_down_may_differ() -> None:
     ],
 )
 def test_what_is_no_calibration(description: str, per_unit: float) -> None:
-    assert pixel_size_of(description, per_unit, per_unit) is None
+    assert read_pixel_size(description, per_unit, per_unit) is None
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_what_is_no_calibration(description: str, per_unit: float) -> None:
     ],
 )
 def test_ome(said: str) -> None:
-    assert pixel_size_of(OME.format(said), 0, 0) == PixelSize(0.125, 0.25, "tiff")
+    assert read_pixel_size(OME.format(said), 0, 0) == PixelSize(0.125, 0.25, "tiff")
 
 
 def test_the_size_turns_with_the_image(scan: np.ndarray) -> None:
@@ -116,7 +116,7 @@ def test_a_files_own_size_reaches_the_row_and_what_a_user_says_beats_it(
     )
     summary = run(segmenter, path.parent, tmp_path / "own", size_mm=None)
     row = summary.rows[0]
-    assert (row["pixel_size_x_mm"], row["pixel_size_y_mm"]) == ("0.125", "0.25")
+    assert (row["pixel_size_x_mm"], row["pixel_size_y_mm"]) == (0.125, 0.25)
     assert row["pixel_size_source"] == "tiff"
     assert float(row["hc_mm"]) == pytest.approx(own.hc_mm, abs=1e-3)
     kept = run(segmenter, path.parent, tmp_path / "own", size_mm=None, resume=True)

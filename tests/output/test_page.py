@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from edgeseg.drawing.encode import encode
-from edgeseg.drawing.thumbnail import with_thumbnail
+from edgeseg.drawing.thumbnail import add_thumbnail
 from edgeseg.measure.head import given_columns
 from edgeseg.network.task import Task
 from edgeseg.output.report import page
@@ -77,7 +77,7 @@ class Checker(HTMLParser):
 @pytest.fixture
 def rows(tmp_path: Path) -> list[dict[str, str]]:
     picture = np.zeros((300, 400, 3), np.uint8)
-    overlay = with_thumbnail(encode(".jpg", picture), picture[::2, ::2])
+    overlay = add_thumbnail(encode(".jpg", picture), picture[::2, ::2])
     (tmp_path / "overlays").mkdir()
     for name in ("good.jpg", "flagged.jpg"):
         (tmp_path / "overlays" / name).write_bytes(overlay)

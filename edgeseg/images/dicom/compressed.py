@@ -65,7 +65,7 @@ def decode_jpeg(
             changed[start + _NAME] ^= 0xFF  # no decoder knows the name
         changed[2:2] = _ADOBE + (_UNTRANSFORMED if untransformed else _YCBCR)
         data, longer_by = bytes(changed), len(changed) - len(data)
-    samples = _decoded(data, size)
+    samples = _decode(data, size)
     if found.scans_end:
         jpeg.refuse_cut_scans(data, found.scans_end + longer_by, samples)
     return samples, not is_lossless
@@ -83,7 +83,7 @@ def decode_jpeg_2000(data: bytes, size: tuple[int, int]) -> tuple[npt.NDArray[np
         raise ImageDecodeError(_DAMAGED) from None
     _check_same((bottom - top, right - left), size)
     with _quiet_opencv():
-        return _decoded(data, size), transforms
+        return _decode(data, size), transforms
 
 
 @contextlib.contextmanager
@@ -99,7 +99,7 @@ def _quiet_opencv() -> Iterator[None]:
         logging.setLogLevel(level)
 
 
-def _decoded(data: bytes, size: tuple[int, int]) -> npt.NDArray[np.generic]:
+def _decode(data: bytes, size: tuple[int, int]) -> npt.NDArray[np.generic]:
     try:
         pixels = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:

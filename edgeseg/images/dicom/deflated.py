@@ -11,7 +11,7 @@ _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _MOST_UNPACKED_BYTES = 1 << 28
 
 
-def unpacked(stream: BinaryIO) -> bytes | None:
+def inflate(stream: BinaryIO) -> bytes | None:
     """Return the elements of a deflated file, unpacked; None of any other.
 
     Raises

@@ -11,7 +11,7 @@ from edgeseg.images.dicom import library
 _MOST_RECORDS = 1_000_000
 
 
-def listed_images(index: Path) -> list[Path]:
+def list_images(index: Path) -> list[Path]:
     """Return the images that an index lists, as they lie beside it.
 
     Mounted media may show the names in small letters.
@@ -35,9 +35,9 @@ def _image(folder: Path, record: Any) -> Path | None:
     """Return where a record's image lies; None of others, and of what lies elsewhere."""
     if library.text(record, "DirectoryRecordType").upper() != "IMAGE":
         return None
-    with library.reading("its index"):
-        told = record.get("ReferencedFileID") or ()
-        parts = [told] if isinstance(told, str) else [str(part) for part in told]
+    with library.translate_errors("its index"):
+        file_id = record.get("ReferencedFileID") or ()
+        parts = [file_id] if isinstance(file_id, str) else [str(part) for part in file_id]
     if not parts or any(part in ("", ".", "..") or {"/", "\\"} & {*part} for part in parts):
         return None
     exact = folder.joinpath(*parts)

@@ -47,21 +47,21 @@ def find_frames(
     ImageDecodeError
         If the data is damaged, or has not so many frames.
     """
-    first = _fragment(stream)
+    first = _read_fragment(stream)
     if first is None:
         raise ImageDecodeError(_DAMAGED)
     stream.seek(first.start)
     table = stream.read(first.length)
-    fragments = _fragments(stream, first.start + first.length)
+    fragments = _read_fragments(stream, first.start + first.length)
     if n_frames == 1:
         return [fragments]
     basic_offsets = struct.unpack_from(f"<{len(table) // 4}I", table)
     for offsets in (extended_offsets, basic_offsets):
-        if (frames := _by_offsets(fragments, offsets, n_frames)) is not None:
+        if (frames := _split_by_offsets(fragments, offsets, n_frames)) is not None:
             return frames
     if len(fragments) == n_frames:
         return [[fragment] for fragment in fragments]
-    frames = _by_ends(stream, fragments)
+    frames = _split_by_ends(stream, fragments)
     if len(frames) != n_frames:
         raise ImageDecodeError(
             f"the file says it has {n_frames} frames, and {len(frames)} are found in it"
@@ -69,7 +69,7 @@ def find_frames(
     return frames
 
 
-def is_ended(stream: BinaryIO) -> bool:
+def ends_with_pixels(stream: BinaryIO) -> bool:
     """Tell whether a file ends as pixel data does, with nothing behind it."""
     stream.seek(max(0, stream.seek(0, io.SEEK_END) - len(_END_ITEM)))
     return stream.read() == _END_ITEM
@@ -92,7 +92,7 @@ def read_frame(stream: BinaryIO, fragments: Sequence[Fragment]) -> bytes:
     return b"".join(parts)
 
 
-def _fragment(stream: BinaryIO) -> Fragment | None:
+def _read_fragment(stream: BinaryIO) -> Fragment | None:
     """Read an item's tag and length; None at the end."""
     head = stream.read(8)
     if len(head) < 8:
@@ -106,10 +106,10 @@ def _fragment(stream: BinaryIO) -> Fragment | None:
     return Fragment(stream.tell(), length)
 
 
-def _fragments(stream: BinaryIO, start: int) -> list[Fragment]:
+def _read_fragments(stream: BinaryIO, start: int) -> list[Fragment]:
     found: list[Fragment] = []
     stream.seek(start)
-    while (fragment := _fragment(stream)) is not None:
+    while (fragment := _read_fragment(stream)) is not None:
         found.append(fragment)
         if len(found) > _MOST_FRAGMENTS:
             raise ImageDecodeError(
@@ -121,7 +121,7 @@ def _fragments(stream: BinaryIO, start: int) -> list[Fragment]:
     return found
 
 
-def _by_offsets(
+def _split_by_offsets(
     fragments: Sequence[Fragment], offsets: Sequence[int], n_frames: int
 ) -> list[list[Fragment]] | None:
     """Return the frames that a table of offsets gives; None if it cannot be one of these."""
@@ -140,7 +140,7 @@ def _by_offsets(
     return [list(fragments[place:end]) for place, end in zip(places, ends, strict=True)]
 
 
-def _by_ends(stream: BinaryIO, fragments: Sequence[Fragment]) -> list[list[Fragment]]:
+def _split_by_ends(stream: BinaryIO, fragments: Sequence[Fragment]) -> list[list[Fragment]]:
     frames: list[list[Fragment]] = [[]]
     for fragment in fragments:
         frames[-1].append(fragment)

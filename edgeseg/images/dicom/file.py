@@ -14,7 +14,7 @@ import numpy as np
 
 from edgeseg.errors import ImageDecodeError
 from edgeseg.images.dicom import compressed, encapsulated, library
-from edgeseg.images.dicom.deflated import unpacked
+from edgeseg.images.dicom.deflated import inflate
 from edgeseg.images.dicom.gray import Colours, Samples, read_palette
 from edgeseg.images.dicom.head import read_head
 from edgeseg.images.dicom.regions import Region
@@ -115,7 +115,7 @@ class DicomFile:
                 return self._by_pydicom(stream, number - 1, self.n_frames), photometric
             data = encapsulated.read_frame(stream, self.frames[number - 1])
         if self.syntax not in _JPEG | _JPEG_2000:
-            return self._by_pydicom(library.encapsulated(data), 0, 1), photometric
+            return self._by_pydicom(library.encapsulate_frame(data), 0, 1), photometric
         if self.syntax in _JPEG:
             samples, is_rgb = compressed.decode_jpeg(data, self.size, photometric)
         else:
@@ -124,13 +124,13 @@ class DicomFile:
 
     def palette(self) -> tuple[int, Colours]:
         """Return the first value that its palette maps, and the colours; see `read_palette`."""
-        with library.reading("its palette"):
+        with library.translate_errors("its palette"):
             count, first, bits = map(int, self.dataset[_DESCRIPTOR].value)
             if _TABLES[0] in self.dataset:
                 tables = [self.dataset[table].value for table in _TABLES]
                 order = "<" if self.dataset.original_encoding[1] else ">"
                 return read_palette(tables, (count, first, bits), order)
-        colours = library.expanded_palette(
+        colours = library.expand_palette(
             self.dataset, np.arange(count or 1 << 16, dtype=np.int64) + first
         )
         wide = colours.max(initial=0) > 255
@@ -142,11 +142,11 @@ class DicomFile:
         return [
             Region(
                 **{
-                    n: library.told(library.whole_number, item, k)
+                    n: library.read_or_none(library.whole_number, item, k)
                     for n, k in _REGION_NUMBERS.items()
                 },
-                x_delta=library.told(library.fraction, item, "PhysicalDeltaX"),
-                y_delta=library.told(library.fraction, item, "PhysicalDeltaY"),
+                x_delta=library.read_or_none(library.fraction, item, "PhysicalDeltaX"),
+                y_delta=library.read_or_none(library.fraction, item, "PhysicalDeltaY"),
             )
             for item in items
         ]
@@ -156,7 +156,7 @@ class DicomFile:
         return {name: library.text(self.dataset, key) for name, key in IDENTIFIERS.items()}
 
     def _by_pydicom(self, source: BinaryIO | bytes, index: int, n_frames: int) -> Samples:
-        samples = library.decoded(
+        samples = library.decode_frame(
             *(self.dataset, self.syntax, source, index, n_frames), in_words=self.in_words
         )
         if samples.shape[:2] != self.size or samples.shape[2:] not in ((), (3,)):
@@ -195,7 +195,7 @@ def open_file(path: Path) -> DicomFile:
 
 def open_bytes(data: bytes) -> DicomFile:
     """Return an image file that is in memory; see `open_file`."""
-    return _parse(unpacked(io.BytesIO(data)) or data, None, (0, 0, 0))
+    return _parse(inflate(io.BytesIO(data)) or data, None, (0, 0, 0))
 
 
 @functools.lru_cache(maxsize=4)
@@ -208,7 +208,7 @@ def _open_version(path: Path, version: Version) -> DicomFile:
 def _unpack_version(path: Path, _: Version) -> bytes | None:
     """Return the elements of a deflated file, unpacked; None of any other."""
     with path.open("rb") as stream:
-        return unpacked(stream)
+        return inflate(stream)
 
 
 def _parse(data: bytes | None, path: Path | None, version: Version) -> DicomFile:

@@ -92,10 +92,10 @@ def _read(file: DicomFile, number: int) -> Frame:
     if not 1 <= number <= file.n_frames:
         raise DataError(f"frame {number} was asked for; the file has {file.n_frames}")
     samples, photometric = file.samples(number)
-    pixels, colours = gray.gray_of(samples, photometric, file.palette)
+    pixels, colours = gray.convert_to_gray(samples, photometric, file.palette)
     scale = read_scale(file.regions(), file.size)
     if scale.areas:
-        pixels = gray.black_outside(pixels, scale.areas)
+        pixels = gray.blacken_outside(pixels, scale.areas)
     screen = Screen(
         scale.areas,
         scale.refused,

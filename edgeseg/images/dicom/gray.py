@@ -23,7 +23,7 @@ _NEUTRAL = 128  # of the differences from red and blue
 _PARTIAL_BLACK, _PARTIAL_RANGE = 16, 219  # of ITU-R BT.601
 
 
-def gray_of(
+def convert_to_gray(
     samples: Samples, photometric: str, palette: Callable[[], tuple[int, Colours]]
 ) -> tuple[GrayImage, Colours | None]:
     """Return gray values and the colours that they are of.
@@ -51,7 +51,7 @@ def gray_of(
     if samples.ndim == 2 and photometric == "PALETTE COLOR":
         first, colours = palette()
         places = np.clip(samples.astype(np.int32) - first, 0, len(colours) - 1)
-        return _luma(colours[np.newaxis])[0][places], colours[places[::EVERY, ::EVERY]]
+        return _to_luma(colours[np.newaxis])[0][places], colours[places[::EVERY, ::EVERY]]
     if samples.ndim == 2:
         gray = to_8_bit(samples)
         return np.invert(gray) if photometric == "MONOCHROME1" else gray, None
@@ -62,9 +62,9 @@ def gray_of(
         if photometric.startswith("YBR_PARTIAL"):
             spread = (luma.astype(np.float32) - _PARTIAL_BLACK) * (255 / _PARTIAL_RANGE)
             luma = np.clip(np.round(spread), 0, 255).astype(np.uint8)
-        return luma, _red_and_blue(_thinned(samples))
+        return luma, _approximate_colours(_thin_out(samples))
     rgb = to_8_bit(samples)
-    return _luma(rgb), _thinned(rgb)
+    return _to_luma(rgb), _thin_out(rgb)
 
 
 def is_coloured(colours: Colours | None, areas: Iterable[Area]) -> bool:
@@ -73,7 +73,7 @@ def is_coloured(colours: Colours | None, areas: Iterable[Area]) -> bool:
     Parameters
     ----------
     colours
-        As `gray_of` gives them.
+        As `convert_to_gray` gives them.
     areas
         Of the scans; none: the whole image.
     """
@@ -89,15 +89,15 @@ def is_coloured(colours: Colours | None, areas: Iterable[Area]) -> bool:
     return n_coloured > _COLOUR_SHARE * n_seen
 
 
-def _luma(rgb: npt.NDArray[np.uint8]) -> GrayImage:
+def _to_luma(rgb: npt.NDArray[np.uint8]) -> GrayImage:
     return cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
 
 
-def _thinned(colours: Samples) -> Colours:
+def _thin_out(colours: Samples) -> Colours:
     return colours[::EVERY, ::EVERY].astype(np.uint8)
 
 
-def _red_and_blue(samples: Colours) -> Colours:
+def _approximate_colours(samples: Colours) -> Colours:
     """Return how far red and blue lie from gray, and gray between them, as `is_coloured` asks."""
     differences = samples[..., 2:0:-1].astype(np.float32) - _NEUTRAL
     ends = np.clip(_NEUTRAL + differences * (1.402, 1.772), 0, 255)
@@ -105,7 +105,7 @@ def _red_and_blue(samples: Colours) -> Colours:
     return np.concatenate([ends, neutral], axis=2).astype(np.uint8)
 
 
-def black_outside(gray: GrayImage, areas: Iterable[Area]) -> GrayImage:
+def blacken_outside(gray: GrayImage, areas: Iterable[Area]) -> GrayImage:
     """Return an image with black around the areas: there stand menus, and the patient's name."""
     kept = np.zeros_like(gray)
     for area in areas:

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 
 from edgeseg.errors import ImageDecodeError
 from edgeseg.images.dicom import encapsulated, library
-from edgeseg.images.dicom.deflated import unpacked
+from edgeseg.images.dicom.deflated import inflate
 
 _MOST_FRAMES = 100_000
 _NATIVE = frozenset(f"1.2.840.10008.1.2{end}" for end in ("", ".1", ".1.99", ".2"))
@@ -76,8 +76,8 @@ def read_head(stream: BinaryIO, elements: Sequence[str] = ()) -> Head:
     stream.seek(0)
     dataset = library.read_elements(stream, [*_ELEMENTS, *elements])
     syntax = library.syntax_of(dataset)
-    height, width, n_frames = _shape(dataset)
-    length, in_words = _pixel_data_head(stream, *dataset.original_encoding)
+    height, width, n_frames = _read_shape(dataset)
+    length, in_words = _read_pixel_data_head(stream, *dataset.original_encoding)
     start, is_in_pieces = stream.tell(), length == _UNTOLD
     if is_in_pieces and syntax in _NATIVE:
         raise ImageDecodeError(
@@ -94,16 +94,16 @@ def count_frames_in(stream: BinaryIO) -> int:
 
     Of compressed pixels only the end is looked at, unless it is another than they have.
     """
-    data = unpacked(stream)
+    data = inflate(stream)
     if data is not None:
         stream = io.BytesIO(data)
     head = read_head(stream)
-    if head.is_in_pieces and not encapsulated.is_ended(stream):
+    if head.is_in_pieces and not encapsulated.ends_with_pixels(stream):
         head.find_frames(stream)
     return head.n_frames
 
 
-def _shape(dataset: Any) -> tuple[int, int, int]:
+def _read_shape(dataset: Any) -> tuple[int, int, int]:
     """Return the sides and the number of the frames; what is no ultrasound is refused."""
     _refuse_others(dataset)
     height, width = (library.whole_number(dataset, side) or 0 for side in ("Rows", "Columns"))
@@ -124,7 +124,7 @@ def _refuse_others(dataset: Any) -> None:
         raise ImageDecodeError("the DICOM file is a volume; expected images of one plane")
 
 
-def _pixel_data_head(stream: BinaryIO, is_implicit: bool, is_little: bool) -> tuple[int, bool]:
+def _read_pixel_data_head(stream: BinaryIO, is_implicit: bool, is_little: bool) -> tuple[int, bool]:
     """Read the head of the pixel data's element: its length, and whether it is of words."""
     order: Literal["little", "big"] = "little" if is_little else "big"
     head = stream.read(8)

@@ -1,4 +1,4 @@
-"""What is asked of pydicom, which nothing else imports, so that its errors reach nobody raw."""
+"""All that is read through pydicom, with its errors translated; nothing else imports it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _alone = threading.RLock()  # warnings are turned off for the whole process
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep back what pydicom, and what builds on it, would warn of: the texts quote patients.
+    """Suppress the warnings of pydicom and of what builds on it: their texts quote patients.
 
     Filters of warnings are those of the whole process, so only one thread is in here at a time.
     """
@@ -43,8 +43,8 @@ def quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def reading(what: str) -> Iterator[None]:
-    """Turn whatever pydicom raises into a sentence that holds nothing of the file.
+def translate_errors(what: str) -> Iterator[None]:
+    """Turn whatever pydicom raises into an error whose text quotes nothing of the file.
 
     Raises
     ------
@@ -85,9 +85,9 @@ def read_elements(source: BinaryIO | Path, keywords: Sequence[str] | None = None
     Raises
     ------
     ImageDecodeError, MissingExtraError
-        As `reading` says.
+        As `translate_errors` says.
     """
-    with reading("the file"):
+    with translate_errors("the file"):
         from pydicom import dcmread
 
         wanted = None if keywords is None else [*keywords]
@@ -102,20 +102,22 @@ def whole_number(dataset: Any, keyword: str) -> int | None:
     ImageDecodeError
         If it is none.
     """
-    with reading(f"its element {keyword}"):
+    with translate_errors(f"its element {keyword}"):
         value = dataset.get(keyword)
         return None if value is None or value == "" else int(value)
 
 
 def fraction(dataset: Any, keyword: str) -> float | None:
     """Return an element as a number; see `whole_number`."""
-    with reading(f"its element {keyword}"):
+    with translate_errors(f"its element {keyword}"):
         value = dataset.get(keyword)
         return None if value is None or value == "" else float(value)
 
 
-def told(read: Callable[[Any, str], _Number | None], dataset: Any, keyword: str) -> _Number | None:
-    """Return what one of the two above reads; None, as if it were not there, of what it cannot."""
+def read_or_none(
+    read: Callable[[Any, str], _Number | None], dataset: Any, keyword: str
+) -> _Number | None:
+    """Return what `whole_number` or `fraction` reads; None if the element is damaged."""
     with contextlib.suppress(ImageDecodeError):
         return read(dataset, keyword)
     return None
@@ -124,7 +126,7 @@ def told(read: Callable[[Any, str], _Number | None], dataset: Any, keyword: str)
 def text(dataset: Any, keyword: str) -> str:
     """Return an element as text, cut short; empty where it is missing or cannot be read."""
     try:
-        with reading(keyword):
+        with translate_errors(keyword):
             value = dataset.get(keyword)
             return "" if value is None else str(value)[:_LONGEST_TEXT].strip("\0 ")
     except ImageDecodeError:
@@ -133,8 +135,8 @@ def text(dataset: Any, keyword: str) -> str:
 
 def syntax_of(dataset: Any) -> str:
     """Return a file's transfer syntax; where it does not say one, as its elements are written."""
-    if told := text(getattr(dataset, "file_meta", None) or {}, "TransferSyntaxUID"):
-        return told
+    if syntax := text(getattr(dataset, "file_meta", None) or {}, "TransferSyntaxUID"):
+        return syntax
     implicit, little = dataset.original_encoding
     if implicit:
         return "1.2.840.10008.1.2"
@@ -143,18 +145,18 @@ def syntax_of(dataset: Any) -> str:
 
 def sequence(dataset: Any, keyword: str, most: int) -> list[Any]:
     """Return the first items of a sequence; none if it is missing."""
-    with reading(f"its element {keyword}"):
+    with translate_errors(f"its element {keyword}"):
         return [*(dataset.get(keyword) or [])[:most]]
 
 
 def offsets(dataset: Any) -> tuple[int, ...]:
     """Return the extended table of offsets; empty if there is none."""
-    with reading("its table of offsets"):
+    with translate_errors("its table of offsets"):
         table = dataset.get("ExtendedOffsetTable") or b""
         return struct.unpack_from(f"<{len(table) // 8}Q", table)
 
 
-def decoded(
+def decode_frame(
     dataset: Any,
     syntax: str,
     source: BinaryIO | bytes,
@@ -187,7 +189,7 @@ def decoded(
     ImageDecodeError
         If it cannot be decoded, or no package that does is installed.
     """
-    with reading("its pixels"):
+    with translate_errors("its pixels"):
         from pydicom.pixels.decoders.base import get_decoder
         from pydicom.pixels.utils import as_pixel_options
         from pydicom.uid import UID
@@ -216,16 +218,16 @@ def decoded(
         return np.asarray(pixels, dtype=pixels.dtype.newbyteorder("="))
 
 
-def encapsulated(frame: bytes) -> bytes:
+def encapsulate_frame(frame: bytes) -> bytes:
     """Return one compressed frame as the value of pixel data."""
     from pydicom.encaps import encapsulate
 
     return encapsulate([frame], has_bot=False)
 
 
-def expanded_palette(dataset: Any, values: npt.NDArray[np.int64]) -> npt.NDArray[np.generic]:
+def expand_palette(dataset: Any, values: npt.NDArray[np.int64]) -> npt.NDArray[np.generic]:
     """Return the colours, shape (n, 3), that a palette of segments gives to values."""
-    with reading("its palette"):
+    with translate_errors("its palette"):
         from pydicom.pixels.processing import apply_color_lut
 
         return np.asarray(apply_color_lut(values, dataset))[..., :3]

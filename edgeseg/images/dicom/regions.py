@@ -1,4 +1,4 @@
-"""What an ultrasound machine says of the regions of its screen, and how far it is believed.
+"""The regions of an ultrasound machine's screen, and the size of their pixels.
 
 The elements are those of DICOM's Ultrasound Region Calibration module (PS3.3, C.8.5.5).
 """
@@ -72,7 +72,7 @@ def read_scale(regions: Sequence[Region], size: tuple[int, int]) -> Scale:
     A region of tissue counts, in two dimensions and centimetres; of the others, such as spectra
     and colours that lie upon it, nothing is taken. Where a region reaches beyond the image, the
     image was cut or resized after the machine had written what a pixel measures; where none has a
-    place, that cannot be told.
+    place, there is no size.
     """
     if not regions:
         return Scale((), None, "the file does not say what a pixel measures")
@@ -90,10 +90,10 @@ def read_scale(regions: Sequence[Region], size: tuple[int, int]) -> Scale:
     areas: list[Area] = []
     refused = ""
     for region in tissue:
-        found = _pixel_size(region)
+        found = _read_pixel_size(region)
         refused = refused or (found if isinstance(found, str) else "")
         pixel_size = None if isinstance(found, str) else found
-        if (area := _area(region, pixel_size, size)) is not None:
+        if (area := _read_area(region, pixel_size, size)) is not None:
             areas.append(area)
     if not areas:
         return Scale((), None, "the file does not say where on the screen the scan is")
@@ -117,7 +117,7 @@ def _reaches_beyond(region: Region, size: tuple[int, int]) -> bool:
     return min(left, top) < 0 or right > size[1] or bottom > size[0]
 
 
-def _area(region: Region, pixel_size: PixelSize | None, size: tuple[int, int]) -> Area | None:
+def _read_area(region: Region, pixel_size: PixelSize | None, size: tuple[int, int]) -> Area | None:
     """Return a region's rectangle; None where it has none, or one too small for a scan."""
     left, top = region.left_px, region.top_px
     if left is None or top is None or region.right_px is None or region.bottom_px is None:
@@ -127,7 +127,7 @@ def _area(region: Region, pixel_size: PixelSize | None, size: tuple[int, int]) -
     return area if min(area.size) >= MIN_SIDE_PX else None
 
 
-def _pixel_size(region: Region) -> PixelSize | str:
+def _read_pixel_size(region: Region) -> PixelSize | str:
     """Return what a pixel of a region measures, or why that is not known."""
     if (region.x_units, region.y_units) != (_CENTIMETRES, _CENTIMETRES):
         return "the scan's pixels are not given in centimetres"

@@ -14,7 +14,7 @@ from edgeseg.errors import ImageDecodeError
 from edgeseg.images.formats.base import CUT_SHORT, Header
 from edgeseg.images.formats.by_pillow import WIDE_COLOURS, open_image
 from edgeseg.images.formats.directories import Directory, orientation_of, read_directories
-from edgeseg.images.formats.tiff_scale import n_images, pixel_size_of
+from edgeseg.images.formats.tiff_scale import count_images, read_pixel_size
 from edgeseg.images.frame import MAX_PIXELS, check_sides
 from edgeseg.images.kinds import RAW
 
@@ -67,7 +67,7 @@ def parse(data: bytes) -> Header:
     _check_whole(page)
     description = page.text(_DESCRIPTION) or pages[0].text(_DESCRIPTION)
     orientation = orientation_of(page)
-    size = pixel_size_of(description, page.ratio(_X_PER_UNIT), page.ratio(_Y_PER_UNIT))
+    size = read_pixel_size(description, page.ratio(_X_PER_UNIT), page.ratio(_Y_PER_UNIT))
     if size is not None and orientation >= 5:  # rows are columns
         size = size._replace(x_mm=size.y_mm, y_mm=size.x_mm)
     is_white = page.number(_PHOTOMETRIC, _BLACK_IS_ZERO) == _WHITE_IS_ZERO
@@ -75,12 +75,12 @@ def parse(data: bytes) -> Header:
         width,
         height,
         # ImageJ writes a large stack as one image with the others behind it
-        max(len(whole), n_images(description)),
+        max(len(whole), count_images(description)),
         may_be_transparent=_EXTRA in page.fields,
         orientation=orientation,
         pixel_size=size,
         white_is_zero=2 ** page.number(_BITS, 1) - 1 if is_white else 0,
-        image=open_image(_plain_file(page), "tiff"),
+        image=open_image(_make_plain_file(page), "tiff"),
     )
 
 
@@ -119,7 +119,7 @@ def _check_kind(page: Directory) -> None:
 
 def _check_whole(page: Directory) -> None:
     """Refuse a file in which pixels are missing, as far as its directory tells."""
-    starts, sizes = _pieces(page)
+    starts, sizes = _find_pieces(page)
     ends = map(sum, zip(starts, sizes, strict=True))
     tile_px = page.number(_TILE_WIDTH) * page.number(_TILE_HEIGHT)
     if not starts or max(ends) > len(page.data) or tile_px > MAX_PIXELS:
@@ -132,7 +132,7 @@ def _check_whole(page: Directory) -> None:
         _check_deflated(page.data, starts, sizes)
 
 
-def _pieces(page: Directory) -> tuple[list[int], list[int]]:
+def _find_pieces(page: Directory) -> tuple[list[int], list[int]]:
     """Return where the strips or tiles begin, and how long they are."""
     tags = (_TILES, _TILE_SIZES) if _TILES in page.fields else (_STRIPS, _STRIP_SIZES)
     return page.numbers(tags[0]), page.numbers(tags[1])
@@ -154,7 +154,7 @@ def _check_deflated(data: bytes, starts: list[int], sizes: list[int]) -> None:
             raise ImageDecodeError(CUT_SHORT)
 
 
-def _plain_file(page: Directory) -> bytes:
+def _make_plain_file(page: Directory) -> bytes:
     """Return a file of one image: the bytes as they are, and behind them a directory of its own."""
     # the order of bytes matters to samples of 16 bits alone, and Pillow reads 12 in one
     order = "<" if page.number(_BITS) == 12 else page.order

@@ -36,7 +36,7 @@ _OME_PIXELS = re.compile(r"<(?:\w+:)?Pixels\b[^>]*>")
 _ATTRIBUTE = re.compile(r"\b(PhysicalSize[XY](?:Unit)?)\s*=\s*[\"']([^\"']*)[\"']")
 
 
-def pixel_size_of(description: str, x_per_unit: float, y_per_unit: float) -> PixelSize | None:
+def read_pixel_size(description: str, x_per_unit: float, y_per_unit: float) -> PixelSize | None:
     """Return the pixel size that a TIFF is calibrated to; None of others, and of any unit but SI's.
 
     Parameters
@@ -47,18 +47,18 @@ def pixel_size_of(description: str, x_per_unit: float, y_per_unit: float) -> Pix
         The tags XResolution and YResolution, in which ImageJ writes pixels per its unit.
     """
     if description.startswith(_IMAGEJ):
-        fields = _fields(description)
+        fields = _read_fields(description)
         x_unit = fields.get("unit", "")
-        units = (x_unit, fields.get("yunit", x_unit))
+        units = [x_unit, fields.get("yunit", x_unit)]
         lengths = [1 / n if n > 0 else math.nan for n in (x_per_unit, y_per_unit)]
     elif pixels := _OME_PIXELS.search(description):
-        said = dict(_ATTRIBUTE.findall(pixels.group()))
-        units = tuple(said.get(f"PhysicalSize{a}Unit", _OME_DEFAULT_UNIT) for a in "XY")
-        lengths = [_number(said.get(f"PhysicalSize{a}", "")) for a in "XY"]
+        fields = dict(_ATTRIBUTE.findall(pixels.group()))
+        units = [fields.get(f"PhysicalSize{a}Unit", _OME_DEFAULT_UNIT) for a in "XY"]
+        lengths = [_parse_number(fields.get(f"PhysicalSize{a}", "")) for a in "XY"]
     else:
         return None
     x_mm, y_mm = (
-        length * _MM.get(_plain(unit), math.nan)
+        length * _MM.get(_normalise_unit(unit), math.nan)
         for length, unit in zip(lengths, units, strict=True)
     )
     low, high = PIXEL_SIZE_RANGE_MM
@@ -66,33 +66,34 @@ def pixel_size_of(description: str, x_per_unit: float, y_per_unit: float) -> Pix
         return None
     if any(abs(x_mm * n / _MM_PER_INCH - 1) < _ROUNDING for n in _PRINTERS_PER_INCH):
         return None
-    return PixelSize(_short(x_mm), _short(y_mm), _SOURCE)
+    return PixelSize(_round(x_mm), _round(y_mm), _SOURCE)
 
 
-def n_images(description: str) -> int:
+def count_images(description: str) -> int:
     """Return how many images ImageJ says the file holds; 1 of other files."""
-    said = _fields(description).get("images", "") if description.startswith(_IMAGEJ) else ""
-    return int(said) if said.isdecimal() else 1
+    fields = _read_fields(description) if description.startswith(_IMAGEJ) else {}
+    count = fields.get("images", "")
+    return int(count) if count.isdecimal() else 1
 
 
-def _fields(description: str) -> dict[str, str]:
+def _read_fields(description: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in description.splitlines() if "=" in line)
 
 
-def _plain(unit: str) -> str:
+def _normalise_unit(unit: str) -> str:
     """Return a unit in ASCII: the micro sign has two code points, and ImageJ escapes it."""
     unit = html.unescape(unit).replace("\\u00B5", "u").replace("\\u00b5", "u")
     unit = unit.strip().replace("\u00b5", "u").replace("\u03bc", "u").lower()
     return unit.removesuffix("s").replace("metre", "meter") if len(unit) > 2 else unit
 
 
-def _number(text: str) -> float:
+def _parse_number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
         return math.nan
 
 
-def _short(length_mm: float) -> float:
+def _round(length_mm: float) -> float:
     """Drop the digits that a reciprocal adds: a fraction in the file has nine good ones."""
     return float(f"{length_mm:.9g}")

@@ -51,7 +51,7 @@ def read(path: Path) -> Any:
     return dataset
 
 
-def decoded(dataset: Any) -> np.ndarray:
+def decode_frame(dataset: Any) -> np.ndarray:
     """Return what is stored, by pydicom, or by OpenCV where pydicom has no decoder here."""
     syntax = dataset.file_meta.TransferSyntaxUID
     if not syntax.is_encapsulated or get_decoder(syntax).is_available:
@@ -76,7 +76,7 @@ def _by_opencv(stream: bytes) -> np.ndarray:
 def seen(path: Path) -> np.ndarray:
     """Return what a file shows, as `dicom_files` takes frames."""
     dataset = read(path)
-    frames = decoded(dataset)
+    frames = decode_frame(dataset)
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
         frames = apply_color_lut(frames, dataset)
         frames = frames >> (8 * (frames.itemsize - 1))

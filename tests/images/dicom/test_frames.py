@@ -12,7 +12,7 @@ from edgeseg.images import image_file
 from edgeseg.images.dicom import deflated
 from edgeseg.images.dicom import file as dicom_file
 from edgeseg.images.dicom.frames import count_frames, decode_frame, read_frame, read_frames
-from edgeseg.images.dicom.gray import gray_of
+from edgeseg.images.dicom.gray import convert_to_gray
 from edgeseg.phantom.head import make_phantom
 
 pydicom = pytest.importorskip("pydicom")
@@ -425,7 +425,9 @@ def test_a_preamble_may_be_the_head_of_a_tiff(gray: np.ndarray, tmp_path: Path) 
 def test_luma_of_a_part_of_the_range_is_spread(gray: np.ndarray) -> None:
     samples = np.full((32, 48, 3), 128, np.uint8)
     samples[0, :3, 0] = 16, 125, 235
-    luma, _ = gray_of(samples, "YBR_PARTIAL_422", lambda: pytest.fail("there is no palette"))
+    luma, _ = convert_to_gray(
+        samples, "YBR_PARTIAL_422", lambda: pytest.fail("there is no palette")
+    )
     assert luma[0, :3].tolist() == [0, 127, 255]
 
 
