@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from edgeseg.drawing.encode import encode
 from edgeseg.errors import DataError, ImageDecodeError, InputNotFoundError
@@ -157,20 +158,12 @@ def test_what_is_no_image_is_refused_with_a_sentence(given: Any, said: str) -> N
         as_gray(given)
 
 
-PIL = pytest.mark.skipif(
-    __import__("importlib.util").util.find_spec("PIL") is None, reason="Pillow is not there"
-)
-
-
-@PIL
 @pytest.mark.parametrize(
     "mode",
     ["L", "RGB", "RGBA", "LA", "La", "P", "PA", "I", "I;16", "I;16B", "F", "CMYK", "YCbCr", "RGBX",
      "RGBa", "HSV"],
 )  # fmt: skip
 def test_pil_images_of_every_mode_are_what_they_show(mode: str, scan: np.ndarray) -> None:
-    from PIL import Image
-
     image = Image.fromarray(scan)
     if mode.startswith("I;16"):
         image = image.convert("I;16")
@@ -184,10 +177,7 @@ def test_pil_images_of_every_mode_are_what_they_show(mode: str, scan: np.ndarray
     assert np.abs(as_gray(image).astype(int) - scan).max() <= 2
 
 
-@PIL
 def test_pil_s_palettes_are_looked_up_and_bits_are_black_and_white() -> None:
-    from PIL import Image
-
     codes = np.tile(np.arange(2, dtype=np.uint8), (40, 20))
     palette = Image.new("P", (40, 40))
     palette.putdata([int(code) for code in codes.ravel()])
@@ -197,11 +187,8 @@ def test_pil_s_palettes_are_looked_up_and_bits_are_black_and_white() -> None:
     assert as_gray(bits)[0, :2].tolist() == [0, 255]
 
 
-@PIL
 @pytest.mark.parametrize("turn", range(1, 9))
 def test_pil_images_are_turned_as_exif_says(turn: int, scan: np.ndarray, tmp_path: Path) -> None:
-    from PIL import Image
-
     path = tmp_path / "a.png"
     image = Image.fromarray(scan[:100, :150])
     exif = image.getexif()
@@ -213,10 +200,7 @@ def test_pil_images_are_turned_as_exif_says(turn: int, scan: np.ndarray, tmp_pat
     assert as_gray(path).shape == expected
 
 
-@PIL
 def test_pil_images_that_cannot_be_read_are_a_sentence(path: Path, scan: np.ndarray) -> None:
-    from PIL import Image
-
     clear = Image.fromarray(np.dstack([scan] * 4))
     with pytest.raises(DataError, match="transparent"):
         as_gray(clear)

@@ -11,6 +11,7 @@ import pytest
 
 from edgeseg.errors import EdgesegError, InputNotFoundError
 from edgeseg.images import image_file
+from edgeseg.images.kinds import READABLE
 from tests.images.image_files import GRAY, SIGNATURE, chunk, encoded, png, read, refused
 
 
@@ -41,14 +42,6 @@ def test_a_jpeg_whose_thumbnail_is_whole_is_still_cut_short(
     whole = jpeg[:2] + comment + jpeg[2:]
     assert read(tmp_path, whole, "a.jpg").shape == scan.shape
     assert "cut short" in refused(tmp_path, whole[:-500], "a.jpg")
-
-
-def test_damaged_pixels_are_refused(tmp_path: Path, scan: np.ndarray) -> None:
-    data = bytearray(png(scan))
-    middle = len(data) // 2
-    for i in range(middle, middle + 40):
-        data[i] ^= 0x55
-    assert "damaged" in refused(tmp_path, bytes(data))
 
 
 def test_too_little_pixel_data_is_refused(tmp_path: Path, scan: np.ndarray) -> None:
@@ -86,23 +79,9 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     assert "the file is empty" in refused(tmp_path, b"")
 
 
-@pytest.mark.parametrize(
-    ("data", "expected"),
-    [
-        (
-            b"filename,pixel size(mm)\n000_HC.png,0.07\n",
-            "not a PNG, JPEG, BMP, TIFF, PGM, PPM or DICOM image",
-        ),
-        (bytes(128) + b"DICM" + bytes(60), "DICOM file holds no image"),
-        (b"x", "not a PNG, JPEG, BMP, TIFF, PGM, PPM or DICOM image"),
-        (bytes(1000), "not a PNG, JPEG, BMP, TIFF, PGM, PPM or DICOM image"),
-    ],
-    ids=["text", "DICOM", "a letter", "zeros"],
-)
-def test_files_of_other_kinds_are_named(tmp_path: Path, data: bytes, expected: str) -> None:
-    if b"DICM" in data:
-        pytest.importorskip("pydicom")
-    assert expected in refused(tmp_path, data)
+@pytest.mark.parametrize("data", [b"filename,pixel size(mm)\n000_HC.png,0.07\n", b"x", bytes(1000)])
+def test_what_is_no_image_is_refused(tmp_path: Path, data: bytes) -> None:
+    assert READABLE in refused(tmp_path, data)
 
 
 @pytest.mark.parametrize("start", [SIGNATURE, b"\xff\xd8", b"BM", b"II*\0", b"MM\0*"])

@@ -15,7 +15,7 @@ import numpy as np
 from edgeseg.errors import ImageDecodeError
 from edgeseg.images.dicom import compressed, encapsulated, library
 from edgeseg.images.dicom.deflated import inflate
-from edgeseg.images.dicom.gray import Colours, Samples, read_palette
+from edgeseg.images.dicom.gray import Colours, Samples
 from edgeseg.images.dicom.head import read_head
 from edgeseg.images.dicom.regions import Region
 
@@ -123,16 +123,13 @@ class DicomFile:
         return samples, "RGB" if is_rgb and samples.ndim == 3 else photometric
 
     def palette(self) -> tuple[int, Colours]:
-        """Return the first value that its palette maps, and the colours; see `read_palette`."""
+        """Return the first value that its palette maps, and its colours, shape (n, 3), uint8."""
         with library.translate_errors("its palette"):
-            count, first, bits = map(int, self.dataset[_DESCRIPTOR].value)
-            if _TABLES[0] in self.dataset:
-                tables = [self.dataset[table].value for table in _TABLES]
-                order = "<" if self.dataset.original_encoding[1] else ">"
-                return read_palette(tables, (count, first, bits), order)
+            count, first, _ = map(int, self.dataset[_DESCRIPTOR].value)
         colours = library.expand_palette(
             self.dataset, np.arange(count or 1 << 16, dtype=np.int64) + first
         )
+        # some write entries of 8 bits into 16
         wide = colours.max(initial=0) > 255
         return first, (colours.astype(np.uint16) >> (8 if wide else 0)).astype(np.uint8)
 
