@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from edgeseg.archive.arrow.parquet import Reader
-from edgeseg.output.table import TIMING_COLUMNS, Row
+from edgeseg.network.task import Task
+from edgeseg.output import table
 
 PIXEL_SIZE_MM = 0.1
 
@@ -22,17 +23,19 @@ def listed(data: Path, repeats: int, top: Path) -> list[str]:
     return [*map(str, scans)]
 
 
-def rows_of(out: Path) -> list[Row]:
-    """Return the rows of an archive's parts without times."""
-    rows: list[Row] = []
+def rows_of(out: Path) -> list[dict[str, str]]:
+    """Return the rows of an archive's parts as ``results.csv`` has them, without times."""
+    decimals = table.column_decimals(Task())
+    rows: list[dict[str, str]] = []
     for path in sorted((out / "parts").glob("*.parquet")):
         part = Reader(io.BytesIO(path.read_bytes()))
         values = part.rows(0, part.n_rows, part.names)
         for i in range(part.n_rows):
-            rows.append({name: values[name][i] for name in part.names})
+            row = {name: values[name][i] for name in part.names}
+            rows.append(dict(zip(row, table.cells(row, decimals), strict=True)))
     return untimed(rows)
 
 
-def untimed(rows: Iterable[Row]) -> list[Row]:
+def untimed(rows: Iterable[dict[str, str]]) -> list[dict[str, str]]:
     """Return rows without what differs from run to run."""
-    return [{k: v for k, v in row.items() if k not in TIMING_COLUMNS} for row in rows]
+    return [{k: v for k, v in row.items() if k not in table.TIMING_COLUMNS} for row in rows]

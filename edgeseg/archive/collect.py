@@ -1,11 +1,12 @@
-"""What an archive ended with: whether all of it is there, what failed, a summary, a report."""
+"""Checks that an archive is complete, and writes its summary, failures and report."""
 
 from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from edgeseg.archive.arrow import parquet
@@ -16,26 +17,29 @@ from edgeseg.archive.plan import (
     differences,
     read_record,
 )
-from edgeseg.archive.summary import Failures, Figures, MostNeeded, write_report
+from edgeseg.archive.summary import Figures, MostNeeded, write_report
 from edgeseg.errors import DataError
 from edgeseg.network.task import read_task
 from edgeseg.output.table import Row
-from edgeseg.system.files import json_text
+from edgeseg.system.cells import SIGNATURE, shield
+from edgeseg.system.files import csv_text, json_text
 from edgeseg.system.parallel import ordered_map
 
 _STATUSES = ("ok", "doubtful", "empty", "failed")
 _READS = 8  # parts at once, most of which wait for a store
-_MOST_TOLD = 1000  # of missing parts, in the summary
+_MAX_MISSING = 1000  # missing parts that the summary lists
+_FAILURES = ("file", "frame", "reason", "path")
+_FIRST_FAILURES = 10
 
 
 @dataclass(slots=True)
 class Collected:
-    """What is there of an archive.
+    """What an archive holds.
 
     Attributes
     ----------
     n_rows, n_parts
-        That the manifest asks for.
+        Of the manifest.
     missing
         Numbers of the parts that are not written yet.
     statuses, flags
@@ -87,10 +91,10 @@ def collect(archive: Archive, on_part: Callable[[], None] = lambda: None) -> Col
     done = archive.list_parts()
     missing = [number for number in range(archive.n_parts) if number not in done]
     found = Collected(archive.manifest.n_rows, archive.n_parts, missing)
-    figures, needed, failures = Figures(task), MostNeeded(), Failures(archive.manifest)
-    numbers = sorted(done)
-    parts = ordered_map(lambda number: _open_part(archive, number, record), numbers, _READS)
-    for number, part in zip(numbers, parts, strict=True):
+    figures, needed = Figures(task), MostNeeded()
+    numbers, with_failures = sorted(done), []
+    open_part = partial(_open_part, archive, record)
+    for number, part in zip(numbers, ordered_map(open_part, numbers, _READS), strict=True):
         statuses = part.counts("status")
         found.statuses.update(statuses)
         for flags, count in part.counts("flags").items():
@@ -98,13 +102,15 @@ def collect(archive: Archive, on_part: Callable[[], None] = lambda: None) -> Col
         figures.add(part)
         needed.add(number, part)
         if statuses.get("failed"):
-            failures.add(part, archive.rows_of(number)[0])
+            with_failures.append(number)
         on_part()
-    found.failures = failures.first
+    first = _find_failures(archive, with_failures[:_FIRST_FAILURES], open_part)
+    found.failures = [*first][:_FIRST_FAILURES]
+    failures = _find_failures(archive, with_failures, open_part)
     summary = _summary(record, found, figures)
     (out / SUMMARY_NAME).write(json_text(summary).encode())
-    (out / FAILURES_NAME).write(failures.pieces())
-    rows = needed.rows(lambda number: _open_part(archive, number, record))
+    (out / FAILURES_NAME).write(_failures_csv(failures))
+    rows = needed.list_rows(open_part)
     write_report(out, task, rows, summary, overlays=record["overlays"])
     if not missing:  # else somebody may be writing one
         for place in (out, archive.parts):
@@ -112,7 +118,7 @@ def collect(archive: Archive, on_part: Callable[[], None] = lambda: None) -> Col
     return found
 
 
-def _open_part(archive: Archive, number: int, record: Mapping[str, Any]) -> parquet.Reader:
+def _open_part(archive: Archive, record: Mapping[str, Any], number: int) -> parquet.Reader:
     """Open a part's file and hold it to the manifest."""
     place = archive.part(number)
     data = place.read_whole(parquet.is_whole)
@@ -130,6 +136,26 @@ def _open_part(archive: Archive, number: int, record: Mapping[str, Any]) -> parq
     return part
 
 
+def _find_failures(
+    archive: Archive, numbers: Sequence[int], open_part: Callable[[int], parquet.Reader]
+) -> Iterator[Row]:
+    """Yield file, frame and reason of the failed rows of parts, and the path of the file."""
+    names = ["file", "frame", "reason", "status"]
+    for number, part in zip(numbers, ordered_map(open_part, numbers, _READS), strict=True):
+        columns = part.rows(0, part.n_rows, names)
+        listed = archive.manifest.read_rows(*archive.rows_of(number))
+        for *cells, status, row in zip(*(columns[name] for name in names), listed, strict=True):
+            if status == "failed":
+                yield dict(zip(_FAILURES, (*cells, row.source.location), strict=True))
+
+
+def _failures_csv(rows: Iterable[Row]) -> Iterator[bytes]:
+    yield (SIGNATURE + csv_text([_FAILURES])).encode()
+    for row in rows:
+        cells = [shield(str(cell or "")) for cell in row.values()]
+        yield csv_text([cells]).encode(errors="replace")
+
+
 def _summary(record: Mapping[str, Any], found: Collected, figures: Figures) -> dict[str, Any]:
     """Return what ``summary.json`` holds."""
     return {
@@ -142,7 +168,7 @@ def _summary(record: Mapping[str, Any], found: Collected, figures: Figures) -> d
         "n_rows": found.n_rows,
         "n_parts": found.n_parts,
         "n_missing_parts": len(found.missing),
-        "missing_parts": found.missing[:_MOST_TOLD],
+        "missing_parts": found.missing[:_MAX_MISSING],
         "flags": dict(sorted(found.flags.items())),
         "figures": figures.as_dict(),
         "timings": {"stages_ms": figures.stages_ms()},

@@ -1,27 +1,22 @@
-"""What is kept of the rows of an archive while they pass by: figures, failures, doubtful rows."""
+"""The figures of all rows of an archive, and the rows that its report shows."""
 
 from __future__ import annotations
 
 import math
 import tempfile
-import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edgeseg.archive.arrow.parquet import Reader
-from edgeseg.archive.manifest import Manifest
 from edgeseg.archive.place import Place
-from edgeseg.errors import OutputWriteError
 from edgeseg.measure.tasks import measure_of
 from edgeseg.network.task import Task
 from edgeseg.output import table
 from edgeseg.output.report.page import REPORT_NAME, write_page
 from edgeseg.output.table import Row
-from edgeseg.system.cells import SIGNATURE, shield
-from edgeseg.system.files import csv_text
 
 _NEED = {"failed": 0.0, "doubtful": 2.0, "empty": 4.0, "ok": 6.0}  # and the confidence
 _MOST_SHOWN = 10_000  # rows of the report: what a browser opens in a second
@@ -85,45 +80,6 @@ class _Moments:
         }  # fmt: skip
 
 
-class Failures:
-    """The rows that failed, on disk, and the first of them."""
-
-    def __init__(self, manifest: Manifest) -> None:
-        self._manifest = manifest
-        self.first: list[Row] = []
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 (as long as this)
-        weakref.finalize(self, self._file.close)
-        self._write(SIGNATURE + csv_text([["file", "frame", "reason", "path"]]))
-
-    def add(self, part: Reader, start: int) -> None:
-        """Add those of a part, whose first row has a number in the manifest."""
-        rows = part.rows(0, part.n_rows, ["file", "frame", "status", "reason"])
-        listed = self._manifest.read_rows(start, start + part.n_rows)
-        for i, status in enumerate(rows["status"]):
-            if status == "failed":
-                row: Row = {name: rows[name][i] for name in rows}
-                texts = (str(row[name] or "") for name in ("file", "frame", "reason"))
-                cells = *texts, listed[i].source.location
-                self._write(csv_text([[*map(shield, cells)]]))
-                if len(self.first) < _FEW:
-                    self.first.append(row)
-
-    def _write(self, text: str) -> None:
-        try:
-            self._file.write(text.encode(errors="replace"))
-            self._file.flush()
-        except OSError as error:
-            raise OutputWriteError(
-                f"the list of failures cannot be kept among temporary files ({error.strerror}); "
-                "set TMPDIR to a folder with more space"
-            ) from error
-
-    def pieces(self) -> Iterator[bytes]:
-        """Yield ``failures.csv``, piece by piece."""
-        self._file.seek(0)
-        return iter(lambda: self._file.read(_PIECE_BYTES), b"")
-
-
 class MostNeeded:
     """Which rows most need a look, of all: failed ones, doubtful ones, the least confident."""
 
@@ -144,11 +100,11 @@ class MostNeeded:
             kept = np.sort(np.argsort(self._need, kind="stable")[:_MOST_SHOWN])
             self._need, self._where = self._need[kept], self._where[kept]
 
-    def rows(self, read: Callable[[int], Reader]) -> list[Row]:
-        """Return them in the order of the manifest; ``read`` opens a part."""
+    def list_rows(self, open_part: Callable[[int], Reader]) -> list[Row]:
+        """Return them in the order of the manifest; see `collect`."""
         found = []
         for number in np.unique(self._where[:, 0]):
-            part = read(int(number))
+            part = open_part(int(number))
             values = part.rows(0, part.n_rows, part.names)
             for i in self._where[self._where[:, 0] == number, 1]:
                 found.append({name: values[name][i] for name in part.names})

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import errno
-import io
 import os
 import shutil
-import tempfile
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -140,18 +138,6 @@ def test_a_full_disk_is_told(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> Non
             list(worker.run([0]))
     assert not open_archive(plan).parts.list_names()
     assert [done.number for done in worker.run([0])] == [0]
-
-
-def test_no_space_for_the_failures_is_told(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Full(io.BytesIO):
-        def flush(self) -> None:
-            if self.tell() > 100:
-                raise OSError(errno.ENOSPC, "No space left on device")
-
-    list(measure(plan))
-    monkeypatch.setattr(tempfile, "TemporaryFile", Full)
-    with pytest.raises(OutputWriteError, match=r"No space left on device.*TMPDIR"):
-        collect(open_archive(plan))
 
 
 @pytest.mark.parametrize("processes", [1, 2])
