@@ -24,9 +24,9 @@ from typing import Any
 from library.archives import PIXEL_SIZE_MM
 from library.processes import EDGESEG, run, write_result
 
-from edgeseg.archive.arrow import parquet
-from edgeseg.archive.manifest import COLUMNS
-from edgeseg.archive.plan import part_columns, part_name
+from edgeseg.archive import parquet
+from edgeseg.archive.manifest import SCHEMA
+from edgeseg.archive.plan import part_name, part_schema
 from edgeseg.network.task import Task
 
 _PART_ROWS = 1000
@@ -51,10 +51,10 @@ def write_rows(scans: list[Path], count: int, manifest: Path) -> None:
     """Write a manifest of files that each are listed many times."""
     paths = [str(scan.resolve()) for scan in scans]
     with manifest.open("wb") as stream:
-        writer = parquet.Writer(stream, COLUMNS, {})
+        writer = parquet.Writer(stream, SCHEMA, {})
         for start in range(0, count, _GROUP_ROWS):
             numbers = range(start, min(start + _GROUP_ROWS, count))
-            values: dict[str, list[Any]] = {name: [None] * len(numbers) for name in COLUMNS.types}
+            values: dict[str, list[Any]] = {name: [None] * len(numbers) for name in SCHEMA.names}
             values["path"] = [paths[i % len(paths)] for i in numbers]
             values["file"] = [name_of(i) for i in numbers]
             for side in "xy":
@@ -72,7 +72,7 @@ def copy_part(parts: Path, n_rows: int) -> None:
     """Write the last part under the names of all others, with their files' names."""
     n_parts = -(-n_rows // _PART_ROWS)
     last = parquet.Reader(io.BytesIO((parts / part_name(n_parts - 1)).read_bytes()))
-    columns = part_columns(Task(), last.names)
+    columns = part_schema(Task(), last.names)
     values = last.rows(0, last.n_rows, last.names)
     for number in range(n_parts - 1):
         start = number * _PART_ROWS

@@ -37,7 +37,7 @@ NEVER = {
 OF_ONE_PLACE = {
     "highdicom": "edgeseg.output.dicom.objects",
     "openvino": "edgeseg.network.openvino",
-    "pyarrow": "edgeseg.archive.arrow",
+    "pyarrow": "edgeseg.archive",
     "PIL": "edgeseg.images.formats",
     "pydicom": "edgeseg.images.dicom.library",
     "pynetdicom": "edgeseg.node.library",

@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterable
 from pathlib import Path
 
-from edgeseg.archive.arrow.parquet import Reader
+from edgeseg.archive.parquet import Reader
 from edgeseg.network.task import Task
 from edgeseg.output import table
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from edgeseg.archive.arrow import parquet
+from edgeseg.archive import parquet
 from edgeseg.archive.plan import (
     FAILURES_NAME,
     SUMMARY_NAME,

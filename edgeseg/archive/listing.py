@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
-from edgeseg.archive.arrow.stores import failure_of
 from edgeseg.archive.place import Place, is_url, place_of
+from edgeseg.archive.stores import failure_of
 from edgeseg.errors import DataError, ImageDecodeError, InputNotFoundError
 from edgeseg.images.kinds import N_START_BYTES, is_dicom
 from edgeseg.inputs import left_out, walk

@@ -11,23 +11,26 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
-from edgeseg.archive.arrow import parquet
-from edgeseg.archive.arrow.stores import ERRORS
+from edgeseg.archive import parquet
 from edgeseg.archive.place import is_url, place_of
+from edgeseg.archive.stores import ERRORS
 from edgeseg.errors import DataError, EdgesegError
 from edgeseg.images.frame import PixelSize, check_pixel_size
 from edgeseg.inputs.size_table import TableRow
 from edgeseg.inputs.source import Source
 from edgeseg.system.text import first_line, printable
 
-COLUMNS = parquet.Columns({
-    "path": "text", "file": "text", "frame": "frame", "pixel_size_x_mm": "number",
-    "pixel_size_y_mm": "number", "pixel_size_source": "text", "width_px": "whole",
-    "height_px": "whole", "size_bytes": "whole", "modified": "time", "reason": "text",
-})  # fmt: skip
+SCHEMA = pa.schema([
+    ("path", pa.string()), ("file", pa.string()), ("frame", pa.int32()),
+    ("pixel_size_x_mm", pa.float64()), ("pixel_size_y_mm", pa.float64()),
+    ("pixel_size_source", pa.string()), ("width_px", pa.int64()), ("height_px", pa.int64()),
+    ("size_bytes", pa.int64()), ("modified", pa.timestamp("us", tz="UTC")),
+    ("reason", pa.string()),
+])  # fmt: skip
 """Where a frame lies and what results call it; the size of its pixels, and the sides of the image
-that has it; the file's size and time; why the size cannot be told."""
+that has it; the file's size and time; why the size is unknown."""
 GROUP_ROWS = 20_000
 """What is decoded to read one part."""
 # Of names as keys of stores and other programs may have them: parts that lead out of a folder, and
@@ -52,6 +55,18 @@ class ManifestRow(NamedTuple):
     source: Source
     size_bytes: int | None
     size: TableRow | None
+
+    def has_size(self, source: Source) -> bool:
+        """Return whether a pixel size is listed, if only as one that is unknown."""
+        return self.size is not None
+
+    def size_of(self, source: Source, shape: tuple[int, ...] | None = None) -> PixelSize | None:
+        """Return the pixel size that is listed; see `edgeseg.inputs.pixel_sizes.PixelSizes`."""
+        if self.size is None:
+            return None
+        if self.size.reason:
+            raise DataError(self.size.reason)
+        return self.size.pixel_size if shape is None or self.size.is_of(shape) else None
 
 
 class Manifest:
@@ -90,14 +105,14 @@ class Manifest:
                 "one"
             ) from error
         self.n_rows = self._reader.n_rows
-        for name in COLUMNS.types:
+        for name in SCHEMA.names:
             if self._reader.names.count(name) > 1:
                 raise DataError(f"{text}: it has the column {name!r} twice")
-        known = (name for name in COLUMNS.types if name != "modified")
+        known = (name for name in SCHEMA.names if name != "modified")
         self._names = [name for name in known if name in self._reader.names]
         if "path" not in self._names:
             raise DataError(
-                f"{text}: it has no column 'path'; expected {', '.join(COLUMNS.types)}, of which "
+                f"{text}: it has no column 'path'; expected {', '.join(SCHEMA.names)}, of which "
                 "all but the first may be left out"
             )
 
@@ -115,7 +130,7 @@ class Manifest:
             If they cannot be read, or a row has no path.
         """
         with self._translate_errors(start, stop):
-            columns = self._reader.rows(start, stop, self._names, COLUMNS)
+            columns = self._reader.rows(start, stop, self._names, SCHEMA)
         rows = zip(*(columns[name] for name in self._names), strict=True)
         return [
             self._parse_row(number, dict(zip(self._names, row, strict=True)))
@@ -162,7 +177,7 @@ class Manifest:
             if count > 1:
                 raise DataError(
                     f"{self.text}: {file}{f', frame {frame},' if frame else ''} is listed {count} "
-                    "times; list each frame once, or tell files apart by the column 'file'"
+                    "times; list each frame once, or distinguish files by the column 'file'"
                 )
 
     def _keys(self) -> Iterator[tuple[str, int]]:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from edgeseg.archive.arrow import parquet
+from edgeseg.archive import parquet
 from edgeseg.archive.file_list import FileList
 from edgeseg.archive.listing import list_images
-from edgeseg.archive.manifest import COLUMNS, GROUP_ROWS
+from edgeseg.archive.manifest import GROUP_ROWS, SCHEMA
 from edgeseg.archive.place import Place
 from edgeseg.images.frame import Size, as_pixel_size
 from edgeseg.inputs.discover import nothing_found
@@ -83,10 +83,10 @@ def write_manifest(
 
 def _write_rows(stream: BinaryIO, rows: Iterator[tuple[Any, ...]]) -> int:
     """Write the table and return how many rows it has."""
-    writer = parquet.Writer(stream, COLUMNS, {"edgeseg": __version__})
+    writer = parquet.Writer(stream, SCHEMA, {"edgeseg": __version__})
     n_rows = 0
     while group := list(itertools.islice(rows, GROUP_ROWS)):
-        writer.write(dict(zip(COLUMNS.types, zip(*group, strict=True), strict=True)))
+        writer.write(dict(zip(SCHEMA.names, zip(*group, strict=True), strict=True)))
         n_rows += len(group)
     writer.close()
     return n_rows

@@ -12,13 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from edgeseg.archive.arrow import parquet
+from edgeseg.archive import parquet
 from edgeseg.archive.files import FileReader, RunEnds
 from edgeseg.archive.manifest import Manifest, ManifestRow
 from edgeseg.archive.place import Place, place_of
-from edgeseg.archive.plan import Archive, Plan, part_columns
+from edgeseg.archive.plan import Archive, Plan, part_schema
 from edgeseg.errors import DataError, OutputWriteError
-from edgeseg.images.frame import Frame, PixelSize
+from edgeseg.images.frame import Frame
 from edgeseg.inputs.ages import Ages
 from edgeseg.inputs.pixel_sizes import PixelSizes
 from edgeseg.inputs.source import Source
@@ -80,7 +80,7 @@ class _Part:
 
 
 class _Image:
-    """An image of a part, and the size of its pixels as the manifest lists it."""
+    """An image of a part, whose file is read ahead."""
 
     def __init__(self, part: _Part, listed: ManifestRow, files: FileReader) -> None:
         self.part, self.listed, self._files = part, listed, files
@@ -95,19 +95,6 @@ class _Image:
         """Return the frame; see `FileReader.read_frame`."""
         data, self._data = self._data, None
         return self._files.read_frame(self.listed, data)
-
-    def has_size(self, item: Source) -> bool:
-        """Return whether a pixel size is listed, if only as one that is unknown."""
-        return self.listed.size is not None
-
-    def size_of(self, item: Source, size: tuple[int, ...] | None = None) -> PixelSize | None:
-        """Return the pixel size that is listed; see `edgeseg.inputs.pixel_sizes`."""
-        row = self.listed.size
-        if row is None:
-            return None
-        if row.reason:
-            raise DataError(row.reason)
-        return row.pixel_size if size is None or row.is_of(size) else None
 
 
 class PartWorker:
@@ -135,7 +122,7 @@ class PartWorker:
         self._out = plan.place
         self._options = Options(masks=plan.masks, overlays=plan.overlays)
         titles = self._row_worker(PixelSizes([])).titles
-        self._columns = part_columns(self.segmenter.metadata.task, titles)
+        self._schema = part_schema(self.segmenter.metadata.task, titles)
         self._may_upload = threading.BoundedSemaphore(_UPLOADS)
 
     def run(
@@ -201,7 +188,7 @@ class PartWorker:
         yield from started
 
     def _measure(self, image: _Image) -> tuple[_Part, Row]:
-        worker = self._row_worker(image, image.read)
+        worker = self._row_worker(image.listed, image.read)
         write = self._write_picture if self._out.is_local else self._upload
         write = partial(write, image.part)
         return image.part, worker.measure(image.listed.source, write)
@@ -234,7 +221,7 @@ class PartWorker:
         except OSError as error:
             text = f"{self._out.text}: cannot be written ({error.strerror})"
             raise OutputWriteError(text) from error
-        values = {title: [row[title] for row in part.rows] for title in self._columns.types}
+        values = {title: [row[title] for row in part.rows] for title in self._schema.names}
         record = {
             **self._record,
             "part": part.number,
@@ -242,7 +229,7 @@ class PartWorker:
             "provider": self.segmenter.provider,
             "wall_s": round(time.perf_counter() - part.started_s, 3),
         }
-        data = parquet.table_bytes(self._columns, values, record)
+        data = parquet.table_bytes(self._schema, values, record)
         self.archive.part(part.number).write(data)
         return Done(part.number, dict(Counter(str(row["status"]) for row in part.rows)))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote, unquote, unquote_to_bytes
 
-from edgeseg.archive.arrow import stores
+from edgeseg.archive import stores
 from edgeseg.errors import DataError, InputNotFoundError, OutputWriteError
 from edgeseg.system.files import is_part, new_part, write_atomic, write_first
 from edgeseg.system.text import first_line
@@ -82,7 +82,7 @@ class Place:
         """Read it, from a store several times if need be, with waits of up to 20 s.
 
         What is not whole is taken from a store only if it comes twice alike, for an answer may be
-        cut off without an error (see `edgeseg.archive.arrow.stores.Store`).
+        cut off without an error (see `edgeseg.archive.stores.Store`).
 
         Raises
         ------

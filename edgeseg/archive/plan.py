@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from edgeseg.archive.arrow import parquet
+import pyarrow as pa
+
+from edgeseg.archive import parquet
 from edgeseg.archive.manifest import Manifest
 from edgeseg.archive.place import Place, place_of
 from edgeseg.errors import DataError, EdgesegError, OutputExistsError
 from edgeseg.images.calibration import Calibration
-from edgeseg.measure.tasks import measure_of
 from edgeseg.network.task import Task, read_task
 from edgeseg.output import table
 from edgeseg.output.pictures import PICTURES
@@ -281,14 +282,15 @@ def _short(value: object) -> str:
     return f"{value[:12]}…" if isinstance(value, str) and len(value) > 16 else str(value)
 
 
-def part_columns(task: Task, titles: tuple[str, ...]) -> parquet.Columns:
-    """Return the types of the columns of a part: those of ``results.csv``, with numbers as such."""
-    measure = measure_of(task)
-    known = (*measure.columns(task), *measure.given_columns(task, ages=True, calibrated=True))
-    whole = {column.name for column in known if column.decimals == 0}
-    kinds = {
-        "frame": "frame",
-        **dict.fromkeys(table.TEXTS, "text"),
-        **dict.fromkeys(whole, "whole"),
+def part_schema(task: Task, titles: Sequence[str]) -> Any:
+    """Return the schema of a part, for pyarrow: the columns of ``results.csv`` with their types."""
+    decimals = table.column_decimals(task)
+    types = {
+        title: pa.string()
+        if title in table.TEXTS
+        else pa.int64()
+        if decimals.get(title) == 0
+        else pa.float64()
+        for title in titles
     }
-    return parquet.Columns({title: kinds.get(title, "number") for title in titles})
+    return pa.schema([*(types | {"frame": pa.int32()}).items()])

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeseg.archive.arrow.parquet import Reader
+from edgeseg.archive.parquet import Reader
 from edgeseg.archive.place import Place
 from edgeseg.measure.tasks import measure_of
 from edgeseg.network.task import Task

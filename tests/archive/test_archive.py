@@ -16,9 +16,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from edgeseg.archive import part_worker
+from edgeseg.archive import parquet, part_worker
 from edgeseg.archive import plan as plans
-from edgeseg.archive.arrow import parquet
 from edgeseg.archive.collect import collect
 from edgeseg.archive.manifest_writer import write_manifest
 from edgeseg.archive.part_worker import PartWorker
@@ -178,7 +177,7 @@ def test_a_part_of_other_rows_or_another_archive_is_found_out(plan: Plan) -> Non
     path = part_path(plan, 1)
     whole = path.read_bytes()
     part = parquet.Reader(io.BytesIO(whole))
-    columns = plans.part_columns(Segmenter("hc18-nano").metadata.task, part.names)
+    columns = plans.part_schema(Segmenter("hc18-nano").metadata.task, part.names)
     for n_rows, record, says in (
         (1, part.record, r"part-00000001\.parquet has not the rows 2 to 4"),
         (2, {**part.record, "part_size": 3}, "is of another archive: another part size"),

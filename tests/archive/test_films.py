@@ -17,7 +17,7 @@ import pytest
 pytest.importorskip("pydicom")
 from pydicom import dcmread, uid
 
-from edgeseg.archive.arrow import stores
+from edgeseg.archive import stores
 from edgeseg.archive.collect import collect
 from edgeseg.archive.manifest_writer import write_manifest
 from edgeseg.archive.place import place_of

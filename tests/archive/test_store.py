@@ -15,8 +15,7 @@ import pytest
 pytest.importorskip("moto.server")
 import boto3
 
-from edgeseg.archive import files
-from edgeseg.archive.arrow import stores
+from edgeseg.archive import files, stores
 from edgeseg.archive.collect import collect
 from edgeseg.archive.manifest import Manifest, ManifestRow
 from edgeseg.archive.manifest_writer import write_manifest

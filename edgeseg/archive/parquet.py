@@ -8,7 +8,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -23,25 +23,6 @@ _SHA256_KEY = "edgeseg_sha256"
 _SHA256 = re.compile(rb"[0-9a-f]{64}")
 _NO_SHA256 = b"0" * 64
 _PIECE_BYTES = 1 << 20
-_TYPES = {"text": pa.string(), "whole": pa.int64(), "frame": pa.int32(), "number": pa.float64(),
-          "time": pa.timestamp("us", tz="UTC")}  # fmt: skip
-
-
-class Columns(NamedTuple):
-    """The columns of a table: their names, each with ``text``, ``whole``, ``number``... as type."""
-
-    types: Mapping[str, str]
-
-    def schema(self, record: Mapping[str, Any] | None = None) -> Any:
-        """Return pyarrow's schema of them, with a record of the table."""
-        fields = [pa.field(name, _TYPES[kind]) for name, kind in self.types.items()]
-        return pa.schema(fields, metadata=None if record is None else {_KEY: json.dumps(record)})
-
-    def table(self, values: Mapping[str, Sequence[Any]], record: Mapping[str, Any] | None) -> Any:
-        """Return pyarrow's table of values, by column."""
-        schema = self.schema(record)
-        arrays = [_array(values[field.name], field.type) for field in schema]
-        return pa.Table.from_arrays(arrays, schema=schema)
 
 
 class _Hashed(io.RawIOBase):
@@ -61,11 +42,21 @@ class _Hashed(io.RawIOBase):
         return self._stream.tell()
 
 
+def _table(schema: Any, values: Mapping[str, Sequence[Any]]) -> Any:
+    """Return pyarrow's table of values, by column."""
+    arrays = [_array(values[field.name], field.type) for field in schema]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
 def _array(values: Sequence[Any], kind: Any) -> Any:
     try:
         return pa.array(values, kind)
     except UnicodeEncodeError:
         return pa.array([None if v is None else printable(v) for v in values], kind)
+
+
+def _add_record(schema: Any, record: Mapping[str, Any]) -> Any:
+    return schema.with_metadata({_KEY: json.dumps(record)})
 
 
 class Writer:
@@ -75,19 +66,21 @@ class Writer:
 
     Parameters
     ----------
+    schema
+        Names and types of the columns, a ``pyarrow.Schema``.
     record
         What is kept with the table, as JSON can hold it.
     """
 
-    def __init__(self, stream: BinaryIO, columns: Columns, record: Mapping[str, Any]) -> None:
-        self._columns, self._hashed = columns, _Hashed(stream)
+    def __init__(self, stream: BinaryIO, schema: Any, record: Mapping[str, Any]) -> None:
+        self._schema, self._hashed = _add_record(schema, record), _Hashed(stream)
         self._writer = pq.ParquetWriter(
-            self._hashed, columns.schema(record), compression="zstd", write_page_checksum=True
+            self._hashed, self._schema, compression="zstd", write_page_checksum=True
         )
 
     def write(self, values: Mapping[str, Sequence[Any]]) -> None:
         """Write a group of rows, by column."""
-        self._writer.write_table(self._columns.table(values, None).cast(self._writer.schema))
+        self._writer.write_table(_table(self._schema, values))
 
     def close(self) -> None:
         """End the table."""
@@ -97,12 +90,13 @@ class Writer:
 
 
 def table_bytes(
-    columns: Columns, values: Mapping[str, Sequence[Any]], record: Mapping[str, Any]
+    schema: Any, values: Mapping[str, Sequence[Any]], record: Mapping[str, Any]
 ) -> bytes:
-    """Return a whole table as the bytes of its file, which hold their own SHA-256."""
+    """Return a whole table as the bytes of its file, which hold their own SHA-256; see `Writer`."""
     sink = pa.BufferOutputStream()
-    with pq.ParquetWriter(sink, columns.schema(record), compression="zstd") as writer:
-        writer.write_table(columns.table(values, record))
+    schema = _add_record(schema, record)
+    with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
+        writer.write_table(_table(schema, values))
         writer.add_key_value_metadata({_SHA256_KEY: _NO_SHA256.decode()})
     data = cast(bytes, sink.getvalue().to_pybytes())
     return _replace_digest(data, hashlib.sha256(data).hexdigest().encode())
@@ -165,10 +159,10 @@ class Reader:
         return record if isinstance(record, dict) else {}
 
     def rows(
-        self, start: int, stop: int, names: Sequence[str], types: Columns | None = None
+        self, start: int, stop: int, names: Sequence[str], schema: Any = None
     ) -> dict[str, list[Any]]:
         """Return rows of some columns, by column, as Python's values, perhaps of other types."""
-        kinds = {} if types is None else {name: _TYPES[kind] for name, kind in types.types.items()}
+        kinds = {} if schema is None else dict(zip(schema.names, schema.types, strict=True))
         slices = self._slices(start, stop, names)
         return {name: _cast(column, kinds.get(name)).to_pylist() for name, column in slices}
 

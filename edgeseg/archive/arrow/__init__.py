@@ -1,1 +1,0 @@
-"""All that edgeseg calls of pyarrow."""
