@@ -1,13 +1,14 @@
-"""A DICOM node under load: lag from C-STORE to the row on disk, memory, and what a kill costs.
+"""A DICOM node under load: time to the answer and to the rows, memory, and what a kill costs.
 
     python benchmarks/node.py --data HC18 --count 500
     python benchmarks/node.py --data HC18 --count 10000 --kill --name kill -- --no-sr --no-masks
 
 Wraps images of HC18 in DICOM, each sending a new instance, and sends them to an `edgeseg listen`
-of its own, one after the other and as two callers at once; the lag is from the first byte of the
-request to the answer, before which the row is on disk. With ``--kill`` the node is killed with -9
-in the middle and started again, all is sent once more, and each instance must have one row. What
-follows ``--`` is given to the node. Prints Markdown, and leaves ``results/node.json``, or
+of its own, one after the other and as two callers at once. The lag is from the first byte of the
+request to the answer, before which the instance is safe on disk; instances a second are counted
+until all are measured. With ``--kill`` the node is killed with -9 in the middle and started again:
+what was answered must be measured, and once all is sent again each instance must have one row.
+What follows ``--`` is given to the node. Prints Markdown, and leaves ``results/node.json``, or
 ``results/node-NAME.json`` with ``--name NAME``.
 """
 
@@ -41,13 +42,14 @@ from edgeseg.images.image_file import read_gray
 from edgeseg.score.hc18 import load_cases
 
 _TO_START_S = 60.0
-_LOOK_S = 1.0
+_LOOK_S, _POLL_S = 1.0, 0.05
 
 
 class Node:
     """An `edgeseg listen` that writes into a folder."""
 
     def __init__(self, out: Path, options: Sequence[str]) -> None:
+        self._spool = out / ".incoming"
         command = [sys.executable, "-u", "-m", "edgeseg", "listen", "--out", str(out)]
         self._process = subprocess.Popen(
             [*command, "--port", "0", *options], stdout=subprocess.PIPE, text=True
@@ -63,6 +65,11 @@ class Node:
         """Resident memory now."""
         pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
         return pages * 4096 / 2**20
+
+    def wait_measured(self) -> None:
+        """Wait until nothing waits to be measured."""
+        while [*self._spool.iterdir()]:
+            time.sleep(_POLL_S)
 
     def end(self, number: int) -> float:
         """Send a signal and wait; returns how long that took, in seconds."""
@@ -119,7 +126,7 @@ def store_by_two(port: int, images: Sequence[Dataset], uids: Sequence[str]) -> l
     return lags_ms
 
 
-def watched(node: Node, seen_mib: list[float], ended: threading.Event) -> None:
+def watch_memory(node: Node, seen_mib: list[float], ended: threading.Event) -> None:
     """Note the node's memory every second."""
     while not ended.wait(_LOOK_S):
         with contextlib.suppress(OSError):
@@ -132,7 +139,7 @@ def rows(out: Path) -> Counter[str]:
     return Counter(row["file"] for row in csv.DictReader(io.StringIO(text)))
 
 
-def figures(name: str, lags_ms: Sequence[float], wall_s: float) -> dict[str, Any]:
+def summarize(name: str, lags_ms: Sequence[float], wall_s: float) -> dict[str, Any]:
     """Return a line of the table."""
     median, p99 = np.percentile(lags_ms, [50, 99]).tolist()
     return {
@@ -146,7 +153,7 @@ def figures(name: str, lags_ms: Sequence[float], wall_s: float) -> dict[str, Any
 
 def main() -> None:
     """Send, and print what was measured."""
-    arguments = parsed()
+    arguments = parse_arguments()
     cases = load_cases(arguments.data)[: arguments.images]
     images = [wrapped(read_gray(case.image_path), case.pixel_size_mm) for case in cases]
     uids = [generate_uid() for _ in range(arguments.count)]
@@ -154,17 +161,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="edgeseg-node-") as folder:
         out = Path(folder, "out")
         if arguments.kill:
-            record["kill"] = killed(out, images, uids, arguments.node)
+            record["kill"] = kill(out, images, uids, arguments.node)
         node = Node(out, arguments.node)
         seen_mib: list[float] = []
         ended = threading.Event()
-        watching = threading.Thread(target=watched, args=(node, seen_mib, ended))
+        watching = threading.Thread(target=watch_memory, args=(node, seen_mib, ended))
         watching.start()
         for name, way in (("one", store), ("two", store_by_two)):
             given = uids if arguments.kill else [generate_uid() for _ in uids]
             started = time.perf_counter()
             lags_ms = way(node.port, images, given)
-            line = figures(name, lags_ms, time.perf_counter() - started)
+            node.wait_measured()
+            line = summarize(name, lags_ms, time.perf_counter() - started)
             record["lines"].append(line)
             print("| {callers} | {instances} | {median_ms} | {p99_ms} | {per_s} |".format(**line))  # noqa: T201
         ended.set()
@@ -183,22 +191,29 @@ def main() -> None:
     write_result(f"node-{arguments.name}" if arguments.name else "node", record)
 
 
-def killed(
+def kill(
     out: Path, images: Sequence[Dataset], uids: Sequence[str], options: Sequence[str]
 ) -> dict[str, int]:
-    """Kill a node in the middle of what is sent; returns what was answered and what has a row."""
+    """Kill a node once half is answered; what was answered must be measured by the next."""
     node = Node(out, options)
-    answered: list[float] = []
-    sending = threading.Thread(target=lambda: answered.extend(store(node.port, images, uids)))
-    sending.start()
-    while sum(rows(out).values()) < len(uids) // 2 and sending.is_alive():
-        time.sleep(_LOOK_S)
+    lags_ms = store(node.port, images, uids[: len(uids) // 2])
+    late = threading.Thread(
+        target=lambda: lags_ms.extend(store(node.port, images, uids[len(lags_ms) :]))
+    )
+    late.start()
+    time.sleep(_LOOK_S)
     node.end(signal.SIGKILL)
-    sending.join()
-    return {"answered": len(answered), "rows": sum(rows(out).values())}
+    late.join()
+    node = Node(out, options)
+    node.wait_measured()
+    node.end(signal.SIGTERM)
+    found = rows(out)
+    if missing := {f"{uid}.dcm" for uid in uids[: len(lags_ms)]} - {*found}:
+        raise SystemExit(f"answered and not measured: {len(missing)}")
+    return {"answered": len(lags_ms), "rows": sum(found.values())}
 
 
-def parsed() -> argparse.Namespace:
+def parse_arguments() -> argparse.Namespace:
     """Return the command's arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)

@@ -92,7 +92,8 @@ class Node:
 
     def wait_measured(self) -> None:
         """Wait until nothing waits to be measured."""
-        until(lambda: not [*self._spool.iterdir()])
+        while left := sorted(self._spool.iterdir()):
+            until(lambda: sorted(self._spool.iterdir()) != left)  # noqa: B023
 
     def stop(self) -> str:
         """End it as systemd does, and return what it has printed since it listens."""

@@ -1,7 +1,8 @@
-"""Structured reports, read back by others: pydicom, dsrdump and dciodvfy."""
+"""Structured reports and segmentations, read back by others: pydicom, dsrdump and dciodvfy."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,13 @@ from edgeseg.errors import DataError
 from edgeseg.images.calibration import Calibration
 from edgeseg.images.frame import PixelSize
 from edgeseg.measure.ellipse import Ellipse
-from edgeseg.output.dicom import codes, structured_report
+from edgeseg.output.dicom import codes, segmentation, structured_report
 from edgeseg.prediction import Prediction
 from edgeseg.system.version import __version__
 from tests.output.dicom_sources import (
-    CINE,
     HEAD,
     MODEL,
     PACKAGED,
-    SINGLE,
     SIZE,
     cine,
     complaints,
@@ -106,30 +105,14 @@ def test_the_interval_is_there_as_ranges_of_uncertainty_and_its_level_is_said() 
     assert "range of uncertainty: holds 90 % of heads" in said
 
 
-@pytest.mark.parametrize(
-    ("code", "name"),
-    [
-        (codes.HEAD_CIRCUMFERENCE, known.LN.HeadCircumference),
-        (codes.BIPARIETAL_DIAMETER, known.LN.BiparietalDiameter),
-        (codes.OCCIPITAL_FRONTAL_DIAMETER, known.LN.OccipitalFrontalDiameter),
-        (codes.AREA, known.SCT.Area),
-        (codes.MM, known.UCUM.Millimeter),
-        (codes.MM2, known.UCUM.SquareMillimeter),
-        (codes.ABOVE, known.SCT.RangeOfUpperMeasurementUncertainty),
-        (codes.BELOW, known.SCT.RangeOfLowerMeasurementUncertainty),
-        (codes.INDETERMINATE, known.DCM.ValueIndeterminate),
-        (codes.COMMENT, known.DCM.Comment),
-        (codes.HEAD, known.SCT.Head),
-        (codes.STRUCTURE, known.SCT.AnatomicalStructure),
-        (codes.REGION, known.SCT.SpatialAndRelationalConcept),
-        (codes.FETUS, known.DCM.Fetus),
-        (codes.DEVICE, known.DCM.Device),
-        (codes.PROCEDURE, known.SCT.ImagingProcedure),
-        (codes.ARTIFICIAL_INTELLIGENCE, known.DCM.ArtificialIntelligence),
-    ],
-)
-def test_codes_mean_what_the_standard_says(code: codes.Code, name: Any) -> None:
-    assert code == (name.value, name.scheme_designator, name.meaning)
+@pytest.mark.parametrize("scheme", ["LN", "SCT", "UCUM", "DCM"])
+def test_codes_mean_what_the_standard_says(scheme: str) -> None:
+    ours = [code for code in vars(codes).values() if isinstance(code, codes.Code)]
+    concepts = getattr(known, scheme)
+    standard = {(c.value, c.meaning) for c in (getattr(concepts, name) for name in concepts.dir())}
+    wanted = {(code.value, code.meaning) for code in ours if code.scheme == scheme}
+    assert wanted
+    assert wanted <= standard
 
 
 @pytest.mark.parametrize(
@@ -198,7 +181,7 @@ def test_a_class_of_images_that_highdicom_does_not_know_is_reported_on() -> None
 
 
 def test_who_observed_whom_with_what() -> None:
-    made = report()
+    made = report(prediction=head(calibration=Calibration(1.02, -0.5)))
     assert made.SOPClassUID == "1.2.840.10008.5.1.4.1.1.88.33"
     assert made.ContentTemplateSequence[0].TemplateIdentifier == "1500"
     assert (made.VerificationFlag, made.CompletionFlag) == ("UNVERIFIED", "COMPLETE")
@@ -213,11 +196,6 @@ def test_who_observed_whom_with_what() -> None:
     said = [item.TextValue for item in items(made, "Algorithm Parameters")]
     assert f"model SHA-256: {MODEL.sha256}" in said
     assert "pixel size: 0.5 x 0.5 mm (dicom)" in said
-
-
-def test_a_sites_calibration_is_said() -> None:
-    made = report(prediction=head(calibration=Calibration(1.02, -0.5)))
-    said = [item.TextValue for item in items(made, "Algorithm Parameters")]
     assert "calibration: 1.02 * circumference + -0.5 mm" in said
 
 
@@ -228,6 +206,9 @@ def test_an_even_interval_stays_even() -> None:
 
 
 def test_a_doubtful_measurement_says_so_at_every_figure_and_why() -> None:
+    sure = report()
+    assert not items(sure, "Comment")
+    assert not [item for item in content(sure) if "NumericValueQualifierCodeSequence" in item]
     prediction = head(flags=("looks_differ", "low_confidence"))
     made = report(prediction=prediction)
     assert made.CompletionFlag == "PARTIAL"
@@ -239,12 +220,6 @@ def test_a_doubtful_measurement_says_so_at_every_figure_and_why() -> None:
         (item,) = items(made, meaning)
         (qualifier,) = item.NumericValueQualifierCodeSequence
         assert (qualifier.CodeValue, qualifier.CodeMeaning) == ("114011", "Value indeterminate")
-
-
-def test_a_measurement_without_doubt_has_none() -> None:
-    made = report()
-    assert not items(made, "Comment")
-    assert not [i for i in content(made) if "NumericValueQualifierCodeSequence" in i]
 
 
 def test_of_regions_the_area_of_each_class_is_reported() -> None:
@@ -262,19 +237,21 @@ def test_of_regions_the_area_of_each_class_is_reported() -> None:
     assert not items(made, "Subject Class")
 
 
-def test_nothing_found_is_nothing_to_report() -> None:
-    with pytest.raises(DataError, match="nothing to report: no head found: it is dark"):
-        structured_report(header(), 0, nothing(), MODEL)
-
-
-def test_pixels_of_unknown_size_are_not_reported_as_figures() -> None:
-    with pytest.raises(DataError, match=r"nothing to report in mm.*give the pixel size"):
-        structured_report(header(), 0, head(pixel_size=None), MODEL)
-
-
-def test_another_images_prediction_is_refused() -> None:
-    with pytest.raises(DataError, match="161x120 pixels were measured of an image of 161x121"):
-        structured_report(header(Rows=121), 0, head(), MODEL)
+@pytest.mark.parametrize(
+    ("make", "source", "prediction", "why"),
+    [
+        (structured_report, header(), nothing(), "nothing to report: no head found: it is dark"),
+        (segmentation, header(), nothing(), "nothing to report"),
+        (structured_report, header(), head(pixel_size=None), "in mm.*give the pixel size"),
+        (structured_report, header(Rows=121), head(), "of an image of 161x121"),
+        (segmentation, header(Rows=121), head(), "of an image of 161x121"),
+    ],
+)
+def test_what_cannot_be_reported_is_refused(
+    make: Callable[..., bytes], source: Any, prediction: Prediction, why: str
+) -> None:
+    with pytest.raises(DataError, match=why):
+        make(source, 0, prediction, MODEL)
 
 
 def test_oblong_pixels() -> None:
@@ -283,13 +260,106 @@ def test_oblong_pixels() -> None:
     assert number(item)[0] == pytest.approx(prediction.hc_mm, abs=0.005)
 
 
-@pytest.mark.parametrize("prediction", [head(), head(flags=("looks_differ",)), lesions()])
-@pytest.mark.parametrize("sop_class", [SINGLE, CINE])
-def test_validators_find_no_error(prediction: Prediction, sop_class: str, tmp_path: Path) -> None:
-    source, frame = (header(), 0) if sop_class == SINGLE else (cine(), 2)
+def segmented(source: Any = None, frame: int = 0, prediction: Prediction | None = None) -> Any:
+    """Return a segmentation, read back."""
+    source = header() if source is None else source
+    return read(segmentation(source, frame, prediction or head(), MODEL))
+
+
+def bits(dataset: Any) -> np.ndarray:
+    """Unpack the frames of a segmentation by hand, (n, height, width), of 0 and 1."""
+    count = dataset.NumberOfFrames * dataset.Rows * dataset.Columns
+    packed = np.frombuffer(dataset.PixelData, dtype=np.uint8)
+    return np.unpackbits(packed, bitorder="little")[:count].reshape(
+        dataset.NumberOfFrames, dataset.Rows, dataset.Columns
+    )
+
+
+def test_a_head_is_one_segment_of_the_masks_pixels() -> None:
+    prediction = head(pixel_size=None)  # which a mask does not need
+    found = segmented(prediction=prediction)
+    assert found.SOPClassUID == "1.2.840.10008.5.1.4.1.1.66.4"
+    assert (found.SegmentationType, found.NumberOfFrames) == ("BINARY", 1)
+    assert (found.Rows, found.Columns) == SIZE
+    assert (bits(found)[0] == (prediction.mask() > 0)).all()
+    assert bits(found).any()
+    (segment,) = found.SegmentSequence
+    assert (segment.SegmentNumber, segment.SegmentLabel) == (1, "head")
+    assert segment.SegmentedPropertyCategoryCodeSequence[0].CodeValue == "91723000"
+    assert segment.SegmentedPropertyTypeCodeSequence[0].CodeValue == "69536005"
+    assert segment.SegmentAlgorithmType == "AUTOMATIC"
+    assert segment.SegmentAlgorithmName == "edgeseg hc18-nano"
+    (algorithm,) = segment.SegmentationAlgorithmIdentificationSequence
+    assert algorithm.AlgorithmVersion == __version__
+    assert f"model SHA-256={MODEL.sha256}" in algorithm.AlgorithmParameters
+
+
+def test_of_regions_each_class_is_a_segment() -> None:
+    prediction = lesions()
+    found = segmented(prediction=prediction)
+    assert [segment.SegmentLabel for segment in found.SegmentSequence] == ["lesion", "cyst"]
+    types = [s.SegmentedPropertyTypeCodeSequence[0].CodeValue for s in found.SegmentSequence]
+    assert types == ["class 1", "class 2"]
+    groups = found.PerFrameFunctionalGroupsSequence
+    numbers = [g.SegmentIdentificationSequence[0].ReferencedSegmentNumber for g in groups]
+    assert numbers == [1, 2]
+    for number_, plane in zip(numbers, bits(found), strict=True):
+        assert (plane == (prediction.mask() == number_)).all()
+        assert plane.any()
+
+
+@pytest.mark.parametrize(("source", "frame"), [(header(), None), (cine(), 4)])
+def test_a_segmentation_refers_to_the_frame_that_was_measured(
+    source: Any, frame: int | None
+) -> None:
+    found = segmented(source, frame or 0)
+    (group,) = found.PerFrameFunctionalGroupsSequence
+    (derived,) = group.DerivationImageSequence
+    for (image,) in (found.SourceImageSequence, derived.SourceImageSequence):
+        assert image.ReferencedSOPInstanceUID == source.SOPInstanceUID
+        assert image.ReferencedSOPClassUID == source.SOPClassUID
+        assert image.get("ReferencedFrameNumber") == frame
+    (series,) = found.ReferencedSeriesSequence
+    (instance,) = series.ReferencedInstanceSequence
+    assert series.SeriesInstanceUID == source.SeriesInstanceUID
+    assert instance.ReferencedSOPClassUID == source.SOPClassUID
+    assert "ReferencedFrameNumber" not in instance
+
+
+def test_a_segmentation_of_a_doubtful_head_says_so() -> None:
+    doubtful = segmented(prediction=head(flags=("looks_differ",)))
+    assert doubtful.ContentDescription.startswith("Doubtful")
+    assert not segmented().ContentDescription
+
+
+def test_loss_in_the_source_is_noted_in_its_segmentation() -> None:
+    lossy = header(
+        LossyImageCompression="01", LossyImageCompressionRatio="12.5",
+        LossyImageCompressionMethod="ISO_10918_1",
+    )  # fmt: skip
+    found = segmented(lossy)
+    assert (found.LossyImageCompression, found.LossyImageCompressionRatio) == ("01", 12.5)
+    assert found.LossyImageCompressionMethod == "ISO_10918_1"
+    assert segmented().LossyImageCompression == "00"
+    assert "LossyImageCompression" not in report(lossy)
+    wrong = header(LossyImageCompression="01", LossyImageCompressionRatio="12")
+    raw = wrong.get_item("LossyImageCompressionRatio")
+    wrong["LossyImageCompressionRatio"] = raw._replace(value=b"??", length=2)
+    assert segmented(wrong).LossyImageCompression == "01"
+
+
+@pytest.mark.parametrize(
+    "prediction",
+    [head(), head(flags=("looks_differ",)), head(ellipse=Ellipse(140, 60, 52, 40, 0)), lesions()],
+)
+@pytest.mark.parametrize(("source", "frame"), [(header(), 0), (cine(), 2)])
+def test_validators_find_no_error(
+    source: Any, frame: int, prediction: Prediction, tmp_path: Path
+) -> None:
     made = structured_report(source, frame, prediction, MODEL)
     assert complaints(made, tmp_path) == []
     assert "UNVERIFIED" in dumped(made, tmp_path)
+    assert complaints(segmentation(source, frame, prediction, MODEL), tmp_path) == []
 
 
 @pytest.mark.parametrize("name", PACKAGED)
@@ -298,15 +368,17 @@ def test_files_of_real_machines_can_be_reported_on(name: str, tmp_path: Path) ->
     size = (source.Rows, source.Columns)
     prediction = head(size, HEAD.resized(SIZE, size))
     frame = 2 if int(source.get("NumberOfFrames") or 1) > 1 else 0
-    data = structured_report(source, frame, prediction, MODEL)
-    made = read(data)
-    assert number(items(made, "Head Circumference")[0])[0] == pytest.approx(
-        prediction.hc_mm, abs=5e-3
+    document, mask = (
+        make(source, frame, prediction, MODEL) for make in (structured_report, segmentation)
     )
+    made = read(document)
+    (hc,) = items(made, "Head Circumference")
+    assert number(hc)[0] == pytest.approx(prediction.hc_mm, abs=5e-3)
     assert made.StudyInstanceUID == source.StudyInstanceUID
     assert made.PatientName == source.PatientName
+    assert (bits(read(mask))[0] == (prediction.mask() > 0)).all()
     faults = OWN_FAULTS.get(name, ())
-    new = [line for line in complaints(data, tmp_path) if not any(f in line for f in faults)]
-    assert new == []
+    found = complaints(document, tmp_path) + complaints(mask, tmp_path)
+    assert [line for line in found if not any(fault in line for fault in faults)] == []
     if "Study Time" not in faults:
-        assert "Head Circumference" in dumped(data, tmp_path)
+        assert "Head Circumference" in dumped(document, tmp_path)
