@@ -93,7 +93,7 @@ class Node:
     def wait_measured(self) -> None:
         """Wait until nothing waits to be measured."""
         while left := sorted(self._spool.iterdir()):
-            until(lambda: sorted(self._spool.iterdir()) != left)  # noqa: B023
+            until(lambda: sorted(self._spool.iterdir()) != left)
 
     def stop(self) -> str:
         """End it as systemd does, and return what it has printed since it listens."""
