@@ -247,17 +247,17 @@ def test_an_index_names_its_images(measured: Run, tmp_path: Path) -> None:
 def test_missing_packages_are_named(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "pydicom", None)
+        assert infer(folder, "--out", tmp_path / "out").exit_code == 1
+    found = rows(tmp_path / "out")
+    assert [row["file"] for row in found] == ["IM0001", "one.dcm", "unsized.dcm"]
+    assert all("pip install 'edgeseg[dicom]'" in row["reason"] for row in found)
     monkeypatch.setitem(sys.modules, "highdicom", None)
     result = infer(folder, "--out", tmp_path / "report", "--sr")
     assert result.exit_code == 1
     assert "pip install 'edgeseg[dicom-report]'" in str(result.exception)
     assert not (tmp_path / "report" / "results.csv").exists()
-    monkeypatch.setitem(sys.modules, "pydicom", None)
-    result = infer(folder, "--out", tmp_path / "out")
-    assert result.exit_code == 1
-    found = rows(tmp_path / "out")
-    assert [row["file"] for row in found] == ["IM0001", "one.dcm", "unsized.dcm"]
-    assert all("pip install 'edgeseg[dicom]'" in row["reason"] for row in found)
 
 
 def test_documents_go_back_of_images_and_of_the_best_frame(measured: Run, tmp_path: Path) -> None:
