@@ -28,7 +28,7 @@ from edgeseg.inputs.matching import (
     path_key,
     shared_row_reason,
 )
-from edgeseg.inputs.pixel_sizes import TableFit, no_match_error
+from edgeseg.inputs.pixel_sizes import describe_fit, no_match_error
 from edgeseg.inputs.size_table import TableRow, merge_rows, read_table_rows
 from edgeseg.inputs.source import Source
 from edgeseg.system.text import first_line
@@ -150,7 +150,6 @@ class FileList:
         InputNotFoundError, DataError
             As `edgeseg.inputs.size_table.read_table` does, or if no row is of any image.
         """
-        fit = TableFit()
         with self._transaction():
             for name, row in read_table_rows(path, on_notice):
                 self._add_row(name, row)
@@ -158,21 +157,23 @@ class FileList:
             wrong = self._db.execute(one_wrong).fetchone()
             if wrong and not self._db.execute("SELECT 1 FROM rows WHERE x_mm > 0").fetchone():
                 raise DataError(wrong[0])
-            self._db.executemany("INSERT INTO matches VALUES (?, ?, ?, ?)", self._match(fit))
+            self._db.executemany("INSERT INTO matches VALUES (?, ?, ?, ?)", self._match())
             if not self._db.execute("SELECT 1 FROM matches WHERE rank != ''").fetchone():
                 first = self._db.execute("SELECT name FROM rows").fetchone()
                 file = self._db.execute("SELECT MIN(file) FROM files").fetchone()[0]
                 raise no_match_error(first[0] if first else None, file)
             self._refuse_shared_rows()
-        fit.n_unused, fit.unused = self._db.execute(
+        unused = (
             "SELECT COUNT(*), MIN(name) FROM rows WHERE name NOT IN "
             "(SELECT row FROM matches WHERE row IS NOT NULL)"
-        ).fetchone()
-        fit.n_without_size, fit.without_size = self._db.execute(
+        )
+        elsewhere = "SELECT COUNT(*), MIN(file), row FROM matches WHERE rank LIKE '%, true]'"
+        without_size = (
             "SELECT COUNT(*), MIN(file) FROM matches JOIN rows ON name = row "
             "WHERE matches.reason = '' AND x_mm IS NULL AND rows.reason = ''"
-        ).fetchone()
-        for text in fit.notices():
+        )
+        queries = unused, elsewhere, without_size
+        for text in describe_fit(*(self._db.execute(query).fetchone() for query in queries)):
             on_notice(text)
 
     def list_rows(self, size: PixelSize | None) -> Iterator[tuple[Any, ...]]:
@@ -204,7 +205,7 @@ class FileList:
         size, sides_or_none = row.pixel_size or (None, None, "table"), row.sides_px or (None, None)
         self._db.execute(_ADD_ROW, (name, *size, *sides_or_none, row.reason))
 
-    def _match(self, fit: TableFit) -> Iterator[tuple[Any, ...]]:
+    def _match(self) -> Iterator[tuple[Any, ...]]:
         """Yield the match of each file: its row, if there is one, its rank and a reason."""
 
         def row_of(name: str) -> tuple[Any, ...]:
@@ -217,8 +218,6 @@ class FileList:
         for file, path in self._db.execute("SELECT file, path FROM files ORDER BY file"):
             location = path.decode("utf-8", "backslashreplace")
             match = find_row(Source(file, location), keys.__getitem__, row_of)
-            if match.names_other_folders:
-                fit.add_other_folders(match.name, file)
             rank = "" if match.is_missing else json.dumps(match.rank)
             yield file, match.name or None, rank, match.reason
 

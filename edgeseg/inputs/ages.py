@@ -8,36 +8,26 @@ from pathlib import Path
 
 from edgeseg.errors import DataError
 from edgeseg.inputs.matching import RowMatch, match_rows
-from edgeseg.inputs.rows import find_name_column, read_rows
+from edgeseg.inputs.rows import read_rows
 from edgeseg.inputs.size_table import has_value
 from edgeseg.inputs.source import Source
-from edgeseg.inputs.titles import read_title
+from edgeseg.inputs.titles import find_name_column, read_title
 
 AGE_RANGE_WEEKS = (4.0, 45.0)
 """No pregnancy that is scanned is younger or older: such a figure has another unit."""
 EXAMPLES = "21w3d, 21+3, 21.43 (weeks) or 150d"
 
-_WEEKS = "weeks", "week", "wks", "wk", "w"
-_DAYS = "days", "day", "d"
+_WEEKS, _DAYS = "weeks?|wks?|w", "days?|d"
 _WEEKS_AND_DAYS = re.compile(
-    rf"(\d{{1,3}})\s*(?:(?:{'|'.join(_WEEKS)})\s*[+,]?|\+|\s)\s*"
-    rf"(?:(\d{{1,3}})\s*(?:/7|{'|'.join(_DAYS)})?)?"
+    rf"(\d{{1,3}})\s*(?:(?:{_WEEKS})\s*[+,]?|\+|\s)\s*(?:(\d{{1,3}})\s*(?:/7|{_DAYS})?)?"
 )
-_NUMBER = re.compile(rf"(\d{{1,3}}(?:[.,]\d{{1,9}})?)\s*({'|'.join((*_WEEKS, *_DAYS))})?")
+_NUMBER = re.compile(rf"(\d{{1,3}}(?:[.,]\d{{1,9}})?)\s*({_WEEKS}|{_DAYS})?")
 
 
 def read_age(text: str, unit: str = "weeks") -> float:
-    """Read a gestational age: ``21w3d``, ``21+3``, ``21 3/7``, ``21.43`` or ``150d``.
+    """Read a gestational age in weeks: ``21w3d``, ``21+3``, ``21 3/7``, ``21.43`` or ``150d``.
 
-    Parameters
-    ----------
-    unit
-        Of a number alone, ``weeks`` or ``days``.
-
-    Returns
-    -------
-    float
-        Weeks.
+    ``unit``: of a number alone, ``weeks`` or ``days``.
 
     Raises
     ------
@@ -47,7 +37,7 @@ def read_age(text: str, unit: str = "weeks") -> float:
     plain = text.strip().lower()
     if found := _NUMBER.fullmatch(plain):
         value = float(found[1].replace(",", "."))
-        weeks = value / 7 if (found[2] or unit) in _DAYS else value
+        weeks = value / 7 if (found[2] or unit).startswith("d") else value
     elif (found := _WEEKS_AND_DAYS.fullmatch(plain)) and int(found[2] or 0) < 7:
         weeks = int(found[1]) + int(found[2] or 0) / 7
     else:
@@ -64,17 +54,13 @@ def read_age(text: str, unit: str = "weeks") -> float:
 def read_ages(path: Path) -> dict[str, float | None] | None:
     """Read the gestational ages of a table, such as that of pixel sizes.
 
-    Parameters
-    ----------
-    path
-        CSV with a header, a column of files and one titled ``ga``, ``gestational age (weeks)``,
-        ``ga_days`` or the like.
+    Its column is titled ``ga``, ``gestational age (weeks)``, ``ga_days`` or the like.
 
     Returns
     -------
     dict or None
-        File -> weeks, without files whose cell is empty or says so (``n/a``); None if
-        there is no such column.
+        File -> weeks, or None where the cell is empty or says so (``n/a``); None if there is no
+        such column.
 
     Raises
     ------
@@ -116,7 +102,7 @@ class Ages:
     weeks
         Age of all, beats the table.
     table
-        As `read_ages` returns it; `edgeseg.inputs.matching` tells which row is of which image.
+        As `read_ages` returns it.
     """
 
     def __init__(

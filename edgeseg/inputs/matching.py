@@ -29,6 +29,8 @@ SIZES = "pixel-size table"
 MAX_FITTING = 100
 """More rows than these that fit one image equally well are not compared: it gets none."""
 
+Rank = tuple[bool, int, bool, bool]
+
 
 class RowMatch(NamedTuple):
     """The row of an image.
@@ -40,15 +42,18 @@ class RowMatch(NamedTuple):
     reason
         Why the image must do without it; empty if it has one.
     rank
-        How well the row fits, the lower the better.
-    names_other_folders
-        Whether the row names folders that are not the image's.
+        How well the row fits, the lower the better: whether without suffix, minus the parts of
+        their paths in common, whether in another case, whether the row names other folders.
     """
 
     name: str
     reason: str = ""
-    rank: tuple[bool, int, bool] = (False, 0, False)
-    names_other_folders: bool = False
+    rank: Rank = (False, 0, False, False)
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the row was found by file name, and names folders that are not the image's."""
+        return self.rank[3]
 
     @property
     def is_missing(self) -> bool:
@@ -115,7 +120,7 @@ def match_rows(
     """Find the row of each image: ``file`` -> its row; see the module and `RowIndex`."""
     index = RowIndex(rows, what)
     matches = {file: index.find(source) for file, source in {s.file: s for s in sources}.items()}
-    claims: dict[str, list[tuple[tuple[bool, int, bool], str]]] = defaultdict(list)
+    claims: dict[str, list[tuple[Rank, str]]] = defaultdict(list)
     for file, match in matches.items():
         if match.name:
             claims[match.name].append((match.rank, file))
@@ -150,18 +155,18 @@ def find_row(
         found = in_same_case or found
         key, name = found[0]
         first = row_of(name)
-        rank = (without_suffix, -n_common, not in_same_case)
+        rank = (without_suffix, -n_common, not in_same_case, key.count("/") > n_common)
         if len(found) > MAX_FITTING or any(row_of(other) != first for _, other in found[1:]):
             reason = (
                 f"the {what} has {len(found)} rows that fit {source.file!r}, such as "
                 f"{cut(name)!r} and {cut(found[1][1])!r}, and they differ; keep one"
             )
-            return RowMatch("", reason, rank)
-        return RowMatch(name, "", rank, key.count("/") > n_common)
+            return RowMatch("", reason, (*rank[:3], False))
+        return RowMatch(name, "", rank)
     return RowMatch("", f"the {what} has no row for {source.file!r}; add one")
 
 
-def files_without_row(claimed: Sequence[tuple[tuple[bool, int, bool], str]]) -> list[str]:
+def files_without_row(claimed: Sequence[tuple[Rank, str]]) -> list[str]:
     """Return which of several images, (rank, file) each, must do without the row they share."""
     best = min(rank for rank, _ in claimed)
     owners = [file for rank, file in claimed if rank == best]

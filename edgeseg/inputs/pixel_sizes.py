@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from typing import Any
 
 from edgeseg.errors import DataError
 from edgeseg.images.frame import PixelSize, Size, as_pixel_size
@@ -61,7 +61,7 @@ class PixelSizes:
         return self._one is not None or self._table is not None
 
     def has_size(self, source: Source) -> bool:
-        """Return whether an image's pixel size was given, if only as one that is unknown."""
+        """Return whether an image's pixel size was given, as all are or none."""
         return self.is_given
 
     def size_of(self, source: Source, shape: tuple[int, ...] | None = None) -> PixelSize | None:
@@ -87,12 +87,12 @@ class PixelSizes:
         row = self._table[match.name]
         if row.reason:
             raise DataError(row.reason)
-        if shape is None or row.sides_px is None or row.is_of(shape):
+        if shape is None or row.is_of(shape):
             return row.pixel_size
-        expected = "x".join(map(str, row.sides_px))
+        expected = "x".join(map(str, row.sides_px or ()))
         with self._adding:
             self._resized[source.file] = (
-                f"{source.file} is {shape[1]}x{shape[0]}, the table says {expected}"
+                f"{source.file!r}, which is {shape[1]}x{shape[0]} instead of {expected}"
             )
         return None
 
@@ -100,10 +100,9 @@ class PixelSizes:
         """Return a sentence on the images that have other sides than the table says."""
         if not self._resized:
             return None
-        example = self._resized[min(self._resized)]
         return (
-            f"{len(self._resized)} images have other sides than the table says, so the size of "
-            f"their pixels is unknown and their lengths are in pixels: {example}"
+            f"images of another width or height than the table says: {len(self._resized)}, such "
+            f"as {self._resized[min(self._resized)]}; their lengths are in pixels"
         )
 
     def _describe_fit(self, first_file: str, table: Mapping[str, TableRow]) -> Iterator[str]:
@@ -111,72 +110,52 @@ class PixelSizes:
             raise no_match_error(next(iter(table), None), first_file)
         used = {match.name for match in self._matches.values()}
         unused = [name for name in table if name not in used]
-        fit = TableFit(len(unused), unused[0] if unused else None)
-        for file, match in self._matches.items():
-            if match.names_other_folders:
-                fit.add_other_folders(match.name, file)
-            if not match.reason and not (table[match.name].pixel_size or table[match.name].reason):
-                fit.n_without_size += 1
-                fit.without_size = min(file, fit.without_size or file)
-        yield from fit.notices()
+        elsewhere = [(f, match.name) for f, match in self._matches.items() if match.is_elsewhere]
+        without_size = sorted(
+            file
+            for file, match in self._matches.items()
+            if not match.reason and not (table[match.name].pixel_size or table[match.name].reason)
+        )
+        yield from describe_fit(
+            (len(unused), *unused[:1]),
+            (len(elsewhere), *(elsewhere[0] if elsewhere else ())),
+            (len(without_size), *without_size[:1]),
+        )
 
 
-@dataclass(slots=True)
-class TableFit:
-    """How the rows of a table fit images, each count with an example.
-
-    Attributes
-    ----------
-    n_unused, unused
-        Rows without an image: a row's name.
-    n_other_folders, other_folders
-        Images whose row, found by file name, names other folders: the row's name and the file.
-    n_without_size, without_size
-        Images whose row gives no size: a file.
-    """
-
-    n_unused: int = 0
-    unused: str | None = None
-    n_other_folders: int = 0
-    other_folders: tuple[str, str] | None = None
-    n_without_size: int = 0
-    without_size: str | None = None
-
-    def add_other_folders(self, name: str, file: str) -> None:
-        """Count an image whose row names other folders."""
-        self.n_other_folders += 1
-        self.other_folders = self.other_folders or (name, file)
-
-    def notices(self) -> Iterator[str]:
-        """Yield a sentence for each count."""
-        if self.unused is not None:
-            yield (
-                f"{self.n_unused} rows of the pixel-size table have no image, such as "
-                f"{cut(self.unused)!r}"
-            )
-        if self.other_folders is not None:
-            name, file = self.other_folders
-            yield (
-                f"the pixel-size table names other folders for {self.n_other_folders} images: its "
-                f"row {cut(name)!r} was found for {file!r}"
-            )
-        if self.without_size is not None:
-            yield (
-                f"the pixel-size table gives no size for {self.n_without_size} images, such as "
-                f"{self.without_size!r}: their lengths are in pixels"
-            )
-
-
-def no_match_error(first_name: str | None, first_file: str) -> DataError:
-    """Return the error that no row is of any image.
+def describe_fit(
+    unused: tuple[Any, ...], elsewhere: tuple[Any, ...], without_size: tuple[Any, ...]
+) -> Iterator[str]:
+    """Yield notices on how a table's rows fit images: a count each, and an example if above 0.
 
     Parameters
     ----------
-    first_name
-        The name in the table's first row; None if the table has no rows.
-    first_file
-        The first image.
+    unused
+        Rows without an image; a row's name.
+    elsewhere
+        Images whose row, found by file name, names other folders; a file and its row's name.
+    without_size
+        Images whose row gives no size; a file.
     """
+    if unused[0]:
+        yield (
+            f"rows of the pixel-size table without an image: {unused[0]}, such as "
+            f"{cut(unused[1])!r}"
+        )
+    if elsewhere[0]:
+        yield (
+            f"images for which the pixel-size table names other folders: {elsewhere[0]}, such as "
+            f"{elsewhere[1]!r}, for which its row {cut(elsewhere[2])!r} was found"
+        )
+    if without_size[0]:
+        yield (
+            f"images without a size in the pixel-size table: {without_size[0]}, such as "
+            f"{without_size[1]!r}; their lengths are in pixels"
+        )
+
+
+def no_match_error(first_name: str | None, first_file: str) -> DataError:
+    """Return the error that no row is of any image; ``first_name``: of the first row, if any."""
     has = f"its first is {cut(first_name)!r}" if first_name is not None else "it has none"
     return DataError(
         f"no row of the pixel-size table is of any image: {has}, the first image is "

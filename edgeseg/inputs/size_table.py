@@ -6,33 +6,23 @@ refused. A row that cannot be used says why, and costs its own image alone.
 
 from __future__ import annotations
 
+import contextlib
 import math
-import re
-import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from edgeseg.errors import DataError
 from edgeseg.images.frame import PixelSize, as_pixel_size
-from edgeseg.inputs.rows import MAX_BYTES, Row, find_name_column, read_rows
-from edgeseg.inputs.titles import EXPECTED, MM_PER_UNIT, Column, read_title
+from edgeseg.inputs.rows import MAX_BYTES, Row, read_number, read_rows
+from edgeseg.inputs.titles import EXPECTED, Column, find_name_column, read_title
 from edgeseg.system.text import cut, short
 
 _SAME = 1e-3  # relative; two columns that say one size may be rounded
 _NO_VALUE = frozenset({
     "", "na", "n/a", "n.a.", "<na>", "nan", "none", "null", "unknown", "missing", "unbekannt",
-    "k.a.", "-", "--", "\u2013", "\u2014", "?", "#n/a", "#nv", "#value!", "#wert!", "#ref!",
-    "#div/0!", "#num!",
+    "k.a.", "-", "--", "\u2013", "\u2014", "?", "#n/a", "#nv",
 })  # fmt: skip
-_LONGEST_CELL = 100  # characters; patterns take long over what is longer and no number either
-_NUMBER = r"([+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:e[+-]?\d+)?)"
-_UNIT = rf"({'|'.join(MM_PER_UNIT)})?"
-_USUAL = re.compile(r"[0-9]+(?:[.,][0-9]+)?")
-_CELL = re.compile(
-    rf"{_NUMBER}\s*{_UNIT}(?:(\s*[\\x;|*]\s*|,\s+|,|\s+){_NUMBER}\s*{_UNIT})?"
-    r"(?:\s*(?:/|per)\s*(?:px|pixels?))?"
-)
 
 
 class TableRow(NamedTuple):
@@ -156,40 +146,22 @@ def has_value(cell: str) -> bool:
     return cell.strip().casefold() not in _NO_VALUE
 
 
-def read_lengths(text: str, mm: float = 1.0) -> tuple[list[float], str] | None:
-    """Read a cell of one number or two, with decimal points or commas, perhaps with a unit.
+def read_lengths(text: str, what: str, *, is_pair: bool = False) -> list[float]:
+    r"""Read a cell of one number, or of two as DICOM has them, ``0.2\0.1`` or ``[0.2, 0.1]``.
 
-    Parameters
-    ----------
-    text
-        Such as ``0.12``, ``0,12``, ``0.12 mm``, ``0.12x0.11`` or ``[0.2, 0.1]``.
-    mm
-        Millimetres in the unit of a number that has none of its own.
+    ``is_pair``: whether a list in brackets is such a pair; ``what`` names the cell in messages.
 
-    Returns
-    -------
-    (list of float, str) or None
-        Millimetres, and the sign between two numbers; None if it is neither.
+    Raises
+    ------
+    DataError
+        If it is neither.
     """
-    if len(text) > _LONGEST_CELL:
-        return None
-    if _USUAL.fullmatch(text):
-        return [float(text.replace(",", ".")) * mm], ""
-    plain = unicodedata.normalize("NFKC", text).casefold().replace("\u00d7", "x")
-    found = _CELL.fullmatch(re.sub(r"[\[\](){}'\"]", "", plain).strip())
-    if found is None:
-        return None
-    first, unit, between, second, last_unit = found.groups()
-    if second is None:
-        return [_to_mm(first, unit, mm)], ""
-    if between == "," and not ("." in first and "." in second):
-        return None  # it may separate thousands, decimals or numbers
-    values = (first, unit or last_unit), (second, last_unit or unit)
-    return [_to_mm(*value, mm) for value in values], between.strip()
-
-
-def _to_mm(number: str, unit: str | None, mm: float) -> float:
-    return float(number.replace(",", ".")) * (MM_PER_UNIT[unit] if unit else mm)
+    listed = text.strip("[]() ")
+    separator = "," if is_pair and listed != text else "\\"
+    parts = listed.split(separator, 2)
+    if len(parts) > 2:
+        raise DataError(f"{what} is {short(text)}; expected a number")
+    return [read_number(part.strip("' "), what) for part in parts]
 
 
 class _Columns:
@@ -201,9 +173,15 @@ class _Columns:
         self._sizes = [i for i, column in enumerate(self._read) if column.kind == "size"]
         axes = {self._read[i].axes for i in self._sizes}
         name = find_name_column(titles)
-        if name is None or not (axes & {"", "xy", "yx"} or axes == {"x", "y"}):
+        if name is None or not (axes & {"", "yx"} or axes == {"x", "y"}):
             found = cut(", ".join(self._titles))
             raise DataError(f"{path}: a table of pixel sizes needs {EXPECTED}; found {found!r}")
+        for title, column in zip(self._titles, self._read, strict=True):
+            if column.kind == "unit":
+                raise DataError(
+                    f"{path}: the column {title!r} is not read; give the unit in the title of the "
+                    "sizes, such as 'pixel size (cm)', and leave that column out"
+                )
         self.name = name
 
     def titles_not_in_mm(self) -> list[str]:
@@ -211,7 +189,9 @@ class _Columns:
 
     def read(self, row: Row, name: str) -> TableRow:
         """Read one row; what is wrong with its size becomes its reason."""
-        hc_mm, sides_px = self._number(row.cells, "hc"), self._sides(row.cells)
+        width, height = self._number(row.cells, "width"), self._number(row.cells, "height")
+        sides_px = (int(width), int(height)) if width and height else None
+        hc_mm = self._number(row.cells, "hc")
         try:
             if row.has_extra_cells:
                 raise DataError(
@@ -225,66 +205,37 @@ class _Columns:
     def _size(self, cells: tuple[str, ...]) -> PixelSize | None:
         sides: dict[str, tuple[str, float]] = {}  # by axis: its title, and millimetres
         for i in self._sizes:
-            for axis, mm in self._lengths(cells, i).items():
-                title, known_mm = sides.setdefault(axis, (self._titles[i], mm))
+            title = self._titles[i]
+            for axis, mm in _lengths_by_axis(cells[i], self._read[i], title).items():
+                other, known_mm = sides.setdefault(axis, (title, mm))
                 if not math.isclose(mm, known_mm, rel_tol=_SAME):
                     raise DataError(
-                        f"{title!r} says {known_mm:g} mm and {self._titles[i]!r} {mm:g} mm; keep "
-                        "the column that is right"
+                        f"{other!r} says {known_mm:g} mm and {title!r} {mm:g} mm; keep the column "
+                        "that is right"
                     )
         if len(sides) < 2:
             return None
         return as_pixel_size((sides["x"][1], sides["y"][1]), "table")
 
-    def _lengths(self, cells: tuple[str, ...], i: int) -> dict[str, float]:
-        """Return what one column says of a pixel: axis -> millimetres."""
-        text, column = cells[i], self._read[i]
-        if not has_value(text):
-            return {}
-        lengths = read_lengths(text, self._factor(cells, column))
-        what = f"{self._titles[i] or 'pixel size'} is {short(text)}"
-        if lengths is None:
-            raise DataError(f"{what}; expected a positive number of mm")
-        values, between = lengths
-        if len(values) == 1:
-            return dict.fromkeys(column.axes if len(column.axes) == 1 else "xy", values[0])
-        # a backslash is DICOM's, which gives the distance of rows, y, first
-        axes = "yx" if between == "\\" else column.axes or ("xy" if between == "x" else "")
-        if values[0] != values[1] and (len(axes) < 2 or (axes, between) == ("yx", "x")):
-            raise DataError(
-                f"{what}: which of the two is across is not clear; give 'pixel size x (mm)' and "
-                "'pixel size y (mm)'"
-            )
-        return dict(zip(axes if len(axes) == 2 else "xy", values, strict=True))
-
-    def _factor(self, cells: tuple[str, ...], column: Column) -> float:
-        """Return millimetres in a row's unit: that of a column of units, or its title's."""
-        for text in (cells[i] for i, other in enumerate(self._read) if other.kind == "unit"):
-            if not has_value(text):
-                continue
-            unit = unicodedata.normalize("NFKC", text).casefold()
-            if unit not in MM_PER_UNIT:
-                raise DataError(f"the unit is {short(text)}; expected {', '.join(MM_PER_UNIT)}")
-            return MM_PER_UNIT[unit]
-        return column.factor
-
-    def _sides(self, cells: tuple[str, ...]) -> tuple[int, int] | None:
-        width, height = self._number(cells, "width"), self._number(cells, "height")
-        if width and height:
-            return int(width), int(height)
-        for i, column in enumerate(self._read):
-            if column.kind == "sides" and (found := read_lengths(cells[i])):
-                first, second = (*found[0], math.inf)[:2]
-                if max(first, second) < math.inf:
-                    sides = int(first), int(second)
-                    return sides if column.axes == "xy" else sides[::-1]
-        return None
-
     def _number(self, cells: tuple[str, ...], kind: str) -> float | None:
         """Return the positive number in the column of a kind, if there is one."""
-        for i, column in enumerate(self._read):
-            if column.kind != kind or not (found := read_lengths(cells[i], column.factor)):
-                continue
-            if len(found[0]) == 1 and 0 < found[0][0] < math.inf:
-                return found[0][0]
+        for cell, column in zip(cells, self._read, strict=True):
+            if column.kind == kind:
+                with contextlib.suppress(DataError):
+                    if (value := read_number(cell, kind) * column.factor) > 0:
+                        return value
         return None
+
+
+def _lengths_by_axis(cell: str, column: Column, title: str) -> dict[str, float]:
+    """Return what one column says of a pixel: axis -> millimetres."""
+    if not has_value(cell):
+        return {}
+    values = read_lengths(cell, title, is_pair=column.axes == "yx")
+    values = [value * column.factor for value in values]
+    is_side = column.axes in ("x", "y")
+    if len(values) == 1:
+        return dict.fromkeys(column.axes if is_side else "xy", values[0])
+    if is_side:
+        raise DataError(f"{title} is {short(cell)}; expected one number")
+    return dict(zip("yx", values, strict=True))

@@ -57,7 +57,6 @@ def written(tmp_path: Path, text: str, encoding: str = "utf-8") -> Path:
         ("filename;ga_weeks\na.png;21,4285714\nü.png;30\n\n", "utf-8-sig"),
         ("Gestational age (days)\tfile\n150\ta.png\n210d\tü.png\n", "utf-16"),
         ("sep=;\nfile;ga;note\na.png;21,4285714;x\nü.png;30;\nc.png;n/a;\n", "utf-8"),
-        ("file|ga\na.png|150d\nü.png|30\n", "utf-16-le"),
         ("file,GA (weeks+days)\r\na.png,21+3\r\nü.png,30+0\r\n", "cp1252"),
     ],
 )

@@ -42,7 +42,7 @@ def test_a_row_without_size_or_with_a_reason_costs_its_image_alone() -> None:
     with pytest.raises(DataError, match="x"):
         sizes.size_of(source("c.png"))
     (notice,) = sizes.notices
-    assert "no size for 1 images, such as 'b.png'" in notice
+    assert "without a size in the pixel-size table: 1, such as 'b.png'" in notice
 
 
 @pytest.mark.parametrize("is_known_before", [True, False])
@@ -70,8 +70,8 @@ def test_rows_and_images_that_do_not_meet_are_noticed() -> None:
     with pytest.raises(DataError, match=r"no row for 'b\.png'"):
         sizes.size_of(source("b.png"))
     unused, other_folders = sizes.notices
-    assert "2 rows of the pixel-size table have no image, such as 'c.png'" in unused
-    assert r"'D:\\x\\a.png' was found for 'a.png'" in other_folders
+    assert "2, such as 'c.png'" in unused
+    assert r"1, such as 'a.png', for which its row 'D:\\x\\a.png'" in other_folders
 
 
 @pytest.mark.parametrize("names", [[], ["x.png", "y.png"]])
@@ -89,4 +89,4 @@ def test_a_resized_copy_has_pixels_of_unknown_size() -> None:
     assert sizes.size_of(source("a.png"), (512, 512)) is None
     notice = sizes.resized_notice()
     assert notice is not None
-    assert "a.png is 512x512, the table says 800x540" in notice
+    assert "'a.png', which is 512x512 instead of 800x540" in notice

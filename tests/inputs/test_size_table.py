@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 
 import pytest
@@ -8,13 +7,7 @@ import pytest
 from edgeseg.errors import DataError, InputNotFoundError
 from edgeseg.images.frame import PixelSize
 from edgeseg.inputs import size_table
-from edgeseg.inputs.size_table import (
-    TableRow,
-    has_value,
-    read_lengths,
-    read_table,
-    read_table_rows,
-)
+from edgeseg.inputs.size_table import TableRow, has_value, read_table, read_table_rows
 from edgeseg.inputs.titles import EXPECTED, read_title
 
 HC18 = "filename,pixel size(mm),head circumference (mm)\n"
@@ -55,7 +48,6 @@ def test_the_table_as_hc18_ships_it(tmp_path: Path) -> None:
         "filename|pixel size(mm)\na.png|0.12\n",
         "filename,pixel size(mm)\ra.png,0.12\r",
         "sep=;\nfilename;pixel size(mm)\na.png;0,12\n",
-        'sep=,\r\nfilename,pixel size(mm)\r\na.png,"0,12"\r\n',
         '"sep=;"\r\nfilename;pixel size(mm)\r\na.png;0,12\r\n',
         "\n\n , \nfilename,pixel size(mm)\n\na.png,0.12\n",
         ",filename,pixel size(mm)\n0,a.png,0.12\n",
@@ -63,21 +55,18 @@ def test_the_table_as_hc18_ships_it(tmp_path: Path) -> None:
         ",pixel size(mm)\na.png,0.12\n",
         "pixel size(mm),head circumference (mm),filename\n0.12,170,a.png\n",
         "age;id;image;pixel size(mm)\n20;7;a.png;0.12\n",
-        '"filename","pixel size(mm)"\n"a.png","0.12"\n',
         "filename,pixel size(mm),comment\na.png,0.12,\"two\nlines, 'quoted'\"\n",
-        "filename,pixel size(mm)\na.png,0.12\na.png,0.12\n",
         "filename,pixel size x (mm),pixel size y (mm)\na.png,0.12,0.12\n",
         "filename,pixel size(mm),PixelSpacing\na.png,0.12,0.12\\0.12\n",
         'filename,PixelSpacing\na.png,"[0.12, 0.12]"\n',
         "filename,pixel size (cm)\na.png,0.012\n",
         "filename,pixel size (µm)\na.png,120\n",
-        "filename,pixel size,unit\na.png,0.012,cm\n",
         "filename,pixel size(mm),dpi,pixel resolution\na.png,0.12,96,high\n",
         "file,frame,pixel_size_x_mm,pixel_size_y_mm,pixel_size_source\na.png,,0.12,0.12,table\n",
         "Dateiname;Pixelgröße (mm);Kopfumfang (mm)\na.png;0,12;170\n",
     ],
 )
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 def test_one_size_in_many_tables(tmp_path: Path, text: str, encoding: str) -> None:
     assert sizes_in(tmp_path, text, encoding) == {"a.png": pytest.approx((0.12, 0.12))}
 
@@ -89,11 +78,9 @@ def test_one_size_in_many_tables(tmp_path: Path, text: str, encoding: str) -> No
         "filename,pixel_size_y_mm,pixel_size_x_mm\na.png,0.2,0.1\n",
         "filename,row spacing (mm),column spacing (mm)\na.png,0.2,0.1\n",
         'filename,PixelSpacing\na.png,"[0.2, 0.1]"\n',
+        "filename,PixelSpacing\na.png,\"['0.2', '0.1']\"\n",
         "filename;PixelSpacing\na.png;0,2\\0,1\n",
         "filename,pixel size\na.png,0.2\\0.1\n",
-        "filename,pixel size (mm)\na.png,0.1x0.2\n",
-        'filename,"pixel size (x, y)"\na.png,"0.1, 0.2"\n',
-        'filename,"pixel size (y, x)"\na.png,"(0.2,0.1)"\n',
         "filename,pixel size x (cm),pixel size y (mm)\na.png,0.01,0.2\n",
         "filename,PhysicalDeltaX,PhysicalDeltaY\na.png,0.01,0.02\n",
         "filename,PixelSpacing,pixel_size_x_mm\na.png,0.2\\0.1,0.1\n",
@@ -111,13 +98,9 @@ def test_two_sizes_are_across_and_down(tmp_path: Path, text: str) -> None:
         "pixel size(mm)\n0.1\n",
         "scan no,pixel size(mm)\na.png,0.12\n",
         "filename,pixels per mm\na.png,8\n",
-        "filename,dpi\na.png,96\n",
-        "filename,pixel resolution\na.png,0.1\n",
-        "filename,pixel width\na.png,0.1\n",
         "filename,pixel size (inch)\na.png,0.1\n",
         "filename,pixel size x (mm)\na.png,0.1\n",
         "filename,spacing_0,spacing_1\na.png,0.1,0.1\n",
-        "filename,pixel area (mm2)\na.png,0.1\n",
     ],
 )
 def test_a_table_without_known_titles_is_refused_and_told_them(tmp_path: Path, text: str) -> None:
@@ -142,13 +125,13 @@ def test_titles_are_known_however_they_are_written(titles: str) -> None:
     [
         ("-0.1", "-0.1"),
         ("0", "positive number"),
-        ("inf", "'inf'; expected a positive number of mm"),
-        ("1e999", "positive number"),
-        ("wide", "'wide'; expected a positive number of mm"),
+        ("inf", "'inf'; expected a number"),
+        ("wide", "'wide'; expected a number"),
         ("70", "pixel size is 70"),
-        ("0.1 0.2", "'pixel size x (mm)' and 'pixel size y (mm)'"),
-        ("0.1 kg", "positive number of mm"),
-        ('"1.234,5"', "positive number of mm"),
+        ('"[0.1, 0.2]"', "expected a number"),  # which of them is across?
+        ("0.1\\0.1\\0.1", "expected a number"),
+        ("0.12 mm", "expected a number"),
+        ('"1.234,5"', "expected a number"),
         ("1,24", "more cells than there are titles"),
     ],
 )
@@ -170,8 +153,7 @@ def test_a_row_that_is_wrong_costs_its_image_alone(tmp_path: Path, cell: str, me
             r"'pixel size\(mm\)' says 0.1 mm and 'PixelSpacing' 0.2 mm",
         ),
         ("filename,pixel size x,pixel size x (mm),pixel size y\na,0.1,0.2,0.1\n", "keep the"),
-        ("filename,PixelSpacing\na.png,0.2x0.1\n", "which of the two is across"),
-        ("filename,pixel size,unit\na.png,0.1,inch\n", "the unit is 'inch'; expected mm"),
+        ("filename,pixel size,unit\na.png,0.1,cm\n", "'unit' is not read; .*'pixel size"),
         ("filename,pixel size (um)\na.png,0.1\n", "expected a positive number of mm from 0.001"),
     ],
 )
@@ -213,10 +195,7 @@ def test_a_circumference_has_the_unit_of_its_title(
     [
         ("filename,pixel size(mm),width,height\na.png,0.1,800,540\n", (800, 540)),
         ("filename,Rows,Columns,PixelSpacing\na.png,540,800,0.1\\0.1\n", (800, 540)),
-        ("filename,pixel size(mm),original size\na.png,0.1,800x540\n", (800, 540)),
-        ('filename,pixel size(mm),shape\na.png,0.1,"(540, 800)"\n', (800, 540)),
-        ("filename,pixel size(mm),image size\na.png,0.1,1e999x1e999\n", None),
-        ("filename,pixel size(mm),image size\na.png,0.1,540x1e999\n", None),
+        ("filename,pixel size(mm),width,height\na.png,0.1,800,1e999\n", None),
         ("filename,pixel size(mm),width\na.png,0.1,800\n", None),
     ],
 )
@@ -242,11 +221,9 @@ def test_pixels_that_are_not_square_are_not_turned() -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"PK\x03\x04...", "an Excel or LibreOffice workbook, not a CSV.*CSV UTF-8"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1", "an Excel workbook"),
-        (b"<html><table>", "a page of HTML"),
-        (b"\n<?xml version='1.0'?>", "a page of HTML or XML"),
-        (b"%PDF-1.7", "a PDF"),
+        (b"PK\x03\x04...", "a workbook, not a CSV.*CSV UTF-8"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1", "a workbook"),
+        (b"<html><table>", "needs a column of files"),
         (b"\xff\xfe\x00pixel\x80", "not a readable CSV"),
         (b"filename,pixel size(mm)\na.png\x00,0.1\n", "bytes of 0"),
         (b'filename,pixel size(mm)\na.png,"' + b"1" * 200_000 + b'"\n', "not a readable CSV"),
@@ -296,12 +273,6 @@ def test_a_table_too_large_for_the_memory_is_refused_unless_it_is_streamed(
     assert [row.pixel_size for _, row in read_table_rows(path)] == [of_mm(0.1), of_mm(0.2)]
 
 
-@pytest.mark.parametrize("sign", ['"', " ", ":", "a"])
-def test_any_separator_that_a_table_names_is_read_or_refused(tmp_path: Path, sign: str) -> None:
-    with contextlib.suppress(DataError):
-        read_table(write_table(tmp_path, f"sep={sign}\n{TITLES}\na.png,0.12\n"))
-
-
 @pytest.mark.parametrize(
     "text", ["{0};{0}\n", "{0},pixel size(mm)\n{0},{0}\n", "a.png,{0}pixel size (mm)\n{0}\n"]
 )
@@ -311,44 +282,7 @@ def test_what_a_table_holds_makes_no_long_errors(tmp_path: Path, text: str) -> N
     assert len(str(caught.value)) < 4000
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        *((text, ([0.12], "")) for text in ("0.12", " 0.12 ", "0,12", ".12", "1.2E-1", "0.12 mm")),
-        *((text, ([0.12], "")) for text in ("[0.12]", "'0.12'", "0.12 mm/px", "120 µm")),
-        *((text, ([0.2, 0.1], s)) for text, s in (("0.2x0.1", "x"), ("0.2 \u00d7 0.1 mm", "x"))),
-        *((text, ([0.2, 0.1], s)) for text, s in (("0.2\\0.1", "\\"), ("0,2\\0,1", "\\"))),
-        *((text, ([0.2, 0.1], s)) for text, s in (("[0.2, 0.1]", ","), ("['0.2', '0.1']", ","))),
-        *((text, ([0.2, 0.1], s)) for text, s in (("(0.2,0.1)", ","), ("0.2 0.1", ""))),
-        *((text, ([0.2, 0.1], s)) for text, s in (("0,2;0,1", ";"), ("0,2, 0,1", ","))),
-        ("-0.12", ([-0.12], "")),
-    ],
-)  # fmt: skip
-def test_numbers_as_people_write_them(text: str, expected: tuple[list[float], str]) -> None:
-    read = read_lengths(text)
-    assert read is not None
-    assert (read[0], read[1]) == (pytest.approx(expected[0]), expected[1])
-
-
-@pytest.mark.parametrize(
-    "text", ["wide", "1.234,5", "1,234.5", "0.1.2", "1 2 3", "0.2x0.1x1", "0.12 kg", "1e999e"]
-)
-def test_other_cells_are_no_numbers(text: str) -> None:
-    assert read_lengths(text) is None
-
-
-def test_a_number_s_own_unit_beats_the_column_s() -> None:
-    assert read_lengths("0.012", mm=10) == ([0.12], "")
-    assert read_lengths("0.12 mm", mm=10) == ([0.12], "")
-
-
-@pytest.mark.parametrize("sign", [*"0 1.'[;x", "\u0660"])
-@pytest.mark.parametrize("end", ["", "1", "z"])
-def test_cells_too_long_for_a_number_are_none_at_once(sign: str, end: str) -> None:
-    assert read_lengths("1" + sign * 1_000_000 + end) is None
-
-
 def test_cells_that_say_that_there_is_no_figure() -> None:
-    for cell in ("", " ", "NA", "n/a", "NaN", "-", "\u2013", "None", "#N/A", "#WERT!", "?"):
+    for cell in ("", " ", "NA", "n/a", "NaN", "-", "\u2013", "None", "#N/A", "?"):
         assert not has_value(cell), cell
     assert all(has_value(cell) for cell in ("0", "0.1", "-1", "wide"))

@@ -91,7 +91,7 @@ def test_a_row_holds_the_ellipse_in_mm() -> None:
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ("filename,pixel size(mm),width,height\n000_HC.png,0.1,800,540\n", "400x270, the table"),
+        ("filename,pixel size(mm),width,height\n000_HC.png,0.1,800,540\n", "400x270 instead"),
         ("filename,pixel size(mm)\n000_HC.png,NA\n", "no pixel size is given for it"),
     ],
 )

@@ -278,7 +278,7 @@ def test_the_table_is_read_as_for_measuring(data: Path) -> None:
 
 def test_a_missing_or_oblong_size_is_named(data: Path) -> None:
     lines = (data / hc18.CSV_NAME).read_text(encoding="utf-8").splitlines()
-    for cell, said in (("NA", "no pixel size for 000_HC.png"), ("0.1x0.2", "not square")):
+    for cell, said in (("NA", "no pixel size for 000_HC.png"), ("0.1\\0.2", "not square")):
         (data / hc18.CSV_NAME).write_text(
             "\n".join([lines[0], f"000_HC.png,{cell},170", *lines[2:]])
         )

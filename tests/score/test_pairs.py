@@ -205,6 +205,6 @@ def test_pixel_sizes_are_read_as_for_measuring(shapes: Path) -> None:
     table.write_text("\n".join(["file;pixel size (mm)", *rows]) + "\n")
     with pytest.raises(DataError, match=f"no row for '{files[0]}'"):
         load_pairs(shapes)
-    table.write_text("\n".join(["file;pixel size (mm)", *rows, f"{files[0]};0,1x0,2"]) + "\n")
+    table.write_text("\n".join(["file;pixel size (mm)", *rows, f"{files[0]};0,2\\0,1"]) + "\n")
     with pytest.raises(DataError, match=f"{files[0]}: pixels of 0.1 by 0.2 mm are not square"):
         load_pairs(shapes)
