@@ -195,6 +195,23 @@ def test_what_cannot_be_kept_is_refused_and_nothing_of_it_is_left(
         node.wait_measured(1)
 
 
+def test_the_note_is_durable_after_the_file_and_its_name(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[object] = []
+    enqueue = Store.enqueue
+
+    def record(store: Store, file: str) -> None:
+        steps.append(file)
+        enqueue(store, file)
+
+    monkeypatch.setattr(inbox_module, "sync", steps.append)
+    monkeypatch.setattr(Store, "enqueue", record)
+    with node.run() as inbox:
+        assert inbox.take(node.receive()) == Status.SUCCESS
+    assert steps == [node.spool / "1.2.3.dcm", node.spool, "1.2.3.dcm"]
+
+
 def test_a_full_queue_takes_more_once_something_is_measured(node: Node) -> None:
     with node.run(limit=2) as inbox:
         node.gate.clear()
