@@ -87,9 +87,9 @@ class Worker:
 
     def __post_init__(self) -> None:
         if self.options.sr or self.options.seg:
-            from edgeseg.output.dicom import require
+            from edgeseg.output.dicom import require_highdicom
 
-            require()
+            require_highdicom()
 
     @property
     def titles(self) -> tuple[str, ...]:
@@ -214,7 +214,7 @@ class Worker:
         from edgeseg.images.dicom.library import read_elements
         from edgeseg.output import dicom
 
-        make = {"sr": dicom.structured_report, "seg": dicom.segmentation}
+        make = {"sr": dicom.make_structured_report, "seg": dicom.make_segmentation}
         for kind in wanted:
             try:
                 header = read_elements(source.path)

@@ -18,7 +18,7 @@ from edgeseg.errors import DataError
 from edgeseg.images.calibration import Calibration
 from edgeseg.images.frame import PixelSize
 from edgeseg.measure.ellipse import Ellipse
-from edgeseg.output.dicom import codes, segmentation, structured_report
+from edgeseg.output.dicom import codes, make_segmentation, make_structured_report
 from edgeseg.prediction import Prediction
 from edgeseg.system.version import __version__
 from tests.output.dicom_sources import (
@@ -52,7 +52,7 @@ OWN_FAULTS = {
 def report(source: Any = None, frame: int = 0, prediction: Prediction | None = None) -> Any:
     """Return a report, read back."""
     source = header() if source is None else source
-    return read(structured_report(source, frame, prediction or head(), MODEL))
+    return read(make_structured_report(source, frame, prediction or head(), MODEL))
 
 
 def number(item: Any) -> tuple[float, str]:
@@ -169,7 +169,7 @@ def test_the_frame_is_the_one_that_was_measured(source: Any, frame: int | None) 
 )
 def test_a_frame_that_is_not_there_is_refused(source: Any, frame: int) -> None:
     with pytest.raises(DataError, match=rf"frame {frame} was measured of an image of"):
-        structured_report(source, frame, head(), MODEL)
+        make_structured_report(source, frame, head(), MODEL)
 
 
 def test_a_class_of_images_that_highdicom_does_not_know_is_reported_on() -> None:
@@ -240,11 +240,16 @@ def test_of_regions_the_area_of_each_class_is_reported() -> None:
 @pytest.mark.parametrize(
     ("make", "source", "prediction", "why"),
     [
-        (structured_report, header(), nothing(), "nothing to report: no head found: it is dark"),
-        (segmentation, header(), nothing(), "nothing to report"),
-        (structured_report, header(), head(pixel_size=None), "in mm.*give the pixel size"),
-        (structured_report, header(Rows=121), head(), "of an image of 161x121"),
-        (segmentation, header(Rows=121), head(), "of an image of 161x121"),
+        (
+            make_structured_report,
+            header(),
+            nothing(),
+            "nothing to report: no head found: it is dark",
+        ),
+        (make_segmentation, header(), nothing(), "nothing to report"),
+        (make_structured_report, header(), head(pixel_size=None), "in mm.*give the pixel size"),
+        (make_structured_report, header(Rows=121), head(), "of an image of 161x121"),
+        (make_segmentation, header(Rows=121), head(), "of an image of 161x121"),
     ],
 )
 def test_what_cannot_be_reported_is_refused(
@@ -263,7 +268,7 @@ def test_oblong_pixels() -> None:
 def segmented(source: Any = None, frame: int = 0, prediction: Prediction | None = None) -> Any:
     """Return a segmentation, read back."""
     source = header() if source is None else source
-    return read(segmentation(source, frame, prediction or head(), MODEL))
+    return read(make_segmentation(source, frame, prediction or head(), MODEL))
 
 
 def bits(dataset: Any) -> np.ndarray:
@@ -356,10 +361,10 @@ def test_loss_in_the_source_is_noted_in_its_segmentation() -> None:
 def test_validators_find_no_error(
     source: Any, frame: int, prediction: Prediction, tmp_path: Path
 ) -> None:
-    made = structured_report(source, frame, prediction, MODEL)
+    made = make_structured_report(source, frame, prediction, MODEL)
     assert complaints(made, tmp_path) == []
     assert "UNVERIFIED" in dumped(made, tmp_path)
-    assert complaints(segmentation(source, frame, prediction, MODEL), tmp_path) == []
+    assert complaints(make_segmentation(source, frame, prediction, MODEL), tmp_path) == []
 
 
 @pytest.mark.parametrize("name", PACKAGED)
@@ -369,7 +374,8 @@ def test_files_of_real_machines_can_be_reported_on(name: str, tmp_path: Path) ->
     prediction = head(size, HEAD.resized(SIZE, size))
     frame = 2 if int(source.get("NumberOfFrames") or 1) > 1 else 0
     document, mask = (
-        make(source, frame, prediction, MODEL) for make in (structured_report, segmentation)
+        make(source, frame, prediction, MODEL)
+        for make in (make_structured_report, make_segmentation)
     )
     made = read(document)
     (hc,) = items(made, "Head Circumference")

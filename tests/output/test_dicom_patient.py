@@ -22,11 +22,11 @@ import highdicom
 from edgeseg.errors import DataError, MissingExtraError
 from edgeseg.images.calibration import Calibration
 from edgeseg.images.frame import PixelSize
-from edgeseg.output.dicom import segmentation, structured_report
+from edgeseg.output.dicom import make_segmentation, make_structured_report
 from tests.output.dicom_sources import MODEL, cine, complaints, head, header, read
 
 Make = Callable[..., bytes]
-BOTH = pytest.mark.parametrize("make", [structured_report, segmentation])
+BOTH = pytest.mark.parametrize("make", [make_structured_report, make_segmentation])
 SPELLINGS = [
     ("ISO_IR 100", "Müller^Jürgen", "straße"),
     ("ISO_IR 192", "山田^太郎", "山"),
@@ -100,24 +100,24 @@ def test_whatever_changes_the_content_makes_another_object(
 
 
 def test_the_only_frame_may_be_called_none_or_one() -> None:
-    first = structured_report(cine(1), 0, head(), MODEL)
-    assert timeless(first) == timeless(structured_report(cine(1), 1, head(), MODEL))
+    first = make_structured_report(cine(1), 0, head(), MODEL)
+    assert timeless(first) == timeless(make_structured_report(cine(1), 1, head(), MODEL))
 
 
 def test_the_reports_of_a_study_are_a_series_of_their_own() -> None:
     one, other = header(), header(SOPInstanceUID="1.2.3.9", SeriesInstanceUID="1.2.3.2")
     made = {
         (make, source.SOPInstanceUID): read(make(source, 0, head(), MODEL))
-        for make in (structured_report, segmentation)
+        for make in (make_structured_report, make_segmentation)
         for source in (one, other, header(StudyInstanceUID="1.2.9", SOPInstanceUID="1.2.9.1"))
     }
     series = {key: dataset.SeriesInstanceUID for key, dataset in made.items()}
-    assert series[structured_report, "1.2.3.4"] == series[structured_report, "1.2.3.9"]
-    assert series[segmentation, "1.2.3.4"] == series[segmentation, "1.2.3.9"]
+    assert series[make_structured_report, "1.2.3.4"] == series[make_structured_report, "1.2.3.9"]
+    assert series[make_segmentation, "1.2.3.4"] == series[make_segmentation, "1.2.3.9"]
     assert len(set(series.values())) == 4  # two kinds in two studies
     assert len({dataset.SOPInstanceUID for dataset in made.values()}) == 6
     modalities = {make: dataset.Modality for (make, _), dataset in made.items()}
-    assert modalities == {structured_report: "SR", segmentation: "SEG"}
+    assert modalities == {make_structured_report: "SR", make_segmentation: "SEG"}
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_the_reports_of_a_study_are_a_series_of_their_own() -> None:
 def test_frames_and_instances_have_numbers_of_their_own(
     source: Any, frame: int, number: int
 ) -> None:
-    assert read(structured_report(source, frame, head(), MODEL)).InstanceNumber == number
+    assert read(make_structured_report(source, frame, head(), MODEL)).InstanceNumber == number
 
 
 @BOTH
@@ -275,7 +275,7 @@ def test_threads_make_reports_at_once_and_warnings_go_on_after() -> None:
         warnings.simplefilter("ignore")  # what `header` itself warns of in this thread
         sources = [header(SOPInstanceUID=f"1.2.3.{i}", **WRONG) for i in range(8)]
     with ThreadPoolExecutor(8) as pool:
-        made = [*pool.map(lambda source: structured_report(source, 0, head(), MODEL), sources)]
+        made = [*pool.map(lambda source: make_structured_report(source, 0, head(), MODEL), sources)]
     assert len({*made}) == 8
     assert list(warnings.filters) == filters
     assert not logging.getLogger("pydicom").filters

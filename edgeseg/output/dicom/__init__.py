@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
-from edgeseg.output.dicom.objects import require, segmentation, structured_report
+from edgeseg.output.dicom.objects import (
+    make_segmentation,
+    make_structured_report,
+    require_highdicom,
+)
 
-__all__ = ["require", "segmentation", "structured_report"]
+__all__ = ["make_segmentation", "make_structured_report", "require_highdicom"]

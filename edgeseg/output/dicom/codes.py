@@ -13,8 +13,8 @@ class Code(NamedTuple):
     scheme: str
     meaning: str
 
-    def of(self, hd: ModuleType) -> Any:
-        """Return it as highdicom, which is handed in, takes it."""
+    def to_concept(self, hd: ModuleType) -> Any:
+        """Return it as a concept of highdicom, the module ``hd``."""
         return hd.sr.CodedConcept(self.value, self.scheme, self.meaning)
 
 

@@ -1,4 +1,4 @@
-"""What is reported on, and the identifiers that follow from it."""
+"""The instance that was measured, and the identifiers of what is made of it."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ _SERIES_NUMBERS = {"SR": 9001, "SEG": 9002}  # behind a machine's own
 _LARGEST_NUMBER = 2**31 - 1
 
 
-class Source(NamedTuple):
+class Instance(NamedTuple):
     """The instance that was measured.
 
     Attributes
     ----------
-    study, series, instance, sop_class
-        Its UIDs; the last is that of its SOP class.
+    study_uid, series_uid, uid, sop_class_uid
+        UIDs of its study, its series, itself, and its SOP class.
     frame
         The measured frame's number, from 1; 0 where the instance has no other.
     number
         What the report gets as its number in its series.
     """
 
-    study: str
-    series: str
-    instance: str
-    sop_class: str
+    study_uid: str
+    series_uid: str
+    uid: str
+    sop_class_uid: str
     frame: int
     number: int
 
 
-def read_source(header: Any, frame: int) -> Source:
+def read_instance(header: Any, frame: int) -> Instance:
     """Read what a report must know of the instance that was measured.
 
     Raises
@@ -62,13 +62,13 @@ def read_source(header: Any, frame: int) -> Source:
         )
     number = min(_whole(header, "InstanceNumber"), _LARGEST_NUMBER)
     if count == 1:
-        return Source(study, series, instance, kind, 0, number)
+        return Instance(study, series, instance, kind, 0, number)
     in_series = number * _FRAMES_OF_INSTANCE + frame
-    return Source(study, series, instance, kind, frame, min(in_series, _LARGEST_NUMBER))
+    return Instance(study, series, instance, kind, frame, min(in_series, _LARGEST_NUMBER))
 
 
 def check_size(header: Any, prediction: Prediction) -> None:
-    """Refuse a prediction that is of other pixels than those of the source.
+    """Refuse a prediction of an image of another size.
 
     Raises
     ------
@@ -83,37 +83,38 @@ def check_size(header: Any, prediction: Prediction) -> None:
         )
 
 
-def uid(*parts: object) -> str:
-    """Return the UID that stands for some values, always the same (PS3.5 B.2, of a UUID)."""
+def make_uid(*parts: object) -> str:
+    """Return a UID made of values, the same of the same values (PS3.5 B.2, of a UUID)."""
     name = "\n".join(map(str, parts))
     return f"2.25.{uuid.uuid5(_NAMESPACE, name).int}"
 
 
-def identity(source: Source, prediction: Prediction, model_file: ModelFile) -> tuple[object, ...]:
-    """Return what makes a report one and the same: all that its content follows from.
+def identity_of(
+    instance: Instance, prediction: Prediction, model_file: ModelFile
+) -> tuple[object, ...]:
+    """Return all that the content of a report follows from: equal for equal reports.
 
     A pixel size or a calibration that is given anew makes other figures, so another object.
     """
     size = prediction.pixel_size
     return (
-        source.instance, source.frame, model_file.sha256, __version__,
+        instance.uid, instance.frame, model_file.sha256, __version__,
         size and (float(size.x_mm), float(size.y_mm)), prediction.frame.calibration,
     )  # fmt: skip
 
 
-def series(
-    kind: str, source: Source, model_file: ModelFile, identity: tuple[object, ...]
+def series_attributes(
+    kind: str, instance: Instance, model_file: ModelFile, identity: tuple[object, ...]
 ) -> dict[str, Any]:
-    """Return what the objects of one kind, study, model and version share, and what is one's own.
+    """Return the attributes of an object and its series, as highdicom's classes take them.
 
-    As highdicom's classes take it; a series says what equipment made it, so another model or
-    version has another.
+    A series says what equipment made it, so each kind, study, model and version has its own.
     """
     return {
-        "series_instance_uid": uid(kind, source.study, model_file.sha256, __version__),
+        "series_instance_uid": make_uid(kind, instance.study_uid, model_file.sha256, __version__),
         "series_number": _SERIES_NUMBERS[kind],
-        "sop_instance_uid": uid(kind, *identity),
-        "instance_number": source.number,
+        "sop_instance_uid": make_uid(kind, *identity),
+        "instance_number": instance.number,
         "series_description": "edgeseg, unverified",
         "manufacturer": "edgeseg",
         "manufacturer_model_name": algorithm_name(model_file),

@@ -1,4 +1,4 @@
-"""DICOM objects as files: highdicom (extra ``dicom-report``) and what it must not see or say."""
+"""DICOM objects as files, made by highdicom (extra ``dicom-report``), which sees no patient."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 from edgeseg.errors import DataError, MissingExtraError
 from edgeseg.images.dicom.library import quiet
 from edgeseg.network.zoo import ModelFile
-from edgeseg.output.dicom import identifiers, mask, report
-from edgeseg.output.dicom.identifiers import Source
+from edgeseg.output.dicom import identifiers, segmentation, structured_report
+from edgeseg.output.dicom.identifiers import Instance
 from edgeseg.prediction import Prediction
 
 _OLDEST = (0, 28)
@@ -36,14 +36,14 @@ _EMPTY = (
 # How much the pixels were squeezed before (C.7.6.1.1.5), which holds for a mask of them too.
 _LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
 # For highdicom every source is a single image of ultrasound: it refuses classes that are retired or
-# a maker's own, and a frame of a cine without coordinates. `_refer` then says which it is.
+# a maker's own, and a frame of a cine without coordinates. `_correct_references` says which it is.
 _STAND_IN = "1.2.840.10008.5.1.4.1.1.6.1"
 
-_Build = Callable[[ModuleType, Any, Source, Prediction, ModelFile], Any]
+_Build = Callable[[ModuleType, Any, Instance, Prediction, ModelFile], Any]
 
 
-def require() -> None:
-    """Import what documents are made with, so that nothing is measured in vain.
+def require_highdicom() -> None:
+    """Raise unless documents can be made, before anything is measured in vain.
 
     Raises
     ------
@@ -53,16 +53,16 @@ def require() -> None:
     _highdicom()
 
 
-def structured_report(
+def make_structured_report(
     source: Any, frame: int, prediction: Prediction, model_file: ModelFile
 ) -> bytes:
     """Return the structured report of a prediction, as a file's bytes.
 
     A Comprehensive SR after TID 1500, in explicit VR little endian, UNVERIFIED. Of a head: its
-    ellipse on the source frame (see `edgeseg.output.dicom.values.outline`), and HC, BPD and OFD in
-    mm, HC with its interval as ranges of uncertainty; of regions each class's area in mm2. It is
-    COMPLETE, or, where a flag tells against it, PARTIAL: each figure then has the qualifier "Value
-    indeterminate", and a comment says why.
+    ellipse on the source frame (see `edgeseg.output.dicom.values.draw_outline`), and HC, BPD and
+    OFD in mm, HC with its interval as ranges of uncertainty; of regions each class's area in mm2.
+    It is COMPLETE, or, where a flag tells against it, PARTIAL: each figure then has the qualifier
+    "Value indeterminate", and a comment says why.
 
     The same arguments make the same object: its UIDs follow from source, frame, pixel size,
     calibration, model and edgeseg's version. Only the dates and times are those of now. Patient
@@ -75,7 +75,7 @@ def structured_report(
     frame
         Number of the measured frame, from 1; 0 for a single image.
     model_file
-        The model, as `edgeseg.segmenter.Segmenter.file` says it.
+        The model, as `edgeseg.segmenter.Segmenter.file` has it.
 
     Raises
     ------
@@ -86,33 +86,36 @@ def structured_report(
     MissingExtraError
         If highdicom is not installed.
     """
-    return _made(report.build, source, frame, prediction, model_file)
+    return _make_object(structured_report.build, source, frame, prediction, model_file)
 
 
-def segmentation(source: Any, frame: int, prediction: Prediction, model_file: ModelFile) -> bytes:
+def make_segmentation(
+    source: Any, frame: int, prediction: Prediction, model_file: ModelFile
+) -> bytes:
     """Return a prediction's mask as a DICOM segmentation, as a file's bytes.
 
     BINARY, a segment for the head or each class, on the source frame alone; no pixel size is
-    needed. Parameters, errors, and what makes it the same object, are those of `structured_report`.
+    needed. Parameters, errors, and what makes it the same object, are those of
+    `make_structured_report`.
     """
-    return _made(mask.build, source, frame, prediction, model_file)
+    return _make_object(segmentation.build, source, frame, prediction, model_file)
 
 
-def _made(
+def _make_object(
     build: _Build, header: Any, frame: int, prediction: Prediction, model_file: ModelFile
 ) -> bytes:
     """Build an object and write it, quietly; whatever the packages raise is a `DataError`."""
     hd = _highdicom()
     with quiet():
         try:
-            source = identifiers.read_source(header, frame)
+            instance = identifiers.read_instance(header, frame)
             identifiers.check_size(header, prediction)
-            like = _like(header, source, prediction.size)
-            made = build(hd, like, source, prediction, model_file)
-            _refer(made, source)
-            _copy(header, made, _COPIED)
+            like = _stand_in_header(header, instance, prediction.size)
+            made = build(hd, like, instance, prediction, model_file)
+            _correct_references(made, instance)
+            _copy_attributes(header, made, _COPIED)
             if "PixelData" in made:
-                _copy(header, made, _LOSSY)
+                _copy_attributes(header, made, _LOSSY)
             file = BytesIO()
             made.save_as(file, enforce_file_format=True)
         except DataError:
@@ -125,42 +128,42 @@ def _made(
     return file.getvalue()
 
 
-def _like(header: Any, source: Source, size: tuple[int, int]) -> Any:
+def _stand_in_header(header: Any, instance: Instance, size: tuple[int, int]) -> Any:
     """Return a header for highdicom to work with, without anything of the patient.
 
-    It would check such values, refuse some, and warn with their text; `_copy` brings them as they
-    are.
+    It would check such values, refuse some, and warn with their text; `_copy_attributes` brings
+    them as they are.
     """
     like = header[0x00080000:0x00080000]  # none of its elements: a way to a new data set
     for keyword in _EMPTY:
         setattr(like, keyword, "")
-    like.StudyInstanceUID, like.SeriesInstanceUID = source.study, source.series
-    like.SOPInstanceUID, like.SOPClassUID = source.instance, _STAND_IN
+    like.StudyInstanceUID, like.SeriesInstanceUID = instance.study_uid, instance.series_uid
+    like.SOPInstanceUID, like.SOPClassUID = instance.uid, _STAND_IN
     like.Modality = "US"
     like.Rows, like.Columns = size
     return like
 
 
-def _copy(header: Any, to: Any, keywords: tuple[str, ...]) -> None:
+def _copy_attributes(header: Any, to: Any, keywords: tuple[str, ...]) -> None:
     """Copy attributes as they are, right or wrong: an archive knows the patient by them."""
     for keyword in keywords:
         if keyword in header:
             to.add(header[keyword])
 
 
-def _refer(dataset: Any, source: Source) -> None:
+def _correct_references(dataset: Any, instance: Instance) -> None:
     """Give every reference to the source its class, and those to its pixels its frame."""
     for element in dataset:
         for item in element.value if element.VR == "SQ" else ():
-            if item.get("ReferencedSOPInstanceUID") == source.instance:
-                item.ReferencedSOPClassUID = source.sop_class
+            if item.get("ReferencedSOPInstanceUID") == instance.uid:
+                item.ReferencedSOPClassUID = instance.sop_class_uid
                 # evidence is whole instances
                 of_pixels = (
                     dataset.get("ValueType") == "IMAGE" or element.keyword == "SourceImageSequence"
                 )
-                if source.frame and of_pixels:
-                    item.ReferencedFrameNumber = source.frame
-            _refer(item, source)
+                if instance.frame and of_pixels:
+                    item.ReferencedFrameNumber = instance.frame
+            _correct_references(item, instance)
 
 
 def _highdicom() -> ModuleType:

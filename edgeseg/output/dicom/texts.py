@@ -1,4 +1,4 @@
-"""What a report says in words: ASCII, which every character set of DICOM holds."""
+"""Texts of reports, in ASCII, which every character set of DICOM holds."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ if TYPE_CHECKING:
 LONGEST_NAME = 64  # of what DICOM calls a long string
 
 
-def doubt(prediction: Prediction) -> str:
+def describe_doubt(prediction: Prediction) -> str:
     """Return why not to rely on it; empty if nothing speaks against it."""
-    return f"Doubtful, not to be relied on: {plain(prediction.reason)}" if prediction.flags else ""
+    return (
+        f"Doubtful, not to be relied on: {to_ascii(prediction.reason)}" if prediction.flags else ""
+    )
 
 
 def algorithm_name(model_file: ModelFile) -> str:
-    """Return what measured it."""
-    return plain(f"edgeseg {model_file.name}", LONGEST_NAME)
+    """Return the name of what measured it."""
+    return to_ascii(f"edgeseg {model_file.name}", LONGEST_NAME)
 
 
-def parameters(prediction: Prediction, model_file: ModelFile) -> dict[str, str]:
+def list_parameters(prediction: Prediction, model_file: ModelFile) -> dict[str, str]:
     """Return what the figures follow from besides the image."""
     found = {"model SHA-256": model_file.sha256}
     if (size := prediction.pixel_size) is not None:
@@ -34,7 +36,7 @@ def parameters(prediction: Prediction, model_file: ModelFile) -> dict[str, str]:
     return found
 
 
-def plain(text: str, longest: int = 1024) -> str:
+def to_ascii(text: str, longest: int = 1024) -> str:
     """Return a text that every character set of DICOM holds, and no rule for short texts refuses.
 
     The report is written in its source's character set, of which ASCII is all that is sure.

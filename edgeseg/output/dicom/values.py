@@ -1,4 +1,4 @@
-"""What a report is of, and its figures: plain values, for which no DICOM package is needed."""
+"""The structures and figures of a report, for which no DICOM package is needed."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from edgeseg.measure.ellipse import Ellipse, FloatArray
 from edgeseg.measure.tasks import measure_of
 from edgeseg.output.dicom import codes
 from edgeseg.output.dicom.codes import Code
-from edgeseg.output.dicom.identifiers import uid
-from edgeseg.output.dicom.texts import LONGEST_NAME, plain
+from edgeseg.output.dicom.identifiers import make_uid
+from edgeseg.output.dicom.texts import LONGEST_NAME, to_ascii
 from edgeseg.prediction import Prediction
 
 _OUTLINE_POINTS = 180
@@ -47,11 +47,11 @@ class Structure(NamedTuple):
     figures: tuple[Figure, ...]
 
     def tracking_uid(self, identity: tuple[object, ...]) -> str:
-        """Return by what it is known in all objects of one `identity`."""
-        return uid("structure", self.code.value, *identity)
+        """Return its UID in all objects of one identity, see `edgeseg.output.dicom.identifiers`."""
+        return make_uid("structure", self.code.value, *identity)
 
 
-def structures(prediction: Prediction, *, measured: bool) -> list[Structure]:
+def list_structures(prediction: Prediction, *, measured: bool) -> list[Structure]:
     """Return what there is to report, a head or each class, in the order of the mask's numbers.
 
     Parameters
@@ -67,18 +67,18 @@ def structures(prediction: Prediction, *, measured: bool) -> list[Structure]:
     if prediction.status == "empty":
         raise DataError(f"there is nothing to report: {prediction.reason}")
     if prediction.task.kind == "head":
-        figures = _of_head(prediction) if measured else ()
+        figures = _head_figures(prediction) if measured else ()
         return [Structure("head", codes.STRUCTURE, codes.HEAD, figures)]
     found = []
     for number, name in enumerate(prediction.task.structures, start=1):
-        label = plain(name, LONGEST_NAME)
+        label = to_ascii(name, LONGEST_NAME)
         figures = (_figure(prediction, f"{name}_area_mm2", codes.AREA),) if measured else ()
         code = Code(f"class {number}", codes.OWN_SCHEME, label)
         found.append(Structure(label, codes.REGION, code, figures))
     return found
 
 
-def _of_head(prediction: Prediction) -> tuple[Figure, ...]:
+def _head_figures(prediction: Prediction) -> tuple[Figure, ...]:
     hc = _figure(prediction, "hc_mm", codes.HEAD_CIRCUMFERENCE)
     hc_mm, low_mm, high_mm = (
         prediction.figures.get(column) for column in ("hc_mm", "hc_low_mm", "hc_high_mm")
@@ -112,7 +112,7 @@ def _decimals(prediction: Prediction, column: str) -> int:
     return next(each.decimals for each in columns if each.name == column)
 
 
-def outline(ellipse: Ellipse, size: tuple[int, int]) -> tuple[str, FloatArray]:
+def draw_outline(ellipse: Ellipse, size: tuple[int, int]) -> tuple[str, FloatArray]:
     """Return an ellipse as DICOM draws it: the kind of graphic and its points, shape (n, 2).
 
     Counted from the corner of the first pixel, whose centre is (0.5, 0.5), and nowhere outside the

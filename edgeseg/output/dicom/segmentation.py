@@ -1,4 +1,4 @@
-"""A segmentation of one frame, of parts that highdicom makes; it is handed in."""
+"""Builds the segmentation of one frame, with highdicom as ``hd``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from edgeseg.network.zoo import ModelFile
 from edgeseg.output.dicom import codes, identifiers, texts, values
-from edgeseg.output.dicom.identifiers import Source
+from edgeseg.output.dicom.identifiers import Instance
 from edgeseg.prediction import Prediction
 from edgeseg.system.version import __version__
 
@@ -16,7 +16,7 @@ _LONGEST_DESCRIPTION = 64
 
 
 def build(
-    hd: ModuleType, like: Any, source: Source, prediction: Prediction, model_file: ModelFile
+    hd: ModuleType, like: Any, instance: Instance, prediction: Prediction, model_file: ModelFile
 ) -> Any:
     """Return the segmentation of an image that has the header ``like``.
 
@@ -25,17 +25,17 @@ def build(
     DataError
         If there is nothing to report.
     """
-    found = values.structures(prediction, measured=False)
-    identity = identifiers.identity(source, prediction, model_file)
+    found = values.list_structures(prediction, measured=False)
+    identity = identifiers.identity_of(instance, prediction, model_file)
     mask = prediction.mask()
     if prediction.task.kind == "head":
         mask = (mask > 0).astype(mask.dtype)
     algorithm = hd.AlgorithmIdentificationSequence(
         name=texts.algorithm_name(model_file),
-        family=codes.ARTIFICIAL_INTELLIGENCE.of(hd),
+        family=codes.ARTIFICIAL_INTELLIGENCE.to_concept(hd),
         version=__version__,
         source="edgeseg",
-        parameters=texts.parameters(prediction, model_file),
+        parameters=texts.list_parameters(prediction, model_file),
     )
     made = hd.seg.Segmentation(
         source_images=[like],
@@ -45,8 +45,8 @@ def build(
             hd.seg.SegmentDescription(
                 segment_number=number,
                 segment_label=each.name,
-                segmented_property_category=each.category.of(hd),
-                segmented_property_type=each.code.of(hd),
+                segmented_property_category=each.category.to_concept(hd),
+                segmented_property_type=each.code.to_concept(hd),
                 algorithm_type="AUTOMATIC",
                 algorithm_identification=algorithm,
                 tracking_id=each.name,
@@ -55,12 +55,12 @@ def build(
             for number, each in enumerate(found, start=1)
         ],
         content_label="EDGESEG",
-        content_description=texts.doubt(prediction)[:_LONGEST_DESCRIPTION],
-        **identifiers.series("SEG", source, model_file, identity),
+        content_description=texts.describe_doubt(prediction)[:_LONGEST_DESCRIPTION],
+        **identifiers.series_attributes("SEG", instance, model_file, identity),
     )
     made.PatientOrientation = ""  # which way the body lies in an image of ultrasound is unknown
     # highdicom's own is another one each time
-    organization = identifiers.uid("dimensions", *identity)
+    organization = identifiers.make_uid("dimensions", *identity)
     for item in (*made.DimensionOrganizationSequence, *made.DimensionIndexSequence):
         item.DimensionOrganizationUID = organization
     # The items are listed among the instances referred to as well, and only here have a frame.
