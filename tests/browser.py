@@ -58,7 +58,7 @@ def opened(chromium: Any, url: str, size: dict[str, int] = DESK, **context: Any)
 
 def wait_until(page: Any, condition: str) -> None:
     """Wait until a condition holds in a page whose policy forbids playwright's own waiting."""
-    for _ in range(2400):  # a minute: only a failure takes that long
+    for _ in range(800):  # only a failure takes that long
         if page.evaluate(condition):
             return
         page.wait_for_timeout(25)

@@ -218,7 +218,8 @@ def test_first_lines_that_are_malformed_are_refused(server: Server, line: bytes)
 @pytest.mark.parametrize("head", [b"GET /%s", b"GET / HTTP/1.1\r\nX: %s", b"GET / HTTP/1.1\r\n%s"])
 def test_too_long_or_too_many_headers_are_refused(server: Server, head: bytes) -> None:
     filler = b"X: y\r\n" * 30_000 if head.endswith(b"\n%s") else b"x" * 150_000
-    assert send(server, head % filler + b"\r\n\r\n")[0] in (400, 414)
+    before = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    assert send(server, before + head % filler + b"\r\n\r\n") in ([200, 400], [200, 414])
 
 
 LOCAL = ("localhost", "LOCALHOST:8000", "localhost.", "127.0.0.1", "127.8.9.1:80", "[::1]:8000",
