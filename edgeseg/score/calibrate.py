@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +37,8 @@ _OUTLIER, _OUTLIER_SPREADS = 0.03, 6.0
 FloatArray = npt.NDArray[np.float64]
 
 
-class Share(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Share:
     """A share of heads, and between which shares the true one lies (95 %, Wilson 1927)."""
 
     value: float
@@ -99,18 +100,18 @@ def calibrate(site: SiteHeads) -> SiteOffset:
     own = np.array([head.site_mm for head in heads])
     model = np.array([head.model_mm for head in heads])
     _check_pairs(own, model)
-    left_out = {kind: _each_by_the_others(kind, own, model) for kind in ("ratio", "shift")}
+    left_out = {kind: _learn_without_each(kind, own, model) for kind in ("ratio", "shift")}
     errors = {
         kind: np.array([c.circumference_mm(mm) for c, mm in zip(learnt, model, strict=True)]) - own
         for kind, learnt in left_out.items()
     }
-    kind = "shift" if _markedly_less(errors["shift"], errors["ratio"]) else "ratio"
-    learnt = _offset(kind, own, model, site.model_sha256)
+    kind = "shift" if _is_clearly_smaller(errors["shift"], errors["ratio"]) else "ratio"
+    learnt = _learn_offset(kind, own, model, site.model_sha256)
     _check_offset(learnt)
     before = after = None
     if all(head.half_width_mm is not None for head in heads):
-        before = _coverage([Calibration()] * len(heads), heads)
-        after = _coverage(left_out[kind], heads)
+        before = _measure_coverage([Calibration()] * len(heads), heads)
+        after = _measure_coverage(left_out[kind], heads)
     return SiteOffset(
         learnt,
         kind,
@@ -120,7 +121,7 @@ def calibrate(site: SiteHeads) -> SiteOffset:
         float(np.abs(errors[kind]).mean()),
         before,
         after,
-        (*site.notices, *_remarks(learnt, kind, heads, own, model)),
+        (*site.notices, *_list_notices(learnt, kind, heads, own, model)),
     )
 
 
@@ -137,21 +138,9 @@ def write_calibration(path: Path, offset: SiteOffset) -> None:
 
 def as_json(offset: SiteOffset) -> dict[str, Any]:
     """Return what a calibration's file holds."""
-    shares = {"coverage_before": offset.coverage_before, "coverage_after": offset.coverage_after}
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "edgeseg_version": __version__,
-        **asdict(offset.calibration),
-        "level": LEVEL,
-        "kind": offset.kind,
-        "n_heads": offset.n_heads,
-        "hc_range_mm": list(offset.hc_range_mm),
-        "error_before_mm": offset.error_before_mm,
-        "error_after_mm": offset.error_after_mm,
-        **{name: None if s is None else s._asdict() for name, s in shares.items()},
-        "notices": list(offset.notices),
-    }
+    values = asdict(offset)
+    versions = {"format": FORMAT, "version": VERSION, "edgeseg_version": __version__}
+    return {**versions, **values.pop("calibration"), "level": LEVEL, **values}
 
 
 def wilson(held: int, count: int) -> Share:
@@ -162,7 +151,9 @@ def wilson(held: int, count: int) -> Share:
     return Share(share, max(middle - half, 0.0), min(middle + half, 1.0))
 
 
-def _offset(kind: str, own: FloatArray, model: FloatArray, model_sha256: str = "") -> Calibration:
+def _learn_offset(
+    kind: str, own: FloatArray, model: FloatArray, model_sha256: str = ""
+) -> Calibration:
     """Return the median offset of heads, and how far it may be off at ``LEVEL``."""
     values = own / model if kind == "ratio" else own - model
     offset = float(np.median(values))
@@ -173,9 +164,9 @@ def _offset(kind: str, own: FloatArray, model: FloatArray, model_sha256: str = "
     return Calibration(shift_mm=offset, shift_half_width_mm=half, model_sha256=model_sha256)
 
 
-def _each_by_the_others(kind: str, own: FloatArray, model: FloatArray) -> list[Calibration]:
+def _learn_without_each(kind: str, own: FloatArray, model: FloatArray) -> list[Calibration]:
     everything = np.arange(len(own))
-    return [_offset(kind, own[everything != i], model[everything != i]) for i in everything]
+    return [_learn_offset(kind, own[everything != i], model[everything != i]) for i in everything]
 
 
 def _spread(values: FloatArray) -> float:
@@ -183,14 +174,14 @@ def _spread(values: FloatArray) -> float:
     return 1.4826 * float(np.median(np.abs(values - np.median(values))))
 
 
-def _markedly_less(errors: FloatArray, others: FloatArray) -> bool:
-    """Tell whether errors are smaller than others by a tenth, and by more than their noise."""
+def _is_clearly_smaller(errors: FloatArray, others: FloatArray) -> bool:
+    """Return whether errors are smaller than others by a tenth, and by more than their noise."""
     gain = np.abs(others) - np.abs(errors)
     noise = _Z_95 * float(gain.std(ddof=1)) / math.sqrt(len(gain))
     return float(gain.mean()) > max(noise, 0.1 * float(np.abs(others).mean()))
 
 
-def _coverage(calibrations: Sequence[Calibration], heads: Sequence[Head]) -> Share:
+def _measure_coverage(calibrations: Sequence[Calibration], heads: Sequence[Head]) -> Share:
     held = 0
     for calibration, head in zip(calibrations, heads, strict=True):
         half_mm = calibration.half_width_mm(head.model_mm, head.half_width_mm or 0.0)
@@ -239,19 +230,19 @@ def _check_offset(calibration: Calibration) -> None:
         )
 
 
-def _remarks(
+def _list_notices(
     learnt: Calibration, kind: str, heads: Sequence[Head], own: FloatArray, model: FloatArray
 ) -> list[str]:
-    remarks = []
+    notices = []
     if len(heads) < ENOUGH_HEADS:
-        remarks.append(f"{len(heads)} heads are few; {ENOUGH_HEADS} to 30 make the offset surer")
+        notices.append(f"{len(heads)} heads are few; {ENOUGH_HEADS} to 30 make the offset surer")
     values = own / model if kind == "ratio" else own - model
     offset = learnt.factor - 1 if kind == "ratio" else learnt.shift_mm
     noise = (learnt.factor_half_width or learnt.shift_half_width_mm) * _Z_95 / _Z_90
     if abs(offset) <= noise:
         text = f"{100 * offset:+.2f} %" if kind == "ratio" else f"{offset:+.2f} mm"
         around = f"{100 * noise:.2f} %" if kind == "ratio" else f"{noise:.2f} mm"
-        remarks.append(
+        notices.append(
             f"the offset of {text} lies within its noise (± {around}): this site may measure as "
             "the model does, and calibrating then only adds noise"
         )
@@ -259,5 +250,7 @@ def _remarks(
     far = off > max(_OUTLIER_SPREADS * 1.4826 * float(np.median(off)), _OUTLIER)
     if far.any():
         named = ", ".join(repr(heads[i].file) for i in np.flatnonzero(far)[:3])
-        remarks.append(f"{int(far.sum())} heads lie far off the others, look at them: {named}")
-    return remarks
+        notices.append(
+            f"heads that lie far off the others, look at them: {int(far.sum())}, such as {named}"
+        )
+    return notices

@@ -37,6 +37,31 @@ class ClassScore:
     confidence: float
     flags: tuple[str, ...]
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether nothing was found where the label has something."""
+        return self.confidence == 0 and bool(self.present())
+
+    def columns(self) -> tuple[str, ...]:
+        """Return the titles of `cells`."""
+        own = (f"{name}_{figure}" for name in self.overlaps for figure in ("dice", "iou"))
+        return ("file", *own, "pixel_accuracy", "confidence", "flags")
+
+    def cells(self) -> tuple[str, ...]:
+        """Return the image's row in a CSV; empty where neither label nor mask have a class."""
+        present = self.present()
+        own = []
+        for name in self.overlaps:
+            o = present.get(name)
+            own += [number(v, 6) for v in ((o.dice, o.iou) if o else (None, None))]
+        right = number(self.n_right / self.n_pixels, 6)
+        return (self.file, *own, right, number(self.confidence, 4), ";".join(self.flags))
+
+    def errors(self) -> dict[str, float | None]:
+        """Return what a report shows of it, by column."""
+        dices = {name: overlap.dice for name, overlap in self.present().items()}
+        return {f"{name}_dice": dices.get(name) for name in self.overlaps}
+
     def present(self) -> dict[str, Overlap]:
         """Return the classes that label or mask have at all: of the others nothing can be said."""
         return {name: overlap for name, overlap in self.overlaps.items() if overlap.seen}
@@ -106,23 +131,6 @@ def summarize_classes(structures: Sequence[str], scores: Sequence[ClassScore]) -
         "pixel_accuracy": metrics.describe_overlaps([s.n_right / s.n_pixels for s in scores]),
         "classes": classes,
     }
-
-
-def class_columns(structures: Sequence[str]) -> tuple[str, ...]:
-    """Return the columns of `class_row`."""
-    own = (f"{name}_{figure}" for name in structures for figure in ("dice", "iou"))
-    return ("file", *own, "pixel_accuracy", "confidence", "flags")
-
-
-def class_row(score: ClassScore) -> tuple[str, ...]:
-    """Return one image's cells; empty where neither label nor mask have a class."""
-    present = score.present()
-    own = []
-    for name in score.overlaps:
-        overlap = present.get(name)
-        own += [number(v, 6) for v in ((overlap.dice, overlap.iou) if overlap else (None, None))]
-    right = number(score.n_right / score.n_pixels, 6)
-    return (score.file, *own, right, number(score.confidence, 4), ";".join(score.flags))
 
 
 def _mean(values: Sequence[float]) -> float:

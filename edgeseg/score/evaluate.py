@@ -12,16 +12,10 @@ from edgeseg.images.image_file import read_gray
 from edgeseg.network.openvino import PROVIDER as OPENVINO
 from edgeseg.prediction import Prediction
 from edgeseg.score import metrics
-from edgeseg.score.classes import (
-    ClassScore,
-    class_columns,
-    class_row,
-    score_classes,
-    summarize_classes,
-)
+from edgeseg.score.classes import ClassScore, score_classes, summarize_classes
 from edgeseg.score.folds import Labelled, data_sha256
 from edgeseg.score.hc18 import Case
-from edgeseg.score.heads import CSV_COLUMNS, Score, head_row, score_head, summarize_heads
+from edgeseg.score.heads import CSV_COLUMNS, Score, score_head, summarize_heads
 from edgeseg.segmenter import Segmenter
 from edgeseg.system import host
 from edgeseg.system.cells import SIGNATURE, shield
@@ -59,9 +53,8 @@ def score_all(
 
     def score(case: Labelled) -> AnyScore:
         prediction = segmenter.predict(read_gray(case.image_path), case.pixel_size_mm)
-        scored: AnyScore
         if heads and isinstance(case, Case):
-            scored = score_head(case, prediction)
+            scored: AnyScore = score_head(case, prediction)
         else:
             scored = score_classes(case, prediction)
         on_prediction(case, prediction, scored)
@@ -83,7 +76,8 @@ def summarize(
     (n - 1), a missing value is None.
     """
     file, metadata = segmenter.file, segmenter.metadata
-    heads, classes = _parted(scores)
+    heads = [score for score in scores if isinstance(score, Score)]
+    classes = [score for score in scores if isinstance(score, ClassScore)]
     uses_openvino = segmenter.provider == OPENVINO
     figures: dict[str, Any]
     if heads:
@@ -103,8 +97,7 @@ def summarize(
         },
         "data": {
             "n_images": len(scores),
-            "n_failed": sum(score.hausdorff_mm is None for score in heads)
-            + sum(score.confidence == 0 and bool(score.present()) for score in classes),
+            "n_failed": sum(score.has_failed for score in scores),
             "sha256": data_sha256(cases),
         },
         **figures,
@@ -127,17 +120,7 @@ def write_csv(path: Path, scores: Sequence[AnyScore]) -> None:
     OutputWriteError
         If it cannot be written.
     """
-    heads, classes = _parted(scores)
-    if classes:
-        titles, rows = class_columns(tuple(classes[0].overlaps)), [class_row(s) for s in classes]
-    else:
-        titles, rows = CSV_COLUMNS, [head_row(score) for score in heads]
-    shielded = [[shield(file), *cells] for file, *cells in rows]
-    text = SIGNATURE + csv_text([[*map(shield, titles)], *shielded])
+    titles = scores[0].columns() if scores else CSV_COLUMNS
+    rows = [[shield(file), *cells] for file, *cells in (score.cells() for score in scores)]
+    text = SIGNATURE + csv_text([[*map(shield, titles)], *rows])
     write_atomic(path, text.encode(errors="backslashreplace"))
-
-
-def _parted(scores: Sequence[AnyScore]) -> tuple[list[Score], list[ClassScore]]:
-    """Return the scores of heads and those of classes; one of the two is empty."""
-    heads = [score for score in scores if isinstance(score, Score)]
-    return heads, [score for score in scores if isinstance(score, ClassScore)]

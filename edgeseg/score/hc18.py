@@ -136,7 +136,8 @@ def load_data(root: Path, group_pattern: str = "") -> LabelledData:
     used = {row.name for row in rows.values()}
     if unused := [name for name in table if name not in used]:
         notices.append(
-            f"{root / CSV_NAME} lists {len(unused)} images that are not there, such as {unused[0]}"
+            f"images that {root / CSV_NAME} lists and that are not there: {len(unused)}, such as "
+            f"{unused[0]}"
         )
     return LabelledData(cases, Task(), notices)
 

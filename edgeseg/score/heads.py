@@ -48,6 +48,30 @@ class Score:
         """Prediction minus reference."""
         return self.hc_mm - self.hc_reference_mm
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether no head was found."""
+        return self.hausdorff_mm is None
+
+    def columns(self) -> tuple[str, ...]:
+        """Return the titles of `cells`."""
+        return CSV_COLUMNS
+
+    def cells(self) -> tuple[str, ...]:
+        """Return the image's row in a CSV."""
+        overlap = self.overlap
+        shares = overlap.dice, overlap.iou, overlap.pixel_accuracy, self.dice_ellipse
+        lengths_mm = self.hausdorff_mm, self.hc_mm, self.hc_reference_mm, self.hc_error_mm
+        figures = *(number(v, 6) for v in shares), *(number(v, 3) for v in lengths_mm)
+        return (self.file, *figures, number(self.confidence, 4), ";".join(self.flags))
+
+    def errors(self) -> dict[str, float | None]:
+        """Return what a report shows of it, by column."""
+        error_mm = None if self.has_failed else self.hc_error_mm
+        reference_mm = self.hc_reference_mm
+        dice = self.overlap.dice
+        return {"hc_reference_mm": reference_mm, "hc_error_mm": error_mm, "dice": dice}
+
 
 def score_head(case: Case, prediction: Prediction) -> Score:
     """Compare what was measured on a labelled image with its label.
@@ -94,12 +118,3 @@ def summarize_heads(scores: Sequence[Score]) -> dict[str, Any]:
         ),
         "hc_error_mm": metrics.describe_errors([score.hc_error_mm for score in scores]),
     }
-
-
-def head_row(score: Score) -> tuple[str, ...]:
-    """Return one image's cells, in the order of ``CSV_COLUMNS``."""
-    overlap = score.overlap
-    shares = overlap.dice, overlap.iou, overlap.pixel_accuracy, score.dice_ellipse
-    lengths_mm = score.hausdorff_mm, score.hc_mm, score.hc_reference_mm, score.hc_error_mm
-    figures = *(number(v, 6) for v in shares), *(number(v, 3) for v in lengths_mm)
-    return (score.file, *figures, number(score.confidence, 4), ";".join(score.flags))

@@ -82,7 +82,7 @@ def _unused_labels(root: Path, matches: Sequence[Match]) -> list[str]:
     unused = [path for path in picture_files(root) if path not in used]
     if not unused:
         return []
-    return [f"{len(unused)} labels have no image, such as {unused[0].relative_to(root)}"]
+    return [f"labels without an image: {len(unused)}, such as {unused[0].relative_to(root)}"]
 
 
 def _read_classes(path: Path) -> tuple[list[str], dict[int, int]]:

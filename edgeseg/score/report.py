@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +23,7 @@ from edgeseg.score.heads import Score
 from edgeseg.segmenter import Segmenter
 from edgeseg.system.files import claim, write_atomic
 
-_OF_HEADS = (Column("hc_reference_mm", 3), Column("hc_error_mm", 3), Column("dice", 6))
 
-
-@dataclass(slots=True)
 class EvaluationReport:
     """A folder that gets ``report.html``, and ``overlays/`` with what it shows.
 
@@ -44,13 +40,12 @@ class EvaluationReport:
         If the folder holds something, or cannot be looked at.
     """
 
-    folder: Path
-    segmenter: Segmenter
-    _lines: dict[str, str] = field(default_factory=dict, init=False)
-    _adding: threading.Lock = field(default_factory=threading.Lock, init=False)
-
-    def __post_init__(self) -> None:
-        claim(self.folder, overwrite=False)
+    def __init__(self, folder: Path, segmenter: Segmenter) -> None:
+        claim(folder, overwrite=False)
+        self._folder, self._segmenter = folder, segmenter
+        self._rows: dict[str, str] = {}
+        self._error_columns: tuple[Column, ...] = ()
+        self._adding = threading.Lock()
 
     def add(self, case: Labelled, prediction: Prediction, score: Score | ClassScore) -> None:
         """Draw an image with its label and note its row; safe to call from several threads.
@@ -61,11 +56,14 @@ class EvaluationReport:
             If the picture cannot be written.
         """
         overlay = prediction.overlay_jpeg(_label_strokes(case, prediction))
-        write_atomic(picture_paths(self.folder, case.file)["overlays"], overlay)
+        write_atomic(picture_paths(self._folder, case.file)["overlays"], overlay)
         row = table.prediction_row(case.file, prediction, 0.0)
-        row |= table.figure_values(_errors(score), self._error_columns)
+        errors = score.errors()
+        columns = tuple(Column(name, 3 if name.endswith("_mm") else 6) for name in errors)
+        row |= table.figure_values(errors, columns)
         with self._adding:
-            self._lines[case.file] = table.pack(row)
+            self._rows[case.file] = table.pack(row)
+            self._error_columns = columns
 
     def write(self, cases: Sequence[Labelled], arguments: Mapping[str, Any], wall_s: float) -> Path:
         """Write the page of all cases that were added, in the order given, and return its path.
@@ -75,42 +73,20 @@ class EvaluationReport:
         OutputWriteError
             If it cannot be written.
         """
-        task = self.segmenter.metadata.task
+        task = self._segmenter.metadata.task
         titles = (*table.columns(task), *(column.name for column in self._error_columns))
-        rows = table.Table(titles, (self._lines[case.file] for case in cases))
+        rows = table.Table(titles, (self._rows[case.file] for case in cases))
         record = record_of(
-            *(self.segmenter, {"arguments": dict(arguments)}),
+            self._segmenter,
+            {"arguments": dict(arguments)},
             status="done",
             n_images=len(rows),
             rows=rows,
             wall_s=wall_s,
         )
-        path = self.folder / REPORT_NAME
-        write_page(path, task, rows, record, self.folder / "overlays")
+        path = self._folder / REPORT_NAME
+        write_page(path, task, rows, record, self._folder / "overlays")
         return path
-
-    @property
-    def _error_columns(self) -> tuple[Column, ...]:
-        task = self.segmenter.metadata.task
-        if task.kind == "head":
-            return _OF_HEADS
-        return tuple(Column(f"{name}_dice", 6) for name in task.structures)
-
-
-def _errors(score: Score | ClassScore) -> dict[str, float | None]:
-    """Return how an image was scored, by the columns of a report."""
-    if isinstance(score, ClassScore):
-        present = score.present()
-        return {
-            f"{name}_dice": present[name].dice if name in present else None
-            for name in score.overlaps
-        }
-    found = score.hausdorff_mm is not None
-    return {
-        "hc_reference_mm": score.hc_reference_mm,
-        "hc_error_mm": score.hc_error_mm if found else None,
-        "dice": score.overlap.dice,
-    }
 
 
 def _label_strokes(case: Labelled, prediction: Prediction) -> list[Stroke]:

@@ -77,39 +77,38 @@ def read_site(path: Path, results: Path | None = None) -> SiteHeads:
         If a table is not one, its columns cannot be told apart, a file is there twice, a row fits
         two images, a value is not a positive number of mm, or the results are calibrated already.
     """
-    titles, rows = _read(path, "a table of a site's head circumferences")
+    titles, rows = _read_records(path, "a table of a site's head circumferences")
     if results is None:
-        site, model = _two_columns(path, titles)
-        pairs = [(file, row, row) for file, row in rows.items()]
-        return _heads(path, site, model, pairs)
-    site = _site_column(path, titles)
-    pairs, missing = _joined(path, rows, results)
-    found = _heads(path, site, "hc_mm", pairs)
-    notices = list(found.notices)
-    if missing:
-        notices.append(f"{len(missing)} heads have no row in {results}, such as {missing[0]!r}")
-    return SiteHeads(found.heads, _model_of(results), tuple(notices))
+        site, model = _find_columns(path, titles)
+        heads, notices = _pair_heads(path, site, model, [(f, row, row) for f, row in rows.items()])
+        return SiteHeads(tuple(heads), "", tuple(notices))
+    site = _find_site_column(path, titles)
+    found = _match_results(path, rows, results)
+    pairs = [(file, row, found[file]) for file, row in rows.items() if file in found]
+    heads, notices = _pair_heads(path, site, "hc_mm", pairs)
+    if missing := [file for file in rows if file not in found]:
+        notices.append(f"heads without a row in {results}: {len(missing)}, such as {missing[0]!r}")
+    return SiteHeads(tuple(heads), _read_model_hash(results), tuple(notices))
 
 
-def _read(
-    path: Path, what: str, *, singles: bool = False
+def _read_records(
+    path: Path, what: str, *, skip_frames: bool = False
 ) -> tuple[tuple[str, ...], dict[str, Record]]:
-    """Read a table's titles, and its rows by file; with ``singles`` without frames of films."""
+    """Read a table's titles, and its rows by file."""
     titles, rows = read_rows(path, what)
     if twice := [title for title, n in Counter(titles).items() if n > 1 and title]:
         raise DataError(f"{path}: two columns are called {twice[0]!r}")
     column = find_name_column(titles)
     if column is None:
         raise DataError(f"{path}: no column of files; title it 'file'")
-    frame = titles.index("frame") if singles and "frame" in titles else None
     records: dict[str, Record] = {}
     for row in rows:
-        if frame is not None and row.cells[frame]:  # nothing says which of them a figure is of
-            continue
-        file = row.cells[column]
+        file, record = row.cells[column], dict(zip(titles, row.cells, strict=True))
+        if skip_frames and record.get("frame"):
+            continue  # nothing says of which of them a circumference is
         if file in records:
             raise DataError(f"{row.where}: {file!r} is there twice; keep one")
-        records[file] = dict(zip(titles, row.cells, strict=True))
+        records[file] = record
     return titles, records
 
 
@@ -117,7 +116,7 @@ def _titles_in(titles: Sequence[str], known: frozenset[str]) -> list[str]:
     return [title for title in titles if normalize_title(title) in known]
 
 
-def _two_columns(path: Path, titles: Sequence[str]) -> tuple[str, str]:
+def _find_columns(path: Path, titles: Sequence[str]) -> tuple[str, str]:
     """Return the titles of the site's and of the model's column."""
     sites, models = _titles_in(titles, _OF_SITE), _titles_in(titles, _OF_MODEL)
     others = _titles_in(titles, _OF_EITHER)
@@ -132,7 +131,7 @@ def _two_columns(path: Path, titles: Sequence[str]) -> tuple[str, str]:
     return sites[0], models[0]
 
 
-def _site_column(path: Path, titles: Sequence[str]) -> str:
+def _find_site_column(path: Path, titles: Sequence[str]) -> str:
     found = _titles_in(titles, _OF_SITE) or _titles_in(titles, _OF_EITHER)
     if len(found) != 1:
         raise DataError(
@@ -142,11 +141,9 @@ def _site_column(path: Path, titles: Sequence[str]) -> str:
     return found[0]
 
 
-def _joined(
-    path: Path, rows: Mapping[str, Record], results: Path
-) -> tuple[list[tuple[str, Record, Record]], list[str]]:
-    """Return each file's row of the site and of the results, and files without results."""
-    titles, measured = _read(results, "a table of results", singles=True)
+def _match_results(path: Path, rows: Mapping[str, Record], results: Path) -> dict[str, Record]:
+    """Return the row of the results for each file of the site's table that has one."""
+    titles, measured = _read_records(results, "a table of results", skip_frames=True)
     if lacking := {"status", "hc_mm"} - {*titles}:
         raise DataError(
             f"{results}: no column {', '.join(sorted(lacking))}; expected the results.csv of "
@@ -162,43 +159,41 @@ def _joined(
             raise DataError(match.reason)
         if match.name:
             found[match.name] = row
-    pairs = [(file, row, found[file]) for file, row in rows.items() if file in found]
-    return pairs, [file for file in rows if file not in found]
+    return found
 
 
-def _heads(
+def _pair_heads(
     path: Path, site: str, model: str, pairs: Iterable[tuple[str, Record, Record]]
-) -> SiteHeads:
+) -> tuple[list[Head], list[str]]:
+    """Return heads, and notices on those left out; pairs are file, the site's row, the model's."""
     heads, left_out = [], []
     for file, own, measured in pairs:
-        doubtful = measured.get("status", "ok") != "ok" or measured.get("flags")
         if not own[site]:
             continue  # the site did not measure this one
-        if doubtful or not measured[model]:
+        if measured.get("status", "ok") != "ok" or measured.get("flags") or not measured[model]:
             left_out.append(file)
             continue
-        site_mm = _millimetres(own[site], f"{path}, {file!r}: {site}")
-        model_mm = _millimetres(measured[model], f"{path}, {file!r}: {model}")
+        site_mm = _read_length(own[site], f"{path}, {file!r}: {site}")
+        model_mm = _read_length(measured[model], f"{path}, {file!r}: {model}")
         high = measured.get("hc_high_mm", "")
-        half_mm = _millimetres(high, f"{path}, {file!r}: hc_high_mm") - model_mm if high else None
+        half_mm = _read_length(high, f"{path}, {file!r}: hc_high_mm") - model_mm if high else None
         heads.append(Head(file, site_mm, model_mm, half_mm))
-    notices = []
-    if left_out:
-        notices.append(
-            f"{len(left_out)} heads are left out, such as {left_out[0]!r}: flagged, without a "
-            "head, or without millimetres"
-        )
-    return SiteHeads(tuple(heads), notices=tuple(notices))
+    if not left_out:
+        return heads, []
+    return heads, [
+        f"heads left out (flagged, without a head, or without millimetres): {len(left_out)}, "
+        f"such as {left_out[0]!r}"
+    ]
 
 
-def _millimetres(text: str, what: str) -> float:
+def _read_length(text: str, what: str) -> float:
     value = read_number(text, what)
     if value <= 0:
         raise DataError(f"{what} is {text!r}; expected a positive number of mm")
     return value
 
 
-def _model_of(results: Path) -> str:
+def _read_model_hash(results: Path) -> str:
     """Return the hash of the model of a run, as its record beside the results says."""
     try:
         record = json.loads((results.parent / RUN_NAME).read_text(encoding="utf-8"))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,11 @@ from edgeseg.errors import DataError
 from edgeseg.images.calibration import read_calibration
 from edgeseg.score.calibrate import as_json, calibrate, wilson, write_calibration
 from edgeseg.score.site import Head, SiteHeads
+
+
+def make_heads(own: Sequence[float], model: Sequence[float], half_mm: float | None) -> SiteHeads:
+    pairs = enumerate(zip(own, model, strict=True))
+    return SiteHeads(tuple(Head(f"{i}.png", a, b, half_mm) for i, (a, b) in pairs))
 
 
 def site(
@@ -26,18 +32,16 @@ def site(
     model_mm = generator.uniform(70, 330, n)
     own_mm = factor * model_mm + shift_mm
     own_mm += (noise * model_mm if not shift_mm else 0.8) * generator.standard_normal(n)
-    heads = zip(own_mm.tolist(), model_mm.tolist(), strict=True)
-    return SiteHeads(tuple(Head(f"{i}.png", a, b, half_mm) for i, (a, b) in enumerate(heads)))
+    return make_heads(own_mm.tolist(), model_mm.tolist(), half_mm)
 
 
 def test_a_site_that_measures_inside_is_learnt_as_a_ratio() -> None:
     found = calibrate(site())
+    learnt = found.calibration
     assert found.kind == "ratio"
-    assert found.calibration.factor == pytest.approx(0.983, abs=0.006)
-    assert found.calibration.shift_mm == found.calibration.shift_half_width_mm == 0
-    assert found.calibration.factor_half_width == pytest.approx(
-        1.6449 * 1.2533 * 0.008 / 5, rel=0.4
-    )
+    assert learnt.factor == pytest.approx(0.983, abs=0.006)
+    assert learnt.shift_mm == learnt.shift_half_width_mm == 0
+    assert learnt.factor_half_width == pytest.approx(1.6449 * 1.2533 * 0.008 / 5, rel=0.4)
     assert found.n_heads == 25
     assert found.error_after_mm < 0.6 * found.error_before_mm
     assert found.coverage_after.value > found.coverage_before.value
@@ -74,7 +78,7 @@ def test_coverage_is_of_heads_calibrated_by_the_others() -> None:
     assert found.coverage_before.value == 0
     assert found.coverage_after.value == pytest.approx(24 / 25)
     assert found.calibration.factor == pytest.approx(0.983)
-    assert any("1 heads lie far off the others, look at them: '3.png'" in n for n in found.notices)
+    assert any("far off the others" in n and "1, such as '3.png'" in n for n in found.notices)
 
 
 def test_no_head_calibrates_itself() -> None:
@@ -104,17 +108,13 @@ def test_without_intervals_there_is_no_coverage() -> None:
     assert calibrate(SiteHeads(partly)).coverage_before is None
 
 
-def test_few_heads_are_refused_and_not_many_are_said() -> None:
-    with pytest.raises(DataError, match="9 heads to calibrate on; at least 10 are needed"):
+def test_few_heads_are_refused_and_not_many_are_noticed() -> None:
+    with pytest.raises(DataError, match="at least 10 are needed"):
         calibrate(site(9))
     assert any("10 heads are few" in text for text in calibrate(site(10)).notices)
     assert not any("few" in text for text in calibrate(site(20)).notices)
-
-
-def test_an_offset_within_its_noise_is_said() -> None:
     (text,) = calibrate(site(factor=1.0, noise=0.02)).notices
     assert "lies within its noise" in text
-    assert "only adds noise" in text
 
 
 @pytest.mark.parametrize(
@@ -129,31 +129,25 @@ def test_other_units_and_figures_are_refused(factor: float, hint: str) -> None:
 
 
 def test_rows_that_are_mixed_up_are_refused() -> None:
-    heads = site(30).heads
-    mixed = [a._replace(site_mm=b.site_mm) for a, b in zip(heads, heads[7:] + heads[:7])]  # noqa: B905
+    own, model = ([head[i] for head in site(30).heads] for i in (1, 2))
     with pytest.raises(DataError, match=r"spread by .* from head to head"):
-        calibrate(SiteHeads(tuple(mixed)))
+        calibrate(make_heads(own[7:] + own[:7], model, None))
     # heads of one week of pregnancy differ by less than any limit
     generator = np.random.default_rng(1)
-    model = 172 * (1 + 0.043 * generator.standard_normal(30))
-    own = np.roll(0.983 * model, 5)
-    alike = [Head(str(i), a, b, None) for i, (a, b) in enumerate(zip(own, model, strict=True))]
-    with pytest.raises(DataError, match="hardly better than with those of other heads"):
-        calibrate(SiteHeads(tuple(alike)))
-
-
-def test_heads_of_one_size_are_no_mix_up() -> None:
-    generator = np.random.default_rng(2)
-    model = 172 * (1 + 0.005 * generator.standard_normal(30))
+    week = 172 * (1 + 0.043 * generator.standard_normal(30))
+    with pytest.raises(DataError, match="than with those of other heads"):
+        calibrate(make_heads(np.roll(0.983 * week, 5), week, None))
+    # heads of one size are no mix-up
+    one_size = 172 * (1 + 0.005 * generator.standard_normal(30))
     own = 0.983 * 172 * (1 + 0.012 * generator.standard_normal(30))
-    heads = [Head(str(i), a, b, None) for i, (a, b) in enumerate(zip(own, model, strict=True))]
-    assert calibrate(SiteHeads(tuple(heads))).calibration.factor == pytest.approx(0.983, abs=0.01)
+    found = calibrate(make_heads(own, one_size, None))
+    assert found.calibration.factor == pytest.approx(0.983, abs=0.01)
 
 
 def test_too_large_a_shift_is_refused() -> None:
-    heads = [Head(str(i), 155.0 + 20 * i, 130.0 + 20 * i, None) for i in range(20)]
+    model = [130.0 + 20 * i for i in range(20)]
     with pytest.raises(DataError, match=r"\+25.0 mm longer at every size; expected at most 20 mm"):
-        calibrate(SiteHeads(tuple(heads)))
+        calibrate(make_heads([mm + 25 for mm in model], model, None))
 
 
 @pytest.mark.parametrize(
@@ -163,10 +157,7 @@ def test_too_large_a_shift_is_refused() -> None:
 def test_wilson_s_interval(held: int, count: int, low: float, high: float) -> None:
     share = wilson(held, count)
     assert share.value == held / count
-    assert (share.low, share.high) == (
-        pytest.approx(low, abs=1e-3),
-        pytest.approx(high, abs=1e-3),
-    )
+    assert [share.low, share.high] == pytest.approx([low, high], abs=1e-3)
 
 
 def test_what_is_written_is_what_infer_reads(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,28 +67,28 @@ def test_the_published_folds_never_split_a_head() -> None:
     assert max(map(len, folds)) - min(map(len, folds)) <= 3
 
 
-def test_a_ring_means_its_midline(tmp_path: Path) -> None:
-    ellipse = Ellipse(400.3, 270.7, 210.4, 160.2, 0.3)
-    (found,) = hc18.read_annotation(write_annotation(tmp_path, ring(ellipse)))
-    assert found.circumference_px == pytest.approx(ellipse.circumference_px, rel=3e-4)
-    assert found.semi_minor_px == pytest.approx(ellipse.semi_minor_px, abs=0.05)
-
-
-@pytest.mark.parametrize("center_x", [60.0, 760.0])
-def test_an_open_ring_is_completed(tmp_path: Path, center_x: float) -> None:
-    ellipse = Ellipse(center_x, 270.0, 210.0, 160.0, 0.1)
-    (found,) = hc18.read_annotation(write_annotation(tmp_path, ring(ellipse)))
-    assert found.circumference_px == pytest.approx(ellipse.circumference_px, rel=2e-3)
-
-
-@pytest.mark.parametrize("width_px", [1, 2, 3, 5])
-def test_rings_drawn_by_opencv(tmp_path: Path, width_px: int) -> None:
+def drawn_by_opencv(width_px: int) -> np.ndarray:
     mask = np.zeros((540, 800), dtype=np.uint8)
     points = Ellipse(400, 270, 210, 160, 0.3).points(720)
-    cv2.polylines(mask, [np.round(points).astype(np.int32)], True, 255, width_px)
+    return cv2.polylines(mask, [np.round(points).astype(np.int32)], True, 255, width_px)
+
+
+HEAD = Ellipse(400.0, 270.0, 210.0, 160.0, 0.3)
+
+
+@pytest.mark.parametrize(
+    ("ellipse", "mask"),
+    [
+        *((HEAD, ring(HEAD) / 255 * value) for value in (1, 76, 255)),
+        *((e, ring(e)) for e in (replace(HEAD, center_x_px=60), replace(HEAD, center_x_px=760))),
+        *((HEAD, drawn_by_opencv(width_px)) for width_px in (1, 2, 3, 5)),
+    ],
+)
+def test_a_ring_means_its_midline(tmp_path: Path, ellipse: Ellipse, mask: np.ndarray) -> None:
+    """Whatever its value and width, and if the border cuts it."""
     (found,) = hc18.read_annotation(write_annotation(tmp_path, mask))
-    assert found.semi_major_px == pytest.approx(210, abs=0.3)
-    assert found.semi_minor_px == pytest.approx(160, abs=0.3)
+    assert found.circumference_px == pytest.approx(ellipse.circumference_px, rel=2e-3)
+    assert found.semi_minor_px == pytest.approx(ellipse.semi_minor_px, abs=0.5)
 
 
 @pytest.mark.parametrize(
@@ -110,99 +112,104 @@ def test_a_disc_cut_by_the_border_is_completed(tmp_path: Path) -> None:
     assert edge.circumference_px == pytest.approx(ellipse.circumference_px, rel=3e-3)
 
 
-def test_an_annotation_without_an_ellipse_is_refused(tmp_path: Path) -> None:
-    path = write_annotation(tmp_path, np.zeros((540, 800)))
-    with pytest.raises(DataError, match="the annotation is empty; its largest value is 0"):
-        hc18.read_annotation(path)
-
-
-def test_an_annotation_of_another_size_than_its_image_is_refused(tmp_path: Path) -> None:
-    path = write_annotation(tmp_path, Ellipse(400.0, 270.0, 120.0, 90.0, 0.3).mask(540, 800))
-    hc18.read_annotation(path, (540, 800))
-    with pytest.raises(DataError, match=r"the annotation is 800x540 pixels, its image 400x270"):
+def test_annotations_that_contradict_image_or_table_are_refused(
+    tmp_path: Path, phantom_data: Path
+) -> None:
+    with pytest.raises(DataError, match="is empty"):
+        hc18.read_annotation(write_annotation(tmp_path, np.zeros((540, 800))))
+    path = write_annotation(tmp_path, HEAD.mask(540, 800))
+    assert hc18.read_annotation(path, (540, 800))
+    with pytest.raises(DataError, match=r"800x540 pixels, its image 400x270"):
         hc18.read_annotation(path, (270, 400))
-
-
-def test_an_annotation_that_contradicts_the_table_is_refused(data: Path) -> None:
-    case = hc18.load_cases(data)[0]
+    case = hc18.load_cases(phantom_data)[0]
     wrong = replace(case, pixel_size_mm=case.pixel_size_mm * 1.01)
-    with pytest.raises(DataError, match=r"the outline measures .* mm, the table says .* mm; check"):
+    with pytest.raises(DataError, match=r"Annotation\.png.*check the pixel size"):
         wrong.reference_ellipse()
 
 
-def test_cases_are_sorted_and_grouped_by_head(data: Path) -> None:
-    cases = hc18.load_cases(data)
+@pytest.mark.parametrize("count", [2, 5])
+def test_folds_hold_each_file_once_and_never_split_a_head(phantom_data: Path, count: int) -> None:
+    cases = hc18.load_cases(phantom_data)
     assert [c.file for c in cases] == sorted(c.file for c in cases)
     assert [c.file for c in cases if c.group == "003"] == ["003_2HC.png", "003_HC.png"]
-
-
-@pytest.mark.parametrize("count", [2, 3, 5])
-def test_folds_hold_each_file_once_and_never_split_a_head(data: Path, count: int) -> None:
-    cases = hc18.load_cases(data)
     for seed in range(5):
         folds = grouped_folds(cases, count, seed)
         assert sorted(name for fold in folds for name in fold) == [c.file for c in cases]
         assert len({i for i, fold in enumerate(folds) for n in fold if n[:3] == "003"}) == 1
         assert folds == grouped_folds(cases[::-1], count, seed)
         assert max(map(len, folds)) - min(map(len, folds)) <= 2
-    assert grouped_folds(cases, count, 0) == grouped_folds(cases, count, 0)
     assert grouped_folds(cases, count, 0) != grouped_folds(cases, count, 1)
 
 
-def test_a_fold_is_selected(data: Path, tmp_path: Path) -> None:
-    cases = hc18.load_cases(data)
+def test_a_fold_is_selected(phantom_data: Path, tmp_path: Path) -> None:
+    cases = hc18.load_cases(phantom_data)
     path = tmp_path / "folds.json"
     path.write_text(json.dumps({"folds": grouped_folds(cases, 3, 0)}), encoding="utf-8")
     folds = read_folds(path)
-    chosen = select_fold(cases, folds, 2)
-    assert [c.file for c in chosen] == folds[2]
+    assert [c.file for c in select_fold(cases, folds, 2)] == folds[2]
     for fold in (-1, 3):
-        with pytest.raises(DataError, match=f"fold {fold} was asked for, the split has folds 0 to"):
+        with pytest.raises(DataError, match=f"fold {fold}.* 0 to 2"):
             select_fold(cases, folds, fold)
-    with pytest.raises(DataError, match=r"names '000_HC\.png', which the data lacks"):
+    with pytest.raises(DataError, match=r"'000_HC\.png'"):
         select_fold(cases[1:], [["000_HC.png"]], 0)
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("{", "expected JSON with 'folds'"),
-        ("[]", "expected JSON with 'folds'"),
-        ('{"folds": 3}', "expected JSON with 'folds'"),
-        ('{"folds": [["a.png"], ["a.png"]]}', "a file is in two folds"),
-    ],
+    "text", ["{", "[]", '{"folds": 3}', '{"folds": [["a.png"], ["a.png"]]}', None]
 )
-def test_a_split_that_is_none_is_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_a_split_that_is_none_is_refused(tmp_path: Path, text: str | None) -> None:
     path = tmp_path / "split.json"
-    path.write_text(text, encoding="utf-8")
-    with pytest.raises(DataError, match=message):
+    path.mkdir() if text is None else path.write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=re.escape(str(path))):
         read_folds(path)
-    with pytest.raises(DataError, match="expected JSON with 'folds'"):
-        read_folds(tmp_path)  # a folder
-    with pytest.raises(InputNotFoundError, match="no such split file"):
+    with pytest.raises(InputNotFoundError, match=r"none\.json"):
         read_folds(tmp_path / "none.json")
 
 
-def test_a_folder_of_another_shape_is_refused(data: Path, tmp_path: Path) -> None:
+def test_a_folder_of_another_shape_is_refused(phantom_data: Path, tmp_path: Path) -> None:
     with pytest.raises(InputNotFoundError, match="expected an HC18 folder with 'training_set/'"):
-        hc18.load_cases(data / "training_set")
+        hc18.load_cases(phantom_data / "training_set")
     (tmp_path / "empty" / "training_set").mkdir(parents=True)
-    with pytest.raises(InputNotFoundError, match="no image found; expected images/ and masks/"):
+    with pytest.raises(InputNotFoundError, match="expected images/ and masks/"):
         hc18.load_cases(tmp_path / "empty")
 
 
-def test_a_missing_annotation_is_named(data: Path) -> None:
-    (data / "training_set" / "002_HC_Annotation.png").unlink()
-    with pytest.raises(DataError, match=r"002_HC\.png: its label is missing"):
+def without(data: Path, *names: str) -> None:
+    for name in names:
+        (data / "training_set" / name).unlink()
+
+
+def edit_table(data: Path, pattern: str, replacement: str) -> None:
+    path = data / hc18.CSV_NAME
+    path.write_text(re.sub(pattern, replacement, path.read_text("utf-8"), flags=re.M), "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda data: without(data, "002_HC_Annotation.png"), r"002_HC\.png: its label is missing"),
+        (lambda data: edit_table(data, "^002_HC.*\n", ""), r"no row for 002_HC\.png"),
+        (lambda data: edit_table(data, ",[^,]*$", ""), r"no head circumference for 000_HC\.png"),
+        (
+            lambda data: edit_table(data, "^(000_HC.png),[^,]*", r"\1,NA"),
+            "no pixel size for 000_HC",
+        ),
+        (lambda data: edit_table(data, "^(000_HC.png),[^,]*", r"\1,0.1\\0.2"), "not square"),
+    ],
+)
+def test_what_an_image_lacks_is_named(
+    data: Path, damage: Callable[[Path], None], message: str
+) -> None:
+    damage(data)
+    with pytest.raises(DataError, match=message):
         hc18.load_cases(data)
 
 
 def test_a_part_of_the_images_goes_with_the_whole_table(data: Path) -> None:
-    (data / "training_set" / "002_HC.png").unlink()
-    (data / "training_set" / "002_HC_Annotation.png").unlink()
+    without(data, "002_HC.png", "002_HC_Annotation.png")
     cases, _, (notice,) = hc18.load_data(data)
     assert "002_HC.png" not in [case.file for case in cases]
-    assert notice.endswith("lists 1 images that are not there, such as 002_HC.png")
+    assert notice.endswith(": 1, such as 002_HC.png")
 
 
 @pytest.mark.parametrize("layout", ["folders", "patients", "suffixes"])
@@ -231,25 +238,6 @@ def test_folders_and_suffixes_as_people_have_them(data: Path, layout: str) -> No
         assert case.reference_ellipse() == ellipse
 
 
-@pytest.mark.parametrize("value", [1, 76, 255])
-def test_an_annotation_may_have_any_value(tmp_path: Path, value: int) -> None:
-    ellipse = Ellipse(400.0, 270.0, 120.0, 90.0, 0.3)
-    mask = (ring(ellipse) > 0).astype(np.uint8) * value
-    (found,) = hc18.read_annotation(write_annotation(tmp_path, mask))
-    assert found.circumference_px == pytest.approx(ellipse.circumference_px, rel=2e-3)
-
-
-def test_a_missing_row_or_column_is_named(data: Path) -> None:
-    table = data / hc18.CSV_NAME
-    lines = table.read_text(encoding="utf-8").splitlines(keepends=True)
-    table.write_text("".join(line for line in lines if "002_HC" not in line), encoding="utf-8")
-    with pytest.raises(DataError, match=r"there is no row for 002_HC\.png"):
-        hc18.load_cases(data)
-    table.write_text("".join(line.rsplit(",", 1)[0] + "\n" for line in lines), encoding="utf-8")
-    with pytest.raises(DataError, match=r"there is no head circumference for 000_HC\.png"):
-        hc18.load_cases(data)
-
-
 def test_the_datas_hash_covers_names_table_and_bytes(data: Path) -> None:
     before = data_sha256(hc18.load_cases(data))
     assert before == data_sha256(hc18.load_cases(data))
@@ -258,8 +246,7 @@ def test_the_datas_hash_covers_names_table_and_bytes(data: Path) -> None:
     image.write_bytes(content + b"\0")
     assert data_sha256(hc18.load_cases(data)) != before
     image.write_bytes(content)
-    table = data / hc18.CSV_NAME
-    table.write_text(table.read_text("utf-8").replace("005_HC.png,0.", "005_HC.png,1."), "utf-8")
+    edit_table(data, r"^005_HC\.png,0\.", "005_HC.png,1.")
     assert data_sha256(hc18.load_cases(data)) != before
 
 
@@ -274,13 +261,3 @@ def test_the_table_is_read_as_for_measuring(data: Path) -> None:
     after, _, notices = hc18.load_data(data)
     assert [case.facts for case in after] == [case.facts for case in before]
     assert not notices
-
-
-def test_a_missing_or_oblong_size_is_named(data: Path) -> None:
-    lines = (data / hc18.CSV_NAME).read_text(encoding="utf-8").splitlines()
-    for cell, said in (("NA", "no pixel size for 000_HC.png"), ("0.1\\0.2", "not square")):
-        (data / hc18.CSV_NAME).write_text(
-            "\n".join([lines[0], f"000_HC.png,{cell},170", *lines[2:]])
-        )
-        with pytest.raises(DataError, match=said):
-            hc18.load_cases(data)

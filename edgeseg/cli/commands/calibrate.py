@@ -72,5 +72,5 @@ def _lines(offset: SiteOffset) -> list[tuple[str, str]]:
 def _share(share: Share | None) -> str:
     if share is None:
         return "unknown: the table has no intervals (hc_low_mm, hc_high_mm)"
-    percent = [100 * value for value in share]
+    percent = [100 * value for value in (share.value, share.low, share.high)]
     return "{:.0f} % (95 % interval {:.0f} to {:.0f} %)".format(*percent)
