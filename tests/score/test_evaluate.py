@@ -35,16 +35,15 @@ def blind() -> Blind:
     return Blind("hc18-nano", device="cpu", threads=1)
 
 
-def test_keys_are_the_contract_and_phantoms_score_high(
-    segmenter: Segmenter, phantom_data: Path
+def test_figures_are_the_contract_and_follow_from_the_rows(
+    segmenter: Segmenter, phantom_data: Path, tmp_path: Path
 ) -> None:
     cases = hc18.load_cases(phantom_data)
     scores = score_all(segmenter, cases, workers=2)
     summary = summarize(segmenter, cases, scores, 2)
     assert list(summary) == ["model", "data", "metrics", "paper_metrics", "runtime"]
-    assert list(summary["model"]) == [
-        "name", "sha256", "size_bytes", "input_height", "input_width",
-    ]  # fmt: skip
+    names = ["name", "sha256", "size_bytes", "input_height", "input_width"]
+    assert list(summary["model"]) == names
     assert list(summary["data"]) == ["n_images", "n_failed", "sha256"]
     assert (summary["data"]["n_images"], summary["data"]["n_failed"]) == (12, 0)
     metrics = summary["metrics"]
@@ -52,18 +51,8 @@ def test_keys_are_the_contract_and_phantoms_score_high(
         assert list(metrics[key]) == ["mean", "sd", "min"]
         assert 0.9 < metrics[key]["min"] <= metrics[key]["mean"] <= 1
     assert list(metrics["hausdorff_mm"]) == ["mean", "sd", "max"]
-    assert list(metrics["hc_error_mm"]) == ["mad", "mad_sd", "bias", "sd", "p95", "max"]
     assert list(summary["paper_metrics"]) == ["pixel_accuracy", "dice", "miou"]
-    assert summary["runtime"]["threads"] == 2
     assert set(summary["runtime"]) == {"provider", "threads", "onnxruntime"}
-
-
-def test_figures_follow_from_the_rows(
-    segmenter: Segmenter, phantom_data: Path, tmp_path: Path
-) -> None:
-    cases = hc18.load_cases(phantom_data)
-    scores = score_all(segmenter, cases)
-    metrics = summarize(segmenter, cases, scores, 1)["metrics"]
     write_csv(tmp_path / "scores.csv", scores)
     with (tmp_path / "scores.csv").open(newline="", encoding="utf-8-sig") as stream:
         rows = list(csv.DictReader(stream))
@@ -74,9 +63,9 @@ def test_figures_follow_from_the_rows(
     )
     assert [row["file"] for row in rows] == [case.file for case in cases]
     errors = np.array([float(r["hc_mm"]) - float(r["hc_reference_mm"]) for r in rows])
-    assert metrics["hc_error_mm"]["mad"] == pytest.approx(np.abs(errors).mean(), abs=2e-3)
-    assert metrics["hc_error_mm"]["bias"] == pytest.approx(errors.mean(), abs=2e-3)
-    assert metrics["hc_error_mm"]["sd"] == pytest.approx(errors.std(ddof=1), abs=2e-3)
+    expected = {"mad": np.abs(errors).mean(), "bias": errors.mean(), "sd": errors.std(ddof=1)}
+    for key, value in expected.items():
+        assert metrics["hc_error_mm"][key] == pytest.approx(value, abs=2e-3)
     dice = np.array([float(r["dice"]) for r in rows])
     assert metrics["dice"]["mean"] == pytest.approx(dice.mean(), abs=1e-6)
     assert metrics["dice"]["min"] == pytest.approx(dice.min(), abs=1e-6)

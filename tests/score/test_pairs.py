@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -71,77 +72,103 @@ def test_other_folders_suffixes_endings_and_nesting(shapes: Path) -> None:
     assert np.array_equal(data.cases[4].mask(), make_shapes(4, height=64, width=96).mask)
 
 
-def test_what_is_missing_is_said(shapes: Path, tmp_path: Path) -> None:
+def test_labels_without_an_image_are_counted(shapes: Path) -> None:
     (shapes / "images" / "p000_0.png").unlink()
-    assert load_pairs(shapes).notices == [
-        "1 labels have no image, such as masks/p000_0.png"
-    ]  # fmt: skip
-    (shapes / "masks" / "p000_1.png").unlink()
-    with pytest.raises(DataError, match=r"p000_1\.png: its label is missing; expected one file"):
+    (notice,) = load_pairs(shapes).notices
+    assert notice.endswith(": 1, such as masks/p000_0.png")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda masks: (masks / "p000_1.png").unlink(), r"p000_1\.png: its label is missing"),
+        (
+            lambda masks: (
+                shutil.copy(masks / "p000_2.png", masks / "p000_2_mask.png")
+                and (masks / "p000_2.png").rename(masks / "p000_2_gt.png")
+            ),
+            r"p000_2\.png: it has 2 labels",
+        ),
+        (
+            lambda masks: (masks.parent / "images" / "p000_0.png").rename(
+                masks.parent / "images" / "p000_1.jpg"
+            ),
+            "have one label",
+        ),
+        (
+            lambda masks: shutil.copytree(masks.parent / "images", masks.parent / "scans"),
+            r"would both be called p000_0\.png; rename one",
+        ),
+    ],
+)
+def test_images_and_labels_that_do_not_pair_are_named(
+    shapes: Path, change: Callable[[Path], object], message: str
+) -> None:
+    change(shapes / "masks")
+    with pytest.raises(DataError, match=message):
         load_pairs(shapes)
-    with pytest.raises(InputNotFoundError, match="no such folder; expected one with images/"):
+
+
+def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputNotFoundError, match="images/ and masks/"):
         load_pairs(tmp_path / "none")
     (tmp_path / "bare" / "pictures").mkdir(parents=True)
-    with pytest.raises(InputNotFoundError, match=r"expected images/ and masks/.*found pictures"):
+    with pytest.raises(InputNotFoundError, match=r"images/ and masks/.*found pictures"):
         load_pairs(tmp_path / "bare")
-    label = shapes / "masks" / "p000_2.png"
-    shutil.copy(label, label.with_suffix(".tif"))
-    label.rename(label.with_suffix(".bmp"))
-    (shapes / "images" / "p000_1.png").unlink()
-    with pytest.raises(DataError, match="it has 2 labels"):
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("cyst\n", r"names 1 classes, cyst, and the masks have 3"),
+        ("Hintergrund\nZyste\nSichel\n", "begin it with 'background'"),
+        ("Zyste gro\u00df\n", r"classes\.txt: cannot be read .*; save it as UTF-8"),
+        ("cyst\ncyst\n", "different names"),
+        ("background #000000\ncyst #ff0000\ncrescent\n", "give all or none"),
+        ("cyst\ncrescent\n", ""),
+    ],
+)
+def test_names_must_fit_the_masks(shapes: Path, text: str, message: str) -> None:
+    (shapes / "classes.txt").write_bytes(text.encode("cp1252"))
+    if not message:
+        assert load_pairs(shapes).task.classes == CLASSES
+        return
+    with pytest.raises(DataError, match=message):
         load_pairs(shapes)
 
 
-def test_names_must_fit_the_masks(shapes: Path) -> None:
-    (shapes / "classes.txt").write_text("cyst\n")
-    with pytest.raises(DataError, match=r"names 1 classes, cyst, and the masks have 3"):
-        load_pairs(shapes)
-    (shapes / "classes.txt").write_text("Hintergrund\nZyste\nSichel\n")
-    with pytest.raises(DataError, match="begin it with 'background'"):
-        load_pairs(shapes)
-    (shapes / "classes.txt").write_text("cyst\ncrescent\n")
-    assert load_pairs(shapes).task.classes == CLASSES
-    (shapes / "classes.txt").write_bytes("Zyste groß\n".encode("cp1252"))
-    with pytest.raises(DataError, match=r"classes\.txt: cannot be read .*; save it as UTF-8"):
-        load_pairs(shapes)
-    (shapes / "classes.txt").write_text("cyst\ncyst\n")
-    with pytest.raises(DataError, match="expected 2 to 256 different names"):
-        load_pairs(shapes)
-    (shapes / "classes.txt").write_text("background #000000\ncyst #ff0000\ncrescent\n")
-    with pytest.raises(DataError, match="give all or none"):
-        load_pairs(shapes)
+FILES = ["a_1.png", "a_2.png", "b_1.png"]
 
 
-def test_groups_are_complete(tmp_path: Path) -> None:
-    files = ["a_1.png", "a_2.png", "b_1.png"]
-    assert find_groups(tmp_path, files, "^[ab]") == ["a", "a", "b"]
-    with pytest.raises(DataError, match=r"gives no group for 1 of 3 images, such as 'b_1\.png'"):
-        find_groups(tmp_path, files, "^a")
-    with pytest.raises(DataError, match="is no expression"):
-        find_groups(tmp_path, files, "(")
-    (tmp_path / "groups.csv").write_text("file,group\na_1.png,x\na_2.png,x\nb_1.png,y\n")
-    assert find_groups(tmp_path, files) == ["x", "x", "y"]
-    (tmp_path / "groups.csv").write_text("file,group\nimages\\a_1.png,x\na_2.png,x\nb_1.png,y\n")
-    assert find_groups(tmp_path, files) == ["x", "x", "y"]
-    (tmp_path / "groups.csv").write_text("file,group\na_1.png,x\n")
-    with pytest.raises(DataError, match="gives no group for 2 of 3"):
-        find_groups(tmp_path, files)
-    (tmp_path / "groups.csv").write_text("name,patient\n")
-    with pytest.raises(DataError, match="the first line must be 'file,group'"):
-        find_groups(tmp_path, files)
+@pytest.mark.parametrize(
+    ("pattern", "table", "expected"),
+    [
+        ("^[ab]", "", ["a", "a", "b"]),
+        ("^(.)_", "", ["a", "a", "b"]),
+        ("^a", "", r"no group for 1 of 3 images, such as 'b_1\.png'"),
+        ("(", "", "is no expression"),
+        ("", "file,group\na_1.png,x\na_2.png,x\nb_1.png,y\n", ["x", "x", "y"]),
+        ("", "file,group\nimages\\a_1.png,x\na_2.png,x\nb_1.png,y\n", ["x", "x", "y"]),
+        ("", "file,group\na_1.png,x\n", "no group for 2 of 3"),
+        ("", "name,patient\n", "the first line must be 'file,group'"),
+    ],
+)
+def test_groups_are_complete(
+    tmp_path: Path, pattern: str, table: str, expected: list[str] | str
+) -> None:
+    if table:
+        (tmp_path / "groups.csv").write_text(table)
+    if isinstance(expected, list):
+        assert find_groups(tmp_path, FILES, pattern) == expected
+        return
+    with pytest.raises(DataError, match=expected):
+        find_groups(tmp_path, FILES, pattern)
 
 
 def test_only_hc18_s_own_names_share_a_head(tmp_path: Path) -> None:
-    files = [
-        "010_HC.png",
-        "010_2HC.png",
-        "011_HC.png",
-        "scan_001.png",
-        "scan_002.png",
-        "2024_1.png",
-    ]
-    groups = find_groups(tmp_path, files)
-    assert groups == ["010", "010", "011", *files[3:]]
+    others = ["scan_001.png", "scan_002.png", "2024_1.png"]
+    groups = find_groups(tmp_path, ["010_HC.png", "010_2HC.png", "011_HC.png", *others])
+    assert groups == ["010", "010", "011", *others]
 
 
 def test_a_head_cannot_be_learnt_from_masks(shapes: Path) -> None:
@@ -166,16 +193,6 @@ def test_images_may_be_called_like_labels(shapes: Path) -> None:
     data = load_pairs(shapes)
     assert "p000_0_seg.png" in [pair.file for pair in data.cases]
     assert not data.notices
-
-
-def test_names_that_meet_are_refused(shapes: Path) -> None:
-    (shapes / "scans").mkdir()
-    shutil.copy(shapes / "images" / "p000_0.png", shapes / "scans" / "p000_0.png")
-    with pytest.raises(DataError, match=r"would both be called p000_0\.png; rename one"):
-        load_pairs(shapes)
-    (shapes / "scans" / "p000_0.png").rename(shapes / "images" / "p000_0.jpg")
-    with pytest.raises(DataError, match="have one label"):
-        load_pairs(shapes)
 
 
 def test_folders_may_be_links(shapes: Path, tmp_path: Path) -> None:

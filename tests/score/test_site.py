@@ -102,8 +102,8 @@ def test_hc18_s_table_is_a_site_s(tmp_path: Path, results: Path) -> None:
 
 
 def test_the_record_may_be_missing(tmp_path: Path, results: Path) -> None:
-    (results.parent / "run.json").write_text("[]")
     site = table(tmp_path, "file,hc_mm\na.png,172\n")
+    (results.parent / "run.json").write_text("[]")
     assert read_site(site, results).model_sha256 == ""
     (results.parent / "run.json").unlink()
     assert read_site(site, results).model_sha256 == ""
@@ -125,23 +125,28 @@ def test_tables_that_cannot_be_used_are_refused(tmp_path: Path, text: str, messa
         read_site(table(tmp_path, text))
 
 
-def test_results_that_cannot_be_used_are_refused(tmp_path: Path, results: Path) -> None:
-    site = table(tmp_path, "file,hc_mm\na.png,172\n")
-    with pytest.raises(InputNotFoundError, match="a table of a site's head circumferences"):
+CALIBRATED = RESULTS.replace("\n", ",0.98\n").replace("hc_px,0.98", "hc_px,calibration_factor")
+
+
+@pytest.mark.parametrize(
+    ("site", "measured", "message"),
+    [
+        ("file,hc_mm\na.png,172\n", "file,hc_mm\na.png,172\n", r"no column status; expected"),
+        ("file,hc_a_mm,hc_b_mm\na.png,172,173\n", RESULTS, "one column .* expected"),
+        ("file,hc_mm\na.png,172\n", CALIBRATED, "calibrated already"),
+        ("file,hc_mm\na.png,172\n", RESULTS.replace("b.png", "y/a.png"), "and 2 images"),
+    ],
+)
+def test_results_that_cannot_be_used_are_refused(
+    tmp_path: Path, results: Path, site: str, measured: str, message: str
+) -> None:
+    results.write_text(measured)
+    with pytest.raises(DataError, match=message):
+        read_site(table(tmp_path, site), results)
+
+
+def test_tables_that_are_not_there(tmp_path: Path, results: Path) -> None:
+    with pytest.raises(InputNotFoundError, match=r"none\.csv"):
         read_site(tmp_path / "none.csv", results)
-    with pytest.raises(InputNotFoundError, match="a table of results"):
-        read_site(site, tmp_path / "none.csv")
-    with pytest.raises(DataError, match=r"no column status; expected the results\.csv"):
-        read_site(site, table(tmp_path, "file,hc_mm\na.png,172\n"))
-    site = tmp_path / "mine.csv"
-    site.write_text("file,hc_a_mm,hc_b_mm\na.png,172,173\n")
-    with pytest.raises(DataError, match="one column of the site's circumferences expected"):
-        read_site(site, results)
-    site.write_text("file,hc_mm\na.png,172\n")
-    header, *rows = RESULTS.splitlines()
-    results.write_text("\n".join([f"{header},calibration_factor", *(f"{r},0.98" for r in rows)]))
-    with pytest.raises(DataError, match="calibrated already; measure again without --calibration"):
-        read_site(site, results)
-    results.write_text(RESULTS.replace("b.png", "y/a.png"))
-    with pytest.raises(DataError, match=r"one row for 'a\.png' and 2 images"):
-        read_site(site, results)
+    with pytest.raises(InputNotFoundError, match=r"none\.csv"):
+        read_site(table(tmp_path, "file,hc_mm\na.png,172\n"), tmp_path / "none.csv")
