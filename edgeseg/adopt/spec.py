@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from edgeseg.errors import ConfigError
 from edgeseg.network.adapter import ACTIVATIONS, CHANNELS, LAYOUTS, PER_IMAGE
@@ -12,57 +13,42 @@ TASKS = ("regions", "head")
 BACKGROUND = "background"
 
 
+def _value(default: Any, help: str, **more: str) -> Any:
+    return field(default=default, metadata={"help": help, **more})
+
+
 @dataclass(frozen=True, slots=True)
 class AdoptSpec:
     """What a user says of a model; None, or an empty tuple of classes, is seen from the model.
 
-    Attributes
-    ----------
-    input_size
-        (height, width) in pixels.
-    channels
-        1 or 3; gray goes into each.
-    layout
-        Of the input: ``nchw`` or ``nhwc``.
-    scale, mean, sd
-        The network sees ``(gray / scale - mean) / sd``, gray from 0 to 255; one mean and SD, or
-        one for each channel in the network's own order. A scale of None is 255.
-    per_image
-        What takes the place of ``gray / scale``, as in `Adapter`.
-    activation
-        ``sigmoid`` (each map for itself), ``softmax`` (over the maps, the background first),
-        ``none`` (they are probabilities already) or ``indices`` (one map of class numbers).
-    logits
-        Whether the activation is right although the output lies between 0 and 1 already.
-    classes
-        ``background`` and the structures, in the order of the maps.
-    output
-        Which output, of several.
-    task
-        ``head`` measures one structure as a fetal head, ``regions`` any.
-    name
-        Of the model; the file's stem by default.
-    threshold
-        Probability from which a pixel belongs to a structure.
-    licence
-        Of the model.
+    The network sees ``(gray / scale - mean) / sd`` in each channel, gray from 0 to 255.
     """
 
-    input_size: tuple[int, int] | None = None
-    channels: int | None = None
-    layout: str | None = None
-    scale: float | None = None
-    mean: tuple[float, ...] = (0.0,)
-    sd: tuple[float, ...] = (1.0,)
-    per_image: str | None = None
-    activation: str | None = None
-    logits: bool = False
-    classes: tuple[str, ...] = ()
-    output: str | None = None
-    task: str = "regions"
-    name: str | None = None
-    threshold: float = 0.5
-    licence: str = "unknown"
+    input_size: tuple[int, int] | None = _value(
+        None, "input height and width; default: the graph's", name="--input", metavar="HxW"
+    )
+    channels: int | None = _value(None, "1 or 3, each filled with gray; default: the graph's")
+    layout: str | None = _value(None, "of the input: nchw or nhwc; default: the graph's")
+    scale: float | None = _value(None, "gray values are divided by this first; default 255")
+    mean: tuple[float, ...] = _value((0.0,), "then subtracted: one value, or one a channel")
+    sd: tuple[float, ...] = _value((1.0,), "then divided by: likewise")
+    per_image: str | None = _value(
+        None, "instead of --scale, by the image's own values: z-score or maximum"
+    )
+    activation: str | None = _value(
+        None, "sigmoid (each map), softmax (over the maps, background first), none "
+        "(probabilities) or indices (of classes); default: none for values from 0 to 1, indices "
+        "for integers",
+    )  # fmt: skip
+    logits: bool = _value(False, "apply --activation even if values lie between 0 and 1")
+    classes: tuple[str, ...] = _value(
+        (), "the background's and each map's name: background,lesion", metavar="NAME,..."
+    )
+    output: str | None = _value(None, "name of the output with the maps, if there are several")
+    task: str = _value("regions", "regions, or head: one map, of a fetal head")
+    name: str | None = _value(None, "default: the file's")
+    threshold: float = _value(0.5, "probability from which a pixel is of a structure")
+    licence: str = _value("unknown", "terms of the model")
 
     @property
     def normalizes(self) -> bool:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, make_dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import typer.core
 
@@ -23,17 +23,19 @@ def rename(token: str) -> str:
     return _RENAMED.get(token, token)
 
 
-def expand_options(function: Callable[..., None], **kinds: type) -> Callable[..., None]:
+def expand_options(function: Callable[..., None], **kinds: Any) -> Callable[..., None]:
     """Return a command whose parameters that are dataclasses are replaced by their fields.
 
     The fields are annotated and have defaults as parameters of commands do. The function is called
-    with instances of its dataclasses; ``kinds`` replaces those that it names.
+    with instances of its dataclasses; ``kinds`` replaces annotations.
     """
     hints = get_type_hints(function, include_extras=True) | kinds
     groups: dict[str, Any] = {}
     parameters = []
     for parameter in inspect.signature(function).parameters.values():
         kind = hints[parameter.name]
+        for described in filter(is_dataclass, getattr(kind, "__metadata__", ())):
+            kind = _options_of(described)
         if not is_dataclass(kind):
             parameters.append(parameter.replace(annotation=kind, kind=parameter.KEYWORD_ONLY))
             continue
@@ -56,6 +58,46 @@ def expand_options(function: Callable[..., None], **kinds: type) -> Callable[...
     command.__annotations__ = {each.name: each.annotation for each in parameters}
     command.__name__, command.__doc__ = function.__name__, function.__doc__
     return command
+
+
+@dataclass(frozen=True)
+class Values:
+    """Values of a configuration, given as options: ``Annotated[Values, ItsClass]``.
+
+    Without the class there are none. A value that was not given is None.
+    """
+
+    def given(self) -> dict[str, Any]:
+        """Return the values that were given, by the names of the fields."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+def _options_of(values: type) -> type[Values]:
+    """Return `Values` with an option for each field of a dataclass.
+
+    The metadata of its fields holds ``help`` and, where they differ from what the type gives, the
+    option's ``name`` and ``metavar``. Tuples are read as text, and a bool that is False is a flag.
+    """
+    hints = get_type_hints(values)
+    options = []
+    for value in fields(values):
+        hint, about, default = hints[value.name], value.metadata, value.default
+        is_flag = hint is bool and not default
+        kind: Any = bool if is_flag else str
+        metavar = "true|false" if hint is bool else "TEXT"
+        for number, called in ((int, "INTEGER"), (float, "NUMBER")):
+            if hint in (number, number | None):
+                kind, metavar = number, called
+        if isinstance(default, tuple):
+            default, metavar = ",".join(map(str, default)), "N,N..."
+        option = typer.Option(
+            about.get("name", f"--{value.name.replace('_', '-')}"),
+            metavar=about.get("metavar", None if is_flag else metavar),
+            help=about["help"] + ("" if default in (None, False, "") else f" ({default})"),
+            rich_help_panel="Values",
+        )
+        options.append((value.name, Annotated[kind | None, option], None))
+    return make_dataclass("Values", options, bases=(Values,), frozen=True)
 
 
 class Command(typer.core.TyperCommand):

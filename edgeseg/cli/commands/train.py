@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, make_dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 import typer
 import typer.main
 
 from edgeseg.cli import console
 from edgeseg.cli.options import RESUME_OR_OVERWRITE, DataOption, JsonOption, OverwriteOption
-from edgeseg.cli.parser import Command, expand_options
+from edgeseg.cli.parser import Command, Values, expand_options
 from edgeseg.cli.reports import NeedsExtra, print_report
 from edgeseg.cli.signals import interrupts
 from edgeseg.errors import ConfigError
-
-_METAVARS = {int: "INTEGER", float: "NUMBER", bool: "true|false", str: "TEXT"}
 
 
 class TrainCommand(Command):
@@ -27,20 +24,17 @@ class TrainCommand(Command):
 
     def make_context(self, *args: Any, **extra: Any) -> Any:
         """Parse the arguments by the complete command."""
+        from edgeseg_training.config import TrainConfig
+
         complete = typer.Typer(
             add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
         )
         # Values may be spelt as in the TOML file, with underscores.
         spelling = {"token_normalize_func": lambda token: token.replace("_", "-")}
         complete.command(cls=Command, epilog=self.epilog, context_settings=spelling)(
-            expand_options(train, values=_value_options())
+            expand_options(train, values=Annotated[Values, TrainConfig])
         )
         return typer.main.get_command(complete).make_context(*args, **extra)
-
-
-@dataclass(frozen=True)
-class Values:
-    """The training values that were given as options, None where not."""
 
 
 def train(
@@ -61,7 +55,7 @@ def train(
         raise typer.BadParameter(RESUME_OR_OVERWRITE)
     settings = load_config(config)
     try:
-        settings = settings.updated({k: v for k, v in vars(values).items() if v is not None})
+        settings = settings.updated(values.given())
     except ConfigError as error:
         raise typer.BadParameter(str(error)) from None
     with NeedsExtra("train"):
@@ -79,27 +73,6 @@ def train(
                 f"weights in {weights}; next: edgeseg export {weights} --out model.onnx"
             ),
         )
-
-
-def _value_options() -> type:
-    """Return a dataclass with an option for each field of `TrainConfig`, None where not given."""
-    from edgeseg_training.config import TrainConfig
-
-    hints = get_type_hints(TrainConfig)
-    options = []
-    for value in fields(TrainConfig):
-        kind = hints[value.name] if hints[value.name] in (int, float) else str
-        default: Any = value.default
-        if isinstance(default, tuple):
-            default = ",".join(map(str, default))
-        option = typer.Option(
-            f"--{value.name.replace('_', '-')}",
-            metavar=_METAVARS.get(hints[value.name], "N,N..."),
-            help=f"{value.metadata['help']} ({default})",
-            rich_help_panel="Values",
-        )
-        options.append((value.name, Annotated[kind | None, option], None))
-    return make_dataclass("Values", options)
 
 
 def export(
