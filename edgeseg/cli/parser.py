@@ -34,8 +34,9 @@ def expand_options(function: Callable[..., None], **kinds: Any) -> Callable[...,
     parameters = []
     for parameter in inspect.signature(function).parameters.values():
         kind = hints[parameter.name]
-        for described in filter(is_dataclass, getattr(kind, "__metadata__", ())):
-            kind = _options_of(described)
+        for described in getattr(kind, "__metadata__", ()):
+            if is_dataclass(described):
+                kind = _options_of(described)
         if not is_dataclass(kind):
             parameters.append(parameter.replace(annotation=kind, kind=parameter.KEYWORD_ONLY))
             continue
@@ -72,7 +73,7 @@ class Values:
         return {name: value for name, value in vars(self).items() if value is not None}
 
 
-def _options_of(values: type) -> type[Values]:
+def _options_of(values: Any) -> type[Values]:
     """Return `Values` with an option for each field of a dataclass.
 
     The metadata of its fields holds ``help`` and, where they differ from what the type gives, the

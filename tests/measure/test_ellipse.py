@@ -13,19 +13,15 @@ from tests.measure.ellipses import assert_same, ellipses, floats
 
 @given(ellipses())
 def test_circumference_is_the_length_of_the_outline(ellipse: Ellipse) -> None:
+    assert Ellipse(0, 0, 10, 10, 0).circumference_px == pytest.approx(20 * math.pi, rel=1e-12)
     # a polygon of n points is short by about (pi / n)^2 * 2 / 3 of its length: 3e-8 here
     points = ellipse.points(8000)
     length = np.hypot(*(np.roll(points, -1, axis=0) - points).T).sum()
     assert ellipse.circumference_px == pytest.approx(length, rel=3e-7)
 
 
-def test_circle() -> None:
-    circle = Ellipse(0, 0, 10, 10, 0)
-    assert circle.circumference_px == pytest.approx(20 * math.pi, rel=1e-12)
-    assert circle.area_px == pytest.approx(100 * math.pi, rel=1e-12)
-
-
 def test_angle_turns_from_x_to_y_down() -> None:
+    assert Ellipse(3, 4, 20, 10, 1).signed_distance(3, 4) == -10  # finite at the centre
     tip = Ellipse(100, 50, 20, 10, math.pi / 4).points(4)[0]
     assert tip == pytest.approx([100 + 20 / math.sqrt(2), 50 + 20 / math.sqrt(2)])
 
@@ -75,10 +71,6 @@ def test_signed_distance_near_the_outline(ellipse: Ellipse, away: float, index: 
     distance = ellipse.signed_distance(*(point + step * normal))
     # to first order: a few percent within a tenth of the axis, most where the outline is curved
     assert float(distance) == pytest.approx(step, abs=0.2 * abs(step) + 1e-9)
-
-
-def test_signed_distance_at_the_centre_is_finite() -> None:
-    assert Ellipse(3, 4, 20, 10, 1).signed_distance(3, 4) == -10
 
 
 def test_coverage_sums_to_the_area_and_mask_agrees() -> None:

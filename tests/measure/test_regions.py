@@ -54,13 +54,6 @@ def test_each_class_has_its_area_and_count() -> None:
     assert (found.mask[20, 20], found.mask[45, 110], found.mask[0, 0]) == (1, 2, 0)
 
 
-def test_without_a_pixel_size_areas_are_in_pixels() -> None:
-    figures = measured(two_lesions_and_a_cyst()).figures
-    assert figures["lesion_area_px"] == 900
-    assert figures["lesion_area_mm2"] is None
-    assert figures["cyst_area_mm2"] is None
-
-
 def test_areas_are_of_the_image_s_own_pixels() -> None:
     maps = np.zeros((1, *MAP))
     maps[0, 24:72, 36:108] = 1.0
@@ -86,13 +79,9 @@ def test_which_class_a_pixel_belongs_to(
 ) -> None:
     maps = np.empty((2, *MAP), np.float32)
     maps[0], maps[1] = artery, vein
+    assert not regions.label(maps[:1], ONE.task, artery + 0.01).any()
+    assert regions.label(maps[:1], ONE.task, artery).all()
     assert set(np.unique(regions.label(maps, metadata.task, metadata.threshold))) == {expected}
-
-
-def test_one_structure_needs_the_threshold() -> None:
-    maps = np.full((1, *MAP), 0.6, np.float32)
-    assert regions.label(maps, ONE.task).all()
-    assert not regions.label(maps, ONE.task, 0.61).any()
 
 
 def test_speckle_has_area_but_is_no_piece() -> None:
@@ -100,6 +89,7 @@ def test_speckle_has_area_but_is_no_piece() -> None:
     maps[0, 80, 80] = 1.0
     figures = measured(maps).figures
     assert (figures["lesion_area_px"], figures["lesion_count"]) == (901, 2)
+    assert figures["lesion_area_mm2"] is figures["cyst_area_mm2"] is None  # no pixel size
 
 
 def test_pieces_that_meet_at_a_corner_are_two() -> None:
@@ -153,12 +143,9 @@ def test_strokes_run_along_each_piece_and_hole() -> None:
 def test_the_caption_names_what_is_there() -> None:
     found = measured(two_lesions_and_a_cyst(), pixel_size=PixelSize(0.2, 0.5, "dicom"))
     assert regions.caption(found, TASK) == "lesion 90 mm2, cyst 20 mm2"
+    assert regions.title(TASK) == "Areas: lesion, cyst"
     maps = two_lesions_and_a_cyst()
     maps[1] = 0
     assert regions.caption(measured(maps), TASK) == "lesion 900 px"
     foreign = replace(ONE, task=Task("regions", ("background", "lésion")))
     assert regions.caption(measured(maps[:1], foreign), foreign.task) == "l?sion 900 px"
-
-
-def test_the_title_names_the_structures() -> None:
-    assert regions.title(TASK) == "Areas: lesion, cyst"
