@@ -1,4 +1,4 @@
-"""Who speaks DICOM, and where: application entity titles, hosts and ports as users give them."""
+"""Application entity titles, hosts and ports, as users give them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from edgeseg.errors import DataError
+from edgeseg.system.addresses import in_brackets
 from edgeseg.system.text import short
 
 _LONGEST_TITLE = 16  # DICOM PS3.5, table 6.2-1: AE
@@ -17,7 +18,7 @@ _LAST_PORT = 65535
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """A node that results are sent to.
+    """A node that reports are sent to.
 
     Attributes
     ----------
@@ -34,7 +35,7 @@ class Remote:
     port: int
 
     def __str__(self) -> str:
-        return f"{self.ae_title}@{_shown(self.host)}:{self.port}"
+        return f"{self.ae_title}@{in_brackets(self.host)}:{self.port}"
 
     @classmethod
     def parse(cls, text: str) -> Remote:
@@ -51,7 +52,7 @@ class Remote:
             raise DataError(f"{short(text)}: expected AET@HOST:PORT, as ARCHIVE@10.0.0.5:104")
         if not (port.isascii() and port.isdecimal() and 0 < int(port) <= _LAST_PORT):
             raise DataError(f"{short(text)}: expected a port of 1 to 65535, not {short(port)}")
-        return cls(checked_title(title), _host(host, text), int(port))
+        return cls(check_title(title), _parse_host(host, text), int(port))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Caller:
     host: str | None = None
 
     def __str__(self) -> str:
-        return self.ae_title if self.host is None else f"{self.ae_title}@{_shown(self.host)}"
+        return self.ae_title if self.host is None else f"{self.ae_title}@{in_brackets(self.host)}"
 
     @classmethod
     def parse(cls, text: str) -> Caller:
@@ -83,17 +84,19 @@ class Caller:
         """
         title, at, host = text.rpartition("@")
         if not at:
-            return cls(checked_title(text))
+            return cls(check_title(text))
         if not host.startswith("[") and _is_address(host):  # no port could be meant
-            return cls(checked_title(title), plain_address(host))
-        return cls(checked_title(title), _host(host, text))
+            return cls(check_title(title), normalize_address(host))
+        return cls(check_title(title), _parse_host(host, text))
 
     def admits(self, title: str, address: str) -> bool:
-        """Tell whether a title that calls from an address, as `plain_address` has it, is meant."""
-        return title == self.ae_title and (self.host is None or address in addresses_of(self.host))
+        """Return whether who calls by a title from a normalized address is this caller."""
+        return title == self.ae_title and (
+            self.host is None or address in _find_addresses(self.host)
+        )
 
 
-def checked_title(text: str) -> str:
+def check_title(text: str) -> str:
     """Return an application entity title without the spaces around it, which mean nothing.
 
     Raises
@@ -103,36 +106,23 @@ def checked_title(text: str) -> str:
     """
     title = text.strip(" ")
     if not title:
-        raise DataError(f"{short(text)}: an AE title has 1 to 16 characters, not only spaces")
-    if len(title) > _LONGEST_TITLE:
-        raise DataError(
-            f"{short(title)}: an AE title has at most 16 characters, this has {len(title)}"
-        )
-    if not (title.isascii() and title.isprintable()) or "\\" in title:
-        raise DataError(
-            f"{short(title)}: an AE title has printable ASCII characters only, and no backslash"
-        )
-    return title
+        problem = "not only spaces"
+    elif len(title) > _LONGEST_TITLE:
+        problem = f"this has {len(title)}"
+    elif not (title.isascii() and title.isprintable()) or "\\" in title:
+        problem = "printable ASCII only, and no backslash"
+    else:
+        return title
+    raise DataError(f"{short(text)}: an AE title has 1 to 16 characters, {problem}")
 
 
-def plain_address(text: str) -> str:
+def normalize_address(text: str) -> str:
     """Return an IP address in its one spelling: an IPv4 one within IPv6 alone, without a zone."""
     address = ipaddress.ip_address(text.partition("%")[0])
     return str(getattr(address, "ipv4_mapped", None) or address)
 
 
-def addresses_of(host: str) -> set[str]:
-    """Return the addresses a host has now; none of one that no name server knows."""
-    if _is_address(host):
-        return {plain_address(host)}
-    try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        return set()
-    return {plain_address(str(entry[4][0])) for entry in found}
-
-
-def fixed_addresses(callers: Iterable[Caller]) -> set[str] | None:
+def find_fixed_addresses(callers: Iterable[Caller]) -> set[str] | None:
     """Return the only addresses callers may call from; None if some may from anywhere.
 
     A name's address may change, so one counts as anywhere.
@@ -143,11 +133,22 @@ def fixed_addresses(callers: Iterable[Caller]) -> set[str] | None:
     return {host for host in hosts if host is not None}
 
 
-def _host(text: str, whole: str) -> str:
-    """Return a host's name or address."""
+def _find_addresses(host: str) -> set[str]:
+    """Return the addresses a host has now; none of one that no name server knows."""
+    if _is_address(host):
+        return {normalize_address(host)}
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return set()
+    return {normalize_address(str(entry[4][0])) for entry in found}
+
+
+def _parse_host(text: str, whole: str) -> str:
+    """Return a host's name or address; ``whole`` is what an error quotes."""
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     if _is_address(bare) and (bare != text or ":" not in bare):
-        return plain_address(bare)
+        return normalize_address(bare)
     if ":" in text or bare != text:
         raise DataError(
             f"{short(whole)}: expected an IPv6 address in brackets, as AET@[fd00::5]:104"
@@ -163,7 +164,3 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _shown(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from edgeseg.node.addresses import plain_address
+from edgeseg.node.addresses import normalize_address
 from edgeseg.node.bounds import Bounds
 from edgeseg.node.notices import Notices
 
@@ -26,7 +26,7 @@ def bound_association(association: Any, bounds: Bounds, notices: Notices) -> Non
 
 def host_of(association: Any) -> str:
     """Return the address of an association's caller."""
-    return plain_address(str(association.requestor.address))
+    return normalize_address(str(association.requestor.address))
 
 
 class _Receive:

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.errors import ConfigError
-from edgeseg.node.addresses import Caller, fixed_addresses, plain_address
+from edgeseg.node.addresses import Caller, find_fixed_addresses, normalize_address
 from edgeseg.node.association import bound_association, host_of
 from edgeseg.node.bounds import USUAL, Bounds
 from edgeseg.node.library import pynetdicom
 from edgeseg.node.notices import Notices
 from edgeseg.node.spool import Sweeper, open_spool
 from edgeseg.node.terms import OWN_TITLE, Received, Status
+from edgeseg.system.addresses import in_brackets
 
 # Encodings that are read here; of several that are offered one of these is taken.
 _READ_HERE = {
@@ -103,7 +104,7 @@ def run_server(
         accepting = threading.Thread(target=server.serve_forever, args=(_ACCEPT_S,), daemon=True)
         accepting.start()
         try:
-            yield plain_address(str(server.server_address[0])), int(server.server_address[1])
+            yield normalize_address(str(server.server_address[0])), int(server.server_address[1])
         finally:
             socketserver.BaseServer.shutdown(server)
             accepting.join()
@@ -122,7 +123,7 @@ class _Node:
         self, store: Store, allow: Sequence[Caller] | None, bounds: Bounds, notices: Notices
     ) -> None:
         self.store, self.allow, self.bounds, self.notices = store, allow, bounds, notices
-        self.addresses = None if allow is None else fixed_addresses(allow)
+        self.addresses = None if allow is None else find_fixed_addresses(allow)
         self.opening: set[Any] = set()  # connections that have no association yet, as in TLS
         self._unanswered: set[Any] = set()
         self._changed, self._is_stopping = threading.Condition(), False
@@ -221,10 +222,13 @@ def _open_server(
         daemon_threads, request_queue_size = True, 64
 
         def verify_request(self, request: Any, client_address: Any) -> bool:
-            host = plain_address(str(client_address[0]))
-            known = node.addresses is None or host in node.addresses
-            if not known or len(node.opening) + len(self.active_associations) >= bounds.connections:
-                why = "there are too many" if known else "no caller there is allowed"
+            host = normalize_address(str(client_address[0]))
+            is_known = node.addresses is None or host in node.addresses
+            if (
+                not is_known
+                or len(node.opening) + len(self.active_associations) >= bounds.connections
+            ):
+                why = "there are too many" if is_known else "no caller there is allowed"
                 node.notices(f"{host}: a connection was closed, as {why}")
                 return False
             node.opening.add(request)
@@ -241,7 +245,7 @@ def _open_server(
             sweeper.sweep(is_idle=not self.active_associations)
 
         def handle_error(self, request: Any, client_address: Any) -> None:
-            node.notices(f"{plain_address(str(client_address[0]))}: a connection failed")
+            node.notices(f"{normalize_address(str(client_address[0]))}: a connection failed")
 
     handlers = [
         (evt.EVT_REQUESTED, node.on_request),
@@ -255,10 +259,10 @@ def _open_server(
         )
     except (OSError, OverflowError, UnicodeError) as error:
         host, port = address
-        shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        reason = getattr(error, "strerror", None) or error
         raise ConfigError(
-            f"{shown}: cannot be listened on ({getattr(error, 'strerror', None) or error}); is "
-            "another node there, or does the port need more rights?"
+            f"{in_brackets(host)}:{port}: cannot be listened on ({reason}); is another node there, "
+            "or does the port need more rights?"
         ) from error
 
 

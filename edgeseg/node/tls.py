@@ -5,7 +5,9 @@ TLS 1.2 at least, and OpenSSL's own choice of ciphers (BCP 195, as PS3.15, annex
 
 from __future__ import annotations
 
+import contextlib
 import ssl
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from edgeseg.errors import ConfigError, InputNotFoundError
@@ -70,33 +72,30 @@ def client_tls(
 
 
 def _load_own(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
-    for path in (certificate, key):
-        _check_readable(path)
-    try:
+    expected = "a certificate and its own key, both PEM, the key without a password"
+    with _translate_errors((certificate, key), expected):
         # without a function for it, OpenSSL would ask on the terminal for a password
         context.load_cert_chain(certificate, key, password=lambda: "")
-    except (ssl.SSLError, OSError, ValueError) as error:
-        raise ConfigError(
-            f"{certificate} with {key}: expected a certificate and its own key, both PEM, the key "
-            f"without a password ({getattr(error, 'reason', None) or error})"
-        ) from error
 
 
 def _load_authority(context: ssl.SSLContext, authority: Path) -> None:
-    _check_readable(authority)
-    try:
+    with _translate_errors((authority,), "certificates in PEM"):
         context.load_verify_locations(authority)
-    except (ssl.SSLError, OSError, ValueError) as error:
-        raise ConfigError(
-            f"{authority}: expected certificates in PEM ({getattr(error, 'reason', None) or error})"
-        ) from error
 
 
-def _check_readable(path: Path) -> None:
+@contextlib.contextmanager
+def _translate_errors(paths: Sequence[Path], expected: str) -> Iterator[None]:
+    """Name the file that cannot be read, or those that are not what is expected."""
+    for path in paths:
+        try:
+            path.open("rb").close()
+        except FileNotFoundError as error:
+            raise InputNotFoundError(f"{path}: no such file") from error
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
     try:
-        with path.open("rb"):
-            pass
-    except FileNotFoundError as error:
-        raise InputNotFoundError(f"{path}: no such file") from error
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
+        yield
+    except (OSError, ValueError) as error:  # an SSLError is an OSError
+        names = " with ".join(map(str, paths))
+        reason = getattr(error, "reason", None) or error
+        raise ConfigError(f"{names}: expected {expected} ({reason})") from error

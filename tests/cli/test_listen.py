@@ -267,7 +267,7 @@ def test_an_archive_routes_images_here_and_takes_reports_back(
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        (("--aet", "A TITLE FAR TOO LONG"), "at most 16 characters"),
+        (("--aet", "A TITLE FAR TOO LONG"), "1 to 16 characters"),
         (("--return", "ARCHIVE"), "AET@HOST:PORT"),
         (("--allow", "@x"), "AE title"),
         (("--tls-cert", "cert.pem"), "--tls-key"),

@@ -69,7 +69,7 @@ def listen(
     """
     from edgeseg.inputs.ages import Ages
     from edgeseg.inputs.pixel_sizes import PixelSizes
-    from edgeseg.node.addresses import Caller, Remote, checked_title
+    from edgeseg.node.addresses import Caller, Remote, check_title
     from edgeseg.node.bounds import Bounds
     from edgeseg.node.node import NodeAddress
     from edgeseg.node.notices import Notices
@@ -78,7 +78,7 @@ def listen(
     from edgeseg.run.results import open_results
     from edgeseg.run.worker import Worker
 
-    title = checked_title(aet)
+    title = check_title(aet)
     callers = [Caller.parse(text) for text in allow] if allow else None
     remote = Remote.parse(return_to) if return_to else None
     if remote and not (sr or output.seg):
