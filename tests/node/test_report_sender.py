@@ -39,14 +39,25 @@ def sender(results: Any, node: Node, said: list[str] | None = None) -> ReportSen
     return ReportSender(results, Remote("NODE", *node.address), "EDGESEG", on_notice=on_notice)
 
 
-def test_all_are_sent_and_noted(node: Node, owing: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("status", [0, 0xC000])
+def test_what_is_sent_or_refused_is_noted_and_not_sent_again(
+    status: int, started: Callable[..., Node], owing: Callable[..., Any]
+) -> None:
     noted: list[str] = []
+    received: list[object] = []
+    notices: list[str] = []
+
+    def store(instance: object) -> int:
+        received.append(instance)
+        return status
+
     results = owing(3, noted.extend)
-    with sender(results, node) as sending:
+    with sender(results, started(store=store), notices) as sending:
         sending.add(results.owed)
         until(lambda: len(noted) == 3)
     assert noted == results.owed
-    assert len(node.received) == 3
+    assert len(received) == 3
+    assert [("0xC000" in notice) for notice in notices] == [True] * 3 * bool(status)
 
 
 def test_a_full_disk_does_not_end_it(
@@ -112,16 +123,3 @@ def test_a_stop_does_not_wait_for_all_that_is_owed(
         assert reached.wait(10)
         threading.Timer(0.3, free.set).start()
     assert noted == results.owed[:1]
-
-
-def test_what_is_refused_is_said_once_and_not_sent_again(
-    started: Callable[..., Node], owing: Callable[..., Any]
-) -> None:
-    noted: list[str] = []
-    said: list[str] = []
-    results = owing(1, noted.extend)
-    with sender(results, started(store=lambda _: 0xC000), said) as sending:
-        sending.add(results.owed)
-        until(lambda: noted == results.owed)
-    assert len(said) == 1
-    assert "refused 0.dcm, 0xC000" in said[0]

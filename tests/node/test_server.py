@@ -93,8 +93,6 @@ def by_pynetdicom(node: Node, *contexts: tuple[str, str], title: str = "SCANNER"
     ("sop_class", "syntax"),
     [
         ("1.2.840.10008.5.1.4.1.1.6.1", "1.2.840.10008.1.2.4.202"),  # high-throughput JPEG 2000
-        ("1.2.840.10008.5.1.4.1.1.3.1", "1.2.840.10008.1.2.4.102"),  # MPEG-4
-        ("1.2.840.113543.6.6.1.3.10002", "1.2.840.10008.1.2.1"),  # a maker's own, of old Philips
         ("1.3.12.2.1107.5.9.1", "1.3.12.2.1107.9.9"),  # both of a maker
     ],
 )
@@ -124,7 +122,7 @@ def store(node: Node, **changes: str) -> int:
     return status
 
 
-@pytest.mark.parametrize("status", [0x0000, 0x0110, 0xA700, 0xB000, 0xC000])
+@pytest.mark.parametrize("status", [0x0000, 0xA700])
 def test_what_store_returns_is_answered(status: int, started: Callable[..., Node]) -> None:
     assert store(started(store=lambda received: status)) == status
 
@@ -137,8 +135,9 @@ def test_an_exception_in_store_is_a_status_and_a_notice_without_the_patient(
 
     node = started(store=failing)
     assert store(node) == store(node) == Status.PROCESSING_FAILURE  # it goes on
-    said = "SCANNER@127.0.0.1: an instance could not be stored: ValueError"
-    assert node.notices == [said] * 2
+    assert len(node.notices) == 2
+    assert "SCANNER@127.0.0.1" in node.notices[0]
+    assert "Doe" not in node.notices[0]
     assert capfd.readouterr() == ("", "")
     assert not [*node.spool.iterdir()]
 
@@ -162,7 +161,7 @@ def test_only_those_allowed_are_served(started: Callable[..., Node]) -> None:
     assert node.notices[0].startswith("OTHER@127.0.0.1: rejected")
 
 
-def test_where_all_callers_have_an_address_others_are_not_even_heard(
+def test_where_all_callers_have_an_address_others_are_not_read(
     started: Callable[..., Node],
 ) -> None:
     node = started(allow=[Caller("SCANNER", "10.9.8.7")])
@@ -178,28 +177,26 @@ def test_what_a_killed_node_left_is_deleted(tmp_path: Path) -> None:
         assert not [*tmp_path.iterdir()]
 
 
-def test_a_port_in_use_is_said_and_one_left_is_free_at_once(node: Node, tmp_path: Path) -> None:
-    taken = run_server(node.address, lambda received: 0, tmp_path)
-    with pytest.raises(ConfigError, match="cannot be listened on"), taken:
-        pytest.fail("it listens")
-    for _ in range(2):
-        with run_server(("127.0.0.1", 0), lambda received: 0, tmp_path) as address:
-            pass
-        with run_server(address, lambda received: 0, tmp_path):
+def test_a_port_that_was_left_is_free_at_once(tmp_path: Path) -> None:
+    address = ("127.0.0.1", 0)
+    for _ in range(3):
+        with run_server(address, lambda received: 0, tmp_path) as address:
             pass
 
 
-@pytest.mark.parametrize("host", ["no.such.host.invalid", "256.1.1.1"])
-def test_an_address_that_is_none_is_said(host: str, tmp_path: Path) -> None:
-    nowhere = run_server((host, 0), lambda received: 0, tmp_path)
-    with pytest.raises(ConfigError, match=host), nowhere:
+@pytest.mark.parametrize("host", ["127.0.0.1", "no.such.host.invalid", "256.1.1.1"])
+def test_an_address_that_cannot_be_listened_on_is_named(
+    host: str, node: Node, tmp_path: Path
+) -> None:
+    server = run_server((host, node.address[1]), lambda received: 0, tmp_path)  # or in use
+    with pytest.raises(ConfigError, match=f"{host}:{node.port}"), server:
         pytest.fail("it listens")
 
 
-def test_a_spool_that_cannot_be_written_is_said(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    spoolless = run_server(("127.0.0.1", 0), lambda received: 0, tmp_path / "file")
-    with pytest.raises(OutputWriteError, match="cannot be written"), spoolless:
+def test_a_spool_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (spool := tmp_path / "file").write_text("")
+    server = run_server(("127.0.0.1", 0), lambda received: 0, spool)
+    with pytest.raises(OutputWriteError, match="file"), server:
         pytest.fail("it listens")
 
 
@@ -227,7 +224,7 @@ def test_notices_left_out_are_counted_when_a_minute_is_over(
     assert said[20:] == ["5 more notices were left out", "again"]
 
 
-def test_what_breaks_an_association_down_is_said_as_the_system_has_it(
+def test_what_ends_an_association_is_a_notice_in_the_systems_words(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object, **__: object) -> None:
