@@ -12,10 +12,7 @@ from edgeseg.errors import ImageDecodeError
 def encode(extension: str, pixels: npt.NDArray[np.uint8], quality: int | None = None) -> bytes:
     """Encode pixels, (H, W) gray or (H, W, 3) BGR, as a PNG or JPEG file's bytes.
 
-    Raises
-    ------
-    ImageDecodeError
-        If the format cannot hold an image of that size.
+    Raises ImageDecodeError if the format cannot hold an image of that size.
     """
     options = [cv2.IMWRITE_PNG_COMPRESSION, 1]
     if quality is not None:
@@ -29,10 +26,7 @@ def encode_mask(mask: npt.NDArray[np.uint8]) -> bytes:
     Runs of equal pixels need neither a filter nor a search: a quarter of the usual time, and
     smaller.
 
-    Raises
-    ------
-    ImageDecodeError
-        If the format cannot hold an image of that size.
+    Raises ImageDecodeError if the format cannot hold an image of that size.
     """
     options = [
         *(cv2.IMWRITE_PNG_COMPRESSION, 1),

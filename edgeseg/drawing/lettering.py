@@ -16,22 +16,12 @@ _WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
 
 
 class Line(NamedTuple):
-    """A line of letters.
+    """A line of letters."""
 
-    Attributes
-    ----------
-    text
-        In ASCII; ``+/-`` is drawn as one sign.
-    left, base
-        Where it begins and stands, in pixels.
-    colour
-        Blue, green, red.
-    """
-
-    text: str
-    left: float
+    text: str  # In ASCII; ``+/-`` is drawn as one sign.
+    left: float  # Where it begins and stands, in pixels.
     base: float
-    colour: tuple[int, int, int] = _WHITE
+    colour: tuple[int, int, int] = _WHITE  # Blue, green, red.
 
 
 def write(picture: npt.NDArray[np.uint8], lines: Sequence[Line], scale: float) -> None:

@@ -60,10 +60,7 @@ def draw_jpeg(
     reference
         Outlines of what should have been measured, drawn beneath in a colour of their own.
 
-    Raises
-    ------
-    ImageDecodeError
-        If a JPEG cannot hold an image of that size.
+    Raises ImageDecodeError if a JPEG cannot hold an image of that size.
     """
     strokes = measure_of(task).strokes(measurement)
     gray = _hide_letters(frame, strokes)

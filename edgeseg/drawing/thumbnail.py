@@ -25,18 +25,10 @@ _HEADERS_BYTES = 1 << 15  # thumbnails have a few KiB
 
 
 class Thumbnail(NamedTuple):
-    """A picture's small copy, and how large it is itself.
+    """A picture's small copy, and how large it is itself."""
 
-    Attributes
-    ----------
-    jpeg
-        The copy, a JPEG file's bytes.
-    width_px, height_px
-        Of the picture.
-    """
-
-    jpeg: bytes
-    width_px: int
+    jpeg: bytes  # The copy, a JPEG file's bytes.
+    width_px: int  # Of the picture.
     height_px: int
 
 

@@ -13,7 +13,13 @@ import numpy.typing as npt
 
 from edgeseg.errors import DataError, ImageDecodeError
 from edgeseg.images.frame import MIN_SIDE_PX, Frame, GrayImage, Size, as_pixel_size
-from edgeseg.images.image_file import decode_frame, read_frame, turn_upright
+from edgeseg.images.image_file import (
+    TRANSPARENT,
+    decode_frame,
+    has_transparent_parts,
+    read_frame,
+    turn_upright,
+)
 from edgeseg.images.levels import to_8_bit
 
 EXPECTED = (
@@ -146,9 +152,9 @@ def _convert_array(array: npt.NDArray[Any]) -> GrayImage:
     if min(array.shape[:2]) == 0:
         raise DataError(f"got an array of shape {shape}; {EXPECTED}")
     values = _check_values(array)
+    if has_transparent_parts(values):
+        raise DataError(TRANSPARENT)
     if values.ndim == 3:
-        if values.shape[2] == 4:
-            _refuse_transparent(values)
         values = cv2.cvtColor(np.ascontiguousarray(values[..., :3]), cv2.COLOR_BGR2GRAY)
     if values.dtype == np.float32:
         gray: GrayImage = np.round(values * 255).astype(np.uint8)
@@ -179,14 +185,3 @@ def _check_values(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
             "255: numpy.clip cuts what goes beyond 1"
         )
     return (np.rint(array) if kind == "f" else array).astype(np.uint16)
-
-
-def _refuse_transparent(values: npt.NDArray[Any]) -> None:
-    low, high = values[..., 3].min(), values[..., 3].max()
-    # of more than 8 bits opaque may be any number, such as the largest of 12 bits
-    opaque = high == 255 if values.dtype == np.uint8 else high > 0
-    if low != high or not opaque:
-        raise DataError(
-            "parts of the image are transparent, so its gray values are not defined; flatten it "
-            "first"
-        )

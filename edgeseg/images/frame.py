@@ -53,22 +53,13 @@ Size = SupportsFloat | Sequence[SupportsFloat] | PixelSize | None
 
 
 class Area(NamedTuple):
-    """A rectangle of a machine's screen in which a scan lies.
+    """A rectangle of a machine's screen in which a scan lies."""
 
-    Attributes
-    ----------
-    left_px, top_px
-        Its first column and row.
-    right_px, bottom_px
-        The first ones behind it.
-    pixel_size
-        Of the scan in it; None if it is not known or not trusted.
-    """
-
-    left_px: int
+    left_px: int  # Its first column and row.
     top_px: int
-    right_px: int
+    right_px: int  # The first ones behind it.
     bottom_px: int
+    # Of the scan in it; None if it is not known or not trusted.
     pixel_size: PixelSize | None = None
 
     @property
@@ -83,23 +74,13 @@ class Area(NamedTuple):
 
 
 class Screen(NamedTuple):
-    """What a machine says of its screen, of which an image is a picture.
+    """What a machine says of its screen, of which an image is a picture."""
 
-    Attributes
-    ----------
-    areas
-        Where scans of tissue lie; empty if the machine does not say.
-    refused
-        Why the size of the pixels that the machine says is not taken; empty if it is.
-    coloured
-        Whether the scans have more colour than B-mode has.
-    may_name_patient
-        Whether letters that name the patient may stand anywhere in the image.
-    """
-
-    areas: tuple[Area, ...] = ()
+    areas: tuple[Area, ...] = ()  # Where scans of tissue lie; empty if the machine does not say.
+    # Why the size of the pixels that the machine says is not taken; empty if it is.
     refused: str = ""
-    coloured: bool = False
+    coloured: bool = False  # Whether the scans have more colour than B-mode has.
+    # Whether letters that name the patient may stand anywhere in the image.
     may_name_patient: bool = False
 
 

@@ -28,8 +28,15 @@ from edgeseg.system.text import describe_text_file
 MAX_BYTES = 1 << 30
 """Larger files are refused before they are read: no image of so many pixels needs as much."""
 
+_OPEN_FLAGS = os.O_RDONLY | sum(
+    getattr(os, name, 0) for name in ("O_NONBLOCK", "O_BINARY", "O_CLOEXEC")
+)
 _GRAY = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
 _COLOUR = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+
+TRANSPARENT = (
+    "parts of the image are transparent, so its gray values are not defined; flatten it first"
+)
 
 Pixels = npt.NDArray[np.generic]
 
@@ -82,7 +89,7 @@ def read_bytes(path: Path) -> bytes:
     """
     try:
         # A pipe that nobody writes into would be waited for for ever.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _binary_flags())
+        descriptor = os.open(path, _OPEN_FLAGS)
         with open(descriptor, "rb") as stream:  # noqa: PTH123 (of a descriptor)
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):
@@ -99,10 +106,6 @@ def read_bytes(path: Path) -> bytes:
         raise InputNotFoundError(f"{path}: no such file") from None
     except OSError as error:
         raise ImageDecodeError(f"{path}: cannot be read ({error.strerror})") from error
-
-
-def _binary_flags() -> int:
-    return getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 def decode_gray(data: bytes) -> GrayImage:
@@ -197,10 +200,8 @@ def _parse_kind(data: bytes) -> Header:
             return png.parse(data)
         case "jpeg":
             return jpeg.parse(data).header
-        case "bmp":
-            return by_pillow.parse_bmp(data)
-        case "map":
-            return by_pillow.parse_map(data)
+        case "bmp" | "pnm" as format_:
+            return by_pillow.parse(data, format_)
         case "tiff":
             return tiff.parse(data)
     if kind := kinds.kind_of(data):
@@ -218,13 +219,17 @@ def _with_black_zero(pixels: Pixels, head: Header) -> Pixels:
 
 
 def _refuse_transparent(pixels: Pixels) -> None:
-    if pixels.ndim == 3 and pixels.shape[2] == 4:
-        alpha = pixels[..., 3]
-        if not np.all(alpha == np.iinfo(np.uint8 if alpha.dtype == np.uint8 else np.uint16).max):
-            raise ImageDecodeError(
-                "parts of the image are transparent, so its gray values are not defined; "
-                "flatten it first"
-            )
+    if has_transparent_parts(pixels):
+        raise ImageDecodeError(TRANSPARENT)
+
+
+def has_transparent_parts(pixels: Pixels) -> bool:
+    """Tell whether an image has a fourth channel that is not opaque everywhere."""
+    if pixels.ndim < 3 or pixels.shape[2] != 4:
+        return False
+    low, high = pixels[..., 3].min(), pixels[..., 3].max()
+    # of more than 8 bits opaque may be any number, such as the largest of 12 bits
+    return bool(low != high or high < (255 if pixels.dtype == np.uint8 else 1))
 
 
 def turn_upright(gray: GrayImage, orientation: int) -> GrayImage:

@@ -14,21 +14,12 @@ READABLE = "PNG, JPEG, BMP, TIFF, PGM, PPM or DICOM"
 
 
 class Kind(NamedTuple):
-    """A kind of file that is not read.
+    """A kind of file that is not read."""
 
-    Attributes
-    ----------
-    name
-        What people call it.
-    advice
-        What to do with it.
-    is_picture
-        Whether it is one picture, for which a user expects a row; others are films, volumes,
-        documents and the like.
-    """
-
-    name: str
-    advice: str
+    name: str  # What people call it.
+    advice: str  # What to do with it.
+    # Whether it is one picture, for which a user expects a row; others are films, volumes,
+    # documents and the like.
     is_picture: bool = False
 
 
@@ -80,9 +71,9 @@ _FIRST_TEXT = re.compile(rb"[A-Za-z0-9_. \\\\]+")  # a character set, perhaps se
 
 
 def format_of(start: bytes) -> str:
-    """Return how a file that begins so is read: ``png``, ``jpeg``, ``bmp``, ``tiff`` or ``map``.
+    """Return how a file that begins so is read: ``png``, ``jpeg``, ``bmp``, ``tiff`` or ``pnm``.
 
-    A ``map`` is a PGM or PPM; empty of any other kind, DICOM among them.
+    ``pnm`` is a PGM or PPM; empty of any other kind, DICOM among them.
     """
     if start.startswith(b"\x89PNG\r\n\x1a\n"):
         return "png"
@@ -93,8 +84,7 @@ def format_of(start: bytes) -> str:
     # what is before DICOM's mark may be the head of a TIFF (PS3.10, 7.1)
     if start.startswith(_TIFF) and start[128:132] != b"DICM":
         return "tiff"
-    is_map = start[:1] == b"P" and start[1:2] in (b"2", b"3", b"5", b"6") and start[2:3].isspace()
-    return "map" if is_map else ""
+    return "pnm" if re.match(rb"P[2356]\s", start) else ""
 
 
 def is_readable(start: bytes) -> bool:

@@ -48,10 +48,7 @@ def decode_jpeg(
         Gray values, or colours in the order of the file; whether these are red, green and blue
         for certain. Those of lossless files are as they were coded, and DICOM says what they are.
 
-    Raises
-    ------
-    ImageDecodeError
-        If it is damaged, or of another size.
+    Raises ImageDecodeError if it is damaged, or of another size.
     """
     found = jpeg.parse(data)
     _check_same((found.height, found.width), size)

@@ -16,12 +16,7 @@ def list_images(index: Path) -> list[Path]:
 
     Mounted media may show the names in small letters.
 
-    Raises
-    ------
-    ImageDecodeError
-        If it is no index.
-    MissingExtraError
-        If pydicom is not installed.
+    Raises ImageDecodeError if it is no index; MissingExtraError if pydicom is not installed.
     """
     dataset = library.read_elements(index, ["DirectoryRecordSequence"])
     records = library.sequence(dataset, "DirectoryRecordSequence", _MOST_RECORDS)

@@ -42,10 +42,7 @@ def find_frames(
     extended_offsets
         The extended table of offsets; empty if there is none.
 
-    Raises
-    ------
-    ImageDecodeError
-        If the data is damaged, or has not so many frames.
+    Raises ImageDecodeError if the data is damaged, or has not so many frames.
     """
     first = _read_fragment(stream)
     if first is None:
@@ -78,10 +75,7 @@ def ends_with_pixels(stream: BinaryIO) -> bool:
 def read_frame(stream: BinaryIO, fragments: Sequence[Fragment]) -> bytes:
     """Return a frame's compressed bytes.
 
-    Raises
-    ------
-    ImageDecodeError
-        If the file ends before them.
+    Raises ImageDecodeError if the file ends before them.
     """
     parts = []
     for start, length in fragments:

@@ -8,15 +8,14 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
 from edgeseg.errors import ImageDecodeError
 from edgeseg.images.dicom import compressed, encapsulated, library
-from edgeseg.images.dicom.deflated import inflate
 from edgeseg.images.dicom.gray import Colours, Samples
-from edgeseg.images.dicom.head import read_head
+from edgeseg.images.dicom.head import Head, inflate, read_head
 from edgeseg.images.dicom.regions import Region
 
 IDENTIFIERS = {
@@ -48,86 +47,50 @@ Version = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DicomFile:
-    """An image file, as far as it is read before its pixels are.
+    """An image file, as far as it is read before its pixels are."""
 
-    Attributes
-    ----------
-    path
-        Where it is; None of one in memory.
-    version
-        Its size, time of change and number on the disk when it was opened.
-    data
-        Its elements' bytes, of one in memory.
-    dataset
-        Its elements before the pixels, those that are read.
-    syntax
-        Its transfer syntax.
-    size
-        (height, width) in pixels.
-    start
-        Where the value of its pixel data begins.
-    in_words
-        Whether that is of words, whose bytes big endian files exchange, two samples' too.
-    n_frames
-        As many as are there.
-    frames
-        Of compressed pixel data, where each frame's pieces are.
-    """
-
-    path: Path | None
-    version: Version
-    data: bytes | None = field(repr=False)
-    dataset: Any = field(repr=False)
-    syntax: str
-    size: tuple[int, int]
-    start: int
-    in_words: bool
-    n_frames: int
+    head: Head = field(repr=False)  # Its elements name the patient.
+    path: Path | None  # None of one in memory.
+    version: Version  # Its size, time of change and number on the disk when it was opened.
+    data: bytes | None = field(repr=False)  # The bytes of one in memory.
+    # Of compressed pixel data, where each frame's pieces are.
     frames: list[list[encapsulated.Fragment]] | None = field(repr=False)
 
     @property
     def may_name_patient(self) -> bool:
         """Whether the file does not rule out that its pixels show the patient's name."""
-        return library.text(self.dataset, "BurnedInAnnotation").upper() != "NO"
+        return library.text(self.head.dataset, "BurnedInAnnotation").upper() != "NO"
 
     def samples(self, number: int) -> tuple[Samples, str]:
-        """Return a frame's samples, and DICOM's word for what they are.
-
-        Parameters
-        ----------
-        number
-            From 1.
+        """Return a frame's samples, numbered from 1, and DICOM's word for what they are.
 
         Returns
         -------
         ndarray, shape (h, w) or (h, w, 3), and str
             In the order of the file; ``RGB`` where the decoder made them so.
 
-        Raises
-        ------
-        ImageDecodeError
-            If they cannot be decoded.
+        Raises ImageDecodeError if they cannot be decoded.
         """
-        photometric = library.text(self.dataset, "PhotometricInterpretation").upper()
+        photometric = library.text(self.head.dataset, "PhotometricInterpretation").upper()
         with self._opened() as stream:
             if self.frames is None:
-                stream.seek(self.start)
-                return self._by_pydicom(stream, number - 1, self.n_frames), photometric
+                stream.seek(self.head.start)
+                return self._by_pydicom(stream, number - 1, self.head.n_frames), photometric
             data = encapsulated.read_frame(stream, self.frames[number - 1])
-        if self.syntax not in _JPEG | _JPEG_2000:
+        if self.head.syntax not in _JPEG | _JPEG_2000:
             return self._by_pydicom(library.encapsulate_frame(data), 0, 1), photometric
-        if self.syntax in _JPEG:
-            samples, is_rgb = compressed.decode_jpeg(data, self.size, photometric)
+        if self.head.syntax in _JPEG:
+            samples, is_rgb = compressed.decode_jpeg(data, self.head.size, photometric)
         else:
-            samples, is_rgb = compressed.decode_jpeg_2000(data, self.size)
+            samples, is_rgb = compressed.decode_jpeg_2000(data, self.head.size)
         return samples, "RGB" if is_rgb and samples.ndim == 3 else photometric
 
     def palette(self) -> tuple[int, Colours]:
         """Return the first value that its palette maps, and its colours, shape (n, 3), uint8."""
         with library.translate_errors("its palette"):
-            count, first, _ = map(int, self.dataset[_DESCRIPTOR].value)
+            count, first, _ = map(int, self.head.dataset[_DESCRIPTOR].value)
         colours = library.expand_palette(
-            self.dataset, np.arange(count or 1 << 16, dtype=np.int64) + first
+            self.head.dataset, np.arange(count or 1 << 16, dtype=np.int64) + first
         )
         # some write entries of 8 bits into 16
         wide = colours.max(initial=0) > 255
@@ -135,28 +98,27 @@ class DicomFile:
 
     def regions(self) -> list[Region]:
         """Return the regions of its screen."""
-        items = library.sequence(self.dataset, "SequenceOfUltrasoundRegions", _MOST_REGIONS)
+        items = library.sequence(self.head.dataset, "SequenceOfUltrasoundRegions", _MOST_REGIONS)
+        read = library.number_or_none
         return [
             Region(
-                **{
-                    n: library.read_or_none(library.whole_number, item, k)
-                    for n, k in _REGION_NUMBERS.items()
-                },
-                x_delta=library.read_or_none(library.fraction, item, "PhysicalDeltaX"),
-                y_delta=library.read_or_none(library.fraction, item, "PhysicalDeltaY"),
+                **{name: read(item, keyword, int) for name, keyword in _REGION_NUMBERS.items()},
+                x_delta=read(item, "PhysicalDeltaX", float),
+                y_delta=read(item, "PhysicalDeltaY", float),
             )
             for item in items
         ]
 
     def identifiers(self) -> dict[str, str]:
         """Return what tells whose the image is, by the columns of `IDENTIFIERS`."""
-        return {name: library.text(self.dataset, key) for name, key in IDENTIFIERS.items()}
+        return {name: library.text(self.head.dataset, key) for name, key in IDENTIFIERS.items()}
 
     def _by_pydicom(self, source: BinaryIO | bytes, index: int, n_frames: int) -> Samples:
         samples = library.decode_frame(
-            *(self.dataset, self.syntax, source, index, n_frames), in_words=self.in_words
+            *(self.head.dataset, self.head.syntax, source, index, n_frames),
+            in_words=self.head.in_words,
         )
-        if samples.shape[:2] != self.size or samples.shape[2:] not in ((), (3,)):
+        if samples.shape[:2] != self.head.size or samples.shape[2:] not in ((), (3,)):
             raise ImageDecodeError(f"pixels of the shape {samples.shape} are not read")
         return samples
 
@@ -176,12 +138,8 @@ class DicomFile:
 def open_file(path: Path) -> DicomFile:
     """Return an image file; the last few are kept, for the frames that follow.
 
-    Raises
-    ------
-    ImageDecodeError
-        If it cannot be read or holds no ultrasound image.
-    MissingExtraError
-        If pydicom is not installed.
+    Raises ImageDecodeError if it cannot be read or holds no ultrasound image; MissingExtraError
+    if pydicom is not installed.
     """
     try:
         status = path.stat()
@@ -210,13 +168,10 @@ def _unpack_version(path: Path, _: Version) -> bytes | None:
 
 def _parse(data: bytes | None, path: Path | None, version: Version) -> DicomFile:
     with contextlib.ExitStack() as stack:
-        if data is not None:
-            stream: BinaryIO = io.BytesIO(data)
+        if data is not None or path is None:
+            stream: BinaryIO = io.BytesIO(data or b"")
         else:
-            assert path is not None
             stream = stack.enter_context(path.open("rb"))
         head = read_head(stream, _ELEMENTS)
         frames = head.find_frames(stream) if head.is_in_pieces else None
-    kept = data if path is None else None
-    of_pixels = head.start, head.in_words, head.n_frames, frames
-    return DicomFile(path, version, kept, head.dataset, head.syntax, head.size, *of_pixels)
+    return DicomFile(head, path, version, data if path is None else None, frames)

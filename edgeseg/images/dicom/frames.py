@@ -31,7 +31,7 @@ def count_frames(path: Path) -> int:
     MissingExtraError
         If pydicom is not installed.
     """
-    return open_file(path).n_frames
+    return open_file(path).head.n_frames
 
 
 def holds_image(source: BinaryIO | Path) -> bool:
@@ -54,9 +54,9 @@ def read_frame(path: Path, number: int) -> Frame:
 def decode_frame(data: bytes) -> Frame:
     """Return the frame of a file in memory, which may have only one; see `count_frames`."""
     file = open_bytes(data)
-    if file.n_frames > 1:
+    if (n_frames := file.head.n_frames) > 1:
         raise ImageDecodeError(
-            f"the file holds {file.n_frames} frames, one was expected; a name that ends in .dcm "
+            f"the file holds {n_frames} frames, one was expected; a name that ends in .dcm "
             "tells that it is a film (in Python edgeseg.images.dicom.frames.read_frames gives them)"
         )
     return _read(file, 1)
@@ -88,12 +88,12 @@ def read_frames(path: str | os.PathLike[str], pixel_size_mm: Size = None) -> Ite
 
 
 def _read(file: DicomFile, number: int) -> Frame:
-    check_sides(file.size[1], file.size[0])
-    if not 1 <= number <= file.n_frames:
-        raise DataError(f"frame {number} was asked for; the file has {file.n_frames}")
+    check_sides(file.head.size[1], file.head.size[0])
+    if not 1 <= number <= file.head.n_frames:
+        raise DataError(f"frame {number} was asked for; the file has {file.head.n_frames}")
     samples, photometric = file.samples(number)
     pixels, colours = gray.convert_to_gray(samples, photometric, file.palette)
-    scale = read_scale(file.regions(), file.size)
+    scale = read_scale(file.regions(), file.head.size)
     if scale.areas:
         pixels = gray.blacken_outside(pixels, scale.areas)
     screen = Screen(

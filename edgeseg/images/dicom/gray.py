@@ -43,10 +43,7 @@ def convert_to_gray(
         The second is every `EVERY`-th pixel's red, green and blue, for `is_coloured`; None of
         images without colours.
 
-    Raises
-    ------
-    ImageDecodeError
-        If they cannot be what the file says.
+    Raises ImageDecodeError if they cannot be what the file says.
     """
     if samples.ndim == 2 and photometric == "PALETTE COLOR":
         first, colours = palette()

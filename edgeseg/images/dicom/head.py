@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import io
+import zlib
 from collections.abc import Sequence
 from typing import Any, BinaryIO, Literal, NamedTuple
 
 from edgeseg.errors import ImageDecodeError
 from edgeseg.images.dicom import encapsulated, library
-from edgeseg.images.dicom.deflated import inflate
 
 _MOST_FRAMES = 100_000
+_DEFLATED, _MOST_UNPACKED_BYTES = b"1.2.840.10008.1.2.1.99", 1 << 28
 _NATIVE = frozenset(f"1.2.840.10008.1.2{end}" for end in ("", ".1", ".1.99", ".2"))
 _PIXEL_DATA, _LONG_TYPES, _UNTOLD = 0x7FE00010, (b"OB", b"OW", b"UN"), 0xFFFFFFFF
 # of ultrasound, and of what does not say its machine, such as captured screens
@@ -24,32 +25,15 @@ _ELEMENTS = (
 
 
 class Head(NamedTuple):
-    """What is known of a file before its pixels are read.
+    """What is known of a file before its pixels are read."""
 
-    Attributes
-    ----------
-    dataset
-        Its elements before the pixels, those that were asked for.
-    syntax
-        Its transfer syntax.
-    size
-        (height, width) in pixels.
-    n_frames
-        As many as it says.
-    start
-        Where the value of its pixel data begins.
-    is_in_pieces
-        Whether that is in pieces, as compressed pixels are.
-    in_words
-        Whether it is of words, whose bytes big endian files exchange, two samples' too.
-    """
-
-    dataset: Any
-    syntax: str
-    size: tuple[int, int]
-    n_frames: int
-    start: int
-    is_in_pieces: bool
+    dataset: Any  # Its elements before the pixels, those that were asked for.
+    syntax: str  # Its transfer syntax.
+    size: tuple[int, int]  # (height, width) in pixels.
+    n_frames: int  # As many as it says.
+    start: int  # Where the value of its pixel data begins.
+    is_in_pieces: bool  # Whether that is in pieces, as compressed pixels are.
+    # Whether it is of words, whose bytes big endian files exchange, two samples' too.
     in_words: bool
 
     def find_frames(self, stream: BinaryIO) -> list[list[encapsulated.Fragment]]:
@@ -61,17 +45,10 @@ class Head(NamedTuple):
 def read_head(stream: BinaryIO, elements: Sequence[str] = ()) -> Head:
     """Return what an open file says; pixels that are not in pieces are all there.
 
-    Parameters
-    ----------
-    elements
-        Further ones that are read.
+    Further ``elements`` are read besides those of the head.
 
-    Raises
-    ------
-    ImageDecodeError
-        If it is damaged, cut short or no ultrasound image.
-    MissingExtraError
-        If pydicom is not installed.
+    Raises ImageDecodeError if it is damaged, cut short or no ultrasound image;
+    MissingExtraError if pydicom is not installed.
     """
     stream.seek(0)
     dataset = library.read_elements(stream, [*_ELEMENTS, *elements])
@@ -101,6 +78,27 @@ def count_frames_in(stream: BinaryIO) -> int:
     if head.is_in_pieces and not encapsulated.ends_with_pixels(stream):
         head.find_frames(stream)
     return head.n_frames
+
+
+def inflate(stream: BinaryIO) -> bytes | None:
+    """Return the elements of a deflated file (PS3.5, A.5), unpacked; None of any other.
+
+    Raises ImageDecodeError if it is damaged, or holds too much.
+    """
+    head = stream.read(1024)
+    if head[128:132] != b"DICM" or _DEFLATED not in head or head[132:136] != b"\2\0\0\0":
+        return None
+    stream.seek(144 + int.from_bytes(head[140:144], "little"))
+    inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        data = inflate.decompress(stream.read(), _MOST_UNPACKED_BYTES)
+    except zlib.error:
+        raise ImageDecodeError("the deflated DICOM file is damaged; copy it again") from None
+    if inflate.unconsumed_tail:
+        raise ImageDecodeError(
+            f"the file holds more than {_MOST_UNPACKED_BYTES >> 20} MiB deflated; save it without"
+        )
+    return data
 
 
 def _read_shape(dataset: Any) -> tuple[int, int, int]:

@@ -46,12 +46,8 @@ def quiet() -> Iterator[None]:
 def translate_errors(what: str) -> Iterator[None]:
     """Turn whatever pydicom raises into an error whose text quotes nothing of the file.
 
-    Raises
-    ------
-    ImageDecodeError
-        If anything was raised.
-    MissingExtraError
-        If pydicom is not installed.
+    Raises ImageDecodeError if anything was raised; MissingExtraError if pydicom is not
+    installed.
     """
     try:
         with quiet():
@@ -75,17 +71,9 @@ def translate_errors(what: str) -> Iterator[None]:
 def read_elements(source: BinaryIO | Path, keywords: Sequence[str] | None = None) -> Any:
     """Return a file's elements but for its pixels, as a pydicom ``Dataset``.
 
-    Parameters
-    ----------
-    source
-        A file, or its stream, which is left where the pixels begin.
-    keywords
-        Those that are wanted; None: all.
+    A stream is left where the pixels begin. Of ``keywords`` None means all elements.
 
-    Raises
-    ------
-    ImageDecodeError, MissingExtraError
-        As `translate_errors` says.
+    Raises ImageDecodeError, MissingExtraError as `translate_errors` says.
     """
     with translate_errors("the file"):
         from pydicom import dcmread
@@ -97,30 +85,20 @@ def read_elements(source: BinaryIO | Path, keywords: Sequence[str] | None = None
 def whole_number(dataset: Any, keyword: str) -> int | None:
     """Return an element as a whole number; None if it is missing or empty.
 
-    Raises
-    ------
-    ImageDecodeError
-        If it is none.
+    Raises ImageDecodeError if it is none.
     """
     with translate_errors(f"its element {keyword}"):
         value = dataset.get(keyword)
         return None if value is None or value == "" else int(value)
 
 
-def fraction(dataset: Any, keyword: str) -> float | None:
-    """Return an element as a number; see `whole_number`."""
-    with translate_errors(f"its element {keyword}"):
-        value = dataset.get(keyword)
-        return None if value is None or value == "" else float(value)
-
-
-def read_or_none(
-    read: Callable[[Any, str], _Number | None], dataset: Any, keyword: str
-) -> _Number | None:
-    """Return what `whole_number` or `fraction` reads; None if the element is damaged."""
-    with contextlib.suppress(ImageDecodeError):
-        return read(dataset, keyword)
-    return None
+def number_or_none(dataset: Any, keyword: str, kind: Callable[[Any], _Number]) -> _Number | None:
+    """Return an element as an ``int`` or a ``float``; None if it is missing, empty or damaged."""
+    try:
+        with translate_errors(f"its element {keyword}"):
+            return kind(dataset[keyword].value)
+    except ImageDecodeError:
+        return None
 
 
 def text(dataset: Any, keyword: str) -> str:
@@ -169,25 +147,18 @@ def decode_frame(
 
     Parameters
     ----------
-    dataset
-        Its elements.
-    syntax
-        Of the pixel data.
     source
         The pixel data, at the start of its value.
     index, n_frames
         Which of how many frames are in that, from 0.
     in_words
-        Whether the pixel data is of words, see `edgeseg.images.dicom.file.DicomFile`.
+        Whether the pixel data is of words, see `edgeseg.images.dicom.head.Head`.
 
     Returns
     -------
     ndarray, shape (h, w) or (h, w, samples)
 
-    Raises
-    ------
-    ImageDecodeError
-        If it cannot be decoded, or no package that does is installed.
+    Raises ImageDecodeError if it cannot be decoded, or no package that does is installed.
     """
     with translate_errors("its pixels"):
         from pydicom.pixels.decoders.base import get_decoder

@@ -19,25 +19,15 @@ _MOST_SCANS = 8  # are looked at
 
 
 class Region(NamedTuple):
-    """An item of the sequence of ultrasound regions; None is an element that it lacks.
+    """An item of the sequence of ultrasound regions; None is an element that it lacks."""
 
-    Attributes
-    ----------
-    spatial_format, data_type, x_units, y_units
-        Codes of the standard.
-    x_delta, y_delta
-        What a pixel measures in those units.
-    left_px, top_px, right_px, bottom_px
-        First and last column and row.
-    """
-
-    spatial_format: int | None
+    spatial_format: int | None  # Codes of the standard.
     data_type: int | None
     x_units: int | None
     y_units: int | None
-    x_delta: float | None
+    x_delta: float | None  # What a pixel measures in those units.
     y_delta: float | None
-    left_px: int | None
+    left_px: int | None  # First and last column and row.
     top_px: int | None
     right_px: int | None
     bottom_px: int | None
@@ -49,20 +39,12 @@ class Region(NamedTuple):
 
 
 class Scale(NamedTuple):
-    """Where the scans are on a screen, and what their pixels measure.
+    """Where the scans are on a screen, and what their pixels measure."""
 
-    Attributes
-    ----------
-    areas
-        Of the scans of tissue, each with the size of its pixels.
-    pixel_size
-        That of all of them; None if it is not known, or not the same in all.
-    refused
-        Why there is none, or none in one of them; empty where all have one, of their own or not.
-    """
-
-    areas: tuple[Area, ...]
+    areas: tuple[Area, ...]  # Of the scans of tissue, each with the size of its pixels.
+    # That of all of them; None if it is not known, or not the same in all.
     pixel_size: PixelSize | None
+    # Why there is none, or none in one of them; empty where all have one, of their own or not.
     refused: str
 
 

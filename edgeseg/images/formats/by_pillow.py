@@ -6,7 +6,6 @@ Pillow is imported when the first of them is read: PNG and JPEG do without.
 from __future__ import annotations
 
 import io
-import re
 from typing import Any
 
 import numpy as np
@@ -14,21 +13,14 @@ import numpy.typing as npt
 
 from edgeseg.errors import ImageDecodeError
 from edgeseg.images.formats.base import CUT_SHORT, Header
-from edgeseg.images.kinds import format_of
 
-_BLANK = rb"(?:\s|#[^\r\n]*[\r\n])+"
-_MAP = re.compile(rb"P([2356])" + (_BLANK + rb"(\d{1,9})") * 3 + rb"(?:#[^\r\n]*[\r\n])?\s")
-_COLOURS, _TEXT, _LARGEST = (3, 6), (2, 3), 65535
 WIDE_COLOURS = "colours of 16 bits are not read from this kind of file; save the image as 8 bits"
 
 
 def open_image(data: bytes, kind: str) -> Any:
     """Open a file's bytes, of the kind ``bmp``, ``pnm`` or ``tiff``, without decoding its pixels.
 
-    Raises
-    ------
-    ImageDecodeError
-        If Pillow cannot, or would fill files that are cut short.
+    Raises ImageDecodeError if Pillow cannot, or would fill files that are cut short.
     """
     from PIL import BmpImagePlugin, ImageFile, PpmImagePlugin, TiffImagePlugin
 
@@ -60,10 +52,7 @@ def decode_pixels(image: Any) -> npt.NDArray[np.generic]:
     ndarray, shape (height, width) or (height, width, 3 or 4)
         Gray values, uint8, uint16 or int16; or blue, green, red and perhaps alpha, uint8.
 
-    Raises
-    ------
-    ImageDecodeError
-        If the file is cut short or damaged.
+    Raises ImageDecodeError if the file is cut short or damaged.
     """
     try:
         image.load()
@@ -82,31 +71,12 @@ def decode_pixels(image: Any) -> npt.NDArray[np.generic]:
     return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
 
 
-def parse_bmp(data: bytes) -> Header:
-    """Read the header of a BMP file; see `open_image`."""
-    image = open_image(data, "bmp")
+def parse(data: bytes, kind: str) -> Header:
+    """Read the header of a BMP, PGM or PPM file; see `open_image`."""
+    image = open_image(data, kind)
+    if image.mode == "RGB" and kind == "pnm":
+        settings = image.tile[0][3]
+        if isinstance(settings, tuple) and settings[-1] > 255:  # its largest value
+            raise ImageDecodeError(WIDE_COLOURS)
     width, height = image.size
     return Header(width, height, may_be_transparent=image.mode == "RGBA", image=image)
-
-
-def parse_map(data: bytes) -> Header:
-    """Read the header of a PGM or PPM file; see `open_image`.
-
-    Raises
-    ------
-    ImageDecodeError
-        If it is damaged or has colours of 16 bits.
-    """
-    found = _MAP.match(data)
-    if found is None:
-        raise ImageDecodeError(CUT_SHORT)
-    kind, width, height, largest = map(int, found.groups())
-    if not 1 <= largest <= _LARGEST:
-        raise ImageDecodeError(f"its largest gray value is {largest}; expected 1 to {_LARGEST}")
-    if kind in _COLOURS and largest > 255:
-        raise ImageDecodeError(WIDE_COLOURS)
-    n_bytes = width * height * (3 if kind in _COLOURS else 1) * (2 if largest > 255 else 1)
-    behind = found.end() + n_bytes
-    others = b"" if kind in _TEXT else data[behind : behind + 3]
-    frames = 1 + (format_of(others) == "map")
-    return Header(width, height, frames, image=open_image(data, "pnm"))

@@ -16,43 +16,24 @@ _MOST_VALUES = 1 << 21  # strips and tiles of the largest image are fewer
 _LONGEST_TEXT = 1 << 20
 _ORIENTATION, _ORIENTATIONS = 274, range(1, 9)
 _BYTE, _ASCII, _SHORT, _LONG, _RATIONAL, _UNDEFINED = 1, 2, 3, 4, 5, 7
-_SIZES = {
-    _RATIONAL: 8,
-    8: 2,
-    9: 4,
-    10: 8,
-    11: 4,
-    12: 8,
-    17: 8,
-}  # of the types without whole numbers
+# of the types without whole numbers
+_SIZES = {_RATIONAL: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 17: 8}
 _WHOLE = {_BYTE: "u1", _UNDEFINED: "u1", _SHORT: "u2", _LONG: "u4", 16: "u8"}
 
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """The fields of one image.
+    """The fields of one image."""
 
-    Attributes
-    ----------
-    data
-        The file's bytes.
-    order
-        ``<`` or ``>``.
-    fields
-        Tag -> type, number of values, and where the values begin.
-    """
-
-    data: bytes
-    order: str
+    data: bytes  # The file's bytes.
+    order: str  # ``<`` or ``>``.
+    # Tag -> type, number of values, and where the values begin.
     fields: dict[int, tuple[int, int, int]]
 
     def numbers(self, tag: int, *default: int) -> list[int]:
         """Return the whole numbers of a field, the default if it is missing or holds none.
 
-        Raises
-        ------
-        ImageDecodeError
-            If they lie beyond the end of the file, or are too many.
+        Raises ImageDecodeError if they lie beyond the end of the file, or are too many.
         """
         kind, count, start = self.fields.get(tag, (0, 0, 0))
         if kind not in _WHOLE or not count:
@@ -89,12 +70,8 @@ class Directory:
 def read_directories(data: bytes) -> Iterator[Directory]:
     """Yield the directories of a file one after the other.
 
-    Raises
-    ------
-    ImageDecodeError
-        If there are too many, or one comes after itself.
-    struct.error
-        If the file ends within one.
+    Raises ImageDecodeError if there are too many, or one comes after itself; struct.error if the
+    file ends within one.
     """
     order = "<" if data.startswith(b"II") else ">"
     is_big = struct.unpack_from(f"{order}H", data, 2) == (43,)

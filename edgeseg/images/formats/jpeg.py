@@ -37,34 +37,17 @@ _SPARED_UNITS = 6  # an encoder may save the last bits of a file
 
 
 class Jpeg(NamedTuple):
-    """What a JPEG file says of itself.
+    """What a JPEG file says of itself."""
 
-    Attributes
-    ----------
-    width, height
-        In pixels, before any rotation.
-    process
-        The marker of its frame: which kind of JPEG it is.
-    component_ids
-        A byte for each of its components.
-    is_subsampled
-        Whether some component has fewer samples than others.
-    colour_segments
-        Where the segments begin that say how colours are coded: those of JFIF and Adobe.
-    orientation
-        As EXIF counts it, 1 to 8.
-    scans_end
-        Where the coded pixels end; 0 where more bytes could be meant.
-    """
-
-    width: int
+    width: int  # In pixels, before any rotation.
     height: int
-    process: int
-    component_ids: bytes
-    is_subsampled: bool
+    process: int  # The marker of its frame: which kind of JPEG it is.
+    component_ids: bytes  # A byte for each of its components.
+    is_subsampled: bool  # Whether some component has fewer samples than others.
+    # Where the segments begin that say how colours are coded: those of JFIF and Adobe.
     colour_segments: tuple[int, ...]
-    orientation: int
-    scans_end: int
+    orientation: int  # As EXIF counts it, 1 to 8.
+    scans_end: int  # Where the coded pixels end; 0 where more bytes could be meant.
 
     @property
     def header(self) -> Header:
@@ -76,10 +59,7 @@ class Jpeg(NamedTuple):
 def parse(data: bytes) -> Jpeg:
     """Read the header of a JPEG file and the structure of its scans.
 
-    Raises
-    ------
-    ImageDecodeError
-        If the file is cut short or damaged, as far as its structure tells.
+    Raises ImageDecodeError if the file is cut short or damaged, as far as its structure tells.
     """
     try:
         return _parse(data)
@@ -169,10 +149,7 @@ def refuse_cut_scans(data: bytes, end: int, pixels: npt.NDArray[np.generic]) -> 
     pixels
         As they were decoded, shape (height, width) or (height, width, 3).
 
-    Raises
-    ------
-    ImageDecodeError
-        If they do.
+    Raises ImageDecodeError if they do.
     """
     height, width = (side - 1 for side in pixels.shape[:2])
     corner = pixels[height // _BLOCK_PX * _BLOCK_PX :, width // _BLOCK_PX * _BLOCK_PX :]

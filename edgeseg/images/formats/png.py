@@ -20,12 +20,7 @@ def parse(data: bytes) -> Header:
 
     The checksums are compared here: OpenCV refuses damaged files too, but prints that it does.
 
-    Raises
-    ------
-    ImageDecodeError
-        If the file is cut short, damaged or not of the standard.
-    struct.error
-        If a part is too short.
+    Raises ImageDecodeError if the file is cut short or damaged; struct.error if a part is short.
     """
     found: dict[bytes, bytes] = {}
     packed_bytes = 0

@@ -44,12 +44,8 @@ _AT_ONCE = 1 << 20  # bytes
 def parse(data: bytes) -> Header:
     """Read the header of a TIFF or BigTIFF file; thumbnails and masks beside an image do not count.
 
-    Raises
-    ------
-    ImageDecodeError
-        If the file is cut short or damaged, or would not be decoded rightly.
-    struct.error, ValueError
-        If it ends within a field, or its strips are not as many as their sizes.
+    Raises ImageDecodeError if the file is cut short or damaged, or would not be decoded rightly;
+    struct.error or ValueError if it ends within a field, or has more strips than sizes.
     """
     pages = [*read_directories(data)]
     whole = [page for page in pages if not page.number(_SUBFILE) & _BESIDE] or pages

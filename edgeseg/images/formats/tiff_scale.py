@@ -13,19 +13,9 @@ from edgeseg.images.frame import PIXEL_SIZE_RANGE_MM, PixelSize
 
 _SOURCE = "tiff"
 _MM = {
-    "m": 1000.0,
-    "meter": 1000.0,
-    "dm": 100.0,
-    "cm": 10.0,
-    "centimeter": 10.0,
-    "mm": 1.0,
-    "millimeter": 1.0,
-    "um": 1e-3,
-    "micron": 1e-3,
-    "micrometer": 1e-3,
-    "nm": 1e-6,
-    "nanometer": 1e-6,
-}
+    "m": 1000.0, "dm": 100.0, "cm": 10.0, "mm": 1.0, "um": 1e-3, "nm": 1e-6, "micron": 1e-3,
+    "meter": 1000.0, "centimeter": 10.0, "millimeter": 1.0, "micrometer": 1e-3, "nanometer": 1e-6,
+}  # fmt: skip
 # Whoever opens a picture in ImageJ and saves it again gets the printer's figure as a calibration.
 _PRINTERS_PER_INCH = (72, 96, 150, 300, 600)
 _MM_PER_INCH = 25.4
@@ -39,12 +29,8 @@ _ATTRIBUTE = re.compile(r"\b(PhysicalSize[XY](?:Unit)?)\s*=\s*[\"']([^\"']*)[\"'
 def read_pixel_size(description: str, x_per_unit: float, y_per_unit: float) -> PixelSize | None:
     """Return the pixel size that a TIFF is calibrated to; None of others, and of any unit but SI's.
 
-    Parameters
-    ----------
-    description
-        The tag ImageDescription.
-    x_per_unit, y_per_unit
-        The tags XResolution and YResolution, in which ImageJ writes pixels per its unit.
+    ImageJ writes pixels per its unit into XResolution and YResolution, ``x_per_unit`` and
+    ``y_per_unit``.
     """
     if description.startswith(_IMAGEJ):
         fields = _read_fields(description)

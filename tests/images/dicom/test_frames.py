@@ -9,8 +9,8 @@ from PIL import Image
 
 from edgeseg.errors import DataError, ImageDecodeError
 from edgeseg.images import image_file
-from edgeseg.images.dicom import deflated
 from edgeseg.images.dicom import file as dicom_file
+from edgeseg.images.dicom import head
 from edgeseg.images.dicom.frames import count_frames, decode_frame, read_frame, read_frames
 from edgeseg.images.dicom.gray import convert_to_gray
 from edgeseg.phantom.head import make_phantom
@@ -436,7 +436,7 @@ def test_what_is_deflated_may_not_swell_without_end(
 ) -> None:
     path = dicom_files.write(tmp_path / "a.dcm", gray[0], syntax=uid.DeflatedExplicitVRLittleEndian)
     np.testing.assert_array_equal(image_file.read_frame(path).pixels, gray[0])
-    monkeypatch.setattr(deflated, "_MOST_UNPACKED_BYTES", 5000)
+    monkeypatch.setattr(head, "_MOST_UNPACKED_BYTES", 5000)
     with pytest.raises(ImageDecodeError, match="deflated; save it without"):
         image_file.read_frame(path)
 
