@@ -20,13 +20,13 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GRAY, RGB, PALETTE, GRAY_ALPHA, RGBA = 0, 2, 3, 4, 6
 
 
+def png_header(width: int, height: int, bits: int = 8, colour: int = GRAY) -> bytes:
+    return chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0))
+
+
 def chunk(kind: bytes, content: bytes = b"") -> bytes:
-    return (
-        struct.pack(">I", len(content))
-        + kind
-        + content
-        + struct.pack(">I", zlib.crc32(kind + content))
-    )
+    length, checksum = len(content), zlib.crc32(kind + content)
+    return struct.pack(">I", length) + kind + content + struct.pack(">I", checksum)
 
 
 def png(pixels: np.ndarray, colour: int = GRAY, *extra: bytes) -> bytes:
@@ -34,13 +34,8 @@ def png(pixels: np.ndarray, colour: int = GRAY, *extra: bytes) -> bytes:
     height, width = pixels.shape[:2]
     depth = 8 * pixels.dtype.itemsize
     rows = b"".join(b"\0" + row.tobytes() for row in pixels)
-    return (
-        SIGNATURE
-        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
-        + b"".join(extra)
-        + chunk(b"IDAT", zlib.compress(rows))
-        + chunk(b"IEND")
-    )
+    head = SIGNATURE + png_header(width, height, depth, colour) + b"".join(extra)
+    return head + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND")
 
 
 def encoded(extension: str, pixels: np.ndarray, *options: int) -> bytes:
@@ -58,9 +53,11 @@ def tiff(*pages: tuple[np.ndarray, dict[str, Any]], **how: Any) -> bytes:
     return stream.getvalue()
 
 
-def with_exif(jpeg: bytes, orientation: int) -> bytes:
-    tiff = b"II*\0" + struct.pack("<IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
-    content = b"Exif\0\0" + tiff
+def with_exif(jpeg: bytes, exif: bytes | int) -> bytes:
+    """Put EXIF data, or an orientation alone, at the start of a JPEG file."""
+    if isinstance(exif, int):
+        exif = b"II*\0" + struct.pack("<IHHHIHHI", 8, 1, 0x0112, 3, 1, exif, 0, 0)
+    content = b"Exif\0\0" + exif
     return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(content) + 2) + content + jpeg[2:]
 
 
