@@ -66,14 +66,6 @@ class Maker:
         assert done.returncode == 0, f"{words}: {done.stderr}"
         return path
 
-    def changed(self, path: Path, **attributes: str) -> Path:
-        """Return a copy of a file that states something else."""
-        dataset = pydicom.dcmread(path)
-        for keyword, value in attributes.items():
-            setattr(dataset, keyword, value)
-        dataset.save_as(copy := self.next_path())
-        return copy
-
 
 _BARE = {"preamble": False}
 # what is written of any image, and of gray values alone; the last is whether colours stay exact
@@ -100,27 +92,29 @@ _NATIVE_GRAY: list[tuple[str, str, dict[str, Any]]] = [
     ("palette, 16 bits, segments", "PALETTE COLOR", {"palette": Palette(16, 16, 300, True)}),
 ]
 _WRITTEN = {
-    "implicit": ["+ti"],
-    "big endian": ["+tb"],
-    "deflated": ["+td"],
-    "bare, implicit": ["-F", "+ti"],
-    "bare, explicit": ["-F", "+te"],
-    "undefined lengths": ["-e"],
-    "group lengths": ["+g"],
-}
+    "implicit": "+ti", "big endian": "+tb", "deflated": "+td", "bare, implicit": "-F +ti",
+    "bare, explicit": "-F +te", "undefined lengths": "-e", "group lengths": "+g",
+}  # fmt: skip
+# dcmtk's tools without loss
+_LOSSLESS = {
+    "RLE": "dcmcrle", "lossless JPEG": "dcmcjpeg +e1", "JPEG in parts": "dcmcjpeg +e1 +fs 1 -ot",
+    "JPEG, predictor 6": "dcmcjpeg +el", "JPEG, predictor 4": "dcmcjpeg +el +sv 4",
+    "JPEG-LS": "dcmcjpls +el +il", "JPEG-LS, by pixels": "dcmcjpls +el +is",
+    "JPEG-LS, by planes": "dcmcjpls +el +in",
+}  # fmt: skip
 _JPEG_2000 = cv2.IMWRITE_JPEG2000_COMPRESSION_X1000
 _4_2_2 = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_422
 
 
-def encodings(path: Path, folder: Path) -> Iterator[Encoded]:
-    """Yield a file in every encoding that can be made of it here.
+def encodings(path: Path, folder: Path, *, every: bool = True) -> Iterator[Encoded]:
+    """Yield a file in the encodings that can be made of it here, each once, in an empty folder.
 
     Parameters
     ----------
     path
         As `write` leaves it, ``MONOCHROME2`` of 8 bits or ``RGB``; of gray values more are made.
-    folder
-        An empty one, for the files.
+    every
+        Whether dcmtk makes them of each way to store pixels, or of one.
     """
     maker, sources = Maker(path, folder), {}
     for name, photometric, how, is_exact in _NATIVE:
@@ -131,13 +125,15 @@ def encodings(path: Path, folder: Path) -> Iterator[Encoded]:
     whole = sources["rgb"].path.read_bytes()
     (lacking := maker.next_path()).write_bytes(whole[128 + len("DICM") :])
     yield Encoded("rgb, no preamble before its meta information", lacking, True)
-    for source in (sources[n] for n in ("rgb", "gray", "gray, 12 bits") if n in sources):
+    names = ("rgb", "ybr_full", "gray", "gray, 12 bits", "palette") if every else ("rgb",)
+    for source in (sources[name] for name in names if name in sources):
         for name, asked in _WRITTEN.items():
-            written = maker.by_dcmtk("dcmconv", *asked, source.path)
+            written = maker.by_dcmtk("dcmconv", *asked.split(), source.path)
             yield from _made(f"{source.name}, dcmtk: {name}", written, source.lossless)
-    for name in ("rgb", "ybr_full", "gray", "gray, 12 bits", "palette"):
-        if name in sources:
-            yield from _without_loss(maker, sources[name])
+        for name, asked in _LOSSLESS.items():
+            if "12 bits" not in source.name or "JPEG" not in name or "JPEG-LS" in name:
+                coded = maker.by_dcmtk(*asked.split(), source.path)
+                yield from _made(f"{source.name}, {name}", coded, source.lossless)
     yield from _with_loss(maker, sources["rgb"], ("+s2", "+s4", "+n2", "+cr"))
     if maker.is_gray:
         yield from _with_loss(maker, sources["gray"], ("+s2",))
@@ -147,27 +143,6 @@ def encodings(path: Path, folder: Path) -> Iterator[Encoded]:
 def _made(name: str, path: Path | None, lossless: bool) -> Iterator[Encoded]:
     if path is not None:
         yield Encoded(name, path, lossless)
-
-
-def _without_loss(maker: Maker, source: Encoded) -> Iterator[Encoded]:
-    """Yield run lengths, lossless JPEG, JPEG-LS, and lossless JPEG decoded again."""
-    name, exact = source.name, source.lossless
-    yield from _made(f"{name}, RLE", maker.by_dcmtk("dcmcrle", source.path), exact)
-    for what, asked in {
-        "lossless JPEG": ["+e1"],
-        "lossless JPEG, in parts": ["+e1", "+fs", "1", "-ot"],
-        "lossless JPEG, predictor 6": ["+el"],
-        "lossless JPEG, predictor 4": ["+el", "+sv", "4"],
-    }.items():
-        coded = maker.by_dcmtk("dcmcjpeg", *asked, source.path)
-        if "12 bits" not in name:  # see `rare`
-            yield from _made(f"{name}, {what}", coded, exact)
-        if coded and asked == ["+e1"]:
-            again = maker.by_dcmtk("dcmdjpeg", "+cn", coded)
-            yield from _made(f"{name}, {what}, decoded", again, exact)
-    for what, order in {"": "+il", ", by pixels": "+is", ", by planes": "+in"}.items():
-        coded = maker.by_dcmtk("dcmcjpls", "+el", order, source.path)
-        yield from _made(f"{name}, JPEG-LS{what}", coded, exact)
 
 
 def _with_loss(maker: Maker, source: Encoded, samplings: Sequence[str]) -> Iterator[Encoded]:
@@ -181,7 +156,9 @@ def _with_loss(maker: Maker, source: Encoded, samplings: Sequence[str]) -> Itera
         if coded and sampling in ("+s4", "+cr"):
             # what a stream holds, and what the file says of it, the other way round
             said = "RGB" if sampling == "+s4" else "YBR_FULL_422"
-            copy = maker.changed(coded, PhotometricInterpretation=said)
+            dataset = pydicom.dcmread(coded)
+            dataset.PhotometricInterpretation = said
+            dataset.save_as(copy := maker.next_path())
             yield Encoded(f"{source.name}, JPEG {sampling}, stated as {said}", copy, False)
     near = maker.by_dcmtk("dcmcjpls", "+en", source.path)
     yield from _made(f"{source.name}, JPEG-LS with loss", near, False)
@@ -189,28 +166,18 @@ def _with_loss(maker: Maker, source: Encoded, samplings: Sequence[str]) -> Itera
 
 def _by_opencv(maker: Maker) -> Iterator[Encoded]:
     """Yield JPEG 2000, and JPEG with frames in parts and every table of their places."""
-    has_jpeg_2000 = cv2.haveImageWriter("a.jp2")
     kinds = [("rgb", "RGB"), ("gray", "MONOCHROME2")][: 2 if maker.is_gray else 1]
-    for name, photometric in kinds if has_jpeg_2000 else []:
+    for name, photometric in kinds if cv2.haveImageWriter("a.jp2") else []:
         for what, quality, syntax in (
             ("JPEG 2000", 1000, uid.JPEG2000Lossless),
             ("JPEG 2000 with loss", 400, uid.JPEG2000),
         ):
             coded = maker.coded(photometric, _jpeg_2000(quality), syntax)
             yield Encoded(f"{name}, {what}", coded, quality == 1000)
-    hows: tuple[dict[str, Any], ...] = (
-        {"offsets": "none"},
-        {"offsets": "extended"},
-        {"fragments": 3},
-        {"offsets": "none", "fragments": 3},
-    )
-    for how in hows:
-        name = ", ".join(f"{what} {value}" for what, value in how.items())
+    for offsets, fragments in (("none", 1), ("extended", 1), ("basic", 3), ("none", 3)):
+        how: dict[str, Any] = {"offsets": offsets, "fragments": fragments}
         coded = maker.coded("YBR_FULL_422", jpeg, uid.JPEGBaseline8Bit, **how)
-        yield Encoded(f"JPEG, {name}", coded, False)
-        if has_jpeg_2000:
-            coded = maker.coded("RGB", _jpeg_2000(1000), uid.JPEG2000Lossless, **how)
-            yield Encoded(f"JPEG 2000, {name}", coded, True)
+        yield Encoded(f"JPEG, offsets {offsets}, {fragments} fragments", coded, False)
 
 
 def jpeg(frame: np.ndarray) -> bytes:
@@ -226,20 +193,3 @@ def _jpeg_2000(quality: int) -> Callable[[np.ndarray], bytes]:
         return file[file.index(b"jp2c") + len("jp2c") :]
 
     return encode
-
-
-def mislabelled(path: Path, folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield files without compression whose colours are not those that they state."""
-    maker = Maker(path, folder)
-    for stated, real in (("YBR_FULL", "RGB"), ("RGB", "YBR_FULL")):
-        yield f"{real} stated as {stated}", maker.native(stated, stored_as=real)
-
-
-def rare(path: Path, folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield files in encodings that neither pydicom alone nor OpenCV decodes: deep JPEG."""
-    maker = Maker(path, folder)
-    source = maker.native("MONOCHROME2", bits=12)
-    for name, asked in {"JPEG of 12 bits": "+ee", "lossless JPEG of 12 bits": "+e1"}.items():
-        coded = maker.by_dcmtk("dcmcjpeg", asked, source)
-        if coded is not None:
-            yield name, coded
