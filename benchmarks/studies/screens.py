@@ -25,7 +25,7 @@ from library.planes import HEAD, UNUSED, read_planes
 from edgeseg import Segmenter
 from edgeseg.images.frame import GrayImage
 from edgeseg.images.image_file import read_gray
-from edgeseg.network.answers import Answers
+from edgeseg.network.port import Answers
 from edgeseg.prediction import Prediction
 from edgeseg.system.files import write_json
 

@@ -3,47 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
+import cv2
 import numpy as np
 
 from edgeseg.adopt.onnx_bytes import append_metadata, embed_weights, find_precision
-from edgeseg.adopt.original import FloatMap, OriginalModel, expected_probability
-from edgeseg.adopt.parity import (
-    BATCH_TOLERANCE,
-    Adopted,
-    batch_difference,
-    check_parity,
-    make_images,
-)
-from edgeseg.adopt.plan import Plan, make_plan
+from edgeseg.adopt.original import OriginalModel
+from edgeseg.adopt.plan import read_input, read_output
 from edgeseg.adopt.spec import AdoptSpec
-from edgeseg.errors import ModelError
+from edgeseg.errors import ModelError, ParityError
 from edgeseg.images.frame import GrayImage
+from edgeseg.network.adapter import Adapter
+from edgeseg.network.feed import Maps
 from edgeseg.network.metadata import ADAPTER_SCHEMA_VERSION, METADATA_KEY, ModelMetadata
 from edgeseg.network.model_file import refers_to_files
+from edgeseg.network.port import read_metadata, read_port
+from edgeseg.network.preprocess import preprocess
+from edgeseg.network.session import open_data
 from edgeseg.network.task import Task, check_classes
+from edgeseg.phantom.head import make_phantom
 from edgeseg.system.files import check_targets, claim, write_atomic
 from edgeseg.system.version import __version__
 
-_SPREAD = 1e-3
+_TOLERANCE = 1e-5  # of probabilities: the same network on the same numbers
+_BATCH_TOLERANCE = 1e-4  # a batch of two takes its sums in another order; as in `verify`
+_SPREAD = 1e-3  # of probabilities over all test images, below which a network sees nothing
+_PHANTOM_SEEDS = (80, 81, 82)
 
 
-@dataclass(frozen=True, slots=True)
-class AdoptReport:
-    """What was written, how the model was understood, and how far the file is from it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdoptReport(Adapter):
+    """What was written, how the model is fed, and how far the file is from it.
 
     Attributes
     ----------
     path, name, size_bytes, precision
         The file.
-    input_height, input_width, type, channels, layout, scale, mean, sd, per_image
-        What the network sees.
-    output, activation, classes, exclusive
-        What its maps mean; ``exclusive`` where a pixel belongs to the likeliest of the classes,
-        the background among them.
+    input_height, input_width
+        Of the network's input, pixels; how it is fed is as in `Adapter`.
+    classes, exclusive
+        What its maps mean, as in `Task`.
     any_batch
         Whether it takes several images at once.
     n_images, max_probability_difference, max_batch_difference
@@ -59,15 +60,6 @@ class AdoptReport:
     precision: str
     input_height: int
     input_width: int
-    type: str
-    channels: int
-    layout: str
-    scale: float
-    mean: tuple[float, ...]
-    sd: tuple[float, ...]
-    per_image: str | None
-    output: str
-    activation: str
     classes: tuple[str, ...]
     exclusive: bool
     any_batch: bool
@@ -80,8 +72,8 @@ class AdoptReport:
 def adopt(source: Path, out: Path, spec: AdoptSpec, *, overwrite: bool = False) -> AdoptReport:
     """Write a copy of a segmentation model that says how it is fed; none if it then differs.
 
-    The graph stays as it is. The copy is run as edgeseg runs it, and the original by onnxruntime
-    with numpy before and after it, on phantoms and noise: probabilities must agree to 1e-5.
+    The graph stays as it is. The copy is run as edgeseg runs it, and the original by plain
+    onnxruntime, on phantoms and noise: probabilities must agree to 1e-5.
 
     Parameters
     ----------
@@ -110,37 +102,56 @@ def adopt(source: Path, out: Path, spec: AdoptSpec, *, overwrite: bool = False) 
     if METADATA_KEY in original.texts:
         raise ModelError(f"{source} is a model of edgeseg already: use it as it is")
     data = _read_whole(source)
-    plan = make_plan(spec, original, make_images)
-    images = make_images(plan.height, plan.width)
-    n_structures = len(plan.classes) - 1
-    expected = [expected_probability(plan.adapter, each, n_structures) for each in plan.outputs]
-    described = _describe(spec, plan, spec.name or source.stem, find_precision(data))
-    described, of_batch = _with_batch(described, data, images, original.fixed_batch)
-    copy = append_metadata(data, METADATA_KEY, described.to_json())
+    adapter, height, width = read_input(spec, original)
+    images = _make_images(height, width)
+    adapter, classes, expected = read_output(spec, original, adapter, images)
+    by_largest = adapter.has_background or adapter.activation == "indices"
+    head = spec.task == "head"
+    metadata = ModelMetadata(
+        name=spec.name or source.stem,
+        architecture="adopted",
+        strategy="adopted",
+        precision=find_precision(data),
+        input_height=height,
+        input_width=width,
+        train_data=None,
+        train_pixel_size_mm_range=None,
+        edgeseg_version=__version__,
+        threshold=spec.threshold,
+        licence=spec.licence,
+        task=Task() if head else Task("regions", check_classes(classes), by_largest),
+        adapter=adapter,
+        schema_version=ADAPTER_SCHEMA_VERSION,
+    )
+    of_batch = _batch_difference(metadata, data, images, original.fixed_batch)
+    if of_batch is None:
+        adapter = replace(adapter, batch=1)
+        metadata = replace(metadata, adapter=adapter)
     # from last to first: a network that adds noise of its own would otherwise repeat it
-    got = Adopted(copy, out).run_each(images[::-1])[::-1]
-    difference = check_parity(got, expected)
+    got = _run_each(metadata, data, images[::-1])[::-1]
+    difference = max(float(np.abs(a - b).max()) for a, b in zip(got, expected, strict=True))
+    if not difference <= _TOLERANCE:
+        raise ParityError(
+            f"the adopted model is not its source: probabilities differ by up to {difference:.2g} "
+            f"(allowed {_TOLERANCE:g}); no file was written"
+        )
+    copy = _with_metadata(data, metadata)
     write_atomic(out, copy)
-    how: dict[str, Any] = {
-        each.name: getattr(plan.adapter, each.name)
-        for each in fields(AdoptReport)
-        if hasattr(plan.adapter, each.name)
-    }
     return AdoptReport(
+        **asdict(adapter),
         path=out,
-        name=described.name,
+        name=metadata.name,
         size_bytes=len(copy),
-        precision=described.precision,
-        input_height=plan.height,
-        input_width=plan.width,
-        **how,
-        classes=plan.classes,
-        exclusive=plan.is_exclusive,
+        precision=metadata.precision,
+        input_height=height,
+        input_width=width,
+        classes=classes,
+        exclusive=metadata.task.exclusive,
         any_batch=of_batch is not None,
         n_images=len(images),
         max_probability_difference=difference,
         max_batch_difference=of_batch,
-        notices=_find_notices(spec, plan, expected, one_at_a_time=of_batch is None),
+        notices=_find_notices(spec, adapter, expected, one_at_a_time=of_batch is None),
     )
 
 
@@ -157,69 +168,64 @@ def _read_whole(source: Path) -> bytes:
     return data
 
 
-def _describe(spec: AdoptSpec, plan: Plan, name: str, precision: str) -> ModelMetadata:
-    """Describe the file: what the user says of it, and nothing of its training."""
-    task = Task()
-    if spec.task == "regions":
-        by_largest = plan.adapter.has_background or plan.adapter.activation == "indices"
-        task = Task("regions", check_classes(plan.classes), by_largest)
-    return ModelMetadata(
-        name=name,
-        architecture="adopted",
-        strategy="adopted",
-        precision=precision,
-        input_height=plan.height,
-        input_width=plan.width,
-        train_data=None,
-        train_pixel_size_mm_range=None,
-        edgeseg_version=__version__,
-        threshold=spec.threshold,
-        licence=spec.licence,
-        task=task,
-        adapter=plan.adapter,
-        schema_version=ADAPTER_SCHEMA_VERSION,
-    )
+def _make_images(height: int, width: int) -> list[GrayImage]:
+    """Return test images of a size, (1, 1, height, width), uint8: phantoms and noise."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (9, 13), dtype=np.uint8)
+    scans = [make_phantom(seed, height=270, width=400).image for seed in _PHANTOM_SEEDS]
+    noise = rng.integers(0, 256, (height, width), dtype=np.uint8)
+    smooth = np.asarray(cv2.resize(coarse, (width, height)), dtype=np.uint8)
+    stretched = (preprocess(scan, height, width) for scan in scans)
+    return [*stretched, noise[None, None], smooth[None, None]]
 
 
-def _with_batch(
-    described: ModelMetadata, data: bytes, images: Sequence[GrayImage], fixed: int | None
-) -> tuple[ModelMetadata, float | None]:
-    """Return the metadata, and how far two images at once are from one; None if it takes one."""
+def _with_metadata(data: bytes, metadata: ModelMetadata) -> bytes:
+    return append_metadata(data, METADATA_KEY, metadata.to_json())
+
+
+def _run_each(metadata: ModelMetadata, data: bytes, tensors: Sequence[GrayImage]) -> list[Maps]:
+    """Return what edgeseg makes of each tensor, (N, 1, h, w), with a file of this metadata."""
+    path = Path(metadata.name)
+    session = open_data(path, _with_metadata(data, metadata))
+    port = read_port(session, read_metadata(session, path))
+    return [port.run(session, tensor).maps for tensor in tensors]
+
+
+def _batch_difference(
+    metadata: ModelMetadata, data: bytes, images: Sequence[GrayImage], fixed: int | None
+) -> float | None:
+    """Return how far answers to two images at once are from those to one; None if it takes one."""
     if fixed == 1:
-        return described, None
-    copy = append_metadata(data, METADATA_KEY, described.to_json())
+        return None
+    pair = [images[0], images[-2]]  # a scan and noise, which no network takes for each other
     try:
-        difference = batch_difference(Adopted(copy, Path(described.name)), images)
-    except ModelError:
+        together, *alone = _run_each(metadata, data, [np.concatenate(pair), *pair])
+        difference = float(np.abs(together - np.concatenate(alone)).max())
+    except (ModelError, ValueError):
         difference = np.inf  # a shape inside the graph was fixed at export
-    if difference <= BATCH_TOLERANCE:
-        return described, difference
+    if difference <= _BATCH_TOLERANCE:
+        return difference
     if fixed is not None:
         raise ModelError(
             f"the model takes {fixed} images at once, and its answer to one depends on the others; "
             "export it with a free batch, or a batch of 1"
         )
-    assert described.adapter is not None
-    return replace(described, adapter=replace(described.adapter, batch=1)), None
+    return None
 
 
 def _find_notices(
-    spec: AdoptSpec, plan: Plan, expected: Sequence[FloatMap], *, one_at_a_time: bool
+    spec: AdoptSpec, adapter: Adapter, expected: Sequence[Maps], *, one_at_a_time: bool
 ) -> tuple[str, ...]:
-    notices = []
-    if one_at_a_time:
-        notices.append("it takes one image at a time: a shape inside was fixed at export")
-    if spec.activation is None and plan.adapter.activation == "none":
-        notices.append("its output lies between 0 and 1, and is taken for probabilities")
     spread = np.ptp(np.stack(expected))
-    if spread < _SPREAD:
-        notices.append(
-            f"its probabilities differ by {spread:.1g} at most over phantoms and noise: it sees "
-            "nothing in them; check --scale, --mean, --sd and --activation"
-        )
-    if plan.adapter.enlarge > 1:
-        notices.append(
-            f"its maps have a {plan.adapter.enlarge}th of the input's size; they are enlarged "
-            "bilinearly"
-        )
-    return tuple(notices)
+    notices = {
+        "it takes one image at a time: a shape inside was fixed at export": one_at_a_time,
+        "its output lies between 0 and 1, and is taken for probabilities": (
+            spec.activation is None and adapter.activation == "none"
+        ),
+        f"its probabilities differ by {spread:.1g} at most over phantoms and noise: it sees "
+        "nothing in them; check --scale, --mean, --sd and --activation": spread < _SPREAD,
+        f"its maps have a {adapter.enlarge}th of the input's size; they are enlarged bilinearly": (
+            adapter.enlarge > 1
+        ),
+    }
+    return tuple(text for text, holds in notices.items() if holds)

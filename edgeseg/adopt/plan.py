@@ -2,172 +2,243 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from edgeseg.adopt.original import OriginalModel, Output, list_ports, read_scores
-from edgeseg.adopt.output import (
-    choose_activation,
-    choose_output,
-    count_indexed,
-    has_background,
-    name_classes,
-    read_output_shape,
-)
-from edgeseg.adopt.spec import AdoptSpec
+from edgeseg.adopt.original import OriginalModel, list_ports
+from edgeseg.adopt.spec import BACKGROUND, AdoptSpec
 from edgeseg.errors import ModelError
 from edgeseg.images.frame import GrayImage
 from edgeseg.network.adapter import BYTES, CHANNELS, TENSOR_TYPES, Adapter
+from edgeseg.network.feed import Maps, channels_first, read_maps
+
+Scores = npt.NDArray[np.float64]
+"""An output on all test images, (N, maps, h, w)."""
+_FLOATS = frozenset(("tensor(float)", "tensor(float16)", "tensor(double)"))
+_INDICES = frozenset(
+    ("tensor(bool)", *(f"tensor({sign}int{n})" for sign in ("", "u") for n in (8, 16, 32, 64)))
+)
+_ROUNDING = 1e-3  # of networks of half precision
+_SUMS_TOLERANCE = 1e-2  # float16 maps of three classes add up to 1 within 2e-3
 
 
-class Plan(NamedTuple):
-    """How a model is fed, and what its output means.
-
-    Attributes
-    ----------
-    adapter
-        What the metadata will say.
-    height, width
-        Of the input, pixels.
-    classes
-        The background's and each structure's name.
-    outputs
-        What the model gives for each test image.
-    """
-
-    adapter: Adapter
-    height: int
-    width: int
-    classes: tuple[str, ...]
-    outputs: Sequence[Output]
-
-    @property
-    def is_exclusive(self) -> bool:
-        """Whether a pixel belongs to the likeliest of the classes, the background among them."""
-        known = self.adapter.has_background or self.adapter.activation == "indices"
-        return known and len(self.classes) > 2
-
-
-def make_plan(
-    spec: AdoptSpec, model: OriginalModel, make_images: Callable[[int, int], Sequence[GrayImage]]
-) -> Plan:
-    """Hold what the user says to the input and output of a model.
-
-    Parameters
-    ----------
-    spec
-        What the user says.
-    model
-        The model; it is run on test images.
-    make_images
-        Returns those of a size (height, width), each (1, 1, h, w), uint8.
+def read_input(spec: AdoptSpec, model: OriginalModel) -> tuple[Adapter, int, int]:
+    """Return how a model is fed, and its input's height and width in pixels.
 
     Raises
     ------
     ModelError
-        If the model cannot be adopted, contradicts the user, or leaves open what the user does not
-        say.
+        If the model takes anything but images, contradicts the user, or leaves open what the user
+        does not say.
     """
-    adapter, height, width = _read_input(spec, model)
-    chosen = choose_output(spec, model)
-    adapter = replace(adapter, output=chosen.name)
-    outputs = [model.run(adapter, gray) for gray in make_images(height, width)]
-    layout, enlarge = read_output_shape(chosen.name, outputs[0].shape, height, width)
-    adapter = replace(adapter, output_layout=layout, enlarge=enlarge)
-    scores = np.concatenate([read_scores(output, layout) for output in outputs])
-    if not np.isfinite(scores).all():
-        raise ModelError(
-            f"the output {chosen.name!r} is not finite on a test image; check --scale, --mean and "
-            "--sd"
-        )
-    activation = choose_activation(spec, chosen, scores)
-    background = has_background(spec, chosen.name, activation, scores)
-    adapter = replace(adapter, activation=activation, has_background=background)
-    n_structures = scores.shape[1] - background
-    if activation == "indices":
-        n_structures = count_indexed(spec, chosen.name, scores)
-    if spec.task == "head" and n_structures != 1:
-        raise ModelError(
-            f"the output has {n_structures} structures; --task head needs one, the head"
-        )
-    classes = name_classes(spec, chosen.name, scores.shape[1], n_structures)
-    return Plan(adapter, height, width, classes, outputs)
-
-
-def _read_input(spec: AdoptSpec, model: OriginalModel) -> tuple[Adapter, int, int]:
-    """Return how the input is fed, and its height and width."""
-    if len(model.inputs) != 1:
-        raise ModelError(
-            f"the model has {len(model.inputs)} inputs ({list_ports(model.inputs)}); expected one, "
-            "the image: make constants of the others at export"
-        )
-    (taken,) = model.inputs
+    taken = model.inputs[0] if model.inputs else None
     kinds = {name: kind for kind, name in TENSOR_TYPES.items()}
-    if taken.type not in kinds:
-        raise ModelError(f"the input {taken.name!r} is {taken.type}; expected floats or bytes")
-    if len(taken.shape) != 4:
-        hint = "; models of volumes are not for single frames" if len(taken.shape) == 5 else ""
+    if taken is None or len(model.inputs) > 1 or taken.type not in kinds or len(taken.shape) != 4:
         raise ModelError(
-            f"the input {taken.name!r} has the shape {taken.shape}; expected four axes, (N, C, H, "
-            f"W) or (N, H, W, C){hint}"
+            f"the model takes {list_ports(model.inputs)}; expected one input, floats or bytes with "
+            "the four axes (N, C, H, W) or (N, H, W, C); make constants of others at export"
         )
     shape = [side if isinstance(side, int) and side > 0 else None for side in taken.shape]
     layout = spec.layout or (
         "nhwc" if shape[1] not in CHANNELS and shape[3] in CHANNELS else "nchw"
     )
-    _, channels, *sides = shape if layout == "nchw" else (shape[0], shape[3], *shape[1:3])
-    if channels is not None and channels not in CHANNELS:
-        raise ModelError(
-            f"the input {taken.name!r}, {taken.shape}, takes {channels} channels; expected 1 or 3"
-            + ("" if spec.layout else ", or --layout nhwc where its last axis holds them")
+    numbers = shape[1:] if layout == "nchw" else [shape[3], *shape[1:3]]
+    channels, height, width = (
+        _agree(number, own, option, taken)
+        for number, own, option in zip(
+            numbers,
+            (spec.channels, *(spec.input_size or (None, None))),
+            ("--channels", "--input", "--input"),
+            strict=True,
         )
-    channels = _agree(
-        channels, spec.channels, "--channels", "how many channels it takes, 1 or 3", taken
     )
-    height, width = (
-        _agree(side, own, "--input", "its input size, HEIGHTxWIDTH", taken)
-        for side, own in zip(sides, spec.input_size or (None, None), strict=True)
-    )
+    if channels not in CHANNELS:
+        raise ModelError(
+            f"the input {taken.name!r}, {taken.shape}, has {channels} channels as {layout}; "
+            "expected 1 or 3, or another --layout"
+        )
     kind = kinds[taken.type]
     if kind == BYTES and spec.normalizes:
         raise ModelError(
             f"the input {taken.name!r} takes bytes, which go in as they are; leave --scale, "
             "--mean, --sd and --per-image out"
         )
+    for option, values in (("--mean", spec.mean), ("--sd", spec.sd)):
+        if len(values) not in (1, channels):
+            raise ModelError(
+                f"{option} has {len(values)} values, and the model takes {channels} channels; "
+                "expected one, or one for each channel"
+            )
+    scale = 255.0 if spec.scale is None else spec.scale
     adapter = Adapter(
         type=kind,
         layout=layout,
         channels=channels,
-        scale=255.0 if spec.scale is None else spec.scale,
-        mean=_for_each_channel(spec.mean, channels, "mean"),
-        sd=_for_each_channel(spec.sd, channels, "sd"),
+        scale=scale,
+        mean=spec.mean,
+        sd=spec.sd,
         per_image=spec.per_image,
     )
     return adapter, height, width
 
 
-def _agree(in_graph: int | None, own: int | None, option: str, what: str, port: Any) -> int:
+def _agree(in_graph: int | None, own: int | None, option: str, port: Any) -> int:
     """Return a number that graph, user or both give."""
-    if in_graph is not None and own is not None and in_graph != own:
-        raise ModelError(
-            f"{option} gives {own} where the model's input {port.name!r} has {in_graph} "
-            f"({port.shape}); leave {option} out, or export the model again"
-        )
     known = own if in_graph is None else in_graph
-    if known is None:
+    if known is None or own not in (None, known):
         raise ModelError(
-            f"the input {port.name!r}, {port.shape}, leaves open {what}; give {option}"
+            f"the input {port.name!r}, {port.shape}, "
+            f"{'leaves it open' if in_graph is None else f'has {in_graph}'} where {option} gives "
+            f"{own}; {f'give {option}' if own is None else f'leave {option} out'}"
         )
     return known
 
 
-def _for_each_channel(values: tuple[float, ...], channels: int, option: str) -> tuple[float, ...]:
-    if len(values) not in (1, channels):
+def read_output(
+    spec: AdoptSpec, model: OriginalModel, adapter: Adapter, images: Sequence[GrayImage]
+) -> tuple[Adapter, tuple[str, ...], list[Maps]]:
+    """Say what a model's output means, from what it gives for test images.
+
+    Parameters
+    ----------
+    images
+        Each (1, 1, h, w), uint8.
+
+    Returns
+    -------
+    adapter
+        That given, with how the output is read.
+    classes
+        The background's and each structure's name.
+    expected
+        Probabilities of each test image, (1, structures, h, w), float32.
+
+    Raises
+    ------
+    ModelError
+        If the output is no map, contradicts the user, or leaves open what the user does not say.
+    """
+    port = _choose_output(spec, model)
+    adapter = replace(adapter, output=port.name)
+    outputs = [model.run(adapter, gray) for gray in images]
+    layout, enlarge = _read_shape(port.name, outputs[0].shape, images[0].shape[2:])
+    scores = np.concatenate([channels_first(layout, output) for output in outputs])
+    scores = scores.astype(np.float64)
+    if not np.isfinite(scores).all():
         raise ModelError(
-            f"--{option} has {len(values)} values and the model takes {channels} "
-            f"channel{'s' * (channels > 1)}; expected one, or one for each channel"
+            f"the output {port.name!r} is not finite on a test image; check --scale, --mean and "
+            "--sd"
         )
-    return values * channels if len(values) == 1 else values
+    activation = _choose_activation(spec, port, scores)
+    has_background = activation == "softmax" or (
+        activation == "none"
+        and scores.shape[1] > 1
+        and bool(np.abs(scores.sum(axis=1) - 1).max() <= _SUMS_TOLERANCE)
+    )
+    adapter = replace(
+        adapter,
+        output_layout=layout,
+        enlarge=enlarge,
+        activation=activation,
+        has_background=has_background,
+    )
+    if activation == "indices":
+        classes = _name_indexed(spec, port.name, scores)
+    else:
+        classes = _name_maps(spec, port.name, scores.shape[1], has_background)
+    if spec.task == "head" and len(classes) != 2:
+        raise ModelError(f"--task head is for one structure, the head; the output has {classes}")
+    return adapter, classes, [read_maps(adapter, output, len(classes) - 1) for output in outputs]
+
+
+def _choose_output(spec: AdoptSpec, model: OriginalModel) -> Any:
+    """Return the output with the maps."""
+    found = [port for port in model.outputs if spec.output in (None, port.name)]
+    if len(found) != 1 or found[0].type not in _FLOATS | _INDICES:
+        raise ModelError(
+            f"the model gives {list_ports(model.outputs)}; choose by --output NAME the one with "
+            "maps of floats, or with whole numbers, each pixel's class (a detection model's boxes "
+            "and prototypes are no maps)"
+        )
+    return found[0]
+
+
+def _read_shape(name: str, shape: tuple[int, ...], size: tuple[int, ...]) -> tuple[str, int]:
+    """Return the layout of an output for one image, and how much smaller than the input it is."""
+    sides = {3: {"nhw": shape[1:]}, 4: {"nchw": shape[2:], "nhwc": shape[1:3]}}.get(len(shape), {})
+    height, width = size
+    fitting = {
+        layout: height // h
+        for layout, (h, w) in sides.items()
+        if min(h, w) > 0 and (height % h, width % w) == (0, 0) and height // h == width // w
+    }
+    if not fitting:
+        raise ModelError(
+            f"the output {name!r} has the shape {list(shape)} for an input of {height}x{width} "
+            "pixels; expected maps of the same size or of a whole fraction of it, (N, maps, h, w) "
+            "or (N, h, w, maps); choose another with --output, or end the model in such maps"
+        )
+    layout = min(fitting, key=lambda each: fitting[each])
+    return layout, fitting[layout]
+
+
+def _choose_activation(spec: AdoptSpec, port: Any, scores: Scores) -> str:
+    """Return what makes probabilities of the output."""
+    low, high = float(scores.min()), float(scores.max())
+    where = f"the output {port.name!r}, {port.type}, has values from {low:.3g} to {high:.3g}"
+    if port.type in _INDICES and spec.activation not in (None, "indices"):
+        raise ModelError(f"{where}, each pixel's class; leave --activation out")
+    if port.type in _INDICES or spec.activation == "indices":
+        return "indices"
+    are_probabilities = low >= -_ROUNDING and high <= 1 + _ROUNDING
+    chosen = spec.activation or "none"
+    if chosen == "none" and not are_probabilities:
+        raise ModelError(
+            f"{where}, which are no probabilities; give --activation sigmoid or softmax, with "
+            "which the model was trained"
+        )
+    if chosen != "none" and are_probabilities and not spec.logits:
+        raise ModelError(
+            f"{where}, so they seem to be probabilities already; leave --activation out. If they "
+            "are none, check --scale, --mean and --sd, or give --logits too"
+        )
+    return chosen
+
+
+def _name_indexed(spec: AdoptSpec, name: str, scores: Scores) -> tuple[str, ...]:
+    """Return the names of an output's class indices."""
+    classes = spec.classes or ((BACKGROUND, "head") if spec.task == "head" else ())
+    if scores.shape[1] != 1 or (scores % 1).any() or not 0 <= scores.min() <= scores.max() <= 255:
+        raise ModelError(
+            f"the output {name!r} has {scores.shape[1]} maps with values from {scores.min():g} to "
+            f"{scores.max():g}; expected one map of class indices, 0 to 255"
+        )
+    if scores.max() >= len(classes):
+        raise ModelError(
+            f"the output {name!r} gives the class index {scores.max():g}, and --classes has "
+            f"{len(classes)} names; expected one for each, {BACKGROUND} first"
+        )
+    return classes
+
+
+def _name_maps(spec: AdoptSpec, name: str, n_maps: int, has_background: bool) -> tuple[str, ...]:
+    """Return the background's name and that of each map of a structure."""
+    n_structures = n_maps - has_background
+    classes = spec.classes
+    if not classes and n_structures == 1:
+        classes = (BACKGROUND, "head" if spec.task == "head" else "structure")
+    if len(classes) != n_structures + 1 or n_structures < 1:
+        of_first = (
+            "the first of the background"
+            if has_background
+            else "which do not add up to 1 with a background among them"
+        )
+        raise ModelError(
+            f"the output {name!r} has {n_maps} maps, {of_first}; expected at least one structure, "
+            f"and {n_structures + 1} names in --classes, {BACKGROUND} first; got {len(classes)}"
+        )
+    return classes

@@ -64,35 +64,29 @@ class AdoptSpec:
         ConfigError
             If there is one.
         """
-        if self.scale is not None and not (math.isfinite(self.scale) and self.scale > 0):
-            raise ConfigError(f"scale is {self.scale}; expected the gray value that becomes 1")
-        if not all(map(math.isfinite, self.mean)) or not all(
-            math.isfinite(sd) and sd > 0 for sd in self.sd
+        names = self.classes or (BACKGROUND, "structure")
+        for what, holds, expected in (
+            ("scale", self.scale is None or _is_size(self.scale), "a gray value above 0"),
+            ("mean", all(map(math.isfinite, self.mean)), "finite numbers"),
+            ("sd", all(map(_is_size, self.sd)), "numbers above 0"),
+            ("threshold", 0 < self.threshold < 1, "a value between 0 and 1"),
+            ("input_size", min(self.input_size or (1,)) >= 1, "HEIGHTxWIDTH in pixels"),
+            ("channels", self.channels in (None, *CHANNELS), CHANNELS),
+            ("layout", self.layout in (None, *LAYOUTS), LAYOUTS),
+            ("per_image", self.per_image in (None, *PER_IMAGE), PER_IMAGE),
+            ("per_image", not (self.per_image and self.scale), "no scale beside it"),
+            ("activation", self.activation in (None, *ACTIVATIONS), ACTIVATIONS),
+            ("task", self.task in TASKS, TASKS),
+            (
+                "classes",
+                names[0] == BACKGROUND and len(set(names) - {""}) == len(names) > 1,
+                f"{BACKGROUND} and then the name of each structure once",
+            ),
         ):
-            raise ConfigError(f"mean is {self.mean} and SD {self.sd}; expected finite, SD above 0")
-        if self.scale is not None and self.per_image is not None:
-            raise ConfigError("scale and per_image exclude each other; leave one of them out")
-        if not 0 < self.threshold < 1:
-            raise ConfigError(f"threshold is {self.threshold}; expected a value between 0 and 1")
-        if self.input_size is not None and min(self.input_size) < 1:
-            raise ConfigError(f"input is {self.input_size}; expected HEIGHTxWIDTH in pixels")
-        for value, allowed, what in (
-            (self.channels, CHANNELS, "channels"),
-            (self.layout, LAYOUTS, "layout"),
-            (self.per_image, PER_IMAGE, "per_image"),
-            (self.activation, ACTIVATIONS, "activation"),
-            (self.task, TASKS, "task"),
-        ):
-            if value is not None and value not in allowed:
-                names = " or ".join(map(str, allowed))
-                raise ConfigError(f"{what} is {value!r}; expected {names}")
-        if self.classes and (
-            self.classes[0] != BACKGROUND
-            or len(self.classes) < 2
-            or len(set(self.classes)) < len(self.classes)
-            or not all(self.classes)
-        ):
-            raise ConfigError(
-                f"classes is {','.join(self.classes)!r}; expected {BACKGROUND} and then the name "
-                f"of each structure once, such as {BACKGROUND},lesion"
-            )
+            if not holds:
+                wanted = expected if isinstance(expected, str) else " or ".join(map(str, expected))
+                raise ConfigError(f"{what} is {getattr(self, what)!r}; expected {wanted}")
+
+
+def _is_size(value: float) -> bool:
+    return math.isfinite(value) and value > 0

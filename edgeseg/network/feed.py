@@ -70,10 +70,7 @@ def read_maps(adapter: Adapter, output: npt.NDArray[Any], n_structures: int) -> 
     ModelError
         If a class index is none of the classes'.
     """
-    if adapter.output_layout == "nhw":
-        output = output[:, None]
-    elif adapter.output_layout == "nhwc":
-        output = output.transpose(0, 3, 1, 2)
+    output = channels_first(adapter.output_layout, output)
     if adapter.activation == "indices":
         maps = _split_classes(output, n_structures)
     else:
@@ -91,6 +88,13 @@ def read_maps(adapter: Adapter, output: npt.NDArray[Any], n_structures: int) -> 
             [[cv2.resize(each, size, interpolation=cv2.INTER_LINEAR) for each in m] for m in maps]
         )
     return maps
+
+
+def channels_first(layout: str, output: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return an output of a layout, an `Adapter`'s ``output_layout``, as (N, maps, h, w)."""
+    if layout == "nhw":
+        return output[:, None]
+    return output.transpose(0, 3, 1, 2) if layout == "nhwc" else output
 
 
 def _split_classes(indices: npt.NDArray[Any], n_structures: int) -> Maps:

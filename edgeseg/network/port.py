@@ -16,7 +16,6 @@ from edgeseg.network.adapter import (
     TENSOR_TYPES,
     Adapter,
 )
-from edgeseg.network.answers import Answers
 from edgeseg.network.feed import make_input, read_maps
 from edgeseg.network.metadata import METADATA_KEY, ModelMetadata
 from edgeseg.network.session import Session
@@ -24,6 +23,22 @@ from edgeseg.system.memory import is_out_of_memory
 from edgeseg.system.text import first_line
 
 _PRESENCE = "presence"
+_ROUNDING = 1e-3  # of half-precision and 8-bit networks
+
+
+class Answers(NamedTuple):
+    """What a network answers for images.
+
+    Attributes
+    ----------
+    maps
+        Shape (N, C, h, w), float32, in [0, 1].
+    presence
+        Shape (N,), float32, in [0, 1]: whether the structure is there; None if it does not tell.
+    """
+
+    maps: npt.NDArray[np.float32]
+    presence: npt.NDArray[np.float32] | None
 
 
 class Port(NamedTuple):
@@ -48,33 +63,53 @@ class Port(NamedTuple):
     batch: int | None
 
     def run(self, session: Session, tensor: npt.NDArray[np.uint8]) -> Answers:
-        """Run gray images, (N, 1, h, w), uint8."""
+        """Run gray images, (N, 1, h, w), uint8.
+
+        Raises
+        ------
+        ModelError
+            If the network fails, or gives anything but probabilities of each image.
+        MemoryError
+            If it runs out of memory.
+        """
         fed = make_input(self.adapter, tensor)
-        if self.batch is None or self.batch == len(fed):
-            return self._run_once(session, fed)
         # A last part that is too short is filled up with images that are then thrown away.
-        lacking = -len(fed) % self.batch
-        filled = np.concatenate([fed, *[fed[-1:]] * lacking])
-        answers = [
-            self._run_once(session, part) for part in np.split(filled, len(filled) // self.batch)
-        ]
-        presences = [answer.presence for answer in answers if answer.presence is not None]
+        batch = self.batch or len(fed)
+        filled = np.concatenate([fed, *[fed[-1:]] * (-len(fed) % batch)])
+        parts = np.split(filled, len(filled) // batch)
+        maps, presence = zip(*(self._run_once(session, part) for part in parts), strict=True)
         return Answers(
-            np.concatenate([answer.maps for answer in answers])[: len(fed)],
-            np.concatenate(presences)[: len(fed)] if presences else None,
+            np.concatenate(maps)[: len(fed)],
+            None if presence[0] is None else np.concatenate(presence)[: len(fed)],
         )
 
     def _run_once(self, session: Session, fed: npt.NDArray[Any]) -> Answers:
         try:
             output, *others = session.run(list(self.output_names), {self.input_name: fed})
             maps = read_maps(self.adapter, output, self.n_structures)
-            return Answers(maps, others[0].reshape(len(fed)) if others else None)
+            presence = others[0].reshape(len(fed)) if others else None
         except ModelError:
             raise
         except Exception as error:  # the engines' own exceptions share no base but this
             if is_out_of_memory(error):
                 raise MemoryError(first_line(error)) from error
             raise ModelError(f"the network failed on this image: {first_line(error)}") from error
+        expected = (len(fed), self.n_structures)
+        if maps.ndim != 4 or maps.shape[:2] != expected or not maps.size:
+            raise ModelError(
+                f"the model answers with shape {maps.shape}; expected {expected} and the sides of "
+                "the maps"
+            )
+        values = [maps] if presence is None else [maps, presence]
+        low = float(np.min([each.min() for each in values]))
+        high = float(np.max([each.max() for each in values]))
+        if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):  # NaN is neither
+            raise ModelError(
+                f"the model's answers run from {low:.3g} to {high:.3g}; expected probabilities "
+                "from 0 to 1. If these are logits, 'edgeseg adopt' wraps the network with its "
+                "activation"
+            )
+        return Answers(maps, presence)
 
 
 def read_port(session: Session, metadata: ModelMetadata) -> Port:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import io
 import os
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,7 +13,6 @@ import numpy  # noqa: F401 - onnxruntime prints a traceback of its own if it can
 import onnxruntime
 
 from edgeseg.errors import DeviceError, ModelError
-from edgeseg.network.gpu import CUDA_OPTIONS, load_libraries
 from edgeseg.network.model_file import read_model
 from edgeseg.system import telemetry
 from edgeseg.system.memory import is_out_of_memory
@@ -26,6 +27,12 @@ PROVIDERS: dict[str, str] = {
     "coreml": "CoreMLExecutionProvider",
     "openvino": "OpenVINOExecutionProvider",
     "directml": "DmlExecutionProvider",
+}
+CUDA_OPTIONS = {
+    # in 32 bits, as the CPU does: the card's short format moves outlines
+    "use_tf32": "0",
+    # the last images of a round are of any number, and each would wait for a full search
+    "cudnn_conv_algo_search": "HEURISTIC",
 }
 _PACKAGES = {
     "cuda": "onnxruntime-gpu",
@@ -147,7 +154,7 @@ def _open_on(
     if alone and device != "cpu":
         # The provider would still be listed first, and nothing would say what runs elsewhere.
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-    failed = load_libraries(onnxruntime) if device in ("cuda", "tensorrt") else ""
+    failed = _load_cuda() if device in ("cuda", "tensorrt") else ""
     try:
         session = onnxruntime.InferenceSession(data, options, providers=chosen, enable_fallback=0)
     except Exception as error:  # onnxruntime's own exceptions share no base but this
@@ -173,22 +180,33 @@ def _open_on(
     return opened
 
 
+def _load_cuda() -> str:
+    """Load CUDA's libraries where pip has put them; return what failed, for an error.
+
+    Without, only those of the system are found.
+    """
+    if not hasattr(onnxruntime, "preload_dlls"):  # before version 1.21
+        return ""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        try:
+            onnxruntime.preload_dlls()
+        except Exception as error:  # of a broken installation, which opening the session reports
+            return f" ({first_line(error)})"
+    lines = printed.getvalue().strip().splitlines()
+    return f" ({lines[0]})" if lines else ""
+
+
 def _missing_provider(device: str) -> str:
     if device == "openvino":
         return (
             "device 'openvino' needs the package openvino, which is not installed; run "
             "pip install 'edgeseg[openvino]', or use --device cpu"
         )
-    import importlib.metadata
-
     package = _PACKAGES[device]
     installed = ", ".join(onnxruntime.get_available_providers())
-    try:
-        importlib.metadata.version(package)
-        state = f"{package} is installed but another onnxruntime package hides it"
-    except importlib.metadata.PackageNotFoundError:
-        state = f"{package} is not installed"
     return (
-        f"device {device!r} needs {PROVIDERS[device]}, this onnxruntime has {installed}: {state}. "
-        f"Run 'pip uninstall onnxruntime', then 'pip install {package}'; or use --device cpu"
+        f"device {device!r} needs {PROVIDERS[device]}, this onnxruntime has {installed}: {package} "
+        "is not installed, or another onnxruntime package hides it. Run 'pip uninstall "
+        f"onnxruntime', then 'pip install {package}'; or use --device cpu"
     )

@@ -13,9 +13,8 @@ import pytest
 from edgeseg.errors import DeviceError, ModelError
 from edgeseg.network import session, zoo
 from edgeseg.network.adapter import Adapter
-from edgeseg.network.gpu import CUDA_OPTIONS
 from edgeseg.network.port import read_metadata, read_port
-from edgeseg.network.session import PROVIDERS, open_session
+from edgeseg.network.session import CUDA_OPTIONS, PROVIDERS, open_session
 from edgeseg.network.task import Task
 from tests.fakes import HEIGHT, LESIONS, METADATA, WIDTH, FakeSession, bright
 

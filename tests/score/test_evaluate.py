@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 
 from edgeseg.network import session, zoo
-from edgeseg.network.answers import Answers
+from edgeseg.network.port import Answers
 from edgeseg.network.session import session_options
 from edgeseg.score import hc18
 from edgeseg.score.evaluate import CSV_COLUMNS, score_all, summarize, write_csv

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -23,9 +22,9 @@ def models(
 
     with figures_to(json_file) as write_figures:
         if name is not None:
-            lines, card = _card(name)
+            card = _card(name)
             write_figures(card)
-            console.table(("", ""), lines)
+            console.table(("", ""), zoo.card_lines(card))
             return
         listed = zoo.manifest()
         write_figures({"models": listed})
@@ -91,12 +90,12 @@ def info(json_file: JsonOption = None) -> None:
         console.table(("", ""), lines)
 
 
-def _card(name: str) -> tuple[list[tuple[str, str]], dict[str, Any]]:
-    """Return a model's card as lines and as values, from the zoo or from a model file."""
+def _card(name: str) -> dict[str, Any]:
+    """Return a model's card, from the zoo or from a model file."""
     from edgeseg.network import zoo
 
-    if name in zoo.manifest() or not Path(name).is_file():
-        return zoo.card_lines(name), zoo.manifest()[name]
+    if zoo.find(name).bundled:
+        return zoo.manifest()[name]
     from edgeseg.segmenter import Segmenter
 
     segmenter = Segmenter(name, device="cpu", threads=1)

@@ -52,97 +52,47 @@ def manifest() -> dict[str, dict[str, Any]]:
     return models
 
 
-def card_lines(name: str) -> list[Line]:
-    """Return a bundled model's card as labelled lines.
-
-    Raises
-    ------
-    ModelNotFoundError
-        If no bundled model has that name.
-    """
-    if name not in manifest():
-        raise _not_found(name, f"is not a bundled model ({', '.join(manifest())})")
-    card = manifest()[name]
-    data, measured = card["train_data"], card["metrics"]
-    figures, ranks = measured["figures"], measured["figures"]["auroc"]
-    smallest, largest = data["pixel_size_mm_range"]
-    return [
+def card_lines(card: Mapping[str, Any]) -> list[Line]:
+    """Return a card as labelled lines: an entry of `manifest`, or what `file_card` gives."""
+    task, data, metrics = card.get("task"), card["train_data"], card["metrics"]
+    cost = f"{card['gmac']:.2f} GMAC, " if card["gmac"] is not None else ""
+    if card["parameters"] is not None:
+        cost += f"{card['parameters'] / 1e6:.2f} M parameters, "
+    trained = "unknown"
+    if data:
+        trained = f"{data['name']}, {data['count']} images (SHA-256 {data['sha256']:.12}…)"
+    sizes_mm = card.get("train_pixel_size_mm_range") or (data or {}).get("pixel_size_mm_range")
+    measured = ", ".join(str(metrics[key]) for key in ("data", "split") if key in metrics)
+    figures, limits = metrics.get("figures"), card.get("limits")
+    lines = [
+        ("name", card.get("name")),
+        ("task", task and ", ".join([task["kind"], *task.get("classes", ())[1:]])),
         ("network", f"{card['architecture']}, strategy {card['strategy']}, {card['precision']}"),
         ("input", f"{card['input_height']}x{card['input_width']}, gray"),
-        (
-            "cost",
-            f"{card['gmac']:.2f} GMAC, {card['parameters'] / 1e6:.2f} M parameters, "
-            f"{card['size_bytes'] / 1e6:.2f} MB",
+        ("cost", f"{cost}{card['size_bytes'] / 1e6:.2f} MB"),
+        ("trained on", trained),
+        ("pixel sizes", sizes_mm and "{:.3g} to {:.3g} mm".format(*sizes_mm)),
+        ("measured on", measured),
+        *(
+            (key, _figure(figures[key]))
+            for key in (figures if isinstance(figures, Mapping) else ())
         ),
-        (
-            "trained on",
-            f"{data['name']}, {data['count']} images of {smallest:.3g} to {largest:.3g} mm a "
-            f"pixel (SHA-256 {data['sha256'][:12]}…)",
-        ),
-        ("measured on", f"{measured['data']}, {measured['split']}"),
-        (
-            "Dice",
-            f"{100 * figures['dice']:.2f} % (ellipse {100 * figures['dice_ellipse']:.2f} %), "
-            f"Hausdorff distance {figures['hausdorff_mm']:.2f} mm",
-        ),
-        (
-            "HC error",
-            f"{figures['hc_mad_mm']:.2f} ± {figures['hc_mad_sd_mm']:.2f} mm, bias "
-            f"{figures['hc_bias_mm']:+.2f} mm, 95 % below {figures['hc_p95_mm']:.1f} mm, "
-            f"{100 * figures['large_error_fraction']:.1f} % above 5 mm",
-        ),
-        (
-            "refused",
-            f"{figures['n_refused']} images, which count in full above; of the others Dice "
-            f"{100 * figures['dice_of_measured']:.2f} %, HC error "
-            f"{figures['hc_mad_mm_of_measured']:.2f} mm",
-        ),
-        (
-            "confidence",
-            f"AUROC {ranks['above_3_percent_by_confidence']:.2f} for HC errors above 3 %; with HC "
-            f"{ranks['above_5_mm_by_confidence_and_hc']:.2f} for those above 5 mm, for which HC "
-            f"alone has {ranks['above_5_mm_by_hc']:.2f}",
-        ),
-        ("each image", measured["results"]),
-        ("train again", card["train_command"]),
+        ("each image", metrics.get("results")),
+        ("train again", card.get("train_command")),
+        ("threshold", card.get("threshold")),
         ("licence", card["licence"]),
         ("use", card["intended_use"]),
-        *(("limit", limit) for limit in card["limits"]),
+        *(("limit", limit) for limit in (limits if isinstance(limits, list) else ())),
         ("SHA-256", card["sha256"]),
     ]
+    return [(label, str(value)) for label, value in lines if value]
 
 
-def file_card(file: ModelFile, metadata: ModelMetadata) -> tuple[list[Line], dict[str, Any]]:
-    """Return what a user's own model file says of itself, as labelled lines and as values."""
-    task, data = metadata.task, metadata.train_data
-    cost = f"{metadata.gmac:.2f} GMAC, " if metadata.gmac is not None else ""
-    if metadata.parameters is not None:
-        cost += f"{metadata.parameters / 1e6:.2f} M parameters, "
-    trained = (
-        f"{data.name}, {data.count} images (SHA-256 {data.sha256!s:.12}…)" if data else "unknown"
-    )
-    lines = [
-        ("name", metadata.name),
-        ("task", f"{task.kind}: {', '.join(task.structures)}"),
-        ("network", f"{metadata.architecture}, strategy {metadata.strategy}, {metadata.precision}"),
-        ("input", f"{metadata.input_height}x{metadata.input_width}, gray"),
-        ("cost", f"{cost}{file.size_bytes / 1e6:.2f} MB"),
-        ("trained on", trained),
-    ]
-    measured = [str(metadata.metrics[key]) for key in ("data", "split") if key in metadata.metrics]
-    if measured:
-        lines.append(("measured on", ", ".join(measured)))
-    figures = metadata.metrics.get("figures")
-    if isinstance(figures, Mapping):
-        lines += [(key, _figure(value)) for key, value in figures.items()]
-    lines += [
-        ("threshold", f"{metadata.threshold:g}"),
-        ("licence", metadata.licence),
-        ("use", metadata.intended_use),
-        ("SHA-256", file.sha256),
-    ]
+def file_card(file: ModelFile, metadata: ModelMetadata) -> dict[str, Any]:
+    """Return what a user's own model file says of itself, as `manifest` has it of bundled ones."""
     card = {"file": file.path.name, "sha256": file.sha256, "size_bytes": file.size_bytes}
-    return lines, json.loads(metadata.to_json()) | card
+    values: dict[str, Any] = json.loads(metadata.to_json())
+    return values | card
 
 
 def _figure(value: Any) -> str:
@@ -189,15 +139,12 @@ def find(name_or_path: str | os.PathLike[str]) -> ModelFile:
     if is_folder:
         raise ModelError(f"{path} is a folder; expected an .onnx file or a bundled model's name")
     if described is None:
-        raise _not_found(name, f"is neither a bundled model ({', '.join(manifest())}) nor a file")
+        close = difflib.get_close_matches(name, manifest(), n=1)
+        raise ModelNotFoundError(
+            f"{name!r} is neither a bundled model ({', '.join(manifest())}) nor a file"
+            + (f"; did you mean {close[0]!r}?" if close else "")
+        )
     return described
-
-
-def _not_found(name: str, why: str) -> ModelNotFoundError:
-    close = difflib.get_close_matches(name, manifest(), n=1)
-    return ModelNotFoundError(
-        f"{name!r} {why}" + (f"; did you mean {close[0]!r}?" if close else "")
-    )
 
 
 def _describe(path: Path, name: str, *, bundled: bool) -> ModelFile:
