@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from edgeseg.archive import parquet
 from edgeseg.archive.manifest import Manifest
 from edgeseg.archive.part_worker import Done
 from edgeseg.archive.place import place_of
@@ -50,7 +51,8 @@ def rows_of(plan: Plan) -> list[dict[str, Any]]:
     archive = open_archive(plan)
     rows: list[Any] = []
     for number in sorted(archive.list_parts()):
-        table = pq.read_table(io.BytesIO(archive.part(number).read()))
+        data = archive.part(number).read_whole(parquet.is_whole)
+        table = pq.read_table(io.BytesIO(data))
         rows += table.to_pylist()
     return untimed(rows)
 
