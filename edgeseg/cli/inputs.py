@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def open_sources(inputs: list[str], out: Path) -> Iterator[list[Source]]:
     """Yield the sources of files, folders, patterns and standard input, sorted by name."""
     from edgeseg.inputs.discover import discover, items_of
-    from edgeseg.inputs.standard_input import GIVEN, spooled
+    from edgeseg.inputs.standard_input import GIVEN, spool_image
 
     named = [text for text in inputs if text != GIVEN]
     sources: list[Source] = []
@@ -36,7 +36,7 @@ def open_sources(inputs: list[str], out: Path) -> Iterator[list[Source]]:
             console.notice(text)
     with contextlib.ExitStack() as stack:
         if named != inputs:
-            spool = stack.enter_context(spooled(getattr(sys.stdin, "buffer", None)))
+            spool = stack.enter_context(spool_image(getattr(sys.stdin, "buffer", None)))
             if spool.file in {source.file for source in sources}:
                 raise DataError(
                     f"a file is called {spool.file!r} like the image on standard input; "

@@ -40,14 +40,14 @@ _RUN_FILES = ("run.json", "results.csv", "report.html")
 _ARCHIVE_FILE = "archive.json"
 _MAX_SEEN = 1_000_000  # about 100 MB; what comes later counts as often as it is given
 
-LINKS = "did not follow {n} links to folders, such as {example}; name them as inputs"
-UNREADABLE = "{n} files or folders cannot be read and were passed over, such as {example}"
-SYSTEM = "left out {n} files that a system keeps beside images, such as {example}"
-HIDDEN = "left out {n} hidden images, such as {example}"
-SPECIAL = "left out {n} pipes, sockets or devices with names of images, such as {example}"
-NOT_IMAGES = "left out {n} files of kinds that are not read ({kinds}), such as {example}"
-RESULTS = "left out {n} masks and overlays of earlier runs"
-ANNOTATIONS = f"left out {{n}} annotation files (*{ANNOTATION_SUFFIX})"
+LINKS = "did not follow {n} link{s} to folders, such as {example}; name them as inputs"
+UNREADABLE = "passed over {n} file{s} or folder{s} that cannot be read, such as {example}"
+SYSTEM = "left out {n} file{s} that a system keeps beside images, such as {example}"
+HIDDEN = "left out {n} hidden image{s}, such as {example}"
+SPECIAL = "left out {n} pipe{s}, socket{s} or device{s} with names of images, such as {example}"
+NOT_IMAGES = "left out {n} file{s} of kinds that are not read ({kinds}), such as {example}"
+RESULTS = "left out {n} picture{s} of earlier runs"
+ANNOTATIONS = f"left out {{n}} annotation file{{s}} (*{ANNOTATION_SUFFIX})"
 
 
 class Tally:
@@ -80,6 +80,7 @@ class Tally:
         return [
             why.format(
                 n=n,
+                s="" if n == 1 else "s",
                 example=show_name(self._examples[why]),
                 kinds=", ".join(f"{m} {kind}" for kind, m in sorted(self._kinds[why].items())),
             )

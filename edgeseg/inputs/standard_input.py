@@ -17,7 +17,7 @@ MAX_BYTES = 2**29
 
 
 @contextlib.contextmanager
-def spooled(stream: BinaryIO | None) -> Iterator[Source]:
+def spool_image(stream: BinaryIO | None) -> Iterator[Source]:
     """Yield the image that a stream holds, as a file that lies there meanwhile; None: no stream.
 
     Raises

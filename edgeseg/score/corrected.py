@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edgeseg.errors import DataError
-from edgeseg.inputs.rows import Row, read_number, read_rows
+from edgeseg.inputs.rows import read_number, read_rows
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.score import metrics
 from edgeseg.system.cells import unshield
@@ -70,11 +70,11 @@ class Correction:
         if self.model_ellipse is None:
             return None
         both = (self.ellipse, self.model_ellipse)
-        left = min(e.center_x_px - e.semi_major_px for e in both) - _MARGIN_PX
-        top = min(e.center_y_px - e.semi_major_px for e in both) - _MARGIN_PX
-        right = max(e.center_x_px + e.semi_major_px for e in both) + _MARGIN_PX
-        bottom = max(e.center_y_px + e.semi_major_px for e in both) + _MARGIN_PX
-        size = math.ceil(bottom - top), math.ceil(right - left)
+        reach_px = max(e.semi_major_px for e in both) + _MARGIN_PX
+        left, right = (f(e.center_x_px for e in both) for f in (min, max))
+        top, bottom = (f(e.center_y_px for e in both) for f in (min, max))
+        left, top = left - reach_px, top - reach_px
+        size = math.ceil(bottom + reach_px - top), math.ceil(right + reach_px - left)
         one, other = (ellipse.moved(-left, -top).mask(*size) for ellipse in both)
         return metrics.overlap(other, one).dice
 
@@ -95,7 +95,18 @@ def read_corrections(path: Path) -> list[Correction]:
             f"{path}: no column {', '.join(lacking)}; expected the corrected.csv that a report's "
             "page saves"
         )
-    return [*_corrections(titles, rows)]
+    corrections: dict[tuple[str, str], Correction] = {}
+    for where, cells, _ in rows:
+        row = dict(zip(titles, cells, strict=True))
+        if (key := (unshield(row["file"]), row["frame"])) in corrections:
+            raise DataError(f"{where}: {key[0]!r} is there twice; keep one")
+        ellipse, model = (_read_ellipse(row, prefix, where) for prefix in ("", "model_"))
+        if ellipse is None:
+            raise DataError(f"{where}: no ellipse; expected a number in each of {', '.join(_OWN)}")
+        hc_mm = _read_cell(row, "hc_mm", where)
+        model_hc_mm = _read_cell(row, "model_hc_mm", where) if model else None
+        corrections[key] = Correction(*key, ellipse, hc_mm, model, model_hc_mm)
+    return [*corrections.values()]
 
 
 def summarize_corrections(corrections: Sequence[Correction]) -> dict[str, Any]:
@@ -113,30 +124,11 @@ def summarize_corrections(corrections: Sequence[Correction]) -> dict[str, Any]:
     }
 
 
-def _corrections(titles: Sequence[str], rows: Iterator[Row]) -> Iterator[Correction]:
-    seen = set()
-    for where, cells, _ in rows:
-        row = dict(zip(titles, cells, strict=True))
-        if (key := (unshield(row["file"]), row["frame"])) in seen:
-            raise DataError(f"{where}: {key[0]!r} is there twice; keep one")
-        seen.add(key)
-        ellipse = _ellipse(row, "", where)
-        if ellipse is None:
-            raise DataError(f"{where}: no ellipse; expected a number in each of {', '.join(_OWN)}")
-        model = _ellipse(row, "model_", where)
-        model_hc_mm = _number(row, "model_hc_mm", where) if model else None
-        yield Correction(*key, ellipse, _number(row, "hc_mm", where), model, model_hc_mm)
-
-
-def _ellipse(row: Mapping[str, str], prefix: str, where: str) -> Ellipse | None:
+def _read_ellipse(row: Mapping[str, str], prefix: str, where: str) -> Ellipse | None:
     """Return an ellipse of a row; None if it has none at all."""
-    cells = [row[prefix + name] for name in _ELLIPSE]
-    if not any(cells):
+    if not any(row[prefix + name] for name in _ELLIPSE):
         return None
-    values = [
-        read_number(cell, f"{where}: {prefix}{name}")
-        for cell, name in zip(cells, _ELLIPSE, strict=True)
-    ]
+    values = [read_number(row[prefix + name], f"{where}: {prefix}{name}") for name in _ELLIPSE]
     if not values[2] >= values[3] - _SAME > 0:
         raise DataError(
             f"{where}: {prefix}semi_major_px is {values[2]:g} and {prefix}semi_minor_px "
@@ -145,7 +137,7 @@ def _ellipse(row: Mapping[str, str], prefix: str, where: str) -> Ellipse | None:
     return Ellipse(*values)
 
 
-def _number(row: Mapping[str, str], name: str, where: str) -> float | None:
+def _read_cell(row: Mapping[str, str], name: str, where: str) -> float | None:
     return read_number(row[name], f"{where}: {name}") if row[name] else None
 
 

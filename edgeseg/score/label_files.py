@@ -108,7 +108,7 @@ class LabelCode:
         if self.smooth:
             return (codes > max(self.classes) / 2).astype(np.uint8)
         mask = np.zeros(codes.shape, dtype=np.uint8)
-        for value in _counted(codes):
+        for value in _count_values(codes):
             if value not in self.classes:
                 raise DataError(
                     f"{path}: the value {self.text(value)} belongs to no class; expected "
@@ -148,7 +148,7 @@ def read_label(path: Path) -> LabelImage:
     colours: Codes = (red << 16) | (green << 8) | blue
     is_gray = np.array_equal(red, green) and np.array_equal(red, blue)
     palette = tuple(png.read_palette(data))
-    numbers = _numbers(colours, palette) if palette else None
+    numbers = _find_palette_numbers(colours, palette) if palette else None
     return LabelImage(colours, red if is_gray else None, numbers, palette)
 
 
@@ -159,8 +159,6 @@ def learn_code(
 
     Parameters
     ----------
-    paths
-        Every label file.
     colours
         Colour -> class number, where the data set says it.
     n_named
@@ -181,22 +179,22 @@ def learn_code(
         palettes.add(label.palette if label.numbers is not None else ())
         all_gray = all_gray and label.gray is not None
         for kind, counted in counts.items():
-            counted.update(_counted(label.codes(kind)))
+            counted.update(_count_values(label.codes(kind)))
     if len(palettes) == 1 and () not in palettes:
-        return _of_gray(first, counts["palette"], n_named, "palette")
+        return _learn_gray(first, counts["palette"], n_named, "palette")
     if all_gray:
-        return _of_gray(first, counts["gray"], n_named, "gray")
-    return _of_colours(counts["colour"], n_named)
+        return _learn_gray(first, counts["gray"], n_named, "gray")
+    return _learn_colours(counts["colour"], n_named)
 
 
-def _of_gray(first: Path | None, counts: Counter[int], n_named: int, kind: str) -> LabelCode:
+def _learn_gray(first: Path | None, counts: Counter[int], n_named: int, kind: str) -> LabelCode:
     """Understand class numbers, of a palette too, and gray levels."""
     found = sorted(counts)
     if not found or found == [0]:
         raise DataError(f"{first}: every mask of the data is empty; there is nothing to learn")
     largest = found[-1]
     if largest <= _LARGEST_CLASS_NUMBER or kind == "palette":
-        return _of_numbers(found, n_named, kind)
+        return _learn_numbers(found, n_named, kind)
     if found in ([largest], [0, largest]):
         return LabelCode({0: 0, largest: 1})
     if found[-2] <= _LARGEST_CLASS_NUMBER:
@@ -222,7 +220,7 @@ def _of_gray(first: Path | None, counts: Counter[int], n_named: int, kind: str) 
     return LabelCode(classes, ranked=True, note=f"gray levels taken as classes: {listed}")
 
 
-def _of_numbers(found: list[int], n_named: int, kind: str) -> LabelCode:
+def _learn_numbers(found: list[int], n_named: int, kind: str) -> LabelCode:
     """Understand class numbers; without names, a single one is the foreground whatever it is."""
     present = [number for number in found if number]
     if n_named <= 2 and len(present) == 1:
@@ -234,7 +232,7 @@ def _of_numbers(found: list[int], n_named: int, kind: str) -> LabelCode:
     return LabelCode({number: number for number in range(found[-1] + 1)}, kind, note=note)
 
 
-def _of_colours(counts: Counter[int], n_named: int) -> LabelCode:
+def _learn_colours(counts: Counter[int], n_named: int) -> LabelCode:
     """Give colours their numbers: black, or else the commonest, is the background."""
     if len(counts) > _MAX_LEVELS:
         raise DataError(
@@ -245,17 +243,16 @@ def _of_colours(counts: Counter[int], n_named: int) -> LabelCode:
     background = 0 if 0 in counts else max(counts, key=lambda code: counts[code])
     others = sorted(code for code in counts if code != background)
     classes = {background: 0} | {code: number for number, code in enumerate(others, start=1)}
-    code = LabelCode(classes, "colour", ranked=True)
-    listed = ", ".join(f"{code.text(value)} is {number}" for value, number in classes.items())
     if n_named and len(others) > 1:
         raise DataError(
-            f"the masks have the colours {', '.join(map(code.text, classes))}; say in classes.txt "
+            f"the masks have {len(classes)} colours, such as #{others[0]:06x}; say in classes.txt "
             "which is which, a line 'name #rrggbb' each"
         )
+    listed = ", ".join(f"#{value:06x} is {number}" for value, number in classes.items())
     return LabelCode(classes, "colour", ranked=True, note=f"colours taken as classes: {listed}")
 
 
-def _numbers(colours: Codes, palette: tuple[int, ...]) -> Codes | None:
+def _find_palette_numbers(colours: Codes, palette: tuple[int, ...]) -> Codes | None:
     """Return each pixel's place in a palette; None where two of those used have one colour."""
     values, places = np.unique(colours, return_inverse=True)
     if any(palette.count(int(value)) != 1 for value in values):
@@ -264,7 +261,7 @@ def _numbers(colours: Codes, palette: tuple[int, ...]) -> Codes | None:
     return numbers.reshape(colours.shape)
 
 
-def _counted(codes: Codes) -> dict[int, int]:
+def _count_values(codes: Codes) -> dict[int, int]:
     """Return each value and how many pixels have it."""
     if codes.max() <= 0xFFFF:
         counts = np.bincount(codes.ravel())

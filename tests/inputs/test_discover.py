@@ -63,7 +63,7 @@ def test_equal_names_of_two_inputs_get_their_folders_in_front(tmp_path: Path) ->
 def test_annotations_beside_their_image_are_left_out(tmp_path: Path) -> None:
     touch(tmp_path / "1_HC.png", tmp_path / "1_HC_Annotation.png", tmp_path / "2_Annotation.png")
     assert files(tmp_path) == ["1_HC.png", "2_Annotation.png"]
-    assert notices(tmp_path) == ["left out 1 annotation files (*_Annotation.png)"]
+    assert notices(tmp_path) == ["left out 1 annotation file (*_Annotation.png)"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
@@ -80,7 +80,7 @@ def test_links_to_folders_are_not_followed_but_named(tmp_path: Path) -> None:
     assert [i.file for i in discover([str(inside / "link")]).items] == ["a.png"]
 
 
-RESULTS_LEFT_OUT = "left out 2 masks and overlays of earlier runs"
+RESULTS_LEFT_OUT = "left out 2 pictures of earlier runs"
 
 
 def test_results_are_not_inputs(tmp_path: Path) -> None:
@@ -189,7 +189,10 @@ def test_folders_of_systems_are_left_out_and_counted(tmp_path: Path, folder: str
         found = discover([str(given), str(given)])
         assert [item.file for item in found.items] == ["a.png"]
         (notice,) = found.notices
-        assert f"left out {n} files that a system keeps beside images, such as " in notice
+        assert (
+            f"left out {n} file{'s' * (n > 1)} that a system keeps beside images, such as "
+            in notice
+        )
     # named on purpose
     assert files(inside) == ["b.png", "x/c.jpg"]
     assert files(inside / "b.png") == ["b.png"]
@@ -215,7 +218,7 @@ def test_a_closed_folder_ends_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
     found = discover([str(tmp_path)])
     assert [item.file for item in found.items] == ["a.png", "z/c.png"]
     (notice,) = found.notices
-    assert notice.startswith("1 files or folders cannot be read and were passed over, such as ")
+    assert notice.startswith("passed over 1 file or folder that cannot be read, such as ")
     assert notice.endswith("private")
     with pytest.raises(InputNotFoundError, match=r"private: cannot be read \(Permission denied\)"):
         discover([str(tmp_path / "private")])
@@ -235,7 +238,7 @@ def test_pipes_sockets_and_links_in_a_circle(tmp_path: Path) -> None:
         # those that lead nowhere get a row, which says so
         assert [item.file for item in found.items] == ["a.png", "c.png", "d.png", "e.png"]
         (notice,) = found.notices
-        assert "left out 1 pipes, sockets or devices with names of images, such as " in notice
+        assert "left out 1 pipe, socket or device with names of images, such as " in notice
     assert files(tmp_path / "b.png") == ["b.png"]
     with pytest.raises(ImageDecodeError, match="it is a folder, a pipe or a device"):
         read_bytes(tmp_path / "b.png")  # at once
