@@ -1,10 +1,9 @@
 r"""Which row of a table is of which image, by names that were written on another computer.
 
 Paths are compared from their end, in any case and with any slashes: a row is of the image with
-which it has most in common, its file name at least. So ``D:\study\s2\b.png`` is ``s2/b.png``, and
-``b.png`` is so too if no other image has this name. Where no row has the image's file name, that
-name without its suffix decides. An image that several different rows fit equally gets none, and
-neither do images that share one row.
+which it has most in common, its file name at least: ``D:\study\s2\b.png`` is ``s2/b.png``. Where
+no row has the file name, it decides without suffix. An image that several different rows fit
+equally gets none, and neither do images that share one row.
 """
 
 from __future__ import annotations
@@ -90,15 +89,7 @@ class SortedKeys:
 
 
 class RowIndex:
-    """A table's rows, prepared so that the row of an image is found at once.
-
-    Parameters
-    ----------
-    rows
-        By name; of those that fit an image equally well any is taken if they are equal.
-    what
-        What the table is, for messages.
-    """
+    """A table's rows by name, prepared for look-ups; ``what``: what the table is, for messages."""
 
     def __init__(self, rows: Mapping[str, Any], what: str = SIZES) -> None:
         self._rows, self._what = rows, what
@@ -139,12 +130,8 @@ def find_row(
 ) -> RowMatch:
     """Return the row of one image, wherever rows are kept.
 
-    Parameters
-    ----------
-    keys
-        Returns the table's keys, with file names as they are (False) or without suffix (True).
-    row_of
-        Returns the row of a name, to compare.
+    ``keys`` returns the table's keys, with file names as they are (False) or without suffix
+    (True); ``row_of`` the row of a name, to compare: of equal rows any is taken.
     """
     for without_suffix in (False, True):
         n_common, found = _find_fitting(source, keys(without_suffix), without_suffix)

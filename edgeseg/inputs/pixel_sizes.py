@@ -126,16 +126,9 @@ class PixelSizes:
 def describe_fit(
     unused: tuple[Any, ...], elsewhere: tuple[Any, ...], without_size: tuple[Any, ...]
 ) -> Iterator[str]:
-    """Yield notices on how a table's rows fit images: a count each, and an example if above 0.
+    """Yield notices on how a table's rows fit images; see them for what each count is of.
 
-    Parameters
-    ----------
-    unused
-        Rows without an image; a row's name.
-    elsewhere
-        Images whose row, found by file name, names other folders; a file and its row's name.
-    without_size
-        Images whose row gives no size; a file.
+    Each count is followed by an example if above 0: a row's name, a file and its row, a file.
     """
     if unused[0]:
         yield (

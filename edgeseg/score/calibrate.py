@@ -113,15 +113,15 @@ def calibrate(site: SiteHeads) -> SiteOffset:
         before = _measure_coverage([Calibration()] * len(heads), heads)
         after = _measure_coverage(left_out[kind], heads)
     return SiteOffset(
-        learnt,
-        kind,
-        len(heads),
-        (float(model.min()), float(model.max())),
-        float(np.abs(model - own).mean()),
-        float(np.abs(errors[kind]).mean()),
-        before,
-        after,
-        (*site.notices, *_list_notices(learnt, kind, heads, own, model)),
+        calibration=learnt,
+        kind=kind,
+        n_heads=len(heads),
+        hc_range_mm=(float(model.min()), float(model.max())),
+        error_before_mm=float(np.abs(model - own).mean()),
+        error_after_mm=float(np.abs(errors[kind]).mean()),
+        coverage_before=before,
+        coverage_after=after,
+        notices=(*site.notices, *_list_notices(learnt, kind, heads, own, model)),
     )
 
 

@@ -64,7 +64,7 @@ class ClassScore:
 
     def present(self) -> dict[str, Overlap]:
         """Return the classes that label or mask have at all: of the others nothing can be said."""
-        return {name: overlap for name, overlap in self.overlaps.items() if overlap.seen}
+        return {name: overlap for name, overlap in self.overlaps.items() if overlap.has_pixels}
 
 
 def check_classes_agree(segmenter: Segmenter, task: Task) -> None:

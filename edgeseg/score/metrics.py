@@ -42,7 +42,7 @@ class Overlap:
         return _ratio(right, right + self.false_positive + self.false_negative)
 
     @property
-    def seen(self) -> bool:
+    def has_pixels(self) -> bool:
         """Whether either mask has a pixel: of two empty masks nothing can be said."""
         return bool(self.true_positive + self.false_positive + self.false_negative)
 
@@ -80,12 +80,9 @@ def hausdorff_px(ellipse: Ellipse, ellipse_reference: Ellipse) -> float:
     polygons of 360 points; the distance to a polygon's edges, not to its corners, is taken, which
     is within 0.01 px for a head of 2000 px circumference.
     """
-    first = ellipse.points(_OUTLINE_POINTS)
-    second = ellipse_reference.points(_OUTLINE_POINTS)
-    return max(
-        float(_distance_to_polygon(first, second).max()),
-        float(_distance_to_polygon(second, first).max()),
-    )
+    first, second = (e.points(_OUTLINE_POINTS) for e in (ellipse, ellipse_reference))
+    both_ways = _distance_to_polygon(first, second), _distance_to_polygon(second, first)
+    return max(float(distances.max()) for distances in both_ways)
 
 
 def pooled_by_batch(overlaps: Sequence[Overlap], batch: int = 10) -> dict[str, float]:

@@ -55,14 +55,6 @@ def test_images_may_come_one_by_one(is_known_before: bool) -> None:
         sizes.size_of(sources[1])
 
 
-def test_a_bare_name_that_fits_two_images_is_an_error() -> None:
-    sources = [source("x/a.png"), source("y/a.png")]
-    sizes = PixelSizes(sources, table={"a.png": TableRow(A_MM)})
-    assert not sizes.notices
-    with pytest.raises(DataError, match="2 images have that name"):
-        sizes.size_of(sources[0])
-
-
 def test_rows_and_images_that_do_not_meet_are_noticed() -> None:
     table = {name: TableRow(A_MM) for name in ("D:\\x\\a.png", "c.png", "d.png")}
     sizes = PixelSizes([source("a.png"), source("b.png")], table=table)

@@ -78,8 +78,8 @@ class Validator:
                 "paper_dice": metrics.pooled_by_batch(heads)["dice"],
             }
         columns = zip(self.task.structures, zip(*overlaps, strict=True), strict=True)
-        by_class = {name: _mean([o.dice for o in each if o.seen]) for name, each in columns}
-        by_image = [[o.dice for o in each if o.seen] for each in overlaps]
+        by_class = {name: _mean([o.dice for o in each if o.has_pixels]) for name, each in columns}
+        by_image = [[o.dice for o in each if o.has_pixels] for each in overlaps]
         return {
             "dice": _mean([mean for each in by_image if (mean := _mean(each)) is not None]),
             "class_dice": by_class,
