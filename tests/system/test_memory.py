@@ -3,7 +3,6 @@ from __future__ import annotations
 import errno
 
 import cv2
-import numpy as np
 import pytest
 
 from edgeseg.errors import ModelError
@@ -29,12 +28,6 @@ def test_errors_of_libraries_that_ran_out_of_memory(error: Exception) -> None:
     wrapped = ModelError("the network failed")
     wrapped.__cause__ = error
     assert is_out_of_memory(wrapped)
-
-
-def test_numpy_that_cannot_allocate() -> None:
-    with pytest.raises(MemoryError) as caught:
-        np.empty(2**60, np.uint8)
-    assert is_out_of_memory(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,12 @@ WRITES = re.compile(
 )
 
 
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    (folder := tmp_path / "home").mkdir()
+    return folder
+
+
 def quiet_environment(home: Path, **changed: str) -> dict[str, str]:
     """Return an environment as on a user's machine, in which nothing but edgeseg says hush."""
     hushing = {"CI", "TF_BUILD", "JENKINS_URL", "ORT_RUNNING_UNIT_TESTS"}
@@ -47,41 +53,26 @@ def quiet_environment(home: Path, **changed: str) -> dict[str, str]:
     return kept | here | {"PYTHONDONTWRITEBYTECODE": "1"} | changed
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    folder = tmp_path / "home"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def image(tmp_path: Path, phantoms: list[Phantom]) -> Path:
-    path = tmp_path / "a.png"
-    path.write_bytes(encode(".png", phantoms[0].image))
-    return path
-
-
-def commands(image: Path, out: Path, device: str) -> list[list[str]]:
-    infer = ["infer", str(image), "--out", str(out), "--pixel-size", "0.2", "--device", device]
-    return [
-        [sys.executable, "-c", COMMAND, *infer],
-        [sys.executable, "-c", LIBRARY, str(image), device],
-    ]
-
-
 DEVICES = ["cpu", *(["openvino"] if importlib.util.find_spec("openvino") else [])]
 
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_no_socket_is_opened_and_no_file_appears_outside_the_results(
-    home: Path, image: Path, tmp_path: Path, device: str
+    home: Path, phantoms: list[Phantom], tmp_path: Path, device: str
 ) -> None:
+    (image := tmp_path / "a.png").write_bytes(encode(".png", phantoms[0].image))
     strace, trace, out = shutil.which("strace"), tmp_path / "trace", tmp_path / "out"
     tracing = [str(strace), "-f", "-qq", "-e", f"trace={CALLS}", "-o", str(trace)]
     if not strace or subprocess.run([*tracing, "true"], check=False).returncode:
         tracing = []  # there is no strace that may look on
-    for command in commands(image, out, device):
-        subprocess.run([*tracing, *command], cwd=home, env=quiet_environment(home), check=True)
+    options = ["--out", str(out), "--pixel-size", "0.2", "--device", device]
+    for command in ([COMMAND, "infer", str(image), *options], [LIBRARY, str(image), device]):
+        subprocess.run(
+            [*tracing, sys.executable, "-c", *command],
+            cwd=home,
+            env=quiet_environment(home),
+            check=True,
+        )
         if not tracing:
             continue
         calls = trace.read_text(errors="replace").splitlines()
