@@ -38,21 +38,18 @@ def test_predictions_travel(prediction: Prediction) -> None:
     assert arrived.caption() == prediction.caption()
 
 
-def test_plain_values_go_into_json_and_are_not_rounded(prediction: Prediction) -> None:
+def test_plain_values_go_into_json_and_are_not_rounded(
+    prediction: Prediction, segmenter: Segmenter
+) -> None:
     values = prediction.to_dict()
     assert json.loads(json.dumps(values, allow_nan=False)) == values
     assert values["hc_mm"] == prediction.hc_mm
     assert (values["pixel_size_x_mm"], values["pixel_size_y_mm"]) == (0.2, 0.21)
     assert values["pixel_size_source"] == "option"
     assert values["flags"] == ";".join(prediction.flags)
-
-
-def test_plain_values_of_an_image_without_anything(segmenter: Segmenter) -> None:
-    values = segmenter.predict(np.zeros((100, 100), np.uint8)).to_dict()
-    assert values["status"] == "empty"
-    assert values["reason"]
-    assert values["hc_mm"] is values["pixel_size_x_mm"] is None
-    assert values["pixel_size_source"] == ""
+    nothing = segmenter.predict(np.zeros((100, 100), np.uint8)).to_dict()
+    assert (nothing["status"], nothing["pixel_size_source"]) == ("empty", "")
+    assert nothing["reason"] and nothing["hc_mm"] is nothing["pixel_size_x_mm"] is None
 
 
 def test_plain_values_of_regions(monkeypatch: pytest.MonkeyPatch) -> None:

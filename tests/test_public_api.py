@@ -16,6 +16,7 @@ def test_every_public_name_exists() -> None:
     )
     for name in edgeseg.__all__:
         assert getattr(edgeseg, name) is not None
+    assert edgeseg.__version__ == importlib.metadata.version("edgeseg")
 
 
 def error_names() -> list[str]:
@@ -34,10 +35,6 @@ def test_errors_are_edgeseg_errors_and_builtins(name: str) -> None:
     if error is not edgeseg.EdgesegError:
         own = [base for base in error.__mro__ if base.__module__ == builtins.__name__]
         assert set(own) - {Exception, BaseException, object}
-
-
-def test_one_version() -> None:
-    assert edgeseg.__version__ == importlib.metadata.version("edgeseg")
 
 
 def test_models_and_what_they_say_are_public_modules() -> None:

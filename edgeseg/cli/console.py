@@ -77,7 +77,7 @@ def table(
 
 
 @contextlib.contextmanager
-def progress(total: int, label: str) -> Iterator[Callable[..., None]]:
+def progress(total: int | None, label: str) -> Iterator[Callable[..., None]]:
     """Show a progress bar on a terminal; yields the function to call after each item."""
     with counting(total, label) as advance:
         yield lambda *_: advance(1)

@@ -56,55 +56,53 @@ def complete_device(incomplete: str) -> list[str]:
     return [name for name in ("auto", *PROVIDERS) if name.startswith(incomplete)]
 
 
-def _option(panel: str, text: str, *names: str, **more: Any) -> Any:
+def option(text: str, *names: str, panel: str | None = None, **more: Any) -> Any:
+    """Return an option with a help text, listed in a section of the help."""
     return typer.Option(*names, help=text, rich_help_panel=panel, **more)
 
 
 ModelOption = Annotated[
-    str, _option(_MODEL, "Bundled model or ONNX file.", autocompletion=complete_model)
+    str, option("Bundled model or ONNX file.", panel=_MODEL, autocompletion=complete_model)
 ]
 DeviceOption = Annotated[
     str,
-    _option(
-        _MODEL,
+    option(
         "auto, cpu, cuda, tensorrt, coreml, openvino or directml.",
+        panel=_MODEL,
         callback=check_device,
         autocompletion=complete_device,
     ),
 ]
 ThreadsOption = Annotated[
     int | None,
-    _option(_MODEL, "Images measured at once; default: all cores.", min=1, metavar="N"),
+    option("Images measured at once; default: all cores.", panel=_MODEL, min=1, metavar="N"),
 ]
 CalibrationOption = Annotated[
-    Path | None, _option(_SCALE, "File that 'edgeseg calibrate' wrote.", metavar="FILE")
+    Path | None, option("File that 'edgeseg calibrate' wrote.", panel=_SCALE, metavar="FILE")
 ]
 AgeOption = Annotated[
     str | None,
-    _option(
-        _SCALE,
+    option(
         "Gestational age of all images, such as 21w3d, or a table of ages; for centiles.",
+        panel=_SCALE,
         metavar="AGE",
         callback=check_age,
     ),
 ]
 JsonOption = Annotated[
-    Path | None, _option(_OUTPUT, "Write the figures here; - is standard output.", "--json")
+    Path | None, option("Write the figures here; - is standard output.", "--json", panel=_OUTPUT)
 ]
 JsonlOption = Annotated[
     Path | None,
-    _option(_OUTPUT, "Write each row here at once, as a line of JSON; - as above.", "--jsonl"),
+    option("Write each row here at once, as a line of JSON; - as above.", "--jsonl", panel=_OUTPUT),
 ]
 SrOption = Annotated[
-    bool, _option(_OUTPUT, "Write a structured report for each DICOM file.", "--sr/--no-sr")
+    bool, option("Write a structured report for each DICOM file.", "--sr/--no-sr", panel=_OUTPUT)
 ]
-HostOption = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 listens on all.")]
-OverwriteOption = Annotated[
-    bool, typer.Option("--overwrite", help="Replace what exists at the output.")
-]
+HostOption = Annotated[str, option("Address to listen on; 0.0.0.0 listens on all.")]
+OverwriteOption = Annotated[bool, option("Replace what exists at the output.", "--overwrite")]
 DataOption = Annotated[
-    Path,
-    typer.Option(help="Labelled images: HC18's layout, or a folder with images/ and masks/."),
+    Path, option("Labelled images: HC18's layout, or a folder with images/ and masks/.")
 ]
 
 
@@ -114,16 +112,18 @@ class ScaleOptions:
 
     pixel_size: Annotated[
         str | None,
-        _option(
-            _SCALE,
+        option(
             "Millimetres per pixel of all images: 0.12, or 0.12x0.11 for x and y.",
+            panel=_SCALE,
             metavar="MM",
         ),
     ] = None
     pixel_sizes: Annotated[
         Path | None,
-        _option(
-            _SCALE, "Table: filename and pixel size (mm), or pixel size x and y.", metavar="CSV"
+        option(
+            "Table: filename and pixel size (mm), or pixel size x and y.",
+            panel=_SCALE,
+            metavar="CSV",
         ),
     ] = None
 
@@ -178,15 +178,16 @@ class ModelOptions:
 class OutputOptions:
     """What `infer`, `watch` and `listen` write besides the table."""
 
-    overlays: Annotated[bool, _option(_OUTPUT, "Write overlays.", "--overlays/--no-overlays")] = (
-        True
-    )
-    masks: Annotated[bool, _option(_OUTPUT, "Write masks.", "--masks/--no-masks")] = True
+    overlays: Annotated[
+        bool, option("Write overlays.", "--overlays/--no-overlays", panel=_OUTPUT)
+    ] = True
+    masks: Annotated[bool, option("Write masks.", "--masks/--no-masks", panel=_OUTPUT)] = True
     seg: Annotated[
-        bool, _option(_OUTPUT, "Write a DICOM segmentation for each DICOM file.", "--seg")
+        bool, option("Write a DICOM segmentation for each DICOM file.", "--seg", panel=_OUTPUT)
     ] = False
     keep_ids: Annotated[
-        bool, _option(_OUTPUT, "Keep patient identifiers of DICOM files in results.", "--keep-ids")
+        bool,
+        option("Keep patient identifiers of DICOM files in results.", "--keep-ids", panel=_OUTPUT),
     ] = False
 
     def collect(self, workers: int, *, sr: bool, **more: bool) -> Options:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -106,9 +106,14 @@ def print_report(report: Any, json_file: Path | None) -> None:
     for text in report.notices:
         console.notice(text)
     figures = {key: plain(value) for key, value in asdict(report).items() if key != "notices"}
+    print_figures(figures, [(key, _cell(value)) for key, value in figures.items()], json_file)
+
+
+def print_figures(figures: Any, lines: Sequence[Sequence[str]], json_file: Path | None) -> None:
+    """Write figures to the file of `--json`, and print lines of names and texts."""
     with figures_to(json_file) as write_figures:
         write_figures(figures)
-        console.table(("", ""), [(key, _cell(value)) for key, value in figures.items()])
+        console.table(("", ""), lines)
 
 
 def _cell(value: object) -> str:

@@ -198,13 +198,7 @@ def locked(folder: Path, on_notice: Callable[[str], None] = lambda text: None) -
     """
     _check_encodable(folder)
     # Not filelock: it fails on drives without locks too, and importing it delays every command.
-    has_locks = True
-
-    def on_no_locks(text: str) -> None:
-        nonlocal has_locks
-        has_locks = False
-        on_notice(text)
-
+    trouble = ""
     with contextlib.ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -214,7 +208,7 @@ def locked(folder: Path, on_notice: Callable[[str], None] = lambda text: None) -
                 free = held not in _held
                 if free:
                     stream = stack.enter_context((folder / LOCK_NAME).open("a+b"))
-                    free = _lock(stream.fileno(), folder, on_no_locks)
+                    free, trouble = _lock(stream.fileno())
                 if free:
                     _held.add(held)
                     stack.callback(_held.discard, held)
@@ -226,7 +220,12 @@ def locked(folder: Path, on_notice: Callable[[str], None] = lambda text: None) -
             raise OutputLockedError(
                 f"{folder}: another run is writing there; wait for it or choose another folder"
             )
-        yield has_locks
+        if trouble:
+            on_notice(
+                f"{folder}: this drive has no locks ({trouble}), so nothing keeps a second run "
+                "out; start none into this folder before this one ends"
+            )
+        yield not trouble
 
 
 def claim(path: Path, overwrite: bool, why: str = "") -> None:
@@ -266,8 +265,8 @@ def _check_encodable(path: Path) -> None:
         raise OutputNameError(f"{path}: cannot be written: the name is not valid on this system")
 
 
-def _lock(descriptor: int, folder: Path, on_notice: Callable[[str], None]) -> bool:
-    """Lock a file and return whether it was free; always true on a drive without locks."""
+def _lock(descriptor: int) -> tuple[bool, str]:
+    """Lock a file; return whether it was free, and why the drive has no locks, "" if it has."""
     try:
         if os.name == "nt":
             import msvcrt
@@ -280,14 +279,11 @@ def _lock(descriptor: int, folder: Path, on_notice: Callable[[str], None]) -> bo
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EAGAIN):
-            return False
+            return False, ""
         if error.errno not in _NO_LOCKS:
             raise
-        on_notice(
-            f"{folder}: this drive has no locks ({error.strerror}), so nothing keeps a second run "
-            "out; start none into this folder before this one ends"
-        )
-    return True
+        return True, str(error.strerror)
+    return True, ""
 
 
 def _finite(value: Any) -> Any:

@@ -16,12 +16,10 @@ EDGESEG = Path(sys.executable).with_name("edgeseg")
 pytestmark = pytest.mark.skipif(not EDGESEG.is_file(), reason="the command is not installed")
 
 
-def completed(words: str, shell: str = "bash") -> list[str]:
+def completed(words: str) -> list[str]:
     """Return what is offered for the last of some words."""
-    asked = {
-        **os.environ, "_EDGESEG_COMPLETE": f"complete_{shell}", "COMP_WORDS": words,
-        "COMP_CWORD": str(len(words.split(" ")) - 1),
-    }  # fmt: skip
+    asked = os.environ | {"_EDGESEG_COMPLETE": "complete_bash", "COMP_WORDS": words}
+    asked["COMP_CWORD"] = str(len(words.split(" ")) - 1)
     found = subprocess.run([EDGESEG], env=asked, capture_output=True, text=True, check=True)
     return found.stdout.split()
 
@@ -35,11 +33,8 @@ def test_commands_options_and_values_are_completed() -> None:
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")
 def test_bash_completes_once_it_is_installed(tmp_path: Path) -> None:
-    home = {
-        **os.environ,
-        "HOME": str(tmp_path),
-        "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1",
-    }
+    home = os.environ | {"HOME": str(tmp_path)}
+    home["_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"] = "1"
     install = [str(EDGESEG), "--install-completion", "bash"]
     subprocess.run(install, env=home, capture_output=True, check=True)
     script = next(tmp_path.rglob("edgeseg.sh"))

@@ -7,8 +7,6 @@ import errno
 import json
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -64,9 +62,11 @@ def test_it_writes_results_and_counts_them(scans: Path, tmp_path: Path) -> None:
 def test_without_sizes_it_warns_once_and_pictures_can_be_left_out(
     scans: Path, tmp_path: Path
 ) -> None:
-    result = infer(scans, "--out", tmp_path / "out")
+    result = infer(scans, "--out", tmp_path / "out", "--jsonl", "-")
     assert result.exit_code == 0
-    assert result.stderr.count("no pixel size") == 1
+    assert result.stderr.count("no pixel size given") == 1
+    files = [json.loads(line)["file"] for line in result.stdout.splitlines()]  # and nothing else
+    assert files == ["000_HC.png", "001_HC.png"]
     assert not {"masks", "overlays"} & {path.name for path in (tmp_path / "out").iterdir()}
     assert list(rows(tmp_path / "out")[0])[-1] == "postprocess_ms"
 
@@ -126,43 +126,32 @@ def test_a_pixel_size_across_and_down(scans: Path, tmp_path: Path) -> None:
     assert infer(scans, "--pixel-size", "0.2x0.2", "--out", tmp_path / "square").exit_code == 0
     square = rows(tmp_path / "square")[0]
     assert 1.15 < float(row["hc_mm"]) / float(square["hc_mm"]) < 1.35  # one side is as it was
+    table = write_table(tmp_path / "t.csv", "filename,pixel size(mm)", "000_HC.png,0.2")
+    options = ("--pixel-sizes", table, "--pixel-size", "0.1")  # which beats the table
+    result = infer(scans, *options, "--out", tmp_path / "both")
+    assert f"{table} is not used" in result.stderr
+    assert {row["pixel_size_source"] for row in rows(tmp_path / "both")} == {"option"}
 
 
 @pytest.mark.parametrize(
     ("lines", "code", "notice", "sized"),
     [
         (["000_HC.png,0.2", "001_HC.png,NA", "x.png,0.2"], 0, "'001_HC.png'", [True, False]),
+        (["000_HC.png,0.2,400,270", "001_HC.png,0.1,800,540"], 0, "400x270", [True, False]),
         (["000_HC.png,0.1"], 1, "'001_HC.png'", [True, False]),
         (["001_HC.png,0.1", "000_HC.png,0.1", "000_HC.png,0.2"], 1, "twice", [False, True]),
     ],
-    ids=["no size", "no row", "two rows"],
+    ids=["no size", "a resized copy", "no row", "two rows"],
 )
 def test_an_image_without_a_size_in_the_table_costs_itself_alone(
     lines: list[str], code: int, notice: str, sized: list[bool], scans: Path, tmp_path: Path
 ) -> None:
-    table = write_table(tmp_path / "sizes.csv", "filename,pixel size(mm)", *lines)
+    titles = "filename,pixel size(mm)" + ",width,height" * (lines[0].count(",") == 3)
+    table = write_table(tmp_path / "sizes.csv", titles, *lines)
     result = infer(scans, "--pixel-sizes", table, "--out", tmp_path / "out")
     assert result.exit_code == code
     assert notice in result.stderr
     assert [bool(row["hc_mm"]) for row in rows(tmp_path / "out")] == sized
-
-
-def test_a_resized_copy_is_measured_in_pixels(scans: Path, tmp_path: Path) -> None:
-    lines = ("000_HC.png,0.2,400,270", "001_HC.png,0.1,800,540")
-    table = write_table(tmp_path / "sizes.csv", "filename,pixel size(mm),width,height", *lines)
-    result = infer(scans, "--pixel-sizes", table, "--out", tmp_path / "out")
-    assert result.exit_code == 0
-    assert "001_HC.png" in result.stderr and "400x270" in result.stderr
-    assert [bool(row["hc_mm"]) for row in rows(tmp_path / "out")] == [True, False]
-
-
-def test_one_size_for_all_beats_the_table_and_says_so(scans: Path, tmp_path: Path) -> None:
-    lines = ("filename,pixel size(mm)", "000_HC.png,0.2", "001_HC.png,0.2")
-    table = write_table(tmp_path / "sizes.csv", *lines)
-    options = ("--pixel-sizes", table, "--pixel-size", "0.1")
-    result = infer(scans, *options, "--out", tmp_path / "out")
-    assert f"{table} is not used" in result.stderr
-    assert {row["pixel_size_source"] for row in rows(tmp_path / "out")} == {"option"}
 
 
 def test_where_ages_come_from(scans: Path, tmp_path: Path) -> None:
@@ -186,32 +175,18 @@ def test_where_ages_come_from(scans: Path, tmp_path: Path) -> None:
 
 
 def test_an_image_on_standard_input(png: bytes, scans: Path, tmp_path: Path) -> None:
-    result = infer("-", "--pixel-size", "0.2", "--out", tmp_path / "out", data=png)
+    result = infer("-", "--out", tmp_path / "out", "--json", "-", data=png)
     assert result.exit_code == 0, result.output
-    assert [(row["file"], row["status"]) for row in rows(tmp_path / "out")] == [("stdin", "ok")]
+    (image,), (row,) = json.loads(result.stdout)["images"], rows(tmp_path / "out")
+    assert (row["file"], row["status"]) == ("stdin", "ok")
+    assert list(image) == list(row)
+    assert image["hc_px"] == float(row["hc_px"]) and image["hc_mm"] is None
+    assert "1 image: 1 ok" in result.stderr
     assert infer("-", scans, "-", "--out", tmp_path / "all", data=png).exit_code == 0
     assert [row["file"] for row in rows(tmp_path / "all")] == ["000_HC.png", "001_HC.png", "stdin"]
     (scans / "stdin").write_bytes(png)
     both = infer("-", scans / "stdin", "--out", tmp_path / "two", data=png)
     assert isinstance(both.exception, DataError) and "'stdin'" in str(both.exception)
-
-
-def test_nothing_but_figures_on_standard_output(png: bytes, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "edgeseg", "infer", "-", "--out", str(tmp_path / "out")]
-    done = subprocess.run(
-        [*command, *QUICK, "--json", "-"], input=png, capture_output=True, check=True
-    )
-    (image,) = json.loads(done.stdout)["images"]
-    (row,) = rows(tmp_path / "out")
-    assert list(image) == list(row)
-    assert image["hc_px"] == float(row["hc_px"]) and image["hc_mm"] is None
-    assert b"1 image: 1 ok" in done.stderr
-
-
-def test_lines_of_json_may_be_all_of_standard_output(scans: Path, tmp_path: Path) -> None:
-    alone = infer(scans, "--out", tmp_path / "out", "--jsonl", "-")
-    files = [json.loads(line)["file"] for line in alone.stdout.splitlines()]
-    assert files == ["000_HC.png", "001_HC.png"]
 
 
 def test_names_that_would_run_or_steer_are_kept_and_resumed(

@@ -53,7 +53,6 @@ def outcome(group: type[typer.core.TyperGroup], arguments: list[str]) -> tuple[i
         ("a --out o --size 1e400", 0),
         ("a --out o --text= --file=", 0),
         ("a --out o --count 0", 2),
-        ("a --out o --count 10", 2),
         ("a --out o --count 3", 2),
         ("a --out o --count 2.5", 2),
         ("a --out o --count many", 2),

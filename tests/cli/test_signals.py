@@ -122,46 +122,41 @@ def test_a_network_in_the_main_thread_is_no_deafer(number: int) -> None:
     assert set(said.split()) <= {"seen"}
 
 
-def script(body: str) -> subprocess.CompletedProcess[str]:
+SCRIPTS = {
+    "a library that stops in its own way is given the time": """
+with interrupts.handle():
+    with interrupts.leave_to_library():
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+        try: os.kill(os.getpid(), signal.SIGINT); time.sleep(60)
+        except KeyboardInterrupt: time.sleep(0.5); print('goes on')
+    assert signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
+""",
+    "a signal to a forked child is not ours": """
+with interrupts.handle():
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child: os.write(writing, b'1'); time.sleep(60); os._exit(0)
+    os.read(reading, 1); os.kill(child, signal.SIGTERM)
+    os.waitpid(child, 0); time.sleep(0.5); print('goes on')
+""",
+    "what a process ignores stays ignored": """
+for number in (signal.SIGINT, signal.SIGTERM): signal.signal(number, signal.SIG_IGN)
+with interrupts.handle():
+    for number in (signal.SIGINT, signal.SIGTERM): os.kill(os.getpid(), number)
+    time.sleep(0.5); print('goes on')
+""",
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_process_goes_on(name: str) -> None:
     code = "import os, signal, sys, time; from edgeseg.cli import signals\n"
-    code += "from edgeseg.cli.signals import interrupts; signals._PATIENCE_S = 0.1\n" + body
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=LONG_S
-    )
-
-
-def test_a_library_that_stops_in_its_own_way_is_given_the_time() -> None:
-    done = script(
-        "with interrupts.handle():\n"
-        "    with interrupts.leave_to_library():\n"
-        "        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL\n"
-        "        try: os.kill(os.getpid(), signal.SIGINT); time.sleep(60)\n"
-        "        except KeyboardInterrupt: time.sleep(0.5); print('saved')\n"
-        "    assert signal.getsignal(signal.SIGTERM) != signal.SIG_DFL\n"
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "saved\n", "")
-
-
-def test_a_signal_to_a_forked_child_is_not_ours() -> None:
-    done = script(
-        "with interrupts.handle():\n"
-        "    reading, writing = os.pipe()\n"
-        "    child = os.fork()\n"
-        "    if not child: os.write(writing, b'1'); time.sleep(60); os._exit(0)\n"
-        "    os.read(reading, 1); os.kill(child, signal.SIGTERM)\n"
-        "    os.waitpid(child, 0); time.sleep(0.5); print('goes on')\n"
-    )
-    assert (done.returncode, done.stdout) == (0, "goes on\n")
-
-
-def test_what_a_process_ignores_stays_ignored() -> None:
-    done = script(
-        "for number in (signal.SIGINT, signal.SIGTERM): signal.signal(number, signal.SIG_IGN)\n"
-        "with interrupts.handle():\n"
-        "    for number in (signal.SIGINT, signal.SIGTERM): os.kill(os.getpid(), number)\n"
-        "    time.sleep(0.5); print('goes on')\n"
-    )
-    assert (done.returncode, done.stdout) == (0, "goes on\n")
+    code += "from edgeseg.cli.signals import interrupts; signals._PATIENCE_S = 0.1\n"
+    done = subprocess.run(
+        [sys.executable, "-c", code + SCRIPTS[name]], capture_output=True, text=True, check=False,
+        timeout=LONG_S,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "goes on\n", "")
 
 
 def test_handlers_are_as_before_where_nothing_was_heard() -> None:

@@ -8,14 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from edgeseg.adopt.spec import AdoptSpec
-from edgeseg.cli.options import JsonOption, OverwriteOption
+from edgeseg.cli.options import JsonOption, OverwriteOption, option
 from edgeseg.cli.parser import Values
 from edgeseg.cli.reports import print_report
 
 
 def adopt(
     model: Annotated[Path, typer.Argument(help="ONNX segmentation model.")],
-    out: Annotated[Path, typer.Option(help="ONNX file to write.")],
+    out: Annotated[Path, option("ONNX file to write.")],
     values: Annotated[Values, AdoptSpec],
     overwrite: OverwriteOption = False,
     json_file: JsonOption = None,
@@ -37,6 +37,6 @@ def _read(name: str, value: Any) -> Any:
             return tuple(float(number) for number in value.split(","))
     except ValueError:
         expected = "HEIGHTxWIDTH, such as 256x320" if name == "input_size" else "0.5 or 0.5,0.4,0.4"
-        option = "--input" if name == "input_size" else f"--{name}"
-        raise typer.BadParameter(f"{value!r}; expected {expected}", param_hint=option) from None
+        hint = "--input" if name == "input_size" else f"--{name}"
+        raise typer.BadParameter(f"{value!r}; expected {expected}", param_hint=hint) from None
     return tuple(part.strip() for part in value.split(",")) if name == "classes" else value

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edgeseg.cli import console
-from edgeseg.cli.options import JsonOption, ModelOptions, OverwriteOption, ScaleOptions
+from edgeseg.cli.options import JsonOption, ModelOptions, OverwriteOption, ScaleOptions, option
 from edgeseg.cli.reports import NeedsExtra, figures_to
 from edgeseg.cli.signals import interrupts
 from edgeseg.errors import OutputExistsError
@@ -25,7 +24,7 @@ def manifest(
         list[str],
         typer.Argument(help="Files, folders (recursive), patterns, or URLs such as s3://bucket/a."),
     ],
-    out: Annotated[str, typer.Option(help="Parquet file to write; a path or URL.")],
+    out: Annotated[str, option("Parquet file to write; a path or URL.")],
     scale: ScaleOptions,
     overwrite: OverwriteOption = False,
     json_file: JsonOption = None,
@@ -40,7 +39,7 @@ def manifest(
         raise OutputExistsError(f"{out} exists; pass --overwrite to replace it")
     scale.print_notices(is_given=bool(scale.pixel_size or scale.pixel_sizes))
     with figures_to(json_file) as write_figures:
-        with _count_files() as on_file:
+        with console.progress(None, "listing") as on_file:
             made = write_manifest(
                 inputs, place, size_mm, scale.pixel_sizes, console.notice, on_file
             )
@@ -48,53 +47,31 @@ def manifest(
         write_figures(made._asdict())
 
 
-def check_shard(value: str | None) -> str | None:
-    """Refuse what is not a share of an archive, as wrong usage."""
-    if value is not None:
-        number, slash, of = value.partition("/")
-        good = slash and number.isdecimal() and of.isdecimal()
-        if not good or not int(number) <= int(of) or int(of) < 1:
-            raise typer.BadParameter(
-                f"{value!r}; expected one of N shares, such as 0/16 to 15/16, or 1/16 to 16/16"
-            )
-    return value
-
-
 def archive(
     manifest: Annotated[str, typer.Argument(help="What 'edgeseg manifest' wrote; path or URL.")],
-    out: Annotated[str, typer.Option(help="Folder for the results; a path or URL.")],
+    out: Annotated[str, option("Folder for the results; a path or URL.")],
     model: ModelOptions,
     part_size: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Frames per part; default: 1000.")
+        int | None, option("Frames per part; default: 1000.", min=1, metavar="N")
     ] = None,
     processes: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Processes; default: one for four threads."),
+        int | None, option("Processes; default: one for four threads.", min=1, metavar="N")
     ] = None,
     read_ahead: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Files read ahead; more for slow stores.")
+        int, option("Files read ahead; more for slow stores.", min=0, metavar="N")
     ] = 32,
-    masks: Annotated[bool, typer.Option("--masks/--no-masks", help="Write masks.")] = False,
-    overlays: Annotated[
-        bool, typer.Option("--overlays/--no-overlays", help="Write overlays.")
-    ] = False,
-    shard: Annotated[
-        str | None,
-        typer.Option(metavar="I/N", help="Only every N-th part, from I on.", callback=check_shard),
-    ] = None,
+    masks: Annotated[bool, option("Write masks.", "--masks/--no-masks")] = False,
+    overlays: Annotated[bool, option("Write overlays.", "--overlays/--no-overlays")] = False,
+    shard: Annotated[str | None, option("Only every N-th part, from I on.", metavar="I/N")] = None,
     ray: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="Run on a Ray cluster: its address, auto, or local."),
+        str | None, option("Run on a Ray cluster: its address, auto, or local.", metavar="ADDRESS")
     ] = None,
     collect: Annotated[
-        bool,
-        typer.Option("--collect", help="Check all parts; write summary and report."),
+        bool, option("Check all parts; write summary and report.", "--collect")
     ] = False,
     progress_every_s: Annotated[
         float | None,
-        typer.Option(
-            "--progress-every", min=1, metavar="S", help="Print the progress every S seconds."
-        ),
+        option("Print the progress every S seconds.", "--progress-every", min=1, metavar="S"),
     ] = None,
     json_file: JsonOption = None,
 ) -> None:
@@ -111,7 +88,7 @@ def archive(
 
     if collect and (shard or ray):
         raise typer.BadParameter("--collect checks all parts; omit --shard and --ray")
-    place = place_of(out)
+    share, place = _read_shard(shard), place_of(out)
     record = read_record(place) or {}
     file = zoo.find(model.model)
     plan = Plan(
@@ -131,7 +108,7 @@ def archive(
             n_bad, figures = _collect(opened)
         else:
             cores = model.threads, processes
-            n_bad, figures = _measure(opened, _read_shard(shard), ray, cores, progress_every_s)
+            n_bad, figures = _measure(opened, share, ray, cores, progress_every_s)
         write_figures(figures)
     if n_bad:
         raise typer.Exit(1)
@@ -170,11 +147,7 @@ def _measure(
         f"{opened.n_parts - len(opened.list_parts())} of {opened.n_parts} parts are missing"
     )
     console.say(f"parts in {opened.parts.text}")
-    figures = {
-        "counts": _counts(statuses),
-        "n_parts": n_parts,
-        "wall_s": round(wall_s, 3),
-    }
+    figures = {"counts": _counts(statuses), "n_parts": n_parts, "wall_s": round(wall_s, 3)}
     return statuses["failed"], figures
 
 
@@ -183,8 +156,8 @@ def _collect(opened: Archive) -> tuple[int, dict[str, Any]]:
     from edgeseg.archive.collect import collect
     from edgeseg.archive.plan import FAILURES_NAME, SUMMARY_NAME
 
-    with console.counting(opened.n_parts, "collecting") as advance:
-        found = collect(opened, lambda: advance(1))
+    with console.progress(opened.n_parts, "collecting") as advance:
+        found = collect(opened, advance)
     for row in found.failures:
         console.notice(f"{row['file']}: {row['reason']}")
     statuses = found.statuses
@@ -215,19 +188,18 @@ def _counts(statuses: Counter[str]) -> dict[str, int]:
 
 
 def _read_shard(text: str | None) -> Shard:
+    """Return the parts of an archive that an option asks for; refuse others as wrong usage."""
     from edgeseg.archive.plan import ALL, Shard
 
     if text is None:
         return ALL
-    number, _, of = text.partition("/")
+    number, slash, of = text.partition("/")
+    is_share = slash and number.isdecimal() and of.isdecimal() and int(of) >= 1
+    if not is_share or int(number) > int(of):
+        raise typer.BadParameter(
+            f"--shard is {text!r}; expected one of N, such as 0/16 to 15/16, or 1/16 to 16/16"
+        )
     return Shard(int(number), int(of))
-
-
-@contextlib.contextmanager
-def _count_files() -> Iterator[Callable[[], None]]:
-    """Show the number of files found on a terminal."""
-    with console.counting(None, "listing") as advance:
-        yield lambda: advance(1)
 
 
 def _show_progress(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeseg.cli import console
-from edgeseg.cli.options import DeviceOption, JsonOption
+from edgeseg.cli.options import DeviceOption, JsonOption, option
 from edgeseg.cli.reports import check_reports, figures_to
 from edgeseg.errors import EdgesegError
 
@@ -23,28 +23,22 @@ def benchmark(
         list[str] | None, typer.Argument(help="Bundled models or ONNX files.")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="HC18 folder: time on its images and add the accuracy.")
+        Path | None, option("HC18 folder: time on its images and add the accuracy.")
     ] = None,
     device: DeviceOption = "cpu",
     threads: Annotated[
-        str,
-        typer.Option(
-            help="Threads of one inference, a list such as 1,2,4. Default: 1 and all cores."
-        ),
+        str, option("Threads of one inference, a list such as 1,2,4. Default: 1 and all cores.")
     ] = "",
-    batch: Annotated[
-        str, typer.Option(help="Images in one run of the network, a list such as 1,8.")
-    ] = "1",
-    runs: Annotated[int, typer.Option(min=1, help="Timed runs.")] = 100,
-    warmup: Annotated[int, typer.Option(min=0, help="Untimed runs before the timed ones.")] = 10,
+    batch: Annotated[str, option("Images in one run of the network, a list such as 1,8.")] = "1",
+    runs: Annotated[int, option("Timed runs.", min=1)] = 100,
+    warmup: Annotated[int, option("Untimed runs before the timed ones.", min=0)] = 10,
     compare: Annotated[
-        Path | None,
-        typer.Option(metavar="JSON", help="Earlier benchmark: print ratios and fail if worse."),
+        Path | None, option("Earlier benchmark: print ratios and fail if worse.", metavar="JSON")
     ] = None,
     tolerance: Annotated[
-        float, typer.Option(min=0, help="With --compare: accepted growth, as a fraction.")
+        float, option("With --compare: accepted growth, as a fraction.", min=0)
     ] = 0.1,
-    markdown: Annotated[Path | None, typer.Option(help="Write the table here.")] = None,
+    markdown: Annotated[Path | None, option("Write the table here.")] = None,
     json_file: JsonOption = None,
 ) -> None:
     """Measure latency, memory, size and, with --data, accuracy of models."""

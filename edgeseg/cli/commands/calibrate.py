@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeseg.cli import console
-from edgeseg.cli.options import JsonOption, OverwriteOption
+from edgeseg.cli.options import JsonOption, OverwriteOption, option
 from edgeseg.cli.reports import check_reports, figures_to
-from edgeseg.errors import OutputExistsError
 
 if TYPE_CHECKING:
     from edgeseg.score.calibrate import Share, SiteOffset
@@ -24,10 +23,9 @@ def calibrate(
             help="Table of 20 to 30 heads: file, your HC in mm and, without --results, edgeseg's.",
         ),
     ],
-    out: Annotated[Path, typer.Option(help="File to write, for 'edgeseg infer --calibration'.")],
+    out: Annotated[Path, option("File to write, for 'edgeseg infer --calibration'.")],
     results: Annotated[
-        Path | None,
-        typer.Option(metavar="CSV", help="results.csv of 'edgeseg infer' on these images."),
+        Path | None, option("results.csv of 'edgeseg infer' on these images.", metavar="CSV")
     ] = None,
     overwrite: OverwriteOption = False,
     json_file: JsonOption = None,
@@ -37,8 +35,6 @@ def calibrate(
     from edgeseg.score.site import read_site
     from edgeseg.system.files import claim
 
-    if out.is_dir():
-        raise OutputExistsError(f"{out} is a folder; give the name of a .json file in it")
     check_reports(out, json_file)
     claim(out, overwrite)
     offset = calibration.calibrate(read_site(site, results))

@@ -10,39 +10,37 @@ from typing import Annotated, Any
 import typer
 
 from edgeseg.cli import console
-from edgeseg.cli.options import DeviceOption, JsonOption, ThreadsOption, arguments_of, open_model
-from edgeseg.cli.reports import check_reports, figures_to
+from edgeseg.cli.options import (
+    DeviceOption,
+    JsonOption,
+    ThreadsOption,
+    arguments_of,
+    open_model,
+    option,
+)
+from edgeseg.cli.reports import check_reports, figures_to, print_figures
 
 
 def evaluate(
     context: typer.Context,
     model: Annotated[str, typer.Argument(help="Bundled model or ONNX file.")] = "hc18-nano",
     data: Annotated[
-        Path | None,
-        typer.Option(help="Folder of labelled images: as HC18, or with images/ and masks/ in it."),
+        Path | None, option("Folder of labelled images: as HC18, or with images/ and masks/ in it.")
     ] = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     split: Annotated[
         Path | None,
-        typer.Option(
-            help="Split file, or run.json of a training run: evaluate only the images of --fold."
-        ),
+        option("Split file, or run.json of a training run: evaluate only the images of --fold."),
     ] = None,
-    fold: Annotated[
-        int | None, typer.Option(help="Fold of --split, from 0; a run.json has only 0.")
-    ] = None,
+    fold: Annotated[int | None, option("Fold of --split, from 0; a run.json has only 0.")] = None,
     json_file: JsonOption = None,
-    csv_file: Annotated[
-        Path | None, typer.Option("--csv", help="Write one row per image here.")
-    ] = None,
+    csv_file: Annotated[Path | None, option("Write one row per image here.", "--csv")] = None,
     report: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Write a report of all images and their errors here."),
+        Path | None, option("Write a report of all images and their errors here.", metavar="DIR")
     ] = None,
     corrected: Annotated[
-        Path | None,
-        typer.Option(metavar="CSV", help="Instead of --data: corrections saved from a report."),
+        Path | None, option("Instead of --data: corrections saved from a report.", metavar="CSV")
     ] = None,
 ) -> None:
     """Measure a model's accuracy on labelled images, or against corrections."""
@@ -81,8 +79,7 @@ def evaluate(
     with figures_to(json_file) as write_figures:
         if csv_file:
             evaluation.write_csv(csv_file, scores)
-        arguments = arguments_of(context)
-        written = page.write(cases, arguments, wall_s) if page else None
+        written = page.write(cases, arguments_of(context), wall_s) if page else None
         write_figures(summary)
         console.table(("", ""), _accuracy_lines(summary))
         if written:
@@ -93,9 +90,7 @@ def _evaluate_corrections(corrected: Path, json_file: Path | None) -> None:
     from edgeseg.score.corrected import read_corrections, summarize_corrections
 
     summary = summarize_corrections(read_corrections(corrected))
-    with figures_to(json_file) as write_figures:
-        write_figures(summary)
-        console.table(("", ""), _correction_lines(summary))
+    print_figures(summary, _correction_lines(summary), json_file)
 
 
 def _accuracy_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -103,48 +98,33 @@ def _accuracy_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     data, metrics = summary["data"], summary["metrics"]
     if "classes" in metrics:
         return _region_lines(data, metrics)
-    paper, error = summary["paper_metrics"], metrics["hc_error_mm"]
-    lines = [("images", f"{data['n_images']}, no head found in {data['n_failed']}")]
-    for key, name in (
-        ("dice", "Dice %"),
-        ("iou", "IoU %"),
-        ("pixel_accuracy", "pixel accuracy %"),
-        ("dice_ellipse", "Dice of the ellipse %"),
-    ):
-        lines.append((name, _format_spread(metrics[key])))
-    distance = metrics["hausdorff_mm"]
-    lines += [
-        (
-            "Hausdorff mm",
-            f"{_mm(distance['mean'])} ± {_mm(distance['sd'])}, largest {_mm(distance['max'])}",
-        ),
-        ("HC error mm", _format_errors(error)),
+    paper = summary["paper_metrics"]
+    shares = {
+        "dice": "Dice %", "iou": "IoU %", "pixel_accuracy": "pixel accuracy %",
+        "dice_ellipse": "Dice of the ellipse %",
+    }  # fmt: skip
+    mean, sd, largest = (_mm(metrics["hausdorff_mm"][name]) for name in ("mean", "sd", "max"))
+    return [
+        ("images", f"{data['n_images']}, no head found in {data['n_failed']}"),
+        *((name, _format_spread(metrics[key])) for key, name in shares.items()),
+        ("Hausdorff mm", f"{mean} ± {sd}, largest {largest}"),
+        ("HC error mm", _format_errors(metrics["hc_error_mm"])),
         (
             "as arXiv 2307.09067, pooled over batches of 10, %",
             f"pixel accuracy {_percent(paper['pixel_accuracy'])}, Dice {_percent(paper['dice'])}, "
             f"mIoU {_percent(paper['miou'])}",
         ),
     ]
-    return lines
 
 
 def _correction_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     dice, share = summary["dice_ellipse"], summary["hc_error_share"]
     return [
-        (
-            "images reviewed",
-            f"{summary['n_images']}, of which {summary['n_changed']} were corrected",
-        ),
+        ("images reviewed", f"{summary['n_images']}, {summary['n_changed']} of them corrected"),
         ("heads not found by the model", str(summary["n_missed"])),
         ("HC error mm", _format_errors(summary["hc_error_mm"])),
-        (
-            "HC error %",
-            f"mean |.| {_percent(share['mad'])}, bias {_percent(share['bias'])}",
-        ),
-        (
-            "Dice of the ellipses %",
-            f"{_percent(dice['mean'])}, lowest {_percent(dice['min'])}",
-        ),
+        ("HC error %", f"mean |.| {_percent(share['mad'])}, bias {_percent(share['bias'])}"),
+        ("Dice of the ellipses %", f"{_percent(dice['mean'])}, lowest {_percent(dice['min'])}"),
     ]
 
 

@@ -23,10 +23,11 @@ from edgeseg.cli.options import (
     SrOption,
     arguments_of,
     open_model,
+    option,
 )
 from edgeseg.cli.reports import check_reports, figures_to, lines_to
 from edgeseg.cli.signals import interrupts
-from edgeseg.errors import EdgesegError, OutputExistsError
+from edgeseg.errors import EdgesegError
 
 if TYPE_CHECKING:
     from edgeseg.network.task import Task
@@ -42,17 +43,16 @@ def infer(
         list[str],
         typer.Argument(help="Images, DICOM files, folders or patterns; - is standard input."),
     ],
-    out: Annotated[Path, typer.Option(help="Folder for the results.")],
+    out: Annotated[Path, option("Folder for the results.")],
     scale: ScaleOptions,
     model: ModelOptions,
     output: OutputOptions,
     ga: AgeOption = None,
     sr: SrOption = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue an earlier run.")] = False,
+    resume: Annotated[bool, option("Continue an earlier run.", "--resume")] = False,
     overwrite: OverwriteOption = False,
     inference_threads: Annotated[
-        int,
-        typer.Option(min=1, metavar="N", help="Threads of one inference.", rich_help_panel="Model"),
+        int, option("Threads of one inference.", min=1, metavar="N", panel="Model")
     ] = 1,
     json_file: JsonOption = None,
     jsonl_file: JsonlOption = None,
@@ -105,10 +105,9 @@ def demo(
     model: ModelOption = "hc18-nano",
     device: DeviceOption = "cpu",
     shapes: Annotated[
-        Path | None,
-        typer.Option(help="Instead, write a synthetic data set of two structures here."),
+        Path | None, option("Instead, write a synthetic data set of two structures here.")
     ] = None,
-    count: Annotated[int, typer.Option(min=1, help="Images of --shapes.")] = 150,
+    count: Annotated[int, option("Images of --shapes.", min=1)] = 150,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Measure eight synthetic heads of exactly known size into ./edgeseg-demo."""
@@ -147,11 +146,11 @@ def demo(
 
 def challenge(
     folder: Annotated[Path, typer.Argument(help="HC18 folder, or its test_set.")],
-    out: Annotated[Path, typer.Option(help="CSV file to write.")],
+    out: Annotated[Path, option("CSV file to write.")],
     model: ModelOption = "hc18-nano",
     device: DeviceOption = "auto",
     pixel_sizes: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="Default: the table beside the images.")
+        Path | None, option("Default: the table beside the images.", metavar="CSV")
     ] = None,
     overwrite: OverwriteOption = False,
 ) -> None:
@@ -159,8 +158,7 @@ def challenge(
     from edgeseg.score import challenge as submission
     from edgeseg.system.files import claim
 
-    if out.is_dir():
-        raise OutputExistsError(f"{out} is a folder; give the name of a .csv file in it")
+    check_reports(out)
     claim(out, overwrite)
     found, sizes = submission.find_images(folder, pixel_sizes)
     for text in found.notices:

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgeseg.cli import console
-from edgeseg.cli.options import HostOption, ModelOptions, OutputOptions, SrOption, arguments_of
+from edgeseg.cli.options import (
+    HostOption,
+    ModelOptions,
+    OutputOptions,
+    SrOption,
+    arguments_of,
+    option,
+)
 from edgeseg.cli.signals import interrupts, wait_for_end
 from edgeseg.errors import ConfigError
 
@@ -24,42 +31,38 @@ if TYPE_CHECKING:
 
 
 def _tls_option(text: str) -> Any:
-    return typer.Option(metavar="PEM", help=text, rich_help_panel="TLS")
+    return option(text, metavar="PEM", panel="TLS")
 
 
 def listen(
     context: typer.Context,
-    out: Annotated[Path, typer.Option(help="Folder for the results; continues an earlier node.")],
+    out: Annotated[Path, option("Folder for the results; continues an earlier node.")],
     model: ModelOptions,
     output: OutputOptions,
     sr: SrOption = True,
     host: HostOption = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, metavar="N", help="Port to listen on.")
-    ] = 11112,
-    aet: Annotated[str, typer.Option(help="AE title of this node.")] = "EDGESEG",
+    port: Annotated[int, option("Port to listen on.", min=0, max=65535, metavar="N")] = 11112,
+    aet: Annotated[str, option("AE title of this node.")] = "EDGESEG",
     allow: Annotated[
-        list[str] | None,
-        typer.Option(metavar="AET[@HOST]", help="Who may send; may be given several times."),
+        list[str] | None, option("Who may send; may be given several times.", metavar="AET[@HOST]")
     ] = None,
     return_to: Annotated[
-        str | None,
-        typer.Option("--return", metavar="AET@HOST:PORT", help="Send the reports there."),
+        str | None, option("Send the reports there.", "--return", metavar="AET@HOST:PORT")
     ] = None,
     most_mib: Annotated[
-        int, typer.Option("--max-instance", min=1, metavar="MIB", help="Largest instance accepted.")
+        int, option("Largest instance accepted.", "--max-instance", min=1, metavar="MIB")
     ] = 1024,
     most_callers: Annotated[
-        int, typer.Option("--max-associations", min=1, metavar="N", help="Callers served at once.")
+        int, option("Callers served at once.", "--max-associations", min=1, metavar="N")
     ] = 8,
     queue: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Largest number of instances that wait.")
+        int, option("Largest number of instances that wait.", min=1, metavar="N")
     ] = 1000,
     tls_cert: Annotated[Path | None, _tls_option("Certificate of this node.")] = None,
     tls_key: Annotated[Path | None, _tls_option("Its private key.")] = None,
     tls_ca: Annotated[Path | None, _tls_option("Authority of the others' certificates.")] = None,
     return_tls: Annotated[
-        bool, typer.Option("--return-tls", help="Send reports over TLS.", rich_help_panel="TLS")
+        bool, option("Send reports over TLS.", "--return-tls", panel="TLS")
     ] = False,
 ) -> None:
     """Run a DICOM node: measure what ultrasound machines send, and send reports back.

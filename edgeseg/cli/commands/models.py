@@ -8,7 +8,7 @@ import typer
 
 from edgeseg.cli import console
 from edgeseg.cli.options import DeviceOption, JsonOption
-from edgeseg.cli.reports import figures_to
+from edgeseg.cli.reports import figures_to, print_figures
 
 
 def models(
@@ -20,13 +20,12 @@ def models(
     """List the bundled models, or describe one of them or a model file."""
     from edgeseg.network import zoo
 
+    if name is not None:
+        card = _card(name)
+        print_figures(card, zoo.card_lines(card), json_file)
+        return
+    listed = zoo.manifest()
     with figures_to(json_file) as write_figures:
-        if name is not None:
-            card = _card(name)
-            write_figures(card)
-            console.table(("", ""), zoo.card_lines(card))
-            return
-        listed = zoo.manifest()
         write_figures({"models": listed})
         console.table(
             ("name", "size MB", "input", "Dice %", "HC MAD mm", "SHA-256"),
@@ -85,9 +84,7 @@ def info(json_file: JsonOption = None) -> None:
         if version.startswith(host.BROKEN):
             console.notice(f"{package} {version}; reinstall it")
     lines += [("providers", ", ".join(facts["providers"])), ("telemetry", facts["telemetry"])]
-    with figures_to(json_file) as write_figures:
-        write_figures(facts)
-        console.table(("", ""), lines)
+    print_figures(facts, lines, json_file)
 
 
 def _card(name: str) -> dict[str, Any]:

@@ -6,8 +6,6 @@ import errno
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from edgeseg.cli import console
 from edgeseg.cli.options import (
     DeviceOption,
@@ -16,6 +14,7 @@ from edgeseg.cli.options import (
     OverwriteOption,
     ThreadsOption,
     open_model,
+    option,
 )
 from edgeseg.cli.signals import interrupts, wait_for_end
 from edgeseg.errors import ConfigError, ModelError
@@ -30,19 +29,15 @@ def serve(
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     host: HostOption = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8000,
+    port: Annotated[int, option("Port to listen on.", min=0, max=65535)] = 8000,
     queue: Annotated[
-        int, typer.Option(min=0, help="Largest number of requests that wait to be measured.")
+        int, option("Largest number of requests that wait to be measured.", min=0)
     ] = 16,
     most_mib: Annotated[
-        int,
-        typer.Option(
-            "--max-image", min=1, metavar="MIB", help="Largest image file accepted, in MiB."
-        ),
+        int, option("Largest image file accepted, in MiB.", "--max-image", min=1, metavar="MIB")
     ] = 32,
     export: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Write the page here for another web server, and exit."),
+        Path | None, option("Write the page here for another web server, and exit.", metavar="DIR")
     ] = None,
     overwrite: OverwriteOption = False,
 ) -> None:

@@ -9,7 +9,7 @@ import typer
 import typer.main
 
 from edgeseg.cli import console
-from edgeseg.cli.options import RESUME_OR_OVERWRITE, DataOption, JsonOption, OverwriteOption
+from edgeseg.cli.options import RESUME_OR_OVERWRITE, DataOption, JsonOption, OverwriteOption, option
 from edgeseg.cli.parser import Command, Values, expand_options
 from edgeseg.cli.reports import NeedsExtra, print_report
 from edgeseg.cli.signals import interrupts
@@ -39,10 +39,10 @@ class TrainCommand(Command):
 
 def train(
     data: DataOption,
-    out: Annotated[Path, typer.Option(help="Folder for weights, checkpoint and record.")],
+    out: Annotated[Path, option("Folder for weights, checkpoint and record.")],
     values: Values,
-    config: Annotated[Path | None, typer.Option(help="TOML file with values.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint.")] = False,
+    config: Annotated[Path | None, option("TOML file with values.")] = None,
+    resume: Annotated[bool, option("Continue from the checkpoint.", "--resume")] = False,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Train a U-Net. Needs the train extra.
@@ -77,15 +77,13 @@ def train(
 
 def export(
     checkpoint: Annotated[Path, typer.Argument(help="model.safetensors, last.ckpt or run folder.")],
-    out: Annotated[Path, typer.Option(help="ONNX file to write.")],
-    precision: Annotated[str, typer.Option(help="fp32, fp16 or int8.")] = "fp32",
+    out: Annotated[Path, option("ONNX file to write.")],
+    precision: Annotated[str, option("fp32, fp16 or int8.")] = "fp32",
     calibration_data: Annotated[
-        Path | None, typer.Option(help="Labelled data; default: that of the training run.")
+        Path | None, option("Labelled data; default: that of the training run.")
     ] = None,
-    max_dice_drop: Annotated[float, typer.Option(help="int8: largest decrease of Dice.")] = 0.005,
-    max_hc_change_mm: Annotated[
-        float, typer.Option(help="int8: largest mean change of HC, mm.")
-    ] = 0.5,
+    max_dice_drop: Annotated[float, option("int8: largest decrease of Dice.")] = 0.005,
+    max_hc_change_mm: Annotated[float, option("int8: largest mean change of HC, mm.")] = 0.5,
     overwrite: OverwriteOption = False,
     json_file: JsonOption = None,
 ) -> None:
@@ -109,11 +107,9 @@ def export(
 def teach_refusal(
     model: Annotated[Path, typer.Argument(help="ONNX file of heads, from edgeseg export.")],
     data: DataOption,
-    negatives: Annotated[Path, typer.Option(help="Folder of scans without a head.")],
-    out: Annotated[Path, typer.Option(help="ONNX file to write.")],
-    positives: Annotated[
-        Path | None, typer.Option(help="Folder of more heads, without labels.")
-    ] = None,
+    negatives: Annotated[Path, option("Folder of scans without a head.")],
+    out: Annotated[Path, option("ONNX file to write.")],
+    positives: Annotated[Path | None, option("Folder of more heads, without labels.")] = None,
     overwrite: OverwriteOption = False,
     json_file: JsonOption = None,
 ) -> None:

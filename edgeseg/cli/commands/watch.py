@@ -19,6 +19,7 @@ from edgeseg.cli.options import (
     ScaleOptions,
     SrOption,
     arguments_of,
+    option,
 )
 from edgeseg.cli.reports import lines_to
 from edgeseg.cli.signals import interrupts, wait_for_end
@@ -32,17 +33,17 @@ if TYPE_CHECKING:
 def watch(
     context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="Folder to watch, with the folders below it.")],
-    out: Annotated[Path, typer.Option(help="Folder for the results; continues an earlier watch.")],
+    out: Annotated[Path, option("Folder for the results; continues an earlier watch.")],
     scale: ScaleOptions,
     model: ModelOptions,
     output: OutputOptions,
     sr: SrOption = False,
     every_s: Annotated[
-        float, typer.Option("--every", min=0.05, metavar="S", help="Seconds between two looks.")
+        float, option("Seconds between two looks.", "--every", min=0.05, metavar="S")
     ] = 1.0,
-    resume: Annotated[bool, typer.Option("--resume", help="Repeat files that failed.")] = False,
+    resume: Annotated[bool, option("Repeat files that failed.", "--resume")] = False,
     once: Annotated[
-        bool, typer.Option("--once", help="Measure what is there, then exit, as for cron.")
+        bool, option("Measure what is there, then exit, as for cron.", "--once")
     ] = False,
     jsonl_file: JsonlOption = None,
 ) -> None:
