@@ -61,9 +61,3 @@ def test_the_citation_is_of_this_version() -> None:
     text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert f"\nversion: {__version__}\n" in text
     assert f"\nlicense: {PROJECT['license']}\n" in text
-
-
-@pytest.mark.parametrize("bound", BOUNDS)
-def test_a_dependency_s_licence_is_noted(bound: str) -> None:
-    notices = (ROOT / "THIRD_PARTY_NOTICES.md").read_text(encoding="utf-8")
-    assert f"\n| {bound.split('>=')[0]} | " in notices

@@ -13,10 +13,8 @@ import typer
 
 from edgeseg.cli import console, failures
 from edgeseg.cli.commands import (
-    adopt,
     archive,
     benchmark,
-    calibrate,
     evaluate,
     infer,
     listen,
@@ -56,7 +54,7 @@ _SECTIONS: dict[str, dict[Callable[..., None], str]] = {
     "Models and training": {
         models.models: "edgeseg models hc18-nano",
         models.verify: "edgeseg verify mine.onnx",
-        adopt.adopt: "edgeseg adopt unet.onnx --out mine.onnx --activation sigmoid --scale 255",
+        models.adopt: "edgeseg adopt unet.onnx --out mine.onnx --activation sigmoid --scale 255",
         train.train: "edgeseg train --data hc18 --out runs/mine --config training/hc18.toml",
         train.export: "edgeseg export runs/mine --out mine.onnx --precision int8",
         train.teach_refusal: "edgeseg teach-refusal mine.onnx --data hc18 --negatives other "
@@ -64,7 +62,7 @@ _SECTIONS: dict[str, dict[Callable[..., None], str]] = {
     },
     "Accuracy and speed": {
         evaluate.evaluate: "edgeseg evaluate hc18-nano --data hc18 --json scores.json",
-        calibrate.calibrate: "edgeseg calibrate mine.csv --results out/results.csv --out site.json",
+        evaluate.calibrate: "edgeseg calibrate mine.csv --results out/results.csv --out site.json",
         benchmark.benchmark: "edgeseg benchmark hc18-nano --threads 1,4 --markdown table.md",
         infer.challenge: "edgeseg challenge hc18/test_set --out submission.csv",
         models.info: "edgeseg info",

@@ -69,17 +69,6 @@ def test_a_dented_or_half_head_is_not_trusted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "flags"), [(0.94, ("irregular_outline",)), (0.97, ()), (1.02, ()),
-                         (1.07, ("irregular_outline",))]
-)  # fmt: skip
-def test_how_much_of_its_ellipse_a_region_must_fill(share: float, flags: tuple[str, ...]) -> None:
-    good = facts(coverage())
-    of_ellipse_px = good.ellipse.area_px * (NETWORK[0] / SIZE[0]) * (NETWORK[1] / SIZE[1])
-    region = good.outline.region._replace(area_px=round(share * of_ellipse_px))
-    assert quality.flags(altered(good, region=region)) == flags
-
-
-@pytest.mark.parametrize(
     ("name", "good", "bad", "flag"),
     [
         ("confidence", 0.97, 0.95, "low_confidence"),
@@ -88,12 +77,17 @@ def test_how_much_of_its_ellipse_a_region_must_fill(share: float, flags: tuple[s
         ("elsewhere", 0.04, 0.06, "several_regions"),
         ("arc", quality.MIN_ARC_FRACTION, quality.MIN_ARC_FRACTION - 0.01, "incomplete_outline"),
         ("residual", 0.029, 0.032, "irregular_outline"),
+        ("share", 0.97, 0.94, "irregular_outline"),  # of its ellipse that a region fills
+        ("share", 1.02, 1.07, "irregular_outline"),
+        ("center", 195.0, 150.0, "touches_border"),  # outside by 0, 15 and 23 % of its outline
+        ("center", 170.0, 150.0, "touches_border"),
     ],
 )
 def test_how_much_is_let_pass(name: str, good: float, bad: float, flag: str) -> None:
     limits = Limits(presence_refused=0.3, presence_doubted=0.8)
     plain = facts(coverage(), limits=limits)
-    fit = plain.outline.fit
+    fit, region = plain.outline.fit, plain.outline.region
+    filled_px = plain.ellipse.area_px * (NETWORK[0] / SIZE[0]) * (NETWORK[1] / SIZE[1])
     for value, flags in ((good, ()), (bad, (flag,))):
         seen = {
             "confidence": lambda x: altered(plain, confidence=x),
@@ -101,6 +95,8 @@ def test_how_much_is_let_pass(name: str, good: float, bad: float, flag: str) -> 
             "between_looks": lambda x: plain._replace(looked=Looked(x, 0.0)),
             "elsewhere": lambda x: plain._replace(looked=Looked(0.0, x)),
             "arc": lambda x: altered(plain, fit=fit._replace(arc_fraction=x)),
+            "share": lambda x: altered(plain, region=region._replace(area_px=round(x * filled_px))),
+            "center": lambda x: plain._replace(ellipse=Ellipse(x, 270.0, 200.0, 155.0, 0.0)),
             "residual": lambda x: altered(
                 plain, fit=fit._replace(residual_px=x * plain.ellipse.semi_minor_px)
             ),
@@ -118,13 +114,6 @@ def test_how_much_is_let_pass(name: str, good: float, bad: float, flag: str) -> 
 def test_how_much_of_an_outline_is_outside(center: tuple[float, float], share: float) -> None:
     outside = quality.share_outside(Ellipse(*center, 200.0, 155.0, 0.0), SIZE)
     assert outside == pytest.approx(share, abs=0.02)
-
-
-@pytest.mark.parametrize(("x", "told"), [(195.0, False), (170.0, False), (150.0, True)])
-def test_a_head_that_is_cut_a_little_is_trusted(x: float, told: bool) -> None:
-    """By 0, 15 and 23 % of its outline."""
-    cut = facts(coverage())._replace(ellipse=Ellipse(x, 270.0, 200.0, 155.0, 0.0))
-    assert ("touches_border" in quality.flags(cut)) == told
 
 
 def squared(*, bars: int = 0, across: bool = False, size_mm: PixelSize | None = None) -> Frame:

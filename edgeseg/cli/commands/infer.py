@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgeseg.cli import console
-from edgeseg.cli.inputs import find_ages, find_sizes, open_sources, resume_command
 from edgeseg.cli.options import (
     RESUME_OR_OVERWRITE,
     AgeOption,
@@ -27,9 +32,12 @@ from edgeseg.cli.options import (
 )
 from edgeseg.cli.reports import check_reports, figures_to, lines_to
 from edgeseg.cli.signals import interrupts
-from edgeseg.errors import EdgesegError
+from edgeseg.errors import DataError, EdgesegError
 
 if TYPE_CHECKING:
+    from edgeseg.inputs.ages import Ages
+    from edgeseg.inputs.pixel_sizes import PixelSizes
+    from edgeseg.inputs.source import Source
     from edgeseg.network.task import Task
     from edgeseg.output.table import Row
     from edgeseg.run.folder import Summary
@@ -68,12 +76,12 @@ def infer(
     options = output.collect(workers, sr=sr, resume=resume, overwrite=overwrite)
     site = model.read_calibration()
     with (
-        open_sources(inputs, out) as sources,
+        _open_sources(inputs, out) as sources,
         figures_to(json_file) as write_figures,
         lines_to(jsonl_file) as write_line,
     ):
-        sizes = find_sizes(sources, scale)
-        ages = find_ages(sources, ga, scale.pixel_sizes)
+        sizes = _find_sizes(sources, scale)
+        ages = _find_ages(sources, ga, scale.pixel_sizes)
         segmenter = model.open(inference_threads, needs_head=ga is not None)
         if site and site.model_sha256 not in ("", segmenter.file.sha256):
             console.notice(
@@ -81,7 +89,7 @@ def infer(
             )
         run = FolderRun(segmenter, sources, sizes, out, options, arguments, ages, site)
         with (
-            interrupts.advise(f"what was measured is kept; continue with: {resume_command()}"),
+            interrupts.advise(f"what was measured is kept; continue with: {_resume_command()}"),
             console.progress(len(sources), "measuring") as advance,
         ):
 
@@ -185,3 +193,65 @@ def _print_summary(summary: Summary, task: Task) -> None:
     speed = n_new / max(summary.wall_s, 1e-9)
     console.say(f"{counts}; {n_new} in {summary.wall_s:.1f} s ({speed:.1f}/s)")
     console.say(f"results in {summary.out}: results.csv, report.html, run.json")
+
+
+@contextlib.contextmanager
+def _open_sources(inputs: list[str], out: Path) -> Iterator[list[Source]]:
+    """Yield the sources of files, folders, patterns and standard input, sorted by name."""
+    from edgeseg.inputs.discover import discover, items_of
+    from edgeseg.inputs.standard_input import GIVEN, spool_image
+
+    named = [text for text in inputs if text != GIVEN]
+    sources: list[Source] = []
+    if named:
+        found = discover(named, out)
+        sources += found.items
+        for text in found.notices:
+            console.notice(text)
+    with contextlib.ExitStack() as stack:
+        if named != inputs:
+            spool = stack.enter_context(spool_image(getattr(sys.stdin, "buffer", None)))
+            if spool.file in {source.file for source in sources}:
+                raise DataError(
+                    f"a file is called {spool.file!r} like the image on standard input; "
+                    "measure one after the other"
+                )
+            sources += items_of(spool.file, spool.location)
+        yield sorted(sources, key=lambda source: source.key)
+
+
+def _find_sizes(sources: list[Source], scale: ScaleOptions) -> PixelSizes:
+    """Return the pixel sizes of sources, and print what is missing."""
+    from edgeseg.inputs.pixel_sizes import PixelSizes
+    from edgeseg.inputs.size_table import read_table
+
+    table = read_table(scale.pixel_sizes, console.notice) if scale.pixel_sizes else None
+    sizes = PixelSizes(sources, scale.read_size(), table)
+    for text in sizes.notices:
+        console.notice(text)
+    scale.print_notices(sizes.is_given)
+    return sizes
+
+
+def _find_ages(sources: list[Source], age: str | None, pixel_sizes: Path | None) -> Ages:
+    """Return the gestational ages of sources: one for all, or of a table."""
+    from edgeseg.inputs.ages import Ages, read_age, read_ages
+
+    if age is None:
+        return Ages(sources, None, read_ages(pixel_sizes) if pixel_sizes else None)
+    if not Path(age).is_file():
+        return Ages(sources, read_age(age), None)
+    table = read_ages(Path(age))
+    if table is None:
+        raise DataError(f"{age}: no column of ages; title one 'ga' or 'gestational age (weeks)'")
+    return Ages(sources, None, table)
+
+
+def _resume_command() -> str:
+    """Return the command that continues this run."""
+    words = [word for word in sys.argv[1:] if word not in ("--overwrite", "--resume")]
+    if "infer" not in words:
+        return "edgeseg infer --resume and the same arguments"
+    words.insert(words.index("infer") + 1, "--resume")
+    join = subprocess.list2cmdline if os.name == "nt" else shlex.join
+    return join(["edgeseg", *words])

@@ -1,4 +1,4 @@
-"""The commands that describe models, check a model file and describe this machine."""
+"""The commands on models: describe them, check a file, take a foreign one; and this machine."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
+from edgeseg.adopt.spec import AdoptSpec
 from edgeseg.cli import console
-from edgeseg.cli.options import DeviceOption, JsonOption
-from edgeseg.cli.reports import figures_to, print_figures
+from edgeseg.cli.options import DeviceOption, JsonOption, OverwriteOption, option
+from edgeseg.cli.parser import Values
+from edgeseg.cli.reports import figures_to, print_figures, print_report
 
 
 def models(
@@ -97,3 +99,32 @@ def _card(name: str) -> dict[str, Any]:
 
     segmenter = Segmenter(name, device="cpu", threads=1)
     return zoo.file_card(segmenter.file, segmenter.metadata)
+
+
+def adopt(
+    model: Annotated[Path, typer.Argument(help="ONNX segmentation model.")],
+    out: Annotated[Path, option("ONNX file to write.")],
+    values: Annotated[Values, AdoptSpec],
+    overwrite: OverwriteOption = False,
+    json_file: JsonOption = None,
+) -> None:
+    """Make your own ONNX a model of edgeseg: a copy that says how it is fed."""
+    spec = AdoptSpec(**{name: _read(name, value) for name, value in values.given().items()})
+    from edgeseg.adopt.adopt import adopt as run_adopt
+
+    print_report(run_adopt(model, out, spec, overwrite=overwrite), json_file)
+
+
+def _read(name: str, value: Any) -> Any:
+    """Return a value of `AdoptSpec` from what was given as its option."""
+    try:
+        if name == "input_size":
+            height, width = map(int, value.lower().split("x"))
+            return height, width
+        if name in ("mean", "sd"):
+            return tuple(float(number) for number in value.split(","))
+    except ValueError:
+        expected = "HEIGHTxWIDTH, such as 256x320" if name == "input_size" else "0.5 or 0.5,0.4,0.4"
+        hint = "--input" if name == "input_size" else f"--{name}"
+        raise typer.BadParameter(f"{value!r}; expected {expected}", param_hint=hint) from None
+    return tuple(part.strip() for part in value.split(",")) if name == "classes" else value
