@@ -367,7 +367,9 @@ def test_validators_find_no_error(
     assert complaints(make_segmentation(source, frame, prediction, MODEL), tmp_path) == []
 
 
-@pytest.mark.parametrize("name", PACKAGED)
+@pytest.mark.parametrize(
+    "name", [*PACKAGED[:4], *(pytest.param(n, marks=pytest.mark.nightly) for n in PACKAGED[4:])]
+)
 def test_files_of_real_machines_can_be_reported_on(name: str, tmp_path: Path) -> None:
     source = packaged(name)
     size = (source.Rows, source.Columns)
