@@ -126,9 +126,16 @@ class PixelSizes:
 def describe_fit(
     unused: tuple[Any, ...], elsewhere: tuple[Any, ...], without_size: tuple[Any, ...]
 ) -> Iterator[str]:
-    """Yield notices on how a table's rows fit images; see them for what each count is of.
+    """Yield notices on how a table's rows fit images, from counts with an example if above 0.
 
-    Each count is followed by an example if above 0: a row's name, a file and its row, a file.
+    Parameters
+    ----------
+    unused
+        Rows without an image: count, a row's name.
+    elsewhere
+        Images whose row names other folders: count, a file, its row's name.
+    without_size
+        Images whose row gives no size: count, a file.
     """
     if unused[0]:
         yield (

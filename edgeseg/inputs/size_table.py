@@ -19,6 +19,7 @@ from edgeseg.inputs.titles import EXPECTED, Column, find_name_column, read_title
 from edgeseg.system.text import cut, short
 
 _SAME = 1e-3  # relative; two columns that say one size may be rounded
+_LARGEST = 1e9  # of a circumference or side; what is larger is none
 _NO_VALUE = frozenset({
     "", "na", "n/a", "n.a.", "<na>", "nan", "none", "null", "unknown", "missing", "unbekannt",
     "k.a.", "-", "--", "\u2013", "\u2014", "?", "#n/a", "#nv",
@@ -222,7 +223,7 @@ class _Columns:
         for cell, column in zip(cells, self._read, strict=True):
             if column.kind == kind:
                 with contextlib.suppress(DataError):
-                    if (value := read_number(cell, kind) * column.factor) > 0:
+                    if 0 < (value := read_number(cell, kind) * column.factor) < _LARGEST:
                         return value
         return None
 
