@@ -25,18 +25,13 @@ _CM = 3
 
 
 class Region(NamedTuple):
-    """A rectangle of the screen, from its first to its last column and row.
-
-    Attributes
-    ----------
-    pixel_mm
-        Millimetres per pixel across and down; None leaves the deltas out.
-    """
+    """A rectangle of the screen, from its first to its last column and row."""
 
     x0: int
     y0: int
     x1: int
     y1: int
+    # Millimetres per pixel across and down; None leaves the deltas out.
     pixel_mm: tuple[float, float] | None = (0.1, 0.1)
     spatial_format: int = 1
     data_type: int = 1
@@ -45,22 +40,12 @@ class Region(NamedTuple):
 
 
 class Palette(NamedTuple):
-    """How gray values become indices and those a look-up table.
+    """How gray values become indices and those a look-up table."""
 
-    Attributes
-    ----------
-    index_bits, entry_bits
-        Of an index and of an entry of the table, 8 or 16.
-    first
-        Index of the table's first entry.
-    segmented
-        Whether the table is written as segments.
-    """
-
-    index_bits: int = 8
+    index_bits: int = 8  # Of an index and of an entry of the table, 8 or 16.
     entry_bits: int = 16
-    first: int = 0
-    segmented: bool = False
+    first: int = 0  # Index of the table's first entry.
+    segmented: bool = False  # Whether the table is written as segments.
 
 
 _PALETTE = Palette()
@@ -86,30 +71,22 @@ def write(
 
     Parameters
     ----------
-    path
-        Where to.
     frames
         As they are to be seen; see the module.
     pixel_mm
         Across and down, of one region that is the whole image; None writes no regions.
     regions
         Those to write instead; empty writes none.
-    photometric
-        Interpretation that the file states.
+    photometric, stored_as
+        Interpretation that the file states, and that of the pixels where it states it wrongly.
     planar
         1 stores a colour after the other.
     bits
         Stored of a sample: 8, or up to 16 in 16.
-    syntax
-        Any without compression.
     preamble
         Whether the file has its preamble and meta information; without, it is a bare data set.
     names
         Whether the patient has a name and all else, each with `TOKEN`.
-    palette
-        Of ``PALETTE COLOR``.
-    stored_as
-        Interpretation that the pixels really have, where the file states it wrongly.
     extra
         Attributes by keyword; None leaves one out.
     """
@@ -176,13 +153,9 @@ def save(
 ) -> Path:
     """Write a data set as a file, or bare."""
     if not preamble:
-        syntax = uid.UID(syntax)
-        pydicom.dcmwrite(
-            path,
-            Dataset(dataset),
-            implicit_vr=syntax.is_implicit_VR,
-            little_endian=syntax.is_little_endian,
-        )
+        kind = uid.UID(syntax)
+        how = {"implicit_vr": kind.is_implicit_VR, "little_endian": kind.is_little_endian}
+        pydicom.dcmwrite(path, Dataset(dataset), **how)
         return path
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = uid.UID(syntax)
@@ -199,16 +172,9 @@ def save_coded(
     offsets: str = "basic",
     fragments: int = 1,
 ) -> Path:
-    """Write a data set with its frames compressed.
+    """Write a data set with its frames compressed, a stream each.
 
-    Parameters
-    ----------
-    frames
-        A stream each.
-    offsets
-        ``basic``, ``none`` or ``extended``: what says where frames begin.
-    fragments
-        Into how many parts a frame is cut; one where the offsets are extended.
+    What says where they begin is ``basic``, ``none`` or ``extended``, which takes one fragment.
     """
     if offsets == "extended":
         data, starts, lengths = encapsulate_extended([*frames])
@@ -272,17 +238,15 @@ def _identify(dataset: Dataset, *, names: bool, cine: bool) -> None:
         setattr(dataset, keyword, uid.generate_uid())
     dataset.Modality, dataset.Manufacturer = "US", "Edge Ultrasound"
     dataset.ImageType = ["ORIGINAL", "PRIMARY", "", "0001"]
-    dataset.StudyDate = dataset.ContentDate = "20261126" if names else ""
-    dataset.StudyTime = dataset.ContentTime = "101500" if names else ""
-    dataset.PatientName = f"{TOKEN}^Jane" if names else ""
-    dataset.PatientID = f"{TOKEN}-17" if names else ""
-    dataset.PatientBirthDate = "19910203" if names else ""
-    dataset.PatientSex = "F" if names else ""
-    dataset.ReferringPhysicianName = f"{TOKEN}^Doctor" if names else ""
-    dataset.AccessionNumber, dataset.StudyID = f"{TOKEN}A1" if names else "", "1"
-    dataset.SeriesNumber, dataset.InstanceNumber = 1, 1
-    dataset.PatientOrientation = ""
-    dataset.LossyImageCompression = "00"
+    for keyword, value in {
+        "StudyDate": "20261126", "ContentDate": "20261126", "StudyTime": "101500",
+        "ContentTime": "101500", "PatientName": f"{TOKEN}^Jane", "PatientID": f"{TOKEN}-17",
+        "PatientBirthDate": "19910203", "PatientSex": "F", "AccessionNumber": f"{TOKEN}A1",
+        "ReferringPhysicianName": f"{TOKEN}^Doctor",
+    }.items():  # fmt: skip
+        setattr(dataset, keyword, value if names else "")
+    dataset.StudyID, dataset.SeriesNumber, dataset.InstanceNumber = "1", 1, 1
+    dataset.PatientOrientation, dataset.LossyImageCompression = "", "00"
     if not names:
         return
     dataset.InstitutionName, dataset.InstitutionAddress = f"{TOKEN} Clinic", f"1 {TOKEN} Road"

@@ -8,27 +8,17 @@ from typing import Any, NamedTuple
 
 
 class RealFile(NamedTuple):
-    """An ultrasound file that a package ships.
-
-    Attributes
-    ----------
-    frames, rows, columns
-        What it holds.
-    pixel_mm
-        Millimetres per pixel across and down where tissue is shown; None if that is not known.
-    why
-        Why it is not: ``no regions``, or ``beyond the image`` for a region that is.
-    regions
-        Rectangles of tissue in two dimensions, as stated.
-    """
+    """An ultrasound file that a package ships."""
 
     name: str
     path: Path
-    frames: int
+    frames: int  # What it holds.
     rows: int
     columns: int
+    # Millimetres per pixel across and down where tissue is shown; None if that is not known.
     pixel_mm: float | None
-    why: str = ""
+    why: str = ""  # Why it is not: ``no regions``, or ``beyond the image`` for a region that is.
+    # Rectangles of tissue in two dimensions, as stated.
     regions: tuple[tuple[int, int, int, int], ...] = ()
 
 
