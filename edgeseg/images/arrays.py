@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.errors import DataError, ImageDecodeError
+from edgeseg.images.formats.by_pillow import decode_pixels
 from edgeseg.images.frame import MIN_SIDE_PX, Frame, GrayImage, Size, as_pixel_size
 from edgeseg.images.image_file import (
     TRANSPARENT,
@@ -107,19 +108,12 @@ def _convert_pil(image: Any) -> GrayImage:
     """Return the gray values of a PIL image, asked by its methods alone."""
     try:
         orientation = image.getexif().get(0x0112, 1)
-        wide = image.mode == "F" or image.mode.startswith("I")
-        has_alpha = image.mode[-1] in "Aa" or ("transparency" in image.info and not wide)
-        if wide or (image.mode in ("L", "1") and not has_alpha):
-            pixels = _convert_array(np.asarray(image))
-        else:
-            if image.mode == "La":  # which nothing but this can be made of
-                image = image.convert("LA")
-            colours = np.asarray(image.convert("RGBA" if has_alpha else "RGB"))
-            pixels = _convert_array(np.concatenate([colours[..., 2::-1], colours[..., 3:]], axis=2))
+        pixels = _convert_array(decode_pixels(image))
     except DataError:
         raise
     except Exception as error:  # a damaged file is read only now, and its errors share no base
-        raise ImageDecodeError(f"the PIL image cannot be read: {error}") from error
+        why = error.__cause__ or error
+        raise ImageDecodeError(f"the PIL image cannot be read: {why}") from error
     return _check_size(turn_upright(pixels, orientation if orientation in range(1, 9) else 1))
 
 

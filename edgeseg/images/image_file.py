@@ -121,7 +121,7 @@ def decode_frame(data: bytes) -> Frame:
         return frames.decode_frame(data)
     head = _parse(data)
     if head.image is not None:
-        pixels = by_pillow.decode_pixels(head.image)
+        pixels = _decode_by_pillow(head)
         if head.may_be_transparent:
             _refuse_transparent(pixels)
     else:
@@ -156,7 +156,14 @@ def decode_as_stored(data: bytes) -> Pixels:
     head = _parse(data)
     if head.image is None:
         return decode_pixels(data, cv2.IMREAD_UNCHANGED)
-    return _with_black_zero(by_pillow.decode_pixels(head.image), head)
+    return _with_black_zero(_decode_by_pillow(head), head)
+
+
+def _decode_by_pillow(head: Header) -> Pixels:
+    pixels = by_pillow.decode_pixels(head.image)
+    if pixels.dtype.itemsize > 2:  # of signed files, and of PGM
+        return pixels.astype(np.int16 if pixels.min() < 0 else np.uint16)
+    return pixels
 
 
 def decode_pixels(data: bytes, flags: int) -> Pixels:
@@ -199,7 +206,9 @@ def _parse_kind(data: bytes) -> Header:
         case "png":
             return png.parse(data)
         case "jpeg":
-            return jpeg.parse(data).header
+            found = jpeg.parse(data)
+            turned, end = found.orientation, found.scans_end
+            return Header(found.width, found.height, orientation=turned, scans_end=end)
         case "bmp" | "pnm" as format_:
             return by_pillow.parse(data, format_)
         case "tiff":

@@ -100,10 +100,7 @@ def is_dicom(start: bytes) -> bool:
 def kind_of(start: bytes) -> Kind | None:
     """Return the kind of a file that is not read; None of any other, text and tables among them.
 
-    Parameters
-    ----------
-    start
-        Its first `N_START_BYTES` bytes, or more.
+    ``start`` is its first `N_START_BYTES` bytes, or more.
     """
     start = start[:N_START_BYTES]
     if start[128:132] == b"DICM" or _is_bare_dicom(start):

@@ -37,11 +37,6 @@ def decode_jpeg(
     photometric interpretation decides, as in pydicom and dcmtk. Components that are called R, G
     and B are these, and where some have fewer samples than others they are not.
 
-    Parameters
-    ----------
-    photometric
-        DICOM's word for what the samples are.
-
     Returns
     -------
     ndarray, shape (height, width) or (height, width, 3), and bool

@@ -33,14 +33,7 @@ def find_frames(
     Tables of offsets are believed where they point to the starts of fragments; without one, each
     fragment is a frame, or a frame ends with the fragment that ends an image.
 
-    Parameters
-    ----------
-    stream
-        At the first byte of the pixel data's value.
-    n_frames
-        As many as the file says it has.
-    extended_offsets
-        The extended table of offsets; empty if there is none.
+    The stream is at the first byte of the pixel data's value.
 
     Raises ImageDecodeError if the data is damaged, or has not so many frames.
     """

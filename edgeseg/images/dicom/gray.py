@@ -28,14 +28,8 @@ def convert_to_gray(
 ) -> tuple[GrayImage, Colours | None]:
     """Return gray values and the colours that they are of.
 
-    Parameters
-    ----------
-    samples
-        Shape (h, w) or (h, w, 3), in the order of the file.
-    photometric
-        DICOM's word for what they are.
-    palette
-        Gives the first value that is mapped, and the colours, shape (n, 3), red first.
+    The samples, (h, w) or (h, w, 3), are what DICOM's word says in the order of the file. A palette
+    gives the first value that is mapped, and the colours, shape (n, 3), red first.
 
     Returns
     -------
@@ -67,12 +61,7 @@ def convert_to_gray(
 def is_coloured(colours: Colours | None, areas: Iterable[Area]) -> bool:
     """Tell whether scans have more colour than B-mode, and its tints, have.
 
-    Parameters
-    ----------
-    colours
-        As `convert_to_gray` gives them.
-    areas
-        Of the scans; none: the whole image.
+    The colours are as `convert_to_gray` gives them; without areas the whole image is looked at.
     """
     if colours is None:
         return False

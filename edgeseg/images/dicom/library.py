@@ -145,14 +145,8 @@ def decode_frame(
 ) -> npt.NDArray[np.generic]:
     """Return a frame as pydicom decodes it, without a change of colours.
 
-    Parameters
-    ----------
-    source
-        The pixel data, at the start of its value.
-    index, n_frames
-        Which of how many frames are in that, from 0.
-    in_words
-        Whether the pixel data is of words, see `edgeseg.images.dicom.head.Head`.
+    The source is the pixel data, at the start of its value; the index is that of the frame in it,
+    from 0. ``in_words`` is as in `edgeseg.images.dicom.head.Head`.
 
     Returns
     -------

@@ -60,12 +60,8 @@ def read_scale(regions: Sequence[Region], size: tuple[int, int]) -> Scale:
         return Scale((), None, "the file does not say what a pixel measures")
     if beyond := next((region for region in regions if _reaches_beyond(region, size)), None):
         edge = f"column {beyond.right_px}, row {beyond.bottom_px}"
-        return Scale(
-            (),
-            None,
-            f"a region of the screen reaches to {edge} in an image of {size[1]}x{size[0]}: it was "
-            "resized or cut after it was scanned",
-        )
+        of = f"in an image of {size[1]}x{size[0]}: it was resized or cut after it was scanned"
+        return Scale((), None, f"a region of the screen reaches to {edge} {of}")
     tissue = [*dict.fromkeys(region for region in regions if region.is_tissue)][:_MOST_SCANS]
     if not tissue:
         return Scale((), None, "the file names no region that is a two-dimensional scan of tissue")

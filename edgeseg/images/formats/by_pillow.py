@@ -45,29 +45,35 @@ def open_image(data: bytes, kind: str) -> Any:
 
 
 def decode_pixels(image: Any) -> npt.NDArray[np.generic]:
-    """Return the pixels of an image that `open_image` opened.
+    """Return the pixels of a PIL image of any mode.
 
     Returns
     -------
     ndarray, shape (height, width) or (height, width, 3 or 4)
-        Gray values, uint8, uint16 or int16; or blue, green, red and perhaps alpha, uint8.
+        Gray values of any type; or blue, green, red and perhaps alpha, uint8.
 
     Raises ImageDecodeError if the file is cut short or damaged.
     """
     try:
         image.load()
-        if image.mode in ("1", "P", "LA", "PA"):
-            image = image.convert({"1": "L", "P": "RGB"}.get(image.mode, "RGBA"))
-        pixels = np.asarray(image)
-    except Exception:
-        raise ImageDecodeError(CUT_SHORT) from None
-    if image.mode == "CMYK":
-        light = 255 - pixels.astype(np.uint16)
-        pixels = (light[..., :3] * light[..., 3:] // 255).astype(np.uint8)
+        mode: str = image.mode
+        is_wide = mode == "F" or mode.startswith("I")
+        has_alpha = mode[-1] in "Aa" or ("transparency" in image.info and not is_wide)
+        if mode == "CMYK":
+            light = 255 - np.asarray(image).astype(np.uint16)
+            pixels = (light[..., :3] * light[..., 3:] // 255).astype(np.uint8)
+        elif is_wide or (mode == "L" and not has_alpha):
+            pixels = np.asarray(image)
+        elif mode == "1" and not has_alpha:
+            pixels = np.asarray(image.convert("L"))
+        else:
+            # of the mode La nothing but LA can be made
+            image = image.convert("LA") if mode == "La" else image
+            pixels = np.asarray(image.convert("RGBA" if has_alpha else "RGB"))
+    except Exception as error:  # those of a damaged file, which is read only now, share no base
+        raise ImageDecodeError(CUT_SHORT) from error
     if pixels.ndim == 3:
         return np.concatenate([pixels[..., 2::-1], pixels[..., 3:]], axis=2)
-    if pixels.dtype.itemsize > 2:  # of signed files, and of PGM
-        return pixels.astype(np.int16 if pixels.min() < 0 else np.uint16)
     return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
 
 

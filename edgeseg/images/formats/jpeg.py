@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.errors import ImageDecodeError
-from edgeseg.images.formats.base import CUT_SHORT, Header
+from edgeseg.images.formats.base import CUT_SHORT
 from edgeseg.images.formats.directories import exif_orientation
 
 _STANDALONE = {0x01, *range(0xD0, 0xD8)}
@@ -48,12 +48,6 @@ class Jpeg(NamedTuple):
     colour_segments: tuple[int, ...]
     orientation: int  # As EXIF counts it, 1 to 8.
     scans_end: int  # Where the coded pixels end; 0 where more bytes could be meant.
-
-    @property
-    def header(self) -> Header:
-        """What decides how it is decoded."""
-        orientation, scans_end = self.orientation, self.scans_end
-        return Header(self.width, self.height, orientation=orientation, scans_end=scans_end)
 
 
 def parse(data: bytes) -> Jpeg:
@@ -142,12 +136,8 @@ def refuse_cut_scans(data: bytes, end: int, pixels: npt.NDArray[np.generic]) -> 
     and without more behind its coded pixels, for which a whole file has no use. Pillow does that,
     since OpenCV would print a line for each whole file.
 
-    Parameters
-    ----------
-    end
-        Where its coded pixels end.
-    pixels
-        As they were decoded, shape (height, width) or (height, width, 3).
+    The coded pixels end at ``end``; ``pixels``, (height, width) or (height, width, 3), is what they
+    were decoded to.
 
     Raises ImageDecodeError if they do.
     """
