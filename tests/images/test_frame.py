@@ -9,7 +9,6 @@ import pytest
 
 from edgeseg.errors import DataError
 from edgeseg.images.frame import (
-    Frame,
     PixelSize,
     as_pixel_size,
     check_pixel_size,
@@ -18,33 +17,25 @@ from edgeseg.images.frame import (
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("given", "x_mm", "y_mm"),
     [
-        (None, None),
-        (0.2, (0.2, 0.2, "option")),
-        (1, (1.0, 1.0, "option")),
-        (np.float32(0.25), (0.25, 0.25, "option")),
-        (np.float64(0.25), (0.25, 0.25, "option")),
-        ((0.1, 0.3), (0.1, 0.3, "option")),
-        ([0.1, 0.3], (0.1, 0.3, "option")),
-        (np.array([0.1, 0.3]), (0.1, 0.3, "option")),
-        (PixelSize(0.1, 0.3, "dicom"), (0.1, 0.3, "dicom")),
-        (PixelSize(1, np.float32(0.25), "dicom"), (1.0, 0.25, "dicom")),
-        (np.array(0.25), (0.25, 0.25, "option")),
-        (Decimal("0.12"), (0.12, 0.12, "option")),
-        (Fraction(1, 4), (0.25, 0.25, "option")),
-        ((Decimal("0.12"), 1), (0.12, 1.0, "option")),
+        *((given, 0.25, 0.25) for given in (0.25, np.float32(0.25), np.float64(0.25))),
+        *((given, 0.25, 0.25) for given in (np.array(0.25), Decimal("0.25"), Fraction(1, 4))),
+        *((given, 0.1, 0.3) for given in ((0.1, 0.3), [0.1, 0.3], np.array([0.1, 0.3]))),
+        *((1, 1.0, 1.0), ((Decimal("0.12"), 1), 0.12, 1.0)),
     ],
 )
-def test_a_pixel_size_may_be_given_in_many_ways(given: Any, expected: Any) -> None:
-    size = as_pixel_size(given)
-    assert size == expected
-    if size is not None:
+def test_a_pixel_size_may_be_given_in_many_ways(given: Any, x_mm: float, y_mm: float) -> None:
+    for source in ("option", "table"):
+        size = as_pixel_size(given, source)
+        assert size == (x_mm, y_mm, source)
         assert type(size.x_mm) is type(size.y_mm) is float
+    assert as_pixel_size(None) is None
 
 
-def test_where_a_pixel_size_comes_from_goes_with_it() -> None:
-    assert as_pixel_size(0.2, "table") == PixelSize(0.2, 0.2, "table")
+def test_a_pixel_size_keeps_its_source() -> None:
+    for given in (PixelSize(0.1, 0.3, "dicom"), PixelSize(1, np.float32(0.25), "dicom")):
+        assert as_pixel_size(given) == given
 
 
 @pytest.mark.parametrize(
@@ -78,10 +69,6 @@ def test_the_text_begins_with_the_place() -> None:
     check_pixel_size(None)
     check_pixel_size(0.001)
     check_pixel_size(10)
-
-
-def test_a_frame_s_size_is_height_and_width() -> None:
-    assert Frame(np.zeros((40, 60), np.uint8)).size == (40, 60)
 
 
 class OfDicom(list[float]):

@@ -45,6 +45,8 @@ def test_kinds_are_known_by_their_first_bytes(tmp_path: Path, name: str) -> None
     assert kind.name == name
     if kind is DICOM:  # which is read, and here holds nothing
         pytest.importorskip("pydicom")
+    for length in range(40):  # a start that is cut short breaks nothing
+        kind_of(data[:length])
     sentence = refused(tmp_path, data, "scan.png")
     assert name in sentence
     assert kind.advice in sentence
@@ -65,28 +67,11 @@ def test_dicom_without_its_preamble(data: bytes) -> None:
     assert kind.name == "DICOM"
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"",
-        b"x",
-        b"filename,pixel size(mm)\n",
-        b'{"a": 1}',
-        b"<html><body><img src='a.svg'></body></html>",
-        b"<?xml version='1.0'?><labels/>",
-        b"RIFF\x24\0\0\0WAVEfmt ",
-        bytes(2000),
-        b"\xff" * 2000,
-        b"\x08\0\x01\0\0\0\0\0" + bytes(90),
-        b"\x1f\x8b\x08\0" + b"\xff" * 50,
-        gzip.compress(b"some text", mtime=0),
-    ],
-)
-def test_text_and_tables_are_no_kind(data: bytes) -> None:
-    assert kind_of(data) is None
-
-
-@pytest.mark.parametrize("name", KINDS)
-def test_a_start_cut_short_breaks_nothing(name: str) -> None:
-    for length in range(40):
-        kind_of(KINDS[name][:length])
+def test_text_and_tables_are_no_kind() -> None:
+    for data in (
+        *(b"", b"x", b"filename,pixel size(mm)\n", b'{"a": 1}', bytes(2000), b"\xff" * 2000),
+        *(b"<html><body><img src='a.svg'></body></html>", b"<?xml version='1.0'?><labels/>"),
+        *(b"RIFF\x24\0\0\0WAVEfmt ", b"\x08\0\x01\0\0\0\0\0" + bytes(90)),
+        *(b"\x1f\x8b\x08\0" + b"\xff" * 50, gzip.compress(b"some text", mtime=0)),
+    ):
+        assert kind_of(data) is None, data[:20]

@@ -22,6 +22,8 @@ def test_8_bits_spread_over_16_come_back(wide: np.ndarray, step: int, divisor: i
 def test_8_bits_in_16_stay(wide: np.ndarray) -> None:
     raised = np.maximum(wide, 60)
     assert np.array_equal(to_8_bit(raised.astype(np.uint16)), raised)
+    assert np.all(to_8_bit(np.zeros((40, 40), np.uint16)) == 0)  # one level alone
+    assert to_8_bit(np.full((40, 40), 4000, np.uint16)).shape == (40, 40)
 
 
 @pytest.mark.parametrize(
@@ -49,17 +51,14 @@ def test_a_few_broken_pixels_change_nothing_else(
     assert found[7, : len(levels)].tolist() == expected
 
 
-def test_letters_burned_in_become_white(wide: np.ndarray) -> None:
+def test_letters_burned_in_become_white_and_a_margin_stays_black(wide: np.ndarray) -> None:
     pixels = (wide * 16).astype(np.uint16)
     pixels[:5, :300] = 65_535
     found = to_8_bit(pixels)
     assert np.all(found[:5, :300] == 255)
     assert np.array_equal(found[5:], wide[5:])
-
-
-def test_a_margin_of_zeros_stays_black(wide: np.ndarray) -> None:
-    pixels = np.pad(wide + 30_000, 60).astype(np.uint16)
-    assert np.array_equal(to_8_bit(pixels), np.pad(wide, 60))
+    padded = np.pad(wide + 30_000, 60).astype(np.uint16)
+    assert np.array_equal(to_8_bit(padded), np.pad(wide, 60))
 
 
 def test_negative_numbers_without_their_sign_are_refused(wide: np.ndarray) -> None:
@@ -78,11 +77,6 @@ def test_what_few_bright_pixels_take_stays_as_it_is(wide: np.ndarray) -> None:
 def test_other_types_are_refused() -> None:
     with pytest.raises(ImageDecodeError, match="float32"):
         to_8_bit(np.zeros((4, 4), np.float32))
-
-
-def test_one_level_alone() -> None:
-    assert np.all(to_8_bit(np.zeros((40, 40), np.uint16)) == 0)
-    assert to_8_bit(np.full((40, 40), 4000, np.uint16)).shape == (40, 40)
 
 
 def test_levels_are_counted_a_part_at_a_time(
