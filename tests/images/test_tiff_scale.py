@@ -49,15 +49,10 @@ def test_across_and_down_may_differ() -> None:
 @pytest.mark.parametrize(
     ("description", "per_unit"),
     [
-        ("", 80.0),
-        ("a scan", 80.0),
-        (imagej("inch"), 200.0),
-        (imagej("pixel"), 1.0),
-        (imagej(""), 8.0),
-        (imagej("mm"), 0.0),
+        *(("", 80.0), ("a scan", 80.0), ("ImageJ=1.54f\nimages=1\n", 8.0)),
+        *((imagej("inch"), 200.0), (imagej("pixel"), 1.0), (imagej(""), 8.0)),
+        *((imagej("mm"), 0.0), (imagej("nm"), 8.0)),
         (imagej("m"), 8.0),  # 125 mm a pixel
-        (imagej("nm"), 8.0),
-        ("ImageJ=1.54f\nimages=1\n", 8.0),
         *((imagej("cm"), dpi / 2.54) for dpi in (72, 96, 150, 300, 600)),  # a printer's
         (imagej("cm"), 28.35),
         (OME.format(""), 0.0),
@@ -104,9 +99,7 @@ def test_a_files_own_size_reaches_the_row_and_what_a_user_says_beats_it(
     path.write_bytes(calibrated(scan, 0.125, 0.25))
     own = segmenter.predict(path)
     assert own.pixel_size == PixelSize(0.125, 0.25, "tiff")
-    assert segmenter.predict(str(path), pixel_size_mm=0.2).pixel_size == PixelSize(
-        0.2, 0.2, "option"
-    )
+    assert segmenter.predict(str(path), 0.2).pixel_size == PixelSize(0.2, 0.2, "option")
     summary = run(segmenter, path.parent, tmp_path / "own", size_mm=None)
     row = summary.rows[0]
     assert (row["pixel_size_x_mm"], row["pixel_size_y_mm"]) == (0.125, 0.25)
