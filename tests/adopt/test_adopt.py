@@ -283,7 +283,7 @@ def test_a_model_that_differs_leaves_no_file(tmp_path: Path) -> None:
 def test_the_command_prints_what_it_did(tmp_path: Path, grays: list[GrayImage]) -> None:
     source, out = save(float_model(maps=3), tmp_path), tmp_path / "mine.onnx"
     numbers = (",".join(map(str, MEAN)), ",".join(map(str, SD)))
-    command = ["adopt", source, "--out", out, "--input", f"{H}x{W}", "--channels", 3]
+    command = ["adopt", source, "--out", out, "--input", f"{H}x{W}", "--channels", 3, "--logits"]
     command += ["--scale", 255, "--mean", numbers[0], "--sd", numbers[1], "--activation", "softmax"]
     command += ["--classes", "background, left,right", "--json", tmp_path / "report.json"]
     result = CliRunner().invoke(app, [str(part) for part in command])

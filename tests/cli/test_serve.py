@@ -13,12 +13,11 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from edgeseg.cli import app
 from edgeseg.cli.failures import describe_error
 from edgeseg.drawing.encode import encode
 from edgeseg.phantom.head import demo_phantoms
+from tests.cli.calls import call
 
 TIMEOUT_S = 60
 
@@ -50,7 +49,7 @@ def test_it_says_its_address_measures_and_ends_when_it_is_told(number: signal.Si
 def test_a_port_that_is_taken_is_said() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        result = CliRunner().invoke(app, ["serve", "--port", str(port), "--device", "cpu"])
+        result = call("serve", "--port", port, "--device", "cpu")
     assert result.exception is not None
     said = describe_error(result.exception)  # type: ignore[arg-type]
     assert said is not None and f"port {port}" in said and "--port" in said
@@ -58,9 +57,8 @@ def test_a_port_that_is_taken_is_said() -> None:
 
 def test_the_page_is_written_for_other_servers(tmp_path: Path) -> None:
     out = tmp_path / "site"
-    result = CliRunner().invoke(app, ["serve", "--export", str(out), "--device", "cpu"])
+    result = call("serve", "--export", out, "--device", "cpu")
     assert result.exit_code == 0, result.output
-    assert (out / "index.html").is_file()
-    assert (out / "model.onnx").is_file()
-    again = CliRunner().invoke(app, ["serve", "--export", str(out), "--device", "cpu"])
+    assert (out / "index.html").is_file() and (out / "model.onnx").is_file()
+    again = call("serve", "--export", out, "--device", "cpu")
     assert "--overwrite" in str(again.exception)
