@@ -105,7 +105,7 @@ def summarize(
             "provider": segmenter.provider,
             "threads": threads,
             "onnxruntime": onnxruntime.__version__,
-            **({"openvino": host.openvino_version()} if uses_openvino else {}),
+            **({"openvino": host.extra_version("openvino")} if uses_openvino else {}),
         },
     }
 

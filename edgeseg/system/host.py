@@ -7,7 +7,6 @@ import os
 import platform
 import sys
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from edgeseg.system.version import __version__
 _MB = 2**20
 BROKEN = "does not load"
 """Start of the text in `versions` for a package that is installed but cannot be imported."""
-_DICOM = ("pydicom", "highdicom", "pynetdicom")
+_OF_EXTRAS = ("openvino", "pydicom", "highdicom", "pynetdicom")
 
 
 def versions(*, installed: bool = False) -> dict[str, str]:
@@ -32,7 +31,6 @@ def versions(*, installed: bool = False) -> dict[str, str]:
         Include packages that are installed but not imported yet, OpenVINO among them. A package
         that does not load is listed with the reason instead of raising.
     """
-    openvino = openvino_version(installed=installed)
     found = {"python": platform.python_version(), "edgeseg": __version__}
     for name, module in (("onnxruntime", "onnxruntime"), ("numpy", "numpy"), ("opencv", "cv2")):
         try:
@@ -43,12 +41,12 @@ def versions(*, installed: bool = False) -> dict[str, str]:
                 raise
             version = f"{BROKEN}: {type(error).__name__}: {error}"
         found[name] = version
-    of_extras = {"openvino": openvino} | {n: _extra_version(n, installed) for n in _DICOM}
+    of_extras = {name: extra_version(name, installed=installed) for name in _OF_EXTRAS}
     return found | {name: version for name, version in of_extras.items() if version}
 
 
-def _extra_version(name: str, installed: bool) -> str:
-    """Return the version of an extra's package that is imported or, if asked for, installed."""
+def extra_version(name: str, *, installed: bool = False) -> str:
+    """Return the version of an extra's package if it is imported or, if asked for, installed."""
     if name in sys.modules:
         return str(getattr(sys.modules[name], "__version__", ""))
     if installed:
@@ -67,17 +65,6 @@ def providers() -> list[str]:
         return [*onnxruntime.get_available_providers()]
     except Exception:  # `versions` says why
         return []
-
-
-def openvino_version(*, installed: bool = False) -> str | None:
-    """Return the version of OpenVINO if it is imported or, if asked for, installed."""
-    if "openvino" in sys.modules:
-        return str(sys.modules["openvino"].__version__)
-    if installed and find_spec("openvino"):
-        from importlib.metadata import version
-
-        return version("openvino")
-    return None
 
 
 def describe() -> dict[str, Any]:
