@@ -112,6 +112,8 @@ def test_threads_are_those_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     options = session.session_options(3, spin=True)
     assert (options.intra_op_num_threads, options.inter_op_num_threads) == (3, 1)
     assert session.session_options(None, spin=True).intra_op_num_threads == 0  # onnxruntime's own
+    asleep = session.session_options(2, spin=False)
+    assert asleep.get_session_config_entry("session.intra_op.allow_spinning") == "0"
     monkeypatch.setattr(session, "usable_cores", lambda: 2)  # in a container with a quota
     assert session.session_options(None, spin=True).intra_op_num_threads == 2
     assert session.session_options(3, spin=True).intra_op_num_threads == 3

@@ -103,15 +103,6 @@ def inflate(stream: BinaryIO) -> bytes | None:
 
 def _read_shape(dataset: Any) -> tuple[int, int, int]:
     """Return the sides and the number of the frames; what is no ultrasound is refused."""
-    _refuse_others(dataset)
-    height, width = (library.whole_number(dataset, side) or 0 for side in ("Rows", "Columns"))
-    n_frames = library.whole_number(dataset, "NumberOfFrames") or 1
-    if min(height, width) < 1 or not 1 <= n_frames <= _MOST_FRAMES:
-        raise ImageDecodeError(f"{n_frames} frames of {width}x{height} pixels are not read")
-    return height, width, n_frames
-
-
-def _refuse_others(dataset: Any) -> None:
     modality = library.text(dataset, "Modality").upper()
     if "Rows" not in dataset:
         raise ImageDecodeError("the DICOM file holds no image")
@@ -120,6 +111,11 @@ def _refuse_others(dataset: Any) -> None:
         raise ImageDecodeError(f"the DICOM file's modality is {shown}; expected ultrasound, US")
     if library.text(dataset, "SOPClassUID") == _VOLUME:
         raise ImageDecodeError("the DICOM file is a volume; expected images of one plane")
+    height, width = (library.whole_number(dataset, side) or 0 for side in ("Rows", "Columns"))
+    n_frames = library.whole_number(dataset, "NumberOfFrames") or 1
+    if min(height, width) < 1 or not 1 <= n_frames <= _MOST_FRAMES:
+        raise ImageDecodeError(f"{n_frames} frames of {width}x{height} pixels are not read")
+    return height, width, n_frames
 
 
 def _read_pixel_data_head(stream: BinaryIO, is_implicit: bool, is_little: bool) -> tuple[int, bool]:

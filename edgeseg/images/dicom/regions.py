@@ -9,6 +9,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from edgeseg.errors import DataError
 from edgeseg.images.frame import MIN_SIDE_PX, Area, PixelSize, as_pixel_size
 
@@ -68,24 +70,15 @@ def read_scale(regions: Sequence[Region], size: tuple[int, int]) -> Scale:
     areas: list[Area] = []
     refused = ""
     for region in tissue:
-        found = _read_pixel_size(region)
-        refused = refused or (found if isinstance(found, str) else "")
-        pixel_size = None if isinstance(found, str) else found
+        pixel_size, why = _read_pixel_size(region)
+        refused = refused or why
         if (area := _read_area(region, pixel_size, size)) is not None:
             areas.append(area)
     if not areas:
         return Scale((), None, "the file does not say where on the screen the scan is")
-    sizes = [area.pixel_size for area in areas]
-    alike = sizes[0] if all(_is_same(sizes[0], other) for other in sizes[1:]) else None
-    return Scale(tuple(areas), alike, refused)
-
-
-def _is_same(one: PixelSize | None, other: PixelSize | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return math.isclose(one.x_mm, other.x_mm, rel_tol=1e-4) and math.isclose(
-        one.y_mm, other.y_mm, rel_tol=1e-4
-    )
+    sizes = [area.pixel_size[:2] for area in areas if area.pixel_size]
+    are_alike = len(sizes) == len(areas) and np.allclose(sizes, sizes[0], rtol=1e-4, atol=0)
+    return Scale(tuple(areas), areas[0].pixel_size if are_alike else None, refused)
 
 
 def _reaches_beyond(region: Region, size: tuple[int, int]) -> bool:
@@ -105,15 +98,14 @@ def _read_area(region: Region, pixel_size: PixelSize | None, size: tuple[int, in
     return area if min(area.size) >= MIN_SIDE_PX else None
 
 
-def _read_pixel_size(region: Region) -> PixelSize | str:
+def _read_pixel_size(region: Region) -> tuple[PixelSize | None, str]:
     """Return what a pixel of a region measures, or why that is not known."""
     if (region.x_units, region.y_units) != (_CENTIMETRES, _CENTIMETRES):
-        return "the scan's pixels are not given in centimetres"
-    deltas = (region.x_delta, region.y_delta)
-    if any(delta is None or not math.isfinite(delta) or not delta for delta in deltas):
-        return "the scan's region does not say what a pixel measures"
-    x_mm, y_mm = (_MM_PER_CM * abs(delta) for delta in deltas if delta is not None)
+        return None, "the scan's pixels are not given in centimetres"
+    sides_mm = [_MM_PER_CM * abs(delta or math.nan) for delta in (region.x_delta, region.y_delta)]
+    if not all(map(math.isfinite, sides_mm)):
+        return None, "the scan's region does not say what a pixel measures"
     try:
-        return as_pixel_size((x_mm, y_mm), SOURCE) or "unknown"
+        return as_pixel_size(sides_mm, SOURCE), ""
     except DataError as error:
-        return str(error)
+        return None, str(error)

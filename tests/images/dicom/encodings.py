@@ -68,29 +68,23 @@ class Maker:
 
 
 _BARE = {"preamble": False}
-# what is written of any image, and of gray values alone; the last is whether colours stay exact
-_NATIVE: list[tuple[str, str, dict[str, Any], bool]] = [
-    ("rgb", "RGB", {}, True),
-    ("rgb, planes", "RGB", {"planar": 1}, True),
-    ("ybr_full", "YBR_FULL", {}, False),
-    ("ybr_full, planes", "YBR_FULL", {"planar": 1}, False),
-    ("ybr_full_422", "YBR_FULL_422", {}, False),
-    ("rgb, deflated", "RGB", {"syntax": uid.DeflatedExplicitVRLittleEndian}, True),
-    ("rgb, bare, implicit", "RGB", {"syntax": uid.ImplicitVRLittleEndian, **_BARE}, True),
-    ("rgb, bare, explicit", "RGB", _BARE, True),
+# what is written of any image; the last is whether colours stay exact
+_NATIVE: list[tuple[str, dict[str, Any], bool]] = [
+    *(("RGB", {}, True), ("RGB", {"planar": 1}, True), ("RGB", _BARE, True)),
+    ("RGB", {"syntax": uid.DeflatedExplicitVRLittleEndian}, True),
+    ("RGB", {"syntax": uid.ImplicitVRLittleEndian, **_BARE}, True),
+    *(("YBR_FULL", {}, False), ("YBR_FULL", {"planar": 1}, False), ("YBR_FULL_422", {}, False)),
 ]
-_NATIVE_GRAY: list[tuple[str, str, dict[str, Any]]] = [
-    ("gray", "MONOCHROME2", {}),
-    ("gray, white is 0", "MONOCHROME1", {}),
-    ("gray, 12 bits", "MONOCHROME2", {"bits": 12}),
-    ("gray, 16 bits", "MONOCHROME2", {"bits": 16}),
-    ("gray, 12 bits, white is 0", "MONOCHROME1", {"bits": 12}),
-    ("palette", "PALETTE COLOR", {}),
-    ("palette of 8 bits", "PALETTE COLOR", {"palette": Palette(entry_bits=8)}),
-    ("palette, 16 bits", "PALETTE COLOR", {"palette": Palette(16, first=1000)}),
-    ("palette, segments", "PALETTE COLOR", {"palette": Palette(segmented=True)}),
-    ("palette, 16 bits, segments", "PALETTE COLOR", {"palette": Palette(16, 16, 300, True)}),
+_NATIVE_GRAY: list[tuple[str, dict[str, Any], bool]] = [
+    *(("MONOCHROME2", {}, True), ("MONOCHROME1", {}, True), ("PALETTE COLOR", {}, True)),
+    *(("MONOCHROME2", {"bits": 12}, True), ("MONOCHROME2", {"bits": 16}, True)),
+    ("MONOCHROME1", {"bits": 12}, True),
+    ("PALETTE COLOR", {"palette": Palette(entry_bits=8)}, True),
+    ("PALETTE COLOR", {"palette": Palette(16, first=1000)}, True),
+    ("PALETTE COLOR", {"palette": Palette(segmented=True)}, True),
+    ("PALETTE COLOR", {"palette": Palette(16, 16, 300, True)}, True),
 ]
+_RECODED = ("RGB", "YBR_FULL", "MONOCHROME2", "MONOCHROME2 bits=12", "PALETTE COLOR")
 _WRITTEN = {
     "implicit": "+ti", "big endian": "+tb", "deflated": "+td", "bare, implicit": "-F +ti",
     "bare, explicit": "-F +te", "undefined lengths": "-e", "group lengths": "+g",
@@ -117,26 +111,26 @@ def encodings(path: Path, folder: Path, *, every: bool = True) -> Iterator[Encod
         Whether dcmtk makes them of each way to store pixels, or of one.
     """
     maker, sources = Maker(path, folder), {}
-    for name, photometric, how, is_exact in _NATIVE:
-        sources[name] = Encoded(name, maker.native(photometric, **how), maker.is_gray or is_exact)
-    for name, photometric, how in _NATIVE_GRAY if maker.is_gray else []:
-        sources[name] = Encoded(name, maker.native(photometric, **how), True)
+    for photometric, how, is_exact in _NATIVE + (_NATIVE_GRAY if maker.is_gray else []):
+        name = " ".join([photometric, *(f"{key}={value}" for key, value in how.items())])
+        exact = maker.is_gray or is_exact
+        sources[name] = Encoded(name, maker.native(photometric, **how), exact)
     yield from sources.values()
-    whole = sources["rgb"].path.read_bytes()
+    whole = sources["RGB"].path.read_bytes()
     (lacking := maker.next_path()).write_bytes(whole[128 + len("DICM") :])
     yield Encoded("rgb, no preamble before its meta information", lacking, True)
-    names = ("rgb", "ybr_full", "gray", "gray, 12 bits", "palette") if every else ("rgb",)
+    names = _RECODED if every else _RECODED[:1]
     for source in (sources[name] for name in names if name in sources):
         for name, asked in _WRITTEN.items():
             written = maker.by_dcmtk("dcmconv", *asked.split(), source.path)
             yield from _made(f"{source.name}, dcmtk: {name}", written, source.lossless)
         for name, asked in _LOSSLESS.items():
-            if "12 bits" not in source.name or "JPEG" not in name or "JPEG-LS" in name:
+            if "bits=12" not in source.name or "JPEG" not in name or "JPEG-LS" in name:
                 coded = maker.by_dcmtk(*asked.split(), source.path)
                 yield from _made(f"{source.name}, {name}", coded, source.lossless)
-    yield from _with_loss(maker, sources["rgb"], ("+s2", "+s4", "+n2", "+cr"))
+    yield from _with_loss(maker, sources["RGB"], ("+s2", "+s4", "+n2", "+cr"))
     if maker.is_gray:
-        yield from _with_loss(maker, sources["gray"], ("+s2",))
+        yield from _with_loss(maker, sources["MONOCHROME2"], ("+s2",))
     yield from _by_opencv(maker)
 
 
@@ -166,14 +160,11 @@ def _with_loss(maker: Maker, source: Encoded, samplings: Sequence[str]) -> Itera
 
 def _by_opencv(maker: Maker) -> Iterator[Encoded]:
     """Yield JPEG 2000, and JPEG with frames in parts and every table of their places."""
-    kinds = [("rgb", "RGB"), ("gray", "MONOCHROME2")][: 2 if maker.is_gray else 1]
-    for name, photometric in kinds if cv2.haveImageWriter("a.jp2") else []:
-        for what, quality, syntax in (
-            ("JPEG 2000", 1000, uid.JPEG2000Lossless),
-            ("JPEG 2000 with loss", 400, uid.JPEG2000),
-        ):
+    kinds = ["RGB", "MONOCHROME2"] if maker.is_gray else ["RGB"]
+    for photometric in kinds if cv2.haveImageWriter("a.jp2") else []:
+        for quality, syntax in ((1000, uid.JPEG2000Lossless), (400, uid.JPEG2000)):
             coded = maker.coded(photometric, _jpeg_2000(quality), syntax)
-            yield Encoded(f"{name}, {what}", coded, quality == 1000)
+            yield Encoded(f"{photometric}, JPEG 2000 {quality}", coded, quality == 1000)
     for offsets, fragments in (("none", 1), ("extended", 1), ("basic", 3), ("none", 3)):
         how: dict[str, Any] = {"offsets": offsets, "fragments": fragments}
         coded = maker.coded("YBR_FULL_422", jpeg, uid.JPEGBaseline8Bit, **how)
