@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from edgeseg.errors import ModelError
 from edgeseg.network.adapter import Adapter
 from edgeseg.network.interval import Interval
+from edgeseg.network.limits import Limits, read_limits
 from edgeseg.network.metadata import (
     ADAPTER_SCHEMA_VERSION,
     INTENDED_USE,
@@ -59,19 +60,14 @@ def test_every_field_of_the_schema_is_written() -> None:
     assert "Not a medical device" in INTENDED_USE
 
 
-def test_unknown_keys_are_ignored() -> None:
+def test_unknown_keys_are_ignored_and_lacking_ones_unknown() -> None:
     assert ModelMetadata.from_json(changed(added_later=[1, 2])) == METADATA
-
-
-def test_what_a_model_was_trained_on_may_be_unknown() -> None:
     unknown = {"train_data": None, "train_pixel_size_mm_range": None}
     expected = dataclasses.replace(METADATA, **unknown)  # type: ignore[arg-type]
     assert ModelMetadata.from_json(changed(**unknown)) == expected
-
-
-def test_optional_keys_have_defaults() -> None:
     assert ModelMetadata.from_json(without("gmac")).gmac is None
     assert ModelMetadata.from_json(without("threshold")).threshold == 0.5
+    assert ModelMetadata.from_json(without("interval")).interval is None
 
 
 @pytest.mark.parametrize(
@@ -131,14 +127,8 @@ def test_an_interval_goes_there_and_back() -> None:
     with_interval = dataclasses.replace(METADATA, interval=Interval(**INTERVAL))
     assert json.loads(with_interval.to_json())["interval"] == INTERVAL
     assert ModelMetadata.from_json(with_interval.to_json()) == with_interval
-    assert ModelMetadata.from_json(changed(interval=INTERVAL)) == with_interval
-
-
-def test_files_without_an_interval_have_none() -> None:
-    assert ModelMetadata.from_json(without("interval")).interval is None
-    assert ModelMetadata.from_json(changed(interval=None)).interval is None
     whole = INTERVAL | {"added_later": 1, "doubt_mm": 230}
-    assert ModelMetadata.from_json(changed(interval=whole)).interval == Interval(**INTERVAL)
+    assert ModelMetadata.from_json(changed(interval=whole)) == with_interval
 
 
 ADAPTED = dataclasses.replace(
@@ -224,13 +214,17 @@ def test_what_a_field_cannot_hold_is_refused(name: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["[" * 100_000 + "]" * 100_000, changed(metrics=0)[:-1] + ', "metrics": ' + '{"a":' * 100_000,
-     changed(licence="x" * 3_000_000), changed(threshold=0)[:-1] + ', "threshold": ' + "9" * 9000],
-    ids=["lists", "objects", "long", "digits"],
+     changed(licence="x" * 3_000_000), changed(threshold=0)[:-1] + ', "threshold": ' + "9" * 9000,
+     *(changed(**{name: value}) for name, value in (
+         ("train_pixel_size_mm_range", ["x" * 9000, 1]), ("interval", {"level": "x" * 9000}),
+         ("limits", {"hc_mm": "x" * 9000}), ("limits", {"agreement": ["x"] * 9000}),
+     ))],
+    ids=["lists", "objects", "long", "digits", "range", "interval", "texts", "lists of texts"],
 )  # fmt: skip
 def test_whatever_a_text_is_it_is_refused_in_a_short_sentence(text: str) -> None:
     with pytest.raises(ModelError) as refused:
         ModelMetadata.from_json(text)
-    assert len(str(refused.value)) < 400
+    assert len(str(refused.value)) < 1500
 
 
 @given(st.text(max_size=200) | st.recursive(st.none() | st.booleans() | st.floats() | st.text(),
@@ -245,17 +239,20 @@ def test_any_value_of_any_field_is_metadata_or_a_model_error(value: object) -> N
         assert ModelMetadata.from_json(metadata.to_json()) == metadata
 
 
+def test_limits_go_there_and_back() -> None:
+    limits = Limits(presence_refused=0.05, view_shares=(0.5, 1.0), hc_mm=(50.0, 300.0))
+    assert read_limits(dataclasses.asdict(limits) | {"added_later": 1}) == limits
+    assert read_limits({}) == Limits()
+
+
 @pytest.mark.parametrize(
-    "changes",
+    ("name", "value"),
     [
-        {"train_pixel_size_mm_range": ["x" * 9000, 1]},
-        {"interval": {"level": "x" * 9000}},
-        {"limits": {"hc_mm": "x" * 9000}},
-        {"limits": {"agreement": ["x"] * 9000}},
-        {"limits": "x" * 9000},
+        *[("view_shares", value) for value in ([0, 0.7], [0.58, 0], [0.58, 1.1], [1e-300, 0.7])],
+        *[("hc_mm", value) for value in ([400, 40], [40], 40, ["40", 400], [40, float("nan")])],
+        *[("confidence", value) for value in (-0.1, True, "0.9", 1e400, 10**400, None)],
     ],
 )
-def test_what_metadata_holds_makes_no_long_errors(changes: dict[str, object]) -> None:
-    with pytest.raises(ModelError) as caught:
-        ModelMetadata.from_json(changed(**changes))
-    assert len(str(caught.value)) < 1500
+def test_what_is_no_limit_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(ModelError, match=f"as its {name}"):
+        read_limits({name: value})

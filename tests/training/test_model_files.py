@@ -105,7 +105,7 @@ def test_the_map_is_found_by_its_name_or_as_the_only_output(tmp_path: Path) -> N
     logits = next(node.input[0] for node in model.graph.node if "probability" in node.output)
     hidden = helper.make_tensor_value_info(logits, TensorProto.FLOAT, ["N", 1, 128, 192])
     save(outputs[1], hidden)
-    with pytest.raises(ModelError, match="named 'probability'"):
+    with pytest.raises(ModelError, match="an output 'probability'"):
         Segmenter(path, device="cpu")
     save(hidden)
     with pytest.raises(ModelError, match=r"answers run from .* If these are logits"):
