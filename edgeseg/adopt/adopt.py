@@ -10,21 +10,21 @@ import cv2
 import numpy as np
 
 from edgeseg.adopt.onnx_bytes import append_metadata, embed_weights, find_precision
-from edgeseg.adopt.original import OriginalModel
-from edgeseg.adopt.plan import read_input, read_output
+from edgeseg.adopt.plan import fixed_batch, read_input, read_output
 from edgeseg.adopt.spec import AdoptSpec
-from edgeseg.errors import ModelError, ParityError
+from edgeseg.errors import ModelError, ModelNotFoundError, ParityError
 from edgeseg.images.frame import GrayImage
 from edgeseg.network.adapter import Adapter
 from edgeseg.network.feed import Maps
 from edgeseg.network.metadata import ADAPTER_SCHEMA_VERSION, METADATA_KEY, ModelMetadata
-from edgeseg.network.model_file import refers_to_files
+from edgeseg.network.model_file import read_model, refers_to_files
 from edgeseg.network.port import read_metadata, read_port
 from edgeseg.network.preprocess import preprocess
 from edgeseg.network.session import open_data
 from edgeseg.network.task import Task, check_classes
 from edgeseg.phantom.head import make_phantom
 from edgeseg.system.files import check_targets, claim, write_atomic
+from edgeseg.system.text import describe_text_file
 from edgeseg.system.version import __version__
 
 _TOLERANCE = 1e-5  # of probabilities: the same network on the same numbers
@@ -98,10 +98,10 @@ def adopt(source: Path, out: Path, spec: AdoptSpec, *, overwrite: bool = False) 
     spec.check()
     check_targets(out)
     claim(out, overwrite)
-    original = OriginalModel(source)
-    if METADATA_KEY in original.texts:
-        raise ModelError(f"{source} is a model of edgeseg already: use it as it is")
     data = _read_whole(source)
+    original = open_data(source, data)
+    if METADATA_KEY in original.get_modelmeta().custom_metadata_map:
+        raise ModelError(f"{source} is a model of edgeseg already: use it as it is")
     adapter, height, width = read_input(spec, original)
     images = _make_images(height, width)
     adapter, classes, expected = read_output(spec, original, adapter, images)
@@ -123,7 +123,7 @@ def adopt(source: Path, out: Path, spec: AdoptSpec, *, overwrite: bool = False) 
         adapter=adapter,
         schema_version=ADAPTER_SCHEMA_VERSION,
     )
-    of_batch = _batch_difference(metadata, data, images, original.fixed_batch)
+    of_batch = _batch_difference(metadata, data, images, fixed_batch(original))
     if of_batch is None:
         adapter = replace(adapter, batch=1)
         metadata = replace(metadata, adapter=adapter)
@@ -157,7 +157,11 @@ def adopt(source: Path, out: Path, spec: AdoptSpec, *, overwrite: bool = False) 
 
 def _read_whole(source: Path) -> bytes:
     """Read a model with all its weights, those in files beside it too."""
-    data = source.read_bytes()
+    if not source.is_file():
+        raise ModelNotFoundError(f"{source}: no such file; expected an ONNX file")
+    data = read_model(source, known=True)
+    if text := describe_text_file(data):
+        raise ModelError(f"{source}: {text}")
     if refers_to_files(data):
         data = embed_weights(data, source.parent)
         if refers_to_files(data):

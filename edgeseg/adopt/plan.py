@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgeseg.adopt.original import OriginalModel, list_ports
 from edgeseg.adopt.spec import BACKGROUND, AdoptSpec
 from edgeseg.errors import ModelError
 from edgeseg.images.frame import GrayImage
 from edgeseg.network.adapter import BYTES, CHANNELS, TENSOR_TYPES, Adapter
-from edgeseg.network.feed import Maps, channels_first, read_maps
+from edgeseg.network.feed import Maps, channels_first, make_input, read_maps
+from edgeseg.network.session import Session
+from edgeseg.system.text import first_line
 
 Scores = npt.NDArray[np.float64]
 """An output on all test images, (N, maps, h, w)."""
@@ -26,7 +27,7 @@ _ROUNDING = 1e-3  # of networks of half precision
 _SUMS_TOLERANCE = 1e-2  # float16 maps of three classes add up to 1 within 2e-3
 
 
-def read_input(spec: AdoptSpec, model: OriginalModel) -> tuple[Adapter, int, int]:
+def read_input(spec: AdoptSpec, model: Session) -> tuple[Adapter, int, int]:
     """Return how a model is fed, and its input's height and width in pixels.
 
     Raises
@@ -35,11 +36,12 @@ def read_input(spec: AdoptSpec, model: OriginalModel) -> tuple[Adapter, int, int
         If the model takes anything but images, contradicts the user, or leaves open what the user
         does not say.
     """
-    taken = model.inputs[0] if model.inputs else None
+    inputs = model.get_inputs()
+    taken = inputs[0] if len(inputs) == 1 else None
     kinds = {name: kind for kind, name in TENSOR_TYPES.items()}
-    if taken is None or len(model.inputs) > 1 or taken.type not in kinds or len(taken.shape) != 4:
+    if taken is None or taken.type not in kinds or len(taken.shape) != 4:
         raise ModelError(
-            f"the model takes {list_ports(model.inputs)}; expected one input, floats or bytes with "
+            f"the model takes {_list_ports(inputs)}; expected one input, floats or bytes with "
             "the four axes (N, C, H, W) or (N, H, W, C); make constants of others at export"
         )
     shape = [side if isinstance(side, int) and side > 0 else None for side in taken.shape]
@@ -99,7 +101,7 @@ def _agree(in_graph: int | None, own: int | None, option: str, port: Any) -> int
 
 
 def read_output(
-    spec: AdoptSpec, model: OriginalModel, adapter: Adapter, images: Sequence[GrayImage]
+    spec: AdoptSpec, model: Session, adapter: Adapter, images: Sequence[GrayImage]
 ) -> tuple[Adapter, tuple[str, ...], list[Maps]]:
     """Say what a model's output means, from what it gives for test images.
 
@@ -124,7 +126,7 @@ def read_output(
     """
     port = _choose_output(spec, model)
     adapter = replace(adapter, output=port.name)
-    outputs = [model.run(adapter, gray) for gray in images]
+    outputs = [_run(model, adapter, gray) for gray in images]
     layout, enlarge = _read_shape(port.name, outputs[0].shape, images[0].shape[2:])
     scores = np.concatenate([channels_first(layout, output) for output in outputs])
     scores = scores.astype(np.float64)
@@ -155,16 +157,46 @@ def read_output(
     return adapter, classes, [read_maps(adapter, output, len(classes) - 1) for output in outputs]
 
 
-def _choose_output(spec: AdoptSpec, model: OriginalModel) -> Any:
+def _choose_output(spec: AdoptSpec, model: Session) -> Any:
     """Return the output with the maps."""
-    found = [port for port in model.outputs if spec.output in (None, port.name)]
+    outputs = model.get_outputs()
+    found = [port for port in outputs if spec.output in (None, port.name)]
     if len(found) != 1 or found[0].type not in _FLOATS | _INDICES:
         raise ModelError(
-            f"the model gives {list_ports(model.outputs)}; choose by --output NAME the one with "
+            f"the model gives {_list_ports(outputs)}; choose by --output NAME the one with "
             "maps of floats, or with whole numbers, each pixel's class (a detection model's boxes "
             "and prototypes are no maps)"
         )
     return found[0]
+
+
+def _list_ports(ports: list[Any]) -> str:
+    return "; ".join(f"{v.name} {v.type} {v.shape}" for v in ports)
+
+
+def fixed_batch(model: Session) -> int | None:
+    """Return how many images a run of the model must take; None where any number goes."""
+    batch = model.get_inputs()[0].shape[0]
+    return batch if isinstance(batch, int) and batch > 0 else None
+
+
+def _run(model: Session, adapter: Adapter, gray: GrayImage) -> npt.NDArray[Any]:
+    """Return the output as the network gives it for one image, (1, 1, h, w), uint8."""
+    fed = np.repeat(make_input(adapter, gray), fixed_batch(model) or 1, axis=0)
+    try:
+        (output,) = model.run([adapter.output], {model.get_inputs()[0].name: fed})
+    except Exception as error:  # onnxruntime's own exceptions share no base but this
+        raise ModelError(
+            f"the model does not run on {fed.shape} ({first_line(error)}); give the --input it "
+            "was trained with (many networks need sides that 32 divides)"
+        ) from error
+    output = np.asarray(output)
+    if not output.ndim or len(output) != len(fed):
+        raise ModelError(
+            f"the output {adapter.output!r} has the shape {list(output.shape)} for an input of "
+            f"{fed.shape}; expected maps of each image"
+        )
+    return output[:1]
 
 
 def _read_shape(name: str, shape: tuple[int, ...], size: tuple[int, ...]) -> tuple[str, int]:

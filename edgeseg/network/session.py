@@ -118,10 +118,8 @@ def may_use_card(device: str) -> bool:
     return device not in ("cpu", "openvino")
 
 
-def session_options(
-    threads: int | None, *, spin: bool, weights_beside: bool = False
-) -> onnxruntime.SessionOptions:
-    """Return onnxruntime's options; ``weights_beside``: the model's may lie beside its file."""
+def session_options(threads: int | None, *, spin: bool) -> onnxruntime.SessionOptions:
+    """Return onnxruntime's options."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # errors come back as exceptions
     if threads is None and (cores := usable_cores()) < (os.cpu_count() or 1):
@@ -129,11 +127,10 @@ def session_options(
     if threads is not None:
         options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    if not weights_beside:
-        # `read_model` refuses what refers to another file; nothing could lie here either.
-        options.add_session_config_entry(
-            "session.model_external_initializers_file_folder_path", f"{os.devnull}/none"
-        )
+    # `read_model` refuses what refers to another file; nothing could lie here either.
+    options.add_session_config_entry(
+        "session.model_external_initializers_file_folder_path", f"{os.devnull}/none"
+    )
     if not spin:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
@@ -167,7 +164,7 @@ def _open_on(
             ) from error
         raise ModelError(
             f"{path}: not a model onnxruntime can load ({first_line(error)}); expected a "
-            "single-file ONNX written by 'edgeseg export' or 'edgeseg adopt'"
+            "single-file ONNX model"
         ) from error
     if session.get_providers()[0] != provider:
         raise DeviceError(
