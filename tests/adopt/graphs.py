@@ -135,8 +135,7 @@ def normalized(gray: GrayImage, mean: Sequence[float], sd: Sequence[float], how:
     """Return what a user's own code makes of a gray image for the network: (h, w, channels)."""
     values = gray.astype(np.float64)
     if how == "bytes":
-        values = np.stack([values] * len(mean), axis=-1)
-        return values
+        return np.stack([values] * len(mean), axis=-1)
     if how == "z-score":
         values = (values - values.mean()) / values.std()
     else:
