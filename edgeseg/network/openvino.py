@@ -84,7 +84,7 @@ class OpenVinoSession:
         except RuntimeError as error:
             raise ModelError(
                 f"{path}: not a model OpenVINO can load ({_last_line(error)}); expected a "
-                "single-file ONNX written by 'edgeseg export'"
+                "single-file ONNX model"
             ) from error
         self._compiling = threading.Lock()
         self._compiled: dict[tuple[int, ...], openvino.CompiledModel] = {}
@@ -92,13 +92,14 @@ class OpenVinoSession:
         # Once before threads may call: the first conversion of an array, in two threads at
         # once, can lock both for ever (pybind11's initialisation against Python's lock).
         openvino.Tensor(np.zeros(1, np.uint8), shared_memory=True)
-        if not _takes_images(self._model):
+        ports = self._model.inputs
+        kind = _TYPES.get(ports[0].element_type.get_type_name()) if len(ports) == 1 else None
+        shape = self.get_inputs()[0].shape if kind else []
+        if len(shape) != 4 or "?" in shape[1:]:
             return  # whoever reads its inputs sees whether it can run
         try:
-            taken = self._model.inputs[0]
-            shape = [1 if n.is_dynamic else n.get_length() for n in taken.partial_shape]
-            kind = _TYPES[taken.element_type.get_type_name()]
-            self.run([port.name for port in self.get_outputs()], {"": np.zeros(shape, kind)})
+            image = np.zeros([1 if isinstance(n, str) else n for n in shape], kind)
+            self.run([port.name for port in self.get_outputs()], {"": image})
         except RuntimeError as error:
             raise DeviceError(
                 f"the model does not start on openvino: {_last_line(error)}"
@@ -145,17 +146,6 @@ class OpenVinoSession:
                     self._compiled[shape] = self._core.compile_model(model, "CPU", self._options)
             requests[shape] = self._compiled[shape].create_infer_request()
         return requests[shape]
-
-
-def _takes_images(model: openvino.Model) -> bool:
-    """Tell whether a model takes one array of images, of four axes, all but the first fixed."""
-    ports = model.inputs
-    if len(ports) != 1 or ports[0].element_type.get_type_name() not in _TYPES:
-        return False
-    shape = ports[0].partial_shape
-    if shape.rank.is_dynamic or len(shape) != 4:
-        return False
-    return not any(length.is_dynamic for length in list(shape)[1:])
 
 
 def _last_line(error: Exception) -> str:
