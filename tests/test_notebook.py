@@ -49,7 +49,7 @@ def test_what_is_doubtful_or_not_there_says_why(
 
 def test_a_table_shows_its_first_rows() -> None:
     row = dict.fromkeys(table.columns(Task()), "") | {"status": "ok"}
-    rows = table.Table(row, (table.line(row | {"file": f"<i>{i}.png"}) for i in range(23)))
+    rows = table.Table(row, (table.pack(row | {"file": f"<i>{i}.png"}) for i in range(23)))
     shown = rows._repr_html_()
     assert shown.count("<tr>") == 21
     assert "&lt;i&gt;19.png" in shown

@@ -79,9 +79,11 @@ def test_a_future_that_is_done_has_its_rows_and_pictures_kept(
     assert not (out / PARTS_NAME).exists()
 
 
-def test_what_is_submitted_again_has_its_rows_once(
-    segmenter: Segmenter, scan: Path, tmp_path: Path
+def test_what_is_submitted_again_is_measured_once(
+    monkeypatch: pytest.MonkeyPatch, scan: Path, tmp_path: Path
 ) -> None:
+    session = FakeSession()
+    segmenter = open_fake(monkeypatch, session)
     for _ in range(2):  # by the next run too
         with opened(segmenter, tmp_path / "out") as (engine, store):
             threads = [
@@ -94,6 +96,7 @@ def test_what_is_submitted_again_has_its_rows_once(
                 thread.join()
     with contextlib.closing(Store(tmp_path / "out")) as store:
         assert store.count_rows() == 5
+    assert len(session.fed) == 5 * 2  # looks
 
 
 def test_a_new_version_replaces_rows_and_pictures(
