@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +23,9 @@ __all__ = ["chromium"]  # a fixture
 PHANTOM_SIZE = (270, 400)
 _SLOW = ("slow", "ray", "nightly")
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+# A shell that runs a suite in the background has it, and so its children, ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy or slow machine is no failure.
 settings.register_profile("edgeseg", deadline=None)
