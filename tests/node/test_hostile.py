@@ -50,7 +50,6 @@ def test_broken_peers_end_nothing_and_leave_nothing(
     started: Callable[..., Node], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edgeseg.node.notices._LINES", 10**9)
-    before = threading.active_count()
     node = started(bounds=FEW_S)
     waiting = threading.active_count()
     harm(node.address, seed=1, count=150)  # what memory is taken once and kept
@@ -61,7 +60,6 @@ def test_broken_peers_end_nothing_and_leave_nothing(
     until(lambda: threading.active_count() <= waiting)
     assert resident_mib() - resident_before < 24
     until(lambda: not [*node.spool.iterdir()])
-    assert waiting == before + 1
 
 
 def test_broken_peers_by_the_dozen_at_once(started: Callable[..., Node]) -> None:
