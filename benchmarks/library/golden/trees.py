@@ -34,7 +34,9 @@ class Tree:
     def environment(self) -> dict[str, str]:
         """The variables with which Python imports this tree."""
         path = os.pathsep.join([str(self.root), str(self.root / "training")])
-        return os.environ | {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+        # safe: not from the folder in which this is run, which may be the other tree
+        tree = {"PYTHONPATH": path, "PYTHONSAFEPATH": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+        return os.environ | tree
 
     def command(self, *arguments: object) -> list[str]:
         """Return a command of `edgeseg`, to be run in `environment`."""
