@@ -23,8 +23,7 @@ from edgeseg.inputs.ages import Ages
 from edgeseg.inputs.pixel_sizes import PixelSizes
 from edgeseg.inputs.source import Source
 from edgeseg.output.table import Row
-from edgeseg.run.options import Options
-from edgeseg.run.worker import PixelSizesOfSources, Worker, read_source
+from edgeseg.run.worker import Options, PixelSizesOfSources, Worker, read_source
 from edgeseg.segmenter import Segmenter
 from edgeseg.system.files import sync, write_atomic
 from edgeseg.system.host import describe

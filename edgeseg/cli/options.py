@@ -15,7 +15,7 @@ from edgeseg.cli import console
 from edgeseg.errors import DataError, ModelError
 
 if TYPE_CHECKING:
-    from edgeseg.run.options import Options
+    from edgeseg.run.worker import Options
 
 _MODEL, _SCALE, _OUTPUT = "Model", "Scale and age", "Output"
 RESUME_OR_OVERWRITE = "--resume keeps and --overwrite replaces an earlier run; give one"
@@ -192,7 +192,7 @@ class OutputOptions:
 
     def collect(self, workers: int, *, sr: bool, **more: bool) -> Options:
         """Return the options of a run."""
-        from edgeseg.run.options import Options
+        from edgeseg.run.worker import Options
 
         return Options(**vars(self), workers=workers, sr=sr, **more)
 

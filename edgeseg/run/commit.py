@@ -28,28 +28,16 @@ _SYNCS = 4  # at once: a drive syncs several files in hardly more time than one
 
 
 class Job:
-    """A file under way: its frames, their rows, and the pictures written of them.
-
-    Parameters
-    ----------
-    sources
-        All frames of the file.
-    out
-        The folder of results.
-    """
+    """A file in progress: all its frames, their rows, and the pictures written of them."""
 
     def __init__(self, sources: Sequence[Source], out: Path) -> None:
         self.sources, self._out = sources, out
+        self.file = sources[0].file
         self.future: Future[list[Row]] = Future()
-        self.rows: list[Row | None] = [None] * len(sources)
+        self.rows: dict[int, Row] = {}  # by the frame's place
         self.parts: dict[str, tuple[Path, int, int]] = {}  # by name: part, frame's place, size
         self.n_left = len(sources)
         self.error: BaseException | None = None
-
-    @property
-    def file(self) -> str:
-        """What results call it."""
-        return self.sources[0].file
 
     def write(self, place: int, name: str, data: bytes) -> None:
         """Write a picture of a frame, which gets its name when the file is committed.
@@ -69,12 +57,12 @@ class Job:
             raise _unwritten(self._out / name, error) from error
         self.parts[name] = part, place, len(data)
 
-    def discard(self) -> None:
-        """Remove what has no name yet."""
-        for part, _, _ in self.parts.values():
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
-        self.parts.clear()
+    def file_rows(self, kinds: Sequence[str], *, owes: bool) -> FileRows:
+        """Return what the store keeps of the file."""
+        documents = [name for name in self.parts if name.partition("/")[0] in DOCUMENTS]
+        rows = [self.rows[place] for place in range(len(self.sources))]
+        version, owed = self.sources[0].version, documents if owes else []
+        return FileRows(self.file, version, kinds, rows, [*self.parts], owed)
 
 
 def remove_parts(out: Path) -> None:
@@ -88,20 +76,7 @@ def remove_parts(out: Path) -> None:
 class Committer:
     """Gives the pictures of measured files their names and makes their rows durable.
 
-    Parameters
-    ----------
-    worker
-        What measured them.
-    store
-        Where rows go; its folder is held by this process.
-    out
-        The folder of results.
-    owes
-        Whether documents are to be sent somewhere, and are noted until they are.
-    on_rows
-        Called with the rows of each file once they are durable, of one file at a time.
-    on_end
-        Called with each job before its future is done.
+    Its parameters are those of `edgeseg.run.engine.Engine`.
     """
 
     def __init__(
@@ -112,32 +87,74 @@ class Committer:
         *,
         owes: bool,
         on_rows: Callable[[list[Row]], None],
-        on_end: Callable[[Job], None],
     ) -> None:
         self._worker, self._store, self._out = worker, store, out
-        self._owes, self._on_rows, self._on_end = owes, on_rows, on_end
+        self._owes, self._on_rows = owes, on_rows
+        self._changed = threading.Condition()  # notified of each change of what follows
+        self._under_way: set[str] = set()  # files that are measured or wait to be committed
+        self._measured: list[tuple[float, Job]] = []  # with the time when
+        self._is_closed = False
 
-    def run(self, next_group: Callable[[], Sequence[Job]]) -> None:
-        """Commit groups of jobs until there is none."""
+    def begin(self, job: Job) -> None:
+        """Note that a file is under way; waits while it is already, or the drive is behind."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: job.file not in self._under_way and len(self._measured) < 2 * _GROUP
+            )
+            self._under_way.add(job.file)
+
+    def add(self, job: Job) -> None:
+        """Add a file that is measured."""
+        with self._changed:
+            self._measured.append((time.monotonic(), job))
+            self._changed.notify_all()
+
+    def end(self, job: Job, rows: list[Row] | BaseException) -> None:
+        """End a job with its rows, or an error, which its caller gets."""
+        if isinstance(rows, BaseException):
+            for part, _, _ in job.parts.values():
+                with suppress(OSError):
+                    part.unlink(missing_ok=True)
+        with self._changed:
+            self._under_way.discard(job.file)
+            self._changed.notify_all()
+        if isinstance(rows, BaseException):
+            job.future.set_exception(rows)
+        else:
+            job.future.set_result(rows)
+
+    def close(self) -> None:
+        """Have `run` commit what is left, and return."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+
+    def run(self) -> None:
+        """Commit groups of files until `close`."""
         with ThreadPoolExecutor(_SYNCS, "edgeseg-sync") as self._syncs:
-            while group := next_group():
+            while group := self._take():
                 try:
                     self._commit(group)
                 except BaseException as error:
                     for job in group:
                         if not job.future.done():
-                            self.fail(job, error)
+                            self.end(job, error)
 
-    def finish(self, job: Job, rows: list[Row]) -> None:
-        """End a job with its rows."""
-        self._on_end(job)
-        job.future.set_result(rows)
+    def _take(self) -> list[Job]:
+        """Wait for files to commit: many, one that has waited, or all that are under way."""
+        with self._changed:
+            while not self._is_due():
+                self._changed.wait(_GROUP_S / 4 if self._measured else None)
+            group = [job for _, job in self._measured[:_GROUP]]
+            del self._measured[:_GROUP]
+            return group
 
-    def fail(self, job: Job, error: BaseException) -> None:
-        """End a job with an error, which its caller gets."""
-        job.discard()
-        self._on_end(job)
-        job.future.set_exception(error)
+    def _is_due(self) -> bool:
+        n_measured = len(self._measured)
+        if self._is_closed or not n_measured:
+            return self._is_closed
+        has_waited = time.monotonic() - self._measured[0][0] >= _GROUP_S
+        return has_waited or n_measured >= min(_GROUP, len(self._under_way))
 
     def _commit(self, group: Sequence[Job]) -> None:
         """Commit jobs.
@@ -145,23 +162,21 @@ class Committer:
         What is about to be written is durable before a picture's name appears, and a row only
         after its pictures.
         """
+        pictures, folders = [], set[Path]()
         for job in group:
-            for name in [*job.parts]:
+            for name, (_, _, size) in [*job.parts.items()]:
                 if self._is_of_others(name):
                     sentence = "is there, and edgeseg did not write it; move it away"
                     self._drop(job, name, f"{self._out / name} {sentence}")
-        self._store.announce(
-            Picture(name, job.file, size)
-            for job in group
-            for name, (_, _, size) in job.parts.items()
-        )
+                else:
+                    pictures.append(Picture(name, job.file, size))
+        self._store.announce(pictures)
         self._sync([part for job in group for part, _, _ in job.parts.values()])
-        folders: set[Path] = set()
         for job in group:
             for name in [*job.parts]:
                 folders.update(self._publish(job, name))
         self._sync(sorted(folders))
-        files = [self._file_rows(job) for job in group]
+        files = [job.file_rows(self._worker.kinds, owes=self._owes) for job in group]
         outdated = self._store.replace_rows(files)
         for name in outdated:
             with suppress(OSError):
@@ -170,7 +185,7 @@ class Committer:
             self._store.forget_pictures(outdated)
         for job, file in zip(group, files, strict=True):
             self._on_rows([*file.rows])
-            self.finish(job, [*file.rows])
+            self.end(job, [*file.rows])
 
     def _is_of_others(self, name: str) -> bool:
         try:
@@ -181,10 +196,10 @@ class Committer:
 
     def _publish(self, job: Job, name: str) -> list[Path]:
         """Give a picture its name; returns the folders that changed."""
-        part, final = job.parts[name][0], self._out / name
+        final = self._out / name
         try:
             final.parent.mkdir(parents=True, exist_ok=True)
-            part.replace(final)
+            job.parts[name][0].replace(final)
         except OSError as error:
             if not is_name_error(error):
                 raise _unwritten(final, error) from error
@@ -198,80 +213,12 @@ class Committer:
         part.unlink(missing_ok=True)
         job.rows[place] = self._worker.failed_row(job.sources[place], sentence)
 
-    def _file_rows(self, job: Job) -> FileRows:
-        rows = [row for row in job.rows if row is not None]
-        documents = [name for name in job.parts if name.partition("/")[0] in DOCUMENTS]
-        owed = documents if self._owes else []
-        version, kinds = job.sources[0].version, self._worker.kinds
-        return FileRows(job.file, version, kinds, rows, [*job.parts], owed)
-
     def _sync(self, paths: Sequence[Path]) -> None:
         try:
             for _ in self._syncs.map(sync, paths):
                 pass
         except OSError as error:
             raise _unwritten(self._out, error) from error
-
-
-class Queue:
-    """Measured files that wait to be committed together.
-
-    Attributes
-    ----------
-    changed
-        Notified whenever what is under way changes; holds all that is here.
-    under_way
-        Files that are measured, or wait to be committed.
-    """
-
-    def __init__(self) -> None:
-        self.changed = threading.Condition()
-        self.under_way: set[str] = set()
-        self._measured: list[tuple[float, Job]] = []  # with the time when
-        self._is_closed = False
-
-    def begin(self, file: str) -> None:
-        """Note that a file is under way; waits while it is already, or the drive is behind."""
-        with self.changed:
-            self.changed.wait_for(
-                lambda: file not in self.under_way and len(self._measured) < 2 * _GROUP
-            )
-            self.under_way.add(file)
-
-    def end(self, job: Job) -> None:
-        """Note that a file is not under way any more."""
-        with self.changed:
-            self.under_way.discard(job.file)
-            self.changed.notify_all()
-
-    def add(self, job: Job) -> None:
-        """Add a file that is measured."""
-        with self.changed:
-            self._measured.append((time.monotonic(), job))
-            self.changed.notify_all()
-
-    def close(self) -> None:
-        """Have what is left taken, and then no more."""
-        with self.changed:
-            self._is_closed = True
-            self.changed.notify_all()
-
-    def take(self) -> list[Job]:
-        """Wait for files to commit: many, one that has waited, or all that are under way."""
-        with self.changed:
-            while not self._is_due():
-                self.changed.wait(_GROUP_S / 4 if self._measured else None)
-            group = [job for _, job in self._measured[:_GROUP]]
-            del self._measured[:_GROUP]
-            return group
-
-    def _is_due(self) -> bool:
-        if not self._measured:
-            return self._is_closed
-        n_measured = len(self._measured)
-        is_idle = n_measured == len(self.under_way)
-        has_waited = time.monotonic() - self._measured[0][0] >= _GROUP_S
-        return self._is_closed or is_idle or has_waited or n_measured >= _GROUP
 
 
 def _unwritten(path: Path, error: OSError) -> OutputWriteError:

@@ -6,11 +6,12 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeseg.errors import OutputWriteError
-from edgeseg.run.commit import Committer, Job, Queue, remove_parts
+from edgeseg.run.commit import Committer, Job, remove_parts
 from edgeseg.system.parallel import single_threaded_opencv
 
 if TYPE_CHECKING:
@@ -32,10 +33,8 @@ class Engine:
     ----------
     worker
         How a frame is measured.
-    store
-        Where rows go; its folder is held by this process.
-    out
-        The folder of results.
+    store, out
+        Where rows go, and the folder of results, which this process holds.
     threads
         Frames measured at once.
     owes
@@ -60,23 +59,19 @@ class Engine:
         self._worker, self._store, self._out = worker, store, out
         self._threads, self._retry_failed = threads, retry_failed
         self._slots = threading.BoundedSemaphore(_AHEAD * threads)
-        self._queue = Queue()
-        self._committer = Committer(
-            worker, store, out, owes=owes, on_rows=on_rows, on_end=self._queue.end
-        )
+        self._committer = Committer(worker, store, out, owes=owes, on_rows=on_rows)
+        self._counting = threading.Lock()
         self._is_stopping = False
-        self._stack = ExitStack()
 
     def __enter__(self) -> Engine:
         remove_parts(self._out)
         with ExitStack() as stack:
             stack.callback(remove_parts, self._out)
             stack.enter_context(single_threaded_opencv)
-            args = (self._queue.take,)
-            commits = threading.Thread(target=self._committer.run, args=args, name="edgeseg-commit")
+            commits = threading.Thread(target=self._committer.run, name="edgeseg-commit")
             commits.start()
             stack.callback(commits.join)
-            stack.callback(self._queue.close)
+            stack.callback(self._committer.close)
             self._pool = stack.enter_context(ThreadPoolExecutor(self._threads, "edgeseg-measure"))
             self._stack = stack.pop_all()
         return self
@@ -107,15 +102,16 @@ class Engine:
             From the future: if something cannot be written. The file may be submitted again.
         """
         job = Job(sources, self._out)
-        self._queue.begin(job.file)
+        self._committer.begin(job)
         try:
             kinds, retry = self._worker.kinds, self._retry_failed
-            if self._store.has(job.file, sources[0].version, kinds, retry_failed=retry):
-                self._committer.finish(job, [])
-                return job.future
-        except BaseException:
-            self._queue.end(job)
+            is_kept = self._store.has(job.file, sources[0].version, kinds, retry_failed=retry)
+        except BaseException as error:
+            self._committer.end(job, error)
             raise
+        if is_kept:
+            self._committer.end(job, [])
+            return job.future
         for place in range(len(sources)):
             self._slots.acquire()
             self._pool.submit(self._measure, job, place)
@@ -125,32 +121,29 @@ class Engine:
         """Measure one frame; the last one of a file hands it over to be committed."""
         try:
             if job.error is None and not self._is_stopping:
-                job.rows[place] = self._worker.measure(
-                    job.sources[place], lambda name, data: job.write(place, name, data)
-                )
+                write = partial(job.write, place)
+                job.rows[place] = self._worker.measure(job.sources[place], write)
         except BaseException as error:
             job.error = error
         finally:
             self._slots.release()
-        with self._queue.changed:
+        with self._counting:
             job.n_left -= 1
             is_last = job.n_left == 0
         if is_last:
             self._hand_over(job)
 
     def _hand_over(self, job: Job) -> None:
-        rows = [row for row in job.rows if row is not None]
-        is_whole = len(rows) == len(job.rows)
-        if not is_whole and job.error is None:
-            job.error = OutputWriteError(f"{job.file}: the run ended before it was measured")
         try:
-            if job.error is None and job.sources[0].frame:
-                self._worker.write_documents_of_film(
-                    job.sources, rows, lambda name, data: job.write(0, name, data)
-                )
+            if job.error is not None:
+                raise job.error
+            if len(job.rows) < len(job.sources):
+                raise OutputWriteError(f"{job.file}: the run ended before it was measured")
+            if job.sources[0].frame:
+                rows = [job.rows[place] for place in range(len(job.sources))]
+                write = partial(job.write, 0)
+                self._worker.write_documents_of_film(job.sources, rows, write)
         except BaseException as error:
-            job.error = error
-        if job.error is None:
-            self._queue.add(job)
+            self._committer.end(job, error)
         else:
-            self._committer.fail(job, job.error)
+            self._committer.add(job)

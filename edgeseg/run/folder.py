@@ -17,15 +17,41 @@ from edgeseg.inputs.pixel_sizes import PixelSizes
 from edgeseg.inputs.source import Source
 from edgeseg.output.table import Row
 from edgeseg.run.engine import Engine
-from edgeseg.run.options import Options as Options
-from edgeseg.run.options import Summary as Summary
 from edgeseg.run.results import open_results
 from edgeseg.run.store import Store
+from edgeseg.run.worker import Options as Options
 from edgeseg.run.worker import Worker
 from edgeseg.segmenter import Segmenter
 from edgeseg.system.parallel import usable_cores
 
 _MOST_WAITING = 256  # files whose rows wait for those of earlier files
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a run ended with.
+
+    Attributes
+    ----------
+    rows
+        All rows, sorted by file and frame.
+    n_kept
+        How many came from an earlier run.
+    wall_s
+        Time of this run, without loading the model.
+    cines
+        A row a film, see `edgeseg.output.cines`.
+    """
+
+    out: Path
+    rows: Sequence[Row]
+    n_kept: int
+    wall_s: float
+    cines: Sequence[Row] = ()
+
+    def count(self, status: str) -> int:
+        """Return how many rows have a status: ``ok``, ``doubtful``, ``empty`` or ``failed``."""
+        return sum(row["status"] == status for row in self.rows)
 
 
 @dataclass(slots=True)
@@ -78,7 +104,7 @@ class FolderRun:
         DataError
             If the run in it cannot be resumed with these images and this model.
         """
-        options = self.options
+        options, out = self.options, self.out
         threads = usable_cores() if options.workers is None else options.workers
         if threads < 1:
             raise DataError("workers must be 1 or more")
@@ -86,7 +112,7 @@ class FolderRun:
         worker = Worker(self.segmenter, *known, on_notice=on_notice)
         opened = open_results(
             worker,
-            self.out,
+            out,
             self.arguments,
             on_notice,
             resume=options.resume,
@@ -95,21 +121,19 @@ class FolderRun:
             why=" (--resume continues an earlier run)",
         )
         with opened as results:
-            todo = self._find_unmeasured(worker, results.store, on_notice)
+            store = results.store
+            todo = self._find_unmeasured(worker, store, on_notice)
             n_kept = len(self.sources) - sum(map(len, todo))
-            engine = Engine(
-                worker,
-                results.store,
-                self.out,
-                threads,
-                retry_failed=True,
-                on_rows=lambda rows: results.note_change(),
-            )
+
+            def on_rows(_: list[Row]) -> None:
+                results.note_change()
+
+            engine = Engine(worker, store, out, threads, retry_failed=True, on_rows=on_rows)
             with results.exporting(), engine:
                 for row in _measure(engine, worker, todo):
                     on_row(row)
             rows, cines, wall_s = results.export("done", n_images=len(self.sources))
-        return Summary(self.out, rows, n_kept, wall_s, cines)
+        return Summary(out, rows, n_kept, wall_s, cines)
 
     def _find_unmeasured(
         self, worker: Worker, store: Store, on_notice: Callable[[str], None]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,20 +12,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from edgeseg.errors import EdgesegError
+from edgeseg.errors import DataError, EdgesegError, OutputExistsError, OutputLockedError
 from edgeseg.output.cines import CINES_NAME, write_cines
+from edgeseg.output.pictures import PICTURES, picture_names
 from edgeseg.output.record import RUN_NAME, record_of
 from edgeseg.output.report.page import REPORT_NAME, write_page
 from edgeseg.output.table import RESULTS_NAME, Row, Table, column_decimals, write_csv
-from edgeseg.run.open_store import open_store
-from edgeseg.system.files import sync, write_json
+from edgeseg.run.store import STORE_NAME, Picture, Store
+from edgeseg.system.cells import unshield
+from edgeseg.system.files import claim, locked, sync, write_json
 
 if TYPE_CHECKING:
     from edgeseg.inputs.source import Source
-    from edgeseg.run.store import Store
     from edgeseg.run.worker import Worker
 
 _EXPORTS = (RESULTS_NAME, RUN_NAME, REPORT_NAME, CINES_NAME)
+_JOURNAL_NAME = ".edgeseg.journal"  # of version 0.2
 _EVERY_S, _REST = 5.0, 50  # between exports: seconds, and times as long as the last one took
 
 
@@ -36,7 +40,7 @@ class Exported(NamedTuple):
 
 
 class Results:
-    """A folder of results, held by this process.
+    """A folder of results, held by this process; see `open_results`.
 
     Attributes
     ----------
@@ -49,12 +53,12 @@ class Results:
         worker: Worker,
         out: Path,
         store: Store,
-        asked: Mapping[str, Any],
+        arguments: Mapping[str, Any],
         on_notice: Callable[[str], None],
     ) -> None:
         self.out, self.store = out, store
         self._worker, self._on_notice = worker, on_notice
-        self._asked = {**asked, "options": worker.options._asdict()}
+        self._asked = {"arguments": {**arguments}, "options": worker.options._asdict()}
         if worker.calibration is not None:
             self._asked["calibration"] = asdict(worker.calibration)
         self._started_s = time.perf_counter()
@@ -79,24 +83,19 @@ class Results:
         OutputWriteError
             If one cannot be written.
         """
-        segmenter, options = self._worker.segmenter, self._worker.options
-        task, out = segmenter.metadata.task, self.out
+        segmenter, out = self._worker.segmenter, self.out
+        task = segmenter.metadata.task
         rows = Table(self._worker.titles, self.store.packed_rows())
         wall_s = time.perf_counter() - self._started_s
         write_csv(out / RESULTS_NAME, rows.titles, rows, column_decimals(task))
         cines = write_cines(out / CINES_NAME, rows, task)
+        n = len(rows) if n_images is None else n_images
         record = record_of(
-            segmenter,
-            self._asked,
-            status=status,
-            n_images=len(rows) if n_images is None else n_images,
-            rows=rows,
-            wall_s=wall_s,
+            segmenter, self._asked, status=status, n_images=n, rows=rows, wall_s=wall_s
         )
         write_json(out / RUN_NAME, record)
-        write_page(
-            out / REPORT_NAME, task, rows, record, out / "overlays" if options.overlays else None
-        )
+        overlays = out / "overlays" if self._worker.options.overlays else None
+        write_page(out / REPORT_NAME, task, rows, record, overlays)
         if status == "done":
             for name in _EXPORTS:
                 with contextlib.suppress(FileNotFoundError):
@@ -150,7 +149,7 @@ def open_results(
     sources: Sequence[Source] = (),
     why: str = "",
 ) -> Iterator[Results]:
-    """Hold a folder for a run, and open its store.
+    """Hold a folder for a run, and open its store: refuse what is somebody else's.
 
     Parameters
     ----------
@@ -174,15 +173,107 @@ def open_results(
     DataError
         If the run there was of another model, engine or table, or its store is damaged.
     """
-    opened = open_store(
-        worker,
-        out,
-        on_notice,
-        _EXPORTS,
-        resume=resume,
-        overwrite=overwrite,
-        sources=sources,
-        why=why,
-    )
-    with opened as store:
-        yield Results(worker, out, store, {"arguments": dict(arguments)}, on_notice)
+    is_ours = (out / STORE_NAME).exists()
+    if not is_ours and (out / _JOURNAL_NAME).exists():
+        raise OutputExistsError(
+            f"{out} holds results of edgeseg 0.2, which this version does not continue; choose "
+            "another folder"
+        )
+    claim(out, overwrite or (is_ours and resume), why)
+    there = [kind for kind in worker.kinds if os.path.lexists(out / kind)]
+    names = [picture_names(*source.key)[kind] for kind in there for source in sources]
+    if not is_ours:
+        _refuse_others(out, [*_EXPORTS, *names], lambda name: False)
+    with locked(out, on_notice) as has_locks:
+        if not is_ours and (out / STORE_NAME).exists():
+            raise OutputLockedError(f"{out}: another run writes there; choose another folder")
+        with contextlib.closing(_open_store(out, has_locks=has_locks, anew=overwrite)) as store:
+            if is_ours:
+                _refuse_others(out, names, store.has_picture)
+            if overwrite:
+                _remove_earlier(out, store)
+            _check_same_run(out, store, worker)
+            yield Results(worker, out, store, arguments, on_notice)
+
+
+def _refuse_others(out: Path, names: Sequence[str], is_ours: Callable[[str], bool]) -> None:
+    """Refuse to replace what no run of edgeseg wrote into this folder; empty files are nobody's."""
+    for name in names:
+        try:
+            is_there = os.stat(f"{out}/{name}").st_size > 0  # noqa: PTH116 (for each picture)
+        except OSError:
+            continue
+        if is_there and not is_ours(name):
+            raise OutputExistsError(
+                f"{out / name} is there, and no earlier run of edgeseg wrote it; move it away, or "
+                "choose another output folder"
+            )
+
+
+def _open_store(out: Path, *, has_locks: bool, anew: bool) -> Store:
+    """Open a folder's store; one that is damaged or emptied is made anew if nothing hangs on it."""
+    path, table = out / STORE_NAME, out / RESULTS_NAME
+    is_emptied = path.exists() and not path.stat().st_size
+    if is_emptied and not anew and any(_keys_of_table(table)):
+        raise DataError(
+            f"{path} is empty, but {RESULTS_NAME} beside it is not; begin anew (--overwrite), or "
+            "choose another folder"
+        )
+    try:
+        store = Store(out, has_locks=has_locks)
+    except DataError:
+        if not anew:
+            raise
+        for end in ("", "-wal", "-journal"):
+            (out / f"{STORE_NAME}{end}").unlink(missing_ok=True)
+        store, is_emptied = Store(out, has_locks=has_locks), True
+    if is_emptied:
+        keys = _keys_of_table(table)
+        names = ((file, picture_names(file, frame)) for file, frame in keys)
+        store.announce(Picture(each[kind], file, 0) for file, each in names for kind in PICTURES)
+    return store
+
+
+def _keys_of_table(path: Path) -> Iterator[tuple[str, int]]:
+    """Yield the files and frames that a table of results names, as far as it can be read."""
+    with (
+        contextlib.suppress(OSError, ValueError, KeyError, TypeError, csv.Error),
+        path.open(encoding="utf-8-sig", newline="") as stream,
+    ):
+        for row in csv.DictReader(stream):
+            yield unshield(row["file"]), int(row.get("frame") or 0)
+
+
+def _remove_earlier(out: Path, store: Store) -> None:
+    """Remove pictures and exports of earlier runs; the store forgets them last, as a kill may come.
+
+    A store that somebody changed may name any file: only those below the folder are removed.
+    """
+    within = os.path.join(os.path.realpath(out), "")  # noqa: PTH118
+    for name in (*store.pictures(), *_EXPORTS):
+        path = out / name
+        if os.path.join(os.path.realpath(path.parent), "").startswith(within):  # noqa: PTH118
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                path.unlink()
+    store.clear()
+
+
+def _check_same_run(out: Path, store: Store, worker: Worker) -> None:
+    """Note with what is measured, or refuse a folder whose rows were measured with other things."""
+    model, provider, titles = worker.segmenter.file, worker.segmenter.provider, [*worker.titles]
+    known = store.read_record()
+    if known is None:
+        store.write_record({"sha256": model.sha256, "provider": provider, "titles": titles})
+        return
+    other = ""
+    if known["sha256"] != model.sha256:
+        other = f"model (SHA-256 {known['sha256'][:12]}…, now {model.sha256[:12]}…)"
+    elif known["provider"] != provider:
+        other = f"engine ({known['provider']}, now {provider}), which may differ in the last digits"
+    elif known["titles"] != titles:
+        other = "set of columns, as with other ages, calibration or --keep-ids"
+    if other:
+        raise DataError(
+            f"{out}: the run there used another {other}; use the same, choose another folder, or "
+            "begin anew (--overwrite)"
+        )

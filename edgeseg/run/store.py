@@ -30,6 +30,8 @@ CREATE INDEX IF NOT EXISTS pictures_of_file ON pictures (file);
 CREATE TABLE IF NOT EXISTS owed (name TEXT PRIMARY KEY, n INTEGER);
 CREATE TABLE IF NOT EXISTS waiting (n INTEGER PRIMARY KEY, file TEXT UNIQUE);
 """
+_TABLES = ("run", "files", "rows", "pictures", "owed", "waiting")
+_OWE = "INSERT OR IGNORE INTO owed VALUES (?, (SELECT COALESCE(MAX(n), 0) + 1 FROM owed))"
 
 
 class Picture(NamedTuple):
@@ -51,10 +53,8 @@ class FileRows(NamedTuple):
         Kinds of pictures and documents that were wanted of it.
     rows
         A row a frame.
-    pictures
-        Names of the pictures and documents that were written.
-    owed
-        Those of them that are to be sent somewhere.
+    pictures, owed
+        Names of the pictures and documents that were written, and of those to be sent somewhere.
     """
 
     file: str
@@ -85,32 +85,27 @@ class Store:
 
     def __init__(self, out: Path, *, has_locks: bool = True) -> None:
         self._out, self._lock = out, threading.RLock()
-        path = out / STORE_NAME
-        with self._telling_trouble():
-            uri = path.absolute().as_uri() + ("" if has_locks else "?nolock=1")
-            self._db = sqlite3.connect(
-                uri, uri=True, isolation_level=None, check_same_thread=False, timeout=0
-            )
-        try:
-            with self._telling_trouble():
-                # exclusive: no shared memory, which network drives lack
-                self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
-                self._db.execute(f"PRAGMA journal_mode={'WAL' if has_locks else 'DELETE'}")
-                self._db.execute("PRAGMA synchronous=FULL")
-                (found,) = self._db.execute("PRAGMA user_version").fetchone()
-                (state,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
-                if state != "ok":
-                    raise sqlite3.DatabaseError(state)
-                if found not in (0, _FORMAT):
-                    raise DataError(
-                        f"{out}: the results there are of another version of edgeseg; choose "
-                        "another folder"
-                    )
-                self._db.executescript(_SCHEMA)
-                self._db.execute(f"PRAGMA user_version={_FORMAT}")
-        except BaseException:
-            self._db.close()
-            raise
+        uri = (out / STORE_NAME).absolute().as_uri() + ("" if has_locks else "?nolock=1")
+        how: dict[str, Any] = {"isolation_level": None, "check_same_thread": False, "timeout": 0}
+        with contextlib.ExitStack() as stack, self._translate_errors():
+            self._db: sqlite3.Connection = sqlite3.connect(uri, uri=True, **how)
+            stack.callback(self._db.close)
+            # exclusive: no shared memory, which network drives lack
+            self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
+            self._db.execute(f"PRAGMA journal_mode={'WAL' if has_locks else 'DELETE'}")
+            self._db.execute("PRAGMA synchronous=FULL")
+            (found,) = self._db.execute("PRAGMA user_version").fetchone()
+            (state,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+            if state != "ok":
+                raise sqlite3.DatabaseError(state)
+            if found not in (0, _FORMAT):
+                raise DataError(
+                    f"{out}: the results there are of another version of edgeseg; choose another "
+                    "folder"
+                )
+            self._db.executescript(_SCHEMA)
+            self._db.execute(f"PRAGMA user_version={_FORMAT}")
+            stack.pop_all()
 
     def close(self) -> None:
         """Close it; what is committed stays."""
@@ -145,26 +140,22 @@ class Store:
         if not found or found[0][0] != version or (found[0][2] and retry_failed):
             return False
         wanted = {*kinds}
+        pictures = self._all("SELECT name, size_bytes FROM pictures WHERE file = ?", file)
         return wanted <= {*found[0][1].split()} and all(
-            self._is_whole(picture)
-            for picture in self.pictures_of(file)
-            if picture.name.partition("/")[0] in wanted
+            self._is_whole(name, size_bytes)
+            for name, size_bytes in pictures
+            if name.partition("/")[0] in wanted
         )
 
-    def _is_whole(self, picture: Picture) -> bool:
+    def _is_whole(self, name: str, size_bytes: int) -> bool:
         try:
-            return (self._out / picture.name).stat().st_size == picture.size_bytes
+            return (self._out / name).stat().st_size == size_bytes
         except OSError:
             return False
 
     def files(self) -> set[str]:
         """Return the names of the files that have rows."""
-        return {file for (file,) in self._all("SELECT file FROM files")}
-
-    def pictures_of(self, file: str) -> list[Picture]:
-        """Return the pictures of a file that were written, or were about to be."""
-        found = self._all("SELECT name, file, size_bytes FROM pictures WHERE file = ?", file)
-        return [Picture(*values) for values in found]
+        return {*self._texts("SELECT file FROM files")}
 
     def has_picture(self, name: str) -> bool:
         """Tell whether a picture is this folder's: it was written, or was about to be."""
@@ -172,12 +163,11 @@ class Store:
 
     def pictures(self) -> list[str]:
         """Return the names of all pictures and documents."""
-        return [name for (name,) in self._all("SELECT name FROM pictures")]
+        return self._texts("SELECT name FROM pictures")
 
     def announce(self, pictures: Iterable[Picture]) -> None:
         """Note pictures that are about to appear under their names."""
-        with self._transaction() as db:
-            db.executemany("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?)", pictures)
+        self._change("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?)", pictures)
 
     def replace_rows(self, files: Sequence[FileRows]) -> list[str]:
         """Put the rows of files in place of those they have, and take the files off the queue.
@@ -193,35 +183,30 @@ class Store:
         with self._transaction() as db:
             for each in files:
                 file, has_failed = each.file, any(r["status"] == "failed" for r in each.rows)
-                known = db.execute("SELECT name FROM pictures WHERE file = ?", (file,)).fetchall()
-                outdated += {name for (name,) in known}.difference(each.pictures)
+                known = self._texts("SELECT name FROM pictures WHERE file = ?", file)
+                outdated += {*known}.difference(each.pictures)
                 db.execute("DELETE FROM rows WHERE file = ?", (file,))
                 rows = ((file, key(row)[1], pack(row)) for row in each.rows)
                 db.executemany("INSERT INTO rows VALUES (?, ?, ?)", rows)
                 values = (file, each.version, " ".join(each.kinds), has_failed)
                 db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", values)
-                db.executemany(
-                    "INSERT OR IGNORE INTO owed VALUES (?, (SELECT COALESCE(MAX(n), 0) + 1 "
-                    "FROM owed))",
-                    ((name,) for name in each.owed),
-                )
+                db.executemany(_OWE, ((name,) for name in each.owed))
                 db.execute("DELETE FROM waiting WHERE file = ?", (file,))
         return outdated
 
     def forget_pictures(self, names: Iterable[str]) -> None:
         """Note that pictures are gone."""
-        with self._transaction() as db:
-            db.executemany("DELETE FROM pictures WHERE name = ?", ((name,) for name in names))
+        self._change("DELETE FROM pictures WHERE name = ?", ((name,) for name in names))
 
     def clear(self) -> None:
         """Forget the run and everything that belongs to it."""
         with self._transaction() as db:
-            for name in ("run", "files", "rows", "pictures", "owed", "waiting"):
+            for name in _TABLES:
                 db.execute(f"DELETE FROM {name}")
 
     def packed_rows(self) -> list[str]:
         """Return all rows, sorted by file and frame, as `edgeseg.output.table.pack` gives them."""
-        return [packed for (packed,) in self._all("SELECT packed FROM rows ORDER BY file, frame")]
+        return self._texts("SELECT packed FROM rows ORDER BY file, frame")
 
     def count_rows(self) -> int:
         """Return how many rows there are."""
@@ -229,34 +214,38 @@ class Store:
 
     def owed(self) -> list[str]:
         """Return the names of documents that were not sent yet, oldest first."""
-        return [name for (name,) in self._all("SELECT name FROM owed ORDER BY n")]
+        return self._texts("SELECT name FROM owed ORDER BY n")
 
     def note_sent(self, names: Iterable[str]) -> None:
         """Note documents that need not be sent any more."""
-        with self._transaction() as db:
-            db.executemany("DELETE FROM owed WHERE name = ?", ((name,) for name in names))
+        self._change("DELETE FROM owed WHERE name = ?", ((name,) for name in names))
 
     def enqueue(self, file: str) -> None:
         """Note a file that is to be measured, now or after the next start."""
-        with self._transaction() as db:
-            db.execute("INSERT OR IGNORE INTO waiting VALUES (NULL, ?)", (file,))
+        self._change("INSERT OR IGNORE INTO waiting VALUES (NULL, ?)", [(file,)])
 
     def dequeue(self, file: str) -> None:
         """Note that a file is not to be measured any more."""
-        with self._transaction() as db:
-            db.execute("DELETE FROM waiting WHERE file = ?", (file,))
+        self._change("DELETE FROM waiting WHERE file = ?", [(file,)])
 
     def waiting(self) -> list[str]:
         """Return the names of the files that are to be measured, oldest first."""
-        return [file for (file,) in self._all("SELECT file FROM waiting ORDER BY n")]
+        return self._texts("SELECT file FROM waiting ORDER BY n")
 
     def _all(self, query: str, *values: str) -> list[Any]:
-        with self._lock, self._telling_trouble():
+        with self._lock, self._translate_errors():
             return self._db.execute(query, values).fetchall()
+
+    def _texts(self, query: str, *values: str) -> list[str]:
+        return [text for (text,) in self._all(query, *values)]
+
+    def _change(self, query: str, values: Iterable[Sequence[Any]]) -> None:
+        with self._transaction() as db:
+            db.executemany(query, values)
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._telling_trouble():
+        with self._lock, self._translate_errors():
             self._db.execute("BEGIN")
             try:
                 yield self._db
@@ -267,7 +256,7 @@ class Store:
                 raise
 
     @contextlib.contextmanager
-    def _telling_trouble(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         path = self._out / STORE_NAME
         try:
             yield

@@ -2,24 +2,160 @@
 
 from __future__ import annotations
 
+import os
+import re
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from pathlib import Path
 
 from edgeseg.errors import EdgesegError
-from edgeseg.images.frame import Frame
-from edgeseg.inputs.discover import items_of
-from edgeseg.inputs.source import Source
+from edgeseg.images.frame import Frame, PixelSize, Size
+from edgeseg.inputs.discover import items_of, name_below
+from edgeseg.inputs.left_out import Tally
+from edgeseg.inputs.pixel_sizes import PixelSizes
+from edgeseg.inputs.size_table import TableRow, read_table
+from edgeseg.inputs.source import Source, Stamp, stamp_of
+from edgeseg.inputs.walk import FoundFile, is_image, walk_files
 from edgeseg.output.table import Row
 from edgeseg.run.engine import Engine
-from edgeseg.run.live_sizes import LiveSizes
-from edgeseg.run.watched_folder import CompleteFile, WatchedFolder
 from edgeseg.run.worker import Worker, read_source
 
+# as programs call what they are still writing: browsers, rsync, editors, this package
+_UNFINISHED = re.compile(r"(\.(part|partial|tmp|temp|crdownload|download|filepart|swp)|~)$", re.I)
 _REST = 10  # times as long as a look takes is rested at least
 _RETRY_S = 5.0  # after which a file that could not be written down is tried again
+
+
+class LiveSizes:
+    """Millimetres per pixel as `PixelSizes` has them, of images that are not known beforehand.
+
+    Parameters
+    ----------
+    pixel_size_mm
+        Size of all; beats the table.
+    table_path
+        A table of them, which is read again when it changes.
+    on_notice
+        Called with sentences on the table.
+
+    Raises
+    ------
+    InputNotFoundError, DataError
+        If the table cannot be read now, or the size cannot be one.
+    """
+
+    def __init__(
+        self,
+        pixel_size_mm: Size = None,
+        table_path: Path | None = None,
+        on_notice: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self._path = table_path if pixel_size_mm is None else None
+        self._on_notice = on_notice
+        self._stamp: Stamp | None = None
+        table: Mapping[str, TableRow] | None = None
+        if self._path is not None:
+            self._stamp = stamp_of(str(self._path))
+            table = read_table(self._path, on_notice)
+        self._sizes = PixelSizes((), pixel_size_mm, table)
+
+    def has_size(self, source: Source) -> bool:
+        """Return whether an image's pixel size was given; see `PixelSizes.has_size`."""
+        return self._sizes.is_given
+
+    def size_of(self, source: Source, shape: tuple[int, ...] | None = None) -> PixelSize | None:
+        """Return the pixel size of an image; see `PixelSizes.size_of`."""
+        return self._sizes.size_of(source, shape)
+
+    def refresh(self) -> bool:
+        """Read the table again if it has changed, and tell whether it was.
+
+        One that cannot be read, as while it is written, is left for later: the last one holds.
+        """
+        stamp = None if self._path is None else stamp_of(str(self._path))
+        if self._path is None or stamp in (None, self._stamp):
+            return False
+        try:
+            self._sizes = PixelSizes((), None, read_table(self._path, self._on_notice))
+        except EdgesegError:
+            return False
+        self._stamp = stamp
+        return True
+
+
+class _NoTally(Tally):
+    """Counts nothing: what is left out would be counted again by each look."""
+
+    def add(self, *_: object) -> None:
+        pass
+
+    def add_below(self, *_: object) -> None:
+        pass
+
+
+class WatchedFolder:
+    """Looks at a folder again and again.
+
+    A file is complete when two looks find it the same. Its time is not compared with the clock of
+    this machine: that of a network drive is another.
+
+    Attributes
+    ----------
+    n_changed
+        Images that the last look found other than the look before.
+    """
+
+    def __init__(self, root: Path, out: Path) -> None:
+        self._root, self._out = root, out
+        self._seen: dict[str, Stamp] = {}
+        self._returned: dict[str, Stamp] = {}
+        self._not_images: dict[str, Stamp] = {}
+        self.n_changed = 0
+
+    def look(self) -> list[Source]:
+        """Return images that are complete and were not returned as they are now; sorted by name.
+
+        Raises
+        ------
+        OSError
+            If the folder itself cannot be looked at; what is known of its files is kept.
+        """
+        complete, seen = [], {}
+        for file in self._find_files():
+            path, _, stamp = file
+            is_known = self._returned.get(path) == stamp
+            if is_known or self._is_image(file):
+                seen[path] = stamp
+                if not is_known and self._seen.get(path) == stamp and stamp.size_bytes:
+                    complete.append(Source(name_below(self._root, Path(path)), path))
+        self.n_changed = sum(self._seen.get(path) != stamp for path, stamp in seen.items())
+        self._seen = seen
+        self._returned.update((each.location, seen[each.location]) for each in complete)
+        return sorted(complete)
+
+    def return_again(self, path: str | None = None) -> None:
+        """Have a file, or all, returned once more by a later look."""
+        if path is None:
+            self._returned.clear()
+        else:
+            self._returned.pop(path, None)
+
+    def _find_files(self) -> Iterator[FoundFile]:
+        with os.scandir(self._root):
+            pass  # it raises, where those below are passed over until the next look
+        files = walk_files(str(self._root), _NoTally(), self._out)
+        return (file for file in files if not _UNFINISHED.search(file.name))
+
+    def _is_image(self, file: FoundFile) -> bool:
+        """Return whether a file is an image, looking into it at most once as it is."""
+        if self._not_images.get(file.path) == file.stamp:
+            return False
+        if is_image(file, _NoTally()):
+            return True
+        self._not_images[file.path] = file.stamp
+        return False
 
 
 class Watch:
@@ -79,7 +215,7 @@ class Watch:
                 return
             ending.wait(max(every_s, _REST * took_s))
 
-    def _look(self) -> Sequence[CompleteFile]:
+    def _look(self) -> Sequence[Source]:
         """Return what is complete now; a folder that is away for a while is waited for."""
         now_s = time.monotonic()
         for path in [path for path, at_s in self._retry_s.items() if at_s < now_s]:
@@ -99,21 +235,21 @@ class Watch:
         self._is_away = False
         return found
 
-    def _sources_of(self, file: CompleteFile) -> list[Source]:
+    def _sources_of(self, file: Source) -> list[Source]:
         """Return the frames of a file; none if it is gone, and keeps its row."""
-        if not Path(file.path).is_file():
+        if not file.path.is_file():
             return []
-        version = self._worker.version(Source(file.file, file.path))
-        return [each._replace(version=version) for each in items_of(file.file, file.path)]
+        version = self._worker.version(file)
+        return [each._replace(version=version) for each in items_of(file.file, file.location)]
 
-    def _end(self, file: CompleteFile, future: Future[list[Row]]) -> None:
+    def _end(self, file: Source, future: Future[list[Row]]) -> None:
         """Have a file tried again that could not be measured, as where the disk is full."""
         error = future.exception()
         if error is None or isinstance(error, SourceGone):
             return
         if isinstance(error, EdgesegError):
             self._on_notice(str(error))
-        self._retry_s[file.path] = time.monotonic() + _RETRY_S
+        self._retry_s[file.location] = time.monotonic() + _RETRY_S
 
 
 class SourceGone(Exception):

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from edgeseg.drawing.encode import encode_mask
 from edgeseg.errors import DataError, EdgesegError, ImageDecodeError, OutputNameError
@@ -24,11 +24,38 @@ from edgeseg.output.cines import best_frame
 from edgeseg.output.pictures import DOCUMENTS, KINDS, picture_names
 from edgeseg.output.table import Row
 from edgeseg.prediction import Prediction
-from edgeseg.run.options import Options
 from edgeseg.segmenter import Segmenter
 
 Write = Callable[[str, bytes], None]
 """Writes a picture or document, given its name below the folder of results, whole or not at all."""
+
+
+class Options(NamedTuple):
+    """How images are measured.
+
+    Attributes
+    ----------
+    masks, overlays
+        Whether these pictures are written.
+    resume, overwrite
+        Keep the rows of an earlier run of the same model and do what is missing, or replace it.
+    workers
+        Images worked on at once; None: one for each core.
+    sr, seg
+        Whether of DICOM images a structured report and a segmentation are written, as DICOM.
+    keep_ids
+        Whether of DICOM images rows tell whose they are, and pictures show all of the screen where
+        no region is named.
+    """
+
+    masks: bool = True
+    overlays: bool = True
+    resume: bool = False
+    overwrite: bool = False
+    workers: int | None = None
+    sr: bool = False
+    seg: bool = False
+    keep_ids: bool = False
 
 
 class PixelSizesOfSources(Protocol):
@@ -206,11 +233,9 @@ class Worker:
             self._write_documents(source, prediction, write)
 
     def _write_documents(self, source: Source, prediction: Prediction, write: Write) -> None:
-        if prediction.frame.screen is None or prediction.status == "empty":
-            return  # no DICOM image, or nothing to report
         wanted = [kind for kind in DOCUMENTS if kind in self.kinds]
-        if not wanted:
-            return
+        if not wanted or prediction.frame.screen is None or prediction.status == "empty":
+            return  # none is wanted, no DICOM image, or nothing to report
         from edgeseg.images.dicom.library import read_elements
         from edgeseg.output import dicom
 

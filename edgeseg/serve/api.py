@@ -14,8 +14,7 @@ from edgeseg.images.frame import Frame, parse_pixel_size
 from edgeseg.inputs.ages import Ages, read_age
 from edgeseg.inputs.pixel_sizes import PixelSizes
 from edgeseg.inputs.source import Source
-from edgeseg.run.options import Options
-from edgeseg.run.worker import Worker
+from edgeseg.run.worker import Options, Worker
 from edgeseg.segmenter import Segmenter
 from edgeseg.system.parallel import single_threaded_opencv
 from edgeseg.system.version import __version__

@@ -22,9 +22,8 @@ from edgeseg.node import inbox as inbox_module
 from edgeseg.node.inbox import Inbox
 from edgeseg.node.terms import Received, Status
 from edgeseg.run.engine import Engine
-from edgeseg.run.options import Options
 from edgeseg.run.store import Store
-from edgeseg.run.worker import Worker, read_source
+from edgeseg.run.worker import Options, Worker, read_source
 from tests.fakes import FakeSession, head_image, open_fake
 
 pydicom = pytest.importorskip("pydicom")

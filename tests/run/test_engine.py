@@ -23,9 +23,8 @@ from edgeseg.output.table import Row
 from edgeseg.run import commit
 from edgeseg.run.commit import PARTS_NAME
 from edgeseg.run.engine import Engine
-from edgeseg.run.options import Options
 from edgeseg.run.store import Store
-from edgeseg.run.worker import Worker
+from edgeseg.run.worker import Options, Worker
 from edgeseg.segmenter import Segmenter
 from tests.fakes import FakeSession, bright, head_image, open_fake
 

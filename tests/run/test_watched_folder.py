@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgeseg.drawing.encode import encode
-from edgeseg.run.watched_folder import WatchedFolder
+from edgeseg.run.watch import WatchedFolder
 
 IMAGE = encode(".png", np.zeros((40, 40), np.uint8))
 

@@ -53,9 +53,8 @@ def watch(
     """
     from edgeseg.inputs.ages import Ages
     from edgeseg.run.engine import Engine
-    from edgeseg.run.live_sizes import LiveSizes
     from edgeseg.run.results import open_results
-    from edgeseg.run.watch import Watch, read_present
+    from edgeseg.run.watch import LiveSizes, Watch, read_present
     from edgeseg.run.worker import Worker
 
     size_mm = scale.read_size()
