@@ -14,8 +14,8 @@ from typing import BinaryIO, NamedTuple
 from edgeseg.archive.place import Place, is_url, place_of
 from edgeseg.archive.stores import failure_of
 from edgeseg.errors import DataError, ImageDecodeError, InputNotFoundError
-from edgeseg.images.kinds import N_START_BYTES, is_dicom
-from edgeseg.inputs import left_out, walk
+from edgeseg.images.kinds import DICOM, N_START_BYTES
+from edgeseg.inputs import discover, left_out
 from edgeseg.inputs.left_out import Tally
 from edgeseg.system.parallel import ordered_map
 from edgeseg.system.text import first_line
@@ -85,9 +85,9 @@ def list_images(text: str, tally: Tally) -> Iterator[ListedFile]:
 
 def _find_local(text: str, tally: Tally) -> Iterator[ListedFile]:
     path = str(place_of(text).local) if text.lower().startswith("file://") else text
-    root, files = walk.find_images(path, tally)
+    root, files = discover.find_images(path, tally)
     above = os.path.abspath(root)  # noqa: PTH100 (keeps symlinks)
-    for path, _, stamp in files:
+    for path, stamp in files:
         place = Place("", os.path.abspath(path))  # noqa: PTH100
         is_there = stamp.modified_ns > 0
         size_bytes = stamp.size_bytes if is_there else None
@@ -163,7 +163,7 @@ def _walk_store(folder: Place, root: Place, tally: Tally) -> Iterator[ListedFile
     for name, (place, entry) in files.items():
         if not _may_be_image(place, name, tally):
             continue
-        if left_out.is_annotation_beside(name, files):
+        if left_out.image_of_annotation(name) in files:
             tally.add(left_out.ANNOTATIONS, place.text)
         else:
             yield ListedFile(place, f"/{root.path}", entry.size_bytes, entry.modified_us, 1)
@@ -224,12 +224,12 @@ def _inspect_content(stream: BinaryIO, file: ListedFile) -> ListedFile | _LeftOu
     """Return what an open file is; None if it is no image, nor named like one."""
     name = file.place.path.rpartition("/")[2]
     start = stream.read(N_START_BYTES)
-    is_readable, kind = left_out.kind_of_start(start, name, lambda: _holds_image(stream))
+    kind = left_out.kind_of_start(start, name, lambda: _holds_image(stream))
     if kind is not None and not kind.is_picture:
         return _LeftOut(left_out.NOT_IMAGES, file.place, kind.name)
-    if left_out.has_dicom_suffix(name) or is_dicom(start):
+    if left_out.has_dicom_suffix(name) or kind is DICOM:
         return file._replace(n_frames=_count_frames(stream))
-    return file if is_readable or kind is not None else None
+    return file if kind is not None else None
 
 
 def _holds_image(stream: BinaryIO) -> bool:

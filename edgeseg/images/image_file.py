@@ -10,7 +10,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from edgeseg.errors import (
     EdgesegError,
@@ -20,25 +19,23 @@ from edgeseg.errors import (
 )
 from edgeseg.images import kinds
 from edgeseg.images.formats import by_pillow, jpeg, png, tiff
-from edgeseg.images.formats.base import CUT_SHORT, Header
+from edgeseg.images.formats.base import CUT_SHORT, Header, Pixels
 from edgeseg.images.frame import Frame, GrayImage, check_sides
 from edgeseg.images.levels import to_8_bit
 from edgeseg.system.text import describe_text_file
 
 MAX_BYTES = 1 << 30
 """Larger files are refused before they are read: no image of so many pixels needs as much."""
-
-_OPEN_FLAGS = os.O_RDONLY | sum(
-    getattr(os, name, 0) for name in ("O_NONBLOCK", "O_BINARY", "O_CLOEXEC")
-)
-_GRAY = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
-_COLOUR = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
-
 TRANSPARENT = (
     "parts of the image are transparent, so its gray values are not defined; flatten it first"
 )
 
-Pixels = npt.NDArray[np.generic]
+# A pipe that nobody writes into would be waited for for ever.
+_OPEN_FLAGS = os.O_RDONLY | sum(
+    getattr(os, name, 0) for name in ("O_NONBLOCK", "O_BINARY", "O_CLOEXEC")
+)
+# ANYDEPTH keeps 16 bits, so that they are scaled here and not cut to their upper half.
+_FLAGS = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
 
 
 def read_gray(path: Path) -> GrayImage:
@@ -88,10 +85,8 @@ def read_bytes(path: Path) -> bytes:
         If the system does not let it be read, or it is no plain file or larger than `MAX_BYTES`.
     """
     try:
-        # A pipe that nobody writes into would be waited for for ever.
-        descriptor = os.open(path, _OPEN_FLAGS)
-        with open(descriptor, "rb") as stream:  # noqa: PTH123 (of a descriptor)
-            found = os.fstat(descriptor)
+        with open(os.open(path, _OPEN_FLAGS), "rb") as stream:  # noqa: PTH123 (of a descriptor)
+            found = os.fstat(stream.fileno())
             if not stat.S_ISREG(found.st_mode):
                 raise ImageDecodeError(
                     f"{path}: cannot be read: it is a folder, a pipe or a device, not a file"
@@ -115,25 +110,16 @@ def decode_gray(data: bytes) -> GrayImage:
 
 def decode_frame(data: bytes) -> Frame:
     """Decode an image file's bytes; see `read_frame`. Errors do not name the file."""
-    if kinds.is_dicom(data):
+    if kinds.kind_of(data) is kinds.DICOM:
         from edgeseg.images.dicom import frames  # imports pydicom, which only these need
 
         return frames.decode_frame(data)
     head = _parse(data)
-    if head.image is not None:
-        pixels = _decode_by_pillow(head)
-        if head.may_be_transparent:
-            _refuse_transparent(pixels)
-    else:
-        if head.may_be_transparent:
-            _refuse_transparent(decode_pixels(data, cv2.IMREAD_UNCHANGED))
-        # ANYDEPTH keeps 16 bits, so that they are scaled here and not cut to their upper half; the
-        # levels of colours tell more of their scale than luma does.
-        flags = _COLOUR if head.has_wide_colours else _GRAY
-        pixels = decode_pixels(data, flags)
-        if head.scans_end:
-            jpeg.refuse_cut_scans(data, head.scans_end, pixels)
-    gray = to_8_bit(_with_black_zero(pixels, head))
+    if head.may_be_transparent and has_transparent_parts(head.decode(cv2.IMREAD_UNCHANGED)):
+        raise ImageDecodeError(TRANSPARENT)
+    # the levels of wide colours tell more of their scale than luma does
+    colour = cv2.IMREAD_COLOR if head.has_wide_colours else cv2.IMREAD_GRAYSCALE
+    gray = to_8_bit(head.decode(_FLAGS | colour))
     if gray.ndim == 3:
         luma = cv2.cvtColor(np.ascontiguousarray(gray[..., :3]), cv2.COLOR_BGR2GRAY)
         gray = luma.astype(np.uint8, copy=False)
@@ -153,34 +139,7 @@ def decode_as_stored(data: bytes) -> Pixels:
     ImageDecodeError
         If they cannot be read rightly; see `read_frame`.
     """
-    head = _parse(data)
-    if head.image is None:
-        return decode_pixels(data, cv2.IMREAD_UNCHANGED)
-    return _with_black_zero(_decode_by_pillow(head), head)
-
-
-def _decode_by_pillow(head: Header) -> Pixels:
-    pixels = by_pillow.decode_pixels(head.image)
-    if pixels.dtype.itemsize > 2:  # of signed files, and of PGM
-        return pixels.astype(np.int16 if pixels.min() < 0 else np.uint16)
-    return pixels
-
-
-def decode_pixels(data: bytes, flags: int) -> Pixels:
-    """Decode a PNG or JPEG file's bytes by OpenCV's ``IMREAD`` flags.
-
-    Raises
-    ------
-    ImageDecodeError
-        If OpenCV cannot.
-    """
-    try:
-        pixels = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
-    except cv2.error:
-        pixels = None
-    if pixels is None:
-        raise ImageDecodeError("the pixels cannot be decoded: damaged or of a rare kind")
-    return pixels
+    return _parse(data).decode(cv2.IMREAD_UNCHANGED)
 
 
 def _parse(data: bytes) -> Header:
@@ -202,34 +161,19 @@ def _parse(data: bytes) -> Header:
 
 
 def _parse_kind(data: bytes) -> Header:
-    match kinds.format_of(data):
-        case "png":
-            return png.parse(data)
-        case "jpeg":
-            found = jpeg.parse(data)
-            turned, end = found.orientation, found.scans_end
-            return Header(found.width, found.height, orientation=turned, scans_end=end)
-        case "bmp" | "pnm" as format_:
-            return by_pillow.parse(data, format_)
-        case "tiff":
-            return tiff.parse(data)
-    if kind := kinds.kind_of(data):
+    kind = kinds.kind_of(data)
+    if kind is kinds.PNG:
+        return png.parse(data)
+    if kind is kinds.JPEG:
+        return jpeg.parse_file(data)
+    if kind is kinds.TIFF:
+        return tiff.parse(data)
+    if kind in (kinds.BMP, kinds.PNM):
+        return by_pillow.parse(data, kind)
+    if kind is not None:
         raise ImageDecodeError(f"{kind.name} files are not read; {kind.advice}")
-    if text := describe_text_file(data):
-        raise ImageDecodeError(text)
-    raise ImageDecodeError(f"this is not a {kinds.READABLE} image, whatever its name says")
-
-
-def _with_black_zero(pixels: Pixels, head: Header) -> Pixels:
-    """Return gray values of which the smallest is black."""
-    if not head.white_is_zero:
-        return pixels
-    return np.asarray(head.white_is_zero - pixels.astype(np.int64)).astype(pixels.dtype)
-
-
-def _refuse_transparent(pixels: Pixels) -> None:
-    if has_transparent_parts(pixels):
-        raise ImageDecodeError(TRANSPARENT)
+    text = describe_text_file(data)
+    raise ImageDecodeError(text or f"this is not a {kinds.READABLE} image, whatever its name says")
 
 
 def has_transparent_parts(pixels: Pixels) -> bool:

@@ -1,23 +1,26 @@
-"""From the paths, folders and patterns that a user gives to a sorted list of images."""
+"""The images in the files, folders and patterns that a user gives, found one by one.
+
+In memory are the folders that are still to be looked at, however many files there are.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import glob
+import itertools
 import os
+import stat
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from edgeseg.errors import DataError, EdgesegError, InputNotFoundError
-from edgeseg.inputs import left_out, walk
-from edgeseg.inputs.left_out import ANNOTATION_SUFFIX, IMAGE_SUFFIXES, READ_SUFFIXES, Tally
-from edgeseg.inputs.source import Source
+from edgeseg.inputs import left_out
+from edgeseg.inputs.left_out import Tally
+from edgeseg.inputs.source import Source, Stamp, stamp_of
 
-__all__ = [
-    "ANNOTATION_SUFFIX", "IMAGE_SUFFIXES", "Found", "discover", "frame_numbers",
-    "items_of", "name_below", "nothing_found",
-]  # fmt: skip
+_NOTHING = Stamp(0, 0)
 
 
 class Found(NamedTuple):
@@ -25,6 +28,13 @@ class Found(NamedTuple):
 
     items: list[Source]
     notices: list[str]
+
+
+class FoundFile(NamedTuple):
+    """A file that was found, and what it is now; size and time are 0 of a link to nothing."""
+
+    path: str
+    stamp: Stamp
 
 
 def discover(inputs: Sequence[str], out: Path | None = None) -> Found:
@@ -54,20 +64,16 @@ def discover(inputs: Sequence[str], out: Path | None = None) -> Found:
     rooted: dict[str, tuple[Path, Path]] = {}
     tally = Tally()
     for given in inputs:
-        root, files = walk.find_images(given, tally, out)
+        root, files = find_images(given, tally, out)
         for file in files:
             whole = os.path.abspath(file.path)  # noqa: PTH100 (keeps symlinks)
             rooted.setdefault(whole, (root, Path(file.path)))
-    kept = [*rooted.values()]
     notices = tally.sentences()
-    if not kept:
+    if not rooted:
         raise nothing_found(inputs, notices)
-    items = [
-        item
-        for file, (_, path) in zip(_names(kept), kept, strict=True)
-        for item in items_of(file, str(path))
-    ]
-    return Found(sorted(items, key=lambda item: (item.file, item.frame)), notices)
+    named = _name_files([*rooted.values()])
+    items = [item for name, path in named for item in items_of(name, str(path))]
+    return Found(sorted(items, key=lambda item: item.key), notices)
 
 
 def nothing_found(inputs: Sequence[str], notices: Sequence[str]) -> InputNotFoundError:
@@ -75,7 +81,7 @@ def nothing_found(inputs: Sequence[str], notices: Sequence[str]) -> InputNotFoun
     return InputNotFoundError(
         f"no image in {', '.join(map(left_out.show_name, inputs))}"
         f"{' (' + '; '.join(notices) + ')' if notices else ''}; expected files ending in "
-        f"{', '.join(sorted(READ_SUFFIXES))}"
+        f"{', '.join(sorted(left_out.READ_SUFFIXES))}"
     )
 
 
@@ -95,34 +101,225 @@ def frame_numbers(n_frames: int) -> Sequence[int]:
     return range(1, n_frames + 1) if n_frames > 1 else (0,)
 
 
-def _names(rooted: Sequence[tuple[Path, Path]]) -> list[str]:
-    """Name each path relative to its root, with as many of the root's parents as make it unique."""
-    parents = [0] * len(rooted)
-    while True:
-        names = [
-            name_below(root, path, count)
-            for (root, path), count in zip(rooted, parents, strict=True)
-        ]
-        counts = Counter(names)
-        repeated = [i for i, name in enumerate(names) if counts[name] > 1]
-        if not repeated:
-            return names
-        for i in repeated:
-            if parents[i] > len(Path(os.path.abspath(rooted[i][0])).parts):  # noqa: PTH100
-                raise DataError(
-                    f"two files are called {names[i]!r} where a name that is not UTF-8 is written "
-                    "with backslashes; rename one"
-                )
-            parents[i] += 1
-
-
 def name_below(root: Path, path: Path, parents: int = 0) -> str:
     """Return what results call a file below a folder: its path there, with forward slashes.
 
     ``parents``: how many folders above it are named too.
     """
-    below = path.relative_to(root)
-    above = Path(os.path.abspath(root)).parts[1:]  # noqa: PTH100 (keeps symlinks)
-    name = Path(*above[max(0, len(above) - parents) :] if parents else (), below).as_posix()
+    above = Path(os.path.abspath(root)).parts[1:] if parents else ()  # noqa: PTH100 (keeps links)
+    name = Path(*above[-parents:], path.relative_to(root)).as_posix()
     # A name that is not UTF-8, as old disks have, must not end the run when it is written.
     return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _name_files(rooted: Sequence[tuple[Path, Path]]) -> Iterator[tuple[str, Path]]:
+    """Name each path below its root, with as many of the root's parents as make it unique."""
+    parents, names = [0] * len(rooted), [""]
+    while True:
+        earlier = names
+        names = [name_below(*each, n) for each, n in zip(rooted, parents, strict=True)]
+        counts = Counter(names)
+        if len(counts) == len(names):
+            return ((name, path) for name, (_, path) in zip(names, rooted, strict=True))
+        if names == earlier:
+            raise DataError(
+                f"two files are called {counts.most_common(1)[0][0]!r} where a name that is not "
+                "UTF-8 is written with backslashes; rename one"
+            )
+        parents = [n + (counts[name] > 1) for n, name in zip(parents, names, strict=True)]
+
+
+def find_images(
+    given: str, tally: Tally, out: Path | None = None
+) -> tuple[Path, Iterator[FoundFile]]:
+    """Return the root that names are relative to, and the images of one input as they are found.
+
+    Parameters
+    ----------
+    given
+        A path, folder or pattern; what exists is taken as it stands, brackets in its name too.
+    tally, out
+        See `walk_files`.
+
+    Raises
+    ------
+    InputNotFoundError
+        If it does not exist or cannot be read.
+    """
+    path, shown = Path(given), left_out.show_name(given)
+    try:
+        if stat.S_ISDIR(path.stat().st_mode):
+            os.scandir(path).close()
+            return path, _find_below(str(path), tally, out)
+        paths = [path]
+        if left_out.is_index(path.name):
+            from edgeseg.images.dicom.directory import list_images  # imports pydicom
+
+            paths = list_images(path)
+        return path.parent, _find_named(paths, tally, out)
+    except (FileNotFoundError, NotADirectoryError):
+        is_pattern = glob.has_magic(given)
+    except OSError as error:
+        raise InputNotFoundError(f"{shown}: cannot be read ({error.strerror})") from error
+    except ValueError:  # a zero byte in it
+        is_pattern = False
+    if not is_pattern:
+        raise InputNotFoundError(f"{shown}: no such file or folder")
+    root, parts = Path(), list(path.parts)
+    while len(parts) > 1 and (not glob.has_magic(parts[0]) or Path(root, parts[0]).is_dir()):
+        root = Path(root, parts.pop(0))
+    pattern = str(Path(*parts))
+    # the second time brackets stand for themselves, as in ``[2024] study``
+    for rest in dict.fromkeys((pattern, pattern.replace("[", "[[]"))):
+        whole = str(Path(glob.escape(str(root)), rest))
+        matches = glob.iglob(whole, recursive=True)  # noqa: PTH207 (absolute patterns)
+        if (first := next(matches, None)) is not None:
+            found = map(Path, itertools.chain((first,), matches))
+            return root, (
+                f for match in found for f in _find_matched(match, root, parts, tally, out)
+            )
+    raise InputNotFoundError(f"{shown}: nothing matches this pattern")
+
+
+def walk_files(top: str, tally: Tally, out: Path | None = None) -> Iterator[FoundFile]:
+    """Yield the files in a folder and below that may be images by their names.
+
+    Whether they are, `is_image` tells, which looks into those whose name does not say it. Folders
+    of systems and of results are left out, links to folders are not followed, a folder that cannot
+    be read is passed over.
+
+    Parameters
+    ----------
+    tally
+        What is left out is counted in it.
+    out
+        The folder of results of this run.
+    """
+    folders = [top]
+    while folders:
+        folder = folders.pop()
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if _is_folder(entry):
+                        if not _is_left_out(entry.path, entry.name, tally, out):
+                            if entry.is_symlink():  # it may lead back
+                                tally.add(left_out.LINKS, entry.path)
+                            else:
+                                folders.append(entry.path)
+                    elif found := _find_file(entry.path, entry.name, tally):
+                        yield found
+        except OSError:
+            tally.add(left_out.UNREADABLE, folder)
+
+
+def is_image(file: FoundFile, tally: Tally) -> bool:
+    """Return whether a file is an image to measure, by its name or first bytes, or count it."""
+    path = file.path
+    if _is_annotation(Path(path), tally):
+        return False
+    has_image_suffix = left_out.has_image_suffix(path)
+    if has_image_suffix and not left_out.has_dicom_suffix(path):
+        return True
+    try:
+        kind = left_out.read_kind(path)
+    except OSError:
+        if file.stamp == _NOTHING:  # a link to nothing: its row says so
+            return has_image_suffix
+        tally.add(left_out.UNREADABLE, path)
+        return False
+    if kind is None:
+        return has_image_suffix
+    if not kind.is_picture:
+        tally.add(left_out.NOT_IMAGES, path, kind.name)
+    return kind.is_picture
+
+
+def _find_below(top: str, tally: Tally, out: Path | None) -> Iterator[FoundFile]:
+    if left_out.is_result(Path(top, "any"), out):
+        tally.add_below(left_out.RESULTS, top)
+        return
+    yield from (file for file in walk_files(top, tally, out) if is_image(file, tally))
+
+
+def _find_named(paths: Iterable[Path], tally: Tally, out: Path | None) -> Iterator[FoundFile]:
+    """Yield files that a user named: images whatever they are, but for results and labels."""
+    for path in paths:
+        if not _is_annotation(path, tally) and not _is_result(path, tally, out):
+            yield FoundFile(str(path), stamp_of(str(path)) or _NOTHING)
+
+
+def _find_matched(
+    match: Path, root: Path, wanted: Sequence[str], tally: Tally, out: Path | None
+) -> Iterator[FoundFile]:
+    """Yield the images that a match of a pattern is, or has below it; ``wanted`` are its parts."""
+    for part in match.relative_to(root).parts[:-1]:
+        if part not in wanted and left_out.is_system_folder(part):
+            if left_out.has_image_suffix(match.name):
+                tally.add(left_out.SYSTEM, match)
+            return
+    if match.is_dir():
+        if match.name in wanted or not _is_left_out(str(match), match.name, tally, out):
+            yield from _find_below(str(match), tally, out)
+    elif match.name in wanted:
+        yield from _find_named([match], tally, out)
+    elif not _is_result(match, tally, out):
+        found = _find_file(str(match), match.name, tally)
+        if found is not None and is_image(found, tally):
+            yield found
+
+
+def _find_file(path: str, name: str, tally: Tally) -> FoundFile | None:
+    """Return a file that nobody named, if it may be an image by its name; count it if not."""
+    reason = ""
+    if left_out.is_system_file(name):
+        tally.add(left_out.SYSTEM, path)
+        return None
+    if name.startswith("."):
+        reason = left_out.HIDDEN
+    else:
+        try:
+            status = os.stat(path)  # noqa: PTH116 (many files)
+        except OSError:  # a link to nothing
+            return FoundFile(path, _NOTHING)
+        if stat.S_ISREG(status.st_mode):
+            return FoundFile(path, Stamp(status.st_size, status.st_mtime_ns))
+        reason = left_out.SPECIAL
+    if left_out.has_image_suffix(name):
+        tally.add(reason, path)
+    return None
+
+
+def _is_annotation(path: Path, tally: Tally) -> bool:
+    """Return whether a file is the label of an image beside it, and count it then."""
+    image = left_out.image_of_annotation(path.name)
+    if not image or not path.with_name(image).is_file():
+        return False
+    tally.add(left_out.ANNOTATIONS, path)
+    return True
+
+
+def _is_result(path: Path, tally: Tally, out: Path | None) -> bool:
+    if not left_out.is_result(path, out):
+        return False
+    tally.add(left_out.RESULTS, path)
+    return True
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a circle
+        return False
+
+
+def _is_left_out(folder: str, name: str, tally: Tally, out: Path | None) -> bool:
+    """Return whether a folder is hidden, a system's own or of results; count the images below."""
+    if left_out.is_results_folder(folder, out):
+        reason = left_out.RESULTS
+    elif left_out.is_system_folder(name):
+        reason = left_out.HIDDEN if name.startswith(".") else left_out.SYSTEM
+    else:
+        return False
+    tally.add_below(reason, folder)
+    return True

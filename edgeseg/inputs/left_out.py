@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container
 from pathlib import Path
 
 from edgeseg.errors import MissingExtraError
-from edgeseg.images.kinds import DICOM, N_START_BYTES, Kind, is_dicom, is_readable, kind_of
+from edgeseg.images.kinds import DICOM, N_START_BYTES, Kind, kind_of
 from edgeseg.system.files import LOCK_NAME
 from edgeseg.system.text import visible
 
@@ -33,9 +33,6 @@ _SYSTEM_FOLDERS = frozenset({
     "$recycle.bin", "recycler", "recycled", "system volume information", "lost+found",
 })  # fmt: skip
 _SYSTEM_FILES = frozenset(("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db"))
-_INDEX = "dicomdir"  # of a medium, beside its images
-_INDEX_KIND, _DOCUMENT_KIND = Kind("DICOM index", ""), Kind("DICOM document", "")
-_KIND_BY_SUFFIX = {".raw": Kind("raw samples", "")}  # their first bytes say nothing
 _RUN_FILES = ("run.json", "results.csv", "report.html")
 _ARCHIVE_FILE = "archive.json"
 _MAX_SEEN = 1_000_000  # about 100 MB; what comes later counts as often as it is given
@@ -71,9 +68,11 @@ class Tally:
                 self._kinds[why][kind] += 1
 
     def add_below(self, why: str, folder: str) -> None:
-        """Count the images in a folder and below."""
-        for path in images_below(folder):
-            self.add(why, path)
+        """Count the files with names of images in a folder and below, and the system's own."""
+        for here, _, names in os.walk(folder):
+            for name in names:
+                if has_image_suffix(name) or is_system_file(name):
+                    self.add(why, os.path.join(here, name))  # noqa: PTH118 (many names)
 
     def sentences(self) -> list[str]:
         """Return a notice for each reason."""
@@ -108,7 +107,7 @@ def is_system_file(name: str) -> bool:
 
 def is_index(name: str) -> bool:
     """Return whether a file of this name lists the DICOM files of its medium."""
-    return name.lower() == _INDEX
+    return name.lower() == "dicomdir"
 
 
 def has_image_suffix(name: str) -> bool:
@@ -126,52 +125,38 @@ def may_be_dicom(path: str) -> bool:
     if has_image_suffix(path):
         return has_dicom_suffix(path)
     try:
-        return is_dicom(_read_start(path))
+        return kind_of(_read_start(path)) is DICOM
     except (OSError, ValueError):
         return False
 
 
-def images_below(folder: str) -> Iterator[str]:
-    """Yield the files with names of images in a folder and below, and the system's own."""
-    for here, _, names in os.walk(folder):
-        for name in names:
-            if has_image_suffix(name) or is_system_file(name):
-                yield os.path.join(here, name)  # noqa: PTH118 (many names)
+def read_kind(path: str) -> Kind | None:
+    """Return what `kind_of_start` does of a file, or raise an `OSError`."""
+    return kind_of_start(_read_start(path), Path(path).name, lambda: _holds_image(path))
 
 
-def read_kind(path: str, name: str) -> tuple[bool, Kind | None]:
-    """Return whether a file is read, by its first bytes, and if not what kind it is.
+def kind_of_start(start: bytes, name: str, holds_image: Callable[[], bool]) -> Kind | None:
+    """Return a file's kind by its first bytes and its name; None if it is not known.
 
-    Raises
-    ------
-    OSError
-        If it cannot be read.
+    ``holds_image`` is asked of DICOM, which may be a document.
     """
-    return kind_of_start(_read_start(path), name, lambda: _holds_image(path))
-
-
-def kind_of_start(
-    start: bytes, name: str, holds_image: Callable[[], bool]
-) -> tuple[bool, Kind | None]:
-    """Return what `read_kind` does; ``holds_image`` is asked of DICOM that may be a document."""
     if is_index(name):
-        return False, _INDEX_KIND
-    if is_readable(start):
-        return True, None
-    kind = kind_of(start) or _KIND_BY_SUFFIX.get(_suffix(name))
-    return False, _DOCUMENT_KIND if kind is DICOM and not holds_image() else kind
+        return Kind("DICOM index")
+    kind = kind_of(start)
+    if kind is None and _suffix(name) == ".raw":  # whose first bytes say nothing
+        return Kind("raw samples")
+    return Kind("DICOM document") if kind is DICOM and not holds_image() else kind
 
 
 def is_results_folder(path: str, out: Path | None) -> bool:
-    """Return whether a folder holds pictures or documents of this or another run.
-
-    A results folder that was copied or packed without its hidden files has no lock; two of the
-    files that every run writes tell it too.
-    """
+    """Return whether a folder holds pictures or documents of a run, or of that into ``out``."""
     run, name = os.path.split(path)
     if name not in PICTURES:
         return False
-    return is_run(Path(run)) or (out is not None and os.path.realpath(run) == os.path.realpath(out))
+    names = (LOCK_NAME, _ARCHIVE_FILE, *_RUN_FILES)
+    return has_run_files([name for name in names if Path(run, name).is_file()]) or (
+        out is not None and os.path.realpath(run) == os.path.realpath(out)
+    )
 
 
 def is_result(path: Path, out: Path | None) -> bool:
@@ -179,33 +164,21 @@ def is_result(path: Path, out: Path | None) -> bool:
     return any(is_results_folder(str(parent), out) for parent in path.absolute().parents)
 
 
-def is_run(folder: Path) -> bool:
-    """Return whether a run wrote its results into a folder."""
-    names = [name for name in (*_RUN_FILES, _ARCHIVE_FILE) if (folder / name).is_file()]
-    return (folder / LOCK_NAME).exists() or has_run_files(names)
-
-
 def has_run_files(names: Container[str]) -> bool:
-    """Return whether files of these names in a folder say that a run wrote them."""
-    return _ARCHIVE_FILE in names or sum(name in names for name in _RUN_FILES) >= 2
+    """Return whether files of these names in a folder say that a run wrote them.
+
+    A folder that was copied or packed without its hidden files has no lock; two of the files that
+    every run writes tell it too.
+    """
+    if LOCK_NAME in names or _ARCHIVE_FILE in names:
+        return True
+    return sum(name in names for name in _RUN_FILES) >= 2
 
 
-def is_annotation(path: Path) -> bool:
-    """Return whether a file is the label of an image beside it."""
-    image = _image_of_annotation(path.name)
-    return image is not None and path.with_name(image).is_file()
-
-
-def is_annotation_beside(name: str, names: Container[str]) -> bool:
-    """Return whether a file is the label of an image, by the names of the files beside it."""
-    image = _image_of_annotation(name)
-    return image is not None and image in names
-
-
-def _image_of_annotation(name: str) -> str | None:
-    if not name.endswith(ANNOTATION_SUFFIX):
-        return None
-    return name.removesuffix(ANNOTATION_SUFFIX) + ".png"
+def image_of_annotation(name: str) -> str:
+    """Return the name of the image that a file is the label of by its own; empty if it is none."""
+    stem = name.removesuffix(ANNOTATION_SUFFIX)
+    return "" if stem == name else f"{stem}.png"
 
 
 def _holds_image(path: str) -> bool:

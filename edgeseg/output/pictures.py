@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from edgeseg.inputs.discover import IMAGE_SUFFIXES
+from edgeseg.inputs.left_out import IMAGE_SUFFIXES
 
 _NO_SUFFIX = ".img"
 _FRAME = re.compile(r"\.frame-\d{4,}")

@@ -12,12 +12,11 @@ from pathlib import Path
 
 from edgeseg.errors import EdgesegError
 from edgeseg.images.frame import Frame, PixelSize, Size
-from edgeseg.inputs.discover import items_of, name_below
+from edgeseg.inputs.discover import FoundFile, is_image, items_of, name_below, walk_files
 from edgeseg.inputs.left_out import Tally
 from edgeseg.inputs.pixel_sizes import PixelSizes
 from edgeseg.inputs.size_table import TableRow, read_table
 from edgeseg.inputs.source import Source, Stamp, stamp_of
-from edgeseg.inputs.walk import FoundFile, is_image, walk_files
 from edgeseg.output.table import Row
 from edgeseg.run.engine import Engine
 from edgeseg.run.worker import Worker, read_source
@@ -124,7 +123,7 @@ class WatchedFolder:
         """
         complete, seen = [], {}
         for file in self._find_files():
-            path, _, stamp = file
+            path, stamp = file
             is_known = self._returned.get(path) == stamp
             if is_known or self._is_image(file):
                 seen[path] = stamp
@@ -146,7 +145,7 @@ class WatchedFolder:
         with os.scandir(self._root):
             pass  # it raises, where those below are passed over until the next look
         files = walk_files(str(self._root), _NoTally(), self._out)
-        return (file for file in files if not _UNFINISHED.search(file.name))
+        return (file for file in files if not _UNFINISHED.search(file.path))
 
     def _is_image(self, file: FoundFile) -> bool:
         """Return whether a file is an image, looking into it at most once as it is."""

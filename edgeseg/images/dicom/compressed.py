@@ -45,7 +45,12 @@ def decode_jpeg(
 
     Raises ImageDecodeError if it is damaged, or of another size.
     """
-    found = jpeg.parse(data)
+    try:
+        found = jpeg.parse(data)
+    except ImageDecodeError:
+        raise
+    except (struct.error, IndexError, ValueError):
+        raise ImageDecodeError(_DAMAGED) from None
     _check_same((found.height, found.width), size)
     is_lossless, longer_by = found.process in _LOSSLESS, 0
     if len(found.component_ids) == 3 and (is_lossless or not found.colour_segments):

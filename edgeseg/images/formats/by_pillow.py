@@ -9,16 +9,16 @@ import io
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from edgeseg.errors import ImageDecodeError
-from edgeseg.images.formats.base import CUT_SHORT, Header
+from edgeseg.images.formats.base import CUT_SHORT, Header, Pixels
+from edgeseg.images.kinds import BMP, PNM, Kind
 
 WIDE_COLOURS = "colours of 16 bits are not read from this kind of file; save the image as 8 bits"
 
 
-def open_image(data: bytes, kind: str) -> Any:
-    """Open a file's bytes, of the kind ``bmp``, ``pnm`` or ``tiff``, without decoding its pixels.
+def open_image(data: bytes, kind: Kind) -> Any:
+    """Open a BMP, PGM, PPM or TIFF file's bytes without decoding its pixels.
 
     Raises ImageDecodeError if Pillow cannot, or would fill files that are cut short.
     """
@@ -30,21 +30,17 @@ def open_image(data: bytes, kind: str) -> Any:
             "cut short looks whole; set it to False"
         )
     # The classes by themselves do not warn of large images, which are refused by their sides.
-    opens: dict[str, Any] = {
-        "bmp": BmpImagePlugin.BmpImageFile,
-        "pnm": PpmImagePlugin.PpmImageFile,
-        "tiff": TiffImagePlugin.TiffImageFile,
-    }
+    opens: dict[Kind, Any] = {BMP: BmpImagePlugin.BmpImageFile, PNM: PpmImagePlugin.PpmImageFile}
     try:
-        return opens[kind](io.BytesIO(data))
+        return opens.get(kind, TiffImagePlugin.TiffImageFile)(io.BytesIO(data))
     except Exception:  # of any kind, by what the bytes are
         raise ImageDecodeError(
-            f"this {kind.upper()} file is damaged or of a rare kind; copy it again, or save the "
+            f"this {kind.name} file is damaged or of a rare kind; copy it again, or save the "
             "image as PNG"
         ) from None
 
 
-def decode_pixels(image: Any) -> npt.NDArray[np.generic]:
+def decode_pixels(image: Any) -> Pixels:
     """Return the pixels of a PIL image of any mode.
 
     Returns
@@ -77,12 +73,21 @@ def decode_pixels(image: Any) -> npt.NDArray[np.generic]:
     return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
 
 
-def parse(data: bytes, kind: str) -> Header:
+def decode_file(image: Any) -> Pixels:
+    """Return the pixels of a file that Pillow opened: as `decode_pixels`, of at most 16 bits."""
+    pixels = decode_pixels(image)
+    if pixels.dtype.itemsize > 2:  # of signed files, and of PGM
+        return pixels.astype(np.int16 if pixels.min() < 0 else np.uint16)
+    return pixels
+
+
+def parse(data: bytes, kind: Kind) -> Header:
     """Read the header of a BMP, PGM or PPM file; see `open_image`."""
     image = open_image(data, kind)
-    if image.mode == "RGB" and kind == "pnm":
+    if image.mode == "RGB" and kind is PNM:
         settings = image.tile[0][3]
         if isinstance(settings, tuple) and settings[-1] > 255:  # its largest value
             raise ImageDecodeError(WIDE_COLOURS)
     width, height = image.size
-    return Header(width, height, may_be_transparent=image.mode == "RGBA", image=image)
+    has_alpha = image.mode == "RGBA"
+    return Header(width, height, lambda _: decode_file(image), may_be_transparent=has_alpha)

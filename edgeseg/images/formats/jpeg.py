@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import re
 import struct
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from edgeseg.errors import ImageDecodeError
-from edgeseg.images.formats.base import CUT_SHORT
+from edgeseg.images.formats.base import Header, Pixels, decode_by_opencv
 from edgeseg.images.formats.directories import exif_orientation
 
 _STANDALONE = {0x01, *range(0xD0, 0xD8)}
@@ -30,6 +31,7 @@ _RESTART = re.compile(rb"\xff([\xd0-\xd7])")
 _MOST_SCANS = 100  # of whole files a dozen; each goes over all pixels, however short it is
 _DAMAGED = "the JPEG is damaged; copy it again"
 _INCOMPLETE = "the JPEG is cut short; copy it again"
+_NO_SIZE = "the JPEG does not say its size; save it again"
 # What a decoder makes pixels of where it has run out of a file's own.
 _MORE = bytes(1 + 137 * i % 249 for i in range(256))
 _BLOCK_PX, _UNIT_PX, _NEARLY_BLACK = 8, 16, 2
@@ -45,45 +47,40 @@ class Jpeg(NamedTuple):
     component_ids: bytes  # A byte for each of its components.
     is_subsampled: bool  # Whether some component has fewer samples than others.
     # Where the segments begin that say how colours are coded: those of JFIF and Adobe.
-    colour_segments: tuple[int, ...]
+    colour_segments: list[int]
     orientation: int  # As EXIF counts it, 1 to 8.
     scans_end: int  # Where the coded pixels end; 0 where more bytes could be meant.
 
 
+def parse_file(data: bytes) -> Header:
+    """Read the header of a JPEG file; see `parse`."""
+    found = parse(data)
+
+    def decode(flags: int) -> Pixels:
+        pixels = decode_by_opencv(data, flags)
+        if found.scans_end:
+            refuse_cut_scans(data, found.scans_end, pixels)
+        return pixels
+
+    return Header(found.width, found.height, decode, orientation=found.orientation)
+
+
 def parse(data: bytes) -> Jpeg:
-    """Read the header of a JPEG file and the structure of its scans.
+    """Read what a JPEG file says of itself, and the structure of its scans.
 
-    Raises ImageDecodeError if the file is cut short or damaged, as far as its structure tells.
+    Raises ImageDecodeError if the file is cut short or damaged, as far as its structure tells;
+    struct.error, IndexError or ValueError if it ends within a segment.
     """
-    try:
-        return _parse(data)
-    except ImageDecodeError:
-        raise
-    except (struct.error, IndexError, ValueError):
-        raise ImageDecodeError(CUT_SHORT) from None
-
-
-def _parse(data: bytes) -> Jpeg:
-    position, size, orientation, every = 2, None, 0, 0
+    size, process, orientation, every, n_scans, end = None, 0, 0, 0, 0, 0
     samplings: set[int] = set()
     colour_segments: list[int] = []
-    process, exact, seen = 0, {}, 0  # component -> its coefficients that are there in full
+    exact: dict[int, set[int]] = {}  # component -> its coefficients that are there in full
     first_codes: dict[int, int] = {}  # table of coefficients -> what its code of zeros means
-    while True:
-        while data[position] == 0xFF and data[position + 1] == 0xFF:
-            position += 1
-        if data[position] != 0xFF:
-            raise ImageDecodeError(_DAMAGED)
-        marker = data[position + 1]
+    for marker, position, body, end in _read_segments(data):
         if marker == _END:
             break
-        if marker in _STANDALONE:
-            position += 2
-            continue
-        if size is not None and seen and marker not in _TABLES:
+        if n_scans and marker not in _TABLES:
             raise ImageDecodeError(_DAMAGED)  # nothing else stands between scans
-        (length,) = struct.unpack_from(">H", data, position + 2)
-        body = data[position + 4 : position + 2 + length]
         if marker == _JPEG_LS:
             raise ImageDecodeError("JPEG-LS files are not read; save the image as PNG")
         if marker in _FRAMES and size is None:
@@ -91,8 +88,8 @@ def _parse(data: bytes) -> Jpeg:
             size = (width, height)
             exact = {body[i]: set[int]() for i in range(6, 6 + 3 * body[5], 3)}
             samplings = set(body[7 : 6 + 3 * body[5] : 3])
-        elif (marker == _APP0 and body.startswith(b"JFIF\0") and length >= 16) or (
-            marker == _APP14 and body.startswith(b"Adobe") and length >= 14
+        elif (marker == _APP0 and body.startswith(b"JFIF\0") and len(body) >= 14) or (
+            marker == _APP14 and body.startswith(b"Adobe") and len(body) >= 12
         ):
             colour_segments.append(position)
         elif marker == _APP1 and body.startswith(_EXIF) and not orientation:
@@ -101,32 +98,67 @@ def _parse(data: bytes) -> Jpeg:
             (every,) = struct.unpack_from(">H", body)
         elif marker == _HUFFMAN_TABLES:
             first_codes |= _first_codes(body)
-        position += 2 + length
-        if marker == _START_OF_SCAN:
+        elif marker == _START_OF_SCAN:
+            n_scans += 1
             if size is None:
-                raise ImageDecodeError("the JPEG does not say its size; save it again")
-            seen += 1
-            if seen > _MOST_SCANS:
+                raise ImageDecodeError(_NO_SIZE)
+            if n_scans > _MOST_SCANS:
                 raise ImageDecodeError(
                     f"the JPEG has more than {_MOST_SCANS} scans; save the image as PNG"
                 )
             _note_scan(body, exact)
-            start, position = position, _scan_end(data, position, every)
+            start = position + 4 + len(body)
+            _check_restarts(data, start, end, every)
             # With the tables that most files have, zeros would be blocks full of one faint wave;
             # where they end every block, they may be a flat part of the picture.
             plain = process in _SEQUENTIAL and body[0] == len(exact)
             used = [first_codes.get(body[2 * i] & 0x0F, 0) for i in range(1, body[0] + 1)]
-            if plain and any(used) and data.find(_EMPTY, start, position) >= 0:
+            if plain and any(used) and data.find(_EMPTY, start, end) >= 0:
                 raise ImageDecodeError("the JPEG is damaged: a part of it is empty; copy it again")
-    if size is None or not seen:
-        raise ImageDecodeError("the JPEG does not say its size; save it again")
-    if process in _HUFFMAN and not _is_complete(exact, process):
+    if size is None or not n_scans:
+        raise ImageDecodeError(_NO_SIZE)
+    # a progressive file that is cut short may lack late scans
+    needed = 64 if process == _PROGRESSIVE else 1
+    if process in _HUFFMAN and not (exact and all(len(got) >= needed for got in exact.values())):
         raise ImageDecodeError(_INCOMPLETE)
     return Jpeg(
-        *(*size, process, bytes(exact), len(samplings) > 1, tuple(colour_segments)),
+        *(*size, process, bytes(exact), len(samplings) > 1, colour_segments),
         orientation=orientation or 1,
-        scans_end=position if process in _HUFFMAN else 0,
+        scans_end=end if process in _HUFFMAN else 0,
     )
+
+
+def _read_segments(data: bytes) -> Iterator[tuple[int, int, bytes, int]]:
+    """Yield each segment: its marker, where it begins, its contents, and where the next begins."""
+    position = 2
+    while True:
+        while data[position] == 0xFF and data[position + 1] == 0xFF:
+            position += 1
+        marker = data[position + 1]
+        if data[position] != 0xFF:
+            raise ImageDecodeError(_DAMAGED)
+        if marker in _STANDALONE:
+            position += 2
+            continue
+        if marker == _END:
+            yield marker, position, b"", position
+            return
+        (length,) = struct.unpack_from(">H", data, position + 2)
+        end = start = position + 2 + length
+        if marker == _START_OF_SCAN:  # its coded pixels follow
+            found = _NEXT_MARKER.search(data, start)
+            if found is None:
+                raise ImageDecodeError(_INCOMPLETE)
+            end = found.start()
+        yield marker, position, data[position + 4 : start], end
+        position = end
+
+
+def _check_restarts(data: bytes, start: int, end: int, every: int) -> None:
+    """Refuse a scan whose restarts are not numbered in order, or that has some and may not."""
+    found = [restart[0] for restart in _RESTART.findall(data, start, end)]
+    if found and (not every or found != [0xD0 + i % 8 for i in range(len(found))]):
+        raise ImageDecodeError(_DAMAGED)
 
 
 def refuse_cut_scans(data: bytes, end: int, pixels: npt.NDArray[np.generic]) -> None:
@@ -176,12 +208,6 @@ def _note_scan(body: bytes, exact: dict[int, set[int]]) -> None:
                 exact[component].update(range(first, last + 1))
 
 
-def _is_complete(exact: dict[int, set[int]], process: int) -> bool:
-    """Tell whether every component has its coefficients; a file cut short may lack late scans."""
-    needed = 64 if process == _PROGRESSIVE else 1
-    return bool(exact) and all(len(found) >= needed for found in exact.values())
-
-
 def _first_codes(tables: bytes) -> dict[int, int]:
     """Return the meaning of the code of zeros in each table of coefficients; 0 ends a block."""
     position, found = 0, {}
@@ -191,16 +217,3 @@ def _first_codes(tables: bytes) -> dict[int, int]:
             found[number] = tables[position + 17]
         position += 17 + sum(tables[position + 1 : position + 17])
     return found
-
-
-def _scan_end(data: bytes, start: int, every: int) -> int:
-    """Return where the marker behind a scan stands."""
-    found = _NEXT_MARKER.search(data, start)
-    if found is None:
-        raise ImageDecodeError(_INCOMPLETE)
-    end = found.start()
-    restarts = _RESTART.findall(data, start, end)
-    expected = (i % 8 + 0xD0 for i in range(len(restarts)))
-    if restarts and (not every or any(r[0] != e for r, e in zip(restarts, expected, strict=True))):
-        raise ImageDecodeError(_DAMAGED)
-    return end

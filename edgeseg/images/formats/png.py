@@ -5,12 +5,14 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
+from functools import partial
 
 from edgeseg.errors import ImageDecodeError
-from edgeseg.images.formats.base import Header
+from edgeseg.images.formats.base import Header, decode_by_opencv
 from edgeseg.images.formats.directories import exif_orientation
+from edgeseg.images.kinds import PNG, kind_of
 
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_SIGNATURE_BYTES = 8
 _SAMPLES = {2: 3, 4: 2, 6: 4}  # of a pixel by its type: RGB, gray with alpha, RGB with alpha
 _SPARED_BYTES = 1 << 16
 
@@ -44,6 +46,7 @@ def parse(data: bytes) -> Header:
     return Header(
         width,
         height,
+        partial(decode_by_opencv, data),
         struct.unpack_from(">I", found.get(b"acTL", b"\0\0\0\1"))[0],
         may_be_transparent=b"tRNS" in found or samples in (2, 4),
         has_wide_colours=bits > 8 and samples > 2,
@@ -52,11 +55,8 @@ def parse(data: bytes) -> Header:
 
 
 def read_palette(data: bytes) -> list[int]:
-    """Return the colours of a palette PNG as 0xRRGGBB, in the order of their numbers.
-
-    Empty for any other file.
-    """
-    if data.startswith(SIGNATURE):
+    """Return a PNG file's palette, 0xRRGGBB by number; empty if it has none, or is another file."""
+    if kind_of(data) is PNG:
         for kind, content, _ in _chunks(data):
             if kind == b"PLTE":
                 return [int.from_bytes(content[i : i + 3]) for i in range(0, len(content) - 2, 3)]
@@ -65,7 +65,7 @@ def read_palette(data: bytes) -> list[int]:
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview, int]]:
     """Yield type, contents and checksum of each chunk up to IEND."""
-    at, kind = len(SIGNATURE), b""
+    at, kind = _SIGNATURE_BYTES, b""
     while kind != b"IEND" and at + 12 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
         if at + 12 + length > len(data):

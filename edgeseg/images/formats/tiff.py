@@ -10,13 +10,15 @@ from __future__ import annotations
 import struct
 import zlib
 
+import numpy as np
+
 from edgeseg.errors import ImageDecodeError
-from edgeseg.images.formats.base import CUT_SHORT, Header
-from edgeseg.images.formats.by_pillow import WIDE_COLOURS, open_image
+from edgeseg.images.formats.base import CUT_SHORT, Header, Pixels
+from edgeseg.images.formats.by_pillow import WIDE_COLOURS, decode_file, open_image
 from edgeseg.images.formats.directories import Directory, orientation_of, read_directories
 from edgeseg.images.formats.tiff_scale import count_images, read_pixel_size
 from edgeseg.images.frame import MAX_PIXELS, check_sides
-from edgeseg.images.kinds import RAW
+from edgeseg.images.kinds import RAW, TIFF
 
 # tags
 _SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 256, 257, 258, 259, 262
@@ -24,11 +26,11 @@ _FILL_ORDER, _DESCRIPTION, _STRIPS, _SAMPLES, _ROWS_PER_STRIP = 266, 270, 273, 2
 _STRIP_SIZES, _X_PER_UNIT, _Y_PER_UNIT, _PLANES, _PREDICTOR = 279, 282, 283, 284, 317
 _PALETTE_COLOURS, _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_SIZES = 320, 322, 323, 324, 325
 _SUB_IFDS, _EXTRA, _FORMAT, _JPEG_TABLES, _SUBSAMPLING, _DNG = 330, 338, 339, 347, 530, 50706
-_KEPT = (
+_KEPT = sorted((
     *(_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER, _STRIPS, _SAMPLES),
     *(_ROWS_PER_STRIP, _STRIP_SIZES, _PLANES, _PREDICTOR, _PALETTE_COLOURS, _TILE_WIDTH),
     *(_TILE_HEIGHT, _TILES, _TILE_SIZES, _EXTRA, _FORMAT, _JPEG_TABLES, _SUBSAMPLING),
-)
+))  # fmt: skip
 _BESIDE = 1 | 4  # bits of the tag for kinds of images: a thumbnail, a transparency mask
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
 _GRAY = (_WHITE_IS_ZERO, _BLACK_IS_ZERO)
@@ -66,17 +68,25 @@ def parse(data: bytes) -> Header:
     size = read_pixel_size(description, page.ratio(_X_PER_UNIT), page.ratio(_Y_PER_UNIT))
     if size is not None and orientation >= 5:  # rows are columns
         size = size._replace(x_mm=size.y_mm, y_mm=size.x_mm)
-    is_white = page.number(_PHOTOMETRIC, _BLACK_IS_ZERO) == _WHITE_IS_ZERO
+    image = open_image(_make_plain_file(page), TIFF)
+    white = 2 ** page.number(_BITS, 1) - 1
+    is_white_zero = page.number(_PHOTOMETRIC, _BLACK_IS_ZERO) == _WHITE_IS_ZERO
+
+    def decode(_: int) -> Pixels:
+        pixels = decode_file(image)
+        if not is_white_zero:
+            return pixels
+        return np.asarray(white - pixels.astype(np.int64)).astype(pixels.dtype)
+
     return Header(
         width,
         height,
+        decode,
         # ImageJ writes a large stack as one image with the others behind it
         max(len(whole), count_images(description)),
         may_be_transparent=_EXTRA in page.fields,
         orientation=orientation,
         pixel_size=size,
-        white_is_zero=2 ** page.number(_BITS, 1) - 1 if is_white else 0,
-        image=open_image(_make_plain_file(page), "tiff"),
     )
 
 
@@ -115,7 +125,8 @@ def _check_kind(page: Directory) -> None:
 
 def _check_whole(page: Directory) -> None:
     """Refuse a file in which pixels are missing, as far as its directory tells."""
-    starts, sizes = _find_pieces(page)
+    tags = (_TILES, _TILE_SIZES) if _TILES in page.fields else (_STRIPS, _STRIP_SIZES)
+    starts, sizes = map(page.numbers, tags)
     ends = map(sum, zip(starts, sizes, strict=True))
     tile_px = page.number(_TILE_WIDTH) * page.number(_TILE_HEIGHT)
     if not starts or max(ends) > len(page.data) or tile_px > MAX_PIXELS:
@@ -126,12 +137,6 @@ def _check_whole(page: Directory) -> None:
         raise ImageDecodeError(CUT_SHORT)
     if compression in _DEFLATE:
         _check_deflated(page.data, starts, sizes)
-
-
-def _find_pieces(page: Directory) -> tuple[list[int], list[int]]:
-    """Return where the strips or tiles begin, and how long they are."""
-    tags = (_TILES, _TILE_SIZES) if _TILES in page.fields else (_STRIPS, _STRIP_SIZES)
-    return page.numbers(tags[0]), page.numbers(tags[1])
 
 
 def _check_deflated(data: bytes, starts: list[int], sizes: list[int]) -> None:
@@ -155,27 +160,25 @@ def _make_plain_file(page: Directory) -> bytes:
     # the order of bytes matters to samples of 16 bits alone, and Pillow reads 12 in one
     order = "<" if page.number(_BITS) == 12 else page.order
     start = len(page.data) + len(page.data) % 2
-    values: dict[int, tuple[int, bytes]] = {}
-    for tag in sorted(_KEPT):
+    values: list[tuple[int, int, int, bytes]] = []  # tag, type, number of values, these
+    for tag in _KEPT:
         numbers = page.numbers(tag)
         if tag == _PHOTOMETRIC and numbers and numbers[0] in _GRAY:
             numbers = [_BLACK_IS_ZERO]
         elif tag == _EXTRA:
             numbers = [_ALPHA] * len(numbers)
         if tag == _JPEG_TABLES and numbers:
-            values[tag] = (7, bytes(numbers))
+            values.append((tag, 7, len(numbers), bytes(numbers)))
         elif numbers:
-            values[tag] = (4, struct.pack(f"{order}{len(numbers)}I", *numbers))
-    fields, behind = [], b""
+            packed = struct.pack(f"{order}{len(numbers)}I", *numbers)
+            values.append((tag, 4, len(numbers), packed))
+    directory, behind = struct.pack(f"{order}H", len(values)), b""
     ends = start + 2 + 12 * len(values) + 4
-    for tag, (kind, content) in values.items():
-        count = len(content) // (4 if kind == 4 else 1)
+    for tag, kind, count, content in values:
+        place = content.ljust(4, b"\0")
         if len(content) > 4:
             place = struct.pack(f"{order}I", ends + len(behind))
             behind += content + bytes(len(content) % 2)
-        else:
-            place = content.ljust(4, b"\0")
-        fields.append(struct.pack(f"{order}HHI", tag, kind, count) + place)
+        directory += struct.pack(f"{order}HHI", tag, kind, count) + place
     head = struct.pack(f"{order}2sHI", b"II" if order == "<" else b"MM", 42, start)
-    directory = struct.pack(f"{order}H", len(fields)) + b"".join(fields) + bytes(4)
-    return head + page.data[8:] + bytes(len(page.data) % 2) + directory + behind
+    return head + page.data[8:] + bytes(len(page.data) % 2) + directory + bytes(4) + behind
