@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,7 +12,6 @@ import numpy.typing as npt
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _SIZE = 0.55  # of the letters on a picture of scale 1
-_PLUS_OR_MINUS = "+/-"  # drawn as one sign, which OpenCV's older fonts do not have
 _WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
 
 
@@ -30,21 +30,14 @@ def write(picture: npt.NDArray[np.uint8], lines: Sequence[Line], scale: float) -
     rim = max(1, round(scale))
     for line in lines:
         for shift, colour in ((-rim, _BLACK), (rim, _BLACK), (0, line.colour)):
-            place = line.left + shift, line.base + shift
-            _write_line(picture, line.text, place, scale, colour)
+            place = line._replace(left=line.left + shift, base=line.base + shift, colour=colour)
+            _write_line(picture, place, scale)
 
 
 def wrap(text: str, width_px: float, scale: float) -> list[str]:
     """Break a sentence into lines that fit into a width; a word that does not stays whole."""
     most = max(1, int(width_px / (_SIZE * scale * 18)))  # a letter of this font is that wide
-    lines, line = [], ""
-    for word in text.split():
-        if line and len(line) + 1 + len(word) > most:
-            lines.append(line)
-            line = word
-        else:
-            line = f"{line} {word}" if line else word
-    return [*lines, line] if line else lines
+    return textwrap.wrap(text, most, break_long_words=False, break_on_hyphens=False)
 
 
 def line_height(scale: float) -> float:
@@ -52,38 +45,20 @@ def line_height(scale: float) -> float:
     return 22 * scale
 
 
-def _write_line(
-    picture: npt.NDArray[np.uint8],
-    text: str,
-    place: tuple[float, float],
-    scale: float,
-    colour: tuple[int, int, int],
-) -> None:
-    (left, base), size, thickness = place, _SIZE * scale, max(1, round(scale))
-    for i, part in enumerate(text.split(_PLUS_OR_MINUS)):
+def _write_line(picture: npt.NDArray[np.uint8], line: Line, scale: float) -> None:
+    """Write a line; plus or minus is drawn, as OpenCV's older fonts do not have it."""
+    (text, left, base, colour), size, thickness = line, _SIZE * scale, max(1, round(scale))
+    arm, gap = 5 * size, 4 * size
+    for i, part in enumerate(text.split("+/-")):
         if i:
-            left += _write_sign(picture, (left, base), size, colour, thickness)
+            middle, height = left + gap / 2 + arm, base - 12 * size
+            for x, y, dx, dy in (
+                (middle, height, arm, 0), (middle, height, 0, arm), (middle, base - size, arm, 0),
+            ):  # fmt: skip
+                ends = (round(x - dx), round(y - dy)), (round(x + dx), round(y + dy))
+                cv2.line(picture, *ends, colour, thickness, cv2.LINE_AA)
+            left += 2 * arm + gap
         at = round(left), round(base)
         cv2.putText(picture, part, at, _FONT, size, colour, thickness, cv2.LINE_AA)
         (width, _), _ = cv2.getTextSize(part, _FONT, size, thickness)
         left += width
-
-
-def _write_sign(
-    picture: npt.NDArray[np.uint8],
-    place: tuple[float, float],
-    size: float,
-    colour: tuple[int, int, int],
-    thickness: int,
-) -> float:
-    """Draw plus or minus, and return how wide it is."""
-    (left, base), arm, gap = place, 5 * size, 4 * size
-    middle, height = left + gap / 2 + arm, base - 12 * size
-    for left, top, right, bottom in (
-        (middle - arm, height, middle + arm, height),
-        (middle, height - arm, middle, height + arm),
-        (middle - arm, base - size, middle + arm, base - size),
-    ):
-        start, end = (round(left), round(top)), (round(right), round(bottom))
-        cv2.line(picture, start, end, colour, thickness, cv2.LINE_AA)
-    return 2 * arm + gap

@@ -9,17 +9,21 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.drawing import lettering
-from edgeseg.drawing.colours import colour_bgr
 from edgeseg.drawing.encode import encode
 from edgeseg.drawing.lettering import Line
 from edgeseg.drawing.thumbnail import add_thumbnail, shrink
-from edgeseg.images.frame import Frame, GrayImage, PixelSize
+from edgeseg.images.frame import Frame, GrayImage
 from edgeseg.measure.ellipse import FloatArray
 from edgeseg.measure.measurement import Measurement, Stroke
 from edgeseg.measure.screen import meanings
 from edgeseg.measure.tasks import measure_of
 from edgeseg.network.task import Task
 
+# Of classes in turn, chosen to be told apart by most colour-blind eyes (after Okabe and Ito 2008);
+# the first is green, and a doubtful head's orange.
+COLOURS_BGR = (
+    (80, 220, 60), (233, 180, 86), (66, 228, 240), (167, 121, 204), (178, 114, 0), (0, 94, 213),
+)  # fmt: skip
 _DOUBTFUL_BGR = (0, 150, 255)
 _REFERENCE_BGR = (255, 80, 255)  # pink, which no structure has
 _WHITE_BGR = (255, 255, 255)
@@ -37,13 +41,13 @@ Picture = npt.NDArray[np.uint8]
 """Shape (H, W, 3), blue first."""
 
 
-def draw(frame: Frame, measurement: Measurement, task: Task) -> Picture:
-    """Draw what was measured, its figures and a scale bar; what is doubtful dashed, and why.
+def colour_bgr(structure: int) -> tuple[int, int, int]:
+    """Return the colour of a structure, numbered from 1."""
+    return COLOURS_BGR[(structure - 1) % len(COLOURS_BGR)]
 
-    Returns
-    -------
-    ndarray, shape (H, W, 3), uint8, BGR
-    """
+
+def draw(frame: Frame, measurement: Measurement, task: Task) -> Picture:
+    """Draw what was measured, its figures and a scale bar; what is doubtful dashed, and why."""
     strokes = measure_of(task).strokes(measurement)
     picture = _draw_lines(_hide_letters(frame, strokes), strokes, measurement)
     _write_figures(picture, frame, measurement, task)
@@ -55,10 +59,7 @@ def draw_jpeg(
 ) -> bytes:
     """Draw the same as a JPEG file's bytes, with a thumbnail in it that has no letters.
 
-    Parameters
-    ----------
-    reference
-        Outlines of what should have been measured, drawn beneath in a colour of their own.
+    Beneath lies in a colour of its own what should have been measured, the ``reference``.
 
     Raises ImageDecodeError if a JPEG cannot hold an image of that size.
     """
@@ -85,18 +86,18 @@ def _draw_lines(
         _tint(picture, np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST)))
     scale = _scale(picture)
     for stroke in reference:
-        width = max(1, round(scale))
-        _polylines(picture, [stroke.points], _REFERENCE_BGR, width, closed=stroke.closed)
+        _polylines(
+            picture, [stroke.points], _REFERENCE_BGR, max(1, round(scale)), closed=stroke.closed
+        )
     for stroke in strokes:
         colour = colour_bgr(stroke.structure)
         if measurement.flags and measurement.ellipse is not None:
             colour = _DOUBTFUL_BGR
-        lines = [stroke.points]
-        if measurement.flags and stroke.closed:
-            lines = _cut_dashes(stroke.points, _DASH_PX * scale)
-        closed = stroke.closed and not measurement.flags
         width = 1 if stroke.thin else max(1, round(scale))
-        _polylines(picture, lines, colour, width, closed=closed)
+        if measurement.flags and stroke.closed:
+            _polylines(picture, _cut_dashes(stroke.points, _DASH_PX * scale), colour, width)
+        else:
+            _polylines(picture, [stroke.points], colour, width, closed=stroke.closed)
         if stroke.thin:
             _polylines(picture, _make_calipers(stroke.points, _CALIPER_PX * scale), colour, width)
     return picture
@@ -113,10 +114,11 @@ def _write_figures(picture: Picture, frame: Frame, measurement: Measurement, tas
     why = lettering.wrap(_explain(frame, measurement, task), width - 2 * left, scale)
     coloured = [(text, _WHITE_BGR) for text in texts] + [(text, _DOUBTFUL_BGR) for text in why]
     lines = [Line(t, left, (i + 1) * step, colour) for i, (t, colour) in enumerate(coloured)]
-    if pixel and (length_mm := _choose_bar_mm(pixel, width)):
+    longest_mm = _LONGEST_BAR * width * pixel.x_mm if pixel else 0.0
+    if pixel and (fitting := [length for length in _BARS_MM if length <= longest_mm]):
         base = height - left
-        _draw_bar(picture, (left, base), length_mm / pixel.x_mm, scale)
-        lines.append(Line(f"{length_mm} mm", left, base - 9 * scale))
+        _draw_bar(picture, (left, base), fitting[-1] / pixel.x_mm, scale)
+        lines.append(Line(f"{fitting[-1]} mm", left, base - 9 * scale))
     lettering.write(picture, lines, scale)
 
 
@@ -178,10 +180,7 @@ def _polylines(
 
 
 def _cut_dashes(points: FloatArray, length_px: float) -> list[FloatArray]:
-    """Cut a closed outline, (n, 2), into dashes of about a length, as far apart as they are long.
-
-    Each has five points, so that it bends as the outline does.
-    """
+    """Cut a closed outline into dashes of five points, about as long as they are far apart."""
     ring = np.concatenate([points, points[:1]])
     along = np.concatenate([[0.0], np.hypot(*np.diff(ring, axis=0).T).cumsum()])
     count = max(1, round(along[-1] / (2 * length_px)))
@@ -194,12 +193,6 @@ def _make_calipers(points: FloatArray, arm_px: float) -> list[FloatArray]:
     """Return an upright cross at each end of a line, as sonographers set them."""
     across, down = np.array([[-arm_px, 0], [arm_px, 0]]), np.array([[0, -arm_px], [0, arm_px]])
     return [end + arm for end in points[[0, -1]] for arm in (across, down)]
-
-
-def _choose_bar_mm(pixel: PixelSize, width_px: int) -> int | None:
-    """Return the longest length of a scale bar that leaves most of the image free."""
-    fitting = [length for length in _BARS_MM if length <= _LONGEST_BAR * width_px * pixel.x_mm]
-    return fitting[-1] if fitting else None
 
 
 def _draw_bar(picture: Picture, start: tuple[float, float], length_px: float, scale: float) -> None:

@@ -6,6 +6,7 @@ thumbnail coded as JPEG), which whatever does not know it passes over.
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from pathlib import Path
 from typing import NamedTuple
@@ -18,8 +19,8 @@ from edgeseg.drawing.encode import encode
 
 _MOST_PX = (180, 240)  # height and width
 _QUALITY = 70
-_START, _JFIF, _JFXX, _SCAN = b"\xff\xd8", b"JFIF\0", b"JFXX\0\x10", 0xDA
-_APP0 = 0xE0
+_START, _JFXX = b"\xff\xd8", b"JFXX\0\x10"
+_APP0, _SCAN = 0xE0, 0xDA
 _SIZES = frozenset((0xC0, 0xC1, 0xC2))  # the frames of sequential and progressive JPEG
 _HEADERS_BYTES = 1 << 15  # thumbnails have a few KiB
 
@@ -49,30 +50,18 @@ def add_thumbnail(jpeg: bytes, small: npt.NDArray[np.uint8]) -> bytes:
 
 
 def read_thumbnail(path: Path) -> Thumbnail | None:
-    """Read the small copy in a JPEG file, and no more of it than that needs.
-
-    Returns
-    -------
-    Thumbnail or None
-        None if the file cannot be read, or has none.
-    """
-    try:
+    """Read the small copy in a JPEG file; None if the file cannot be read, or has none."""
+    found, at, marker = None, len(_START), 0
+    with contextlib.suppress(OSError, IndexError, struct.error):
         with path.open("rb") as stream:
             head = stream.read(_HEADERS_BYTES)
-    except OSError:
-        return None
-    if not head.startswith(_START):
-        return None
-    found, at = None, 2
-    while at + 9 <= len(head) and head[at] == 0xFF:
-        marker, length = head[at + 1], int.from_bytes(head[at + 2 : at + 4], "big")
-        content = head[at + 4 : at + 2 + length]
-        if marker == _APP0 and content.startswith(_JFXX):
-            found = content[len(_JFXX) :]
-        if marker in _SIZES and found:
-            height, width = struct.unpack_from(">HH", head, at + 5)
-            return Thumbnail(found, width, height)
-        if marker == _SCAN or length < 2:
-            return None
-        at += 2 + length
+        while head[at] == 0xFF and marker != _SCAN:
+            marker, length = struct.unpack_from(">BH", head, at + 1)
+            content = head[at + 4 : at + 2 + length]
+            if marker == _APP0 and content.startswith(_JFXX):
+                found = content[len(_JFXX) :]
+            if marker in _SIZES and found:
+                height, width = struct.unpack_from(">HH", head, at + 5)
+                return Thumbnail(found, width, height)
+            at += 2 + length
     return None

@@ -26,22 +26,32 @@ def columns(task: Task) -> tuple[str, ...]:
 
 
 def summaries(rows: Iterable[Mapping[str, Value]], task: Task) -> Iterator[Row]:
-    """Yield a row a film, of the rows of its frames.
+    """Yield a row a film, of the rows of all images, each film's together.
 
     Medians and spreads, the range in which the middle half lies, are of the frames that are
     ``ok``; the best frame is the one of them with the highest confidence. Refused are frames in
     which nothing was found, or which could not be read.
-
-    Parameters
-    ----------
-    rows
-        Of all images, each film's together; single images are passed over.
     """
-    figures = measure_of(task).main_columns(task)
     for file, of_film in groupby(rows, key=lambda row: row["file"]):
         frames = [row for row in of_film if row["frame"]]
-        if frames:
-            yield {"file": file, **_counts(frames), **_medians(frames, figures)}
+        if not frames:
+            continue
+        trusted = [row for row in frames if row["status"] == "ok"]
+        n_doubtful = sum(row["status"] == "doubtful" for row in frames)
+        n_refused = len(frames) - len(trusted) - n_doubtful
+        counts = (len(frames), len(trusted), n_doubtful, n_refused)
+        summary: Row = {"file": file, **dict(zip(_COUNTS, counts, strict=True))}
+        best = best_frame(trusted)
+        summary["best_frame"] = best["frame"] if best else None
+        for column in measure_of(task).main_columns(task):
+            found = [value for row in trusted if (value := row[column.name]) is not None]
+            median = spread = None
+            if found:
+                low, median, high = np.percentile(np.array(found, float), (25, 50, 75)).tolist()
+                spread = high - low
+            summary[column.name] = rounded(median, column.decimals)
+            summary[_spread(column)] = rounded(spread, column.decimals)
+        yield summary
 
 
 def best_frame(rows: Iterable[Mapping[str, Value]]) -> Mapping[str, Value] | None:
@@ -63,33 +73,9 @@ def write_cines(path: Path, rows: Iterable[Mapping[str, Value]], task: Task) -> 
     if not found:
         path.unlink(missing_ok=True)
         return found
-    decimals = column_decimals(task)
-    for column in measure_of(task).main_columns(task):
-        decimals[_spread(column)] = column.decimals
-    write_csv(path, columns(task), found, decimals)
+    spreads = {_spread(column): column.decimals for column in measure_of(task).main_columns(task)}
+    write_csv(path, columns(task), found, column_decimals(task) | spreads)
     return found
-
-
-def _counts(frames: list[Mapping[str, Value]]) -> Row:
-    statuses = [row["status"] for row in frames]
-    n_ok, n_doubtful = statuses.count("ok"), statuses.count("doubtful")
-    counts = (len(frames), n_ok, n_doubtful, len(frames) - n_ok - n_doubtful)
-    return dict(zip(_COUNTS, counts, strict=True))
-
-
-def _medians(frames: list[Mapping[str, Value]], figures: Iterable[Column]) -> Row:
-    trusted = [row for row in frames if row["status"] == "ok"]
-    best = best_frame(trusted)
-    values: Row = {"best_frame": best["frame"] if best else None}
-    for column in figures:
-        found = [value for row in trusted if (value := row[column.name]) is not None]
-        median = spread = None
-        if found:
-            low, median, high = np.percentile(np.array(found, float), (25, 50, 75)).tolist()
-            spread = high - low
-        values[column.name] = rounded(median, column.decimals)
-        values[_spread(column)] = rounded(spread, column.decimals)
-    return values
 
 
 def _spread(column: Column) -> str:

@@ -26,18 +26,9 @@ def record_of(
 ) -> dict[str, Any]:
     """Return what a run's record holds.
 
-    Parameters
-    ----------
-    asked
-        ``arguments`` and ``options`` of the run, recorded as they are.
-    status
-        ``running`` or ``done``.
-    n_images
-        Images of the input.
-    rows
-        The rows that there are.
-    wall_s
-        Time of the run, without loading the model.
+    ``asked`` is recorded as it is: the run's ``arguments`` and ``options``. ``status`` is
+    ``running`` or ``done``, ``n_images`` those of the input, ``rows`` those that there are, and
+    ``wall_s`` the time of the run without loading the model.
     """
     file, metadata = segmenter.file, segmenter.metadata
     seen = Counter(row["status"] for row in rows)
@@ -60,18 +51,17 @@ def record_of(
             "n_images": n_images,
             **{status: seen[status] for status in ("ok", "doubtful", "empty", "failed")},
         },
-        "timings": {"wall_s": round(wall_s, 3), "stages_ms": mean_stages_ms(rows)},
+        "timings": {"wall_s": round(wall_s, 3), "stages_ms": _mean_stages_ms(rows)},
     }
 
 
-def mean_stages_ms(rows: Iterable[Row]) -> dict[str, float | None]:
-    """Return the mean time of each stage over the rows that were measured, in milliseconds."""
-    sums = dict.fromkeys(TIMING_COLUMNS, 0.0)
-    counts = dict.fromkeys(TIMING_COLUMNS, 0)
+def _mean_stages_ms(rows: Iterable[Row]) -> dict[str, float | None]:
+    """Return the mean time of each stage over the rows that were measured."""
+    sums, counts = dict.fromkeys(TIMING_COLUMNS, 0.0), Counter[str]()
     for row in rows:
         for column in TIMING_COLUMNS:
-            if row[column] is not None:
-                sums[column] += float(row[column] or 0)
+            if (ms := row[column]) is not None:
+                sums[column] += float(ms)
                 counts[column] += 1
     return {
         column.removesuffix("_ms"): sums[column] / counts[column] if counts[column] else None

@@ -13,7 +13,6 @@ from edgeseg.system.cells import SIGNATURE, shield
 from edgeseg.system.files import csv_text, write_atomic
 
 if TYPE_CHECKING:
-    from edgeseg.images.frame import PixelSize
     from edgeseg.measure.measurement import Column, Figures
     from edgeseg.network.task import Task
     from edgeseg.prediction import Prediction
@@ -38,13 +37,8 @@ Row = dict[str, Value]
 def columns(task: Task, given: Sequence[Column] = (), *, keep_ids: bool = False) -> tuple[str, ...]:
     """Return the columns of a task's table: its own stand between those that all tasks have.
 
-    Parameters
-    ----------
-    given
-        Those at the end, of what a run was given besides; see
-        `edgeseg.measure.measurement.TaskMeasure.given_columns`.
-    keep_ids
-        Whether those of `OF_PATIENTS` follow.
+    Behind them are those of what a run was ``given`` besides, see
+    `edgeseg.measure.measurement.TaskMeasure.given_columns`, and with ``keep_ids`` `OF_PATIENTS`.
     """
     own = (column.name for column in measure_of(task).columns(task))
     of_run = (column.name for column in given)
@@ -52,11 +46,15 @@ def columns(task: Task, given: Sequence[Column] = (), *, keep_ids: bool = False)
     return (*_FIRST, *own, *_PIXEL_SIZE, *TIMING_COLUMNS, *of_run, *of_patients)
 
 
+def known_columns(task: Task) -> tuple[Column, ...]:
+    """Return the columns of a task's figures, and of all that a run may be given besides."""
+    measure = measure_of(task)
+    return (*measure.columns(task), *measure.given_columns(task, ages=True, calibrated=True))
+
+
 def column_decimals(task: Task) -> dict[str, int]:
     """Return how many decimals the numbers of each column have; those of pixel sizes have all."""
-    measure = measure_of(task)
-    known = (*measure.columns(task), *measure.given_columns(task, ages=True, calibrated=True))
-    return {column.name: column.decimals for column in known} | _DECIMALS
+    return {column.name: column.decimals for column in known_columns(task)} | _DECIMALS
 
 
 def key(row: Mapping[str, Value]) -> tuple[str, int]:
@@ -83,9 +81,7 @@ def figure_values(figures: Figures, columns: Iterable[Column]) -> Row:
 
 def figures_of(row: Mapping[str, Value], task: Task) -> dict[str, float | None]:
     """Return the figures that a row holds."""
-    measure = measure_of(task)
-    given = measure.given_columns(task, ages=True, calibrated=True)
-    names = [column.name for column in (*measure.columns(task), *given) if column.name in row]
+    names = [column.name for column in known_columns(task) if column.name in row]
     return {name: None if row[name] is None else float(row[name] or 0) for name in names}
 
 
@@ -96,12 +92,10 @@ def prediction_row(
     given: Sequence[Column] = (),
     frame: int = 0,
 ) -> Row:
-    """Return the row of an image that was read, ``ok`` or ``empty`` as something was found.
-
-    ``given`` are the columns at the end, see `columns`; ``frame`` counts from 1.
-    """
+    """Return the row of an image that was read; ``given`` as in `columns`, frames from 1."""
     own = measure_of(prediction.task).columns(prediction.task)
-    times_ms = (decode_ms, *prediction.times_ms)
+    size, times_ms = prediction.pixel_size, (decode_ms, *prediction.times_ms)
+    size_values = (float(size.x_mm), float(size.y_mm), size.source) if size else (None, None, "")
     return {
         "file": file,
         "frame": frame or None,
@@ -110,7 +104,7 @@ def prediction_row(
         "flags": ";".join(prediction.flags),
         "confidence": rounded(prediction.confidence, _DECIMALS["confidence"]),
         **figure_values(prediction.figures, own),
-        **_pixel_size_values(prediction.pixel_size),
+        **dict(zip(_PIXEL_SIZE, size_values, strict=True)),
         **{c: rounded(ms, _DECIMALS[c]) for c, ms in zip(TIMING_COLUMNS, times_ms, strict=True)},
         **figure_values(prediction.figures, given),
     }
@@ -126,16 +120,13 @@ def failed_row(
 
 def cells(row: Mapping[str, Value], decimals: Mapping[str, int]) -> list[str]:
     """Return the texts of a row: numbers as `column_decimals` says, in full where it does not."""
-    return [
-        value
-        if isinstance(value, str)
-        else ""
-        if value is None
-        else f"{value:.{decimals[column]}f}"
-        if column in decimals
-        else repr(value)
-        for column, value in row.items()
-    ]
+
+    def text(column: str, value: Value) -> str:
+        if value is None or isinstance(value, str):
+            return value or ""
+        return f"{value:.{decimals[column]}f}" if column in decimals else repr(value)
+
+    return [text(column, value) for column, value in row.items()]
 
 
 def write_csv(
@@ -150,28 +141,15 @@ def write_csv(
     OutputWriteError
         If it cannot be written.
     """
-    write_atomic(path, _csv_parts(titles, rows, decimals))
 
+    def parts() -> Iterator[str]:
+        yield SIGNATURE + csv_text([[*map(shield, titles)]])
+        for row in rows:
+            texts = zip(row.values(), cells(row, decimals), strict=True)
+            line = [shield(text) if isinstance(value, str) else text for value, text in texts]
+            yield csv_text([line])
 
-def _csv_parts(
-    titles: Iterable[str], rows: Iterable[Row], decimals: Mapping[str, int]
-) -> Iterator[bytes]:
-    yield _encoded(SIGNATURE + csv_text([[*map(shield, titles)]]))
-    for row in rows:
-        texts = zip(row.values(), cells(row, decimals), strict=True)
-        line = [shield(text) if isinstance(value, str) else text for value, text in texts]
-        yield _encoded(csv_text([line]))
-
-
-def _encoded(text: str) -> bytes:
-    return text.encode(errors="backslashreplace")
-
-
-def _pixel_size_values(pixel_size: PixelSize | None) -> Row:
-    if pixel_size is None:
-        return {**dict.fromkeys(_PIXEL_SIZE), "pixel_size_source": ""}
-    values = (float(pixel_size.x_mm), float(pixel_size.y_mm), pixel_size.source)
-    return dict(zip(_PIXEL_SIZE, values, strict=True))
+    write_atomic(path, (part.encode(errors="backslashreplace") for part in parts()))
 
 
 def pack(row: Row) -> str:
@@ -180,15 +158,7 @@ def pack(row: Row) -> str:
 
 
 class Table(Sequence[Row]):
-    """Rows in little memory: each as `pack` gives it, and unpacked whenever it is looked at.
-
-    Parameters
-    ----------
-    titles
-        Its columns.
-    packed
-        Its rows.
-    """
+    """Rows in little memory: each as `pack` gives it, and unpacked whenever it is looked at."""
 
     def __init__(self, titles: Iterable[str], packed: Iterable[str]) -> None:
         self.titles = tuple(titles)

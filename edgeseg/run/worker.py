@@ -114,7 +114,7 @@ class Worker:
 
     def __post_init__(self) -> None:
         if self.options.sr or self.options.seg:
-            from edgeseg.output.dicom import require_highdicom
+            from edgeseg.output.dicom.objects import require_highdicom
 
             require_highdicom()
 
@@ -237,9 +237,9 @@ class Worker:
         if not wanted or prediction.frame.screen is None or prediction.status == "empty":
             return  # none is wanted, no DICOM image, or nothing to report
         from edgeseg.images.dicom.library import read_elements
-        from edgeseg.output import dicom
+        from edgeseg.output.dicom import objects
 
-        make = {"sr": dicom.make_structured_report, "seg": dicom.make_segmentation}
+        make = {"sr": objects.make_structured_report, "seg": objects.make_segmentation}
         for kind in wanted:
             try:
                 header = read_elements(source.path)

@@ -12,7 +12,7 @@ import numpy as np
 from edgeseg.measure.measurement import Column, Measurement, Stroke
 from edgeseg.measure.regions import strokes as borders
 from edgeseg.output import table
-from edgeseg.output.pictures import picture_paths
+from edgeseg.output.pictures import picture_names
 from edgeseg.output.record import record_of
 from edgeseg.output.report.page import REPORT_NAME, write_page
 from edgeseg.prediction import Prediction
@@ -56,7 +56,7 @@ class EvaluationReport:
             If the picture cannot be written.
         """
         overlay = prediction.overlay_jpeg(_label_strokes(case, prediction))
-        write_atomic(picture_paths(self._folder, case.file)["overlays"], overlay)
+        write_atomic(self._folder / picture_names(case.file)["overlays"], overlay)
         row = table.prediction_row(case.file, prediction, 0.0)
         errors = score.errors()
         columns = tuple(Column(name, 3 if name.endswith("_mm") else 6) for name in errors)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgeseg.drawing import lettering
-from edgeseg.drawing.colours import COLOURS_BGR, colour_bgr
+from edgeseg.drawing.overlay import COLOURS_BGR, colour_bgr
 from edgeseg.drawing.thumbnail import read_thumbnail
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.prediction import Prediction

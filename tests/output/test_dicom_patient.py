@@ -22,7 +22,7 @@ import highdicom
 from edgeseg.errors import DataError, MissingExtraError
 from edgeseg.images.calibration import Calibration
 from edgeseg.images.frame import PixelSize
-from edgeseg.output.dicom import make_segmentation, make_structured_report
+from edgeseg.output.dicom.objects import make_segmentation, make_structured_report
 from tests.output.dicom_sources import MODEL, cine, complaints, head, header, read
 
 Make = Callable[..., bytes]
@@ -93,7 +93,7 @@ def test_whatever_changes_the_content_makes_another_object(
     first = read(make(cine(), 2, head(), MODEL))
     other = read(make(source, frame, prediction, model))
     assert first.SOPInstanceUID != other.SOPInstanceUID
-    monkeypatch.setattr("edgeseg.output.dicom.identifiers.__version__", "99.0")
+    monkeypatch.setattr("edgeseg.output.dicom.origin.__version__", "99.0")
     later = read(make(cine(), 2, head(), MODEL))
     assert first.SOPInstanceUID != later.SOPInstanceUID
     assert first.SeriesInstanceUID != later.SeriesInstanceUID

@@ -239,12 +239,6 @@ def test_ages_and_calibration_are_on_the_page_where_they_were_given(
         assert text in written(rows, tmp_path, tmp_path)
 
 
-def test_a_record_may_lack_any_section(rows: list[dict[str, str]], tmp_path: Path) -> None:
-    page.write_page(tmp_path / "report.html", HEAD, rows, {}, None)
-    text = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "3 images: 1 ok, 1 doubtful, 0 no head, 1 failed." in text
-
-
 def test_facts_show_what_cannot_be_seen(
     rows: list[dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,9 +25,9 @@ HOSTILE = '</script><b>"\x1b[31m\n\u202e\u200b\udcff\U000e0041é.png'
 def written(path: Path, cells: list[dict[str, str]], overlays: Path | None = None) -> str:
     """Write a page of heads that were measured and return its address."""
     blank = dict.fromkeys(table.columns(Task()), "") | {"status": "ok", "confidence": "0.9000"}
-    write_page(
-        path / "report.html", Task(), [values_of(blank | own) for own in cells], {}, overlays
-    )
+    counts = dict.fromkeys(("n_images", "ok", "doubtful", "empty", "failed"), len(cells))
+    rows = [values_of(blank | own) for own in cells]
+    write_page(path / "report.html", Task(), rows, {"counts": counts}, overlays)
     return (path / "report.html").as_uri()
 
 

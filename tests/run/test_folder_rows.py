@@ -17,7 +17,7 @@ from edgeseg.inputs.pixel_sizes import PixelSizes
 from edgeseg.inputs.size_table import TableRow
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.network.task import Task
-from edgeseg.output.pictures import PICTURES, picture_paths
+from edgeseg.output.pictures import PICTURES, picture_names
 from edgeseg.output.table import Row, columns
 from edgeseg.run import worker as workers_
 from edgeseg.run.folder import FolderRun, Options
@@ -84,11 +84,11 @@ def test_every_row_and_picture_is_of_its_own_image(
         hc_mm = head.circumference_px * size_mm
         assert row["hc_mm"] == pytest.approx(hc_mm, rel=0.005)
         assert row["center_x_px"] == pytest.approx(head.center_x_px, abs=0.5)
-        paths = picture_paths(out, str(row["file"]))
-        mask = cv2.imread(str(paths["masks"]), cv2.IMREAD_UNCHANGED)
+        names = picture_names(str(row["file"]))
+        mask = cv2.imread(str(out / names["masks"]), cv2.IMREAD_UNCHANGED)
         assert mask is not None and mask.shape == size
         assert np.mean(mask != head.mask(*size)) < 0.01
-        drawn = cv2.imread(str(paths["overlays"]))
+        drawn = cv2.imread(str(out / names["overlays"]))
         assert drawn is not None and drawn.shape == (*size, 3)
     assert rows[6]["pixel_size_x_mm"] == 0.5
 
@@ -108,8 +108,8 @@ def test_a_row_is_in_the_store_with_its_pictures_when_it_is_told(
         told.append(row["file"])
         assert row["file"] in stores[0].files()
         if row["status"] != "failed":
-            paths = picture_paths(out, str(row["file"]))
-            assert all(paths[kind].stat().st_size for kind in PICTURES)
+            names = picture_names(str(row["file"]))
+            assert all((out / names[kind]).stat().st_size for kind in PICTURES)
 
     monkeypatch.setattr(Store, "__init__", open_store)
     folder_run(segmenter, scans, out, workers=1).run(on_row)

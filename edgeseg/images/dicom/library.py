@@ -183,6 +183,13 @@ def decode_frame(
         return np.asarray(pixels, dtype=pixels.dtype.newbyteorder("="))
 
 
+def load_codes() -> Any:
+    """Return pydicom's dictionary of codes, after PS3.16."""
+    from pydicom.sr.codedict import codes
+
+    return codes
+
+
 def encapsulate_frame(frame: bytes) -> bytes:
     """Return one compressed frame as the value of pixel data."""
     from pydicom.encaps import encapsulate

@@ -11,8 +11,8 @@ from typing import Any
 from edgeseg.errors import DataError, MissingExtraError
 from edgeseg.images.dicom.library import quiet
 from edgeseg.network.zoo import ModelFile
-from edgeseg.output.dicom import identifiers, segmentation, structured_report
-from edgeseg.output.dicom.identifiers import Instance
+from edgeseg.output.dicom import segmentation, structured_report
+from edgeseg.output.dicom.origin import Origin, read_origin
 from edgeseg.prediction import Prediction
 
 _OLDEST = (0, 28)
@@ -39,19 +39,6 @@ _LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageComp
 # a maker's own, and a frame of a cine without coordinates. `_correct_references` says which it is.
 _STAND_IN = "1.2.840.10008.5.1.4.1.1.6.1"
 
-_Build = Callable[[ModuleType, Any, Instance, Prediction, ModelFile], Any]
-
-
-def require_highdicom() -> None:
-    """Raise unless documents can be made, before anything is measured in vain.
-
-    Raises
-    ------
-    MissingExtraError
-        If highdicom is not installed, or too old.
-    """
-    _highdicom()
-
 
 def make_structured_report(
     source: Any, frame: int, prediction: Prediction, model_file: ModelFile
@@ -59,7 +46,7 @@ def make_structured_report(
     """Return the structured report of a prediction, as a file's bytes.
 
     A Comprehensive SR after TID 1500, in explicit VR little endian, UNVERIFIED. Of a head: its
-    ellipse on the source frame (see `edgeseg.output.dicom.values.draw_outline`), and HC, BPD and
+    ellipse on the source frame, and HC, BPD and
     OFD in mm, HC with its interval as ranges of uncertainty; of regions each class's area in mm2.
     It is COMPLETE, or, where a flag tells against it, PARTIAL: each figure then has the qualifier
     "Value indeterminate", and a comment says why.
@@ -102,20 +89,23 @@ def make_segmentation(
 
 
 def _make_object(
-    build: _Build, header: Any, frame: int, prediction: Prediction, model_file: ModelFile
+    build: Callable[[ModuleType, Any, Origin], Any],
+    header: Any,
+    frame: int,
+    prediction: Prediction,
+    model_file: ModelFile,
 ) -> bytes:
     """Build an object and write it, quietly; whatever the packages raise is a `DataError`."""
-    hd = _highdicom()
+    hd = require_highdicom()
     with quiet():
         try:
-            instance = identifiers.read_instance(header, frame)
-            identifiers.check_size(header, prediction)
-            like = _stand_in_header(header, instance, prediction.size)
-            made = build(hd, like, instance, prediction, model_file)
-            _correct_references(made, instance)
-            _copy_attributes(header, made, _COPIED)
-            if "PixelData" in made:
-                _copy_attributes(header, made, _LOSSY)
+            origin = read_origin(header, frame, prediction, model_file)
+            made = build(hd, _stand_in_header(header, origin), origin)
+            _correct_references(made, origin)
+            # as they are, right or wrong: an archive knows the patient by them
+            for keyword in (*_COPIED, *(_LOSSY if "PixelData" in made else ())):
+                if keyword in header:
+                    made.add(header[keyword])
             file = BytesIO()
             made.save_as(file, enforce_file_format=True)
         except DataError:
@@ -128,51 +118,43 @@ def _make_object(
     return file.getvalue()
 
 
-def _stand_in_header(header: Any, instance: Instance, size: tuple[int, int]) -> Any:
+def _stand_in_header(header: Any, origin: Origin) -> Any:
     """Return a header for highdicom to work with, without anything of the patient.
 
-    It would check such values, refuse some, and warn with their text; `_copy_attributes` brings
-    them as they are.
+    It would check such values, refuse some, and warn with their text.
     """
     like = header[0x00080000:0x00080000]  # none of its elements: a way to a new data set
     for keyword in _EMPTY:
         setattr(like, keyword, "")
-    like.StudyInstanceUID, like.SeriesInstanceUID = instance.study_uid, instance.series_uid
-    like.SOPInstanceUID, like.SOPClassUID = instance.uid, _STAND_IN
+    like.StudyInstanceUID, like.SeriesInstanceUID = origin.study_uid, origin.series_uid
+    like.SOPInstanceUID, like.SOPClassUID = origin.uid, _STAND_IN
     like.Modality = "US"
-    like.Rows, like.Columns = size
+    like.Rows, like.Columns = origin.prediction.size
     return like
 
 
-def _copy_attributes(header: Any, to: Any, keywords: tuple[str, ...]) -> None:
-    """Copy attributes as they are, right or wrong: an archive knows the patient by them."""
-    for keyword in keywords:
-        if keyword in header:
-            to.add(header[keyword])
-
-
-def _correct_references(dataset: Any, instance: Instance) -> None:
+def _correct_references(dataset: Any, origin: Origin) -> None:
     """Give every reference to the source its class, and those to its pixels its frame."""
     for element in dataset:
         for item in element.value if element.VR == "SQ" else ():
-            if item.get("ReferencedSOPInstanceUID") == instance.uid:
-                item.ReferencedSOPClassUID = instance.sop_class_uid
+            if item.get("ReferencedSOPInstanceUID") == origin.uid:
+                item.ReferencedSOPClassUID = origin.sop_class_uid
                 # evidence is whole instances
                 of_pixels = (
                     dataset.get("ValueType") == "IMAGE" or element.keyword == "SourceImageSequence"
                 )
-                if instance.frame and of_pixels:
-                    item.ReferencedFrameNumber = instance.frame
-            _correct_references(item, instance)
+                if origin.frame and of_pixels:
+                    item.ReferencedFrameNumber = origin.frame
+            _correct_references(item, origin)
 
 
-def _highdicom() -> ModuleType:
-    """Import highdicom.
+def require_highdicom() -> ModuleType:
+    """Return highdicom; called before a run, so that nothing is measured in vain.
 
     Raises
     ------
     MissingExtraError
-        If it is not there, or older than what this is written for.
+        If it is not installed, or older than what this is written for.
     """
     try:
         import highdicom

@@ -6,61 +6,55 @@ import copy
 from types import ModuleType
 from typing import Any
 
-from edgeseg.network.zoo import ModelFile
-from edgeseg.output.dicom import codes, identifiers, texts, values
-from edgeseg.output.dicom.identifiers import Instance
-from edgeseg.prediction import Prediction
+from edgeseg.images.dicom.library import load_codes
+from edgeseg.output.dicom.origin import Origin, list_structures
 from edgeseg.system.version import __version__
 
 _LONGEST_DESCRIPTION = 64
 
 
-def build(
-    hd: ModuleType, like: Any, instance: Instance, prediction: Prediction, model_file: ModelFile
-) -> Any:
+def build(hd: ModuleType, like: Any, origin: Origin) -> Any:
     """Return the segmentation of an image that has the header ``like``.
 
     Raises
     ------
     DataError
-        If there is nothing to report.
+        If nothing was found.
     """
-    found = values.list_structures(prediction, measured=False)
-    identity = identifiers.identity_of(instance, prediction, model_file)
-    mask = prediction.mask()
-    if prediction.task.kind == "head":
+    mask = origin.prediction.mask()
+    if origin.prediction.task.kind == "head":
         mask = (mask > 0).astype(mask.dtype)
     algorithm = hd.AlgorithmIdentificationSequence(
-        name=texts.algorithm_name(model_file),
-        family=codes.ARTIFICIAL_INTELLIGENCE.to_concept(hd),
+        name=origin.algorithm,
+        family=load_codes().DCM.ArtificialIntelligence,
         version=__version__,
         source="edgeseg",
-        parameters=texts.list_parameters(prediction, model_file),
+        parameters=origin.parameters,
     )
+    segments = [
+        hd.seg.SegmentDescription(
+            segment_number=number,
+            segment_label=each.name,
+            segmented_property_category=each.category,
+            segmented_property_type=each.code,
+            algorithm_type="AUTOMATIC",
+            algorithm_identification=algorithm,
+            tracking_id=each.name,
+            tracking_uid=each.uid,
+        )
+        for number, each in enumerate(list_structures(hd, origin), start=1)
+    ]
     made = hd.seg.Segmentation(
         source_images=[like],
         pixel_array=mask,
         segmentation_type="BINARY",
-        segment_descriptions=[
-            hd.seg.SegmentDescription(
-                segment_number=number,
-                segment_label=each.name,
-                segmented_property_category=each.category.to_concept(hd),
-                segmented_property_type=each.code.to_concept(hd),
-                algorithm_type="AUTOMATIC",
-                algorithm_identification=algorithm,
-                tracking_id=each.name,
-                tracking_uid=each.tracking_uid(identity),
-            )
-            for number, each in enumerate(found, start=1)
-        ],
+        segment_descriptions=segments,
         content_label="EDGESEG",
-        content_description=texts.describe_doubt(prediction)[:_LONGEST_DESCRIPTION],
-        **identifiers.series_attributes("SEG", instance, model_file, identity),
+        content_description=origin.doubt[:_LONGEST_DESCRIPTION],
+        **origin.series_attributes("SEG"),
     )
     made.PatientOrientation = ""  # which way the body lies in an image of ultrasound is unknown
-    # highdicom's own is another one each time
-    organization = identifiers.make_uid("dimensions", *identity)
+    organization = origin.make_uid("dimensions")  # highdicom's own is another one each time
     for item in (*made.DimensionOrganizationSequence, *made.DimensionIndexSequence):
         item.DimensionOrganizationUID = organization
     # The items are listed among the instances referred to as well, and only here have a frame.

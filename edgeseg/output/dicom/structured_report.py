@@ -5,88 +5,79 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from edgeseg.network.zoo import ModelFile
-from edgeseg.output.dicom import codes, identifiers, texts, values
-from edgeseg.output.dicom.identifiers import Instance
-from edgeseg.output.dicom.values import Figure, Structure
-from edgeseg.prediction import Prediction
+import numpy as np
+
+from edgeseg.errors import DataError
+from edgeseg.images.dicom.library import load_codes
+from edgeseg.measure.ellipse import Ellipse, FloatArray
+from edgeseg.measure.tasks import measure_of
+from edgeseg.output.dicom.origin import Origin, Structure, list_structures, make_uid
 from edgeseg.system.version import __version__
 
+_OUTLINE_POINTS = 180
 
-def build(
-    hd: ModuleType, like: Any, instance: Instance, prediction: Prediction, model_file: ModelFile
-) -> Any:
+
+def build(hd: ModuleType, like: Any, origin: Origin) -> Any:
     """Return the report of a prediction on an image that has the header ``like``.
 
     Raises
     ------
     DataError
-        If there is nothing to report.
+        If nothing was found, or there are no figures in millimetres.
     """
-    identity = identifiers.identity_of(instance, prediction, model_file)
-    is_head = prediction.task.kind == "head"
+    english = hd.sr.CodedConcept("en-US", "RFC5646", "English (United States)")
     content = hd.sr.MeasurementReport(
-        observation_context=_context(hd, model_file, is_head),
-        procedure_reported=codes.PROCEDURE.to_concept(hd),
+        observation_context=_context(hd, origin),
+        procedure_reported=load_codes().SCT.ImagingProcedure,  # CID 100 has no ultrasound
         imaging_measurements=[
-            _group(hd, like, structure, prediction, model_file, identity)
-            for structure in values.list_structures(prediction, measured=True)
+            _group(hd, like, origin, structure) for structure in list_structures(hd, origin)
         ],
-        language_of_content_item_and_descendants=hd.sr.LanguageOfContentItemAndDescendants(
-            codes.ENGLISH.to_concept(hd)
-        ),
+        language_of_content_item_and_descendants=hd.sr.LanguageOfContentItemAndDescendants(english),
     )
     return hd.sr.ComprehensiveSR(
         evidence=[like],
         content=content[0],
-        is_complete=not prediction.flags,
-        **identifiers.series_attributes("SR", instance, model_file, identity),
+        is_complete=not origin.prediction.flags,
+        **origin.series_attributes("SR"),
     )
 
 
-def _context(hd: ModuleType, model_file: ModelFile, is_head: bool) -> Any:
+def _context(hd: ModuleType, origin: Origin) -> Any:
     """Return who observes, and whom: a head is a fetus's, of whom nothing else is known."""
+    codes, subject = load_codes(), None
     device = hd.sr.DeviceObserverIdentifyingAttributes(
-        uid=identifiers.make_uid("device", model_file.sha256, __version__),
+        uid=make_uid("device", origin.model_file.sha256, __version__),
         name="edgeseg",
         manufacturer_name="edgeseg",
-        model_name=texts.algorithm_name(model_file),
+        model_name=origin.algorithm,
     )
-    fetus = hd.sr.SubjectContext(
-        codes.FETUS.to_concept(hd), hd.sr.SubjectContextFetus(subject_id="not identified")
-    )
+    if origin.prediction.task.kind == "head":
+        fetus = hd.sr.SubjectContextFetus(subject_id="not identified")
+        subject = hd.sr.SubjectContext(codes.DCM.Fetus, fetus)
     return hd.sr.ObservationContext(
-        observer_device_context=hd.sr.ObserverContext(codes.DEVICE.to_concept(hd), device),
-        subject_context=fetus if is_head else None,
+        observer_device_context=hd.sr.ObserverContext(codes.DCM.Device, device),
+        subject_context=subject,
     )
 
 
-def _group(
-    hd: ModuleType,
-    like: Any,
-    structure: Structure,
-    prediction: Prediction,
-    model_file: ModelFile,
-    identity: tuple[object, ...],
-) -> Any:
+def _group(hd: ModuleType, like: Any, origin: Origin, structure: Structure) -> Any:
     """Return a structure's figures: TID 1410 where it has an outline, else TID 1501."""
-    parameters = texts.list_parameters(prediction, model_file)
     kept = {
         "tracking_identifier": hd.sr.TrackingIdentifier(
-            identifier=structure.name, uid=structure.tracking_uid(identity)
+            identifier=structure.name, uid=structure.uid
         ),
-        "finding_category": structure.category.to_concept(hd),
-        "finding_type": structure.code.to_concept(hd),
+        "finding_category": structure.category,
+        "finding_type": structure.code,
         "algorithm_id": hd.sr.AlgorithmIdentification(
-            name=texts.algorithm_name(model_file),
+            name=origin.algorithm,
             version=__version__,
-            parameters=[f"{name}: {value}" for name, value in parameters.items()],
+            parameters=[f"{name}: {value}" for name, value in origin.parameters.items()],
         ),
-        "measurements": [_measurement(hd, f, bool(prediction.flags)) for f in structure.figures],
+        "measurements": [_measurement(hd, origin, *figure) for figure in structure.figures.items()],
     }
-    image = (like.SOPClassUID, like.SOPInstanceUID)
+    image, prediction = (like.SOPClassUID, like.SOPInstanceUID), origin.prediction
     if prediction.ellipse is not None:
-        kind, points = values.draw_outline(prediction.ellipse, prediction.size)
+        kind, points = _draw_outline(prediction.ellipse, prediction.size)
         region = hd.sr.ImageRegion(kind, points, hd.sr.SourceImageForRegion(*image))
         group = hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(
             referenced_region=region, **kept
@@ -95,33 +86,59 @@ def _group(
         group = hd.sr.MeasurementsAndQualitativeEvaluations(
             source_images=[hd.sr.SourceImageForMeasurementGroup(*image)], **kept
         )
-    if doubt := texts.describe_doubt(prediction):
-        comment = hd.sr.TextContentItem(
-            codes.COMMENT.to_concept(hd), doubt, hd.sr.RelationshipTypeValues.CONTAINS
-        )
+    if origin.doubt:
+        contains = hd.sr.RelationshipTypeValues.CONTAINS
+        comment = hd.sr.TextContentItem(load_codes().DCM.Comment, origin.doubt, contains)
         group[0].ContentSequence.append(comment)
     return group
 
 
-def _measurement(hd: ModuleType, figure: Figure, is_doubtful: bool) -> Any:
-    """Return a figure after TID 300, with the ends of its interval after TID 310."""
-    # not by the arguments that highdicom has for these: it would write them without a unit
-    ends = [
-        hd.sr.NumContentItem(
-            name.to_concept(hd),
-            value,
-            figure.unit.to_concept(hd),
-            relationship_type=hd.sr.RelationshipTypeValues.HAS_PROPERTIES,
+def _measurement(hd: ModuleType, origin: Origin, column: str, name: Any) -> Any:
+    """Return a figure as the table has it, after TID 300; HC with its interval after TID 310."""
+    codes, task, figures = load_codes(), origin.prediction.task, origin.prediction.figures
+    if (value := figures.get(column)) is None:
+        raise DataError(
+            "there is nothing to report in mm, as the size of a pixel is unknown; give the pixel "
+            "size"
         )
-        for name, value in ((codes.ABOVE, figure.above), (codes.BELOW, figure.below))
-        if value is not None
-    ]
-    properties = hd.sr.MeasurementProperties()
-    properties.extend(ends)
+    columns = measure_of(task).columns(task)
+    decimals = next(each.decimals for each in columns if each.name == column)
+    unit = codes.UCUM.SquareMillimeter if column.endswith("_mm2") else codes.UCUM.Millimeter
+    low, high = figures.get("hc_low_mm"), figures.get("hc_high_mm")
+    properties = None
+    if column == "hc_mm" and low is not None and high is not None:
+        properties = hd.sr.MeasurementProperties()
+        for end, off in (
+            (codes.SCT.RangeOfUpperMeasurementUncertainty, high - value),
+            (codes.SCT.RangeOfLowerMeasurementUncertainty, value - low),
+        ):
+            # by highdicom's own arguments for these they would have no unit
+            properties.append(
+                hd.sr.NumContentItem(
+                    end, float(round(off, decimals)), unit,
+                    relationship_type=hd.sr.RelationshipTypeValues.HAS_PROPERTIES,
+                )
+            )  # fmt: skip
     return hd.sr.Measurement(
-        figure.name.to_concept(hd),
-        figure.value,
-        figure.unit.to_concept(hd),
-        qualifier=codes.INDETERMINATE.to_concept(hd) if is_doubtful else None,
-        properties=properties if ends else None,
+        name,
+        round(float(value), decimals),
+        unit,
+        qualifier=codes.DCM.ValueIndeterminate if origin.prediction.flags else None,
+        properties=properties,
     )
+
+
+def _draw_outline(ellipse: Ellipse, size: tuple[int, int]) -> tuple[str, FloatArray]:
+    """Return an ellipse as DICOM draws it: the kind of graphic and its points, shape (n, 2).
+
+    Counted from the corner of the first pixel, whose centre is (0.5, 0.5), and nowhere outside the
+    image (PS3.3 C.18.6). The ends of the major axis, then of the minor axis; where one of them lies
+    outside, the outline as a closed line that keeps to the image's border there.
+    """
+    bounds = (size[1], size[0])
+    axes = ellipse.shape_matrix().T  # a row each
+    ends = ellipse.center + 0.5 + np.stack([axes[0], -axes[0], axes[1], -axes[1]])
+    if ((ends >= 0) & (ends <= bounds)).all():
+        return "ELLIPSE", ends
+    points = np.clip(ellipse.points(_OUTLINE_POINTS) + 0.5, 0, bounds)
+    return "POLYLINE", np.concatenate([points, points[:1]])

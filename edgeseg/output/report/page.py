@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from html import escape
+from itertools import chain
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -44,7 +44,7 @@ def write_page(
         Rows of the results table, in order. Where they have the columns ``hc_reference_mm``,
         ``hc_error_mm`` and ``dice``, or ``<class>_dice``, the page shows errors too.
     record
-        The run's record, as ``run.json`` holds it; any section may be missing.
+        The run's record, as ``run.json`` holds it; sections other than ``counts`` may be missing.
     overlays
         Folder of the overlay pictures, beside the page; None if none were written.
 
@@ -53,14 +53,6 @@ def write_page(
     OutputWriteError
         If the page cannot be written.
     """
-    parts = _parts(task, rows, record, overlays)
-    write_atomic(path, (part.encode(errors="backslashreplace") for part in parts))
-
-
-def _parts(
-    task: Task, rows: Rows, record: Mapping[str, Any], overlays: Path | None
-) -> Iterator[str]:
-    """Yield the page in parts, so that the pictures of a large folder are not held at once."""
     measure = measure_of(task)
     style, *scripts = ((_HERE / name).read_text("utf-8") for name in ("style.css", *SCRIPTS))
     marks = {
@@ -69,19 +61,18 @@ def _parts(
         "style": style,
         "intended_use": escape(INTENDED_USE),
         "summary": escape(
-            _summary(_counts(rows, record), measure.NOTHING, pictures=bool(overlays))
+            _summary(record["counts"], measure.NOTHING, has_pictures=overlays is not None)
         ),
         "calibration": _calibration_note(record.get("calibration")),
-        "flags": _table(("flag", "meaning"), measure.FLAGS.items()),
-        "facts": _table(("", ""), _facts(record)),
+        "flags": _table([("flag", "meaning"), *measure.FLAGS.items()]),
+        "facts": _table([("", ""), *_facts(record)]),
         "data": _DATA,
         "scripts": "\n".join(f"<script>{script}</script>" for script in scripts),
     }
     page = Template((_HERE / "page.html").read_text("utf-8")).substitute(marks)
     before, after = page.split(_DATA)
-    yield before
-    yield from page_data(task, rows, overlays)
-    yield after
+    parts = chain([before], page_data(task, rows, overlays), [after])  # pictures are never all held
+    write_atomic(path, (part.encode(errors="backslashreplace") for part in parts))
 
 
 def _hash(text: str) -> str:
@@ -90,20 +81,13 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
 
 
-def _counts(rows: Rows, record: Mapping[str, Any]) -> Mapping[str, int]:
-    """Return how many images there are, and of each status; from the rows if not recorded."""
-    if counts := record.get("counts"):
-        return Counter(counts)
-    return Counter({"n_images": len(rows), **Counter(str(row["status"]) for row in rows)})
-
-
-def _summary(counts: Mapping[str, int], nothing: str, *, pictures: bool) -> str:
+def _summary(counts: Mapping[str, int], nothing: str, *, has_pictures: bool) -> str:
     images = "1 image" if counts["n_images"] == 1 else f"{counts['n_images']} images"
-    summary = (
+    missing = "" if has_pictures else " No overlays were written, so there are no pictures."
+    return (
         f"{images}: {counts['ok']} ok, {counts['doubtful']} doubtful, {counts['empty']} {nothing}, "
-        f"{counts['failed']} failed."
+        f"{counts['failed']} failed.{missing}"
     )
-    return summary if pictures else f"{summary} No overlays were written, so there are no pictures."
 
 
 def _calibration_note(calibration: Mapping[str, Any] | None) -> str:
@@ -117,14 +101,12 @@ def _calibration_note(calibration: Mapping[str, Any] | None) -> str:
     )
 
 
-def _table(titles: Iterable[str], lines: Iterable[Iterable[Any]]) -> str:
-    head = "".join(f'<th scope="col">{escape(title)}</th>' for title in titles)
-    body = "\n".join(f"<tr>{''.join(map(_cell, line))}</tr>" for line in lines)
+def _table(lines: Iterable[Iterable[str]]) -> str:
+    """Return a table whose first line are its titles."""
+    titles, *rest = ([escape(visible(cell)) for cell in line] for line in lines)
+    head = "".join(f'<th scope="col">{title}</th>' for title in titles)
+    body = "\n".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in line)}</tr>" for line in rest)
     return f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
-
-
-def _cell(value: Any) -> str:
-    return f"<td>{escape(visible(str(value)))}</td>"
 
 
 def _fact_text(value: Any) -> str:

@@ -1,0 +1,203 @@
+"""What an object is made of: the measured instance, what was measured of it, and the model."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from edgeseg.errors import DataError
+from edgeseg.images.dicom.library import load_codes
+from edgeseg.network.zoo import ModelFile
+from edgeseg.prediction import Prediction
+from edgeseg.system.version import __version__
+
+_NAMESPACE = uuid.UUID("6a3d5c5e-6c0b-5b0f-9a53-0f3d3c1f8f0e")  # drawn once
+# Leading zeros break the standard's rule, but machines write them, and archives know the object so.
+_UID = re.compile(r"[0-9]+(\.[0-9]+)+")
+_LONGEST_UID = _LONGEST_NAME = 64
+_LONGEST_TEXT = 1024
+_FRAMES_OF_INSTANCE = 10_000  # instance numbers that the frames of one film may take
+_SERIES_NUMBERS = {"SR": 9001, "SEG": 9002}  # behind a machine's own
+_LARGEST_NUMBER = 2**31 - 1
+_OWN_SCHEME = "99EDGESEG"  # of the classes of a model, which only the model defines
+
+
+class Origin(NamedTuple):
+    """The instance that was measured, what was measured of it, and the model.
+
+    Attributes
+    ----------
+    study_uid, series_uid, uid, sop_class_uid
+        UIDs of the instance's study, its series, itself, and its SOP class.
+    frame
+        The measured frame's number, from 1; 0 where the instance has no other.
+    number
+        What an object gets as its number in its series.
+    """
+
+    study_uid: str
+    series_uid: str
+    uid: str
+    sop_class_uid: str
+    frame: int
+    number: int
+    prediction: Prediction
+    model_file: ModelFile
+
+    @property
+    def algorithm(self) -> str:
+        """The name of what measured it."""
+        return to_ascii(f"edgeseg {self.model_file.name}", _LONGEST_NAME)
+
+    @property
+    def doubt(self) -> str:
+        """Why not to rely on the measurement; empty if nothing speaks against it."""
+        reason = to_ascii(self.prediction.reason)
+        return f"Doubtful, not to be relied on: {reason}" if self.prediction.flags else ""
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """What the figures follow from besides the image."""
+        found = {"model SHA-256": self.model_file.sha256}
+        if (size := self.prediction.pixel_size) is not None:
+            found["pixel size"] = f"{float(size.x_mm)} x {float(size.y_mm)} mm ({size.source})"
+        if (interval := self.prediction.metadata.interval) is not None:
+            found["range of uncertainty"] = f"holds {100 * interval.level:g} % of heads"
+        if (site := self.prediction.frame.calibration) is not None:
+            found["calibration"] = f"{site.factor!r} * circumference + {site.shift_mm!r} mm"
+        return found
+
+    def make_uid(self, *parts: object) -> str:
+        """Return a UID of a part of an object, the same for the same content.
+
+        A pixel size or a calibration that is given anew makes other figures, so another object.
+        """
+        size = self.prediction.pixel_size
+        return make_uid(
+            *parts, self.uid, self.frame, self.model_file.sha256, __version__,
+            size and (float(size.x_mm), float(size.y_mm)), self.prediction.frame.calibration,
+        )  # fmt: skip
+
+    def series_attributes(self, kind: str) -> dict[str, Any]:
+        """Return the attributes of an object and its series, as highdicom's classes take them.
+
+        A series says what equipment made it, so each kind, study, model and version has its own.
+        """
+        sha256 = self.model_file.sha256
+        return {
+            "series_instance_uid": make_uid(kind, self.study_uid, sha256, __version__),
+            "series_number": _SERIES_NUMBERS[kind],
+            "sop_instance_uid": self.make_uid(kind),
+            "instance_number": self.number,
+            "series_description": "edgeseg, unverified",
+            "manufacturer": "edgeseg",
+            "manufacturer_model_name": self.algorithm,
+            "software_versions": __version__,
+            "device_serial_number": sha256,
+        }
+
+
+class Structure(NamedTuple):
+    """What figures or a segment are of."""
+
+    name: str
+    category: Any  # codes
+    code: Any
+    figures: dict[str, Any]  # by column: the code of what was measured
+    uid: str
+
+
+def read_origin(header: Any, frame: int, prediction: Prediction, model_file: ModelFile) -> Origin:
+    """Read what an object must know of the instance that was measured.
+
+    Raises
+    ------
+    DataError
+        If it lacks what it is found by in an archive, has no such frame, or is of another size
+        than what was measured.
+    """
+    study, series, instance, kind = (
+        _uid(header, keyword)
+        for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
+    )
+    count = _whole(header, "NumberOfFrames")
+    if frame > count or (frame < 1 and count > 1) or frame < 0:
+        raise DataError(
+            f"frame {frame} was measured of an image of {count}; expected a number from 1 to "
+            f"{count}, or 0 for the only frame"
+        )
+    height, width = _whole(header, "Rows"), _whole(header, "Columns")
+    if (height, width) != prediction.size:
+        raise DataError(
+            f"{prediction.size[1]}x{prediction.size[0]} pixels were measured of an image of "
+            f"{width}x{height}; expected all of its pixels"
+        )
+    number = min(_whole(header, "InstanceNumber"), _LARGEST_NUMBER)
+    if count == 1:
+        frame = 0
+    else:
+        number = min(number * _FRAMES_OF_INSTANCE + frame, _LARGEST_NUMBER)
+    return Origin(study, series, instance, kind, frame, number, prediction, model_file)
+
+
+def list_structures(hd: ModuleType, origin: Origin) -> list[Structure]:
+    """Return what there is to report, a head or each class, in the order of the mask's numbers.
+
+    Raises
+    ------
+    DataError
+        If nothing was found.
+    """
+    prediction, codes = origin.prediction, load_codes()
+    if prediction.status == "empty":
+        raise DataError(f"there is nothing to report: {prediction.reason}")
+    if prediction.task.kind == "head":
+        figures = {
+            "hc_mm": codes.LN.HeadCircumference,
+            "bpd_mm": codes.LN.BiparietalDiameter,
+            "ofd_mm": codes.LN.OccipitalFrontalDiameter,
+        }
+        kinds = [("head", codes.SCT.AnatomicalStructure, codes.SCT.Head, figures)]
+    else:  # of a model's own class nothing more is known
+        category = codes.SCT.SpatialAndRelationalConcept
+        kinds = []
+        for number, name in enumerate(prediction.task.structures, start=1):
+            label = to_ascii(name, _LONGEST_NAME)
+            code = hd.sr.CodedConcept(f"class {number}", _OWN_SCHEME, label)
+            kinds.append((label, category, code, {f"{name}_area_mm2": codes.SCT.Area}))
+    return [Structure(*kind, uid=origin.make_uid("structure", kind[2].value)) for kind in kinds]
+
+
+def make_uid(*parts: object) -> str:
+    """Return a UID made of values, the same of the same values (PS3.5 B.2, of a UUID)."""
+    name = "\n".join(map(str, parts))
+    return f"2.25.{uuid.uuid5(_NAMESPACE, name).int}"
+
+
+def to_ascii(text: str, longest: int = _LONGEST_TEXT) -> str:
+    """Return a text that every character set of DICOM holds, and no rule for short texts refuses.
+
+    An object is written in its source's character set, of which ASCII is all that is sure.
+    """
+    ascii_text = text.encode("ascii", "xmlcharrefreplace").decode()
+    return re.sub(r"[\\\x00-\x1f\x7f]", "?", ascii_text)[:longest].strip() or "?"
+
+
+def _uid(header: Any, keyword: str) -> str:
+    value = str(header.get(keyword) or "")
+    if len(value) > _LONGEST_UID or not _UID.fullmatch(value):
+        state = "is none" if value else "is missing"
+        raise DataError(
+            f"the image's {keyword} {state}: without it an archive cannot tell what a report is of"
+        )
+    return value
+
+
+def _whole(header: Any, keyword: str) -> int:
+    """Return a number of the header, at least 1; 1 if there is none."""
+    try:
+        return max(int(header.get(keyword) or 1), 1)
+    except (TypeError, ValueError, OverflowError):
+        return 1
