@@ -13,8 +13,7 @@ from edgeseg.archive.listing import list_images
 from edgeseg.archive.manifest import GROUP_ROWS, SCHEMA
 from edgeseg.archive.place import Place
 from edgeseg.images.frame import Size, as_pixel_size
-from edgeseg.inputs.discover import nothing_found
-from edgeseg.inputs.left_out import Tally
+from edgeseg.inputs.left_out import Tally, nothing_found
 from edgeseg.system.version import __version__
 
 _PIECE_BYTES = 1 << 23

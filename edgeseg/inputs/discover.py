@@ -70,19 +70,10 @@ def discover(inputs: Sequence[str], out: Path | None = None) -> Found:
             rooted.setdefault(whole, (root, Path(file.path)))
     notices = tally.sentences()
     if not rooted:
-        raise nothing_found(inputs, notices)
+        raise left_out.nothing_found(inputs, notices)
     named = _name_files([*rooted.values()])
     items = [item for name, path in named for item in items_of(name, str(path))]
     return Found(sorted(items, key=lambda item: item.key), notices)
-
-
-def nothing_found(inputs: Sequence[str], notices: Sequence[str]) -> InputNotFoundError:
-    """Return the error that there is no image in any input; ``notices``: what was left out."""
-    return InputNotFoundError(
-        f"no image in {', '.join(map(left_out.show_name, inputs))}"
-        f"{' (' + '; '.join(notices) + ')' if notices else ''}; expected files ending in "
-        f"{', '.join(sorted(left_out.READ_SUFFIXES))}"
-    )
 
 
 def items_of(file: str, location: str) -> Iterator[Source]:
@@ -134,12 +125,7 @@ def find_images(
 ) -> tuple[Path, Iterator[FoundFile]]:
     """Return the root that names are relative to, and the images of one input as they are found.
 
-    Parameters
-    ----------
-    given
-        A path, folder or pattern; what exists is taken as it stands, brackets in its name too.
-    tally, out
-        See `walk_files`.
+    What exists is taken as it stands, brackets in its name too; see `walk_files` for the others.
 
     Raises
     ------
@@ -186,14 +172,8 @@ def walk_files(top: str, tally: Tally, out: Path | None = None) -> Iterator[Foun
 
     Whether they are, `is_image` tells, which looks into those whose name does not say it. Folders
     of systems and of results are left out, links to folders are not followed, a folder that cannot
-    be read is passed over.
-
-    Parameters
-    ----------
-    tally
-        What is left out is counted in it.
-    out
-        The folder of results of this run.
+    be read is passed over. What is left out is counted in ``tally``; ``out`` is the folder of
+    results of this run.
     """
     folders = [top]
     while folders:
@@ -201,13 +181,14 @@ def walk_files(top: str, tally: Tally, out: Path | None = None) -> Iterator[Foun
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
-                    if _is_folder(entry):
-                        if not _is_left_out(entry.path, entry.name, tally, out):
-                            if entry.is_symlink():  # it may lead back
-                                tally.add(left_out.LINKS, entry.path)
+                    path, is_link = entry.path, entry.is_symlink()
+                    if os.path.isdir(path) if is_link else entry.is_dir():  # noqa: PTH112
+                        if not _is_left_out(path, entry.name, tally, out):
+                            if is_link:  # it may lead back
+                                tally.add(left_out.LINKS, path)
                             else:
-                                folders.append(entry.path)
-                    elif found := _find_file(entry.path, entry.name, tally):
+                                folders.append(path)
+                    elif found := _find_file(path, entry.name, tally):
                         yield found
         except OSError:
             tally.add(left_out.UNREADABLE, folder)
@@ -271,7 +252,6 @@ def _find_matched(
 
 def _find_file(path: str, name: str, tally: Tally) -> FoundFile | None:
     """Return a file that nobody named, if it may be an image by its name; count it if not."""
-    reason = ""
     if left_out.is_system_file(name):
         tally.add(left_out.SYSTEM, path)
         return None
@@ -304,13 +284,6 @@ def _is_result(path: Path, tally: Tally, out: Path | None) -> bool:
         return False
     tally.add(left_out.RESULTS, path)
     return True
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link in a circle
-        return False
 
 
 def _is_left_out(folder: str, name: str, tally: Tally, out: Path | None) -> bool:

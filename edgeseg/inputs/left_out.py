@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 
-from edgeseg.errors import MissingExtraError
+from edgeseg.errors import InputNotFoundError, MissingExtraError
 from edgeseg.images.kinds import DICOM, N_START_BYTES, Kind, kind_of
 from edgeseg.system.files import LOCK_NAME
 from edgeseg.system.text import visible
@@ -90,6 +90,15 @@ class Tally:
 def show_name(name: str) -> str:
     """Return a name as it can be shown: marks that steer a terminal or turn text are escaped."""
     return visible(os.fsencode(name).decode("utf-8", "backslashreplace"))
+
+
+def nothing_found(inputs: Sequence[str], notices: Sequence[str]) -> InputNotFoundError:
+    """Return the error that there is no image in any input; ``notices``: what was left out."""
+    return InputNotFoundError(
+        f"no image in {', '.join(map(show_name, inputs))}"
+        f"{' (' + '; '.join(notices) + ')' if notices else ''}; expected files ending in "
+        f"{', '.join(sorted(READ_SUFFIXES))}"
+    )
 
 
 def is_system_folder(name: str) -> bool:
