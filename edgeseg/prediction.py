@@ -173,6 +173,7 @@ class Prediction:
         Numbers are not rounded. ``file`` is the frame's name; ``frame`` and ``decode_ms`` are None.
         """
         columns = measure_of(self.task).columns(self.task)
+        values = {column.name: self.figures[column.name] for column in columns}
         size = self.pixel_size
         return {
             "file": self.frame.name,
@@ -181,7 +182,7 @@ class Prediction:
             "reason": self.reason,
             "flags": ";".join(self.flags),
             "confidence": float(self.confidence),
-            **{column.name: _plain(self.figures[column.name]) for column in columns},
+            **{name: None if value is None else float(value) for name, value in values.items()},
             "pixel_size_x_mm": size.x_mm if size else None,
             "pixel_size_y_mm": size.y_mm if size else None,
             "pixel_size_source": size.source if size else "",
@@ -203,10 +204,7 @@ class Prediction:
     def overlay_jpeg(self, reference: Sequence[Stroke] = ()) -> bytes:
         """Return the same as a JPEG file's bytes, with a thumbnail in it.
 
-        Parameters
-        ----------
-        reference
-            Outlines of what should have been measured, drawn in pink beneath.
+        Outlines of what should have been measured, ``reference``, are drawn in pink beneath.
 
         Raises
         ------
@@ -222,8 +220,8 @@ class Prediction:
     def _repr_html_(self) -> str:
         """Show itself in a notebook: the overlay, what was measured, and what speaks against it."""
         picture = base64.b64encode(self.overlay_jpeg()).decode("ascii")
-        said = self.reason if self.status == "empty" else self.caption().replace("+/-", "±")
-        lines = [f"<b>{escape(self.status)}</b>", *map(escape, said.split("; "))]
+        text = self.reason if self.status == "empty" else self.caption().replace("+/-", "±")
+        lines = [f"<b>{escape(self.status)}</b>", *map(escape, text.split("; "))]
         if self.flags:
             lines += [escape(self.reason)]
         return (
@@ -241,7 +239,3 @@ class Prediction:
         look = self.measurement.look
         assert look is not None, "a measurement that was handed out has its look"
         return look
-
-
-def _plain(value: float | None) -> float | None:
-    return None if value is None else float(value)

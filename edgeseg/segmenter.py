@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,8 @@ class Segmenter:
     """A session of one model, with everything needed to measure what it is for.
 
     Safe to call from several threads at once; the network runs as often at once as there are cores
-    for ``threads`` each. It can be copied and pickled: to another process it takes the model's name
-    or path, its hash and the parameters below, and opens a session of its own there.
+    for ``threads`` each. It can be copied and pickled: in another process it opens the same model
+    anew, and refuses a changed file.
 
     Parameters
     ----------
@@ -119,12 +120,7 @@ class Segmenter:
         return self._port.adapter.input_shape(metadata.input_height, metadata.input_width)
 
     def infer(self, tensor: GrayImage) -> npt.NDArray[np.float32]:
-        """Run the network.
-
-        Parameters
-        ----------
-        tensor
-            Shape (N, 1, h, w), uint8, as `edgeseg.network.preprocess` makes it.
+        """Run the network on what `edgeseg.network.preprocess` makes, (N, 1, h, w), uint8.
 
         Returns
         -------
@@ -182,8 +178,7 @@ class Segmenter:
         """Measure frames as they come: one in, one out, before the next is asked for.
 
         The network runs once before the first frame is asked for, so that this one is not slower.
-        OpenCV's own threads are off until the stream ends: waiting for work they would keep cores
-        busy, and no answer would come sooner.
+        OpenCV's own threads are off until the stream ends.
 
         Parameters
         ----------
@@ -194,9 +189,8 @@ class Segmenter:
             Millimetres per pixel of all, or None.
         drop_late
             For a live source: while a frame is measured the source goes on, and then its newest
-            frame is taken and those in between are dropped (see `edgeseg.images.live.take_newest`).
-            Without, every frame is measured. Late frames are dropped from copies, so the source
-            may fill one buffer again and again.
+            frame is taken and those in between are dropped. The source may fill one buffer again
+            and again.
 
         Yields
         ------
@@ -210,8 +204,9 @@ class Segmenter:
         """
         metadata = self.metadata
         self.infer(np.zeros((1, 1, metadata.input_height, metadata.input_width), dtype=np.uint8))
-        frames = iterate_frames(frames)
-        taken = take_newest(map(_copied, frames)) if drop_late else frames
+        taken = iterate_frames(frames)
+        if drop_late:
+            taken = take_newest(np.array(f) if isinstance(f, np.ndarray) else f for f in taken)
         with single_threaded_opencv:
             for frame in taken:
                 yield frame, self.predict(frame, pixel_size_mm)
@@ -239,8 +234,9 @@ class Segmenter:
         measurement = screen.measure(self._task, frame, look, self.metadata)
         rest_s = time.perf_counter() - started - preprocess_s - inference_s
         times_ms = StageTimes(1000 * preprocess_s, 1000 * inference_s, 1000 * rest_s)
-        placed = screen.with_area_pixel_size(frame, measurement)
-        return Prediction(placed, measurement, self.metadata, times_ms)
+        if measurement.area is not None:
+            frame = replace(frame, pixel_size=frame.scan(measurement.area).pixel_size)
+        return Prediction(frame, measurement, self.metadata, times_ms)
 
 
 def _reopened(
@@ -262,8 +258,3 @@ def _listed(values: Any, what: str = "pixel sizes") -> list[Any]:
     if one or not isinstance(values, Iterable):
         raise DataError(f"got {type(values).__name__}; expected several {what}, such as a list")
     return list(values)
-
-
-def _copied(frame: Image) -> Image:
-    """Return a frame that its source cannot write into any more."""
-    return np.array(frame) if isinstance(frame, np.ndarray) else frame

@@ -1,4 +1,4 @@
-"""Gestational age from head circumference, and centiles for a gestational age known otherwise."""
+"""Gestational age from head circumference, and centiles for an age known otherwise."""
 
 from __future__ import annotations
 
@@ -10,20 +10,16 @@ HADLOCK_RANGE_MM = (68.0, 360.0)
 INTERGROWTH_RANGE_WEEKS = (14.0, 40.0)
 LATE_WEEKS = 36.0
 """From this age on HC underestimates the age: a median head of week 40 reads as week 38."""
-# Upper ends of the HC ranges, in mm, for which Hadlock 1984 gives 2 SD. An HC between two ranges
-# (144 to 151, 219 to 224, 280 to 284, 325 to 328) takes the larger value.
+# Upper ends of the HC ranges, in mm, for which Hadlock 1984 gives 2 SD, as scanner manufacturers
+# print them (of the last range some sources give 2.7 weeks). An HC between two ranges (144 to 151,
+# 219 to 224, 280 to 284, 325 to 328) takes the larger value.
 _HADLOCK_TWO_SD_WEEKS = ((144.0, 1.19), (219.0, 1.48), (280.0, 2.06), (325.0, 2.98), (360.0, 3.2))
 
 
 def ga_weeks_hadlock(hc_mm: float) -> float | None:
-    """Gestational age from head circumference (Hadlock et al. 1984, Radiology 152:497).
+    """Return the age in weeks (Hadlock et al. 1984, Radiology 152:497); None outside 68 to 360 mm.
 
     GA = 8.96 + 0.540 HC + 0.0003 HC³, HC in cm, as cited by later papers.
-
-    Returns
-    -------
-    float or None
-        Weeks; None outside 68 to 360 mm.
 
     Raises
     ------
@@ -37,24 +33,8 @@ def ga_weeks_hadlock(hc_mm: float) -> float | None:
     return 8.96 + 0.540 * hc_cm + 0.0003 * hc_cm**3
 
 
-def ga_weeks_hadlock_two_sd(hc_mm: float) -> float | None:
-    """Two standard deviations of `ga_weeks_hadlock`, in weeks; None outside its range.
-
-    The values are those that scanner manufacturers print. The paper itself was not available; for
-    its last range some sources give 2.7 weeks.
-
-    Raises
-    ------
-    DataError
-        If ``hc_mm`` is not a positive number.
-    """
-    if ga_weeks_hadlock(hc_mm) is None:
-        return None
-    return next(two_sd for high, two_sd in _HADLOCK_TWO_SD_WEEKS if hc_mm <= high)
-
-
 def ga_weeks_hadlock_half_width(hc_mm: float, hc_half_width_mm: float = 0.0) -> float | None:
-    """Half the width of the interval of `ga_weeks_hadlock`, in weeks; None outside its range.
+    """Return half the interval of `ga_weeks_hadlock`, in weeks; None outside its range.
 
     The root of the sum of squares of two parts: two standard deviations of the method, and the
     half width of the HC interval times the slope of the age at this HC.
@@ -64,22 +44,17 @@ def ga_weeks_hadlock_half_width(hc_mm: float, hc_half_width_mm: float = 0.0) -> 
     DataError
         If ``hc_mm`` is not a positive number.
     """
-    two_sd = ga_weeks_hadlock_two_sd(hc_mm)
-    if two_sd is None:
+    if ga_weeks_hadlock(hc_mm) is None:
         return None
+    two_sd = next(weeks for high, weeks in _HADLOCK_TWO_SD_WEEKS if hc_mm <= high)
     weeks_per_mm = (0.540 + 3 * 0.0003 * (hc_mm / 10) ** 2) / 10
     return math.hypot(two_sd, weeks_per_mm * hc_half_width_mm)
 
 
 def ga_weeks_intergrowth(hc_mm: float) -> float | None:
-    """Gestational age from head circumference (INTERGROWTH-21st, doi:10.1002/uog.15894).
+    """Return the age in weeks (INTERGROWTH-21st, doi:10.1002/uog.15894); None outside 14 to 40.
 
     GA in days = exp(0.05970 ln(HC)² + 6.409e-9 HC³ + 3.3258), HC in mm.
-
-    Returns
-    -------
-    float or None
-        Weeks; None outside 14 to 40 weeks, which the charts cover.
 
     Raises
     ------
@@ -91,44 +66,16 @@ def ga_weeks_intergrowth(hc_mm: float) -> float | None:
         return None
     days = math.exp(0.05970 * math.log(hc_mm) ** 2 + 6.409e-9 * hc_mm**3 + 3.3258)
     weeks = days / 7
-    low, high = INTERGROWTH_RANGE_WEEKS
-    return weeks if low <= weeks <= high else None
+    return weeks if _is_on_chart(weeks) else None
 
 
-def hc_centile_intergrowth(hc_mm: float, ga_weeks: float) -> float | None:
-    """Centile of a head circumference for a gestational age known otherwise (INTERGROWTH-21st).
+def centile_intergrowth(name: str, value_mm: float, ga_weeks: float) -> float | None:
+    """Return the centile of ``HC``, ``BPD`` or ``OFD`` for a gestational age known otherwise.
 
-    HC is normal with mean -28.2849 + 1.69267 GA² - 0.397485 GA² ln GA and
-    SD 1.98735 + 0.0136772 GA³ - 0.00726264 GA³ ln GA + 0.000976253 GA³ (ln GA)², in mm, GA in
-    weeks (Papageorghiou et al. 2014, doi:10.1016/S0140-6736(14)61490-2). An age derived from the
-    same HC gives a meaningless centile.
-
-    Returns
-    -------
-    float or None
-        In [0, 100]; None outside 14 to 40 weeks.
-
-    Raises
-    ------
-    DataError
-        If ``hc_mm`` is not a positive number.
-    """
-    _check_length(hc_mm)
-    if not _is_on_chart(ga_weeks):
-        return None
-    log = math.log(ga_weeks)
-    mean_mm = -28.2849 + 1.69267 * ga_weeks**2 - 0.397485 * ga_weeks**2 * log
-    sd_mm = 1.98735 + ga_weeks**3 * (0.0136772 - 0.00726264 * log + 0.000976253 * log**2)
-    return _centile(hc_mm, mean_mm, sd_mm)
-
-
-def bpd_centile_intergrowth(bpd_mm: float, ga_weeks: float) -> float | None:
-    """Centile of a biparietal diameter, outer to outer, for a gestational age known otherwise.
-
-    BPD is normal with mean 5.60878 + 0.158369 GA² - 0.00256379 GA³ and SD exp(0.101242 +
-    0.00150557 GA³ - 0.000771535 GA³ ln GA + 0.0000999638 GA³ (ln GA)²), in mm, GA in weeks
-    (INTERGROWTH-21st, Papageorghiou et al. 2014; as cited by the R package gigs, and within 0.1 mm
-    of the project's published tables).
+    They are normal with a mean and SD in mm that depend on the age in weeks (INTERGROWTH-21st,
+    Papageorghiou et al. 2014, doi:10.1016/S0140-6736(14)61490-2). BPD and OFD are outer to outer;
+    their formulas are as cited by the R package gigs, within 0.1 mm of the project's published
+    tables. An age derived from the same HC gives a meaningless centile.
 
     Returns
     -------
@@ -138,53 +85,28 @@ def bpd_centile_intergrowth(bpd_mm: float, ga_weeks: float) -> float | None:
     Raises
     ------
     DataError
-        If ``bpd_mm`` is not a positive number.
+        If ``value_mm`` is not a positive number.
     """
-    _check_length(bpd_mm, "biparietal diameter")
+    _check_length(value_mm)
     if not _is_on_chart(ga_weeks):
         return None
     log = math.log(ga_weeks)
-    mean_mm = 5.60878 + 0.158369 * ga_weeks**2 - 0.00256379 * ga_weeks**3
-    cubic = 0.00150557 - 0.000771535 * log + 0.0000999638 * log**2
-    return _centile(bpd_mm, mean_mm, math.exp(0.101242 + ga_weeks**3 * cubic))
-
-
-def ofd_centile_intergrowth(ofd_mm: float, ga_weeks: float) -> float | None:
-    """Centile of an occipitofrontal diameter, outer to outer, for an age known otherwise.
-
-    OFD is normal with mean -12.4097 + 0.626342 GA² - 0.148075 GA² ln GA and SD exp(-0.880034 +
-    0.0631165 GA² - 0.0317136 GA² ln GA + 0.00408302 GA² (ln GA)²), in mm, GA in weeks (as
-    `bpd_centile_intergrowth`).
-
-    Returns
-    -------
-    float or None
-        In [0, 100]; None outside 14 to 40 weeks.
-
-    Raises
-    ------
-    DataError
-        If ``ofd_mm`` is not a positive number.
-    """
-    _check_length(ofd_mm, "occipitofrontal diameter")
-    if not _is_on_chart(ga_weeks):
-        return None
-    log = math.log(ga_weeks)
-    mean_mm = -12.4097 + ga_weeks**2 * (0.626342 - 0.148075 * log)
-    square = 0.0631165 - 0.0317136 * log + 0.00408302 * log**2
-    return _centile(ofd_mm, mean_mm, math.exp(-0.880034 + ga_weeks**2 * square))
+    if name == "HC":
+        mean_mm = -28.2849 + 1.69267 * ga_weeks**2 - 0.397485 * ga_weeks**2 * log
+        sd_mm = 1.98735 + ga_weeks**3 * (0.0136772 - 0.00726264 * log + 0.000976253 * log**2)
+    elif name == "BPD":
+        mean_mm = 5.60878 + 0.158369 * ga_weeks**2 - 0.00256379 * ga_weeks**3
+        cubic = 0.00150557 - 0.000771535 * log + 0.0000999638 * log**2
+        sd_mm = math.exp(0.101242 + ga_weeks**3 * cubic)
+    else:
+        mean_mm = -12.4097 + ga_weeks**2 * (0.626342 - 0.148075 * log)
+        square = 0.0631165 - 0.0317136 * log + 0.00408302 * log**2
+        sd_mm = math.exp(-0.880034 + ga_weeks**2 * square)
+    return 50 * (1 + math.erf((value_mm - mean_mm) / (sd_mm * math.sqrt(2))))
 
 
 def format_weeks(weeks: float) -> str:
-    """Format a gestational age to the nearest day: 19.6 weeks is ``19w4d``.
-
-    Raises
-    ------
-    DataError
-        If it is not a finite number >= 0.
-    """
-    if not (math.isfinite(weeks) and weeks >= 0):
-        raise DataError(f"gestational age is {weeks}; expected a number of weeks >= 0")
+    """Format a gestational age to the nearest day: 19.6 weeks is ``19w4d``."""
     whole, days = divmod(math.floor(weeks * 7 + 0.5), 7)
     return f"{whole}w{days}d"
 
@@ -194,10 +116,6 @@ def _is_on_chart(ga_weeks: float) -> bool:
     return low <= ga_weeks <= high
 
 
-def _centile(value_mm: float, mean_mm: float, sd_mm: float) -> float:
-    return 50 * (1 + math.erf((value_mm - mean_mm) / (sd_mm * math.sqrt(2))))
-
-
-def _check_length(value_mm: float, what: str = "head circumference") -> None:
+def _check_length(value_mm: float) -> None:
     if not (math.isfinite(value_mm) and value_mm > 0):
-        raise DataError(f"{what} is {value_mm}; expected a positive number of mm")
+        raise DataError(f"the length is {value_mm}; expected a positive number of mm")

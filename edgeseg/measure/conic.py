@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from edgeseg.measure.ellipse import Ellipse
-
-if TYPE_CHECKING:
-    from edgeseg.measure.ellipse import FloatArray
+from edgeseg.measure.ellipse import Ellipse, FloatArray
 
 Vector = tuple[float, float, float]
 
@@ -35,8 +32,7 @@ class Conic(NamedTuple):
     def signed_distance(self, powers: FloatArray) -> FloatArray:
         """Signed distance to the outline, as `Ellipse.signed_distance`, of points as `powers`.
 
-        Within 1e-4 of the way from the centre to the outline, rounding makes the distance too
-        large.
+        Rounding makes it too large within 1e-4 of the way from the centre to the outline.
         """
         a, b, c, d, e, f = self
         left, slope_x, slope_y = (
@@ -78,18 +74,10 @@ def direct_fit(scatter: FloatArray) -> Conic | None:
     """Fit by direct least squares: least v' S v with 4 a c - b² = 1 for v = (a, b, c, d, e, f).
 
     R. Halir and J. Flusser, Numerically stable direct least squares fitting of ellipses, WSCG 1998;
-    S1, S2, S3, T and M are their names.
+    S1, S2, S3, T and M are their names. None if the points do not determine an ellipse.
 
-    Parameters
-    ----------
-    scatter
-        The scatter matrix S: weighted sums of the products of the points' `powers`, shape (6, 6).
-        They hold fourth powers of the coordinates, which should be centred and of the order of 1.
-
-    Returns
-    -------
-    Conic or None
-        None if the points do not determine an ellipse.
+    The scatter matrix S, shape (6, 6), holds weighted sums of the products of the points' `powers`,
+    of coordinates that should be centred and of the order of 1.
     """
     # In Python floats: for a 3x3 matrix numpy.linalg is slower (benchmarks/README.md).
     rows = scatter.tolist()

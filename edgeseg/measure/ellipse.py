@@ -1,12 +1,11 @@
-"""Ellipses in image coordinates: geometry and transformations.
+"""Ellipses in image coordinates.
 
-Coordinates are points ``(x, y)`` in pixels with the origin at the **centre** of the top-left pixel,
-x to the right and y down; arrays are indexed ``(row, column)``.
+Points are ``(x, y)`` in pixels with the origin at the **centre** of the top-left pixel, x to the
+right and y down; arrays are indexed ``(row, column)``.
 """
 
 from __future__ import annotations
 
-import functools
 import math
 from dataclasses import dataclass, replace
 
@@ -68,10 +67,7 @@ class Ellipse:
     def transformed(self, matrix: FloatArray) -> Ellipse:
         """Return the image of the ellipse under an affine map, which is an ellipse again.
 
-        Parameters
-        ----------
-        matrix
-            Shape (2, 3), maps ``(x, y, 1)`` to the new ``(x, y)``; must be invertible.
+        The matrix, shape (2, 3), maps ``(x, y, 1)`` to the new ``(x, y)``; it must be invertible.
         """
         # Singular values of a 2x2 matrix, in Python floats for speed as in `conic.direct_fit`.
         (a, b, x), (c, d, y) = matrix.tolist()
@@ -106,18 +102,14 @@ class Ellipse:
         The fields of the result are in the new unit although their names end in ``_px``.
         """
         if x == y:
-            return Ellipse(
-                self.center_x_px * x,
-                self.center_y_px * x,
-                self.semi_major_px * x,
-                self.semi_minor_px * x,
-                self.angle_rad,
-            )
+            center = (self.center_x_px * x, self.center_y_px * x)
+            return Ellipse(*center, self.semi_major_px * x, self.semi_minor_px * x, self.angle_rad)
         return self.transformed(np.array([[x, 0.0, 0.0], [0.0, y, 0.0]]))
 
     def points(self, count: int) -> FloatArray:
         """Return ``count`` points on the outline, shape (count, 2), as (x, y)."""
-        offset: FloatArray = (self.shape_matrix() @ _unit_circle(count)).T
+        t = np.linspace(0.0, 2 * math.pi, count, endpoint=False)
+        offset: FloatArray = (self.shape_matrix() @ np.stack([np.cos(t), np.sin(t)])).T
         return offset + self.center
 
     def signed_distance(self, x: npt.ArrayLike, y: npt.ArrayLike) -> FloatArray:
@@ -159,12 +151,3 @@ class Ellipse:
     def mask(self, height: int, width: int) -> Mask:
         """Return the pixels whose centre lies inside, shape (height, width), 0 or 255."""
         return np.where(self.coverage(height, width) >= 0.5, 255, 0).astype(np.uint8)
-
-
-@functools.lru_cache(maxsize=16)
-def _unit_circle(count: int) -> FloatArray:
-    """Return points of the unit circle, shape (2, count), read-only."""
-    t = np.linspace(0.0, 2 * math.pi, count, endpoint=False)
-    circle = np.stack([np.cos(t), np.sin(t)])
-    circle.flags.writeable = False
-    return circle

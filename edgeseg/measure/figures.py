@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,28 +23,12 @@ _LATE = "late: HC may read 2 weeks young"
 def measure(
     ellipse: Ellipse, confidence: float, frame: Frame, metadata: ModelMetadata
 ) -> dict[str, float | None]:
-    """Return every figure of a head.
+    """Return every figure of a head whose outline is an ellipse in pixels of the image.
 
-    Parameters
-    ----------
-    ellipse
-        The head's outline in pixels of the image.
-    confidence
-        Of the segmentation, in [0, 1]; the interval of HC widens as it falls.
-    frame
-        Gives pixel size, calibration and a known gestational age. Without a pixel size the figures
-        in millimetres and weeks are None.
-    metadata
-        Of the model; says whether it has an interval.
+    Without a pixel size the figures in millimetres and weeks are None. The interval of HC, if the
+    model has one, widens as the confidence falls.
     """
-    figures = empty_figures(frame) | {
-        "hc_px": ellipse.circumference_px,
-        "center_x_px": ellipse.center_x_px,
-        "center_y_px": ellipse.center_y_px,
-        "semi_major_px": ellipse.semi_major_px,
-        "semi_minor_px": ellipse.semi_minor_px,
-        "angle_rad": ellipse.angle_rad,
-    }
+    figures = empty_figures(frame) | {"hc_px": ellipse.circumference_px, **asdict(ellipse)}
     if frame.pixel_size is None:
         return figures
     in_mm = ellipse.scaled(frame.pixel_size.x_mm, frame.pixel_size.y_mm)
@@ -72,12 +57,11 @@ def measure(
         "area_mm2": math.pi / 4 * bpd_mm * ofd_mm,
         "ga_weeks_intergrowth": biometry.ga_weeks_intergrowth(hc_mm),
     }
-    if frame.ga_weeks is not None:
-        figures |= {
-            "hc_centile_intergrowth": biometry.hc_centile_intergrowth(hc_mm, frame.ga_weeks),
-            "bpd_centile_intergrowth": biometry.bpd_centile_intergrowth(bpd_mm, frame.ga_weeks),
-            "ofd_centile_intergrowth": biometry.ofd_centile_intergrowth(ofd_mm, frame.ga_weeks),
-        }
+    if (ga_weeks := frame.ga_weeks) is not None:
+        for (name, column), value_mm in zip(
+            _CENTILES.items(), (hc_mm, bpd_mm, ofd_mm), strict=True
+        ):
+            figures[column] = biometry.centile_intergrowth(name, value_mm, ga_weeks)
     return figures
 
 
@@ -160,10 +144,10 @@ def caption_lines(figures: Figures) -> list[str]:
         lines.append(f"GA: {age}" if age.startswith("none") else f"GA by HC {age}")
     if known := format_known_age(figures):
         centiles = {name: format_centile(figures, column) for name, column in _CENTILES.items()}
+        each = ", ".join(f"{name} {text}" for name, text in centiles.items() if text)
         if len({*centiles.values()}) == 1 and centiles["HC"].startswith("none"):
-            lines.append(f"centiles at {known}: {centiles['HC']}")
-        elif any(centiles.values()):
-            each = ", ".join(f"{name} {text}" for name, text in centiles.items() if text)
+            each = centiles["HC"]
+        if each:
             lines.append(f"centiles at {known}: {each}")
     return [line.replace("±", "+/-") for line in lines]
 

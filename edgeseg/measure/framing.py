@@ -42,10 +42,6 @@ class View(NamedTuple):
         """Return the view of all of an image of (height, width)."""
         return cls(0, 0, size[1], size[0], inverted=inverted)
 
-    def is_whole(self, size: tuple[int, int]) -> bool:
-        """Return whether the view is exactly the whole of an image of (height, width)."""
-        return self[:4] == (0, 0, size[1], size[0])
-
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) in pixels of the image."""
@@ -54,36 +50,20 @@ class View(NamedTuple):
     def cut(self, gray: GrayImage) -> GrayImage:
         """Return the view's pixels; black outside the image and outside `within`.
 
-        Parameters
-        ----------
-        gray
-            Shape (H, W), uint8.
-
-        Returns
-        -------
-        ndarray, shape `size`, uint8
-            No copy where the view is the whole image.
+        No copy where the view lies inside the image.
         """
         if self.within is not None:
             return self._relative(self.within).cut(gray[self.within.slices])
-        size = gray.shape[0], gray.shape[1]
-        inside, place = self.overlap(size)
+        inside, place = self.overlap((gray.shape[0], gray.shape[1]))
         part = cv2.bitwise_not(gray[inside]) if self.inverted else gray[inside]
-        if self.is_whole(size):
+        if part.shape == self.size:
             return np.asarray(part, dtype=np.uint8)
-        if part.shape != self.size:
-            padded = np.zeros(self.size, dtype=np.uint8)
-            padded[place] = part
-            return padded
-        return np.asarray(part, dtype=np.uint8)
+        padded = np.zeros(self.size, dtype=np.uint8)
+        padded[place] = part
+        return padded
 
     def paste(self, pixels: GrayImage, size: tuple[int, int]) -> GrayImage:
-        """Return an image of (height, width) with the view's pixels in place, 0 elsewhere.
-
-        The inverse of `cut`.
-        """
-        if self.within is None and self.is_whole(size):
-            return pixels
+        """Return an image of (height, width) with the view's pixels in place, 0 elsewhere."""
         image = np.zeros(size, dtype=pixels.dtype)
         if self.within is not None:
             image[self.within.slices] = self._relative(self.within).paste(pixels, self.within.size)
@@ -91,10 +71,6 @@ class View(NamedTuple):
         inside, place = self.overlap(size)
         image[inside] = pixels[place]
         return image
-
-    def in_image(self, ellipse: Ellipse) -> Ellipse:
-        """Convert an ellipse from the view's pixels to those of the image."""
-        return ellipse.moved(self.left_px, self.top_px)
 
     def of_scan(self, area: Area) -> View:
         """Convert a view from the pixels of a scan on a screen to those of the screen."""
@@ -110,12 +86,9 @@ class View(NamedTuple):
         left, top = max(self.left_px, 0), max(self.top_px, 0)
         right = max(min(self.left_px + self.width_px, size[1]), left)
         bottom = max(min(self.top_px + self.height_px, size[0]), top)
-        inside = slice(top, bottom), slice(left, right)
-        place = (
-            slice(top - self.top_px, bottom - self.top_px),
-            slice(left - self.left_px, right - self.left_px),
-        )
-        return inside, place
+        rows = slice(top - self.top_px, bottom - self.top_px)
+        columns = slice(left - self.left_px, right - self.left_px)
+        return (slice(top, bottom), slice(left, right)), (rows, columns)
 
 
 def around(
@@ -145,9 +118,5 @@ def around(
     aspect = input_size[1] / input_size[0]
     wide = max(width / shares[0], height / shares[1] * aspect)
     width_px, height_px = max(8, round(wide)), max(8, round(wide / aspect / unit_y))
-    return View(
-        round(center_x + 0.5 - width_px / 2),
-        round(center_y / unit_y + 0.5 - height_px / 2),
-        width_px,
-        height_px,
-    )
+    left_px = round(center_x + 0.5 - width_px / 2)
+    return View(left_px, round(center_y / unit_y + 0.5 - height_px / 2), width_px, height_px)

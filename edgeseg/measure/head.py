@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
@@ -31,7 +30,6 @@ _SAME_HEAD = 0.05  # of its circumference may two scans of one head differ
 # A view of so many images' width, or area where that is much, would be nearly all black.
 _WIDEST, _LARGEST, _SMALL_PX = 4, 4, 1_000_000
 
-
 FLAGS: Mapping[str, str] = quality.FLAGS
 NOTHING = "no head"
 
@@ -42,9 +40,7 @@ def title(_task: Task, /) -> str:
 
 
 def columns(_task: Task, /) -> tuple[Column, ...]:
-    """Return the figures of a head; ``hc_low_mm`` and ``hc_high_mm`` are empty where a model's
-    file gives no interval.
-    """  # noqa: D205
+    """Return the figures of a head; the interval's are empty where the model's file gives none."""
     return figures.COLUMNS
 
 
@@ -55,10 +51,8 @@ def main_columns(_task: Task, /) -> tuple[Column, ...]:
 
 def given_columns(_task: Task, /, *, ages: bool, calibrated: bool) -> tuple[Column, ...]:
     """Return centiles for ages that were given, and what calibrated the figures in mm."""
-    return (
-        *(figures.AGE_COLUMNS if ages else ()),
-        *(figures.CALIBRATION_COLUMNS if calibrated else ()),
-    )
+    of_ages = figures.AGE_COLUMNS if ages else ()
+    return (*of_ages, *(figures.CALIBRATION_COLUMNS if calibrated else ()))
 
 
 def measure(frame: Frame, look: LookAt, metadata: ModelMetadata, /) -> Measurement:
@@ -71,90 +65,55 @@ def measure(frame: Frame, look: LookAt, metadata: ModelMetadata, /) -> Measureme
     inverted = cv2.mean(frame.pixels)[0] > _BLACK_ON_WHITE
     last = look(View.whole(frame.size, inverted=inverted))
     seen = see(last, metadata.threshold)
-    change, others = 0.0, _other_share(seen)
+    if isinstance(seen, str):
+        return _nothing(seen, last, frame)
+    change, others = 0.0, seen.other_share
     for _ in range(_MORE_LOOKS):
-        if isinstance(seen, str):
-            return nothing(seen, last, frame)
         input_size = last.maps.shape[1], last.maps.shape[2]
         view = around(seen.ellipse, limits.view_shares, input_size, frame.pixel_size)
         if _is_mostly_beyond(view, frame.size):
             break  # the outline is guessed from a short arc
         last = look(view._replace(inverted=inverted))
-        before, seen = seen, see(last, metadata.threshold)
-        others = max(others, _other_share(seen))
-        change = _change(before, seen)
+        before_px, seen = seen.ellipse.circumference_px, see(last, metadata.threshold)
+        if isinstance(seen, str):
+            return _nothing(seen, last, frame)
+        others = max(others, seen.other_share)
+        change = abs(seen.ellipse.circumference_px - before_px) / before_px
         if change < limits.look_change / 2:
             break
-    if isinstance(seen, str):
-        return nothing(seen, last, frame)
-    return judge(seen, last, Looked(change, others), frame, metadata)
+    return _judge(seen, last, Looked(change, others), frame, metadata)
 
 
 class Seen(NamedTuple):
-    """A head as one look shows it.
+    """A head as one look shows it."""
 
-    Attributes
-    ----------
-    outline
-        In pixels of the view.
-    ellipse
-        In pixels of the image.
-    """
+    outline: Outline  # in pixels of the view
+    ellipse: Ellipse  # in pixels of the image
 
-    outline: Outline
-    ellipse: Ellipse
+    @property
+    def other_share(self) -> float:
+        """Area of the regions beside the main one, as a fraction of that."""
+        return self.outline.region.other_area_px / self.outline.region.area_px
 
 
 def see(look: Look, threshold: float) -> Seen | str:
     """Find the head in what the network answered; a sentence on what is there instead if none."""
-    outline = find(look.maps[0], look.view.size, threshold)
-    return (
-        outline
-        if isinstance(outline, str)
-        else Seen(outline, look.view.in_image(outline.fit.ellipse))
-    )
-
-
-def judge(
-    seen: Seen, look: Look, looked: Looked, frame: Frame, metadata: ModelMetadata
-) -> Measurement:
-    """Decide whether what the last look shows is a head, and what tells against its figures."""
-    limits, outline = metadata.limits, seen.outline
-    if outline.confidence < limits.agreement:
-        agreed = best_agreement(look.maps[0], outline, look.view.size, metadata.threshold)
-        if agreed < limits.agreement:
-            return nothing(
-                f"the shape seen is not an ellipse (agreement {agreed:.2f})", look, frame
-            )
-    found = figures.measure(seen.ellipse, outline.confidence, frame, metadata)
-    hc_mm = found["hc_mm"]
-    is_rare = hc_mm is not None and hc_mm < limits.rare_hc_mm
-    if look.presence is not None and look.presence < limits.presence_refused and not is_rare:
-        return nothing("the shape seen does not look like a fetal head", look, frame)
-    flags = quality.flags(quality.Facts(outline, seen.ellipse, look, looked, frame, limits))
-    if flags:
-        found = figures.drop_ages(found)
-    return Measurement(found, outline.confidence, flags, ellipse=seen.ellipse, look=look)
-
-
-def nothing(seen: str, look: Look, frame: Frame) -> Measurement:
-    """Return the measurement of an image without a head, and what was seen instead."""
-    return Measurement(figures.empty_figures(frame), reason=f"no head found: {seen}", look=look)
+    outline, view = find(look.maps[0], look.view.size, threshold), look.view
+    if isinstance(outline, str):
+        return outline
+    return Seen(outline, outline.fit.ellipse.moved(view.left_px, view.top_px))
 
 
 def compare_with_second_scan(measurement: Measurement, other: Measurement, /) -> Measurement:
     """Return a head's measurement, in doubt if another scan on the screen shows another head."""
-    sizes = [each.figures.get("hc_mm") for each in (measurement, other)]
-    one, two = (
-        sizes if None not in sizes else [e.figures.get("hc_px") for e in (measurement, other)]
-    )
-    if one is None or two is None or other.status != "ok":
-        return measurement
-    if abs(one - two) <= _SAME_HEAD * one or "several_regions" in measurement.flags:
+    own, its = measurement.figures, other.figures
+    name = "hc_px" if None in (own.get("hc_mm"), its.get("hc_mm")) else "hc_mm"
+    one, two = own.get(name), its.get(name)
+    if one is None or two is None or other.status != "ok" or abs(one - two) <= _SAME_HEAD * one:
         return measurement
     raised = {*measurement.flags, "several_regions"}
     flags = tuple(name for name in FLAGS if name in raised)
-    return replace(measurement, flags=flags, figures=figures.drop_ages(measurement.figures))
+    return replace(measurement, flags=flags, figures=figures.drop_ages(own))
 
 
 def mask(measurement: Measurement, size: tuple[int, int], metadata: ModelMetadata, /) -> Mask:
@@ -187,24 +146,34 @@ def caption(measurement: Measurement, _task: Task, /) -> str:
     return "; ".join(figures.caption_lines(measurement.figures))
 
 
+def _judge(
+    seen: Seen, look: Look, looked: Looked, frame: Frame, metadata: ModelMetadata
+) -> Measurement:
+    """Decide whether what the last look shows is a head, and what tells against its figures."""
+    limits, outline = metadata.limits, seen.outline
+    if outline.confidence < limits.agreement:
+        agreed = best_agreement(look.maps[0], outline, look.view.size, metadata.threshold)
+        if agreed < limits.agreement:
+            reason = f"the shape seen is not an ellipse (agreement {agreed:.2f})"
+            return _nothing(reason, look, frame)
+    found = figures.measure(seen.ellipse, outline.confidence, frame, metadata)
+    hc_mm = found["hc_mm"]
+    is_rare = hc_mm is not None and hc_mm < limits.rare_hc_mm
+    if look.presence is not None and look.presence < limits.presence_refused and not is_rare:
+        return _nothing("the shape seen does not look like a fetal head", look, frame)
+    flags = quality.flags(quality.Facts(outline, seen.ellipse, look, looked, frame, limits))
+    if flags:
+        found = figures.drop_ages(found)
+    return Measurement(found, outline.confidence, flags, ellipse=seen.ellipse, look=look)
+
+
+def _nothing(seen: str, look: Look, frame: Frame) -> Measurement:
+    """Return the measurement of an image without a head, and what was seen instead."""
+    return Measurement(figures.empty_figures(frame), reason=f"no head found: {seen}", look=look)
+
+
 def _is_mostly_beyond(view: View, size: tuple[int, int]) -> bool:
-    """Tell whether a view reaches so far beyond an image that it is not worth its memory."""
+    """Return whether a view reaches so far beyond an image that it is not worth its memory."""
     height, width = view.size
     too_large = height * width > _LARGEST * max(size[0] * size[1], _SMALL_PX)
     return too_large or max(height, width) > _WIDEST * max(size)
-
-
-def _change(before: Seen, seen: Seen | str) -> float:
-    """Return by how much the circumference differs from the last look's, as a fraction."""
-    if isinstance(seen, str):
-        return math.inf
-    was = before.ellipse.circumference_px
-    return abs(seen.ellipse.circumference_px - was) / was
-
-
-def _other_share(seen: Seen | str) -> float:
-    """Return the area of the regions beside the main one, as a fraction of that."""
-    if isinstance(seen, str):
-        return 0.0
-    region = seen.outline.region
-    return region.other_area_px / region.area_px

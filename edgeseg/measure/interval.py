@@ -9,14 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.errors import DataError
+from edgeseg.measure.ellipse import FloatArray
 from edgeseg.network.interval import Interval
 
-__all__ = ["Interval", "conformal_quantile", "fit_interval"]
-
-FloatArray = npt.NDArray[np.float64]
-
-# The half width is never below half the mean error.
-_FLOOR_OF_MEAN = 0.5
+_FLOOR_OF_MEAN = 0.5  # the half width is never below this part of the mean error
 _REWEIGHTINGS = 10
 
 
@@ -49,10 +45,8 @@ def fit_interval(
     hc, error, sure = arrays
     if hc.ndim != 1 or not hc.shape == error.shape == sure.shape:
         raise DataError(f"heads of shapes {[a.shape for a in arrays]}; expected three of one (n,)")
-    if not (all(np.isfinite(a).all() for a in arrays) and (hc > 0).all()):
-        raise DataError("an interval needs finite errors of heads whose HC is above 0 mm")
-    if ((sure < 0) | (sure > 1)).any():
-        raise DataError("confidences must lie in [0, 1]")
+    if not (np.isfinite(arrays).all() and (hc > 0).all() and ((sure >= 0) & (sure <= 1)).all()):
+        raise DataError("expected finite errors of heads with HC above 0 mm, confidences in [0, 1]")
     size_mm = np.abs(error)
     floor_mm = _FLOOR_OF_MEAN * float(size_mm.mean()) if len(hc) else 0.0
     if len(hc) and floor_mm <= 0:

@@ -22,20 +22,11 @@ Figures = Mapping[str, float | None]
 
 
 class Look(NamedTuple):
-    """A network's answer on a part of an image.
+    """A network's answer on a part of an image."""
 
-    Attributes
-    ----------
-    maps
-        Shape (C, h, w), float32 in [0, 1].
-    view
-        The part.
-    presence
-        Probability that the view shows what the model is for; None if the model has no such output.
-    """
-
-    maps: Probability
+    maps: Probability  # shape (C, h, w), float32 in [0, 1]
     view: View
+    # That the view shows what the model is for; None if the model has no such output.
     presence: float | None = None
 
 
@@ -44,23 +35,12 @@ LookAt = Callable[[View], Look]
 
 
 class Column(NamedTuple):
-    """A figure of a task.
+    """A figure of a task."""
 
-    Attributes
-    ----------
-    name
-        Ends in its unit; what tables call it.
-    decimals
-        It is written with.
-    title
-        What a page for people calls it; empty where that page leaves it out.
-    read
-        What people read of it, from all figures of an image; None: one decimal at most.
-    """
-
-    name: str
+    name: str  # in tables; ends in its unit
     decimals: int
-    title: str = ""
+    title: str = ""  # on a page for people; empty where that page leaves it out
+    # What people read of it, from all figures of an image; None: one decimal at most.
     read: Callable[[Figures], str] | None = None
 
     def text(self, figures: Figures) -> str:
@@ -72,24 +52,12 @@ class Column(NamedTuple):
 
 
 class Stroke(NamedTuple):
-    """A line of an overlay.
+    """A line of an overlay."""
 
-    Attributes
-    ----------
-    points
-        Shape (n, 2), (x, y) in pixels of the image.
-    structure
-        Number of the class it belongs to, from 1.
-    closed
-        Whether the last point joins the first.
-    thin
-        Whether it is a help line between two calipers, not an outline.
-    """
-
-    points: FloatArray
-    structure: int = 1
+    points: FloatArray  # shape (n, 2), (x, y) in pixels of the image
+    structure: int = 1  # number of its class
     closed: bool = True
-    thin: bool = False
+    thin: bool = False  # a help line between two calipers, not an outline
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,10 +119,7 @@ class TaskMeasure(Protocol):
         """Return the figures that stand for all in the summary of a film."""
 
     def given_columns(self, task: Task, /, *, ages: bool, calibrated: bool) -> tuple[Column, ...]:
-        """Return the figures it measures besides where more is known of the images.
-
-        They end the table of a run that was given gestational ages or a calibration.
-        """
+        """Return the figures that end the table of a run with ages or a calibration."""
 
     def measure(self, frame: Frame, look: LookAt, metadata: ModelMetadata, /) -> Measurement:
         """Measure a frame, in as many looks as it takes; the first is at all of it."""

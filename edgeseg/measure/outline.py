@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from edgeseg.measure import conic
 from edgeseg.measure.region import boundary_points, main_region
 
 if TYPE_CHECKING:
     from edgeseg.measure.ellipse import Ellipse, FloatArray
+    from edgeseg.measure.measurement import Probability
     from edgeseg.measure.region import Region
 
 # A smaller region is speckle, not a head: heads of HC18 fill at least 7 % of their image.
@@ -28,45 +28,31 @@ _MIN_BOUNDARY_POINTS = 12
 
 
 class EllipseFit(NamedTuple):
-    """An ellipse and how well it fits the boundary.
+    """An ellipse and how well it fits the boundary."""
 
-    Attributes
-    ----------
-    ellipse
-        In native pixels.
-    residual_px
-        Root mean square distance of the boundary points from the ellipse, outliers included.
-    arc_fraction
-        Share of the ellipse's circumference, by angle, with boundary points near it, in [0, 1].
-    """
+    ellipse: Ellipse  # in native pixels
+    residual_px: float  # root mean square distance of the boundary points, outliers included
+    arc_fraction: float  # share of the ellipse, by angle, with boundary points near it
 
-    ellipse: Ellipse
-    residual_px: float
-    arc_fraction: float
+
+class Outline(NamedTuple):
+    """A region of a probability map that may be a head."""
+
+    region: Region  # in pixels of the map
+    fit: EllipseFit  # in pixels of the view
+    confidence: float  # soft Dice between the map and the ellipse, in [0, 1]
 
 
 def fit_ellipse(points: FloatArray, outlier_px: float | None = None) -> Ellipse | None:
-    """Fit an ellipse to points on its outline, robustly.
+    """Fit an ellipse to points on its outline, (n, 2), robustly; None if they determine none.
 
     Direct least squares (Halir and Flusser 1998), refined by rounds that weight each point by its
-    distance from the previous ellipse, so that a dent or a bulge does not distort the outline.
-
-    Parameters
-    ----------
-    points
-        Shape (n, 2), (x, y).
-    outlier_px
-        Distance from the outline at which a point has half its weight; by default derived from the
-        spread of the points.
-
-    Returns
-    -------
-    Ellipse or None
-        None if the points do not determine an ellipse.
+    distance from the previous ellipse, so that a dent or a bulge does not distort the outline. A
+    point at ``outlier_px`` has half its weight; by default that follows from the points' spread.
     """
-    if len(points) < _MIN_BOUNDARY_POINTS:
-        return None
     count = len(points)
+    if count < _MIN_BOUNDARY_POINTS:
+        return None
     origin = float(points[:, 0].sum()) / count, float(points[:, 1].sum()) / count
     x, y = points[:, 0] - origin[0], points[:, 1] - origin[1]
     unit = float(np.abs(x).sum() + np.abs(y).sum()) / (2 * count)
@@ -87,10 +73,7 @@ def fit_ellipse(points: FloatArray, outlier_px: float | None = None) -> Ellipse 
 
 
 def fit_outline(
-    probability: npt.NDArray[np.float32],
-    region: Region,
-    size: tuple[int, int],
-    threshold: float = 0.5,
+    probability: Probability, region: Region, size: tuple[int, int], threshold: float = 0.5
 ) -> EllipseFit | None:
     """Fit the head's ellipse to a probability map and express it in native pixels.
 
@@ -117,47 +100,14 @@ def fit_outline(
     if ellipse is None:
         return None
     distance = ellipse.signed_distance(points[:, 0], points[:, 1])
-    return EllipseFit(
-        ellipse, float(np.sqrt(np.mean(distance**2))), _arc_fraction(ellipse, points, distance)
-    )
+    arc_fraction = _arc_fraction(ellipse, points, distance)
+    return EllipseFit(ellipse, float(np.sqrt(np.mean(distance**2))), arc_fraction)
 
 
-class Outline(NamedTuple):
-    """A region of a probability map that may be a head.
+def find(probability: Probability, size: tuple[int, int], threshold: float = 0.5) -> Outline | str:
+    """Find the region that may be a head, and its ellipse; the reason, if there is none.
 
-    Attributes
-    ----------
-    region
-        In pixels of the map.
-    fit
-        Its ellipse, in pixels of the view.
-    confidence
-        Soft Dice between the map and the ellipse, in [0, 1].
-    """
-
-    region: Region
-    fit: EllipseFit
-    confidence: float
-
-
-def find(
-    probability: npt.NDArray[np.float32], size: tuple[int, int], threshold: float = 0.5
-) -> Outline | str:
-    """Find the region that may be a head, and its ellipse.
-
-    Parameters
-    ----------
-    probability
-        Shape (h, w), in [0, 1].
-    size
-        (height, width) of the view that the map covers.
-    threshold
-        A pixel belongs to the head from this probability on.
-
-    Returns
-    -------
-    Outline or str
-        The reason, if there is none.
+    Parameters as of `fit_outline`.
     """
     region = main_region(probability, threshold)
     if region is None:
@@ -172,7 +122,7 @@ def find(
     return Outline(region, fit, agreement(probability, on_map))
 
 
-def agreement(probability: npt.NDArray[np.float32], ellipse: Ellipse) -> float:
+def agreement(probability: Probability, ellipse: Ellipse) -> float:
     """Return the soft Dice of a probability map and an ellipse in its pixels, in [0, 1]."""
     inside = np.zeros(probability.shape, dtype=np.uint8)
     points = np.round(ellipse.points(128) * (1 << _SHIFT)).astype(np.int32)
@@ -183,7 +133,7 @@ def agreement(probability: npt.NDArray[np.float32], ellipse: Ellipse) -> float:
 
 
 def best_agreement(
-    probability: npt.NDArray[np.float32], outline: Outline, size: tuple[int, int], threshold: float
+    probability: Probability, outline: Outline, size: tuple[int, int], threshold: float
 ) -> float:
     """Return the agreement of a map with its outline, without other regions if that is higher.
 

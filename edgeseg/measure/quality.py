@@ -9,7 +9,7 @@ import numpy as np
 from edgeseg.measure import screen
 
 if TYPE_CHECKING:
-    from edgeseg.images.frame import Frame, PixelSize
+    from edgeseg.images.frame import Frame
     from edgeseg.measure.ellipse import Ellipse
     from edgeseg.measure.measurement import Look
     from edgeseg.measure.outline import Outline
@@ -40,42 +40,18 @@ FLAGS: dict[str, str] = {
 
 
 class Looked(NamedTuple):
-    """What several looks at the same head show together.
+    """What several looks at the same head show together."""
 
-    Attributes
-    ----------
-    change
-        Relative change of the circumference between the last two looks.
-    other_share
-        Largest area of all other regions in any look, as a fraction of the main one's area.
-    """
-
-    change: float
-    other_share: float
+    change: float  # of the circumference between the last two looks, relative
+    other_share: float  # largest area of all other regions in any look, over the main one's
 
 
 class Facts(NamedTuple):
-    """What the flags are derived from.
+    """What the flags are derived from."""
 
-    Attributes
-    ----------
-    outline
-        In pixels of the view.
-    ellipse
-        In pixels of the image.
-    look
-        The network's answer on that view.
-    looked
-        What this and earlier looks show together.
-    frame
-        The image.
-    limits
-        Of the model.
-    """
-
-    outline: Outline
-    ellipse: Ellipse
-    look: Look
+    outline: Outline  # in pixels of the view
+    ellipse: Ellipse  # in pixels of the image
+    look: Look  # the network's answer on that view
     looked: Looked
     frame: Frame
     limits: Limits
@@ -98,7 +74,7 @@ def flags(facts: Facts) -> tuple[str, ...]:
         "hc_out_of_range": in_mm is not None and _is_outside(in_mm.circumference_px, limits.hc_mm),
         "field_of_view_out_of_range": pixel_size is not None
         and _is_outside(facts.frame.size[1] * pixel_size.x_mm, limits.field_of_view_mm),
-        "square_image": pixel_size is not None and _may_be_stretched(facts.frame, pixel_size),
+        "square_image": _may_be_stretched(facts.frame),
         "looks_differ": facts.looked.change > limits.look_change,
         "low_confidence": facts.outline.confidence < limits.confidence,
         "unlike_a_head": presence is not None and presence < limits.presence_doubted,
@@ -117,12 +93,8 @@ def share_outside(ellipse: Ellipse, size: tuple[int, int]) -> float:
 def solidity(outline: Outline, size: tuple[int, int]) -> float:
     """Return the ratio of the areas of region and ellipse, the smaller over the larger.
 
-    A low value means dents or bulges. It means nothing for a head cut by the image border.
-
-    Parameters
-    ----------
-    size
-        (height, width) of the view; the ellipse is in its pixels.
+    A low value means dents or bulges. It means nothing for a head cut by the image border. The
+    outline's ellipse is in pixels of a view of (height, width).
     """
     height, width = outline.region.mask.shape
     native_area: float = outline.region.area_px * (size[0] / height) * (size[1] / width)
@@ -130,17 +102,16 @@ def solidity(outline: Outline, size: tuple[int, int]) -> float:
     return min(ratio, 1 / ratio)
 
 
-def _may_be_stretched(frame: Frame, pixel_size: PixelSize) -> bool:
+def _may_be_stretched(frame: Frame) -> bool:
     """Return whether an image is square without letterbox bars that would keep its aspect ratio.
 
     Ultrasound machines save no square images; copies resized for neural networks often are square.
-    An image with different pixel sizes in x and y, or from a machine's file, is not suspected.
+    An image without a pixel size, with two different ones, or from a machine is not suspected.
     """
-    height, width = frame.size
-    if height != width or pixel_size.x_mm != pixel_size.y_mm or frame.screen is not None:
+    (height, width), size, pixels = frame.size, frame.pixel_size, frame.pixels
+    if height != width or size is None or size.x_mm != size.y_mm or frame.screen is not None:
         return False
     bar = max(1, height // _BARS)
-    pixels = frame.pixels
     pairs = ((pixels[:bar], pixels[-bar:]), (pixels[:, :bar], pixels[:, -bar:]))
     return not any(float(np.ptp(np.stack(pair))) <= _BAR_RANGE for pair in pairs)
 

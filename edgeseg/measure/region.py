@@ -1,7 +1,4 @@
-"""The main region of a probability map and its boundary.
-
-Coordinates are those of `edgeseg.measure.ellipse`.
-"""
+"""The main region of a probability map and its boundary."""
 
 from __future__ import annotations
 
@@ -9,44 +6,24 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 if TYPE_CHECKING:
     from edgeseg.measure.ellipse import FloatArray, Mask
+    from edgeseg.measure.measurement import Probability
 
 
 class Region(NamedTuple):
-    """The main connected region of a thresholded probability map.
+    """The main connected region of a thresholded probability map."""
 
-    Attributes
-    ----------
-    mask
-        Shape (height, width), 0 or 255, holes filled.
-    area_px
-        Its pixels, holes included.
-    other_area_px
-        Pixels above the threshold in all other regions together.
-    """
-
-    mask: Mask
-    area_px: int
-    other_area_px: int
+    mask: Mask  # shape (height, width), 0 or 255, holes filled
+    area_px: int  # holes included
+    other_area_px: int  # of all other regions together
 
 
-def main_region(probability: npt.NDArray[np.float32], threshold: float = 0.5) -> Region | None:
-    """Return the largest 4-connected region at or above the threshold, with holes filled.
+def main_region(probability: Probability, threshold: float = 0.5) -> Region | None:
+    """Return the largest 4-connected region of a map, (height, width), with holes filled.
 
-    Parameters
-    ----------
-    probability
-        Shape (height, width), in [0, 1].
-    threshold
-        A pixel belongs to the head from this probability on.
-
-    Returns
-    -------
-    Region or None
-        None if no pixel reaches the threshold.
+    A pixel belongs to it from the threshold on; None if no pixel reaches that.
     """
     binary = (probability >= threshold).view(np.uint8)
     # Labelling is the most expensive step: restrict it to the bounding box of all regions.
@@ -71,19 +48,12 @@ def main_region(probability: npt.NDArray[np.float32], threshold: float = 0.5) ->
     return Region(mask, cv2.countNonZero(mask), other_area_px)
 
 
-def boundary_points(
-    probability: npt.NDArray[np.float32], region: Region, threshold: float = 0.5
-) -> FloatArray:
-    """Return the points where the probability crosses the threshold around a region.
+def boundary_points(probability: Probability, region: Region, threshold: float = 0.5) -> FloatArray:
+    """Return the points (x, y), shape (n, 2), where the map crosses the threshold around a region.
 
     Every horizontal or vertical pair of neighbours with one pixel inside and one outside gives one
     point by linear interpolation. There are no pairs across the image border, so that the edge of
     a cut head is not mistaken for skull.
-
-    Returns
-    -------
-    ndarray, shape (n, 2)
-        Points (x, y) in pixels of the map.
     """
     # Crossings lie in the region's bounding box and the pixels around it.
     x, y, w, h = cv2.boundingRect(region.mask)
@@ -106,21 +76,7 @@ def boundary_points(
     return np.concatenate(parts)
 
 
-def to_native(
-    probability: npt.NDArray[np.float32], size: tuple[int, int]
-) -> npt.NDArray[np.float32]:
-    """Resize a probability map to its image's size, by linear interpolation.
-
-    Parameters
-    ----------
-    probability
-        Shape (h, w), in [0, 1].
-    size
-        Native (height, width).
-
-    Returns
-    -------
-    ndarray, shape ``size``, float32, in [0, 1]
-    """
+def to_native(probability: Probability, size: tuple[int, int]) -> Probability:
+    """Resize a map, (h, w), to its image's (height, width), by linear interpolation."""
     native = cv2.resize(probability, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
     return np.asarray(native, dtype=np.float32)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import cv2
@@ -60,35 +59,31 @@ def given_columns(_task: Task, /, *, ages: bool, calibrated: bool) -> tuple[Colu
 
 
 def measure(frame: Frame, look: LookAt, metadata: ModelMetadata, /) -> Measurement:
-    """Measure the regions in one look at a frame."""
-    seen = look(View.whole(frame.size))
-    return replace(measure_maps(seen.maps, frame, metadata), look=seen)
-
-
-def measure_maps(probability: Probability, frame: Frame, metadata: ModelMetadata) -> Measurement:
-    """Measure the regions in the maps of a frame, shape (C, h, w).
+    """Measure the regions in one look at a frame.
 
     Areas and counts are of the mask at the image's own size. Confidence is the least, over the
     classes seen, of the soft Dice between a class's map and its mask at the network's size.
     """
-    labels = _labelled(probability, frame.size, metadata)
+    seen = look(View.whole(frame.size))
+    maps, task, pixel = seen.maps, metadata.task, frame.pixel_size
+    native = np.stack([to_native(each, frame.size) for each in maps])
+    labels = label(native, task, metadata.threshold)
     figures: dict[str, float | None] = {}
-    for number, name in enumerate(metadata.task.structures, start=1):
+    for number, name in enumerate(task.structures, start=1):
         area_px, count = _pieces(labels == number)
-        pixel = frame.pixel_size
-        area_mm2 = area_px * pixel.x_mm * pixel.y_mm if pixel else None
         figures[f"{name}_area_px"] = area_px
-        figures[f"{name}_area_mm2"] = area_mm2
+        figures[f"{name}_area_mm2"] = area_px * pixel.x_mm * pixel.y_mm if pixel else None
         figures[f"{name}_count"] = count
     if not labels.any():
-        seen = ", ".join(f"{name} {p:.2f}" for name, p in _peaks(probability, metadata.task))
-        return Measurement(
-            figures, reason=f"nothing found: highest probability {seen}", mask=labels
-        )
+        peaks = zip(task.structures, maps, strict=True)
+        highest = ", ".join(f"{name} {float(each.max()):.2f}" for name, each in peaks)
+        reason = f"nothing found: highest probability {highest}"
+        return Measurement(figures, reason=reason, look=seen, mask=labels)
     edges = (labels[0], labels[-1], labels[:, 0], labels[:, -1])
     cut = ("touches_border",) if any(edge.any() for edge in edges) else ()
+    confidence = _confidence(maps, label(maps, task, metadata.threshold))
     flags = (*cut, *screen.flags(frame))
-    return Measurement(figures, _confidence(probability, metadata), flags, mask=labels)
+    return Measurement(figures, confidence, flags, look=seen, mask=labels)
 
 
 def label(probability: Probability, task: Task, threshold: float = 0.5) -> Mask:
@@ -120,11 +115,6 @@ def label(probability: Probability, task: Task, threshold: float = 0.5) -> Mask:
     return labels
 
 
-def to_native_maps(probability: Probability, size: tuple[int, int]) -> Probability:
-    """Bring maps, (C, h, w), to an image's (height, width), by linear interpolation."""
-    return np.stack([to_native(each, size) for each in probability])
-
-
 def compare_with_second_scan(measurement: Measurement, _other: Measurement, /) -> Measurement:
     """Return a measurement as it is: two scans on one screen may well show different things."""
     return measurement
@@ -132,9 +122,7 @@ def compare_with_second_scan(measurement: Measurement, _other: Measurement, /) -
 
 def mask(measurement: Measurement, size: tuple[int, int], _metadata: ModelMetadata, /) -> Mask:
     """Return class numbers at native size."""
-    if measurement.mask is None:
-        return np.zeros(size, dtype=np.uint8)
-    return measurement.mask
+    return np.zeros(size, dtype=np.uint8) if measurement.mask is None else measurement.mask
 
 
 def strokes(measurement: Measurement, /) -> list[Stroke]:
@@ -163,11 +151,6 @@ def caption(measurement: Measurement, task: Task, /) -> str:
     return ", ".join(parts).encode("ascii", "replace").decode()
 
 
-def _labelled(probability: Probability, size: tuple[int, int], metadata: ModelMetadata) -> Mask:
-    """Return class numbers at an image's own size."""
-    return label(to_native_maps(probability, size), metadata.task, metadata.threshold)
-
-
 def _pieces(of_class: npt.NDArray[np.bool_]) -> tuple[float, float]:
     """Return a class's pixels, and its 4-connected pieces that are no speckle."""
     binary = of_class.view(np.uint8)
@@ -181,8 +164,7 @@ def _pieces(of_class: npt.NDArray[np.bool_]) -> tuple[float, float]:
     return float(areas.sum()), float((areas >= MIN_PIECE_FRACTION * of_class.size).sum())
 
 
-def _confidence(probability: Probability, metadata: ModelMetadata) -> float:
-    labels = label(probability, metadata.task, metadata.threshold)
+def _confidence(probability: Probability, labels: Mask) -> float:
     agreements = []
     for number, each in enumerate(probability, start=1):
         of_class = labels == number
@@ -190,7 +172,3 @@ def _confidence(probability: Probability, metadata: ModelMetadata) -> float:
             both = float(each[of_class].sum())
             agreements.append(2 * both / (float(each.sum()) + area))
     return min(agreements, default=0.0)
-
-
-def _peaks(probability: Probability, task: Task) -> list[tuple[str, float]]:
-    return [(n, float(p.max())) for n, p in zip(task.structures, probability, strict=True)]

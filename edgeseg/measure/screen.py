@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from edgeseg.measure.framing import View
 
 if TYPE_CHECKING:
-    from edgeseg.images.frame import Area, Frame, GrayImage
+    from edgeseg.images.frame import Area, Frame
     from edgeseg.measure.measurement import Look, LookAt, Measurement, TaskMeasure
     from edgeseg.network.metadata import ModelMetadata
 
@@ -37,22 +37,13 @@ def measure(task: TaskMeasure, frame: Frame, look: LookAt, metadata: ModelMetada
     return best
 
 
-def with_area_pixel_size(frame: Frame, measurement: Measurement) -> Frame:
-    """Return a frame with the pixel size of the screen area that was measured."""
-    area = measurement.area
-    return frame if area is None else replace(frame, pixel_size=frame.scan(area).pixel_size)
-
-
 def flags(frame: Frame) -> tuple[str, ...]:
     """Return the flags that a frame's file raises."""
     screen = frame.screen
     if screen is None:
         return ()
-    raised = {
-        "no_pixel_size": bool(screen.refused) and frame.pixel_size is None,
-        "coloured": screen.coloured,
-    }
-    return tuple(name for name in FLAGS if raised[name])
+    refused = ("no_pixel_size",) if screen.refused and frame.pixel_size is None else ()
+    return (*refused, "coloured") if screen.coloured else refused
 
 
 def meanings(task: TaskMeasure, frame: Frame, flags: Sequence[str]) -> list[str]:
@@ -71,27 +62,19 @@ def _measure_scan(
     def look_at_scan(view: View) -> Look:
         return look(view.of_scan(area))._replace(view=view)
 
-    measurement = task.measure(frame.scan(area), look_at_scan, metadata)
-    return _on_screen(measurement, area, frame.size)
-
-
-def _on_screen(measurement: Measurement, area: Area, size: tuple[int, int]) -> Measurement:
-    figures = {**measurement.figures}
+    found = task.measure(frame.scan(area), look_at_scan, metadata)
+    figures = {**found.figures}
     for name, offset in (("center_x_px", area.left_px), ("center_y_px", area.top_px)):
         if (value := figures.get(name)) is not None:
             figures[name] = value + offset
-    ellipse = measurement.ellipse
-    if ellipse is not None:
-        ellipse = ellipse.moved(area.left_px, area.top_px)
-    mask: GrayImage | None = measurement.mask
+    ellipse = found.ellipse and found.ellipse.moved(area.left_px, area.top_px)
+    look_on_screen = found.look and found.look._replace(view=found.look.view.of_scan(area))
+    mask = found.mask
     if mask is not None:
-        height, width = area.size
-        whole = View(area.left_px, area.top_px, width, height, within=area)
-        mask = whole.paste(mask, size)
-    look = measurement.look
-    if look is not None:
-        look = look._replace(view=look.view.of_scan(area))
-    return replace(measurement, figures=figures, ellipse=ellipse, mask=mask, look=look, area=area)
+        mask = View.whole(area.size).of_scan(area).paste(mask, frame.size)
+    return replace(
+        found, figures=figures, ellipse=ellipse, mask=mask, look=look_on_screen, area=area
+    )
 
 
 def _sureness(measurement: Measurement) -> tuple[float, ...]:

@@ -24,6 +24,10 @@ MAP = (HEIGHT, WIDTH)
 SIZE = (2 * HEIGHT, 2 * WIDTH)
 HEAD = Ellipse(280.0, 200.0, 140.0, 108.0, 0.3)
 SQUARE = PixelSize(0.2, 0.2, "option")
+AGES = (
+    *("ga_weeks_hadlock", "ga_low_weeks_hadlock", "ga_high_weeks_hadlock"),
+    "ga_weeks_intergrowth",
+)
 
 
 def coverage(ellipse: Ellipse = HEAD) -> np.ndarray:
@@ -61,7 +65,8 @@ def test_the_figures_are_the_head_s() -> None:
     assert (found.status, found.reason, found.flags) == ("ok", "", ())
     in_mm = HEAD.scaled(0.2, 0.2)
     hc_mm = in_mm.circumference_px
-    weeks, two_sd = biometry.ga_weeks_hadlock(hc_mm), biometry.ga_weeks_hadlock_two_sd(hc_mm)
+    weeks = biometry.ga_weeks_hadlock(hc_mm)
+    two_sd = biometry.ga_weeks_hadlock_half_width(hc_mm)
     assert weeks is not None and two_sd is not None
     expected = {
         "hc_mm": hc_mm,
@@ -80,9 +85,8 @@ def test_the_figures_are_the_head_s() -> None:
         "semi_minor_px": 108.0,
         "angle_rad": 0.3,
     }
-    for name, value in expected.items():
-        assert found.figures[name] == pytest.approx(value, rel=0.01), name
-    assert found.figures["hc_low_mm"] is None and found.figures["hc_high_mm"] is None
+    known = {name: value for name, value in found.figures.items() if value is not None}
+    assert known == pytest.approx(expected, rel=0.01)
     assert list(found.figures) == [column.name for column in head.columns(Task())]
     in_pixels = measured(coverage(), None).figures
     known = {name for name, value in in_pixels.items() if value is not None}
@@ -98,24 +102,16 @@ def test_pixels_that_are_not_square_give_the_ellipse_in_millimetres() -> None:
     assert figures["ofd_mm"] == pytest.approx(96, rel=0.01)
     assert figures["area_mm2"] == pytest.approx(np.pi * 48**2, rel=0.01)
     assert figures["semi_major_px"] == pytest.approx(160, rel=0.01)  # as it is drawn
-    turned = Ellipse(280.0, 200.0, 120.0, 90.0, np.pi / 2 - 0.01)
-    figures = measured(coverage(turned), PixelSize(0.2, 0.3, "dicom")).figures
-    assert figures["ofd_mm"] == pytest.approx(2 * 120 * 0.3, rel=0.01)
-    assert figures["bpd_mm"] == pytest.approx(2 * 90 * 0.2, rel=0.01)
 
 
 @pytest.mark.parametrize(
     ("probability", "reason"),
     [
         (np.full(MAP, 0.49, np.float32), "nothing in the image looks like a head"),
-        (
-            Ellipse(140.0, 96.0, 5.0, 4.0, 0.0).coverage(*MAP),
-            r"the largest shape seen fills only 0\.\d\d %",
-        ),
         (small(0.0016), r"the largest shape seen fills only 0\.\d\d %"),
         (np.ones(MAP, np.float32), "no ellipse fits the shape seen"),
     ],
-    ids=["nothing", "a speck", "a fifth less than it takes", "everything"],
+    ids=["nothing", "a fifth less than it takes", "everything"],
 )
 def test_a_map_without_a_head_says_what_was_seen(probability: np.ndarray, reason: str) -> None:
     found = measured(probability)
@@ -127,31 +123,27 @@ def test_a_map_without_a_head_says_what_was_seen(probability: np.ndarray, reason
     assert not isinstance(find(small(0.0025), SIZE), str)  # a fourth more than it takes
 
 
-@pytest.mark.parametrize(
-    ("level", "status"),
-    [(0.55, "empty"), (0.59, "empty"), (0.62, "doubtful"), (0.9, "doubtful"), (0.97, "ok")],
-)
+@pytest.mark.parametrize(("level", "status"), [(0.59, "empty"), (0.62, "doubtful"), (0.97, "ok")])
 def test_how_sure_a_network_must_be(level: float, status: str) -> None:
     """A head seen with one probability p agrees with its ellipse by 2 p / (1 + p)."""
     found = measured(np.float32(level) * (coverage() >= 0.5))
     assert found.status == status
     expected = 2 * level / (1 + level)
-    if status != "empty":
+    if status == "empty":
+        assert f"agreement {expected:.1f}"[:-1] in found.reason
+    else:
         assert found.confidence == pytest.approx(expected, abs=0.01)
         assert ("low_confidence" in found.flags) == (expected < 0.96)
-    else:
-        assert f"agreement {expected:.1f}"[:-1] in found.reason
 
 
 def test_agreement_is_soft_dice() -> None:
     ellipse = HEAD.resized(SIZE, MAP)
     inside = ellipse.coverage(*MAP)
-    assert agreement(inside, ellipse) == pytest.approx(1, abs=0.012)
     assert agreement(np.zeros(MAP, np.float32), ellipse) == 0
     assert agreement(np.ones(MAP, np.float32), ellipse) == pytest.approx(
         2 * ellipse.area_px / (ellipse.area_px + HEIGHT * WIDTH), abs=0.005
     )
-    apart = replace(ellipse, center_x_px=ellipse.center_x_px + 30)
+    apart = ellipse.moved(30, 0)
     both = float(np.minimum(inside, apart.coverage(*MAP)).sum())
     assert agreement(inside, apart) == pytest.approx(both / ellipse.area_px, abs=0.02)
 
@@ -161,7 +153,7 @@ def test_the_threshold_is_the_model_s() -> None:
     rows, columns = np.ogrid[: SIZE[0] : 2, : SIZE[1] : 2]
     distance = HEAD.signed_distance(columns + 0.5, rows + 0.5)
     slope = np.clip(0.5 - distance / 40, 0, 1).astype(np.float32)
-    for threshold, grown_px in ((0.5, 0.0), (0.3, 8.0), (0.7, -8.0)):
+    for threshold, grown_px in ((0.5, 0.0), (0.3, 8.0)):
         metadata = replace(METADATA, threshold=threshold)
         found = measured(slope, metadata=metadata)
         grown = Ellipse(280.0, 200.0, 140.0 + grown_px, 108.0 + grown_px, 0.3)
@@ -187,8 +179,7 @@ def test_strokes_are_the_ellipse_and_its_axes() -> None:
     outline, *axes = head.strokes(Measurement(ellipse=HEAD))
     assert np.abs(HEAD.signed_distance(*outline.points.T)).max() < 1e-9
     assert outline.closed and not outline.thin
-    assert not any(axis.closed for axis in axes)
-    assert all(axis.thin for axis in axes)
+    assert all(axis.thin and not axis.closed for axis in axes)
     lengths = [np.hypot(*(axis.points[1] - axis.points[0])) for axis in axes]
     assert lengths == pytest.approx([2 * HEAD.semi_major_px, 2 * HEAD.semi_minor_px])
     assert all(axis.points.mean(axis=0) == pytest.approx(HEAD.center) for axis in axes)
@@ -197,7 +188,6 @@ def test_strokes_are_the_ellipse_and_its_axes() -> None:
 
 def test_the_caption_is_the_circumference() -> None:
     assert head.caption(measured(coverage()), Task()).startswith("HC 156.")
-    assert head.caption(measured(coverage(), None), Task()).endswith(" px (no pixel size)")
     assert head.caption(Measurement(reason="no head found: dark"), Task()) == "no head found"
 
 
@@ -210,8 +200,7 @@ def test_what_is_no_head_is_refused_or_doubted() -> None:
     assert set(refused.figures.values()) == {None}
     assert refused.reason == "no head found: the shape seen does not look like a fetal head"
     assert (doubted.status, doubted.flags) == ("doubtful", ("unlike_a_head",))
-    assert doubted.figures["hc_mm"] == good.figures["hc_mm"]
-    assert doubted.figures["ga_weeks_hadlock"] is None
+    assert doubted.figures == good.figures | dict.fromkeys(AGES)
     assert good.figures["ga_weeks_hadlock"] is not None
     assert (good.status, good.flags) == ("ok", ())
     # a head of a rare size, 156 mm around, is doubted where others are refused
@@ -221,14 +210,18 @@ def test_what_is_no_head_is_refused_or_doubted() -> None:
         assert measured(coverage(), None, rare, presence=0.2).status == "empty"
 
 
-@pytest.mark.parametrize("limit", ["agreement", "confidence", "axis_ratio", "hc_mm"])
-def test_limits_are_the_model_s(limit: str) -> None:
+@pytest.mark.parametrize(
+    ("limit", "tight"),
+    [
+        ("agreement", 0.9999),
+        ("confidence", 0.9999),
+        ("axis_ratio", (0.8, 0.9)),
+        ("hc_mm", (200, 300)),
+    ],
+)
+def test_limits_are_the_model_s(limit: str, tight: Any) -> None:
     """Each of them, drawn so tight that a good head is beyond it."""
-    tight: dict[str, Any] = {
-        "agreement": 0.9999, "confidence": 0.9999, "axis_ratio": (0.8, 0.9), "hc_mm": (200.0, 300),
-    }  # fmt: skip
-    metadata = replace(METADATA, limits=replace(Limits(), **{limit: tight[limit]}))
-    assert measured(coverage()).status == "ok"
+    metadata = replace(METADATA, limits=replace(Limits(), **{limit: tight}))
     assert measured(coverage(), metadata=metadata).status != "ok"
 
 
@@ -239,11 +232,7 @@ def looks(answers: list[Ellipse], frame: Frame) -> tuple[list[View], Measurement
     def answer(view: View) -> np.ndarray:
         views.append(view)
         ellipse = answers[min(len(views), len(answers)) - 1]
-        in_view = replace(
-            ellipse,
-            center_x_px=ellipse.center_x_px - view.left_px,
-            center_y_px=ellipse.center_y_px - view.top_px,
-        )
+        in_view = ellipse.moved(-view.left_px, -view.top_px)
         return in_view.resized(view.size, MAP).coverage(*MAP)[None]
 
     return views, measure_frame(head, answer, frame)

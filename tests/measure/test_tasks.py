@@ -22,8 +22,3 @@ def test_columns_differ_and_end_in_a_unit(kind: str) -> None:
     assert len(set(names)) == len(names)
     units = ("_mm", "_mm2", "_px", "_rad", "_hadlock", "_intergrowth", "_index", "_count")
     assert all(name.endswith(units) for name in names)
-
-
-@pytest.mark.parametrize("kind", TASKS)
-def test_every_flag_is_explained(kind: str) -> None:
-    assert all(len(text.split()) > 3 for text in TASKS[kind].FLAGS.values())
