@@ -48,13 +48,12 @@ def images_per_s(function: Callable[[Tensor], object], tensor: Tensor) -> float:
 
 def unbound(segmenter: Segmenter) -> Callable[[Tensor], object]:
     """Return the network as edgeseg runs it, without looking at what it answers."""
-    port, session = segmenter._port, segmenter._session
-    return lambda tensor: port.run(session, tensor)
+    return segmenter._port.run
 
 
 def bound(segmenter: Segmenter, where: str) -> Callable[[Tensor], object]:
     """Return the network with buffers that stay, on the device or on the host (IO binding)."""
-    port, session = segmenter._port, segmenter._session
+    port, session = segmenter._port, segmenter._port.session
     binding = session.io_binding()
     kept: dict[tuple[int, ...], Any] = {}
 

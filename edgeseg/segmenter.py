@@ -21,7 +21,7 @@ from edgeseg.measure.framing import View
 from edgeseg.measure.measurement import Look
 from edgeseg.measure.tasks import measure_of
 from edgeseg.network import zoo
-from edgeseg.network.port import Answers, read_metadata, read_port
+from edgeseg.network.port import Answers, Port
 from edgeseg.network.preprocess import preprocess
 from edgeseg.network.session import open_session
 from edgeseg.prediction import Prediction, StageTimes
@@ -92,11 +92,11 @@ class Segmenter:
         known = self.file.bundled
         where = self.file.name if known else str(self.file.path.absolute())
         self._opened_with = (where, device, threads, spin)
-        self._session = open_session(self.file.path, device, threads, spin=spin, known=known)
-        self.provider: str = self._session.get_providers()[0]
-        self.metadata = read_metadata(self._session, self.file.path)
+        session = open_session(self.file.path, device, threads, spin=spin, known=known)
+        self.provider: str = session.get_providers()[0]
+        self._port = Port(session, self.file.path)
+        self.metadata = self._port.metadata
         self._task = measure_of(self.metadata.task)
-        self._port = read_port(self._session, self.metadata)
         # Runs at once keep memory each, for good; more than there are cores for gain nothing.
         self._turns = threading.BoundedSemaphore(max(1, usable_cores() // (threads or 1)))
 
@@ -213,7 +213,7 @@ class Segmenter:
 
     def _answers(self, tensor: GrayImage) -> Answers:
         with self._turns:
-            return self._port.run(self._session, tensor)
+            return self._port.run(tensor)
 
     def _measure(self, frame: Frame) -> Prediction:
         """Measure a frame, and note where the time went."""

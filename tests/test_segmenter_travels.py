@@ -28,7 +28,7 @@ def test_copies_have_a_session_of_their_own(segmenter: Segmenter, scan: np.ndarr
     copies.append(pickle.loads(pickle.dumps(segmenter)))
     for other in copies:
         assert other is not segmenter
-        assert other._session is not segmenter._session
+        assert other._port.session is not segmenter._port.session
         assert other.file == segmenter.file
         assert other.predict(scan, 0.2).hc_mm == segmenter.predict(scan, 0.2).hc_mm
 

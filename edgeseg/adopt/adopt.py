@@ -14,17 +14,15 @@ from edgeseg.adopt.plan import fixed_batch, read_input, read_output
 from edgeseg.adopt.spec import AdoptSpec
 from edgeseg.errors import ModelError, ModelNotFoundError, ParityError
 from edgeseg.images.frame import GrayImage
-from edgeseg.network.adapter import Adapter
-from edgeseg.network.feed import Maps
+from edgeseg.network.adapter import Adapter, Maps
 from edgeseg.network.metadata import ADAPTER_SCHEMA_VERSION, METADATA_KEY, ModelMetadata
-from edgeseg.network.model_file import read_model, refers_to_files
-from edgeseg.network.port import read_metadata, read_port
+from edgeseg.network.model_file import read_bytes, refers_to_files
+from edgeseg.network.port import Port
 from edgeseg.network.preprocess import preprocess
 from edgeseg.network.session import open_data
 from edgeseg.network.task import Task, check_classes
 from edgeseg.phantom.head import make_phantom
 from edgeseg.system.files import check_targets, claim, write_atomic
-from edgeseg.system.text import describe_text_file
 from edgeseg.system.version import __version__
 
 _TOLERANCE = 1e-5  # of probabilities: the same network on the same numbers
@@ -39,8 +37,6 @@ class AdoptReport(Adapter):
 
     Attributes
     ----------
-    path, name, size_bytes, precision
-        The file.
     input_height, input_width
         Of the network's input, pixels; how it is fed is as in `Adapter`.
     classes, exclusive
@@ -127,16 +123,28 @@ def adopt(source: Path, out: Path, spec: AdoptSpec, *, overwrite: bool = False) 
     if of_batch is None:
         adapter = replace(adapter, batch=1)
         metadata = replace(metadata, adapter=adapter)
+    copy = append_metadata(data, METADATA_KEY, metadata.to_json())
     # from last to first: a network that adds noise of its own would otherwise repeat it
-    got = _run_each(metadata, data, images[::-1])[::-1]
+    got = _run_each(copy, images[::-1])[::-1]
     difference = max(float(np.abs(a - b).max()) for a, b in zip(got, expected, strict=True))
     if not difference <= _TOLERANCE:
         raise ParityError(
             f"the adopted model is not its source: probabilities differ by up to {difference:.2g} "
             f"(allowed {_TOLERANCE:g}); no file was written"
         )
-    copy = _with_metadata(data, metadata)
     write_atomic(out, copy)
+    spread = np.ptp(np.stack(expected))
+    notices = {
+        "it takes one image at a time: a shape inside was fixed at export": of_batch is None,
+        "its output lies between 0 and 1, and is taken for probabilities": (
+            spec.activation is None and adapter.activation == "none"
+        ),
+        f"its probabilities differ by {spread:.1g} at most over phantoms and noise: it sees "
+        "nothing in them; check --scale, --mean, --sd and --activation": spread < _SPREAD,
+        f"its maps have a {adapter.enlarge}th of the input's size; they are enlarged bilinearly": (
+            adapter.enlarge > 1
+        ),
+    }
     return AdoptReport(
         **asdict(adapter),
         path=out,
@@ -151,7 +159,7 @@ def adopt(source: Path, out: Path, spec: AdoptSpec, *, overwrite: bool = False) 
         n_images=len(images),
         max_probability_difference=difference,
         max_batch_difference=of_batch,
-        notices=_find_notices(spec, adapter, expected, one_at_a_time=of_batch is None),
+        notices=tuple(text for text, holds in notices.items() if holds),
     )
 
 
@@ -159,9 +167,7 @@ def _read_whole(source: Path) -> bytes:
     """Read a model with all its weights, those in files beside it too."""
     if not source.is_file():
         raise ModelNotFoundError(f"{source}: no such file; expected an ONNX file")
-    data = read_model(source, known=True)
-    if text := describe_text_file(data):
-        raise ModelError(f"{source}: {text}")
+    data = read_bytes(source)
     if refers_to_files(data):
         data = embed_weights(data, source.parent)
         if refers_to_files(data):
@@ -183,16 +189,11 @@ def _make_images(height: int, width: int) -> list[GrayImage]:
     return [*stretched, noise[None, None], smooth[None, None]]
 
 
-def _with_metadata(data: bytes, metadata: ModelMetadata) -> bytes:
-    return append_metadata(data, METADATA_KEY, metadata.to_json())
-
-
-def _run_each(metadata: ModelMetadata, data: bytes, tensors: Sequence[GrayImage]) -> list[Maps]:
-    """Return what edgeseg makes of each tensor, (N, 1, h, w), with a file of this metadata."""
-    path = Path(metadata.name)
-    session = open_data(path, _with_metadata(data, metadata))
-    port = read_port(session, read_metadata(session, path))
-    return [port.run(session, tensor).maps for tensor in tensors]
+def _run_each(model: bytes, tensors: Sequence[GrayImage]) -> list[Maps]:
+    """Return what edgeseg makes of each tensor, (N, 1, h, w), with an adopted file."""
+    path = Path("the adopted model")
+    port = Port(open_data(path, model), path)
+    return [port.run(tensor).maps for tensor in tensors]
 
 
 def _batch_difference(
@@ -202,8 +203,9 @@ def _batch_difference(
     if fixed == 1:
         return None
     pair = [images[0], images[-2]]  # a scan and noise, which no network takes for each other
+    copy = append_metadata(data, METADATA_KEY, metadata.to_json())
     try:
-        together, *alone = _run_each(metadata, data, [np.concatenate(pair), *pair])
+        together, *alone = _run_each(copy, [np.concatenate(pair), *pair])
         difference = float(np.abs(together - np.concatenate(alone)).max())
     except (ModelError, ValueError):
         difference = np.inf  # a shape inside the graph was fixed at export
@@ -215,21 +217,3 @@ def _batch_difference(
             "export it with a free batch, or a batch of 1"
         )
     return None
-
-
-def _find_notices(
-    spec: AdoptSpec, adapter: Adapter, expected: Sequence[Maps], *, one_at_a_time: bool
-) -> tuple[str, ...]:
-    spread = np.ptp(np.stack(expected))
-    notices = {
-        "it takes one image at a time: a shape inside was fixed at export": one_at_a_time,
-        "its output lies between 0 and 1, and is taken for probabilities": (
-            spec.activation is None and adapter.activation == "none"
-        ),
-        f"its probabilities differ by {spread:.1g} at most over phantoms and noise: it sees "
-        "nothing in them; check --scale, --mean, --sd and --activation": spread < _SPREAD,
-        f"its maps have a {adapter.enlarge}th of the input's size; they are enlarged bilinearly": (
-            adapter.enlarge > 1
-        ),
-    }
-    return tuple(text for text, holds in notices.items() if holds)

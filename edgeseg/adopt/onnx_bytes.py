@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from edgeseg.errors import ModelError
 
@@ -17,14 +16,7 @@ _FLOAT16 = b"\x0a"
 _INTEGER_OPERATORS = frozenset(
     (b"ConvInteger", b"DequantizeLinear", b"MatMulInteger", b"QLinearConv", b"QLinearMatMul")
 )
-
-
-class _Field(NamedTuple):
-    """A field of a message: its number, its bytes with tag and length, and those without."""
-
-    number: int
-    whole: bytes
-    content: bytes
+_DAMAGED = "it is no ONNX file, or a damaged one"
 
 
 def append_metadata(model: bytes, key: str, value: str) -> bytes:
@@ -41,14 +33,16 @@ def find_precision(model: bytes) -> str:
     ModelError
         If the bytes are no ONNX model.
     """
-    graph = [f for m in _fields(model) if m.number == _GRAPH for f in _fields(m.content)]
-    parts = [
-        (f.number, part.number, part.content)
-        for f in graph
-        if f.number in (_NODE, _INITIALIZER)
-        for part in _fields(f.content)
-    ]
-    if any((n, m) == (_NODE, _OPERATOR) and c in _INTEGER_OPERATORS for n, m, c in parts):
+    parts = {
+        (outer, inner, value)
+        for part, _, graph in _fields(model)
+        if part == _GRAPH
+        for outer, _, content in _fields(graph)
+        if outer in (_NODE, _INITIALIZER)
+        for inner, _, value in _fields(content)
+        if inner in (_OPERATOR, _DATA_TYPE)
+    }
+    if any((_NODE, _OPERATOR, operator) in parts for operator in _INTEGER_OPERATORS):
         return "int8"
     return "fp16" if (_INITIALIZER, _DATA_TYPE, _FLOAT16) in parts else "fp32"
 
@@ -61,27 +55,18 @@ def embed_weights(model: bytes, folder: Path) -> bytes:
     ModelError
         If the bytes are no ONNX model, or a file is not there, too short or outside the folder.
     """
-    parts = []
-    for field in _fields(model):
-        whole = field.whole
-        if field.number == _GRAPH:
-            graph = [
-                _field(_INITIALIZER, _with_values(each.content, folder))
-                if each.number == _INITIALIZER
-                else each.whole
-                for each in _fields(field.content)
-            ]
-            whole = _field(_GRAPH, b"".join(graph))
-        parts.append(whole)
-    return b"".join(parts)
+
+    def embed(graph: bytes) -> bytes:
+        return _change(graph, _INITIALIZER, lambda tensor: _with_values(tensor, folder))
+
+    return _change(model, _GRAPH, embed)
 
 
 def _with_values(tensor: bytes, folder: Path) -> bytes:
-    fields = list(_fields(tensor))
     place: dict[bytes, bytes] = {}
-    for field in fields:
-        if field.number == _EXTERNAL:
-            key, value = (each.content for each in _fields(field.content))
+    for number, _, entry in _fields(tensor):
+        if number == _EXTERNAL:
+            key, value = (content for _, _, content in _fields(entry))
             place[key] = value
     if not place:
         return tensor
@@ -98,8 +83,16 @@ def _with_values(tensor: bytes, folder: Path) -> bytes:
             f"{path}: the model's weights cannot be read ({error.strerror}); put them beside it, "
             "named as when it was exported"
         ) from error
-    kept = [field.whole for field in fields if field.number not in (_EXTERNAL, _LOCATION)]
+    kept = [whole for n, whole, _ in _fields(tensor) if n not in (_EXTERNAL, _LOCATION)]
     return b"".join(kept) + _field(_RAW_DATA, values)
+
+
+def _change(message: bytes, number: int, change: Callable[[bytes], bytes]) -> bytes:
+    """Return a message whose fields of a number have their content changed."""
+    return b"".join(
+        _field(number, change(content)) if found == number else whole
+        for found, whole, content in _fields(message)
+    )
 
 
 def _field(number: int, content: bytes) -> bytes:
@@ -115,35 +108,30 @@ def _varint(value: int) -> bytes:
     return bytes([*encoded, value])
 
 
-def _fields(message: bytes) -> Iterator[_Field]:
+def _fields(message: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+    """Yield a message's fields: their number, their bytes with tag and length, and without."""
     at = 0
     while at < len(message):
         start = at
         tag, at = _read_varint(message, at)
-        number, wire = tag >> 3, tag & 7
-        content = at
+        begin, wire = at, tag & 7
         if wire == 0:
             _, at = _read_varint(message, at)
         elif wire == 2:
-            length, content = _read_varint(message, at)
-            at = content + length
-        elif wire in (1, 5):
-            at += 8 if wire == 1 else 4
+            length, begin = _read_varint(message, at)
+            at = begin + length
         else:
-            at = len(message) + 1
+            at += {1: 8, 5: 4}.get(wire, len(message))
         if at > len(message):
-            raise ModelError("it is no ONNX file, or a damaged one")
-        yield _Field(number, message[start:at], message[content:at])
+            raise ModelError(_DAMAGED)
+        yield tag >> 3, message[start:at], message[begin:at]
 
 
 def _read_varint(message: bytes, at: int) -> tuple[int, int]:
     """Return a number of variable length, and where it ends."""
-    value = shift = 0
-    while at < len(message) and shift < 70:
-        byte = message[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
+    value = 0
+    for i, byte in enumerate(message[at : at + 10]):
+        value |= (byte & 0x7F) << 7 * i
         if byte < 0x80:
-            return value, at
-        shift += 7
-    raise ModelError("it is no ONNX file, or a damaged one")
+            return value, at + i + 1
+    raise ModelError(_DAMAGED)

@@ -12,13 +12,10 @@ import numpy.typing as npt
 from edgeseg.adopt.spec import BACKGROUND, AdoptSpec
 from edgeseg.errors import ModelError
 from edgeseg.images.frame import GrayImage
-from edgeseg.network.adapter import BYTES, CHANNELS, TENSOR_TYPES, Adapter
-from edgeseg.network.feed import Maps, channels_first, make_input, read_maps
+from edgeseg.network.adapter import BYTES, CHANNELS, TENSOR_TYPES, Adapter, Maps, channels_first
 from edgeseg.network.session import Session
 from edgeseg.system.text import first_line
 
-Scores = npt.NDArray[np.float64]
-"""An output on all test images, (N, maps, h, w)."""
 _FLOATS = frozenset(("tensor(float)", "tensor(float16)", "tensor(double)"))
 _INDICES = frozenset(
     ("tensor(bool)", *(f"tensor({sign}int{n})" for sign in ("", "u") for n in (8, 16, 32, 64)))
@@ -37,50 +34,44 @@ def read_input(spec: AdoptSpec, model: Session) -> tuple[Adapter, int, int]:
         does not say.
     """
     inputs = model.get_inputs()
-    taken = inputs[0] if len(inputs) == 1 else None
     kinds = {name: kind for kind, name in TENSOR_TYPES.items()}
+    taken = inputs[0] if len(inputs) == 1 else None
     if taken is None or taken.type not in kinds or len(taken.shape) != 4:
         raise ModelError(
             f"the model takes {_list_ports(inputs)}; expected one input, floats or bytes with "
             "the four axes (N, C, H, W) or (N, H, W, C); make constants of others at export"
         )
+    where = f"the input {taken.name!r}, {taken.shape},"
     shape = [side if isinstance(side, int) and side > 0 else None for side in taken.shape]
-    layout = spec.layout or (
-        "nhwc" if shape[1] not in CHANNELS and shape[3] in CHANNELS else "nchw"
-    )
-    numbers = shape[1:] if layout == "nchw" else [shape[3], *shape[1:3]]
-    channels, height, width = (
-        _agree(number, own, option, taken)
-        for number, own, option in zip(
-            numbers,
-            (spec.channels, *(spec.input_size or (None, None))),
-            ("--channels", "--input", "--input"),
-            strict=True,
-        )
-    )
+    are_last = shape[1] not in CHANNELS and shape[3] in CHANNELS
+    layout = spec.layout or ("nhwc" if are_last else "nchw")
+    in_graph = shape[1:] if layout == "nchw" else [shape[3], *shape[1:3]]
+    own_height, own_width = spec.input_size or (None, None)
+    channels = _agree(in_graph[0], spec.channels, f"{where} --channels")
+    height = _agree(in_graph[1], own_height, f"{where} --input")
+    width = _agree(in_graph[2], own_width, f"{where} --input")
     if channels not in CHANNELS:
         raise ModelError(
-            f"the input {taken.name!r}, {taken.shape}, has {channels} channels as {layout}; "
-            "expected 1 or 3, or another --layout"
+            f"{where} has {channels} channels as {layout}; expected 1 or 3, or another --layout"
         )
-    kind = kinds[taken.type]
-    if kind == BYTES and spec.normalizes:
+    as_it_is = spec.scale is None and spec.per_image is None
+    as_it_is = as_it_is and set(spec.mean) == {0} and set(spec.sd) == {1}
+    if kinds[taken.type] == BYTES and not as_it_is:
         raise ModelError(
-            f"the input {taken.name!r} takes bytes, which go in as they are; leave --scale, "
-            "--mean, --sd and --per-image out"
+            f"{where} takes bytes, which go in as they are; leave --scale, --mean, --sd and "
+            "--per-image out"
         )
-    for option, values in (("--mean", spec.mean), ("--sd", spec.sd)):
-        if len(values) not in (1, channels):
+    for option, numbers in (("--mean", spec.mean), ("--sd", spec.sd)):
+        if len(numbers) not in (1, channels):
             raise ModelError(
-                f"{option} has {len(values)} values, and the model takes {channels} channels; "
+                f"{option} has {len(numbers)} values, and the model takes {channels} channels; "
                 "expected one, or one for each channel"
             )
-    scale = 255.0 if spec.scale is None else spec.scale
     adapter = Adapter(
-        type=kind,
+        type=kinds[taken.type],
         layout=layout,
         channels=channels,
-        scale=scale,
+        scale=spec.scale or 255.0,
         mean=spec.mean,
         sd=spec.sd,
         per_image=spec.per_image,
@@ -88,14 +79,13 @@ def read_input(spec: AdoptSpec, model: Session) -> tuple[Adapter, int, int]:
     return adapter, height, width
 
 
-def _agree(in_graph: int | None, own: int | None, option: str, port: Any) -> int:
+def _agree(in_graph: int | None, own: int | None, what: str) -> int:
     """Return a number that graph, user or both give."""
     known = own if in_graph is None else in_graph
     if known is None or own not in (None, known):
         raise ModelError(
-            f"the input {port.name!r}, {port.shape}, "
-            f"{'leaves it open' if in_graph is None else f'has {in_graph}'} where {option} gives "
-            f"{own}; {f'give {option}' if own is None else f'leave {option} out'}"
+            f"{what}: the graph {'leaves it open' if in_graph is None else f'has {in_graph}'}, "
+            f"{'and nothing is given; give it' if own is None else f'not {own}; leave it out'}"
         )
     return known
 
@@ -124,18 +114,24 @@ def read_output(
     ModelError
         If the output is no map, contradicts the user, or leaves open what the user does not say.
     """
-    port = _choose_output(spec, model)
+    ports = [port for port in model.get_outputs() if spec.output in (None, port.name)]
+    if len(ports) != 1 or ports[0].type not in _FLOATS | _INDICES:
+        raise ModelError(
+            f"the model gives {_list_ports(model.get_outputs())}; choose by --output NAME the one "
+            "with maps of floats, or with whole numbers, each pixel's class (a detection model's "
+            "boxes and prototypes are no maps)"
+        )
+    (port,) = ports
     adapter = replace(adapter, output=port.name)
     outputs = [_run(model, adapter, gray) for gray in images]
     layout, enlarge = _read_shape(port.name, outputs[0].shape, images[0].shape[2:])
     scores = np.concatenate([channels_first(layout, output) for output in outputs])
     scores = scores.astype(np.float64)
+    low, high = float(scores.min()), float(scores.max())
+    where = f"the output {port.name!r}, {port.type}, has values from {low:.3g} to {high:.3g}"
     if not np.isfinite(scores).all():
-        raise ModelError(
-            f"the output {port.name!r} is not finite on a test image; check --scale, --mean and "
-            "--sd"
-        )
-    activation = _choose_activation(spec, port, scores)
+        raise ModelError(f"{where}, which are not finite; check --scale, --mean and --sd")
+    activation = _choose_activation(spec, port.type in _INDICES, low, high, where)
     has_background = activation == "softmax" or (
         activation == "none"
         and scores.shape[1] > 1
@@ -148,26 +144,8 @@ def read_output(
         activation=activation,
         has_background=has_background,
     )
-    if activation == "indices":
-        classes = _name_indexed(spec, port.name, scores)
-    else:
-        classes = _name_maps(spec, port.name, scores.shape[1], has_background)
-    if spec.task == "head" and len(classes) != 2:
-        raise ModelError(f"--task head is for one structure, the head; the output has {classes}")
-    return adapter, classes, [read_maps(adapter, output, len(classes) - 1) for output in outputs]
-
-
-def _choose_output(spec: AdoptSpec, model: Session) -> Any:
-    """Return the output with the maps."""
-    outputs = model.get_outputs()
-    found = [port for port in outputs if spec.output in (None, port.name)]
-    if len(found) != 1 or found[0].type not in _FLOATS | _INDICES:
-        raise ModelError(
-            f"the model gives {_list_ports(outputs)}; choose by --output NAME the one with "
-            "maps of floats, or with whole numbers, each pixel's class (a detection model's boxes "
-            "and prototypes are no maps)"
-        )
-    return found[0]
+    classes = _name_classes(spec, adapter, scores, where)
+    return adapter, classes, [adapter.read_maps(output, len(classes) - 1) for output in outputs]
 
 
 def _list_ports(ports: list[Any]) -> str:
@@ -182,7 +160,7 @@ def fixed_batch(model: Session) -> int | None:
 
 def _run(model: Session, adapter: Adapter, gray: GrayImage) -> npt.NDArray[Any]:
     """Return the output as the network gives it for one image, (1, 1, h, w), uint8."""
-    fed = np.repeat(make_input(adapter, gray), fixed_batch(model) or 1, axis=0)
+    fed = np.repeat(adapter.make_input(gray), fixed_batch(model) or 1, axis=0)
     try:
         (output,) = model.run([adapter.output], {model.get_inputs()[0].name: fed})
     except Exception as error:  # onnxruntime's own exceptions share no base but this
@@ -218,16 +196,16 @@ def _read_shape(name: str, shape: tuple[int, ...], size: tuple[int, ...]) -> tup
     return layout, fitting[layout]
 
 
-def _choose_activation(spec: AdoptSpec, port: Any, scores: Scores) -> str:
-    """Return what makes probabilities of the output."""
-    low, high = float(scores.min()), float(scores.max())
-    where = f"the output {port.name!r}, {port.type}, has values from {low:.3g} to {high:.3g}"
-    if port.type in _INDICES and spec.activation not in (None, "indices"):
+def _choose_activation(
+    spec: AdoptSpec, are_whole: bool, low: float, high: float, where: str
+) -> str:
+    """Return what makes probabilities of an output, of whole numbers or not, and of this range."""
+    chosen = spec.activation or ("indices" if are_whole else "none")
+    if chosen == "indices":
+        return chosen
+    if are_whole:
         raise ModelError(f"{where}, each pixel's class; leave --activation out")
-    if port.type in _INDICES or spec.activation == "indices":
-        return "indices"
     are_probabilities = low >= -_ROUNDING and high <= 1 + _ROUNDING
-    chosen = spec.activation or "none"
     if chosen == "none" and not are_probabilities:
         raise ModelError(
             f"{where}, which are no probabilities; give --activation sigmoid or softmax, with "
@@ -241,36 +219,28 @@ def _choose_activation(spec: AdoptSpec, port: Any, scores: Scores) -> str:
     return chosen
 
 
-def _name_indexed(spec: AdoptSpec, name: str, scores: Scores) -> tuple[str, ...]:
-    """Return the names of an output's class indices."""
-    classes = spec.classes or ((BACKGROUND, "head") if spec.task == "head" else ())
-    if scores.shape[1] != 1 or (scores % 1).any() or not 0 <= scores.min() <= scores.max() <= 255:
-        raise ModelError(
-            f"the output {name!r} has {scores.shape[1]} maps with values from {scores.min():g} to "
-            f"{scores.max():g}; expected one map of class indices, 0 to 255"
-        )
-    if scores.max() >= len(classes):
-        raise ModelError(
-            f"the output {name!r} gives the class index {scores.max():g}, and --classes has "
-            f"{len(classes)} names; expected one for each, {BACKGROUND} first"
-        )
-    return classes
-
-
-def _name_maps(spec: AdoptSpec, name: str, n_maps: int, has_background: bool) -> tuple[str, ...]:
-    """Return the background's name and that of each map of a structure."""
-    n_structures = n_maps - has_background
+def _name_classes(
+    spec: AdoptSpec, adapter: Adapter, scores: npt.NDArray[np.float64], where: str
+) -> tuple[str, ...]:
+    """Return the background's name and that of each structure."""
+    n_maps, low, high = scores.shape[1], scores.min(), scores.max()
+    of_indices = adapter.activation == "indices"
+    if of_indices and (n_maps != 1 or (scores % 1).any() or not 0 <= low <= high <= 255):
+        raise ModelError(f"{where} in {n_maps} maps; expected one map of class indices, 0 to 255")
+    n_structures = n_maps - adapter.has_background
     classes = spec.classes
-    if not classes and n_structures == 1:
+    if not classes and n_structures == 1 and (spec.task == "head" or not of_indices):
         classes = (BACKGROUND, "head" if spec.task == "head" else "structure")
-    if len(classes) != n_structures + 1 or n_structures < 1:
+    holds = high < len(classes) if of_indices else len(classes) == n_structures + 1 > 1
+    if not holds or (spec.task == "head" and len(classes) != 2):
         of_first = (
             "the first of the background"
-            if has_background
+            if adapter.has_background
             else "which do not add up to 1 with a background among them"
         )
+        meaning = "class indices" if of_indices else f"{n_maps} maps, {of_first}"
         raise ModelError(
-            f"the output {name!r} has {n_maps} maps, {of_first}; expected at least one structure, "
-            f"and {n_structures + 1} names in --classes, {BACKGROUND} first; got {len(classes)}"
+            f"{where}, {meaning}; expected {BACKGROUND} and a name for each structure in "
+            f"--classes, at least one, and with --task head no more; got {len(classes)} names"
         )
     return classes

@@ -9,8 +9,14 @@ from typing import Any
 from edgeseg.errors import ConfigError
 from edgeseg.network.adapter import ACTIVATIONS, CHANNELS, LAYOUTS, PER_IMAGE
 
-TASKS = ("regions", "head")
 BACKGROUND = "background"
+_CHOICES: dict[str, tuple[Any, ...]] = {
+    "channels": (None, *CHANNELS),
+    "layout": (None, *LAYOUTS),
+    "per_image": (None, *PER_IMAGE),
+    "activation": (None, *ACTIVATIONS),
+    "task": ("regions", "head"),
+}
 
 
 def _value(default: Any, help: str, **more: str) -> Any:
@@ -50,12 +56,6 @@ class AdoptSpec:
     threshold: float = _value(0.5, "probability from which a pixel is of a structure")
     licence: str = _value("unknown", "terms of the model")
 
-    @property
-    def normalizes(self) -> bool:
-        """Whether gray values are changed before the network sees them."""
-        plain = self.scale is None and self.per_image is None
-        return not plain or set(self.mean) != {0} or set(self.sd) != {1}
-
     def check(self) -> None:
         """Refuse values that no model can have.
 
@@ -65,27 +65,23 @@ class AdoptSpec:
             If there is one.
         """
         names = self.classes or (BACKGROUND, "structure")
-        for what, holds, expected in (
+        are_classes = names[0] == BACKGROUND and len(set(names) - {""}) == len(names) > 1
+        choices = [
+            (name, getattr(self, name) in values, " or ".join(map(str, values)))
+            for name, values in _CHOICES.items()
+        ]
+        for name, holds, expected in (
+            *choices,
             ("scale", self.scale is None or _is_size(self.scale), "a gray value above 0"),
             ("mean", all(map(math.isfinite, self.mean)), "finite numbers"),
             ("sd", all(map(_is_size, self.sd)), "numbers above 0"),
             ("threshold", 0 < self.threshold < 1, "a value between 0 and 1"),
             ("input_size", min(self.input_size or (1,)) >= 1, "HEIGHTxWIDTH in pixels"),
-            ("channels", self.channels in (None, *CHANNELS), CHANNELS),
-            ("layout", self.layout in (None, *LAYOUTS), LAYOUTS),
-            ("per_image", self.per_image in (None, *PER_IMAGE), PER_IMAGE),
             ("per_image", not (self.per_image and self.scale), "no scale beside it"),
-            ("activation", self.activation in (None, *ACTIVATIONS), ACTIVATIONS),
-            ("task", self.task in TASKS, TASKS),
-            (
-                "classes",
-                names[0] == BACKGROUND and len(set(names) - {""}) == len(names) > 1,
-                f"{BACKGROUND} and then the name of each structure once",
-            ),
+            ("classes", are_classes, f"{BACKGROUND} and then the name of each structure once"),
         ):
             if not holds:
-                wanted = expected if isinstance(expected, str) else " or ".join(map(str, expected))
-                raise ConfigError(f"{what} is {getattr(self, what)!r}; expected {wanted}")
+                raise ConfigError(f"{name} is {getattr(self, name)!r}; expected {expected}")
 
 
 def _is_size(value: float) -> bool:

@@ -1,12 +1,19 @@
-"""How a network of foreign make is fed, and what its output means: what metadata says of it."""
+"""How a network of foreign make is fed, and how its output is read as probabilities."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from typing import Any
 
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edgeseg.errors import ModelError
+from edgeseg.images.frame import GrayImage
 from edgeseg.network.checks import is_number, require
 
+Maps = npt.NDArray[np.float32]
 PROBABILITY = "probability"
 """The output with the maps of a model that edgeseg exports."""
 BYTES = "uint8"
@@ -21,6 +28,7 @@ LAYOUTS = ("nchw", "nhwc")
 ACTIVATIONS = ("sigmoid", "softmax", "none", "indices")
 PER_IMAGE = ("z-score", "maximum")
 CHANNELS = (1, 3)
+LARGEST_BATCH = 1024  # of a graph that takes no other: one image is filled up to it
 _ALLOWED = {
     "type": TENSOR_TYPES,
     "layout": LAYOUTS,
@@ -29,8 +37,11 @@ _ALLOWED = {
     "output_layout": (*LAYOUTS, "nhw"),
     "activation": ACTIVATIONS,
     "has_background": (False, True),
+    "enlarge": range(1, LARGEST_BATCH + 1),
+    "batch": (None, *range(1, LARGEST_BATCH + 1)),
 }
-LARGEST_BATCH = 1024  # of a graph that takes no other: one image is filled up to it
+_LARGEST = 1e30  # of a mean, a scale or an SD, which float32 holds; the smallest is 1 over it
+_SMALLEST_SD = np.float32(1e-8)  # gray values; for an image of one gray value
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +96,86 @@ class Adapter:
             return height, width, self.channels
         return self.channels, height, width
 
+    def make_input(self, gray: GrayImage) -> npt.NDArray[Any]:
+        """Return the network's input, of the type and layout that it takes.
+
+        Parameters
+        ----------
+        gray
+            Shape (N, 1, h, w), uint8.
+        """
+        values: npt.NDArray[Any] = np.repeat(gray, self.channels, axis=1)
+        if self.type != BYTES:
+            values = self._normalize(values.astype(np.float32)).astype(self.type)
+        if self.layout == "nhwc":
+            values = values.transpose(0, 2, 3, 1)
+        return np.ascontiguousarray(values)
+
+    def _normalize(self, values: Maps) -> Maps:
+        axes = (1, 2, 3)
+        if self.per_image == "z-score":
+            mean = values.mean(axis=axes, keepdims=True, dtype=np.float64).astype(np.float32)
+            sd = values.std(axis=axes, keepdims=True, dtype=np.float64).astype(np.float32)
+            values = (values - mean) / np.maximum(sd, _SMALLEST_SD)
+        elif self.per_image == "maximum":
+            values = values / np.maximum(values.max(axis=axes, keepdims=True), 1)
+        else:
+            values = values / np.float32(self.scale)
+        mean, sd = (np.array(v, np.float32).reshape(1, -1, 1, 1) for v in (self.mean, self.sd))
+        return (values - mean) / sd
+
+    def read_maps(self, output: npt.NDArray[Any], n_structures: int) -> Maps:
+        """Return a map of probabilities for each structure, (N, C, h, w), float32.
+
+        Parameters
+        ----------
+        output
+            What the network gives, with the axes of ``output_layout``.
+        n_structures
+            How many structures there are, the background not counted.
+
+        Raises
+        ------
+        ModelError
+            If a class index is none of the classes'.
+        """
+        output = channels_first(self.output_layout, output)
+        if self.activation == "indices":
+            return self._enlarge(_split_classes(output, n_structures))
+        maps = np.asarray(output, dtype=np.float32)
+        if self.activation == "sigmoid":
+            maps = np.reciprocal(1 + np.exp(-np.clip(maps, -80, 80)))  # beyond, float32 overflows
+        elif self.activation == "softmax":
+            maps = np.exp(maps - maps.max(axis=1, keepdims=True))
+            maps /= maps.sum(axis=1, keepdims=True)
+        return self._enlarge(maps[:, 1:] if self.has_background else maps)
+
+    def _enlarge(self, maps: Maps) -> Maps:
+        if self.enlarge == 1:
+            return maps
+        size = maps.shape[3] * self.enlarge, maps.shape[2] * self.enlarge
+        return np.array(
+            [[cv2.resize(each, size, interpolation=cv2.INTER_LINEAR) for each in m] for m in maps]
+        )
+
+
+def channels_first(layout: str, output: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return an output of a layout, an `Adapter`'s ``output_layout``, as (N, maps, h, w)."""
+    if layout == "nhw":
+        return output[:, None]
+    return output.transpose(0, 3, 1, 2) if layout == "nhwc" else output
+
+
+def _split_classes(indices: npt.NDArray[Any], n_structures: int) -> Maps:
+    """Return a map for each structure, 1 where a pixel's class is its, (N, C, h, w)."""
+    if not ((indices >= 0) & (indices <= n_structures)).all():
+        raise ModelError(
+            f"the network answers with classes from {indices.min()} to {indices.max()}; expected "
+            f"0 to {n_structures}"
+        )
+    classes = np.arange(1, n_structures + 1).reshape(1, -1, 1, 1)
+    return np.asarray(indices == classes, dtype=np.float32)
+
 
 def read_adapter(value: Any) -> Adapter:
     """Parse what a model's metadata holds under ``adapter``.
@@ -99,24 +190,18 @@ def read_adapter(value: Any) -> Adapter:
     given: dict[str, Any] = {
         name: tuple(v) if isinstance(v := value[name], list) else v for name in names
     }
-    for name, allowed in _ALLOWED.items():
-        fits = any(type(given[name]) is type(each) and given[name] == each for each in allowed)
-        require(fits, given[name], f"adapter's {name}")
-    require(isinstance(given["output"], str), given["output"], "adapter's output")
-    require(_is_size(given["scale"]), given["scale"], "adapter's scale")
-    for name, fit in (("mean", _is_offset), ("sd", _is_size)):
-        values = given[name]
-        fits = isinstance(values, tuple) and len(values) in (1, given["channels"])
-        require(fits and all(map(fit, values)), values, f"adapter's {name}")
-    for name, number in (("enlarge", given["enlarge"]), ("batch", given["batch"] or 1)):
-        fits = type(number) is int and 1 <= number <= LARGEST_BATCH and given[name] != 0
-        require(fits, given[name], f"adapter's {name}")
+    fits = {
+        name: any(type(given[name]) is type(each) and given[name] == each for each in allowed)
+        for name, allowed in _ALLOWED.items()
+    }
+    fits["output"] = isinstance(given["output"], str)
+    for name, low in (("scale", 1 / _LARGEST), ("mean", -_LARGEST), ("sd", 1 / _LARGEST)):
+        numbers = (given[name],) if name == "scale" else given[name]
+        fits[name] = (
+            isinstance(numbers, tuple)
+            and len(numbers) in (1, given["channels"])
+            and all(is_number(number, low) and number <= _LARGEST for number in numbers)
+        )
+    for name, holds in fits.items():
+        require(holds, given[name], f"adapter's {name}")
     return Adapter(**given)
-
-
-def _is_offset(value: Any) -> bool:
-    return is_number(value, -1e30) and value < 1e30  # which float32 can hold
-
-
-def _is_size(value: Any) -> bool:
-    return _is_offset(value) and value > 1e-30

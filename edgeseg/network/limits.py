@@ -1,4 +1,4 @@
-"""Limits beyond which a model's measurements of heads are doubtful or refused."""
+"""What a model's metadata says of heads' figures: limits of doubt, and how far HC may be off."""
 
 from __future__ import annotations
 
@@ -12,8 +12,38 @@ _SMALLEST_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
+class Interval:
+    """Coefficients of the half width of a head circumference's interval, in mm.
+
+    The half width is ``offset_mm + cubic_mm (HC / 100 mm)³ + doubt_mm (1 - confidence)``, and never
+    less than ``floor_mm``. `edgeseg.measure.interval.fit_interval` learns them.
+
+    Attributes
+    ----------
+    level
+        Share of heads whose HC lies within, in (0, 1).
+    floor_mm
+        Positive; the others are 0 or more, so that a larger head and a less certain one have no
+        narrower interval.
+    """
+
+    level: float
+    offset_mm: float
+    cubic_mm: float
+    doubt_mm: float
+    floor_mm: float
+
+    def half_width_mm(self, hc_mm: float, confidence: float) -> float:
+        """Return half the interval's width at a circumference and a confidence in [0, 1]."""
+        half_mm = (
+            self.offset_mm + self.cubic_mm * (hc_mm / 100) ** 3 + self.doubt_mm * (1 - confidence)
+        )
+        return max(half_mm, self.floor_mm)
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits of a model of heads, as its metadata gives them.
+    """Limits beyond which a model's measurements of heads are doubtful or refused.
 
     The values here are those of a file that gives none.
 
@@ -53,6 +83,24 @@ class Limits:
     axis_ratio: tuple[float, float] = (0.62, 0.97)
 
 
+def read_interval(value: Any) -> Interval | None:
+    """Parse what a model's metadata holds under ``interval``; None if it holds none.
+
+    Raises
+    ------
+    ModelError
+        If it is there and cannot be one.
+    """
+    if value is None:
+        return None
+    names = [field.name for field in fields(Interval)]
+    numbers: list[Any] = [value.get(n) for n in names] if isinstance(value, dict) else [None]
+    fits = all(is_number(n, 0) for n in numbers) and 0 < numbers[0] < 1 and numbers[-1] > 0
+    expected = f"{', '.join(names)}, none negative, the level between 0 and 1"
+    require(fits, value, "interval", expected)
+    return Interval(*map(float, numbers))
+
+
 def read_limits(values: Any) -> Limits:
     """Read what a file's metadata gives; what is lacking or unknown is as in a file without any.
 
@@ -66,21 +114,17 @@ def read_limits(values: Any) -> Limits:
     for each in fields(Limits):
         if each.name not in values:
             continue
-        value = values[each.name]
-        if not isinstance(each.default, tuple):
-            require(_is_limit(value), value, each.name, "a number")
-            read[each.name] = float(value)
-            continue
-        are_two = isinstance(value, list | tuple) and len(value) == 2
-        require(are_two and all(map(_is_limit, value)), value, each.name, "two numbers")
-        first, second = read[each.name] = (float(value[0]), float(value[1]))
+        value, expected = values[each.name], "a number"
+        numbers = [value]
+        if is_pair := isinstance(each.default, tuple):
+            numbers, expected = value, "two numbers, the smaller first"
+        fits = isinstance(numbers, list | tuple) and len(numbers) == 1 + is_pair
+        fits = fits and all(is_number(number, 0) and number < 1e6 for number in numbers)
         if each.name == "view_shares":
-            fit = all(_SMALLEST_SHARE <= share <= 1 for share in (first, second))
-            require(fit, value, each.name, f"shares from {_SMALLEST_SHARE} to 1")
+            expected = f"two shares from {_SMALLEST_SHARE} to 1"
+            fits = fits and all(_SMALLEST_SHARE <= share <= 1 for share in numbers)
         else:
-            require(first <= second, value, each.name, "the smaller first")
+            fits = fits and numbers[0] <= numbers[-1]
+        require(fits, value, each.name, expected)
+        read[each.name] = tuple(map(float, numbers)) if is_pair else float(value)
     return Limits(**read)
-
-
-def _is_limit(value: Any) -> bool:
-    return is_number(value, 0) and value < 1e6

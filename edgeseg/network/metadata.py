@@ -11,8 +11,7 @@ from typing import Any
 from edgeseg.errors import ModelError
 from edgeseg.network.adapter import Adapter, read_adapter
 from edgeseg.network.checks import is_number, require
-from edgeseg.network.interval import Interval, read_interval
-from edgeseg.network.limits import Limits, read_limits
+from edgeseg.network.limits import Interval, Limits, read_interval, read_limits
 from edgeseg.network.task import Task, read_task
 from edgeseg.system.text import first_line, short
 
@@ -24,10 +23,6 @@ _READ = (1, SCHEMA_VERSION, ADAPTER_SCHEMA_VERSION)  # schema 1 knows no task: a
 _LONGEST = 2**20  # characters of its text; those of edgeseg have a few thousand
 _DEEPEST = 16  # levels of figures in figures
 _LARGEST_SIDE_PX = 2**14
-_TEXTS = (
-    *("name", "architecture", "strategy", "precision"),
-    *("edgeseg_version", "licence", "intended_use"),
-)
 INTENDED_USE = "Research and education. Not a medical device; not for diagnosis."
 
 
@@ -117,11 +112,9 @@ class ModelMetadata:
             if type(version) is not int or version not in _READ:
                 raise ModelError(
                     f"the model's metadata has schema {short(version)}, this edgeseg reads "
-                    f"{_READ[0]} to {_READ[-1]}; install a matching edgeseg or export it "
-                    "again"
+                    f"{_READ[0]} to {_READ[-1]}; install a matching edgeseg or export it again"
                 )
-            known = {f.name for f in fields(cls)}
-            values = {key: value for key, value in values.items() if key in known}
+            values = {f.name: values[f.name] for f in fields(cls) if f.name in values}
             if values["train_pixel_size_mm_range"] is not None:
                 low, high = values["train_pixel_size_mm_range"]
                 values["train_pixel_size_mm_range"] = (float(low), float(high))
@@ -145,24 +138,16 @@ class ModelMetadata:
         return metadata
 
     def _check(self) -> None:
-        for name in _TEXTS:
+        for name in (each.name for each in fields(self) if each.type == "str"):
             require(isinstance(value := getattr(self, name), str), value, name)
         for side in (self.input_height, self.input_width):
             require(type(side) is int and 1 <= side <= _LARGEST_SIDE_PX, side, "input side")
-        threshold = self.threshold
+        threshold, data = self.threshold, self.train_data or TrainData("", 0, "")
         require(is_number(threshold) and 0 < threshold < 1, threshold, "threshold")
         for number in (self.parameters, self.gmac):
             require(number is None or is_number(number, 0), number, "cost")
-        data = self.train_data
-        require(
-            data is None
-            or (
-                (isinstance(data.name, str) and isinstance(data.sha256, str))
-                and type(data.count) is int
-            ),
-            data,
-            "training data",
-        )
+        are_texts = isinstance(data.name, str) and isinstance(data.sha256, str)
+        require(are_texts and type(data.count) is int, data, "training data")
         is_mapping = isinstance(self.metrics, Mapping)
         require(is_mapping and _are_figures(self.metrics), self.metrics, "metrics")
         low, high = self.train_pixel_size_mm_range or (1.0, 1.0)
@@ -171,7 +156,7 @@ class ModelMetadata:
 
 def _are_figures(value: Any, depth: int = 0) -> bool:
     """Tell whether texts, finite numbers, lists and mappings of them are all there is."""
-    if isinstance(value, Mapping | list | tuple):
+    if isinstance(value, Mapping | list):
         inner = value.values() if isinstance(value, Mapping) else value
         return depth < _DEEPEST and all(_are_figures(each, depth + 1) for each in inner)
     return value is None or isinstance(value, str | bool) or is_number(value)

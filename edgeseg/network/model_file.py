@@ -29,16 +29,9 @@ def read_model(path: Path, *, known: bool = False) -> bytes:
     ModelError
         If it cannot be read, is larger than an ONNX file can be, or refers to another file.
     """
-    try:
-        if path.stat().st_size > _LARGEST:
-            raise ModelError(f"{path}: larger than the 2 GiB that a single ONNX file can have")
-        data = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
+    data = read_bytes(path)
     if known:
         return data
-    if text := describe_text_file(data):
-        raise ModelError(f"{path}: {text}")
     if refers_to_files(data):
         raise ModelError(
             f"{path}: the model keeps values in another file (or calls a value 'location'); save "
@@ -49,6 +42,19 @@ def read_model(path: Path, *, known: bool = False) -> bytes:
             f"{path}: the model holds parts that were compiled for one device ('EPContext'); use "
             "the file they were made from"
         )
+    return data
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a file that may be a model; `ModelError` if it cannot be one."""
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise ModelError(f"{path}: larger than the 2 GiB that a single ONNX file can have")
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
+    if text := describe_text_file(data):
+        raise ModelError(f"{path}: {text}")
     return data
 
 

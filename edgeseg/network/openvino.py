@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,20 +23,6 @@ if TYPE_CHECKING:
 PROVIDER = "OpenVINO"
 # OpenVINO's names of input types, and numpy's
 _TYPES = {"u8": BYTES, "f32": "float32", "f16": "float16", "f64": "float64"}
-
-
-class Port(NamedTuple):
-    """An input or output as onnxruntime describes it; a length that may vary is a text."""
-
-    name: str
-    type: str
-    shape: list[int | str]
-
-
-class ModelMeta(NamedTuple):
-    """The file's own key-value texts."""
-
-    custom_metadata_map: dict[str, str]
 
 
 class OpenVinoSession:
@@ -92,14 +79,14 @@ class OpenVinoSession:
         # Once before threads may call: the first conversion of an array, in two threads at
         # once, can lock both for ever (pybind11's initialisation against Python's lock).
         openvino.Tensor(np.zeros(1, np.uint8), shared_memory=True)
-        ports = self._model.inputs
-        kind = _TYPES.get(ports[0].element_type.get_type_name()) if len(ports) == 1 else None
-        shape = self.get_inputs()[0].shape if kind else []
+        taken = self._model.inputs[0] if len(self._model.inputs) == 1 else None
+        kind = taken and _TYPES.get(taken.element_type.get_type_name())
+        shape = _shape(taken) if kind else []
         if len(shape) != 4 or "?" in shape[1:]:
             return  # whoever reads its inputs sees whether it can run
         try:
-            image = np.zeros([1 if isinstance(n, str) else n for n in shape], kind)
-            self.run([port.name for port in self.get_outputs()], {"": image})
+            image = np.zeros([1 if length == "?" else int(length) for length in shape], kind)
+            self._request(image.shape).infer([image], share_inputs=True)
         except RuntimeError as error:
             raise DeviceError(
                 f"the model does not start on openvino: {_last_line(error)}"
@@ -117,27 +104,25 @@ class OpenVinoSession:
         """Return what it runs on."""
         return [PROVIDER]
 
-    def get_inputs(self) -> list[Port]:
-        """Describe the inputs."""
-        return _ports(self._model.inputs)
+    def get_inputs(self) -> list[Any]:
+        """Describe the inputs, each with ``name``, ``type`` and ``shape``."""
+        return _describe(self._model.inputs)
 
-    def get_outputs(self) -> list[Port]:
-        """Describe the outputs."""
-        return _ports(self._model.outputs)
+    def get_outputs(self) -> list[Any]:
+        """Describe the outputs likewise."""
+        return _describe(self._model.outputs)
 
-    def get_modelmeta(self) -> ModelMeta:
+    def get_modelmeta(self) -> Any:
         """Return the file's own texts, as far as edgeseg reads them."""
         try:
-            text = self._model.get_rt_info(["framework", METADATA_KEY]).value
+            texts = {METADATA_KEY: self._model.get_rt_info(["framework", METADATA_KEY]).value}
         except RuntimeError:  # there is none
-            return ModelMeta({})
-        return ModelMeta({METADATA_KEY: text})
+            texts = {}
+        return SimpleNamespace(custom_metadata_map=texts)
 
     def _request(self, shape: tuple[int, ...]) -> openvino.InferRequest:
         """Return this thread's request for an input shape."""
-        requests: dict[tuple[int, ...], Any] | None = getattr(self._local, "requests", None)
-        if requests is None:
-            requests = self._local.requests = {}
+        requests: dict[tuple[int, ...], Any] = vars(self._local).setdefault("requests", {})
         if shape not in requests:
             with self._compiling:
                 if shape not in self._compiled:
@@ -152,12 +137,17 @@ def _last_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[-1]
 
 
-def _ports(ports: Sequence[Any]) -> list[Port]:
+def _describe(ports: Sequence[Any]) -> list[Any]:
+    """Return inputs or outputs as onnxruntime has them."""
     described = []
     for port in ports:
         kind = port.element_type.get_type_name()
-        known = () if port.partial_shape.rank.is_dynamic else port.partial_shape
-        shape = ["?" if d.is_dynamic else d.get_length() for d in known]
         name = TENSOR_TYPES[_TYPES[kind]] if kind in _TYPES else f"tensor({kind})"
-        described.append(Port(port.any_name, name, shape))
+        described.append(SimpleNamespace(name=port.any_name, type=name, shape=_shape(port)))
     return described
+
+
+def _shape(port: Any) -> list[int | str]:
+    """Return the lengths of a port's axes; one that may vary is ``?``."""
+    known = () if port.partial_shape.rank.is_dynamic else port.partial_shape
+    return ["?" if length.is_dynamic else length.get_length() for length in known]

@@ -1,4 +1,4 @@
-"""Images go into a session, and its answers come out, in as many runs as that takes."""
+"""Gray images go into a session, and its answers come out, in as many runs as that takes."""
 
 from __future__ import annotations
 
@@ -9,14 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.errors import ModelError
-from edgeseg.network.adapter import (
-    BYTES,
-    LARGEST_BATCH,
-    PROBABILITY,
-    TENSOR_TYPES,
-    Adapter,
-)
-from edgeseg.network.feed import make_input, read_maps
+from edgeseg.network.adapter import BYTES, LARGEST_BATCH, PROBABILITY, TENSOR_TYPES, Adapter, Maps
 from edgeseg.network.metadata import METADATA_KEY, ModelMetadata
 from edgeseg.network.session import Session
 from edgeseg.system.memory import is_out_of_memory
@@ -37,32 +30,73 @@ class Answers(NamedTuple):
         Shape (N,), float32, in [0, 1]: whether the structure is there; None if it does not tell.
     """
 
-    maps: npt.NDArray[np.float32]
+    maps: Maps
     presence: npt.NDArray[np.float32] | None
 
 
-class Port(NamedTuple):
-    """How a session is fed, and in how many runs.
+class Port:
+    """A session with what its file says of itself: how it is fed, and in how many runs.
+
+    Parameters
+    ----------
+    session
+        Of a model file.
+    path
+        By which errors name the file.
 
     Attributes
     ----------
+    metadata
+        The file's own.
     adapter
         Makes the input and reads the output.
     input_name, output_names
         Of the image, and of the maps and, where there is one, the presence.
-    n_structures
-        How many maps the answers have.
     batch
         The one batch size that the graph takes; None if any.
+
+    Raises
+    ------
+    ModelError
+        If there is no metadata, it is damaged, or the graph is another than it says.
     """
 
-    adapter: Adapter
-    input_name: str
-    output_names: tuple[str, ...]
-    n_structures: int
-    batch: int | None
+    def __init__(self, session: Session, path: Path) -> None:
+        try:
+            text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+            inputs, outputs = session.get_inputs(), session.get_outputs()
+            got = "; ".join(f"{port.name} {port.type} {port.shape}" for port in (*inputs, *outputs))
+        except UnicodeDecodeError as error:
+            raise ModelError(f"{path}: damaged, its names are no UTF-8 ({error})") from error
+        if text is None:
+            raise ModelError(
+                f"{path}: the model carries no edgeseg metadata, so its normalisation, classes and "
+                f"threshold are unknown; add them with 'edgeseg adopt {path} --out FILE --scale 255"
+                " --mean 0.485,0.456,0.406 --sd 0.229,0.224,0.225 --activation sigmoid --classes "
+                "background,lesion', with the values it was trained with"
+            )
+        self.metadata = metadata = ModelMetadata.from_json(text)
+        if len(inputs) != 1 or not outputs:
+            raise ModelError(f"{path}: expected one input and an output, got {got}")
+        names = [port.name for port in outputs]
+        self.adapter = adapter = metadata.adapter or _guess_adapter(inputs[0], names)
+        self._n_structures = n_maps = len(metadata.task.structures)
+        foreign = metadata.adapter is not None
+        shape = adapter.input_shape(metadata.input_height, metadata.input_width)
+        is_fed = _takes(inputs[0], TENSOR_TYPES[adapter.type], shape, foreign)
+        maps = [port for port in outputs if port.name == adapter.output]
+        if not (is_fed and maps and (foreign or _gives_maps(maps[0], n_maps))):
+            gives = "" if foreign else f" tensor(float) of shape (N, {n_maps}, h, w)"
+            raise ModelError(
+                f"{path}: expected one input {TENSOR_TYPES[adapter.type]} of shape (N, "
+                f"{', '.join(map(str, shape))}) and an output {adapter.output!r}{gives}, got {got}"
+            )
+        fixed = inputs[0].shape[0]
+        self.batch = fixed if isinstance(fixed, int) else adapter.batch
+        self.session, self.input_name = session, inputs[0].name
+        self.output_names = [adapter.output, *(name for name in names if name == _PRESENCE)]
 
-    def run(self, session: Session, tensor: npt.NDArray[np.uint8]) -> Answers:
+    def run(self, tensor: npt.NDArray[np.uint8]) -> Answers:
         """Run gray images, (N, 1, h, w), uint8.
 
         Raises
@@ -72,21 +106,21 @@ class Port(NamedTuple):
         MemoryError
             If it runs out of memory.
         """
-        fed = make_input(self.adapter, tensor)
+        fed = self.adapter.make_input(tensor)
         # A last part that is too short is filled up with images that are then thrown away.
         batch = self.batch or len(fed)
         filled = np.concatenate([fed, *[fed[-1:]] * (-len(fed) % batch)])
         parts = np.split(filled, len(filled) // batch)
-        maps, presence = zip(*(self._run_once(session, part) for part in parts), strict=True)
+        maps, presence = zip(*map(self._run_once, parts), strict=True)
         return Answers(
             np.concatenate(maps)[: len(fed)],
             None if presence[0] is None else np.concatenate(presence)[: len(fed)],
         )
 
-    def _run_once(self, session: Session, fed: npt.NDArray[Any]) -> Answers:
+    def _run_once(self, fed: npt.NDArray[Any]) -> Answers:
         try:
-            output, *others = session.run(list(self.output_names), {self.input_name: fed})
-            maps = read_maps(self.adapter, output, self.n_structures)
+            output, *others = self.session.run(self.output_names, {self.input_name: fed})
+            maps = self.adapter.read_maps(output, self._n_structures)
             presence = others[0].reshape(len(fed)) if others else None
         except ModelError:
             raise
@@ -94,7 +128,7 @@ class Port(NamedTuple):
             if is_out_of_memory(error):
                 raise MemoryError(first_line(error)) from error
             raise ModelError(f"the network failed on this image: {first_line(error)}") from error
-        expected = (len(fed), self.n_structures)
+        expected = (len(fed), self._n_structures)
         if maps.ndim != 4 or maps.shape[:2] != expected or not maps.size:
             raise ModelError(
                 f"the model answers with shape {maps.shape}; expected {expected} and the sides of "
@@ -112,76 +146,22 @@ class Port(NamedTuple):
         return Answers(maps, presence)
 
 
-def read_port(session: Session, metadata: ModelMetadata) -> Port:
-    """Return how a session that `read_metadata` has accepted is fed."""
-    (taken,) = session.get_inputs()
-    adapter = find_adapter(session, metadata)
-    fixed = taken.shape[0] if isinstance(taken.shape[0], int) else None
-    presence = [port.name for port in session.get_outputs() if port.name == _PRESENCE]
-    names = (adapter.output, *presence)
-    n_structures = len(metadata.task.structures)
-    return Port(adapter, taken.name, names, n_structures, fixed or adapter.batch)
-
-
-def find_adapter(session: Session, metadata: ModelMetadata) -> Adapter:
-    """Return how a network is fed: as its metadata says, or else as its graph's input does.
+def _guess_adapter(taken: Any, outputs: list[str]) -> Adapter:
+    """Return how a network is fed whose metadata does not say: as its graph's input is.
 
     Besides gray bytes, graphs that edgeseg did not write may take gray values over 255 as floats.
     """
-    if metadata.adapter is not None:
-        return metadata.adapter
-    (taken,) = session.get_inputs()
-    names = [port.name for port in session.get_outputs()]
-    output = PROBABILITY if len(names) > 1 else names[0]
+    output = PROBABILITY if len(outputs) > 1 else outputs[0]
     if taken.type == TENSOR_TYPES[BYTES]:
         return Adapter(output)
     return Adapter(output, "float32", channels=3 if list(taken.shape[1:2]) == [3] else 1)
-
-
-def read_metadata(session: Session, path: Path) -> ModelMetadata:
-    """Read a session's metadata and hold its input and output to it.
-
-    Raises
-    ------
-    ModelError
-        If there is none, it is damaged, or the graph is another than it says.
-    """
-    try:
-        text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-        inputs, outputs = session.get_inputs(), session.get_outputs()
-        got = "; ".join(f"{port.name} {port.type} {port.shape}" for port in (*inputs, *outputs))
-    except UnicodeDecodeError as error:
-        raise ModelError(f"{path}: damaged, its names are no UTF-8 ({error})") from error
-    if text is None:
-        raise ModelError(
-            f"{path}: the model carries no edgeseg metadata, so its normalisation, classes and "
-            f"threshold are unknown; add them with 'edgeseg adopt {path} --out FILE --scale 255 "
-            "--mean 0.485,0.456,0.406 --sd 0.229,0.224,0.225 --activation sigmoid --classes "
-            "background,lesion', with the values it was trained with"
-        )
-    metadata = ModelMetadata.from_json(text)
-    if len(inputs) != 1 or not outputs:
-        raise ModelError(f"{path}: expected one input and an output, got {got}")
-    adapter = find_adapter(session, metadata)
-    shape = adapter.input_shape(metadata.input_height, metadata.input_width)
-    foreign, n_maps = metadata.adapter is not None, len(metadata.task.structures)
-    found = [port for port in outputs if port.name == adapter.output]
-    if not (found and _takes(inputs[0], adapter.type, shape, foreign)) or not (
-        foreign or _gives_maps(found[0], n_maps)
-    ):
-        gives = "" if foreign else f" tensor(float) of shape (N, {n_maps}, h, w)"
-        raise ModelError(
-            f"{path}: expected one input {TENSOR_TYPES[adapter.type]} of shape "
-            f"(N, {', '.join(map(str, shape))}) and an output {adapter.output!r}{gives}, got {got}"
-        )
-    return metadata
 
 
 def _takes(port: Any, kind: str, shape: tuple[int, ...], foreign: bool) -> bool:
     """Tell whether an input takes these images; a foreign network may leave lengths open."""
     batch, *lengths = port.shape or [None]
     return (
-        port.type == TENSOR_TYPES[kind]
+        port.type == kind
         and len(lengths) == len(shape)
         and (not isinstance(batch, int) or 1 <= batch <= LARGEST_BATCH)
         and all(
@@ -192,9 +172,6 @@ def _takes(port: Any, kind: str, shape: tuple[int, ...], foreign: bool) -> bool:
 
 
 def _gives_maps(port: Any, n_maps: int) -> bool:
-    shape = list(port.shape)
-    return (
-        port.type == "tensor(float)"
-        and len(shape) == 4
-        and (shape[1] == n_maps or not isinstance(shape[1], int))
-    )
+    shape = port.shape
+    has_maps = len(shape) == 4 and (shape[1] == n_maps or not isinstance(shape[1], int))
+    return port.type == "tensor(float)" and has_maps

@@ -7,7 +7,7 @@ import importlib.util
 import io
 import os
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy  # noqa: F401 - onnxruntime prints a traceback of its own if it cannot import it
 import onnxruntime
@@ -42,23 +42,8 @@ _PACKAGES = {
 }
 
 
-class Session(Protocol):
-    """What edgeseg calls of an `onnxruntime.InferenceSession`, and other engines offer too."""
-
-    def run(self, output_names: list[str], input_feed: dict[str, Any], /) -> list[Any]:
-        """Run the network on named inputs and return the outputs asked for."""
-
-    def get_providers(self) -> list[str]:
-        """Return what it runs on, the first choice first."""
-
-    def get_inputs(self) -> list[Any]:
-        """Return the inputs, each with a ``name``, a ``type`` and a ``shape``."""
-
-    def get_outputs(self) -> list[Any]:
-        """Return the outputs, likewise."""
-
-    def get_modelmeta(self) -> Any:
-        """Return the file's own texts, as ``custom_metadata_map``."""
+Session = Any
+"""An `onnxruntime.InferenceSession`, or an `OpenVinoSession` with the methods used of it."""
 
 
 def open_session(
@@ -83,31 +68,20 @@ def open_session(
     data = read_model(path, known=known)
     if device == "auto":
         if may_use_card(device):
-            try:
+            with contextlib.suppress(DeviceError):  # installed without a driver or a card
                 return _open_on(path, data, "cuda", options, alone=False)
-            except DeviceError:
-                pass  # installed without a driver or a card: `auto` then means the CPU
         device = "cpu"
-    elif PROVIDERS[device] not in onnxruntime.get_available_providers():
-        if device == "openvino" and importlib.util.find_spec("openvino"):
-            from edgeseg.network.openvino import OpenVinoSession
+    if PROVIDERS[device] in onnxruntime.get_available_providers():
+        return _open_on(path, data, device, options)
+    if device == "openvino" and importlib.util.find_spec("openvino"):
+        from edgeseg.network.openvino import OpenVinoSession
 
-            try:
-                return OpenVinoSession(path, data, threads)
-            except UnicodeDecodeError as error:
-                raise ModelError(f"{path}: damaged, its names are no UTF-8 ({error})") from error
-        raise DeviceError(_missing_provider(device))
-    return _open_on(path, data, device, options)
+        return OpenVinoSession(path, data, threads)
+    raise DeviceError(_missing_provider(device))
 
 
 def open_data(path: Path, data: bytes) -> Session:
-    """Open a model's bytes on the CPU; ``path`` is how errors name it.
-
-    Raises
-    ------
-    ModelError
-        If onnxruntime cannot load them.
-    """
+    """Open a model's bytes on the CPU, or raise `ModelError`; ``path`` is how that names it."""
     return _open_on(path, data, "cpu", session_options(None, spin=False))
 
 
@@ -136,14 +110,7 @@ def session_options(threads: int | None, *, spin: bool) -> onnxruntime.SessionOp
     return options
 
 
-def _open_on(
-    path: Path,
-    data: bytes,
-    device: str,
-    options: onnxruntime.SessionOptions,
-    *,
-    alone: bool = True,
-) -> Session:
+def _open_on(path: Path, data: bytes, device: str, options: Any, *, alone: bool = True) -> Session:
     """Open a model on a device; ``alone``: no part of it may run on the CPU instead."""
     provider = PROVIDERS[device]
     first = (provider, CUDA_OPTIONS) if device == "cuda" else provider
@@ -152,29 +119,26 @@ def _open_on(
         # The provider would still be listed first, and nothing would say what runs elsewhere.
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     failed = _load_cuda() if device in ("cuda", "tensorrt") else ""
+    advice = f"{failed}; check the driver and its libraries ({device}), or use --device cpu"
     try:
         session = onnxruntime.InferenceSession(data, options, providers=chosen, enable_fallback=0)
     except Exception as error:  # onnxruntime's own exceptions share no base but this
-        if is_out_of_memory(error) and device == "cpu":
-            raise MemoryError(first_line(error)) from error
+        text = first_line(error)
         if device != "cpu":
             raise DeviceError(
-                f"the model does not start on {device}, or not all of it: {first_line(error)}"
-                f"{failed}; check the driver and its libraries, or use --device cpu"
+                f"the model does not start on {device}, or not all of it: {text}{advice}"
             ) from error
+        if is_out_of_memory(error):
+            raise MemoryError(text) from error
         raise ModelError(
-            f"{path}: not a model onnxruntime can load ({first_line(error)}); expected a "
-            "single-file ONNX model"
+            f"{path}: not a model onnxruntime can load ({text}); expected a single-file ONNX model"
         ) from error
-    if session.get_providers()[0] != provider:
+    if (runs_on := session.get_providers()[0]) != provider:
         raise DeviceError(
-            f"onnxruntime could not start {provider} and would run on "
-            f"{session.get_providers()[0]}{failed}; check the driver and its libraries ({device}), "
-            "or use --device cpu"
+            f"onnxruntime could not start {provider} and would run on {runs_on}{advice}"
         )
     session.disable_fallback()  # of older versions, which do not take it as an argument
-    opened: Session = session
-    return opened
+    return session
 
 
 def _load_cuda() -> str:
@@ -182,12 +146,10 @@ def _load_cuda() -> str:
 
     Without, only those of the system are found.
     """
-    if not hasattr(onnxruntime, "preload_dlls"):  # before version 1.21
-        return ""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         try:
-            onnxruntime.preload_dlls()
+            getattr(onnxruntime, "preload_dlls", str)()  # which versions before 1.21 lack
         except Exception as error:  # of a broken installation, which opening the session reports
             return f" ({first_line(error)})"
     lines = printed.getvalue().strip().splitlines()

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgeseg.errors import ModelError
+from edgeseg.network.checks import require
 from edgeseg.system.text import short
 
-_HEAD_CLASSES = ("background", "head")
 _FORBIDDEN = frozenset('\r\n\t,;"')
 _LONGEST_NAME = 200  # characters
 
@@ -29,7 +29,7 @@ class Task:
     """
 
     kind: str = "head"
-    classes: tuple[str, ...] = _HEAD_CLASSES
+    classes: tuple[str, ...] = ("background", "head")
     exclusive: bool = True
 
     @property
@@ -52,15 +52,12 @@ def read_task(value: Any) -> Task:
     ModelError
         If it has no kind, or its classes are not at least two different names.
     """
-    kind = value.get("kind") if isinstance(value, dict) else None
-    if not isinstance(kind, str):
-        raise ModelError(f"the model's metadata gives {short(value)} as its task")
-    if kind == "head":
+    require(isinstance(value, dict) and isinstance(value.get("kind"), str), value, "task")
+    if value["kind"] == "head":
         return Task()
     classes = value.get("classes")
-    if not isinstance(classes, list | tuple):
-        raise ModelError(f"the model's task {short(kind)} lists no classes, got {short(classes)}")
-    return Task(kind, check_classes(classes), bool(value.get("exclusive", True)))
+    require(isinstance(classes, list | tuple), classes, "classes", "a list of names")
+    return Task(value["kind"], check_classes(classes), bool(value.get("exclusive", True)))
 
 
 def check_classes(names: Any) -> tuple[str, ...]:
@@ -72,9 +69,10 @@ def check_classes(names: Any) -> tuple[str, ...]:
         If there are fewer than two, more than 256, one repeats, is empty or too long, or holds a
         separator or what is not printable.
     """
-    listed = list(names)
+    listed = tuple(names)
     for name in listed:
-        if not isinstance(name, str) or not name.strip() or not _may_be_a_title(name):
+        is_title = isinstance(name, str) and name.strip() and name.isprintable()
+        if not is_title or len(name) > _LONGEST_NAME or not _FORBIDDEN.isdisjoint(name):
             raise ModelError(
                 f"{short(name)} is no class name; expected a line of text without separators"
             )
@@ -83,9 +81,4 @@ def check_classes(names: Any) -> tuple[str, ...]:
             f"the classes are {short(', '.join(listed)) if listed else 'none'}; expected 2 to 256 "
             "different names, the background first"
         )
-    return tuple(listed)
-
-
-def _may_be_a_title(name: str) -> bool:
-    """Tell whether a name can stand in files and on a terminal as it is."""
-    return len(name) <= _LONGEST_NAME and name.isprintable() and _FORBIDDEN.isdisjoint(name)
+    return listed

@@ -64,13 +64,12 @@ def take(
 
 
 def quantized() -> onnx.ModelProto:
-    scale, zero = np.array(0.02, np.float32), np.array(100, np.uint8)
     nodes = [
-        *map(constant, ("scale", "zero"), (scale, zero)),
-        helper.make_node("QuantizeLinear", ["maps", "scale", "zero"], ["q"]),
-        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["end"]),
+        *map(constant, "sz", (np.array(0.02, np.float32), np.array(100, np.uint8))),
+        helper.make_node("QuantizeLinear", ["maps", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["end"]),
     ]
-    return float_model(extra=nodes, last="end")
+    return float_model(extra=nodes)
 
 
 def cut_softmax() -> onnx.ModelProto:
@@ -79,59 +78,42 @@ def cut_softmax() -> onnx.ModelProto:
         *map(constant, ("n0", "n1", "n2"), ([1], [3], [1])),
         helper.make_node("Slice", ["all", "n0", "n1", "n2"], ["end"]),
     ]
-    return float_model(maps=3, extra=nodes, last="end")
+    return float_model(maps=3, extra=nodes)
 
 
 F16, U8, BOOL, I32 = (getattr(TensorProto, k) for k in ("FLOAT16", "UINT8", "BOOL", "INT32"))
-OPEN = {"input_size": (H, W)}
+NAMES = {"classes": THREE}
 PLAIN = {"mean": (0.0,), "sd": (1.0,)}
-Z, MAXIMUM = {"per_image": "z-score"}, {"per_image": "maximum"}
-# a model, what its user says of it, what its own code does, and its precision
-TAKEN: dict[str, tuple[Any, dict[str, Any], dict[str, Any], str]] = {
-    **{
-        f"logits {opset} {batch} {'nhwc' if nhwc else 'nchw'}": (
-            lambda o=opset, b=batch, n=nhwc: float_model(opset=o, batch=b, nhwc=n),
-            SIGMOID, SIGMOID | {"nhwc": nhwc}, "fp32",
-        )
-        for opset, batch, nhwc in (
-            (9, 1, False), (10, "n", False), (11, "n", True), (17, 4, False), (23, 1, True),
-        )
-    },
-    "softmax": (lambda: float_model(maps=3), SOFTMAX | {"classes": THREE},
-                SOFTMAX | {"background": True, "exclusive": True}, "fp32"),
-    "softmax inside": (
-        lambda: float_model(maps=3, nhwc=True, tail="Softmax"), {"classes": THREE},
-        {"activation": "none", "nhwc": True, "background": True, "exclusive": True}, "fp32",
-    ),
-    "two sigmoids": (lambda: float_model(maps=2), SIGMOID | {"classes": THREE}, SIGMOID, "fp32"),
-    "two sigmoids inside": (lambda: float_model(maps=2, tail="Sigmoid"), {"classes": THREE},
-                            {"activation": "none"}, "fp32"),
-    "a softmax that was cut": (cut_softmax, {"classes": THREE}, {"activation": "none"}, "fp32"),
-    "open sizes": (lambda: float_model(size=("h", "w")), SIGMOID | OPEN, SIGMOID, "fp32"),
+NONE, INDICES = {"activation": "none"}, {"activation": "indices"}
+BACKGROUND, LAST = {"background": True}, {"nhwc": True}
+# a model, what its user says of it, and what its own code does
+TAKEN: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
+    "opset 9, batch 1": (lambda: float_model(opset=9, batch=1), SIGMOID, SIGMOID),
+    "opset 11, last": (lambda: float_model(opset=11, nhwc=True), SIGMOID, SIGMOID | LAST),
+    "opset 23, batch 4": (lambda: float_model(opset=23, batch=4), SIGMOID, SIGMOID),
+    "softmax": (lambda: float_model(maps=3), SOFTMAX | NAMES, SOFTMAX | BACKGROUND),
+    "softmax inside": (lambda: float_model(maps=3, nhwc=True, tail="Softmax"), NAMES,
+                       NONE | LAST | BACKGROUND),
+    "two sigmoids": (lambda: float_model(maps=2), SIGMOID | NAMES, SIGMOID),
+    "two sigmoids inside": (lambda: float_model(maps=2, tail="Sigmoid"), NAMES, NONE),
+    "a softmax that was cut": (cut_softmax, NAMES, NONE),
+    "open sizes": (lambda: float_model(size=("h", "w")), SIGMOID | {"input_size": (H, W)}, SIGMOID),
     "one channel": (lambda: float_model(channels=1), SIGMOID | {"mean": (0.4,), "sd": (1.0,)},
-                    SIGMOID | {"mean": (0.4,), "sd": (1.0,)}, "fp32"),
+                    SIGMOID | {"mean": (0.4,), "sd": (1.0,)}),
     "one mean for all": (float_model, SIGMOID | {"mean": (0.4,), "sd": (1.0,)},
-                         SIGMOID | {"mean": (0.4,) * 3, "sd": (1.0,) * 3}, "fp32"),
+                         SIGMOID | {"mean": (0.4,) * 3, "sd": (1.0,) * 3}),
     "half the size": (lambda: float_model(maps=2, stride=2, nhwc=True), SOFTMAX,
-                      SOFTMAX | {"background": True, "nhwc": True}, "fp32"),
-    "float16": (lambda: float_model(kind=F16), SIGMOID, SIGMOID | {"tolerance": 2e-3}, "fp16"),
-    "8 bits": (quantized, SIGMOID, SIGMOID, "int8"),
-    "z-score": (float_model, SIGMOID | PLAIN | Z,
-                SIGMOID | {"mean": (0,) * 3, "sd": (1,) * 3, "how": "z-score"}, "fp32"),
-    "own maximum": (float_model, SIGMOID | MAXIMUM, SIGMOID | {"how": "maximum"}, "fp32"),
+                      SOFTMAX | BACKGROUND | LAST),
+    "float16": (lambda: float_model(kind=F16), SIGMOID, SIGMOID | {"tolerance": 2e-3}),
+    "8 bits": (quantized, SIGMOID, SIGMOID),
+    "z-score": (float_model, SIGMOID | PLAIN | {"per_image": "z-score"},
+                SIGMOID | {"mean": (0,) * 3, "sd": (1,) * 3, "how": "z-score"}),
+    "own maximum": (float_model, SIGMOID | {"per_image": "maximum"}, SIGMOID | {"how": "maximum"}),
     "bytes": (lambda: float_model(given=U8, nhwc=True), SIGMOID | PLAIN,
-              SIGMOID | {"how": "bytes", "nhwc": True}, "fp32"),
-    **{
-        f"indices {n}": (
-            make, {"classes": THREE},
-            {"activation": "indices", "exclusive": True, **how}, "fp32",
-        )
-        for n, make, how in (
-            ("int64", class_indices, {}),
-            ("int32 (N, h, w)", lambda: class_indices(I32, 0), {}),
-            ("uint8 last", lambda: class_indices(U8, nhwc=True), {"nhwc": True}),
-        )
-    },
+              SIGMOID | LAST | {"how": "bytes"}),
+    "indices": (class_indices, NAMES, INDICES),
+    "indices (N, h, w)": (lambda: class_indices(I32, 0), NAMES, INDICES),
+    "indices last": (lambda: class_indices(U8, nhwc=True), NAMES, INDICES | LAST),
 }  # fmt: skip
 
 
@@ -139,24 +121,24 @@ TAKEN: dict[str, tuple[Any, dict[str, Any], dict[str, Any], str]] = {
 def test_an_adopted_model_answers_as_its_original(
     tmp_path: Path, grays: list[GrayImage], case: str
 ) -> None:
-    make, said, how, precision = TAKEN[case]
+    make, said, how = TAKEN[case]
     source, out, report, metadata = take(make(), tmp_path, **said)
     assert_same(source, out, grays, **how)
+    precision = {"float16": "fp16", "8 bits": "int8"}.get(case, "fp32")
     assert report.precision == metadata["precision"] == precision
     assert report.activation == how["activation"]
     assert report.layout == ("nhwc" if how.get("nhwc") else "nchw")
     assert metadata["schema_version"] == 3  # refused by those that do not know adapters
     if "classes" in said:
-        exclusive = how.get("exclusive", False)
-        assert metadata["task"] == {
-            "kind": "regions", "classes": list(THREE), "exclusive": exclusive,
-        }  # fmt: skip
-    if importlib.util.find_spec("openvino") and case not in ("logits 9 1 nchw", "8 bits"):
+        exclusive = "background" in how or report.activation == "indices"
+        task = {"kind": "regions", "classes": list(THREE), "exclusive": exclusive}
+        assert metadata["task"] == task
+    if importlib.util.find_spec("openvino") and case not in ("opset 9, batch 1", "8 bits"):
         assert_same(source, out, grays, "openvino", **(how | {"tolerance": 2e-3}))
 
 
 def test_a_mask_of_bits_is_one_structure(tmp_path: Path) -> None:
-    model = float_model(extra=chain("Greater", np.float32(0)), last="end", made=BOOL)
+    model = float_model(extra=chain("Greater", np.float32(0)), made=BOOL)
     _, out, report, _ = take(model, tmp_path, classes=("background", "lesion"))
     assert report.activation == "indices"
     assert all(check.holds for check in verify(out))
@@ -166,37 +148,32 @@ def test_a_model_wrapped_by_version_0_2_still_runs(tmp_path: Path, grays: list[G
     """Its graph takes gray bytes and gives probabilities at the input's size."""
     source, out = save(float_model(maps=3, stride=2), tmp_path), tmp_path / "old.onnx"
     shutil.copy(Path(__file__).with_name("adopted-by-0.2.onnx"), out)
-    assert_same(source, out, grays, activation="softmax", background=True, exclusive=True)
+    assert_same(source, out, grays, activation="softmax", background=True)
     with pytest.raises(ModelError, match="model of edgeseg already"):
         adopt(out, tmp_path / "again.onnx", AdoptSpec())
 
 
-@pytest.mark.parametrize(
-    ("tail", "values"),
-    [("Sigmoid", SIGMOID), ("Softmax", SOFTMAX | {"classes": THREE}),
-     ("Relu", SIGMOID | {"sd": (50.0,)})],
-)  # fmt: skip
+@pytest.mark.parametrize("values", [SIGMOID, SOFTMAX | NAMES])
 def test_what_lies_between_0_and_1_gets_no_activation_unless_asked_for(
-    tmp_path: Path, tail: str, values: dict[str, Any]
+    tmp_path: Path, values: dict[str, Any]
 ) -> None:
-    model = float_model(maps=3 if tail == "Softmax" else 1, tail=tail)
+    activation = values["activation"]
+    model = float_model(maps=3 if "classes" in values else 1, tail=activation.capitalize())
     source = save(model, tmp_path)
     spec = NORMALIZED | values
     with pytest.raises(ModelError, match="--logits"):
         adopt(source, tmp_path / "mine.onnx", AdoptSpec(**spec))
     report = adopt(source, tmp_path / "mine.onnx", AdoptSpec(**spec, logits=True))
-    assert report.activation == values["activation"]
+    assert report.activation == activation
     report = adopt(source, tmp_path / "none.onnx", AdoptSpec(**(spec | {"activation": None})))
     assert report.activation == "none"
     assert any("taken for probabilities" in text for text in report.notices)
 
 
-def test_the_page_refuses_it(tmp_path: Path) -> None:
+def test_a_model_of_heads_is_not_for_the_page(tmp_path: Path) -> None:
     model = float_model(channels=1, given=U8)
-    _, out, report, metadata = take(
-        model, tmp_path, task="head", name="mine", threshold=0.4, licence="MIT",
-        **(SIGMOID | PLAIN),
-    )  # fmt: skip
+    values = {"task": "head", "name": "mine", "threshold": 0.4, "licence": "MIT"}
+    _, out, report, metadata = take(model, tmp_path, **values, **SIGMOID, **PLAIN)
     assert metadata["task"] == {"kind": "head"}
     assert (metadata["name"], metadata["threshold"], metadata["licence"]) == ("mine", 0.4, "MIT")
     assert report.classes == ("background", "head")
@@ -218,7 +195,7 @@ def test_the_page_refuses_it(tmp_path: Path) -> None:
 def test_images_that_change_each_other_are_run_one_at_a_time(
     tmp_path: Path, grays: list[GrayImage], extra: list[onnx.NodeProto], any_batch: bool
 ) -> None:
-    source, out, report, metadata = take(float_model(extra=extra, last="end"), tmp_path, **SIGMOID)
+    source, out, report, metadata = take(float_model(extra=extra), tmp_path, **SIGMOID)
     assert report.any_batch == any_batch
     assert metadata["adapter"]["batch"] == (None if any_batch else 1)
     assert any("one image at a time" in text for text in report.notices) != any_batch
@@ -235,7 +212,10 @@ def test_weights_are_taken_in_from_the_models_own_folder_only(
     values = {"save_as_external_data": True, "location": "user.data", "size_threshold": 0}
     onnx.save(float_model(), source, **values)
     shutil.copy(folder / "user.data", tmp_path / "outside.data")
-    source.write_bytes(with_location(source, location))
+    model = onnx.load(source, load_external_data=False)
+    for tensor in model.graph.initializer:
+        tensor.external_data[0].value = location
+    source.write_bytes(model.SerializeToString())
     said = AdoptSpec(**NORMALIZED, **SIGMOID)
     if location == "user.data":
         adopt(source, out, said)
@@ -245,13 +225,6 @@ def test_weights_are_taken_in_from_the_models_own_folder_only(
         with pytest.raises(ModelError):
             adopt(source, out, said)
         assert not out.exists()
-
-
-def with_location(source: Path, location: str) -> bytes:
-    model = onnx.load(source, load_external_data=False)
-    for tensor in model.graph.initializer:
-        tensor.external_data[0].value = location
-    return bytes(model.SerializeToString())
 
 
 def test_a_model_that_sees_nothing_is_noticed(tmp_path: Path) -> None:
@@ -266,7 +239,7 @@ def test_a_model_that_differs_leaves_no_file(tmp_path: Path) -> None:
         helper.make_node("RandomNormalLike", ["maps"], ["noise"]),
         helper.make_node("Add", ["maps", "noise"], ["end"]),
     ]
-    source = save(float_model(extra=noisy, last="end"), tmp_path)
+    source = save(float_model(extra=noisy), tmp_path)
     out = tmp_path / "mine.onnx"
     out.write_bytes(b"mine")
     with pytest.raises(ParityError):
@@ -287,7 +260,7 @@ def test_the_command_prints_what_it_did(tmp_path: Path, grays: list[GrayImage]) 
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["classes"] == list(THREE)
     assert report["max_probability_difference"] <= 1e-5
-    assert_same(source, out, grays, activation="softmax", background=True, exclusive=True)
+    assert_same(source, out, grays, activation="softmax", background=True)
     again = CliRunner().invoke(app, [str(part) for part in command])
     assert "--overwrite" in str(again.exception)
 

@@ -11,7 +11,7 @@ from edgeseg.images.frame import Frame, PixelSize
 from edgeseg.measure import biometry, figures
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.head import given_columns
-from edgeseg.network.interval import Interval
+from edgeseg.network.limits import Interval
 from edgeseg.network.task import Task
 from tests.fakes import METADATA
 

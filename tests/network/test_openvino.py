@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeseg.drawing.encode import encode
 from edgeseg.errors import DeviceError, ModelError
 from edgeseg.network import zoo
+from edgeseg.network.preprocess import preprocess
 from edgeseg.phantom.head import Phantom
 from edgeseg.segmenter import Segmenter
 from edgeseg.system import host
@@ -51,8 +51,14 @@ def test_batches_and_threads(opened: Callable[[str], Segmenter], phantoms: list[
     segmenter = opened("hc18-nano")
     scans = [phantom.image for phantom in phantoms[:6]]
     alone = [segmenter.predict(scan).hc_px for scan in scans]
-    together = [p.hc_px for p in segmenter.predict_batch(scans)]
-    assert together == pytest.approx(alone, abs=0.01)
+    metadata = segmenter.metadata
+    tensors = np.concatenate(
+        [preprocess(scan, metadata.input_height, metadata.input_width) for scan in scans]
+    )
+    together = segmenter.infer(tensors)  # and no answer is written into the next one's
+    assert together == pytest.approx(
+        np.concatenate([segmenter.infer(tensors[i : i + 1]) for i in range(6)]), abs=1e-4
+    )
     with ThreadPoolExecutor(3) as pool:
         assert [p.hc_px for p in pool.map(segmenter.predict, scans * 3)] == alone * 3
 
@@ -60,23 +66,12 @@ def test_batches_and_threads(opened: Callable[[str], Segmenter], phantoms: list[
 @pytest.mark.nightly
 @pytest.mark.usefixtures("opened")
 def test_the_first_inferences_of_a_process_do_not_lock_each_other(
-    phantoms: list[Phantom], tmp_path: Path
+    phantom_data: Path, tmp_path: Path
 ) -> None:
-    for phantom in phantoms[:4]:
-        (tmp_path / phantom.name).write_bytes(encode(".png", phantom.image))
-    command = [sys.executable, "-m", "edgeseg", "infer", str(tmp_path), "--device", "openvino"]
+    command = [sys.executable, "-m", "edgeseg", "infer", str(phantom_data), "--device", "openvino"]
     command += ["--model", "hc18-nano", "--threads", "4", "--pixel-size", "0.2"]
     for i in range(4):
         subprocess.run([*command, "--out", str(tmp_path / f"out{i}")], check=True, timeout=60)
-
-
-def test_an_answer_is_not_overwritten_by_the_next(opened: Callable[[str], Segmenter]) -> None:
-    segmenter = opened("hc18-nano")
-    shape = (1, 1, segmenter.metadata.input_height, segmenter.metadata.input_width)
-    first = segmenter.infer(np.zeros(shape, dtype=np.uint8))
-    kept = first.copy()
-    segmenter.infer(np.full(shape, 200, dtype=np.uint8))
-    assert np.array_equal(first, kept)
 
 
 def test_what_is_no_model_of_ours_is_refused(
@@ -95,18 +90,20 @@ def test_what_is_no_model_of_ours_is_refused(
 def write_sigmoid(path: Path, shape: list[int | str] | None) -> None:
     """Write a float graph of one node that says it is the bundled model's."""
     onnx = pytest.importorskip("onnx")
-    given = onnx.helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, shape)
-    answer = onnx.helper.make_tensor_value_info("probability", onnx.TensorProto.FLOAT, shape)
+    ports = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        for name in ("image", "probability")
+    ]
     node = onnx.helper.make_node("Sigmoid", ["image"], ["probability"])
-    graph = onnx.helper.make_graph([node], "g", [given], [answer])
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)])
-    model.ir_version = 8
+    graph = onnx.helper.make_graph([node], "g", ports[:1], ports[1:])
+    opsets = [onnx.helper.make_opsetid("", 17)]
+    model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8)
     text = Segmenter("hc18-edge", device="cpu").metadata.to_json()
     model.metadata_props.add(key="edgeseg", value=text)
     path.write_bytes(model.SerializeToString())
 
 
-@pytest.mark.parametrize("shape", [None, [], ["N", 1, "h", 288], ["N", 2, 192, 288]])
+@pytest.mark.parametrize("shape", [None, ["N", 1, "h", 288], ["N", 2, 192, 288]])
 def test_a_graph_of_another_shape_is_refused_before_it_runs(
     opened: Callable[[str], Segmenter], tmp_path: Path, shape: list[int | str] | None
 ) -> None:
@@ -115,7 +112,7 @@ def test_a_graph_of_another_shape_is_refused_before_it_runs(
         opened(str(tmp_path / "model.onnx"))
 
 
-@pytest.mark.parametrize("batch", ["N", 1, 2])
+@pytest.mark.parametrize("batch", ["N", 2])
 def test_a_float_graph_runs_on_it_too(
     opened: Callable[[str], Segmenter], tmp_path: Path, batch: int | str
 ) -> None:

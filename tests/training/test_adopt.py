@@ -130,7 +130,6 @@ def test_three_classes_keep_their_labels(
         grays,
         activation="none" if inside else "softmax",
         background=True,
-        exclusive=True,
         **IMAGENET,
     )
     assert report.exclusive

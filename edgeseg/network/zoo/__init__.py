@@ -18,9 +18,6 @@ DEFAULT_MODEL = "hc18-nano"
 _FOLDER = Path(__file__).parent
 
 
-Line = tuple[str, str]
-
-
 class ModelFile(NamedTuple):
     """A model on disk, bundled or the user's own.
 
@@ -46,13 +43,12 @@ class ModelFile(NamedTuple):
 @cache
 def manifest() -> dict[str, dict[str, Any]]:
     """Return the bundled models: name -> file, sha256, size_bytes and the model card."""
-    models: dict[str, dict[str, Any]] = json.loads(
-        (_FOLDER / "manifest.json").read_text(encoding="utf-8")
-    )["models"]
+    text = (_FOLDER / "manifest.json").read_text(encoding="utf-8")
+    models: dict[str, dict[str, Any]] = json.loads(text)["models"]
     return models
 
 
-def card_lines(card: Mapping[str, Any]) -> list[Line]:
+def card_lines(card: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return a card as labelled lines: an entry of `manifest`, or what `file_card` gives."""
     task, data, metrics = card.get("task"), card["train_data"], card["metrics"]
     cost = f"{card['gmac']:.2f} GMAC, " if card["gmac"] is not None else ""
@@ -73,10 +69,7 @@ def card_lines(card: Mapping[str, Any]) -> list[Line]:
         ("trained on", trained),
         ("pixel sizes", sizes_mm and "{:.3g} to {:.3g} mm".format(*sizes_mm)),
         ("measured on", measured),
-        *(
-            (key, _figure(figures[key]))
-            for key in (figures if isinstance(figures, Mapping) else ())
-        ),
+        *((k, _figure(v)) for k, v in (figures.items() if isinstance(figures, Mapping) else ())),
         ("each image", metrics.get("results")),
         ("train again", card.get("train_command")),
         ("threshold", card.get("threshold")),
@@ -119,32 +112,30 @@ def find(name_or_path: str | os.PathLike[str]) -> ModelFile:
             f"({', '.join(manifest())}) or the path of an ONNX file"
         ) from None
     if name in manifest():
-        entry = manifest()[name]
-        path = _FOLDER / entry["file"]
-        if not path.is_file():
-            raise ModelError(f"{path}: the bundled model is missing; install edgeseg again")
-        found = _describe(path, name, bundled=True)
-        if found.sha256 != entry["sha256"]:
+        expected = manifest()[name]["sha256"]
+        path = _FOLDER / manifest()[name]["file"]
+        found = _describe(path, name, bundled=True) if path.is_file() else None
+        if found is None or found.sha256 != expected:
+            seen = f"SHA-256 {found.sha256[:12]}…" if found else "missing"
             raise ModelError(
-                f"{path}: SHA-256 {found.sha256[:12]}… is not the manifest's "
-                f"{entry['sha256'][:12]}…; the file was changed, install edgeseg again"
+                f"{path}: the bundled model is {seen}, the manifest's has {expected[:12]}…; "
+                "install edgeseg again"
             )
         return found
     path = Path(name)
     try:
+        if path.is_file():
+            return _describe(path, path.stem, bundled=False)
         is_folder = path.is_dir()
-        described = _describe(path, path.stem, bundled=False) if path.is_file() else None
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
     if is_folder:
         raise ModelError(f"{path} is a folder; expected an .onnx file or a bundled model's name")
-    if described is None:
-        close = difflib.get_close_matches(name, manifest(), n=1)
-        raise ModelNotFoundError(
-            f"{name!r} is neither a bundled model ({', '.join(manifest())}) nor a file"
-            + (f"; did you mean {close[0]!r}?" if close else "")
-        )
-    return described
+    close = difflib.get_close_matches(name, manifest(), n=1)
+    raise ModelNotFoundError(
+        f"{name!r} is neither a bundled model ({', '.join(manifest())}) nor a file"
+        + (f"; did you mean {close[0]!r}?" if close else "")
+    )
 
 
 def _describe(path: Path, name: str, *, bundled: bool) -> ModelFile:

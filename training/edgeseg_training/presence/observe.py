@@ -17,9 +17,8 @@ from edgeseg.images.image_file import read_gray
 from edgeseg.measure.framing import View, around
 from edgeseg.measure.head import Seen, see
 from edgeseg.measure.measurement import Look
-from edgeseg.network.feed import make_input, read_maps
 from edgeseg.network.metadata import METADATA_KEY, ModelMetadata
-from edgeseg.network.port import find_adapter
+from edgeseg.network.port import Port
 from edgeseg.network.preprocess import preprocess
 from edgeseg.network.session import session_options
 from edgeseg_training.presence.graph import FEATURES, add_features, remove_presence
@@ -78,7 +77,7 @@ class Observer:
             providers=["CPUExecutionProvider"],
         )
         self._input = self._session.get_inputs()[0].name
-        self._adapter = find_adapter(self._session, self.metadata)
+        self._adapter = Port(self._session, Path(self.metadata.name)).adapter
 
     def first(self, gray: GrayImage) -> Seen | None:
         """Return the head that the first look finds, real or not."""
@@ -98,9 +97,9 @@ class Observer:
         tensor = preprocess(view.cut(gray), metadata.input_height, metadata.input_width)
         adapter = self._adapter
         output, features = self._session.run(
-            [adapter.output, FEATURES], {self._input: make_input(adapter, tensor)}
+            [adapter.output, FEATURES], {self._input: adapter.make_input(tensor)}
         )
-        maps = read_maps(adapter, output, len(metadata.task.structures))
+        maps = adapter.read_maps(output, len(metadata.task.structures))
         seen = see(Look(maps[0], view), metadata.threshold)
         return (None if isinstance(seen, str) else seen), features[0]
 
