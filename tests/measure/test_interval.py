@@ -5,7 +5,7 @@ import pytest
 
 from edgeseg.errors import DataError
 from edgeseg.measure.interval import conformal_quantile, fit_interval
-from edgeseg.network.interval import Interval
+from edgeseg.network.limits import Interval
 
 
 def heads(
