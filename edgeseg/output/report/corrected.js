@@ -70,24 +70,18 @@ function changeCorrection(image) {
   storeCorrections();
 }
 
-function correctedCells(image, ellipse) {
-  const figures = figuresOf(image, ellipse), own = OWN.map((name) => decimalText(name, figures));
-  const model = OWN.map((column) => image.row[column] ?? "");
-  return [
-    cellText(image.row.file), image.row.frame, ...(isAsMeasured(image, ellipse) ? model : own),
-    ...SIZES.map((column) => image.row[column]), ...model,
-  ];
-}
-
-function correctedTable() {
-  const titles = ["file", "frame", ...OWN, ...SIZES, ...OWN.map((column) => `model_${column}`)];
-  const lines = [...corrections].sort(([one], [other]) => one - other)
-    .map(([number, { ellipse }]) => correctedCells(images[number], ellipse));
-  return csvText([titles, ...lines]);
+function correctedCells(image) {
+  const { row, number } = image, { ellipse } = corrections.get(number);
+  const figures = figuresOf(image, ellipse);
+  const model = OWN.map((column) => row[column] ?? "");
+  const own = isAsMeasured(image, ellipse) ? model : OWN.map((name) => decimalText(name, figures));
+  return [cellText(row.file), row.frame, ...own, ...SIZES.map((column) => row[column]), ...model];
 }
 
 function saveCorrections() {
-  saveFile(new Blob([correctedTable()], { type: "text/csv" }), "corrected.csv");
+  const titles = ["file", "frame", ...OWN, ...SIZES, ...OWN.map((column) => `model_${column}`)];
+  const lines = images.filter(({ number }) => corrections.has(number)).map(correctedCells);
+  saveFile(new Blob([csvText([titles, ...lines])], { type: "text/csv" }), "corrected.csv");
   for (const correction of corrections.values()) correction.saved = true;
   storeCorrections();
 }
@@ -97,16 +91,19 @@ function identity({ row }) {
   return JSON.stringify([row.file, row.frame, ...OWN.map((column) => row[column])]);
 }
 
-function countCorrections() {
-  document.getElementById("corrections").hidden = !corrections.size;
-  const unsaved = [...corrections.values()].filter(({ saved }) => !saved).length;
-  const number = unsaved === corrections.size ? "" : `${unsaved} `;
-  const rest = unsaved ? `${number}not saved yet` : "saved";
-  document.getElementById("corrected").textContent = `${corrections.size} reviewed, ${rest}`;
+function countUnsaved() {
+  return [...corrections.values()].filter(({ saved }) => !saved).length;
+}
+
+function showCounts() {
+  const unsaved = countUnsaved(), count = corrections.size;
+  const rest = unsaved ? `${unsaved < count ? `${unsaved} ` : ""}not saved yet` : "saved";
+  byId("corrections").hidden = !count;
+  byId("corrected").textContent = `${count} reviewed, ${rest}`;
 }
 
 function storeCorrections() {
-  countCorrections();
+  showCounts();
   const entries = [...corrections].map(([number, kept]) => [identity(images[number]), kept]);
   try {
     localStorage.setItem(STORED, JSON.stringify([...entries, ...others]));
@@ -124,16 +121,15 @@ function recallCorrections() {
   }
   for (const image of known.size ? images : []) {
     const name = identity(image);
-    if (!known.has(name)) continue;
-    corrections.set(image.number, known.get(name));
+    if (known.has(name)) corrections.set(image.number, known.get(name));
     known.delete(name);
   }
   others = [...known];
-  countCorrections();
+  showCounts();
 }
 
 addEventListener("beforeunload", (event) => {
-  if ([...corrections.values()].some(({ saved }) => !saved)) event.preventDefault();
+  if (countUnsaved()) event.preventDefault();
 });
 
-document.getElementById("save").addEventListener("click", saveCorrections);
+onClick({ save: saveCorrections });

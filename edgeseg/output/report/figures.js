@@ -40,16 +40,8 @@ const headFigures = (() => {
     if (interval) {
       Object.assign(figures, { hc_low_mm: Math.max(hcMm - halfMm, 0), hc_high_mm: hcMm + halfMm });
     }
-    const weeks = weeksHadlock(hcMm);
-    if (weeks !== null) {
-      const halfWeeks = halfWidthHadlock(hcMm, halfMm);
-      Object.assign(figures, {
-        ga_weeks_hadlock: weeks,
-        ga_low_weeks_hadlock: weeks - halfWeeks,
-        ga_high_weeks_hadlock: weeks + halfWeeks,
-      });
-    }
     return Object.assign(figures, {
+      ...hadlock(hcMm, halfMm),
       hc_mm: hcMm,
       bpd_mm: bpdMm,
       ofd_mm: ofdMm,
@@ -65,18 +57,18 @@ const headFigures = (() => {
     return Math.max(grown + interval.doubt_mm * (1 - confidence), interval.floor_mm);
   }
 
-  /* Hadlock et al. 1984; null outside 68 to 360 mm. */
-  function weeksHadlock(hcMm) {
-    if (hcMm < HADLOCK_MM[0] || hcMm > HADLOCK_MM[1]) return null;
-    const cm = hcMm / 10;
-    return 8.96 + 0.54 * cm + 0.0003 * cm ** 3;
-  }
-
-  /* Half of its interval: two standard deviations of the method, and the half width of HC. */
-  function halfWidthHadlock(hcMm, halfMm) {
+  /* Age by Hadlock et al. 1984, from 68 to 360 mm, with its interval: two standard deviations of the
+     method, and the half width of HC. */
+  function hadlock(hcMm, halfMm) {
+    if (hcMm < HADLOCK_MM[0] || hcMm > HADLOCK_MM[1]) return {};
+    const cm = hcMm / 10, weeks = 8.96 + 0.54 * cm + 0.0003 * cm ** 3;
     const [, twoSd] = HADLOCK_TWO_SD_WEEKS.find(([high]) => hcMm <= high);
-    const weeksPerMm = (0.54 + 3 * 0.0003 * (hcMm / 10) ** 2) / 10;
-    return Math.hypot(twoSd, weeksPerMm * halfMm);
+    const half = Math.hypot(twoSd, ((0.54 + 3 * 0.0003 * cm ** 2) / 10) * halfMm);
+    return {
+      ga_weeks_hadlock: weeks,
+      ga_low_weeks_hadlock: weeks - half,
+      ga_high_weeks_hadlock: weeks + half,
+    };
   }
 
   /* INTERGROWTH-21st (doi:10.1002/uog.15894); null outside 14 to 40 weeks. */
@@ -102,9 +94,9 @@ const headFigures = (() => {
       const [low, high] = INTERGROWTH_WEEKS;
       return `none, age is ${hcMm < 200 ? `below ${low}` : `above ${high}`} weeks`;
     }
-    const range = name === "hc_mm" ? figures.hc_high_mm : null;
     if (value === null) return "";
-    return value.toFixed(1) + (range === null ? "" : ` ± ${(range - value).toFixed(1)}`);
+    const high = name === "hc_mm" ? figures.hc_high_mm : null;
+    return value.toFixed(1) + (high === null ? "" : ` ± ${(high - value).toFixed(1)}`);
   }
 
   function ageHadlock({ hc_mm: hcMm, ga_weeks_hadlock: weeks, ga_high_weeks_hadlock: high }) {

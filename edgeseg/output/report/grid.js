@@ -2,28 +2,26 @@
 
 /* The images as cards or as a table, built in portions as the reader scrolls. */
 const PORTION = 120, MOST_DOUBTS = 2;
+const STATUS_SIGNS = { ok: "✓", doubtful: "?", empty: "○", failed: "✗" };
 
-const grid = document.getElementById("grid");
-const tableOf = document.getElementById("table");
+const grid = byId("grid"), tableOf = byId("table"), end = byId("more");
 let nBuilt = 0;
 let asTable = false;
 
-function pictureOf(image, className = "") {
-  const picture = make("img", "", className);
-  picture.alt = `Overlay of ${visible(image.name)}`;
-  picture.loading = "lazy";
-  picture.decoding = "async";
-  picture.src = image.thumbnail ? `data:image/jpeg;base64,${image.thumbnail}` : image.overlay;
-  return picture;
+function thumbnailOf(image) {
+  return `data:image/jpeg;base64,${image.thumbnail}`;
 }
 
-function pictureOrWhyNot(image) {
-  const picture = pictureOf(image);
-  picture.onerror = () => picture.replaceWith(make("span", "the overlay cannot be shown", "lost"));
-  return picture;
+function pictureOf(image) {
+  const small = make("img", {
+    alt: `Overlay of ${visible(image.name)}`, loading: "lazy", decoding: "async",
+    src: image.thumbnail ? thumbnailOf(image) : image.overlay,
+  });
+  small.onerror = () => {
+    small.replaceWith(make("span", { class: "lost" }, "the overlay cannot be shown"));
+  };
+  return small;
 }
-
-const STATUS_SIGNS = { ok: "✓", doubtful: "?", empty: "○", failed: "✗" };
 
 function statusName(status) {
   return status === "empty" ? run.nothing : status;
@@ -31,8 +29,8 @@ function statusName(status) {
 
 function badge(image) {
   const review = reviewOf(image), { status } = image;
-  const text = `${STATUS_SIGNS[status] ?? ""} ${statusName(status)}${review && `, ${review}`}`;
-  return make("span", text, `badge ${status}`);
+  const text = `${STATUS_SIGNS[status]} ${statusName(status)}${review && `, ${review}`}`;
+  return make("span", { class: `badge ${status}` }, text);
 }
 
 /* The figures as lines of a card: of regions each class beside its colour. */
@@ -40,13 +38,12 @@ function figureLines(image) {
   const isMeasured = image.status === "ok" || image.status === "doubtful";
   if (!isMeasured && !correctedFigures(image)) return [];
   return measures.map(({ title, colour, column, unit }) => {
-    const own = textIn(image, column);
-    const text = `${title} ${own ? `${own} ${unit}` : "–"}`;
-    if (!colour) return make("span", text, "figure");
-    const swatch = make("span", "", "swatch");
-    swatch.style.background = colour;
-    const line = make("span", "", "figure", [swatch]);
-    line.append(visible(text));
+    const own = textIn(image, column), line = make("span", { class: "figure" });
+    if (colour) {
+      line.append(make("span", { class: "swatch" }));
+      line.firstChild.style.background = colour;
+    }
+    line.append(visible(`${title} ${own ? `${own} ${unit}` : "–"}`));
     return line;
   });
 }
@@ -56,9 +53,7 @@ function noteLines(image) {
   const lines = [], age = textIn(image, "ga_weeks_hadlock");
   if (age) lines.push(`${age.startsWith("none") ? "GA:" : "GA by HC"} ${age}`);
   if (correctedFigures(image)?.hc_mm) {
-    for (const title of ["BPD", "OFD"]) {
-      lines.push(`${title} ${textIn(image, `${title.toLowerCase()}_mm`)} mm`);
-    }
+    lines.push(`BPD ${textIn(image, "bpd_mm")} mm`, `OFD ${textIn(image, "ofd_mm")} mm`);
   }
   const error = errorOf(image);
   if (error !== null) {
@@ -67,51 +62,42 @@ function noteLines(image) {
   const doubts = doubtsOf(image), rest = doubts.length - MOST_DOUBTS;
   lines.push(...doubts.slice(0, MOST_DOUBTS));
   if (rest > 0) lines.push(`and ${rest} more`);
-  return lines.map((text) => make("span", text, "why"));
+  return lines.map((text) => make("span", { class: "why" }, text));
 }
 
 /* Why nothing was measured, or the reasons not to trust what was. */
-function doubtsOf(image) {
-  if (!image.flags.length) return image.row.reason ? [image.row.reason] : [];
-  return image.flags.map((flag) => meaning(image, flag));
+function doubtsOf({ flags, row: { reason } }) {
+  if (!flags.length || (flags.length === 1 && flags[0] === "no_pixel_size" && reason)) {
+    return reason ? [reason] : [];
+  }
+  return flags.map((flag) => run.flags[flag] ?? flag);
 }
 
 function signed(value, decimals = 1) {
   return `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(decimals)}`;
 }
 
-function meaning(image, flag) {
-  const own = flag === "no_pixel_size" && image.flags.length === 1 ? image.row.reason : "";
-  return own || run.flags[flag] || flag;
+/* A button that opens an image. */
+function opener(image, ...content) {
+  return make("button", { type: "button", "data-number": image.number }, ...content);
 }
 
 function card(image) {
-  const frame = make("span", "", "picture", image.overlay ? [pictureOrWhyNot(image)] : []);
-  const name = make("span", image.name, "name");
-  const button = make("button", "", "card", [
-    frame, badge(image), ...figureLines(image), name, ...noteLines(image),
-  ]);
-  button.type = "button";
-  button.dataset.number = image.number;
-  return make("li", "", "", [button]);
+  const frame = make("span", { class: "picture" }, ...(image.overlay ? [pictureOf(image)] : []));
+  const name = make("span", { class: "name" }, image.name);
+  const button = opener(image, frame, badge(image), ...figureLines(image), name, ...noteLines(image));
+  button.className = "card";
+  return make("li", {}, button);
 }
 
 function tableRow(image) {
-  const open = make("button", image.name);
-  open.type = "button";
-  open.dataset.number = image.number;
-  const cells = run.titles.slice(2).map((title) => make("td", cellIn(image, title)));
-  return make("tr", "", "", [make("td", "", "", [open]), ...cells]);
+  const cells = run.titles.slice(2).map((title) => make("td", {}, cellIn(image, title)));
+  return make("tr", {}, make("td", {}, opener(image, image.name)), ...cells);
 }
 
 function newTable() {
-  const titles = ["image", ...run.titles.slice(2)].map((title) => {
-    const cell = make("th", title);
-    cell.scope = "col";
-    return cell;
-  });
-  const head = make("thead", "", "", [make("tr", "", "", titles)]);
-  return make("table", "", "", [head, make("tbody")]);
+  const titles = ["image", ...run.titles.slice(2)].map((title) => make("th", { scope: "col" }, title));
+  return make("table", {}, make("thead", {}, make("tr", {}, ...titles)), make("tbody"));
 }
 
 function buildMore() {
@@ -127,11 +113,6 @@ function rebuild(image) {
   button?.closest("li, tr").replaceWith(asTable ? tableRow(image) : card(image));
 }
 
-/* Build until the image at a place is in the page. */
-function buildTo(place) {
-  while (nBuilt <= place && nBuilt < shownImages.length) buildMore();
-}
-
 function showImages() {
   nBuilt = 0;
   grid.replaceChildren();
@@ -141,10 +122,9 @@ function showImages() {
   buildMore();
   const all = shownImages.length === images.length;
   const count = all ? `${images.length}` : `${shownImages.length} of ${images.length}`;
-  document.getElementById("shown").textContent = `${count} ${images.length === 1 ? "image" : "images"}`;
+  byId("shown").textContent = `${count} ${images.length === 1 ? "image" : "images"}`;
 }
 
-const end = document.getElementById("more");
 const nearEnd = new IntersectionObserver((seen) => {
   if (nBuilt >= shownImages.length || !seen.some((entry) => entry.isIntersecting)) return;
   buildMore();

@@ -1,13 +1,16 @@
 "use strict";
 
 /* The images of the run, their filters and their order. */
-const run = JSON.parse(document.getElementById("data").textContent);
+const byId = (id) => document.getElementById(id);
+const run = JSON.parse(byId("data").textContent);
+const isHead = run.task === "head";
 
 /* Rows of the table as objects, with their texts for people by column. */
-const images = run.images.map(({ cells, texts, overlay, size, thumbnail }, number) => {
+const images = run.images.map(({ cells, texts, ...picture }, number) => {
   const row = Object.fromEntries(run.titles.map((title, i) => [title, cells[i]]));
   return {
-    number, row, overlay, size, thumbnail,
+    ...picture, // its overlay, thumbnail and size
+    number, row,
     texts: Object.fromEntries(run.columns.map(({ name }, i) => [name, texts[i]])),
     name: row.frame ? `${row.file}, frame ${row.frame}` : row.file,
     status: row.status,
@@ -15,7 +18,6 @@ const images = run.images.map(({ cells, texts, overlay, size, thumbnail }, numbe
     confidence: Number(row.confidence || 0),
   };
 });
-run.images = null;
 
 /* A figure of an image as the model measured it; null where it has none. */
 function figure(image, column) {
@@ -23,20 +25,15 @@ function figure(image, column) {
   return cell ? Number(cell) : null;
 }
 
-/* The column of a measure that is shown: millimetres where some pixels have a size. */
-function shownColumn(inMm, inPx) {
-  return images.some((image) => image.row[inMm]) ? inMm : inPx;
+/* What is shown of a head or a class: millimetres where some pixels have a size. */
+function makeMeasure(title, stem, unit, colour) {
+  const hasSize = images.some(({ row }) => row[`${stem}_${unit}`]);
+  const shown = hasSize ? unit : "px";
+  return { title, colour, column: `${stem}_${shown}`, unit: shown.replace("2", "²") };
 }
 
-const isHead = run.task === "head";
-const measures = isHead
-  ? [{ title: "HC", column: shownColumn("hc_mm", "hc_px") }]
-  : run.structures.map(({ name, colour }) => ({
-      title: name, colour, column: shownColumn(`${name}_area_mm2`, `${name}_area_px`),
-    }));
-for (const measure of measures) {
-  measure.unit = measure.column.endsWith("_px") ? "px" : isHead ? "mm" : "mm²";
-}
+const measures = isHead ? [makeMeasure("HC", "hc", "mm")]
+  : run.structures.map(({ name, colour }) => makeMeasure(name, `${name}_area`, "mm2", colour));
 
 /* Error of the model against an image's label: mm of HC, or 1 - the lowest Dice of a class. */
 function errorOf(image) {
@@ -45,40 +42,31 @@ function errorOf(image) {
   const seen = dices.filter((dice) => dice !== null);
   return seen.length ? 1 - Math.min(...seen) : null;
 }
-const hasErrors = images.some((image) => errorOf(image) !== null);
 
 const WORST_FIRST = ["failed", "doubtful", "empty", "ok"];
 
-function certainty(image) {
-  return WORST_FIRST.indexOf(image.status) + image.confidence / 2;
-}
-
-/* Order by a number, the smallest first; images without it come last. */
-function rising(value) {
+/* Order by a number, the smallest first, or with sign -1 the largest; images without it come last. */
+function orderBy(value, sign = 1) {
   return (one, other) => {
     const [a, b] = [value(one), value(other)];
-    if (a === null || b === null) return (a === null) - (b === null) || one.number - other.number;
-    return a - b || one.number - other.number;
+    const order = a === null || b === null ? (a === null) - (b === null) : sign * (a - b);
+    return order || one.number - other.number;
   };
 }
 
-function falling(value) {
-  return rising((image) => (value(image) === null ? null : -value(image)));
+const orders = new Map([
+  ["most doubtful first", orderBy((i) => WORST_FIRST.indexOf(i.status) + i.confidence / 2)],
+]);
+if (images.some((image) => errorOf(image) !== null)) {
+  orders.set("error, largest first", orderBy((i) => errorOf(i) && Math.abs(errorOf(i)), -1));
 }
-
-const orders = new Map([["most doubtful first", rising(certainty)]]);
-if (hasErrors) orders.set("error, largest first", falling((i) => absolute(errorOf(i))));
 for (const { title, column } of measures) {
-  orders.set(`${title}, smallest first`, rising((image) => currentFigure(image, column)));
-  orders.set(`${title}, largest first`, falling((image) => currentFigure(image, column)));
+  orders.set(`${title}, smallest first`, orderBy((image) => currentFigure(image, column)));
+  orders.set(`${title}, largest first`, orderBy((image) => currentFigure(image, column), -1));
 }
-orders.set("confidence, lowest first", rising((image) => image.confidence));
+orders.set("confidence, lowest first", orderBy((image) => image.confidence));
 const byName = new Intl.Collator("en", { numeric: true }); // many times faster than localeCompare
 orders.set("name", (one, other) => byName.compare(one.name, other.name) || one.number - other.number);
-
-function absolute(value) {
-  return value === null ? null : Math.abs(value);
-}
 
 /* The filters; `range` is { column, low, high } of a bar that was chosen. */
 const filters = { order: orders.keys().next().value, status: "", flag: "", text: "", range: null };
@@ -93,9 +81,9 @@ function passesFilters(image) {
   return value !== null && value >= range.low && value < range.high;
 }
 
-/* The images that pass the filters, in order. */
-let shownImages = [];
+let shownImages = []; // those that pass the filters, in order
 
-function applyFilters() {
+function refresh() {
   shownImages = images.filter(passesFilters).sort(orders.get(filters.order));
+  showImages();
 }

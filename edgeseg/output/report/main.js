@@ -3,93 +3,81 @@
 /* The controls, printing, and the first view. */
 const MOST_PAGES = 500;
 
-function refresh() {
-  applyFilters();
-  showImages();
+/* Let a list of [value, text] choose one of the filters. */
+function addOptions(id, filter, options) {
+  const list = byId(id);
+  list.append(...options.map(([value, text]) => make("option", { value }, text)));
+  list.addEventListener("change", () => { filters[filter] = list.value; refresh(); });
 }
 
-function addOptions(id, first, values, onChange) {
-  const list = document.getElementById(id);
-  for (const [value, text] of [...(first ? [["", first]] : []), ...values]) {
-    const option = make("option", text);
-    option.value = value;
-    list.append(option);
-  }
-  list.addEventListener("change", () => { onChange(list.value); refresh(); });
-}
-
-/* Values with how many images have them, such as "doubtful (4)". */
+/* Values with how many images have them, such as "doubtful (4)", behind one for all. */
 function countValues(values, nameOf) {
   const counts = new Map();
   for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
-  return [...counts].map(([value, n]) => [value, `${nameOf(value)} (${n})`]);
+  return [["", "all"], ...[...counts].map(([value, n]) => [value, `${nameOf(value)} (${n})`])];
 }
 
-addOptions("sort", "", [...orders.keys()].map((name) => [name, name]), (name) => { filters.order = name; });
-const statuses = countValues(images.map(({ status }) => status), statusName);
-addOptions("status", "all", statuses, (status) => { filters.status = status; });
-const flagCounts = countValues(images.flatMap(({ flags }) => flags), (flag) => run.flags[flag] ?? flag);
-addOptions("flag", "all", flagCounts, (flag) => { filters.flag = flag; });
+addOptions("sort", "order", [...orders.keys()].map((name) => [name, name]));
+addOptions("status", "status", countValues(images.map(({ status }) => status), statusName));
+addOptions("flag", "flag",
+  countValues(images.flatMap(({ flags }) => flags), (flag) => run.flags[flag] ?? flag));
 
-document.getElementById("search").addEventListener("input", ({ target }) => {
+byId("search").addEventListener("input", ({ target }) => {
   filters.text = target.value.trim().toLowerCase();
   refresh();
 });
 
-document.getElementById("clear").addEventListener("click", () => {
+byId("clear").addEventListener("click", () => {
   Object.assign(filters, { status: "", flag: "", text: "", range: null });
-  for (const id of ["status", "flag", "search"]) document.getElementById(id).value = "";
+  for (const id of ["status", "flag", "search"]) byId(id).value = "";
   releaseBars();
   refresh();
 });
 
-document.getElementById("view").addEventListener("click", ({ target }) => {
+byId("view").addEventListener("click", ({ target }) => {
   asTable = !asTable;
-  target.setAttribute("aria-pressed", String(asTable));
+  target.setAttribute("aria-pressed", asTable);
   showImages();
 });
 
-document.getElementById("controls").addEventListener("submit", (event) => event.preventDefault());
+byId("controls").addEventListener("submit", (event) => event.preventDefault());
 
 /* A page of paper: the picture and the figures. */
 function sheet(image) {
-  const shown = image.overlay ? [pictureOf(image)] : [];
-  if (shown.length) {
-    shown[0].loading = "eager";
-    shown[0].src = image.overlay;
-    shown[0].onerror = () => {
-      shown[0].onerror = null;
-      if (image.thumbnail) shown[0].src = `data:image/jpeg;base64,${image.thumbnail}`;
-    };
-  }
   const figures = run.columns.map(({ title, name }) => [title, textIn(image, name)])
     .filter(([, text]) => text).map((each) => each.join(" "));
   const lines = [image.name, badge(image).textContent, image.row.reason, figures.join("; ")];
   if (correctedFigures(image)) lines.push("The picture shows the model's outline.");
-  return make("figure", "", "", [...shown, ...lines.filter(Boolean).map((line) => make("p", line))]);
+  const found = make("figure", {}, ...lines.filter(Boolean).map((line) => make("p", {}, line)));
+  if (!image.overlay) return found;
+  const large = make("img", { src: image.overlay });
+  large.onerror = () => {
+    large.onerror = null;
+    if (image.thumbnail) large.src = thumbnailOf(image);
+  };
+  found.prepend(large);
+  return found;
 }
 
-const paper = document.getElementById("paper");
+const paper = byId("paper");
 
 function layOutPaper() {
   const sheets = shownImages.slice(0, MOST_PAGES).map(sheet);
   if (shownImages.length > MOST_PAGES) {
-    sheets.unshift(make("p", `The first ${MOST_PAGES} of ${shownImages.length} images.`));
+    sheets.unshift(make("p", {}, `The first ${MOST_PAGES} of ${shownImages.length} images.`));
   }
   paper.replaceChildren(...sheets);
 }
 
-async function print() {
+byId("print").addEventListener("click", async () => {
   layOutPaper();
   const pictures = [...paper.querySelectorAll("img")];
   // the second time it is the small picture, where the large one is not beside the page
   await Promise.allSettled(pictures.map((each) => each.decode().catch(() => each.decode())));
   window.print();
-}
-
+});
 addEventListener("beforeprint", () => { if (!paper.childElementCount) layOutPaper(); });
 addEventListener("afterprint", () => paper.replaceChildren());
-document.getElementById("print").addEventListener("click", print);
 
 recallCorrections();
 showCharts();

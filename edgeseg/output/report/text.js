@@ -15,12 +15,19 @@ function escaped(sign) {
   return code.length < 5 ? `\\u${code.padStart(4, "0")}` : `\\U${code.padStart(8, "0")}`;
 }
 
-/* Make an element: its text, classes, and what is in it. */
-function make(tag, text = "", className = "", children = []) {
-  const element = document.createElement(tag);
-  if (text) element.textContent = visible(text);
-  if (className) element.className = className;
-  element.append(...children);
+/* Make an element of HTML: its attributes, and the elements and texts in it. */
+function make(tag, attributes = {}, ...children) {
+  return filled(document.createElement(tag), attributes, children);
+}
+
+/* Make an element of SVG, likewise. */
+function draw(tag, attributes = {}, ...children) {
+  return filled(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
+}
+
+function filled(element, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children.map((child) => (typeof child === "string" ? visible(child) : child)));
   return element;
 }
 
@@ -38,9 +45,7 @@ function csvText(rows) {
 
 /* Let the user save a file. */
 function saveFile(blob, name) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
+  const link = make("a", { href: URL.createObjectURL(blob), download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }

@@ -1,9 +1,7 @@
 "use strict";
 
 /* One image at full size, with its figures; arrow keys go on in the order of the page. */
-const viewer = document.getElementById("viewer");
-const stage = document.getElementById("stage");
-const picture = document.getElementById("picture");
+const viewer = byId("viewer"), stage = byId("stage"), picture = byId("picture");
 const REFERENCES = [
   ["hc_reference_mm", "label's HC (mm)"], ["hc_error_mm", "error (mm)"], ["dice", "Dice"],
   ...run.structures.map(({ name }) => [`${name}_dice`, `Dice of ${name}`]),
@@ -12,7 +10,7 @@ let currentImage = null; // the image that is open
 
 function openViewer(image) {
   currentImage = image;
-  document.getElementById("name").textContent = visible(image.name);
+  byId("name").textContent = visible(image.name);
   showPicture(image);
   showFigures(image);
   leaveCorrecting();
@@ -20,66 +18,54 @@ function openViewer(image) {
 }
 
 function showPicture(image) {
-  const note = document.getElementById("note");
+  const note = byId("note");
   note.textContent = image.overlay ? "" : "There is no picture of this image.";
   picture.alt = image.overlay ? `Overlay of ${visible(image.name)}` : "";
   picture.onerror = () => {
     picture.onerror = null;
     note.textContent = "The picture at full size is not beside this page, in overlays/, or cannot be read.";
-    if (image.thumbnail) showEnlarged(image);
+    if (image.thumbnail) picture.src = enlarged(image);
   };
   if (image.overlay) picture.src = image.overlay;
   else picture.removeAttribute("src");
-  [picture.width, picture.height] = image.size ?? [0, 0];
-  if (!image.size) picture.removeAttribute("width"), picture.removeAttribute("height");
 }
 
-/* Show the thumbnail at the size of the whole picture, as zoom and pen need it. */
-async function showEnlarged(image) {
-  const small = new Image(), canvas = make("canvas");
-  small.src = `data:image/jpeg;base64,${image.thumbnail}`;
-  await small.decode();
-  if (currentImage !== image) return;
-  [canvas.width, canvas.height] = image.size;
-  canvas.getContext("2d").drawImage(small, 0, 0, ...image.size);
-  picture.src = canvas.toDataURL("image/jpeg");
+/* The thumbnail as a picture of the whole one's size, as zoom and pen need it. */
+function enlarged(image) {
+  const [width, height] = image.size;
+  const small = draw("image", { width, height, href: thumbnailOf(image), preserveAspectRatio: "none" });
+  const svg = new XMLSerializer().serializeToString(draw("svg", { width, height }, small));
+  return `data:image/svg+xml,${encodeURIComponent(svg)}`;
 }
 
 function showFigures(image) {
-  document.getElementById("verdict").replaceChildren(badge(image));
-  const doubts = doubtsOf(image).map((text) => make("li", text));
-  document.getElementById("doubts").replaceChildren(...doubts);
-  const entries = [];
-  for (const { title, name } of run.columns) entries.push([title, textIn(image, name)]);
-  for (const [column, title] of REFERENCES) entries.push([title, image.row[column]]);
-  entries.push(["confidence", image.row.confidence], ["pixel size", image.row.pixel_size_x_mm
-    ? `${sidesOf(image).join(" × ")} mm (${image.row.pixel_size_source})` : "unknown"]);
-  const lines = entries.filter(([, text]) => text)
-    .flatMap(([title, text]) => [make("dt", title), make("dd", text)]);
-  document.getElementById("figures").replaceChildren(...lines);
-}
-
-function sidesOf({ row }) {
+  const { row } = image;
+  byId("verdict").replaceChildren(badge(image));
+  byId("doubts").replaceChildren(...doubtsOf(image).map((text) => make("li", {}, text)));
   const sides = [row.pixel_size_x_mm, row.pixel_size_y_mm].map((mm) => +Number(mm).toPrecision(4));
-  return sides[0] === sides[1] ? [sides[0]] : sides;
+  const entries = [
+    ...run.columns.map(({ title, name }) => [title, textIn(image, name)]),
+    ...REFERENCES.map(([column, title]) => [title, row[column]]),
+    ["confidence", row.confidence],
+    ["pixel size", row.pixel_size_x_mm
+      ? `${[...new Set(sides)].join(" × ")} mm (${row.pixel_size_source})` : "unknown"],
+  ];
+  const lines = entries.filter(([, text]) => text)
+    .flatMap(([title, text]) => [make("dt", {}, title), make("dd", {}, text)]);
+  byId("figures").replaceChildren(...lines);
 }
 
-/* Open the image some places further on. */
+/* Open the image some places further on, which is then on the page too. */
 function go(places) {
   const place = shownImages.indexOf(currentImage) + places;
   if (place < 0 || place >= shownImages.length) return;
-  buildTo(place);
+  while (nBuilt <= place) buildMore();
   openViewer(shownImages[place]);
 }
 
 function toggleZoom() {
-  const isFull = stage.classList.toggle("full");
-  document.getElementById("zoom").setAttribute("aria-pressed", String(isFull));
+  byId("zoom").setAttribute("aria-pressed", stage.classList.toggle("full"));
   placePen();
-}
-
-function closeViewer() {
-  viewer.close();
 }
 
 /* Also when the browser closes the viewer by itself, on a second Escape. */
@@ -92,13 +78,13 @@ viewer.addEventListener("close", () => {
 
 viewer.addEventListener("cancel", (event) => {
   event.preventDefault();
-  if (isCorrecting()) leaveCorrecting();
-  else closeViewer();
+  if (draft) leaveCorrecting();
+  else viewer.close();
 });
 
 viewer.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.altKey || event.metaKey) return;
-  if (isCorrecting() && correctByKey(event)) return;
+  if (draft && correctByKey(event)) return;
   const act = {
     ArrowLeft: () => go(-1), ArrowRight: () => go(1), z: toggleZoom, c: toggleCorrecting,
   }[event.key];
@@ -107,9 +93,14 @@ viewer.addEventListener("keydown", (event) => {
   act();
 });
 
-for (const [id, act] of [
-  ["previous", () => go(-1)], ["next", () => go(1)], ["zoom", toggleZoom], ["close", closeViewer],
-]) document.getElementById(id).addEventListener("click", act);
+/* Have buttons act on clicks. */
+function onClick(acts) {
+  for (const [id, act] of Object.entries(acts)) byId(id).addEventListener("click", act);
+}
+
+onClick({
+  previous: () => go(-1), next: () => go(1), zoom: toggleZoom, close: () => viewer.close(),
+});
 
 document.addEventListener("click", ({ target }) => {
   const button = target.closest("button[data-number]");

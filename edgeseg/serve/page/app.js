@@ -137,12 +137,11 @@ function canTakePixelSize(result) {
 }
 
 function add(result) {
-  result.button = make("button");
-  result.button.type = "button";
+  result.button = make("button", { type: "button" });
   result.button.addEventListener("click", () => show(result));
   measured.push(result);
   describe(result);
-  byId("measured").append(make("li", "", "", [result.button]));
+  byId("measured").append(make("li", {}, result.button));
   show(result);
 }
 
@@ -174,7 +173,7 @@ function display(result) {
   byId("verdict").textContent = WORDS[status];
   byId("verdict").className = status;
   const doubts = flags.length ? flags.map((flag) => model.flags[flag]) : reason ? [reason] : [];
-  byId("doubts").replaceChildren(...doubts.map((text) => make("li", text)));
+  byId("doubts").replaceChildren(...doubts.map((text) => make("li", {}, text)));
   byId("figures").replaceChildren(...details(result));
   showConfirmation();
 }
@@ -199,7 +198,7 @@ function details({ name, pixelSize, prediction, decodeMs = 0, inferenceMs, restM
   if (confidence) entries.push(["confidence", confidence.toFixed(2)]);
   entries.push(["pixel size", pixelSize ? sizeText(pixelSize) : "unknown: HC is in pixels"]);
   if (restMs) entries.push(["time", `${Math.round(decodeMs + inferenceMs + restMs)} ms`]);
-  return entries.flatMap(([title, text]) => [make("dt", title), make("dd", text)]);
+  return entries.flatMap(([title, text]) => [make("dt", {}, title), make("dd", {}, text)]);
 }
 
 async function savePicture() {
