@@ -84,7 +84,7 @@ def make_shapes(number: int, seed: int = 0, *, height: int = 256, width: int = 3
 def write_pairs(
     folder: Path, count: int, *, height: int = 256, width: int = 384, overwrite: bool = False
 ) -> None:
-    """Write a data set that `edgeseg.score.pairs` reads, with patients and pixel sizes.
+    """Write a data set that `edgeseg.score.labelled` reads, with patients and pixel sizes.
 
     Raises
     ------

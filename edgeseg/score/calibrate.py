@@ -5,22 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from edgeseg.errors import DataError
-from edgeseg.images.calibration import (
-    FACTOR_RANGE,
-    FORMAT,
-    MAX_SHIFT_MM,
-    VERSION,
-    Calibration,
-)
+from edgeseg.images.calibration import FACTOR_RANGE, FORMAT, MAX_SHIFT_MM, VERSION, Calibration
+from edgeseg.measure.ellipse import FloatArray
 from edgeseg.score.site import Head, SiteHeads
-from edgeseg.system.files import write_json
 from edgeseg.system.version import __version__
 
 MIN_HEADS = 10
@@ -33,8 +25,12 @@ _MAX_SPREAD = 0.10
 _MAX_SPREAD_UNLIKE = 0.03
 _UNLIKE = 0.7
 _OUTLIER, _OUTLIER_SPREADS = 0.03, 6.0
-
-FloatArray = npt.NDArray[np.float64]
+_HINTS = (
+    (0.08, 0.125, "centimetres instead of millimetres"),
+    (8.0, 12.5, "edgeseg's in centimetres, or with a pixel size ten times too small"),
+    (0.2, 0.45, "a diameter instead of a circumference"),
+    (2.2, 5.0, "columns swapped with those of a diameter"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +48,6 @@ class SiteOffset:
 
     Attributes
     ----------
-    calibration
-        What is applied.
     kind
         ``ratio``, or ``shift`` where heads are off by the same distance whatever their size.
     n_heads, hc_range_mm
@@ -107,7 +101,11 @@ def calibrate(site: SiteHeads) -> SiteOffset:
     }
     kind = "shift" if _is_clearly_smaller(errors["shift"], errors["ratio"]) else "ratio"
     learnt = _learn_offset(kind, own, model, site.model_sha256)
-    _check_offset(learnt)
+    if abs(learnt.shift_mm) > MAX_SHIFT_MM:
+        raise DataError(
+            f"the site's outlines make HC {learnt.shift_mm:+.1f} mm longer at every size; "
+            f"expected at most {MAX_SHIFT_MM:g} mm. Is it another structure, or another pixel size?"
+        )
     before = after = None
     if all(head.half_width_mm is not None for head in heads):
         before = _measure_coverage([Calibration()] * len(heads), heads)
@@ -125,19 +123,8 @@ def calibrate(site: SiteHeads) -> SiteOffset:
     )
 
 
-def write_calibration(path: Path, offset: SiteOffset) -> None:
-    """Write what `edgeseg.images.calibration.read_calibration` reads, and how good it is.
-
-    Raises
-    ------
-    OutputWriteError
-        If it cannot be written.
-    """
-    write_json(path, as_json(offset))
-
-
 def as_json(offset: SiteOffset) -> dict[str, Any]:
-    """Return what a calibration's file holds."""
+    """Return what `edgeseg.images.calibration.read_calibration` reads, and how good it is."""
     values = asdict(offset)
     versions = {"format": FORMAT, "version": VERSION, "edgeseg_version": __version__}
     return {**versions, **values.pop("calibration"), "level": LEVEL, **values}
@@ -200,33 +187,13 @@ def _check_pairs(own: FloatArray, model: FloatArray) -> None:
             f"the site's circumferences are {ratio:.3g} times edgeseg's ({hint}?); expected both "
             f"in mm, from {low:g} to {high:g} times"
         )
-    if spread > _MAX_SPREAD:
-        raise DataError(
-            f"the site's circumferences over edgeseg's spread by {100 * spread:.0f} % from head to "
-            "head; expected 1 to 5 %. Are rows, units or columns mixed up?"
-        )
     # the same values paired at random would spread so
     unlike = math.hypot(_spread(np.log(own)), _spread(np.log(model)))
-    if spread > _MAX_SPREAD_UNLIKE and spread > _UNLIKE * unlike:
+    if spread > _MAX_SPREAD or (spread > _MAX_SPREAD_UNLIKE and spread > _UNLIKE * unlike):
         raise DataError(
-            f"the site's circumferences agree with edgeseg's ({100 * spread:.1f} % apart) hardly "
-            f"better than with those of other heads ({100 * unlike:.1f} %). Are the rows mixed up?"
-        )
-
-
-_HINTS = (
-    (0.08, 0.125, "centimetres instead of millimetres"),
-    (8.0, 12.5, "edgeseg's in centimetres, or with a pixel size ten times too small"),
-    (0.2, 0.45, "a diameter instead of a circumference"),
-    (2.2, 5.0, "columns swapped with those of a diameter"),
-)
-
-
-def _check_offset(calibration: Calibration) -> None:
-    if abs(calibration.shift_mm) > MAX_SHIFT_MM:
-        raise DataError(
-            f"the site's outlines make HC {calibration.shift_mm:+.1f} mm longer at every size; "
-            f"expected at most {MAX_SHIFT_MM:g} mm. Is it another structure, or another pixel size?"
+            f"the site's circumferences and edgeseg's are {100 * spread:.1f} % apart; expected 1 "
+            f"to 5 %, and clearly less than between different heads ({100 * unlike:.1f} %). Are "
+            "rows, units or columns mixed up?"
         )
 
 
@@ -236,17 +203,17 @@ def _list_notices(
     notices = []
     if len(heads) < ENOUGH_HEADS:
         notices.append(f"{len(heads)} heads are few; {ENOUGH_HEADS} to 30 make the offset surer")
-    values = own / model if kind == "ratio" else own - model
-    offset = learnt.factor - 1 if kind == "ratio" else learnt.shift_mm
     noise = (learnt.factor_half_width or learnt.shift_half_width_mm) * _Z_95 / _Z_90
+    values, offset, unit, size = own - model, learnt.shift_mm, "mm", own
+    if kind == "ratio":
+        values, offset, unit, size = own / model, 100 * (learnt.factor - 1), "%", np.ones_like(own)
+        noise *= 100
     if abs(offset) <= noise:
-        text = f"{100 * offset:+.2f} %" if kind == "ratio" else f"{offset:+.2f} mm"
-        around = f"{100 * noise:.2f} %" if kind == "ratio" else f"{noise:.2f} mm"
         notices.append(
-            f"the offset of {text} lies within its noise (± {around}): this site may measure as "
-            "the model does, and calibrating then only adds noise"
+            f"the offset of {offset:+.2f} {unit} lies within its noise (± {noise:.2f} {unit}): "
+            "this site may measure as the model does, and calibrating then only adds noise"
         )
-    off = np.abs(values - np.median(values)) / (1.0 if kind == "ratio" else own)
+    off = np.abs(values - np.median(values)) / size
     far = off > max(_OUTLIER_SPREADS * 1.4826 * float(np.median(off)), _OUTLIER)
     if far.any():
         named = ", ".join(repr(heads[i].file) for i in np.flatnonzero(far)[:3])

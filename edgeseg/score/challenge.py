@@ -12,7 +12,6 @@ from edgeseg.inputs.discover import Found, discover
 from edgeseg.inputs.pixel_sizes import PixelSizes
 from edgeseg.inputs.size_table import read_table
 from edgeseg.inputs.source import Source
-from edgeseg.measure.ellipse import Ellipse
 from edgeseg.segmenter import Segmenter
 from edgeseg.system.files import csv_text, write_atomic
 from edgeseg.system.parallel import ordered_map, usable_cores
@@ -46,12 +45,12 @@ def find_images(folder: Path, table: Path | None = None) -> tuple[Found, PixelSi
     if table is None:
         beside, name = images.resolve().parent, images.resolve().name
         tables = sorted(beside.glob(f"{glob.escape(name)}_pixel_size*.csv"))
-        if not tables:
-            raise InputNotFoundError(
-                f"no {name}_pixel_size.csv in {beside}; give one with --pixel-sizes"
+        if len(tables) != 1:
+            error = DataError if tables else InputNotFoundError
+            raise error(
+                f"{len(tables)} tables are called {name}_pixel_size*.csv in {beside}; give one "
+                "with --pixel-sizes"
             )
-        if len(tables) > 1:
-            raise DataError(f"{beside} holds {len(tables)} tables; give one with --pixel-sizes")
         table = tables[0]
     sizes = PixelSizes(found.items, table=read_table(table, found.notices.append))
     found.notices.extend(sizes.notices)
@@ -64,13 +63,8 @@ def write_submission(
     pixel_sizes: PixelSizes,
     out: Path,
     on_image: Callable[[], None] = lambda: None,
-) -> int:
+) -> None:
     """Measure every image and write the submission, columns ``COLUMNS``.
-
-    Returns
-    -------
-    int
-        Number of rows.
 
     Raises
     ------
@@ -87,20 +81,15 @@ def write_submission(
         if pixel_size is None:
             reason = pixel_sizes.resized_notice() or "no pixel size is given for it"
             raise DataError(f"{source.path}: {reason}")
-        ellipse = segmenter.predict(gray, pixel_size).ellipse
-        if ellipse is None:
+        found = segmenter.predict(gray, pixel_size).ellipse
+        if found is None:
             raise DataError(f"{source.path}: no head was found; the challenge needs one an image")
-        return submission_row(source.file, ellipse.scaled(pixel_size.x_mm, pixel_size.y_mm))
+        e = found.scaled(pixel_size.x_mm, pixel_size.y_mm)  # in mm
+        values = e.center_x_px, e.center_y_px, e.semi_major_px, e.semi_minor_px, e.angle_rad
+        return (source.file, *(f"{value:.6f}" for value in values))
 
     rows: list[tuple[str, ...]] = [COLUMNS]
     for values in ordered_map(measure, sources, usable_cores()):
         rows.append(values)
         on_image()
     write_atomic(out, csv_text(rows).encode())
-    return len(sources)
-
-
-def submission_row(file: str, in_mm: Ellipse) -> tuple[str, ...]:
-    """Return one row of the submission file, in the order of ``COLUMNS``, for an ellipse in mm."""
-    values_mm = (in_mm.center_x_px, in_mm.center_y_px, in_mm.semi_major_px, in_mm.semi_minor_px)
-    return (file, *(f"{v:.6f}" for v in (*values_mm, in_mm.angle_rad)))

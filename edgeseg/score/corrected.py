@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from edgeseg.errors import DataError
 from edgeseg.inputs.rows import read_number, read_rows
@@ -23,8 +23,7 @@ _SAME = 5e-4  # tables hold three decimals
 _MARGIN_PX = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Correction:
+class Correction(NamedTuple):
     """One image that a person looked at.
 
     Attributes
@@ -47,36 +46,8 @@ class Correction:
         """Whether the person drew another ellipse than the model."""
         return self.model_ellipse is None or any(
             abs(own - model) > _SAME
-            for own, model in zip(_values(self.ellipse), _values(self.model_ellipse), strict=True)
+            for own, model in zip(astuple(self.ellipse), astuple(self.model_ellipse), strict=True)
         )
-
-    @property
-    def error_mm(self) -> float | None:
-        """The model's circumference minus the corrected one; None without both in mm."""
-        if self.hc_mm is None or self.model_hc_mm is None:
-            return None
-        return self.model_hc_mm - self.hc_mm
-
-    @property
-    def error_share(self) -> float | None:
-        """The same of the circumferences in pixels, as a fraction of the corrected one."""
-        if self.model_ellipse is None:
-            return None
-        return self.model_ellipse.circumference_px / self.ellipse.circumference_px - 1
-
-    @property
-    def dice(self) -> float | None:
-        """Dice of the two ellipses; None where the model had found none."""
-        if self.model_ellipse is None:
-            return None
-        both = (self.ellipse, self.model_ellipse)
-        reach_px = max(e.semi_major_px for e in both) + _MARGIN_PX
-        left, right = (f(e.center_x_px for e in both) for f in (min, max))
-        top, bottom = (f(e.center_y_px for e in both) for f in (min, max))
-        left, top = left - reach_px, top - reach_px
-        size = math.ceil(bottom + reach_px - top), math.ceil(right + reach_px - left)
-        one, other = (ellipse.moved(-left, -top).mask(*size) for ellipse in both)
-        return metrics.overlap(other, one).dice
 
 
 def read_corrections(path: Path) -> list[Correction]:
@@ -103,25 +74,45 @@ def read_corrections(path: Path) -> list[Correction]:
         ellipse, model = (_read_ellipse(row, prefix, where) for prefix in ("", "model_"))
         if ellipse is None:
             raise DataError(f"{where}: no ellipse; expected a number in each of {', '.join(_OWN)}")
-        hc_mm = _read_cell(row, "hc_mm", where)
-        model_hc_mm = _read_cell(row, "model_hc_mm", where) if model else None
-        corrections[key] = Correction(*key, ellipse, hc_mm, model, model_hc_mm)
+        hc_mm, model_hc_mm = (
+            read_number(row[name], f"{where}: {name}") if row[name] else None
+            for name in ("hc_mm", "model_hc_mm")
+        )
+        corrections[key] = Correction(*key, ellipse, hc_mm, model, model_hc_mm if model else None)
     return [*corrections.values()]
 
 
 def summarize_corrections(corrections: Sequence[Correction]) -> dict[str, Any]:
-    """Return how far the model was off, as JSON-ready values; see `metrics.describe_errors`."""
-    errors_mm = [c.error_mm for c in corrections if c.error_mm is not None]
-    shares = [c.error_share for c in corrections if c.error_share is not None]
-    dices = [c.dice for c in corrections if c.dice is not None]
+    """Return how far the model was off, as JSON-ready values; see `metrics.describe_errors`.
+
+    Errors are the model's circumference minus the corrected one, in mm, and of the circumferences
+    in pixels as a fraction of the corrected one.
+    """
+    pairs = [(c.ellipse, c.model_ellipse) for c in corrections if c.model_ellipse is not None]
+    errors_mm = [
+        c.model_hc_mm - c.hc_mm
+        for c in corrections
+        if c.hc_mm is not None and c.model_hc_mm is not None
+    ]
+    shares = [model.circumference_px / own.circumference_px - 1 for own, model in pairs]
     return {
         "n_images": len(corrections),
         "n_changed": sum(c.is_changed for c in corrections),
-        "n_missed": sum(c.model_ellipse is None for c in corrections),
+        "n_missed": len(corrections) - len(pairs),
         "hc_error_mm": metrics.describe_errors(errors_mm),
         "hc_error_share": metrics.describe_errors(shares),
-        "dice_ellipse": metrics.describe_overlaps(dices),
+        "dice_ellipse": metrics.describe_overlaps([_dice(own, model) for own, model in pairs]),
     }
+
+
+def _dice(own: Ellipse, model: Ellipse) -> float:
+    both = (own, model)
+    reach_px = max(e.semi_major_px for e in both) + _MARGIN_PX
+    left, top = (min(xs) - reach_px for xs in zip(*(e.center for e in both), strict=True))
+    right, bottom = (max(xs) + reach_px for xs in zip(*(e.center for e in both), strict=True))
+    size = math.ceil(bottom - top), math.ceil(right - left)
+    one, other = (ellipse.moved(-left, -top).mask(*size) for ellipse in both)
+    return metrics.overlap(other, one).dice
 
 
 def _read_ellipse(row: Mapping[str, str], prefix: str, where: str) -> Ellipse | None:
@@ -135,11 +126,3 @@ def _read_ellipse(row: Mapping[str, str], prefix: str, where: str) -> Ellipse | 
             f"{values[3]:g}; expected two positive lengths, the longer first"
         )
     return Ellipse(*values)
-
-
-def _read_cell(row: Mapping[str, str], name: str, where: str) -> float | None:
-    return read_number(row[name], f"{where}: {name}") if row[name] else None
-
-
-def _values(ellipse: Ellipse) -> tuple[float, ...]:
-    return tuple(getattr(ellipse, name) for name in _ELLIPSE)

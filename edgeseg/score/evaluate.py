@@ -1,29 +1,135 @@
-"""Accuracy of a model on labelled images, whatever its task."""
+"""Accuracy of a model on labelled images: outlines and circumferences of heads, or class masks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnxruntime
 
 from edgeseg.images.image_file import read_gray
 from edgeseg.network.openvino import PROVIDER as OPENVINO
 from edgeseg.prediction import Prediction
 from edgeseg.score import metrics
-from edgeseg.score.classes import ClassScore, score_classes, summarize_classes
 from edgeseg.score.folds import Labelled, data_sha256
 from edgeseg.score.hc18 import Case
-from edgeseg.score.heads import CSV_COLUMNS, Score, score_head, summarize_heads
+from edgeseg.score.metrics import Overlap
 from edgeseg.segmenter import Segmenter
 from edgeseg.system import host
-from edgeseg.system.cells import SIGNATURE, shield
+from edgeseg.system.cells import SIGNATURE, number, shield
 from edgeseg.system.files import csv_text, write_atomic
 from edgeseg.system.parallel import ordered_map, usable_cores
 
+CSV_COLUMNS = (
+    "file", "dice", "iou", "pixel_accuracy", "dice_ellipse", "hausdorff_mm", "hc_mm",
+    "hc_reference_mm", "hc_error_mm", "confidence", "flags",
+)  # fmt: skip
+"""Of the table of heads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One image's head against its reference.
+
+    Attributes
+    ----------
+    overlap
+        Main region of the probability, thresholded at native size, against the reference mask.
+    dice_ellipse
+        Dice of the fitted ellipse's mask; 0 if no head was found.
+    hausdorff_mm
+        Hausdorff distance of the two ellipses; None if no head was found.
+    hc_mm
+        Measured head circumference; 0 if no head was found, so that its error is the full HC.
+    """
+
+    file: str
+    overlap: Overlap
+    dice_ellipse: float
+    hausdorff_mm: float | None
+    hc_mm: float
+    hc_reference_mm: float
+    confidence: float
+    flags: tuple[str, ...]
+
+    @property
+    def hc_error_mm(self) -> float:
+        """Prediction minus reference."""
+        return self.hc_mm - self.hc_reference_mm
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether no head was found."""
+        return self.hausdorff_mm is None
+
+    def cells(self) -> dict[str, str]:
+        """Return the image's row in a CSV, by title."""
+        overlap = self.overlap
+        shares = overlap.dice, overlap.iou, overlap.pixel_accuracy, self.dice_ellipse
+        lengths_mm = self.hausdorff_mm, self.hc_mm, self.hc_reference_mm, self.hc_error_mm
+        figures = *(number(v, 6) for v in shares), *(number(v, 3) for v in lengths_mm)
+        cells = (self.file, *figures, number(self.confidence, 4), ";".join(self.flags))
+        return dict(zip(CSV_COLUMNS, cells, strict=True))
+
+    def errors(self) -> dict[str, float | None]:
+        """Return what a report shows of it, by column."""
+        error_mm = None if self.has_failed else self.hc_error_mm
+        reference_mm, dice = self.hc_reference_mm, self.overlap.dice
+        return {"hc_reference_mm": reference_mm, "hc_error_mm": error_mm, "dice": dice}
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScore:
+    """One image's class mask against its label.
+
+    Attributes
+    ----------
+    overlaps
+        Of each class after the background, by name, at the image's own size.
+    accuracy
+        Share of all pixels whose class is right, the background's among them.
+    """
+
+    file: str
+    overlaps: Mapping[str, Overlap]
+    accuracy: float
+    confidence: float
+    flags: tuple[str, ...]
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether nothing was found where the label has something."""
+        return self.confidence == 0 and bool(self.present())
+
+    def cells(self) -> dict[str, str]:
+        """Return the image's row in a CSV, by title."""
+        figures = {title: number(value, 6) for title, value in self._figures("dice", "iou").items()}
+        return {
+            "file": self.file, **figures, "pixel_accuracy": number(self.accuracy, 6),
+            "confidence": number(self.confidence, 4), "flags": ";".join(self.flags),
+        }  # fmt: skip
+
+    def errors(self) -> dict[str, float | None]:
+        """Return what a report shows of it, by column."""
+        return self._figures("dice")
+
+    def present(self) -> dict[str, Overlap]:
+        """Return the classes that label or mask have at all: of the others nothing can be said."""
+        return {name: overlap for name, overlap in self.overlaps.items() if overlap.has_pixels}
+
+    def _figures(self, *names: str) -> dict[str, float | None]:
+        """Return figures of each class, by title; None of one that is not present."""
+        return {
+            f"{structure}_{name}": getattr(overlap, name) if overlap.has_pixels else None
+            for structure, overlap in self.overlaps.items()
+            for name in names
+        }
+
+
 AnyScore = Score | ClassScore
-"""Of a head on HC18-shaped data, or of any classes."""
 
 
 def score_all(
@@ -49,11 +155,10 @@ def score_all(
     EdgesegError
         If an image or its label cannot be read.
     """
-    heads = segmenter.metadata.task.kind == "head"
 
     def score(case: Labelled) -> AnyScore:
         prediction = segmenter.predict(read_gray(case.image_path), case.pixel_size_mm)
-        if heads and isinstance(case, Case):
+        if prediction.task.kind == "head" and isinstance(case, Case):
             scored: AnyScore = score_head(case, prediction)
         else:
             scored = score_classes(case, prediction)
@@ -67,26 +172,61 @@ def score_all(
     return scores
 
 
+def score_head(case: Case, prediction: Prediction) -> Score:
+    """Compare a head with its label; raises `EdgesegError` if that cannot be read."""
+    reference = case.reference_ellipse(prediction.size)
+    mask_reference = reference.mask(*prediction.size)
+    dice_ellipse, hausdorff_mm = 0.0, None
+    if prediction.ellipse is not None:
+        mask_ellipse = prediction.ellipse.mask(*prediction.size)
+        dice_ellipse = metrics.overlap(mask_ellipse, mask_reference).dice
+        distance_px = metrics.hausdorff_px(prediction.ellipse, reference)
+        hausdorff_mm = distance_px * case.pixel_size_mm
+    return Score(
+        case.file,
+        metrics.overlap(prediction.mask(), mask_reference),
+        dice_ellipse,
+        hausdorff_mm,
+        prediction.hc_mm or 0.0,
+        case.hc_reference_mm,
+        prediction.confidence,
+        prediction.flags,
+    )
+
+
+def score_classes(case: Labelled, prediction: Prediction) -> ClassScore:
+    """Compare a mask with its label by class; raises `EdgesegError` if that cannot be read."""
+    label, mask = case.mask(prediction.size), prediction.mask()
+    if prediction.task.kind == "head":
+        mask = (mask > 0).astype(np.uint8)
+    overlaps = {
+        name: metrics.overlap(mask == i, label == i)
+        for i, name in enumerate(prediction.task.structures, start=1)
+    }
+    accuracy = int(np.count_nonzero(mask == label)) / mask.size
+    return ClassScore(case.file, overlaps, accuracy, prediction.confidence, prediction.flags)
+
+
 def summarize(
     segmenter: Segmenter, cases: Sequence[Labelled], scores: Sequence[AnyScore], threads: int
 ) -> dict[str, Any]:
     """Return the evaluation as JSON-ready values.
 
     Overlaps are fractions, errors are prediction minus reference in mm, SDs are of the sample
-    (n - 1), a missing value is None.
+    (n - 1), a missing value is None. Images without a head found count, with Dice 0 and their full
+    HC as error.
     """
     file, metadata = segmenter.file, segmenter.metadata
     heads = [score for score in scores if isinstance(score, Score)]
-    classes = [score for score in scores if isinstance(score, ClassScore)]
-    uses_openvino = segmenter.provider == OPENVINO
-    figures: dict[str, Any]
     if heads:
         figures = {
-            "metrics": summarize_heads(heads),
+            "metrics": _summarize_heads(heads),
             "paper_metrics": metrics.pooled_by_batch([score.overlap for score in heads]),
         }
     else:
-        figures = {"metrics": summarize_classes(metadata.task.structures, classes)}
+        classes = [score for score in scores if isinstance(score, ClassScore)]
+        figures = {"metrics": _summarize_classes(metadata.task.structures, classes)}
+    is_openvino = segmenter.provider == OPENVINO
     return {
         "model": {
             "name": file.name,
@@ -105,7 +245,7 @@ def summarize(
             "provider": segmenter.provider,
             "threads": threads,
             "onnxruntime": onnxruntime.__version__,
-            **({"openvino": host.extra_version("openvino")} if uses_openvino else {}),
+            **({"openvino": host.extra_version("openvino")} if is_openvino else {}),
         },
     }
 
@@ -120,7 +260,51 @@ def write_csv(path: Path, scores: Sequence[AnyScore]) -> None:
     OutputWriteError
         If it cannot be written.
     """
-    titles = scores[0].columns() if scores else CSV_COLUMNS
-    rows = [[shield(file), *cells] for file, *cells in (score.cells() for score in scores)]
-    text = SIGNATURE + csv_text([[*map(shield, titles)], *rows])
+    rows = [score.cells() for score in scores]
+    titles = rows[0] if rows else CSV_COLUMNS
+    lines = [[shield(row["file"]), *list(row.values())[1:]] for row in rows]
+    text = SIGNATURE + csv_text([[*map(shield, titles)], *lines])
     write_atomic(path, text.encode(errors="backslashreplace"))
+
+
+def _summarize_heads(scores: Sequence[Score]) -> dict[str, Any]:
+    found_mm = [score.hausdorff_mm for score in scores if score.hausdorff_mm is not None]
+    overlaps = {
+        name: metrics.describe_overlaps([getattr(score.overlap, name) for score in scores])
+        for name in ("dice", "iou", "pixel_accuracy")
+    }
+    return {
+        **overlaps,
+        "dice_ellipse": metrics.describe_overlaps([score.dice_ellipse for score in scores]),
+        "hausdorff_mm": metrics.describe_distances(found_mm),
+        "hc_error_mm": metrics.describe_errors([score.hc_error_mm for score in scores]),
+    }
+
+
+def _summarize_classes(structures: Sequence[str], scores: Sequence[ClassScore]) -> dict[str, Any]:
+    """Return Dice and IoU of each class, and over the images, each the mean of its classes.
+
+    Those of a class are over the ``n_images`` in which label or mask have it; its ``pooled_dice``
+    is over all pixels together.
+    """
+    classes = {}
+    for name in structures:
+        present = [s.overlaps[name] for s in scores if name in s.present()]
+        pooled = sum(present, start=Overlap(0, 0, 0, 0))
+        classes[name] = {
+            "n_images": len(present),
+            "dice": metrics.describe_overlaps([o.dice for o in present]),
+            "iou": metrics.describe_overlaps([o.iou for o in present]),
+            "pooled_dice": pooled.dice if present else None,
+        }
+    seen = [list(score.present().values()) for score in scores if score.present()]
+    return {
+        "dice": metrics.describe_overlaps([_mean([o.dice for o in each]) for each in seen]),
+        "iou": metrics.describe_overlaps([_mean([o.iou for o in each]) for each in seen]),
+        "pixel_accuracy": metrics.describe_overlaps([score.accuracy for score in scores]),
+        "classes": classes,
+    }
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

@@ -1,4 +1,4 @@
-"""Folds that part labelled images by group, never by image, and the data's own hash."""
+"""Labelled images, the folds that part them by group, and the hash of the data itself."""
 
 from __future__ import annotations
 
@@ -24,8 +24,6 @@ class Labelled(ABC):
     ----------
     file
         Name in its data set.
-    image_path, label_path
-        Where image and label lie.
     group
         What it shares with images that must not part: its head, its patient.
     pixel_size_mm
@@ -44,8 +42,8 @@ class Labelled(ABC):
         return (self.pixel_size_mm,)
 
     @abstractmethod
-    def mask(self, size: tuple[int, int] | None = None) -> Mask:
-        """Return the label, class numbers, shape (height, width), which must be ``size`` if given.
+    def mask(self, size: tuple[int, int]) -> Mask:
+        """Return the label as class numbers; ``size`` is (height, width) of the image.
 
         Raises
         ------
@@ -58,21 +56,20 @@ AnyLabelled = TypeVar("AnyLabelled", bound=Labelled)
 
 
 class LabelledData(NamedTuple):
-    """Labelled images, sorted by file.
-
-    Attributes
-    ----------
-    cases
-        The images.
-    task
-        What their labels can teach.
-    notices
-        Sentences on what was understood or left out.
-    """
+    """Labelled images, sorted by file, what they can teach, and what was understood or left out."""
 
     cases: Sequence[Labelled]
     task: Task
     notices: list[str]
+
+
+def check_label_size(path: Path, label: Mask, size: tuple[int, int]) -> None:
+    """Raise `DataError` if a label is not of its image's (height, width)."""
+    if label.shape != size:
+        raise DataError(
+            f"{path}: the label is {label.shape[1]}x{label.shape[0]} pixels, its image "
+            f"{size[1]}x{size[0]}; bring them to one size"
+        )
 
 
 def data_sha256(cases: Iterable[Labelled]) -> str:
@@ -144,7 +141,6 @@ def select_fold(
     if not 0 <= fold < len(folds):
         raise DataError(f"fold {fold} was asked for, the split has folds 0 to {len(folds) - 1}")
     by_name = {case.file: case for case in cases}
-    missing = [name for name in folds[fold] if name not in by_name]
-    if missing:
+    if missing := [name for name in folds[fold] if name not in by_name]:
         raise DataError(f"fold {fold} names {missing[0]!r}, which the data lacks")
     return [by_name[name] for name in folds[fold]]

@@ -1,4 +1,4 @@
-"""HC18: labelled images, the annotation as an ellipse, patient-grouped folds.
+"""HC18: labelled images, the annotation as an ellipse.
 
 The data set: van den Heuvel et al. 2018, doi:10.5281/zenodo.1327317. Any folder of the same shape
 works::
@@ -19,15 +19,12 @@ import numpy as np
 
 from edgeseg.errors import DataError, InputNotFoundError
 from edgeseg.images.image_file import read_gray
-from edgeseg.inputs.matching import match_rows
-from edgeseg.inputs.size_table import read_table
-from edgeseg.inputs.source import Source
 from edgeseg.measure.ellipse import Ellipse, FloatArray, Mask
 from edgeseg.measure.outline import fit_ellipse, fit_outline
 from edgeseg.measure.region import main_region
 from edgeseg.network.task import Task
-from edgeseg.score.folds import Labelled, LabelledData
-from edgeseg.score.names import find_groups, match_labels, size_of_row
+from edgeseg.score.folds import Labelled, LabelledData, check_label_size
+from edgeseg.score.names import find_groups, match_labels, read_sizes
 
 FOLDER_NAME = "training_set"
 CSV_NAME = "training_set_pixel_size_and_HC.csv"
@@ -51,20 +48,12 @@ class Case(Labelled):
         """What the table says of it."""
         return self.pixel_size_mm, self.hc_reference_mm
 
-    def mask(self, size: tuple[int, int] | None = None) -> Mask:
+    def mask(self, size: tuple[int, int]) -> Mask:
         """Return the head's pixels, 0 and 1; see `Labelled.mask` and `reference_ellipse`."""
-        if size is None:
-            size = read_labels(self.label_path).shape
         return (self.reference_ellipse(size).mask(*size) > 0).astype(np.uint8)
 
-    def reference_ellipse(self, size: tuple[int, int] | None = None) -> Ellipse:
-        """Read the annotation and return its ellipse, held to the table's HC.
-
-        Parameters
-        ----------
-        size
-            (height, width) of the image, which the annotation must have too; None where only the
-            ellipse's own size matters.
+    def reference_ellipse(self, size: tuple[int, int]) -> Ellipse:
+        """Read the annotation of an image of (height, width) and return its ellipse.
 
         Raises
         ------
@@ -87,23 +76,16 @@ class Case(Labelled):
         return ellipse.circumference_px * self.pixel_size_mm - self.hc_reference_mm
 
 
-def load_cases(root: Path, group_pattern: str = "") -> list[Case]:
+def load_cases(root: Path) -> list[Case]:
     """Find the labelled images of an HC18-shaped folder; see `load_data`."""
-    return [case for case in load_data(root, group_pattern).cases if isinstance(case, Case)]
+    return [case for case in load_data(root).cases if isinstance(case, Case)]
 
 
 def load_data(root: Path, group_pattern: str = "") -> LabelledData:
     """Find the labelled images of an HC18-shaped folder, sorted by file name.
 
     Images and annotations may lie in folders below, be of any kind that is read, and be a part of
-    those that the table lists.
-
-    Parameters
-    ----------
-    root
-        The folder that holds ``training_set/`` and the CSV.
-    group_pattern
-        See `edgeseg.score.names.find_groups`.
+    those that the table lists; of ``group_pattern`` see `edgeseg.score.names.find_groups`.
 
     Raises
     ------
@@ -117,23 +99,18 @@ def load_data(root: Path, group_pattern: str = "") -> LabelledData:
         raise InputNotFoundError(
             f"{root}: expected an HC18 folder with '{FOLDER_NAME}/' and '{CSV_NAME}' in it"
         )
-    matches = match_labels(folder)
+    matches, _ = match_labels(folder)
     notices: list[str] = []
-    table = read_table(root / CSV_NAME, notices.append)
-    rows = match_rows([Source(match.file, str(match.image)) for match in matches], table)
-    cases = []
+    table, sizes = read_sizes(root / CSV_NAME, matches, notices)
     groups = find_groups(root, [match.file for match in matches], group_pattern)
-    for match, group in zip(matches, groups, strict=True):
-        row = rows[match.file]
-        if row.is_missing:
-            raise DataError(f"{root / CSV_NAME}: there is no row for {match.file}")
-        size_mm = size_of_row(table, row)
-        hc_mm = table[row.name].hc_mm
+    cases = []
+    for match, group, (row, size_mm) in zip(matches, groups, sizes, strict=True):
+        hc_mm = table[row].hc_mm
         if size_mm is None or hc_mm is None:
             lack = "pixel size" if size_mm is None else "head circumference"
             raise DataError(f"{root / CSV_NAME}: there is no {lack} for {match.file}")
         cases.append(Case(*match, group, size_mm, hc_mm))
-    used = {row.name for row in rows.values()}
+    used = {row for row, _ in sizes}
     if unused := [name for name in table if name not in used]:
         notices.append(
             f"images that {root / CSV_NAME} lists and that are not there: {len(unused)}, such as "
@@ -142,55 +119,31 @@ def load_data(root: Path, group_pattern: str = "") -> LabelledData:
     return LabelledData(cases, Task(), notices)
 
 
-def read_labels(path: Path) -> Mask:
-    """Read an annotation's drawn pixels, shape (height, width), 0 or 255.
-
-    Whatever they were saved as: 0 and 1, 0 and 255, a colour on black, with the noise of JPEG.
-
-    Raises
-    ------
-    DataError
-        If nothing is drawn.
-    """
-    codes = read_gray(path)
-    largest = int(codes.max())
-    if not largest:
-        raise DataError(f"{path}: the annotation is empty; its largest value is 0")
-    mask: Mask = np.where(codes > largest / 2, 255, 0).astype(np.uint8)
-    return mask
-
-
-def read_annotation(path: Path, size: tuple[int, int] | None = None) -> list[Ellipse]:
+def read_annotation(path: Path, size: tuple[int, int]) -> list[Ellipse]:
     """Read an annotation and return the ellipses it can mean, most likely first.
 
     HC18 draws the outline; some copies hold filled discs. An outline means its mid-line. A disc
     means either its edge or, if it was filled to the outer edge of the outline, an ellipse smaller
-    by half the outline's width; only the table's HC can tell which.
-
-    Parameters
-    ----------
-    size
-        (height, width) that it must have, if any.
+    by half the outline's width; only the table's HC can tell which. Whatever the drawn pixels were
+    saved as counts: 1, 255, a colour on black, with the noise of JPEG.
 
     Raises
     ------
     DataError
-        If the file holds no ellipse or has another size.
+        If the file holds no ellipse or is not of ``size``, (height, width).
     """
-    mask = read_labels(path)
-    if size is not None and mask.shape != size:
-        raise DataError(
-            f"{path}: the annotation is {mask.shape[1]}x{mask.shape[0]} pixels, its image "
-            f"{size[1]}x{size[0]}; bring them to one size"
-        )
+    values = read_gray(path)
+    if not values.any():
+        raise DataError(f"{path}: the annotation is empty; its largest value is 0")
+    mask: Mask = (values > values.max() / 2).astype(np.uint8)
+    check_label_size(path, mask, size)
     rows, columns = np.nonzero(mask)
     ellipse = fit_ellipse(np.stack([columns, rows], axis=1).astype(np.float64))
-    if ellipse is None:
-        raise DataError(f"{path}: no ellipse found in the annotation")
-    if not _is_disc(mask):
+    if ellipse and not _is_disc(mask):
         return [ellipse]
-    region = main_region((mask / 255).astype(np.float32))
-    fit = region and fit_outline((mask / 255).astype(np.float32), region, mask.shape)
+    probability = mask.astype(np.float32)
+    region = main_region(probability)
+    fit = ellipse and region and fit_outline(probability, region, mask.shape)
     if not fit:
         raise DataError(f"{path}: no ellipse found in the annotation")
     edge = fit.ellipse

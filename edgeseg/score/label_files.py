@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -31,29 +31,20 @@ Codes = npt.NDArray[np.int64]
 
 
 class LabelImage(NamedTuple):
-    """A label file's pixels in each way they can be meant, shape (height, width) each.
+    """A label file's pixels in each way they can be meant.
 
     Attributes
     ----------
-    colours
-        0xRRGGBB; of 16-bit gray files the gray values.
-    gray
-        Gray values; None where some pixel has a colour.
-    numbers
-        Numbers of a palette's colours; None of a file without one.
+    codes
+        By what a value is, shape (height, width) each: ``colour`` (0xRRGGBB; of 16-bit gray files
+        the gray values), ``gray`` unless some pixel has a colour, and ``palette`` (the number of a
+        colour) of a file with one.
     palette
         Its colours, in order.
     """
 
-    colours: Codes
-    gray: Codes | None
-    numbers: Codes | None
-    palette: tuple[int, ...]
-
-    def codes(self, kind: str) -> Codes:
-        """Return the pixels as one kind of them; colours where that is not there."""
-        chosen = {"gray": self.gray, "palette": self.numbers}.get(kind)
-        return self.colours if chosen is None else chosen
+    codes: Mapping[str, Codes]
+    palette: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +56,7 @@ class LabelCode:
     classes
         Value -> class number.
     kind
-        What a value is: ``gray`` (a class number or a gray level), ``palette`` (the number of a
-        colour) or ``colour`` (0xRRGGBB).
+        What a value is; see `LabelImage`.
     ranked
         Whether the numbers follow from the order of the values alone.
     smooth
@@ -86,40 +76,28 @@ class LabelCode:
         """Classes, the background among them."""
         return max(self.classes.values(), default=0) + 1
 
-    def read(self, path: Path, size: tuple[int, int] | None = None) -> Mask:
+    def read(self, path: Path) -> Mask:
         """Read a label file as class numbers, shape (height, width), uint8; 0 is background.
-
-        Parameters
-        ----------
-        size
-            (height, width) it must have, if any.
 
         Raises
         ------
         DataError
-            If it has another size, or a value that the data set's other files do not have.
+            If it has a value that the data set's other files do not have.
         """
-        codes = read_label(path).codes(self.kind)
-        if size is not None and codes.shape != size:
-            raise DataError(
-                f"{path}: the mask is {codes.shape[1]}x{codes.shape[0]} pixels, its image "
-                f"{size[1]}x{size[0]}; bring them to one size"
-            )
+        found = read_label(path).codes
+        codes = found.get(self.kind, found["colour"])
         if self.smooth:
             return (codes > max(self.classes) / 2).astype(np.uint8)
         mask = np.zeros(codes.shape, dtype=np.uint8)
         for value in _count_values(codes):
             if value not in self.classes:
+                text = "#{:06x}" if self.kind == "colour" else "{}"
                 raise DataError(
-                    f"{path}: the value {self.text(value)} belongs to no class; expected "
-                    f"{', '.join(map(self.text, self.classes))}"
+                    f"{path}: the value {text.format(value)} belongs to no class; expected "
+                    f"{', '.join(map(text.format, self.classes))}"
                 )
             mask[codes == value] = self.classes[value]
         return mask
-
-    def text(self, value: int) -> str:
-        """Return a value as a user would write it."""
-        return f"#{value:06x}" if self.kind == "colour" else str(value)
 
 
 def read_label(path: Path) -> LabelImage:
@@ -137,7 +115,7 @@ def read_label(path: Path) -> LabelImage:
         raise DataError(f"{path}: {error}") from None
     if pixels.ndim == 2:
         gray = pixels.astype(np.int64)
-        return LabelImage(gray * 0x010101 if pixels.dtype == np.uint8 else gray, gray, None, ())
+        return LabelImage({"gray": gray, "colour": gray * (1 if pixels.itemsize > 1 else 0x10101)})
     if pixels.dtype != np.uint8:
         raise DataError(f"{path}: colours of 16 bits are no classes; save the mask as 8 bits")
     if pixels.shape[2] == 4 and pixels[..., 3].min() < pixels[..., 3].max():
@@ -145,15 +123,19 @@ def read_label(path: Path) -> LabelImage:
             f"{path}: parts of the mask are transparent, so its values are not defined; flatten it"
         )
     blue, green, red = (pixels[..., i].astype(np.int64) for i in range(3))
-    colours: Codes = (red << 16) | (green << 8) | blue
-    is_gray = np.array_equal(red, green) and np.array_equal(red, blue)
+    codes = {"colour": (red << 16) | (green << 8) | blue}
+    if np.array_equal(red, green) and np.array_equal(red, blue):
+        codes["gray"] = red
     palette = tuple(png.read_palette(data))
-    numbers = _find_palette_numbers(colours, palette) if palette else None
-    return LabelImage(colours, red if is_gray else None, numbers, palette)
+    used = list(_count_values(codes["colour"]))
+    if all(palette.count(colour) == 1 for colour in used):  # else a colour has no number, or two
+        numbers = np.array([palette.index(colour) for colour in used])
+        codes["palette"] = numbers[np.searchsorted(used, codes["colour"])]
+    return LabelImage(codes, palette)
 
 
 def learn_code(
-    paths: Iterable[Path], colours: Mapping[int, int] | None = None, n_named: int = 0
+    paths: Sequence[Path], colours: Mapping[int, int] | None = None, n_named: int = 0
 ) -> LabelCode:
     """Find out what the values of a data set's label files mean, from all of them together.
 
@@ -171,27 +153,29 @@ def learn_code(
     """
     if colours:
         return LabelCode(colours, "colour")
-    counts: dict[str, Counter[int]] = {kind: Counter() for kind in ("gray", "palette", "colour")}
-    palettes, all_gray, first = set(), True, None
+    counts: dict[str, Counter[int]] = {kind: Counter() for kind in ("palette", "gray", "colour")}
+    palettes, kinds = set(), set(counts)
     for path in paths:
-        first = first or path
         label = read_label(path)
-        palettes.add(label.palette if label.numbers is not None else ())
-        all_gray = all_gray and label.gray is not None
-        for kind, counted in counts.items():
-            counted.update(_count_values(label.codes(kind)))
-    if len(palettes) == 1 and () not in palettes:
-        return _learn_gray(first, counts["palette"], n_named, "palette")
-    if all_gray:
-        return _learn_gray(first, counts["gray"], n_named, "gray")
-    return _learn_colours(counts["colour"], n_named)
+        palettes.add(label.palette)
+        kinds &= label.codes.keys()
+        for kind in kinds:
+            counts[kind].update(_count_values(label.codes[kind]))
+    try:
+        if "palette" in kinds and len(palettes) == 1:
+            return _learn_gray(counts["palette"], n_named, "palette")
+        if "gray" in kinds:
+            return _learn_gray(counts["gray"], n_named, "gray")
+        return _learn_colours(counts["colour"], n_named)
+    except DataError as error:
+        raise DataError(f"{paths[0]}: {error}") from None
 
 
-def _learn_gray(first: Path | None, counts: Counter[int], n_named: int, kind: str) -> LabelCode:
+def _learn_gray(counts: Counter[int], n_named: int, kind: str) -> LabelCode:
     """Understand class numbers, of a palette too, and gray levels."""
     found = sorted(counts)
-    if not found or found == [0]:
-        raise DataError(f"{first}: every mask of the data is empty; there is nothing to learn")
+    if found == [0]:
+        raise DataError("every mask of the data is empty; there is nothing to learn")
     largest = found[-1]
     if largest <= _LARGEST_CLASS_NUMBER or kind == "palette":
         return _learn_numbers(found, n_named, kind)
@@ -199,8 +183,8 @@ def _learn_gray(first: Path | None, counts: Counter[int], n_named: int, kind: st
         return LabelCode({0: 0, largest: 1})
     if found[-2] <= _LARGEST_CLASS_NUMBER:
         raise DataError(
-            f"{first}: the masks have class numbers up to {found[-2]} and the value {largest}, "
-            "which looks like 'ignore'; give those pixels a class, or 0"
+            f"the masks have class numbers up to {found[-2]} and the value {largest}, which looks "
+            "like 'ignore'; give those pixels a class, or 0"
         )
     apart = min(b - a for a, b in pairwise(found)) >= _LEAST_GAP
     between = {v: n for v, n in counts.items() if min(v, largest - v) > _NEAR_FRACTION * largest}
@@ -212,8 +196,8 @@ def _learn_gray(first: Path | None, counts: Counter[int], n_named: int, kind: st
         return LabelCode({0: 0, largest: 1}, smooth=True, note=note)
     if not apart or len(found) > _MAX_LEVELS:
         raise DataError(
-            f"{first}: the masks have {len(found)} gray levels; expected class numbers, 0 and 255, "
-            f"or up to {_MAX_LEVELS} levels or colours. Masks must not be smoothed or saved as JPEG"
+            f"the masks have {len(found)} gray levels; expected class numbers, 0 and 255, or up "
+            f"to {_MAX_LEVELS} levels or colours. Masks must not be smoothed or saved as JPEG"
         )
     classes = {level: i for i, level in enumerate(found if found[0] == 0 else [0, *found])}
     listed = ", ".join(f"{level} is {number}" for level, number in classes.items())
@@ -234,36 +218,22 @@ def _learn_numbers(found: list[int], n_named: int, kind: str) -> LabelCode:
 
 def _learn_colours(counts: Counter[int], n_named: int) -> LabelCode:
     """Give colours their numbers: black, or else the commonest, is the background."""
-    if len(counts) > _MAX_LEVELS:
-        raise DataError(
-            f"the masks have {len(counts)} colours; expected up to {_MAX_LEVELS}. List those that "
-            "are classes in classes.txt, a line 'name #rrggbb' each, or save masks without "
-            "smoothing"
-        )
     background = 0 if 0 in counts else max(counts, key=lambda code: counts[code])
     others = sorted(code for code in counts if code != background)
-    classes = {background: 0} | {code: number for number, code in enumerate(others, start=1)}
-    if n_named and len(others) > 1:
+    if len(counts) > _MAX_LEVELS or (n_named and len(others) > 1):
         raise DataError(
-            f"the masks have {len(classes)} colours, such as #{others[0]:06x}; say in classes.txt "
-            "which is which, a line 'name #rrggbb' each"
+            f"the masks have {len(counts)} colours, such as #{others[0]:06x}; expected up to "
+            f"{_MAX_LEVELS}, without smoothing, and in classes.txt a line 'name #rrggbb' for each "
+            "that is a class"
         )
+    classes = {background: 0} | {code: number for number, code in enumerate(others, start=1)}
     listed = ", ".join(f"#{value:06x} is {number}" for value, number in classes.items())
     return LabelCode(classes, "colour", ranked=True, note=f"colours taken as classes: {listed}")
 
 
-def _find_palette_numbers(colours: Codes, palette: tuple[int, ...]) -> Codes | None:
-    """Return each pixel's place in a palette; None where two of those used have one colour."""
-    values, places = np.unique(colours, return_inverse=True)
-    if any(palette.count(int(value)) != 1 for value in values):
-        return None
-    numbers: Codes = np.array([palette.index(int(value)) for value in values])[places]
-    return numbers.reshape(colours.shape)
-
-
 def _count_values(codes: Codes) -> dict[int, int]:
-    """Return each value and how many pixels have it."""
-    if codes.max() <= 0xFFFF:
+    """Return each value, in order, and how many pixels have it."""
+    if codes.max() <= 0xFFFF:  # a tenth of the time
         counts = np.bincount(codes.ravel())
         values = np.flatnonzero(counts)
         return dict(zip(values.tolist(), counts[values].tolist(), strict=True))

@@ -1,26 +1,55 @@
-"""Any labelled data that edgeseg trains on and scores: HC18's shape, or images and masks."""
+"""Labelled data that edgeseg trains on and scores: HC18's shape, or images and masks.
+
+A folder of images and masks of any structure::
+
+    <root>/images/a.png          PNG, JPEG, BMP or TIFF; folders below are taken too
+    <root>/masks/a.png           the same name, its suffix may differ
+    <root>/classes.txt           optional: a name a line, '#rrggbb' behind it for colours
+    <root>/groups.csv            optional: file,group; images of one group never part
+    <root>/pixel_sizes.csv       optional: filename,pixel size(mm)
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from edgeseg.errors import DataError, InputNotFoundError
-from edgeseg.network.task import Task
+from edgeseg.errors import DataError, InputNotFoundError, ModelError
+from edgeseg.measure.ellipse import Mask
+from edgeseg.network.task import Task, check_classes
 from edgeseg.score import hc18
-from edgeseg.score.classes import check_classes_agree
-from edgeseg.score.folds import LabelledData
-from edgeseg.score.pairs import load_pairs
+from edgeseg.score.folds import Labelled, LabelledData, check_label_size
+from edgeseg.score.label_files import LabelCode, learn_code
+from edgeseg.score.names import find_groups, match_labels, read_sizes
 from edgeseg.segmenter import Segmenter
+
+CLASSES_NAME = "classes.txt"
+BACKGROUND = "background"
+PIXEL_SIZES_NAME = "pixel_sizes.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class Pair(Labelled):
+    """One image and its mask; ``code``: how the mask's file is read."""
+
+    code: LabelCode
+
+    def mask(self, size: tuple[int, int]) -> Mask:
+        """Return the label; see `Labelled.mask` and `LabelCode.read`."""
+        mask = self.code.read(self.label_path)
+        check_label_size(self.label_path, mask, size)
+        return mask
 
 
 def load_labelled(root: Path, kind: str = "auto", group_pattern: str = "") -> LabelledData:
-    """Load a folder's labelled images.
+    """Load a folder's labelled images, sorted by file.
 
     Parameters
     ----------
     root
-        HC18-shaped (see `edgeseg.score.hc18`), or with ``images/`` and ``masks/`` (see
-        `edgeseg.score.pairs`).
+        HC18-shaped (see `edgeseg.score.hc18`), or with ``images/`` and ``masks/``.
     kind
         ``head`` needs HC18's shape; ``regions`` takes both, HC18's heads as filled ellipses;
         ``auto`` is the first where it can be.
@@ -29,23 +58,26 @@ def load_labelled(root: Path, kind: str = "auto", group_pattern: str = "") -> La
 
     Raises
     ------
-    InputNotFoundError, DataError
-        If there is no such data, or it does not fit the kind.
+    InputNotFoundError
+        If there is no such folder, or no image in it.
+    DataError
+        If an image lacks its label, labels are no classes or do not fit the kind, or groups are
+        incomplete.
     """
+    shape = f"an HC18 folder with '{hc18.FOLDER_NAME}/' and '{hc18.CSV_NAME}'"
     if not root.is_dir():
         raise InputNotFoundError(
-            f"{root}: no such folder; expected an HC18 folder with '{hc18.FOLDER_NAME}/' and "
-            f"'{hc18.CSV_NAME}', or one with images/ and masks/"
+            f"{root}: no such folder; expected {shape}, or one with images/ and masks/"
         )
     if (root / hc18.FOLDER_NAME).is_dir() or (root / hc18.CSV_NAME).is_file():
         data = hc18.load_data(root, group_pattern)
         return data._replace(task=Task("regions", Task().classes)) if kind == "regions" else data
     if kind == "head":
         raise DataError(
-            f"{root}: a head is learnt from outlines and circumferences; expected an HC18 folder "
-            f"with '{hc18.FOLDER_NAME}/' and '{hc18.CSV_NAME}', or task = regions"
+            f"{root}: a head is learnt from outlines and circumferences; expected {shape}, or "
+            "task = regions"
         )
-    return load_pairs(root, group_pattern)
+    return _load_pairs(root, group_pattern)
 
 
 def load_for(segmenter: Segmenter, root: Path) -> LabelledData:
@@ -53,9 +85,83 @@ def load_for(segmenter: Segmenter, root: Path) -> LabelledData:
 
     Raises
     ------
-    InputNotFoundError, DataError
-        If there is no such data, or its classes are not the model's.
+    InputNotFoundError
+        If there is no such data.
+    DataError
+        If it is not as in `load_labelled`, or has another number of classes than the model, or
+        other names where both are the user's own.
     """
-    data = load_labelled(root, "auto" if segmenter.metadata.task.kind == "head" else "regions")
-    check_classes_agree(segmenter, data.task)
-    return data
+    own = segmenter.metadata.task
+    data = load_labelled(root, "auto" if own.kind == "head" else "regions")
+    mine, theirs = own.structures, data.task.structures
+    numbered = tuple(f"class_{i}" for i in range(1, len(theirs) + 1))
+    unnamed = (("foreground",), ("structure",), numbered)
+    if len(mine) == len(theirs) and (mine == theirs or mine in unnamed or theirs in unnamed):
+        return data
+    raise DataError(
+        f"{segmenter.file.name} was trained for {', '.join(mine)}, the data has "
+        f"{', '.join(theirs)}; name the classes alike in {CLASSES_NAME}, in the same order"
+    )
+
+
+def _load_pairs(root: Path, group_pattern: str) -> LabelledData:
+    matches, unused = match_labels(root)
+    notices = []
+    if unused:
+        example = unused[0].relative_to(root)
+        notices.append(f"labels without an image: {len(unused)}, such as {example}")
+    names, colours = _read_classes(root / CLASSES_NAME)
+    n_named = len(names) + (bool(names) and names[0].lower() != BACKGROUND)
+    code = learn_code([match.label for match in matches], colours, n_named)
+    if code.note:
+        notices.append(code.note)
+    groups = find_groups(root, [match.file for match in matches], group_pattern)
+    sizes: list[float | None] = [None] * len(matches)
+    if (root / PIXEL_SIZES_NAME).is_file():
+        sizes = [mm for _, mm in read_sizes(root / PIXEL_SIZES_NAME, matches, notices)[1]]
+    pairs = [
+        Pair(*match, group, size_mm, code)
+        for match, group, size_mm in zip(matches, groups, sizes, strict=True)
+    ]
+    return LabelledData(pairs, Task("regions", _name_classes(names, code)), notices)
+
+
+def _read_classes(path: Path) -> tuple[list[str], dict[int, int]]:
+    """Return the names of ``classes.txt``, and the class of each colour if it gives colours."""
+    if not path.is_file():
+        return [], {}
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); save it as UTF-8") from error
+    names, colours = [], []
+    for line in filter(None, map(str.strip, lines)):
+        found = re.fullmatch(r"(.+?)\s*#([0-9a-fA-F]{6})", line)
+        names.append(found[1] if found else line)
+        colours += [int(found[2], 16)] if found else []
+    if len(colours) not in (0, len(names)):
+        raise DataError(
+            f"{path}: some classes have a colour such as #ff0000, some none; give all or none"
+        )
+    if colours and names[0].lower() != BACKGROUND and 0 not in colours:
+        names, colours = [BACKGROUND, *names], [0, *colours]
+    return names, {colour: number for number, colour in enumerate(colours)}
+
+
+def _name_classes(names: Sequence[str], code: LabelCode) -> tuple[str, ...]:
+    """Return the classes' names, the background's put in front where it is left out."""
+    n_classes = code.n_classes
+    if not names:
+        names = ["foreground"] if n_classes == 2 else [f"class_{i}" for i in range(1, n_classes)]
+    if names[0].lower() != BACKGROUND and len(names) == n_classes - 1:
+        names = [BACKGROUND, *names]
+    wrong = len(names) < n_classes or (code.ranked and len(names) != n_classes)
+    if wrong or names[0].lower() != BACKGROUND:
+        raise DataError(
+            f"{CLASSES_NAME} names {len(names)} classes, {', '.join(names)}, and the masks have "
+            f"{n_classes}, the background among them; begin it with '{BACKGROUND}' and name each"
+        )
+    try:
+        return check_classes(names)
+    except ModelError as error:
+        raise DataError(f"{CLASSES_NAME}: {error}") from None

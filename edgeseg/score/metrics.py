@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from edgeseg.measure.ellipse import Ellipse, FloatArray, Mask
 
@@ -26,20 +25,17 @@ class Overlap:
     @property
     def dice(self) -> float:
         """2 TP / (2 TP + FP + FN), in [0, 1]; 1 if both masks are empty."""
-        both = 2 * self.true_positive
-        return _ratio(both, both + self.false_positive + self.false_negative)
+        return self._share_right(2 * self.true_positive)
 
     @property
     def iou(self) -> float:
         """TP / (TP + FP + FN), in [0, 1]; 1 if both masks are empty."""
-        both = self.true_positive
-        return _ratio(both, both + self.false_positive + self.false_negative)
+        return self._share_right(self.true_positive)
 
     @property
     def pixel_accuracy(self) -> float:
         """(TP + TN) / all pixels, in [0, 1]."""
-        right = self.true_positive + self.true_negative
-        return _ratio(right, right + self.false_positive + self.false_negative)
+        return self._share_right(self.true_positive + self.true_negative)
 
     @property
     def has_pixels(self) -> bool:
@@ -49,19 +45,18 @@ class Overlap:
     def __add__(self, other: Overlap) -> Overlap:
         return Overlap(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
+    def _share_right(self, right: int) -> float:
+        total = right + self.false_positive + self.false_negative
+        return right / total if total else 1.0
+
 
 def overlap(mask: Mask, mask_reference: Mask) -> Overlap:
-    """Count the pixels on which two masks agree and differ.
-
-    Parameters
-    ----------
-    mask, mask_reference
-        Same shape (height, width); non-zero is head.
+    """Count the pixels on which two masks, non-zero inside, agree and differ.
 
     Raises
     ------
     ValueError
-        If the shapes differ.
+        If their shapes differ.
     """
     if mask.shape != mask_reference.shape:
         raise ValueError(f"masks differ in shape: {mask.shape} and {mask_reference.shape}")
@@ -99,21 +94,21 @@ def pooled_by_batch(overlaps: Sequence[Overlap], batch: int = 10) -> dict[str, f
     none = Overlap(0, 0, 0, 0)
     starts = range(0, len(overlaps), batch)
     batches = [sum(overlaps[start : start + batch], start=none) for start in starts]
+    names = {"pixel_accuracy": "pixel_accuracy", "dice": "dice", "miou": "iou"}
     return {
-        "pixel_accuracy": _mean(b.pixel_accuracy for b in batches),
-        "dice": _mean(b.dice for b in batches),
-        "miou": _mean(b.iou for b in batches),
+        name: float(np.mean([getattr(b, own) for b in batches])) if batches else math.nan
+        for name, own in names.items()
     }
 
 
 def describe_overlaps(values: Sequence[float]) -> dict[str, float | None]:
     """Return mean, SD of the sample (n - 1) and smallest; None where there are too few values."""
-    return {"mean": _mean_or_none(values), "sd": _sd(values), "min": min(values, default=None)}
+    return {"mean": _mean(values), "sd": _sd(values), "min": min(values, default=None)}
 
 
 def describe_distances(values: Sequence[float]) -> dict[str, float | None]:
     """Return mean, SD of the sample (n - 1) and largest; None where there are too few values."""
-    return {"mean": _mean_or_none(values), "sd": _sd(values), "max": max(values, default=None)}
+    return {"mean": _mean(values), "sd": _sd(values), "max": max(values, default=None)}
 
 
 def describe_errors(errors: Sequence[float]) -> dict[str, float | None]:
@@ -127,9 +122,9 @@ def describe_errors(errors: Sequence[float]) -> dict[str, float | None]:
     """
     sizes = [abs(error) for error in errors]
     return {
-        "mad": _mean_or_none(sizes),
+        "mad": _mean(sizes),
         "mad_sd": _sd(sizes),
-        "bias": _mean_or_none(errors),
+        "bias": _mean(errors),
         "sd": _sd(errors),
         "p95": float(np.percentile(sizes, 95)) if sizes else None,
         "max": max(sizes, default=None),
@@ -150,27 +145,18 @@ def auroc(scores: Sequence[float], positive: Sequence[bool]) -> float | None:
 
 def _distance_to_polygon(points: FloatArray, polygon: FloatArray) -> FloatArray:
     """Distance of each point, shape (n, 2), to a closed polygon, shape (m, 2): shape (n,)."""
-    start, edge = polygon, np.roll(polygon, -1, axis=0) - polygon
-    offset = points[:, None, :] - start[None, :, :]
-    along: npt.NDArray[np.float64] = np.einsum("nmd,md->nm", offset, edge)
+    edge = np.roll(polygon, -1, axis=0) - polygon
+    offset = points[:, None, :] - polygon[None, :, :]
+    along: FloatArray = np.einsum("nmd,md->nm", offset, edge)
     along = np.clip(along / np.maximum(np.sum(edge * edge, axis=1), 1e-12), 0.0, 1.0)
     offset -= along[:, :, None] * edge
     nearest: FloatArray = np.sqrt(np.einsum("nmd,nmd->nm", offset, offset).min(axis=1))
     return nearest
 
 
-def _mean_or_none(values: Sequence[float]) -> float | None:
+def _mean(values: Sequence[float]) -> float | None:
     return math.fsum(values) / len(values) if values else None
 
 
 def _sd(values: Sequence[float]) -> float | None:
     return float(np.std(values, ddof=1)) if len(values) > 1 else None
-
-
-def _mean(values: Iterable[float]) -> float:
-    listed = list(values)
-    return float(np.mean(listed)) if listed else float("nan")
-
-
-def _ratio(numerator: int, denominator: int) -> float:
-    return numerator / denominator if denominator else 1.0

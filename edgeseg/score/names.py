@@ -1,4 +1,4 @@
-"""Which label belongs to which image, by their names, and which images belong together."""
+"""Which label and which row belong to which image, and which images belong together."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgeseg.errors import DataError, InputNotFoundError
-from edgeseg.inputs.matching import RowMatch
+from edgeseg.inputs.matching import match_rows
 from edgeseg.inputs.rows import read_rows
-from edgeseg.inputs.size_table import TableRow
+from edgeseg.inputs.size_table import TableRow, read_table
+from edgeseg.inputs.source import Source
 
 READABLE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 GROUPS_NAME = "groups.csv"
@@ -31,8 +32,8 @@ class Match(NamedTuple):
     label: Path
 
 
-def match_labels(root: Path) -> list[Match]:
-    """Pair images and labels below a folder, by name, sorted by file.
+def match_labels(root: Path) -> tuple[list[Match], list[Path]]:
+    """Pair images and labels below a folder by name; return also the labels without an image.
 
     Labels lie in a folder called such as ``masks`` or ``labels``, or beside their image with a
     name that ends in such as ``_Annotation`` or ``_mask``. Hidden files are passed over.
@@ -45,15 +46,17 @@ def match_labels(root: Path) -> list[Match]:
         If an image has no label, or two, or two images have one name or one label.
     """
     images: dict[str, Path] = {}
+    by_name: dict[str, list[Path]] = {}
     labels: list[Path] = []
-    for path in picture_files(root):
+    for path in _picture_files(root):
         below = path.relative_to(root)
         if _is_label(below):
             labels.append(path)
+            for key in _image_names(below):
+                by_name.setdefault(_fold(key), []).append(path)
             continue
         name = _plain_path(below)
-        other = images.setdefault(name.as_posix(), path)
-        if other != path:
+        if (other := images.setdefault(name.as_posix(), path)) != path:
             raise DataError(f"{other} and {path} would both be called {name}; rename one")
     if not images:
         listed = ", ".join(sorted(p.name for p in root.iterdir())[:8]) or "nothing"
@@ -62,15 +65,10 @@ def match_labels(root: Path) -> list[Match]:
             f"ending in _Annotation or _mask) with {', '.join(READABLE_SUFFIXES)} files, found "
             f"{listed}"
         )
-    by_name: dict[str, list[Path]] = {}
-    for label in labels:
-        for key in _image_names(label.relative_to(root)):
-            by_name.setdefault(_fold(key), []).append(label)
     matches = []
     owners: dict[Path, Path] = {}
     for file, image in sorted(images.items()):
-        stem = str(Path(file).with_suffix(""))
-        mine = _most_alike(root, by_name.get(_fold(stem), []), file, stem)
+        mine = _most_alike(root, by_name.get(_fold(str(Path(file).with_suffix(""))), []), file)
         if len(mine) != 1:
             lack = "its label is missing" if not mine else f"it has {len(mine)} labels"
             raise DataError(
@@ -80,21 +78,7 @@ def match_labels(root: Path) -> list[Match]:
         if (other := owners.setdefault(mine[0], image)) != image:
             raise DataError(f"{other} and {image} have one label, {mine[0]}; rename one")
         matches.append(Match(file, image, mine[0]))
-    return matches
-
-
-def picture_files(root: Path) -> Iterator[Path]:
-    """Yield the readable pictures below a folder, sorted, without hidden ones."""
-    seen = set()
-    for here, folders, names in os.walk(root, followlinks=True):
-        if (real := os.path.realpath(here)) in seen:  # a link that leads back
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
-        for name in sorted(names):
-            if not name.startswith(".") and Path(name).suffix.lower() in READABLE_SUFFIXES:
-                yield Path(here, name)
+    return matches, [label for label in labels if label not in owners]
 
 
 def find_groups(root: Path, files: Sequence[str], pattern: str = "") -> list[str]:
@@ -123,8 +107,7 @@ def find_groups(root: Path, files: Sequence[str], pattern: str = "") -> list[str
     else:  # HC18's head, or the file itself
         found = (_HC18_NAME.fullmatch(Path(file).stem) for file in files)
         return [head[1] if head else file for head, file in zip(found, files, strict=True)]
-    without = [file for file, group in zip(files, groups, strict=True) if not group]
-    if without:
+    if without := [file for file, group in zip(files, groups, strict=True) if not group]:
         raise DataError(
             f"{origin} gives no group for {len(without)} of {len(files)} images, such as "
             f"{without[0]!r}"
@@ -132,20 +115,48 @@ def find_groups(root: Path, files: Sequence[str], pattern: str = "") -> list[str
     return groups
 
 
-def size_of_row(table: Mapping[str, TableRow], row: RowMatch) -> float | None:
-    """Return the side of an image's square pixels in mm; None if its row gives none.
+def read_sizes(
+    path: Path, matches: Sequence[Match], notices: list[str]
+) -> tuple[Mapping[str, TableRow], list[tuple[str, float | None]]]:
+    """Read a table of pixel sizes.
+
+    Returns
+    -------
+    tuple
+        The table, and of each image its row's name and the side of its square pixels in mm, which
+        is None if the row gives none.
 
     Raises
     ------
-    DataError
-        If there is no row, or its size is not that of a square.
+    InputNotFoundError, DataError
+        If it cannot be read, an image has no row, or pixels are not square.
     """
-    if row.reason:
-        raise DataError(row.reason)
-    try:
-        return table[row.name].square_mm()
-    except DataError as error:
-        raise DataError(f"{row.name}: {error}") from None
+    table = read_table(path, notices.append)
+    rows = match_rows([Source(match.file, str(match.image)) for match in matches], table)
+    found = []
+    for match in matches:
+        row = rows[match.file]
+        if row.reason:
+            raise DataError(f"{path}: {row.reason}")
+        try:
+            found.append((row.name, table[row.name].square_mm()))
+        except DataError as error:
+            raise DataError(f"{path}: {row.name}: {error}") from None
+    return table, found
+
+
+def _picture_files(root: Path) -> Iterator[Path]:
+    """Yield the readable pictures below a folder, sorted, without hidden ones."""
+    seen = set()
+    for here, folders, names in os.walk(root, followlinks=True):
+        if (real := os.path.realpath(here)) in seen:  # a link that leads back
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
+        for name in sorted(names):
+            if not name.startswith(".") and Path(name).suffix.lower() in READABLE_SUFFIXES:
+                yield Path(here, name)
 
 
 def _is_label(below: Path) -> bool:
@@ -172,8 +183,9 @@ def _image_names(label: Path) -> list[str]:
     return names
 
 
-def _most_alike(root: Path, labels: list[Path], file: str, stem: str) -> list[Path]:
+def _most_alike(root: Path, labels: list[Path], file: str) -> list[Path]:
     """Return those of an image's labels whose name is most like the image's."""
+    stem = str(Path(file).with_suffix(""))
 
     def difference(label: Path) -> int:
         below = label.relative_to(root)
@@ -210,4 +222,4 @@ def _matched_part(pattern: str, file: str) -> str:
         raise DataError(f"the group pattern {pattern!r} is no expression: {error}") from error
     if not found:
         return ""
-    return (found.group(1) if found.re.groups else found.group(0)) or ""
+    return (found[1] if found.re.groups else found[0]) or ""

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from edgeseg.measure.measurement import Column, Measurement, Stroke
 from edgeseg.measure.regions import strokes as borders
@@ -16,10 +13,9 @@ from edgeseg.output.pictures import picture_names
 from edgeseg.output.record import record_of
 from edgeseg.output.report.page import REPORT_NAME, write_page
 from edgeseg.prediction import Prediction
-from edgeseg.score.classes import ClassScore
+from edgeseg.score.evaluate import AnyScore
 from edgeseg.score.folds import Labelled
 from edgeseg.score.hc18 import Case
-from edgeseg.score.heads import Score
 from edgeseg.segmenter import Segmenter
 from edgeseg.system.files import claim, write_atomic
 
@@ -43,11 +39,9 @@ class EvaluationReport:
     def __init__(self, folder: Path, segmenter: Segmenter) -> None:
         claim(folder, overwrite=False)
         self._folder, self._segmenter = folder, segmenter
-        self._rows: dict[str, str] = {}
-        self._error_columns: tuple[Column, ...] = ()
-        self._adding = threading.Lock()
+        self._rows: dict[str, table.Row] = {}
 
-    def add(self, case: Labelled, prediction: Prediction, score: Score | ClassScore) -> None:
+    def add(self, case: Labelled, prediction: Prediction, score: AnyScore) -> None:
         """Draw an image with its label and note its row; safe to call from several threads.
 
         Raises
@@ -57,13 +51,10 @@ class EvaluationReport:
         """
         overlay = prediction.overlay_jpeg(_label_strokes(case, prediction))
         write_atomic(self._folder / picture_names(case.file)["overlays"], overlay)
-        row = table.prediction_row(case.file, prediction, 0.0)
         errors = score.errors()
-        columns = tuple(Column(name, 3 if name.endswith("_mm") else 6) for name in errors)
-        row |= table.figure_values(errors, columns)
-        with self._adding:
-            self._rows[case.file] = table.pack(row)
-            self._error_columns = columns
+        columns = [Column(name, 3 if name.endswith("_mm") else 6) for name in errors]
+        row = table.prediction_row(case.file, prediction, 0.0)
+        self._rows[case.file] = row | table.figure_values(errors, columns)
 
     def write(self, cases: Sequence[Labelled], arguments: Mapping[str, Any], wall_s: float) -> Path:
         """Write the page of all cases that were added, in the order given, and return its path.
@@ -73,19 +64,13 @@ class EvaluationReport:
         OutputWriteError
             If it cannot be written.
         """
-        task = self._segmenter.metadata.task
-        titles = (*table.columns(task), *(column.name for column in self._error_columns))
-        rows = table.Table(titles, (self._rows[case.file] for case in cases))
+        rows = [self._rows[case.file] for case in cases]
+        asked = {"arguments": dict(arguments)}
         record = record_of(
-            self._segmenter,
-            {"arguments": dict(arguments)},
-            status="done",
-            n_images=len(rows),
-            rows=rows,
-            wall_s=wall_s,
+            self._segmenter, asked, status="done", n_images=len(rows), rows=rows, wall_s=wall_s
         )
         path = self._folder / REPORT_NAME
-        write_page(path, task, rows, record, self._folder / "overlays")
+        write_page(path, self._segmenter.metadata.task, rows, record, self._folder / "overlays")
         return path
 
 
@@ -93,5 +78,4 @@ def _label_strokes(case: Labelled, prediction: Prediction) -> list[Stroke]:
     """Return the outlines of an image's label."""
     if prediction.task.kind == "head" and isinstance(case, Case):
         return [Stroke(case.reference_ellipse(prediction.size).points(180))]
-    label = np.asarray(case.mask(prediction.size), dtype=np.uint8)
-    return borders(Measurement(mask=label))
+    return borders(Measurement(mask=case.mask(prediction.size)))

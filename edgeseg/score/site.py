@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,17 +40,8 @@ class Head(NamedTuple):
     half_width_mm: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class SiteHeads:
-    """Heads to calibrate on.
-
-    Attributes
-    ----------
-    model_sha256
-        Of the model that measured them; empty if unknown.
-    notices
-        What was left out.
-    """
+class SiteHeads(NamedTuple):
+    """Heads to calibrate on, the hash of their model if it is known, and what was left out."""
 
     heads: tuple[Head, ...]
     model_sha256: str = ""
@@ -78,17 +68,15 @@ def read_site(path: Path, results: Path | None = None) -> SiteHeads:
         two images, a value is not a positive number of mm, or the results are calibrated already.
     """
     titles, rows = _read_records(path, "a table of a site's head circumferences")
-    if results is None:
-        site, model = _find_columns(path, titles)
-        heads, notices = _pair_heads(path, site, model, [(f, row, row) for f, row in rows.items()])
-        return SiteHeads(tuple(heads), "", tuple(notices))
-    site = _find_site_column(path, titles)
-    found = _match_results(path, rows, results)
+    site, model = _find_columns(path, titles, has_results=results is not None)
+    found, model_sha256 = rows, ""
+    if results is not None:
+        found, model_sha256 = _match_results(path, rows, results), _read_model_hash(results)
     pairs = [(file, row, found[file]) for file, row in rows.items() if file in found]
-    heads, notices = _pair_heads(path, site, "hc_mm", pairs)
+    heads, notices = _pair_heads(path, site, model, pairs)
     if missing := [file for file in rows if file not in found]:
         notices.append(f"heads without a row in {results}: {len(missing)}, such as {missing[0]!r}")
-    return SiteHeads(tuple(heads), _read_model_hash(results), tuple(notices))
+    return SiteHeads(tuple(heads), model_sha256, tuple(notices))
 
 
 def _read_records(
@@ -112,33 +100,25 @@ def _read_records(
     return titles, records
 
 
-def _titles_in(titles: Sequence[str], known: frozenset[str]) -> list[str]:
-    return [title for title in titles if normalize_title(title) in known]
-
-
-def _find_columns(path: Path, titles: Sequence[str]) -> tuple[str, str]:
+def _find_columns(path: Path, titles: Sequence[str], *, has_results: bool) -> tuple[str, str]:
     """Return the titles of the site's and of the model's column."""
-    sites, models = _titles_in(titles, _OF_SITE), _titles_in(titles, _OF_MODEL)
-    others = _titles_in(titles, _OF_EITHER)
-    if len(others) == 2 and "hc_mm" in others and not sites and not models:
-        models, others = ["hc_mm"], [title for title in others if title != "hc_mm"]
-    sites, models = sites or (others if models else []), models or (others if sites else [])
+    sites, models, others = (
+        [title for title in titles if normalize_title(title) in known]
+        for known in (_OF_SITE, _OF_MODEL, _OF_EITHER)
+    )
+    if has_results:
+        sites, models = sites or others, ["hc_mm"]
+    elif len(others) == 2 and "hc_mm" in others and not sites and not models:
+        sites, models = [title for title in others if title != "hc_mm"], ["hc_mm"]
+    else:
+        sites, models = sites or (others if models else []), models or (others if sites else [])
     if len(sites) != 1 or len(models) != 1:
         raise DataError(
-            f"{path}: the site's and edgeseg's circumferences cannot be told apart; title them as "
-            f"in {TITLES!r}, in mm, or give --results; found {', '.join(titles)}"
+            f"{path}: the columns of the site's circumferences and of edgeseg's, which --results "
+            f"may give, are not clear; title them as in {TITLES!r}, in mm; found "
+            f"{', '.join(titles)}"
         )
     return sites[0], models[0]
-
-
-def _find_site_column(path: Path, titles: Sequence[str]) -> str:
-    found = _titles_in(titles, _OF_SITE) or _titles_in(titles, _OF_EITHER)
-    if len(found) != 1:
-        raise DataError(
-            f"{path}: one column of the site's circumferences expected, titled 'hc_site_mm' or "
-            f"'head circumference (mm)'; found {', '.join(titles)}"
-        )
-    return found[0]
 
 
 def _match_results(path: Path, rows: Mapping[str, Record], results: Path) -> dict[str, Record]:
@@ -173,10 +153,9 @@ def _pair_heads(
         if measured.get("status", "ok") != "ok" or measured.get("flags") or not measured[model]:
             left_out.append(file)
             continue
-        site_mm = _read_length(own[site], f"{path}, {file!r}: {site}")
-        model_mm = _read_length(measured[model], f"{path}, {file!r}: {model}")
-        high = measured.get("hc_high_mm", "")
-        half_mm = _read_length(high, f"{path}, {file!r}: hc_high_mm") - model_mm if high else None
+        where, high = f"{path}, {file!r}", measured.get("hc_high_mm", "")
+        site_mm, model_mm = _read_mm(own, site, where), _read_mm(measured, model, where)
+        half_mm = _read_mm(measured, "hc_high_mm", where) - model_mm if high else None
         heads.append(Head(file, site_mm, model_mm, half_mm))
     if not left_out:
         return heads, []
@@ -186,10 +165,10 @@ def _pair_heads(
     ]
 
 
-def _read_length(text: str, what: str) -> float:
-    value = read_number(text, what)
+def _read_mm(row: Record, title: str, where: str) -> float:
+    value = read_number(row[title], f"{where}: {title}")
     if value <= 0:
-        raise DataError(f"{what} is {text!r}; expected a positive number of mm")
+        raise DataError(f"{where}: {title} is {row[title]!r}; expected a positive number of mm")
     return value
 
 

@@ -79,16 +79,12 @@ def test_frames_of_one_film_are_images_of_their_own(table: Path) -> None:
         ([row("a.png", HEAD, HEAD)] * 2, "'a.png' is there twice"),
         ([row("a.png", None, HEAD)], "row 2: no ellipse"),
         ([row("a.png", Ellipse(9, 9, 5, 7, 0), HEAD)], "semi_major_px is 5 and semi_minor_px 7"),
-        ([row("a.png", Ellipse(9, 9, 5, 0, 0), HEAD)], "two positive lengths"),
         ([[*row("a.png", HEAD, HEAD)[:-1], "north"]], "model_angle_rad is 'north'"),
     ],
 )
 def test_a_table_that_is_none_is_refused(table: Path, rows: list[list[str]], sentence: str) -> None:
     with pytest.raises(DataError, match=sentence):
         read_corrections(write(table, *rows))
-
-
-def test_another_table_is_refused(table: Path) -> None:
     table.write_text("file,hc_mm\na.png,170\n")
     with pytest.raises(DataError, match="no column frame, hc_px"):
         read_corrections(table)

@@ -182,14 +182,14 @@ def calibrate(
     """Determine how your site's head circumferences differ from the model's."""
     from edgeseg.score import calibrate as calibration
     from edgeseg.score.site import read_site
-    from edgeseg.system.files import claim
+    from edgeseg.system.files import claim, write_json
 
     check_reports(out, json_file)
     claim(out, overwrite)
     offset = calibration.calibrate(read_site(site, results))
     for text in offset.notices:
         console.notice(text)
-    calibration.write_calibration(out, offset)
+    write_json(out, calibration.as_json(offset))
     with figures_to(json_file) as write_figures:
         console.table(("", ""), _calibration_lines(offset))
         console.say(f"written to {out}; apply it with edgeseg infer --calibration {out}")

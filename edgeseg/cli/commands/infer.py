@@ -173,8 +173,8 @@ def challenge(
         console.notice(text)
     segmenter = open_model(model, device, task="head")
     with console.progress(len(found.items), "measuring") as advance:
-        count = submission.write_submission(segmenter, found.items, sizes, out, advance)
-    console.say(f"{count} rows in {out}")
+        submission.write_submission(segmenter, found.items, sizes, out, advance)
+    console.say(f"{len(found.items)} rows in {out}")
 
 
 def _print_summary(summary: Summary, task: Task) -> None:
