@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from edgeseg.errors import DataError
-from edgeseg.inputs.matching import RowMatch, match_rows
+from edgeseg.inputs.matching import match_rows
 from edgeseg.inputs.rows import read_rows
 from edgeseg.inputs.size_table import has_value
 from edgeseg.inputs.source import Source
@@ -112,7 +112,7 @@ class Ages:
         table: Mapping[str, float | None] | None = None,
     ) -> None:
         self._one, self._table = weeks, table
-        self._matches: dict[str, RowMatch] = {}
+        self._matches = {}
         if weeks is None and table:
             self._matches = match_rows(sources, table, "table of ages")
 
@@ -132,8 +132,6 @@ class Ages:
         if self._one is not None or not self._table:
             return self._one
         match = self._matches[source.file]
-        if match.is_missing:
-            return None
-        if match.reason:
+        if match.reason and not match.is_missing:
             raise DataError(match.reason)
-        return self._table[match.name]
+        return self._table.get(match.name)

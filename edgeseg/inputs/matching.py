@@ -9,13 +9,11 @@ equally gets none, and neither do images that share one row.
 from __future__ import annotations
 
 import bisect
-import itertools
 import os
 import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import PurePosixPath
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote
 
@@ -71,18 +69,18 @@ class RowKeys(Protocol):
 
 
 class SortedKeys:
-    """The keys of rows in memory; see `RowKeys`."""
+    """`RowKeys` in memory."""
 
     def __init__(self, names: Iterable[str], *, without_suffix: bool) -> None:
         self._rows = sorted((path_key(name, without_suffix=without_suffix), name) for name in names)
 
     def around(self, key: str) -> Sequence[str]:
-        """See `RowKeys`."""
+        """Return the keys beside one; see `RowKeys`."""
         i = bisect.bisect_left(self._rows, (key, ""))
         return [row[0] for row in self._rows[max(i - 1, 0) : i + 1]]
 
     def starting_with(self, prefix: str, limit: int) -> Sequence[tuple[str, str]]:
-        """See `RowKeys`."""
+        """Return rows by the start of their key; see `RowKeys`."""
         i = bisect.bisect_left(self._rows, (prefix, ""))
         end = bisect.bisect_left(self._rows, (end_of_prefix(prefix), ""), i)
         return self._rows[i : min(end, i + limit)]
@@ -133,16 +131,22 @@ def find_row(
     ``keys`` returns the table's keys, with file names as they are (False) or without suffix
     (True); ``row_of`` the row of a name, to compare: of equal rows any is taken.
     """
+    file, place = _parts(source.file), _parts(os.path.abspath(source.location))  # noqa: PTH100
+    parts = place if place[-len(file) :] == file else file
     for without_suffix in (False, True):
-        n_common, found = _find_fitting(source, keys(without_suffix), without_suffix)
+        rows, key = keys(without_suffix), _key(parts, without_suffix)
+        common = [os.path.commonprefix((key, other)) for other in rows.around(key)]  # noqa: RUF071
+        prefix = max((text[: text.rfind("/") + 1] for text in common), key=len, default="")
+        found = rows.starting_with(prefix, MAX_FITTING + 1) if prefix else ()
         if not found:
             continue
-        own_name = _parts(source.file)[-1:]
-        in_same_case = [row for row in found if _parts(row[1])[-1:] == own_name]
+        # a row that is the end of the image's path comes before one that names other folders
+        found = [row for row in found if row[0] == prefix] or found
+        in_same_case = [row for row in found if _parts(row[1])[-1:] == file[-1:]]
         found = in_same_case or found
-        key, name = found[0]
+        (row_key, name), n_common = found[0], prefix.count("/")
         first = row_of(name)
-        rank = (without_suffix, -n_common, not in_same_case, key.count("/") > n_common)
+        rank = (without_suffix, -n_common, not in_same_case, row_key.count("/") > n_common)
         if len(found) > MAX_FITTING or any(row_of(other) != first for _, other in found[1:]):
             reason = (
                 f"the {what} has {len(found)} rows that fit {source.file!r}, such as "
@@ -178,36 +182,17 @@ def end_of_prefix(prefix: str) -> str:
     return f"{prefix[:-1]}0"  # the character behind the slash
 
 
-def _find_fitting(
-    source: Source, keys: RowKeys, without_suffix: bool
-) -> tuple[int, Sequence[tuple[str, str]]]:
-    """Return how many parts an image has in common with the rows that fit it best, and these."""
-    parts, file = _parts(os.path.abspath(source.location)), _parts(source.file)  # noqa: PTH100
-    key = _key(parts if parts[-len(file) :] == file else file, without_suffix)
-    n_common = max((_count_common(key, other) for other in keys.around(key)), default=0)
-    if not n_common:
-        return 0, ()
-    prefix = "".join(f"{part}/" for part in key.split("/")[:n_common])
-    found = keys.starting_with(prefix, MAX_FITTING + 1)
-    # a row that is the end of the image's path comes before one that names other folders
-    return n_common, [row for row in found if row[0] == prefix] or found
-
-
-def _count_common(key: str, other: str) -> int:
-    pairs = zip(key.split("/")[:-1], other.split("/")[:-1], strict=False)
-    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
-
-
 def _parts(name: str) -> list[str]:
     """Return a path's parts, whichever system wrote it."""
     text = unicodedata.normalize("NFC", unquote(name.strip())).replace("\\", "/")
-    text = re.sub(r"^(file://)?(/?[A-Za-z]:)?", "", text)
+    if ":" in text:
+        text = re.sub(r"^(file://)?(/?[A-Za-z]:)?", "", text)
     return [part for part in text.split("/") if part not in ("", ".", "..")]
 
 
 def _key(parts: Sequence[str], without_suffix: bool) -> str:
     folded = [unicodedata.normalize("NFC", part.casefold()) for part in reversed(parts)]
     if without_suffix and folded:
-        last = PurePosixPath(folded[0])
-        folded[0] = last.stem if last.suffix in IMAGE_SUFFIXES else folded[0]
-    return "".join(f"{part}/" for part in folded)
+        stem, suffix = os.path.splitext(folded[0])  # noqa: PTH122 (many names)
+        folded[0] = stem if suffix in IMAGE_SUFFIXES else folded[0]
+    return "".join([f"{part}/" for part in folded])

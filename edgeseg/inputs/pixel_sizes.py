@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -49,7 +48,6 @@ class PixelSizes:
         self._index = RowIndex(table or {})
         self._matches: dict[str, RowMatch] = {}
         self._resized: dict[str, str] = {}
-        self._adding = threading.Lock()
         self.notices: list[str] = []
         if self._one is None and table is not None and sources:
             self._matches = match_rows(sources, table)
@@ -90,10 +88,9 @@ class PixelSizes:
         if shape is None or row.is_of(shape):
             return row.pixel_size
         expected = "x".join(map(str, row.sides_px or ()))
-        with self._adding:
-            self._resized[source.file] = (
-                f"{source.file!r}, which is {shape[1]}x{shape[0]} instead of {expected}"
-            )
+        self._resized[source.file] = (
+            f"{source.file!r}, which is {shape[1]}x{shape[0]} instead of {expected}"
+        )
         return None
 
     def resized_notice(self) -> str | None:
@@ -110,16 +107,16 @@ class PixelSizes:
             raise no_match_error(next(iter(table), None), first_file)
         used = {match.name for match in self._matches.values()}
         unused = [name for name in table if name not in used]
-        elsewhere = [(f, match.name) for f, match in self._matches.items() if match.is_elsewhere]
-        without_size = sorted(
-            file
-            for file, match in self._matches.items()
-            if not match.reason and not (table[match.name].pixel_size or table[match.name].reason)
-        )
+        elsewhere, without_size = [], []
+        for file, match in self._matches.items():
+            if match.is_elsewhere:
+                elsewhere.append((file, match.name))
+            if not match.reason and not (table[match.name].pixel_size or table[match.name].reason):
+                without_size.append(file)
         yield from describe_fit(
             (len(unused), *unused[:1]),
             (len(elsewhere), *(elsewhere[0] if elsewhere else ())),
-            (len(without_size), *without_size[:1]),
+            (len(without_size), *sorted(without_size)[:1]),
         )
 
 
@@ -137,19 +134,17 @@ def describe_fit(
     without_size
         Images whose row gives no size: count, a file.
     """
+    table = "pixel-size table"
     if unused[0]:
-        yield (
-            f"rows of the pixel-size table without an image: {unused[0]}, such as "
-            f"{cut(unused[1])!r}"
-        )
+        yield f"rows of the {table} without an image: {unused[0]}, such as {cut(unused[1])!r}"
     if elsewhere[0]:
         yield (
-            f"images for which the pixel-size table names other folders: {elsewhere[0]}, such as "
+            f"images for which the {table} names other folders: {elsewhere[0]}, such as "
             f"{elsewhere[1]!r}, for which its row {cut(elsewhere[2])!r} was found"
         )
     if without_size[0]:
         yield (
-            f"images without a size in the pixel-size table: {without_size[0]}, such as "
+            f"images without a size in the {table}: {without_size[0]}, such as "
             f"{without_size[1]!r}; their lengths are in pixels"
         )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import contextlib
 import csv
 import io
 import math
@@ -18,11 +17,7 @@ from edgeseg.system.text import short
 
 MAX_BYTES = 1 << 26  # of a table that is held in memory: a million rows
 _START_CHARS = 1 << 16  # of which the titles and the separator are found
-_BOMS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
+_BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # of Excel and LibreOffice
 
 
@@ -79,16 +74,16 @@ def read_rows(
     first = next(lines, None)
     if first is None:
         raise DataError(f"{path}: it is empty; {what} needs a line of titles and a row an image")
-    titles = tuple(cell.strip() for cell in first[1])
+    titles, file = tuple(cell.strip() for cell in first[1]), str(path)
 
     def rows() -> Iterator[Row]:
+        n = len(titles)
         for number, line in lines:
-            cells, where = [cell.strip() for cell in line], f"{path}, row {number}"
-            has_extra_cells = any(cells[len(titles) :])
+            cells, where = [cell.strip() for cell in line], f"{file}, row {number}"
+            has_extra_cells = any(cells[n:])
             if has_extra_cells and not allow_extra_cells:
-                raise DataError(f"{where}: {len(cells)} cells below {len(titles)} titles")
-            missing = [""] * (len(titles) - len(cells))
-            yield Row(where, (*cells[: len(titles)], *missing), has_extra_cells)
+                raise DataError(f"{where}: {len(cells)} cells below {n} titles")
+            yield Row(where, (*cells[:n], *[""] * (n - len(cells))), has_extra_cells)
 
     return titles, rows()
 
@@ -114,7 +109,7 @@ def _read_lines(
     path: Path, what: str, on_notice: Callable[[str], None], max_bytes: float
 ) -> Iterator[tuple[int, list[str]]]:
     """Yield each line's number, from 1, and its cells."""
-    with _translate_errors(path, what):
+    try:
         if (size_bytes := path.stat().st_size) > max_bytes:
             raise DataError(f"{path}: {size_bytes / 1e6:.0f} MB is too large for {what}")
         encoding = _find_encoding(path)
@@ -127,12 +122,6 @@ def _read_lines(
             n_before = text.read(n_skipped).count("\n")
             for number, cells in _parse(text, separator):
                 yield n_before + number, cells
-
-
-@contextlib.contextmanager
-def _translate_errors(path: Path, what: str) -> Iterator[None]:
-    try:
-        yield
     except FileNotFoundError:
         raise InputNotFoundError(f"{path}: no such file; {what} was expected") from None
     except OSError as error:
@@ -147,20 +136,19 @@ def _find_encoding(path: Path) -> str:
         start = stream.read(4)
         if start.startswith(_WORKBOOKS):
             raise DataError(f"{path}: this is a workbook, not a CSV; save it as 'CSV UTF-8'")
-        for bom, encoding in _BOMS:
+        for bom, encoding in _BOMS.items():
             if start.startswith(bom):
                 return encoding
         stream.seek(0)
-        decoder, encoding = codecs.getincrementaldecoder("utf-8")(), "utf-8"
-        while block := stream.read(1 << 20):
+        decoder, encoding, block = codecs.getincrementaldecoder("utf-8")(), "utf-8", start
+        while block:
+            block = stream.read(1 << 20)
             if b"\0" in block:
                 raise DataError(f"{path}: not a readable CSV (it holds bytes of 0)")
-            with contextlib.suppress(UnicodeDecodeError):
-                decoder.decode(block)
-                continue
-            encoding = "cp1252"
-        if decoder.getstate()[0]:
-            encoding = "cp1252"
+            try:
+                decoder.decode(block, final=not block)
+            except UnicodeDecodeError:
+                encoding = "cp1252"
         return encoding
 
 

@@ -6,14 +6,14 @@ refused. A row that cannot be used says why, and costs its own image alone.
 
 from __future__ import annotations
 
-import contextlib
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from edgeseg.errors import DataError
-from edgeseg.images.frame import PixelSize, as_pixel_size
+from edgeseg.images.frame import PixelSize, check_pixel_size
 from edgeseg.inputs.rows import MAX_BYTES, Row, read_number, read_rows
 from edgeseg.inputs.titles import EXPECTED, Column, find_name_column, read_title
 from edgeseg.system.text import cut, short
@@ -123,8 +123,8 @@ def read_table_rows(
         path, "a table of pixel sizes", on_notice, max_bytes=max_bytes, allow_extra_cells=True
     )
     columns = _Columns(path, titles)
-    if other := columns.titles_not_in_mm():
-        on_notice(f"{path}: {cut(', '.join(map(repr, other)))} was converted to mm")
+    if columns.converted:
+        on_notice(f"{path}: {cut(', '.join(map(repr, columns.converted)))} was converted to mm")
     for row in rows:
         if name := row.cells[columns.name]:
             yield name, columns.read(row, name)
@@ -147,46 +147,27 @@ def has_value(cell: str) -> bool:
     return cell.strip().casefold() not in _NO_VALUE
 
 
-def read_lengths(text: str, what: str, *, is_pair: bool = False) -> list[float]:
-    r"""Read a cell of one number, or of two as DICOM has them, ``0.2\0.1`` or ``[0.2, 0.1]``.
-
-    ``is_pair``: whether a list in brackets is such a pair; ``what`` names the cell in messages.
-
-    Raises
-    ------
-    DataError
-        If it is neither.
-    """
-    listed = text.strip("[]() ")
-    separator = "," if is_pair and listed != text else "\\"
-    parts = listed.split(separator, 2)
-    if len(parts) > 2:
-        raise DataError(f"{what} is {short(text)}; expected a number")
-    return [read_number(part.strip("' "), what) for part in parts]
-
-
 class _Columns:
-    """Which column of a table holds what."""
+    """Which column of a table holds what; ``converted`` are the titles of sizes not in mm."""
 
     def __init__(self, path: Path, titles: tuple[str, ...]) -> None:
-        self._titles = [cut(title) for title in titles]
-        self._read = [read_title(title) for title in titles]
-        self._sizes = [i for i, column in enumerate(self._read) if column.kind == "size"]
-        axes = {self._read[i].axes for i in self._sizes}
+        # by kind: place, title and column
+        self._known: defaultdict[str, list[tuple[int, str, Column]]] = defaultdict(list)
+        for i, title in enumerate(titles):
+            column = read_title(title)
+            self._known[column.kind].append((i, cut(title), column))
+        axes = {column.axes for _, _, column in self._known["size"]}
         name = find_name_column(titles)
         if name is None or not (axes & {"", "yx"} or axes == {"x", "y"}):
-            found = cut(", ".join(self._titles))
+            found = cut(", ".join(map(cut, titles)))
             raise DataError(f"{path}: a table of pixel sizes needs {EXPECTED}; found {found!r}")
-        for title, column in zip(self._titles, self._read, strict=True):
-            if column.kind == "unit":
-                raise DataError(
-                    f"{path}: the column {title!r} is not read; give the unit in the title of the "
-                    "sizes, such as 'pixel size (cm)', and leave that column out"
-                )
+        for _, title, _ in self._known["unit"]:
+            raise DataError(
+                f"{path}: the column {title!r} is not read; give the unit in the title of the "
+                "sizes, such as 'pixel size (cm)', and leave that column out"
+            )
         self.name = name
-
-    def titles_not_in_mm(self) -> list[str]:
-        return [self._titles[i] for i in self._sizes if self._read[i].factor != 1]
+        self.converted = [title for _, title, column in self._known["size"] if column.factor != 1]
 
     def read(self, row: Row, name: str) -> TableRow:
         """Read one row; what is wrong with its size becomes its reason."""
@@ -205,9 +186,8 @@ class _Columns:
 
     def _size(self, cells: tuple[str, ...]) -> PixelSize | None:
         sides: dict[str, tuple[str, float]] = {}  # by axis: its title, and millimetres
-        for i in self._sizes:
-            title = self._titles[i]
-            for axis, mm in _lengths_by_axis(cells[i], self._read[i], title).items():
+        for i, title, column in self._known["size"]:
+            for axis, mm in _read_lengths(cells[i], column, title):
                 other, known_mm = sides.setdefault(axis, (title, mm))
                 if not math.isclose(mm, known_mm, rel_tol=_SAME):
                     raise DataError(
@@ -216,27 +196,36 @@ class _Columns:
                     )
         if len(sides) < 2:
             return None
-        return as_pixel_size((sides["x"][1], sides["y"][1]), "table")
+        size = PixelSize(sides["x"][1], sides["y"][1], "table")
+        check_pixel_size(size.x_mm)
+        check_pixel_size(size.y_mm)
+        return size
 
     def _number(self, cells: tuple[str, ...], kind: str) -> float | None:
         """Return the positive number in the column of a kind, if there is one."""
-        for cell, column in zip(cells, self._read, strict=True):
-            if column.kind == kind:
-                with contextlib.suppress(DataError):
-                    if 0 < (value := read_number(cell, kind) * column.factor) < _LARGEST:
-                        return value
+        for i, _, column in self._known[kind]:
+            try:
+                value = read_number(cells[i], kind) * column.factor
+            except DataError:
+                continue
+            if 0 < value < _LARGEST:
+                return value
         return None
 
 
-def _lengths_by_axis(cell: str, column: Column, title: str) -> dict[str, float]:
-    """Return what one column says of a pixel: axis -> millimetres."""
+def _read_lengths(cell: str, column: Column, title: str) -> list[tuple[str, float]]:
+    r"""Return what one column says of a pixel: axes and millimetres.
+
+    A cell holds one number, or two as DICOM has them: ``0.2\0.1``, or of DICOM's own column
+    ``[0.2, 0.1]``.
+    """
     if not has_value(cell):
-        return {}
-    values = read_lengths(cell, title, is_pair=column.axes == "yx")
-    values = [value * column.factor for value in values]
+        return []
+    listed = cell.strip("[]() ")
+    parts = listed.split("," if column.axes == "yx" and listed != cell else "\\")
     is_side = column.axes in ("x", "y")
-    if len(values) == 1:
-        return dict.fromkeys(column.axes if is_side else "xy", values[0])
-    if is_side:
-        raise DataError(f"{title} is {short(cell)}; expected one number")
-    return dict(zip("yx", values, strict=True))
+    if len(parts) > (1 if is_side else 2):
+        raise DataError(f"{title} is {short(cell)}; expected a number")
+    lengths = [read_number(part.strip("' "), title) * column.factor for part in parts]
+    axes = column.axes if is_side else "yx"
+    return [*zip(axes, lengths * (len(axes) // len(lengths)), strict=True)]

@@ -42,8 +42,7 @@ def spool_image(stream: BinaryIO | None) -> Iterator[Source]:
         raise InputNotFoundError(f"standard input {held}; expected the bytes of one image file")
     with contextlib.ExitStack() as stack:
         try:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="edgeseg-"))
-            path = Path(folder, NAME)
+            path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgeseg-")), NAME)
             path.write_bytes(data)
         except OSError as error:
             raise OutputWriteError(

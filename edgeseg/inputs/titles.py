@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 
@@ -20,14 +20,11 @@ class Column(NamedTuple):
         Of a size: ``x`` or ``y`` alone, ``yx`` for two numbers as in DICOM; empty for both.
     factor
         Turns its numbers into mm, or into weeks.
-    rank
-        Of names: the lower, the surer.
     """
 
     kind: str = ""
     axes: str = ""
     factor: float = 1.0
-    rank: int = 0
 
 
 EXPECTED = (
@@ -37,16 +34,37 @@ EXPECTED = (
 )
 """The titles of a table of pixel sizes, for the message that refuses another one."""
 
-_MM_PER_UNIT = {"": 1.0, "mm": 1.0, "cm": 10.0, "um": 1e-3, "\u03bcm": 1e-3}  # NFKC's micro sign
-_NAMES = (
+_NAMES = (  # the surest first
     "filename", "file", "filenames", "files", "dateiname", "datei", "filepath", "path", "pfad",
     "imagepath", "imagefile", "imagename", "image", "images", "bilddatei", "bildname", "bild",
     "img", "scan", "name", "imageid", "id",
 )  # fmt: skip
-_SIZES = "pixelsize", "pxsize", "spacing", "pixelpitch", "pixelgrösse", "pixelgroesse"
-_IN_DICOM = "pixelspacing", "imagerpixelspacing"  # the distance of rows, y, comes first
-_IN_WEEKS = "", "weeks", "wks", "w", "inweeks", "weeksdays", "weeksanddays", "given", "weeksgiven"
-_IN_DAYS = "days", "d", "indays"
+_MM_PER_UNIT = {"cm": 10.0, "um": 1e-3, "\u03bcm": 1e-3}  # NFKC's micro sign
+_UNIT, _AXIS = "(?P<unit>mm|cm|um|\u03bcm|)", "(?P<axis>[xy])"
+_OWN, _DICOM = "(pixelsize|pxsize|spacing|pixelpitch|pixelgr(ö|oe)sse)", "(imager)?pixelspacing"
+_SIZE, _AGE = f"({_OWN}|{_DICOM})", "(ga|gestationalage)"
+# titles as `normalize_title` returns them; a unit or axis in one beats that of the column
+_KNOWN = [
+    (column, re.compile(pattern))
+    for column, pattern in (
+        (Column("name"), "|".join(_NAMES)),
+        (Column("size"), _OWN + _UNIT),
+        (Column("size", "yx"), _DICOM + _UNIT),  # the distance of rows, y, comes first
+        (Column("size"), _SIZE + _AXIS + _UNIT),
+        (Column("size"), _SIZE + _UNIT + _AXIS),
+        (Column("size"), _AXIS + _SIZE + _UNIT),
+        (Column("size", "x"), "columnspacing" + _UNIT),
+        (Column("size", "y"), "rowspacing" + _UNIT),
+        (Column("size"), "(?P<unit>mm|cm|um|\u03bcm)(per|pro)?(px|pixel)"),
+        (Column("size", factor=10.0), "physicaldelta" + _AXIS),
+        (Column("hc"), "(headcircumference|hc|kopfumfang|hcreference)" + _UNIT),
+        (Column("width"), "(image|original)?width(px|pixels)?|columns"),
+        (Column("height"), "(image|original)?height(px|pixels)?|rows"),
+        (Column("unit"), "units?|pixelsizeunit|spacingunit|einheit"),
+        (Column("age"), f"{_AGE}((in)?weeks|wks|w|weeks(and)?days|(weeks)?given)?"),
+        (Column("age", factor=1 / 7), f"{_AGE}(days|d|indays)"),
+    )
+]
 
 
 def normalize_title(title: str) -> str:
@@ -57,7 +75,13 @@ def normalize_title(title: str) -> str:
 
 def read_title(title: str) -> Column:
     """Return what the column with this title holds."""
-    return _KNOWN.get(normalize_title(title), Column())
+    plain = normalize_title(title)
+    for column, pattern in _KNOWN:
+        if found := pattern.fullmatch(plain):
+            parts = found.groupdict()
+            factor = _MM_PER_UNIT.get(parts.get("unit", ""), column.factor)
+            return column._replace(axes=parts.get("axis", column.axes), factor=factor)
+    return Column()
 
 
 def find_name_column(titles: Sequence[str]) -> int | None:
@@ -65,41 +89,7 @@ def find_name_column(titles: Sequence[str]) -> int | None:
 
     Without a known title it is a first column that has none, as pandas writes an index of names.
     """
-    columns = [(column, i) for i, column in enumerate(map(read_title, titles))]
-    if ranks := [(column.rank, i) for column, i in columns if column.kind == "name"]:
-        return min(ranks)[1]
+    plain = [normalize_title(title) for title in titles]
+    if found := [plain.index(name) for name in _NAMES if name in plain]:
+        return found[0]
     return 0 if titles and titles[0] in ("", "Unnamed: 0") else None
-
-
-def _known_titles() -> Iterator[tuple[Iterable[str], Column]]:
-    for rank, name in enumerate(_NAMES):
-        yield (name,), Column("name", rank=rank)
-    for unit, mm in _MM_PER_UNIT.items():
-        yield (base + unit for base in _SIZES), Column("size", "", mm)
-        yield (base + unit for base in _IN_DICOM), Column("size", "yx", mm)
-        for base in (*_SIZES, *_IN_DICOM):
-            for axis in "xy":
-                titles = base + axis + unit, base + unit + axis, axis + base + unit
-                yield titles, Column("size", axis, mm)
-        yield (f"columnspacing{unit}",), Column("size", "x", mm)
-        yield (f"rowspacing{unit}",), Column("size", "y", mm)
-        if unit:
-            per_pixel = (unit + per + px for per in ("", "per", "pro") for px in ("px", "pixel"))
-            yield per_pixel, Column("size", "", mm)
-        circumferences = "headcircumference", "hc", "kopfumfang", "hcreference"
-        yield (base + unit for base in circumferences), Column("hc", factor=mm)
-    for axis in "xy":
-        yield (f"physicaldelta{axis}",), Column("size", axis, _MM_PER_UNIT["cm"])
-    for of in ("", "image", "original"):
-        for unit in ("", "px", "pixels"):
-            yield (f"{of}width{unit}",), Column("width")
-            yield (f"{of}height{unit}",), Column("height")
-    yield ("columns",), Column("width")
-    yield ("rows",), Column("height")
-    yield ("unit", "units", "pixelsizeunit", "spacingunit", "einheit"), Column("unit")
-    for base in ("ga", "gestationalage"):
-        yield (base + unit for unit in _IN_WEEKS), Column("age")
-        yield (base + unit for unit in _IN_DAYS), Column("age", factor=1 / 7)
-
-
-_KNOWN = {title: column for titles, column in _known_titles() for title in titles}
