@@ -50,17 +50,18 @@ def link(scans: list[Path], count: int, top: Path) -> Path:
 def write_rows(scans: list[Path], count: int, manifest: Path) -> None:
     """Write a manifest of files that each are listed many times."""
     paths = [str(scan.resolve()) for scan in scans]
-    with manifest.open("wb") as stream:
-        writer = parquet.Writer(stream, SCHEMA, {})
-        for start in range(0, count, _GROUP_ROWS):
-            numbers = range(start, min(start + _GROUP_ROWS, count))
-            values: dict[str, list[Any]] = {name: [None] * len(numbers) for name in SCHEMA.names}
-            values["path"] = [paths[i % len(paths)] for i in numbers]
-            values["file"] = [name_of(i) for i in numbers]
-            for side in "xy":
-                values[f"pixel_size_{side}_mm"] = [PIXEL_SIZE_MM] * len(numbers)
-            writer.write(values)
-        writer.close()
+
+    def group(start: int) -> dict[str, list[Any]]:
+        numbers = range(start, min(start + _GROUP_ROWS, count))
+        values: dict[str, list[Any]] = {name: [None] * len(numbers) for name in SCHEMA.names}
+        values["path"] = [paths[i % len(paths)] for i in numbers]
+        values["file"] = [name_of(i) for i in numbers]
+        for side in "xy":
+            values[f"pixel_size_{side}_mm"] = [PIXEL_SIZE_MM] * len(numbers)
+        return values
+
+    with manifest.open("w+b") as stream:
+        parquet.write_table(stream, SCHEMA, map(group, range(0, count, _GROUP_ROWS)), {})
 
 
 def name_of(row: int) -> str:

@@ -10,8 +10,10 @@ from functools import partial
 from typing import Any
 
 from edgeseg.archive import parquet
+from edgeseg.archive.manifest import has_rows
 from edgeseg.archive.plan import (
     FAILURES_NAME,
+    READS,
     SUMMARY_NAME,
     Archive,
     differences,
@@ -26,7 +28,6 @@ from edgeseg.system.files import csv_text, json_text
 from edgeseg.system.parallel import ordered_map
 
 _STATUSES = ("ok", "doubtful", "empty", "failed")
-_READS = 8  # parts at once, most of which wait for a store
 _MAX_MISSING = 1000  # missing parts that the summary lists
 _FAILURES = ("file", "frame", "reason", "path")
 _FIRST_FAILURES = 10
@@ -45,7 +46,7 @@ class Collected:
     statuses, flags
         How many rows have which.
     failures
-        The first rows that failed.
+        The first failed rows: file, frame, reason, and the path of the file.
     """
 
     n_rows: int
@@ -76,46 +77,50 @@ def collect(archive: Archive, on_part: Callable[[], None] = lambda: None) -> Col
     OutputWriteError
         If something cannot be written.
     """
-    out = archive.plan.place
-    record = read_record(out)
-    if record is None:
-        raise DataError(f"{archive.plan.out}: there is no archive here")
-    if record["manifest"]["sha256"] != archive.manifest.digest:
-        raise DataError(f"{archive.plan.out} is of another manifest than {archive.manifest.text}")
-    if record["part_size"] != archive.plan.part_size:
-        raise DataError(
-            f"{archive.plan.out} has parts of {record['part_size']} frames, not of "
-            f"{archive.plan.part_size}; leave --part-size out"
-        )
+    out, record = archive.plan.place, _read_own_record(archive)
     task = read_task(record["model"]["task"])
-    done = archive.list_parts()
-    missing = [number for number in range(archive.n_parts) if number not in done]
+    done = sorted(archive.list_parts())
+    missing = sorted({*range(archive.n_parts)}.difference(done))
     found = Collected(archive.manifest.n_rows, archive.n_parts, missing)
-    figures, needed = Figures(task), MostNeeded()
-    numbers, with_failures = sorted(done), []
+    figures, needed, with_failures = Figures(task), MostNeeded(), list[int]()
     open_part = partial(_open_part, archive, record)
-    for number, part in zip(numbers, ordered_map(open_part, numbers, _READS), strict=True):
-        statuses = part.counts("status")
+    for number, part in zip(done, ordered_map(open_part, done, READS), strict=True):
+        texts = part.rows(0, part.n_rows, ["status", "flags"])
+        statuses = Counter(texts["status"])
         found.statuses.update(statuses)
-        for flags, count in part.counts("flags").items():
-            found.flags.update(dict.fromkeys(filter(None, flags.split(";")), count))
+        for flags in texts["flags"]:
+            found.flags.update(filter(None, flags.split(";")))
         figures.add(part)
-        needed.add(number, part)
-        if statuses.get("failed"):
+        needed.add(number, part, texts["status"])
+        if statuses["failed"]:
             with_failures.append(number)
         on_part()
-    first = _find_failures(archive, with_failures[:_FIRST_FAILURES], open_part)
-    found.failures = [*first][:_FIRST_FAILURES]
-    failures = _find_failures(archive, with_failures, open_part)
     summary = _summary(record, found, figures)
     (out / SUMMARY_NAME).write(json_text(summary).encode())
-    (out / FAILURES_NAME).write(_failures_csv(failures))
+    failures = _find_failures(archive, with_failures, open_part)
+    (out / FAILURES_NAME).write(_failures_csv(failures, found.failures))
     rows = needed.list_rows(open_part)
     write_report(out, task, rows, summary, overlays=record["overlays"])
     if not missing:  # else somebody may be writing one
         for place in (out, archive.parts):
             place.remove_parts()
     return found
+
+
+def _read_own_record(archive: Archive) -> dict[str, Any]:
+    """Return the record of an archive, which is of its plan's manifest and part size."""
+    plan, manifest = archive.plan, archive.manifest
+    record = read_record(plan.place)
+    if record is None:
+        raise DataError(f"{plan.out}: there is no archive here")
+    if record["manifest"]["sha256"] != manifest.digest:
+        raise DataError(f"{plan.out} is of another manifest than {manifest.text}")
+    if record["part_size"] != plan.part_size:
+        raise DataError(
+            f"{plan.out} has parts of {record['part_size']} frames, not of {plan.part_size}; leave "
+            "--part-size out"
+        )
+    return record
 
 
 def _open_part(archive: Archive, record: Mapping[str, Any], number: int) -> parquet.Reader:
@@ -128,7 +133,7 @@ def _open_part(archive: Archive, record: Mapping[str, Any], number: int) -> parq
     if differing := differences(part.record, record):
         raise DataError(f"{place.text} is of another archive: another {differing[0]}")
     start, stop = archive.rows_of(number)
-    if part.n_rows != stop - start or not archive.manifest.has_rows(start, part):
+    if not has_rows(part, archive.manifest.read_rows(start, stop)):
         raise DataError(
             f"{place.text} has not the rows {start} to {stop} of the manifest; delete it and run "
             "the archive again"
@@ -141,7 +146,7 @@ def _find_failures(
 ) -> Iterator[Row]:
     """Yield file, frame and reason of the failed rows of parts, and the path of the file."""
     names = ["file", "frame", "reason", "status"]
-    for number, part in zip(numbers, ordered_map(open_part, numbers, _READS), strict=True):
+    for number, part in zip(numbers, ordered_map(open_part, numbers, READS), strict=True):
         columns = part.rows(0, part.n_rows, names)
         listed = archive.manifest.read_rows(*archive.rows_of(number))
         for *cells, status, row in zip(*(columns[name] for name in names), listed, strict=True):
@@ -149,9 +154,12 @@ def _find_failures(
                 yield dict(zip(_FAILURES, (*cells, row.source.location), strict=True))
 
 
-def _failures_csv(rows: Iterable[Row]) -> Iterator[bytes]:
+def _failures_csv(rows: Iterable[Row], first: list[Row]) -> Iterator[bytes]:
+    """Yield a table of failures in pieces, and note the first of them."""
     yield (SIGNATURE + csv_text([_FAILURES])).encode()
     for row in rows:
+        if len(first) < _FIRST_FAILURES:
+            first.append(row)
         cells = [shield(str(cell or "")) for cell in row.values()]
         yield csv_text([cells]).encode(errors="replace")
 

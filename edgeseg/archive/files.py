@@ -34,10 +34,7 @@ _ROOT_PARTS = 4  # of the paths that a disk or share may be mounted at
 class RunEnds(Exception):
     """No fault of the image that was asked for, such as a store that does not answer.
 
-    Parameters
-    ----------
-    error
-        To be raised instead, where it cannot become a row.
+    ``error`` is to be raised instead, where it cannot become a row.
     """
 
     def __init__(self, error: EdgesegError) -> None:
@@ -117,7 +114,6 @@ class FileReader:
         place = place_of(location)
         with self._check_store(place):
             place.read(1)
-        self._note_readable(place)
         _check_size(row, place.local.stat().st_size)
         return read_frame(place.local, frame)
 
@@ -140,7 +136,6 @@ class FileReader:
                 data = image_file.read_bytes(place.local)
             else:
                 data = _read_from_store(place, row.size_bytes)
-        self._note_readable(place)
         _check_size(row, len(data))
         return data
 
@@ -157,6 +152,7 @@ class FileReader:
         except EdgesegError as error:
             self._refuse_silence(place, error)
             raise
+        self._note_readable(place)
 
     def _refuse_silence(self, place: Place, error: EdgesegError) -> None:
         root = _root_of(place)
@@ -185,9 +181,8 @@ class FileReader:
 
 def _read_from_store(place: Place, size_bytes: int | None) -> bytes:
     """Read a file of a store, which may answer wrongly now and then."""
-    if size_bytes is None:
-        entry = place.info()
-        size_bytes = None if entry is None else entry.size_bytes
+    if size_bytes is None and (entry := place.info()) is not None:
+        size_bytes = entry.size_bytes
     if (size_bytes or 0) > MAX_BYTES:
         raise ImageDecodeError(
             f"{place.text}: {size_bytes} bytes are more than the {MAX_BYTES >> 30} GB allowed; "

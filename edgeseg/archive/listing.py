@@ -46,14 +46,14 @@ class ListedFile(NamedTuple):
     root: str
     size_bytes: int | None
     modified_us: int | None
-    n_frames: int
+    n_frames: int = 1
 
 
 class _LeftOut(NamedTuple):
     """A file of a store that is no image, as `Tally.add` takes it."""
 
     why: str
-    place: Place
+    text: str
     kind: str = ""
 
 
@@ -70,16 +70,13 @@ def list_images(text: str, tally: Tally) -> Iterator[ListedFile]:
     MissingExtraError
         If pydicom is not installed and there is a DICOM file.
     """
-    if is_url(text):
-        files, inspect = _find_in_store(place_of(text), tally), _inspect_store_files
-    else:
-        files, inspect = _find_local(text, tally), _inspect_local_files
+    files = _find_in_store(place_of(text), tally) if is_url(text) else _find_local(text, tally)
     groups = iter(lambda: list(itertools.islice(files, _GROUP)), [])
-    for group in ordered_map(inspect, groups, _THREADS):
+    for group in ordered_map(_inspect, groups, _THREADS):
         for file in group:
             if isinstance(file, _LeftOut):
-                tally.add(file.why, file.place.text, file.kind)
-            else:
+                tally.add(*file)
+            elif file is not None:
                 yield file
 
 
@@ -90,25 +87,8 @@ def _find_local(text: str, tally: Tally) -> Iterator[ListedFile]:
     for path, stamp in files:
         place = Place("", os.path.abspath(path))  # noqa: PTH100
         is_there = stamp.modified_ns > 0
-        size_bytes = stamp.size_bytes if is_there else None
-        yield ListedFile(
-            place, above, size_bytes, stamp.modified_ns // 1000 if is_there else None, 1
-        )
-
-
-def _inspect_local_files(files: list[ListedFile]) -> list[ListedFile | _LeftOut]:
-    """Return files with their numbers of frames."""
-    found: list[ListedFile | _LeftOut] = []
-    for file in files:
-        n_frames = 1
-        if left_out.may_be_dicom(file.place.path):
-            from edgeseg.images.dicom import frames  # imports pydicom, which only these need
-
-            # why it cannot be read, its row says
-            with contextlib.suppress(ImageDecodeError, DataError):
-                n_frames = frames.count_frames(file.place.local)
-        found.append(file._replace(n_frames=n_frames))
-    return found
+        known = (stamp.size_bytes, stamp.modified_ns // 1000) if is_there else (None, None)
+        yield ListedFile(place, above, *known)
 
 
 def _find_in_store(given: Place, tally: Tally) -> Iterator[ListedFile]:
@@ -116,7 +96,7 @@ def _find_in_store(given: Place, tally: Tally) -> Iterator[ListedFile]:
     entry = given.info()
     if entry is not None and not entry.is_folder:
         root = given.path.rpartition("/")[0]
-        yield ListedFile(given, f"/{root}", entry.size_bytes, entry.modified_us, 1)
+        yield ListedFile(given, f"/{root}", *entry[2:])
         return
     pattern = None
     if entry is None:
@@ -150,35 +130,36 @@ def _walk_store(folder: Place, root: Place, tally: Tally) -> Iterator[ListedFile
     """Yield the files in a folder of a store and below that may be images by their names."""
     folders, files = [], {}
     for place, entry in folder.list_folder():
-        name = place.path.rpartition("/")[2]
         if entry.is_folder and place.path.rstrip("/") == folder.path.rstrip("/"):
             # of keys with two slashes, which pyarrow cannot name
             odd = Place(folder.start, f"{folder.path.rstrip('/')}//", folder.query)
             tally.add(left_out.UNREADABLE, odd.text)
         elif entry.is_folder:
-            folders.append((name, place))
-        elif name:  # some programs mark folders by a file without a name
-            files[name] = place, entry
+            folders.append(place)
+        elif place.name:  # some programs mark folders by a file without a name
+            files[place.name] = place, entry
     is_run = left_out.has_run_files(files)
     for name, (place, entry) in files.items():
-        if not _may_be_image(place, name, tally):
+        if not _may_be_image(place, tally):
             continue
         if left_out.image_of_annotation(name) in files:
             tally.add(left_out.ANNOTATIONS, place.text)
         else:
-            yield ListedFile(place, f"/{root.path}", entry.size_bytes, entry.modified_us, 1)
+            yield ListedFile(place, f"/{root.path}", *entry[2:])
     del files
-    for name, place in folders:
-        if is_run and name in left_out.PICTURES:
+    for place in folders:
+        if is_run and place.name in left_out.PICTURES:
             tally.add(left_out.RESULTS, place.text)
-        elif left_out.is_system_folder(name):
-            tally.add(left_out.HIDDEN if name.startswith(".") else left_out.SYSTEM, place.text)
+        elif left_out.is_system_folder(place.name):
+            is_hidden = place.name.startswith(".")
+            tally.add(left_out.HIDDEN if is_hidden else left_out.SYSTEM, place.text)
         else:
             yield from _walk_store(place, root, tally)
 
 
-def _may_be_image(place: Place, name: str, tally: Tally) -> bool:
+def _may_be_image(place: Place, tally: Tally) -> bool:
     """Return whether a store's file may be an image by its name, or count it."""
+    name = place.name
     if left_out.is_system_file(name):
         tally.add(left_out.SYSTEM, place.text)
     elif name.startswith("."):
@@ -191,12 +172,16 @@ def _may_be_image(place: Place, name: str, tally: Tally) -> bool:
     return False
 
 
-def _inspect_store_files(files: list[ListedFile]) -> list[ListedFile | _LeftOut]:
-    """Return those of a store's files that are images, with their numbers of frames."""
-    return [found for file in files if (found := _inspect_store_file(file, files)) is not None]
+def _inspect(files: list[ListedFile]) -> list[ListedFile | _LeftOut | None]:
+    """Return files with their numbers of frames, or what those of a store are instead."""
+    return [_inspect_local(f) if f.place.is_local else _inspect_in_store(f, files) for f in files]
 
 
-def _inspect_store_file(
+def _inspect_local(file: ListedFile) -> ListedFile:
+    return _count_frames(file) if left_out.may_be_dicom(file.place.path) else file
+
+
+def _inspect_in_store(
     file: ListedFile, beside: Sequence[ListedFile]
 ) -> ListedFile | _LeftOut | None:
     place = file.place
@@ -217,19 +202,18 @@ def _inspect_store_file(
             text = f"{place.text}: cannot be read ({first_line(error)})"
             raise InputNotFoundError(text) from error
         # why it cannot be read, or that it has more frames than one, its row says
-        return file if has_image_suffix else _LeftOut(left_out.UNREADABLE, place)
+        return file if has_image_suffix else _LeftOut(left_out.UNREADABLE, place.text)
 
 
 def _inspect_content(stream: BinaryIO, file: ListedFile) -> ListedFile | _LeftOut | None:
     """Return what an open file is; None if it is no image, nor named like one."""
-    name = file.place.path.rpartition("/")[2]
-    start = stream.read(N_START_BYTES)
+    name, start = file.place.name, stream.read(N_START_BYTES)
     kind = left_out.kind_of_start(start, name, lambda: _holds_image(stream))
     if kind is not None and not kind.is_picture:
-        return _LeftOut(left_out.NOT_IMAGES, file.place, kind.name)
+        return _LeftOut(left_out.NOT_IMAGES, file.place.text, kind.name)
     if left_out.has_dicom_suffix(name) or kind is DICOM:
-        return file._replace(n_frames=_count_frames(stream))
-    return file if kind is not None else None
+        return _count_frames(file, stream)
+    return None if kind is None else file
 
 
 def _holds_image(stream: BinaryIO) -> bool:
@@ -239,10 +223,12 @@ def _holds_image(stream: BinaryIO) -> bool:
     return frames.holds_image(stream)
 
 
-def _count_frames(stream: BinaryIO) -> int:
+def _count_frames(file: ListedFile, stream: BinaryIO | None = None) -> ListedFile:
     from edgeseg.images.dicom import frames
 
-    stream.seek(0)
-    with contextlib.suppress(ImageDecodeError, DataError):
-        return frames.count_frames_in(stream)
-    return 1  # why it cannot be decoded, its row says
+    with contextlib.suppress(ImageDecodeError, DataError):  # why it cannot be read, its row says
+        if stream is None:
+            return file._replace(n_frames=frames.count_frames(file.place.local))
+        stream.seek(0)
+        return file._replace(n_frames=frames.count_frames_in(stream))
+    return file

@@ -72,13 +72,10 @@ class ManifestRow(NamedTuple):
 class Manifest:
     """A manifest that is read, of edgeseg or another program's making.
 
-    Parameters
-    ----------
-    text
-        Path or URL.
-
     Attributes
     ----------
+    text
+        Its path, which is whole, or its URL.
     n_rows
         Frames it lists.
     digest
@@ -93,8 +90,9 @@ class Manifest:
     """
 
     def __init__(self, text: str) -> None:
-        self._place = place_of(text)
-        stream = self._place.open()
+        place = place_of(text)
+        self.text = place.text
+        stream = place.open()
         weakref.finalize(self, stream.close)  # read from as long as this is in use
         try:
             self.digest = parquet.table_digest(stream)
@@ -105,21 +103,13 @@ class Manifest:
                 "one"
             ) from error
         self.n_rows = self._reader.n_rows
-        for name in SCHEMA.names:
-            if self._reader.names.count(name) > 1:
-                raise DataError(f"{text}: it has the column {name!r} twice")
-        known = (name for name in SCHEMA.names if name != "modified")
-        self._names = [name for name in known if name in self._reader.names]
-        if "path" not in self._names:
+        columns = [name for name in self._reader.names if name in SCHEMA.names]
+        self._names = [name for name in columns if name != "modified"]
+        if "path" not in columns or len(columns) > len({*columns}):
             raise DataError(
-                f"{text}: it has no column 'path'; expected {', '.join(SCHEMA.names)}, of which "
-                "all but the first may be left out"
+                f"{text}: its columns are {', '.join(self._reader.names)}; expected 'path', and at "
+                f"most once each of {', '.join(SCHEMA.names[1:])}"
             )
-
-    @property
-    def text(self) -> str:
-        """Its path, which is whole, or its URL."""
-        return self._place.text
 
     def read_rows(self, start: int, stop: int) -> list[ManifestRow]:
         """Return the rows from a number on, up to another.
@@ -129,35 +119,17 @@ class Manifest:
         DataError
             If they cannot be read, or a row has no path.
         """
-        with self._translate_errors(start, stop):
-            columns = self._reader.rows(start, stop, self._names, SCHEMA)
-        rows = zip(*(columns[name] for name in self._names), strict=True)
-        return [
-            self._parse_row(number, dict(zip(self._names, row, strict=True)))
-            for number, row in enumerate(rows, start)
-        ]
-
-    def has_rows(self, start: int, part: parquet.Reader) -> bool:
-        """Return whether all rows of a part are those from a number on; see `read_rows`."""
-        stop = start + part.n_rows
-        if {"file", "frame"} <= {*self._names}:
-            with self._translate_errors(start, stop):
-                if self._reader.equals(start, part, ["file", "frame"]):
-                    return True  # of edgeseg's own making, compared without a look at each row
-        rows = part.rows(0, part.n_rows, ["file", "frame"])
-        return [*zip(rows["file"], rows["frame"], strict=True)] == [
-            (printable(each.source.file), each.source.frame or None)
-            for each in self.read_rows(start, stop)
-        ]
-
-    @contextlib.contextmanager
-    def _translate_errors(self, start: int, stop: int) -> Iterator[None]:
         try:
-            yield
+            columns = self._reader.rows(start, stop, self._names, SCHEMA)
         except ERRORS as error:
             raise DataError(
                 f"{self.text}: rows {start} to {stop} cannot be read ({first_line(error)})"
             ) from error
+        rows = zip(*columns.values(), strict=True)
+        return [
+            self._parse_row(number, dict(zip(columns, row, strict=True)))
+            for number, row in enumerate(rows, start)
+        ]
 
     def refuse_repeated(self) -> None:
         """Raise if a frame is listed twice, as other programs may; takes 8 bytes a row of theirs.
@@ -186,9 +158,7 @@ class Manifest:
                 yield row.source.key
 
     def _parse_row(self, number: int, row: dict[str, Any]) -> ManifestRow:
-        path = row["path"]
-        if not path:
-            raise DataError(f"{self.text}: row {number}, counted from 0, has no path")
+        path = row["path"] or ""
         is_whole = os.path.isabs(path)  # noqa: PTH117 (many rows)
         if not is_whole and not path.lower().startswith("file://") and not is_url(path):
             raise DataError(
@@ -208,10 +178,9 @@ def _escape(part: re.Match[str]) -> str:
 
 def _file_of(path: str) -> str:
     """Return what results call a file of which only the path is listed."""
-    try:
+    with contextlib.suppress(DataError):  # its row says so
         return place_of(path).path.lstrip("/")
-    except DataError:  # its row says so
-        return path
+    return path
 
 
 def _parse_size(row: dict[str, Any]) -> TableRow | None:
@@ -231,3 +200,10 @@ def _parse_size(row: dict[str, Any]) -> TableRow | None:
     size = None if x_mm is None or y_mm is None else PixelSize(x_mm, y_mm, source or "table")
     known_sides = None if None in sides else (int(sides[0] or 0), int(sides[1] or 0))
     return TableRow(size, None, known_sides, reason)
+
+
+def has_rows(part: parquet.Reader, listed: list[ManifestRow]) -> bool:
+    """Return whether the rows of a part are those of a manifest."""
+    rows = part.rows(0, part.n_rows, ["file", "frame"])
+    keys = [(printable(row.source.file), row.source.frame or None) for row in listed]
+    return [*zip(rows["file"], rows["frame"], strict=True)] == keys

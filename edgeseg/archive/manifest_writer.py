@@ -1,22 +1,85 @@
-"""Writes the list of an archive's frames: a table of Parquet, in little memory."""
+"""Writes the list of an archive's frames, in little memory however many there are.
+
+Files are collected in SQLite, on disk. Rows of a table of pixel sizes are matched there too, by the
+function that matches them in memory elsewhere: a join in memory would grow with both tables.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+import json
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 from edgeseg.archive import parquet
-from edgeseg.archive.file_list import FileList
-from edgeseg.archive.listing import list_images
+from edgeseg.archive.listing import ListedFile, list_images
 from edgeseg.archive.manifest import GROUP_ROWS, SCHEMA
 from edgeseg.archive.place import Place
-from edgeseg.images.frame import Size, as_pixel_size
+from edgeseg.errors import DataError, EdgesegError, OutputWriteError
+from edgeseg.images.frame import PixelSize, Size, as_pixel_size
+from edgeseg.inputs.discover import frame_numbers, name_below
 from edgeseg.inputs.left_out import Tally, nothing_found
+from edgeseg.inputs.matching import (
+    end_of_prefix,
+    files_without_row,
+    find_row,
+    path_key,
+    shared_row_reason,
+)
+from edgeseg.inputs.pixel_sizes import describe_fit, no_match_error
+from edgeseg.inputs.size_table import TableRow, merge_rows, read_table_rows
+from edgeseg.inputs.source import Source
+from edgeseg.system.text import first_line
 from edgeseg.system.version import __version__
 
 _PIECE_BYTES = 1 << 23
+_TABLES = """
+PRAGMA journal_mode=OFF;
+PRAGMA synchronous=OFF;
+PRAGMA temp_store=FILE;
+PRAGMA cache_size=-65536;
+PRAGMA locking_mode=EXCLUSIVE;
+CREATE TABLE files(
+    place TEXT PRIMARY KEY, root BLOB, path BLOB, file TEXT, size_bytes INTEGER,
+    modified_us INTEGER, n_frames INTEGER);
+CREATE TABLE rows(
+    name TEXT PRIMARY KEY, x_mm REAL, y_mm REAL, source TEXT, width_px INTEGER, height_px INTEGER,
+    reason TEXT) WITHOUT ROWID;
+CREATE TABLE keys(
+    without_suffix INTEGER, key TEXT, name TEXT, PRIMARY KEY(without_suffix, key, name)
+    ) WITHOUT ROWID;
+CREATE TABLE matches(file TEXT PRIMARY KEY, row TEXT, rank TEXT, reason TEXT) WITHOUT ROWID;
+"""
+_ADD_FILE = "INSERT OR IGNORE INTO files VALUES (?, ?, ?, ?, ?, ?, ?)"
+_REPEATED = "SELECT file FROM files GROUP BY file HAVING COUNT(*) > 1"
+_RENAME = (
+    "UPDATE files SET file = name_below(root, path, :parents) "
+    f"WHERE file IN ({_REPEATED}) AND file != name_below(root, path, :parents)"
+)
+_ADD_ROW = "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?, ?)"
+_ROW = "SELECT x_mm, y_mm, source, width_px, height_px, reason FROM rows WHERE name = ?"
+# Rows without an image, images whose row names other folders, and those whose row has no size.
+_FIT = (
+    "SELECT COUNT(*), MIN(name) FROM rows WHERE name NOT IN "
+    "(SELECT row FROM matches WHERE row IS NOT NULL)",
+    "SELECT COUNT(*), MIN(file), row FROM matches WHERE rank LIKE '%, true]'",
+    "SELECT COUNT(*), MIN(file) FROM matches JOIN rows ON name = row "
+    "WHERE matches.reason = '' AND x_mm IS NULL AND rows.reason = ''",
+)
+_ENTRIES = """
+SELECT place, files.file, n_frames, x_mm, y_mm,
+    CASE WHEN matches.file IS NULL THEN NULL ELSE COALESCE(source, 'table') END,
+    width_px, height_px, size_bytes, modified_us,
+    NULLIF(COALESCE(NULLIF(matches.reason, ''), rows.reason), '')
+FROM files LEFT JOIN matches ON matches.file = files.file
+    LEFT JOIN rows ON rows.name = matches.row AND matches.reason = '' ORDER BY files.file
+"""
 
 
 class ManifestSize(NamedTuple):
@@ -36,8 +99,7 @@ def write_manifest(
 ) -> ManifestSize:
     """List the frames of files, folders and patterns, of this machine or of stores.
 
-    In little memory, however many there are: what is found goes into a file beside ``out``, about
-    0.5 KB each, which is removed again.
+    What is found goes into a file beside ``out``, about 0.5 KB each, which is removed again.
 
     Parameters
     ----------
@@ -59,33 +121,166 @@ def write_manifest(
     OutputWriteError
         If the list cannot be written.
     """
-    tally = Tally()
-    with FileList(out.local.parent if out.is_local else None) as files:
+    tally, size = Tally(), as_pixel_size(pixel_size_mm)
+    folder = out.local.parent if out.is_local else None
+    with _translate_errors(), _open_list(folder) as db:
         for text in inputs:
-            files.add(list_images(text, tally), on_file)
+            db.executemany(_ADD_FILE, _file_cells(list_images(text, tally), on_file))
         notices = tally.sentences()
-        n_files = files.count()
+        (n_files,) = db.execute("SELECT COUNT(*) FROM files").fetchone()
         if not n_files:
             raise nothing_found(inputs, notices)
         for text in notices:
             on_notice(text)
-        files.make_names_differ()
-        size = as_pixel_size(pixel_size_mm)
+        _make_names_differ(db)
         if size is None and table is not None:
-            files.add_table(table, on_notice)
-        with files.open_scratch() as stream:
-            n_frames = _write_rows(stream, files.list_rows(size))
+            _add_table(db, table, on_notice)
+        with tempfile.TemporaryFile(dir=folder) as stream:
+            rows = _list_rows(db, size)
+            groups = iter(lambda: list(itertools.islice(rows, GROUP_ROWS)), [])
+            columns = (dict(zip(SCHEMA.names, zip(*g, strict=True), strict=True)) for g in groups)
+            parquet.write_table(stream, SCHEMA, columns, {"edgeseg": __version__})
+            n_frames = parquet.Reader(stream).n_rows
             stream.seek(0)
             out.write(iter(lambda: stream.read(_PIECE_BYTES), b""))
     return ManifestSize(n_files, n_frames)
 
 
-def _write_rows(stream: BinaryIO, rows: Iterator[tuple[Any, ...]]) -> int:
-    """Write the table and return how many rows it has."""
-    writer = parquet.Writer(stream, SCHEMA, {"edgeseg": __version__})
-    n_rows = 0
-    while group := list(itertools.islice(rows, GROUP_ROWS)):
-        writer.write(dict(zip(SCHEMA.names, zip(*group, strict=True), strict=True)))
-        n_rows += len(group)
-    writer.close()
-    return n_rows
+@contextlib.contextmanager
+def _open_list(folder: Path | None) -> Iterator[sqlite3.Connection]:
+    """Yield an empty list in a file below a folder, which is made; None: among temporary files."""
+    with contextlib.ExitStack() as stack:
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        where = Path(tempfile.mkdtemp(prefix=".edgeseg-", dir=folder))
+        stack.callback(shutil.rmtree, where, ignore_errors=True)
+        db = stack.enter_context(contextlib.closing(sqlite3.connect(where / "list")))
+        db.executescript(_TABLES)
+        db.create_function("name_below", 3, _name_below, deterministic=True)
+        # what is open stays when its name goes, so a killed run leaves nothing; not on Windows
+        with contextlib.suppress(OSError):
+            (where / "list").unlink()
+            where.rmdir()
+        yield db
+
+
+def _file_cells(
+    files: Iterable[ListedFile], on_file: Callable[[], None]
+) -> Iterator[tuple[Any, ...]]:
+    for listed in files:
+        on_file()
+        place, root = listed.place, os.fsencode(listed.root)
+        path = os.fsencode(place.path if place.is_local else f"/{place.path}")
+        yield place.text, root, path, _name_below(root, path, 0), *listed[2:]
+
+
+def _name_below(root: bytes, path: bytes, parents: int) -> str:
+    return name_below(Path(os.fsdecode(root)), Path(os.fsdecode(path)), parents)
+
+
+def _make_names_differ(db: sqlite3.Connection) -> None:
+    """Put the names of the folders above inputs before names that are not unique."""
+    db.execute("CREATE INDEX names ON files(file)")
+    for parents in itertools.count(1):
+        repeated = db.execute(f"{_REPEATED} LIMIT 1").fetchone()
+        if repeated is None:
+            return
+        if not db.execute(_RENAME, {"parents": parents}).rowcount:
+            raise DataError(
+                f"two files are called {repeated[0]!r} where a name that is not UTF-8 is written "
+                "with backslashes; rename one"
+            )
+
+
+def _add_table(db: sqlite3.Connection, path: Path, on_notice: Callable[[str], None]) -> None:
+    """Match the rows of a table of pixel sizes; see `edgeseg.inputs.pixel_sizes.PixelSizes`."""
+    for name, row in read_table_rows(path, on_notice):
+        _add_row(db, name, row)
+    wrong = db.execute("SELECT reason FROM rows WHERE reason != '' LIMIT 1").fetchone()
+    if wrong and not db.execute("SELECT 1 FROM rows WHERE x_mm > 0").fetchone():
+        raise DataError(wrong[0])
+    db.executemany("INSERT INTO matches VALUES (?, ?, ?, ?)", _find_matches(db))
+    if not db.execute("SELECT 1 FROM matches WHERE rank != ''").fetchone():
+        first = db.execute("SELECT name FROM rows").fetchone()
+        (file,) = db.execute("SELECT MIN(file) FROM files").fetchone()
+        raise no_match_error(first[0] if first else None, file)
+    _refuse_shared_rows(db)
+    for text in describe_fit(*(db.execute(query).fetchone() for query in _FIT)):
+        on_notice(text)
+
+
+def _add_row(db: sqlite3.Connection, name: str, row: TableRow) -> None:
+    found = db.execute(_ROW, (name,)).fetchone()
+    if found is None:
+        keys = ((stem, path_key(name, without_suffix=stem), name) for stem in (False, True))
+        db.executemany("INSERT INTO keys VALUES (?, ?, ?)", keys)
+    else:
+        x_mm, y_mm, source, width_px, height_px, reason = found
+        earlier = None if x_mm is None else PixelSize(x_mm, y_mm, source)
+        sides_px = None if width_px is None else (width_px, height_px)
+        row = merge_rows(name, TableRow(earlier, None, sides_px, reason), row)
+    size, sides = row.pixel_size or (None, None, "table"), row.sides_px or (None, None)
+    db.execute(_ADD_ROW, (name, *size, *sides, row.reason))
+
+
+def _find_matches(db: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
+    """Yield the match of each file: its row, if there is one, its rank and a reason."""
+    keys = _RowKeys(db, without_suffix=False), _RowKeys(db, without_suffix=True)
+    for file, path in db.execute("SELECT file, path FROM files ORDER BY file"):
+        source = Source(file, path.decode("utf-8", "backslashreplace"))
+        match = find_row(
+            source, keys.__getitem__, lambda name: db.execute(_ROW, (name,)).fetchone()
+        )
+        rank = "" if match.is_missing else json.dumps(match.rank)
+        yield file, match.name or None, rank, match.reason
+
+
+def _refuse_shared_rows(db: sqlite3.Connection) -> None:
+    """Leave a row that several files claim to the one that it fits best, or to none."""
+    db.execute("CREATE INDEX claims ON matches(row)")
+    claimed = "SELECT row FROM matches WHERE row IS NOT NULL GROUP BY row HAVING COUNT(*) > 1"
+    for (name,) in db.execute(claimed).fetchall():
+        found = db.execute("SELECT rank, file FROM matches WHERE row = ?", (name,))
+        claims = [(tuple(json.loads(rank)), file) for rank, file in found]
+        reasons = [
+            (shared_row_reason(name, file, len(claims)), file) for file in files_without_row(claims)
+        ]
+        db.executemany("UPDATE matches SET reason = ? WHERE file = ?", reasons)
+
+
+class _RowKeys:
+    """The keys of a table's rows; see `edgeseg.inputs.matching.RowKeys`."""
+
+    def __init__(self, db: sqlite3.Connection, *, without_suffix: bool) -> None:
+        self._db, self._where = db, f"FROM keys WHERE without_suffix = {without_suffix:d}"
+
+    def around(self, key: str) -> Sequence[str]:
+        before = f"SELECT MAX(key) {self._where} AND key < ?"
+        after = f"SELECT MIN(key) {self._where} AND key >= ?"
+        found = (self._db.execute(query, (key,)).fetchone()[0] for query in (before, after))
+        return [key for key in found if key is not None]
+
+    def starting_with(self, prefix: str, limit: int) -> Sequence[tuple[str, str]]:
+        query = f"SELECT key, name {self._where} AND key >= ? AND key < ? ORDER BY key LIMIT ?"
+        return self._db.execute(query, (prefix, end_of_prefix(prefix), limit)).fetchall()
+
+
+def _list_rows(db: sqlite3.Connection, size: PixelSize | None) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of the manifest by name and frame; ``size`` is of all images."""
+    for place, file, n_frames, *sizes, size_bytes, modified_us, reason in db.execute(_ENTRIES):
+        known = sizes if size is None else (*size, None, None)
+        for number in frame_numbers(n_frames):
+            yield place, file, number or None, *known, size_bytes, modified_us, reason
+
+
+@contextlib.contextmanager
+def _translate_errors() -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        if isinstance(error, EdgesegError):
+            raise
+        raise OutputWriteError(
+            f"the list cannot be made on this disk ({first_line(error)}): it takes about 0.5 KB a "
+            "file beside the manifest"
+        ) from error

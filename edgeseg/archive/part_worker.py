@@ -35,15 +35,7 @@ _SAMPLES = 50  # files of the whole manifest, looked at where one cannot be read
 
 
 class Done(NamedTuple):
-    """A part that is on its disk or store.
-
-    Attributes
-    ----------
-    number
-        The part's.
-    statuses
-        How many rows have which status.
-    """
+    """A part that is on its disk or store: its number, and how many rows have which status."""
 
     number: int
     statuses: dict[str, int]
@@ -63,37 +55,14 @@ class _Part:
         self.uploads: list[Future[None]] = []
         self.pictures: set[Path] = set()  # of this machine
         self.started_s = time.perf_counter()
-        self._film = ""  # whose bytes were counted last
-
-    def bytes_of(self, row: ManifestRow) -> int:
-        """Return how many bytes are read for an image: none for a film's second frame."""
-        source = row.source
-        if source.frame and source.location == self._film:
-            return 0
-        self._film = source.location if source.frame else ""
-        return row.size_bytes or 0
-
-    @property
-    def is_measured(self) -> bool:
-        return len(self.rows) == len(self.listed)
 
 
-class _Image:
-    """An image of a part, whose file is read ahead."""
+class _Image(NamedTuple):
+    """An image of a part, whose file is being read."""
 
-    def __init__(self, part: _Part, listed: ManifestRow, files: FileReader) -> None:
-        self.part, self.listed, self._files = part, listed, files
-        self.size_bytes = part.bytes_of(listed)
-        self._data: Future[bytes] | None = None
-
-    def start(self) -> None:
-        """Begin to read the file."""
-        self._data = self._files.start(self.listed)
-
-    def read(self, source: Source) -> Frame:
-        """Return the frame; see `FileReader.read_frame`."""
-        data, self._data = self._data, None
-        return self._files.read_frame(self.listed, data)
+    part: _Part
+    listed: ManifestRow
+    data: Future[bytes] | None
 
 
 class PartWorker:
@@ -116,8 +85,7 @@ class PartWorker:
         self._plan, self._threads = plan, threads
         self.archive = Archive(plan, Manifest(plan.manifest))
         self.segmenter = Segmenter(plan.model, device=plan.device, threads=1)
-        self._record = self.archive.claim(self.segmenter)
-        self._host = describe()
+        self._record = self.archive.claim(self.segmenter) | {"host": describe()}
         self._out = plan.place
         self._options = Options(masks=plan.masks, overlays=plan.overlays)
         titles = self._row_worker(PixelSizes([])).titles
@@ -150,12 +118,14 @@ class PartWorker:
             self._uploads = stack.enter_context(ThreadPoolExecutor(_UPLOADS, "edgeseg-upload"))
             writing = stack.enter_context(ThreadPoolExecutor(1, "edgeseg-write"))
             waiting: deque[Future[Done]] = deque()
-            images = self._read_ahead(self._list_images(parts, files))
+            measure = partial(self._measure, files)
             try:
-                for part, row in ordered_map(self._measure, images, self._threads):
+                for part, row in ordered_map(
+                    measure, self._read_ahead(parts, files), self._threads
+                ):
                     part.rows.append(row)
                     on_rows(1)
-                    if part.is_measured:
+                    if len(part.rows) == len(part.listed):
                         waiting.append(writing.submit(self._write, part))
                     while waiting and (waiting[0].done() or len(waiting) > 1):
                         yield waiting.popleft().result()
@@ -164,33 +134,32 @@ class PartWorker:
             while waiting:
                 yield waiting.popleft().result()
 
-    def _list_images(self, parts: Iterable[int], files: FileReader) -> Iterator[_Image]:
+    def _read_ahead(self, parts: Iterable[int], files: FileReader) -> Iterator[_Image]:
+        """Yield the images of parts, whose files are being read; those of the next ones are too."""
+        started: deque[_Image] = deque()
+        size_bytes = 0
+        for part, row in self._list_images(parts):
+            started.append(_Image(part, row, files.start(row)))
+            size_bytes += _bytes_of(row)
+            while started and (len(started) > self._plan.read_ahead or size_bytes > _BYTES_AHEAD):
+                size_bytes -= _bytes_of(started[0].listed)
+                yield started.popleft()
+        yield from started
+
+    def _list_images(self, parts: Iterable[int]) -> Iterator[tuple[_Part, ManifestRow]]:
         for number in parts:
             if self.archive.has_part(number):  # another worker was quicker
                 continue
-            listed = self.archive.manifest.read_rows(*self.archive.rows_of(number))
-            part = _Part(number, listed)
-            yield from (_Image(part, row, files) for row in listed)
+            part = _Part(number, self.archive.manifest.read_rows(*self.archive.rows_of(number)))
+            yield from ((part, row) for row in part.listed)
 
-    def _read_ahead(self, images: Iterable[_Image]) -> Iterator[_Image]:
-        """Yield images whose files are being read; those of the next ones are too."""
-        started: deque[_Image] = deque()
-        size_bytes = 0
-        for image in images:
-            image.start()
-            started.append(image)
-            size_bytes += image.size_bytes
-            while started and (len(started) > self._plan.read_ahead or size_bytes > _BYTES_AHEAD):
-                first = started.popleft()
-                size_bytes -= first.size_bytes
-                yield first
-        yield from started
+    def _measure(self, files: FileReader, image: _Image) -> tuple[_Part, Row]:
+        def read(_: Source) -> Frame:
+            return files.read_frame(image.listed, image.data)
 
-    def _measure(self, image: _Image) -> tuple[_Part, Row]:
-        worker = self._row_worker(image.listed, image.read)
         write = self._write_picture if self._out.is_local else self._upload
-        write = partial(write, image.part)
-        return image.part, worker.measure(image.listed.source, write)
+        worker = self._row_worker(image.listed, read)
+        return image.part, worker.measure(image.listed.source, partial(write, image.part))
 
     def _row_worker(
         self, sizes: PixelSizesOfSources, read: Callable[[Source], Frame] = read_source
@@ -221,14 +190,9 @@ class PartWorker:
             text = f"{self._out.text}: cannot be written ({error.strerror})"
             raise OutputWriteError(text) from error
         values = {title: [row[title] for row in part.rows] for title in self._schema.names}
-        record = {
-            **self._record,
-            "part": part.number,
-            "host": self._host,
-            "provider": self.segmenter.provider,
-            "wall_s": round(time.perf_counter() - part.started_s, 3),
-        }
-        data = parquet.table_bytes(self._schema, values, record)
+        wall_s = round(time.perf_counter() - part.started_s, 3)
+        own = {"part": part.number, "provider": self.segmenter.provider, "wall_s": wall_s}
+        data = parquet.table_bytes(self._schema, values, self._record | own)
         self.archive.part(part.number).write(data)
         return Done(part.number, dict(Counter(str(row["status"]) for row in part.rows)))
 
@@ -237,14 +201,17 @@ class PartWorker:
 
         A store or disk of which none can be read does not answer.
         """
-        manifest = self.archive.manifest
-        starts = range(0, manifest.n_rows, max(1, manifest.n_rows // _SAMPLES))
-        rows = (manifest.read_rows(start, start + 1)[0] for start in starts)
-        found = []
-        for row in rows:
+        manifest, found = self.archive.manifest, []
+        for start in range(0, manifest.n_rows, max(1, manifest.n_rows // _SAMPLES)):
+            (row,) = manifest.read_rows(start, start + 1)
             with contextlib.suppress(DataError):  # a URL of no store
                 found.append(place_of(row.source.location))
         return found
+
+
+def _bytes_of(row: ManifestRow) -> int:
+    """Return how many bytes are read for an image: none for a film's second frame."""
+    return 0 if row.source.frame > 1 else row.size_bytes or 0
 
 
 _workers: dict[tuple[Plan, int], PartWorker] = {}  # of this process: one, kept for its next part

@@ -28,6 +28,9 @@ _SAFE = "/!$&'()*+,;=:@~"
 class Place:
     """A file or folder; ``place / name`` is what lies below it.
 
+    What reads it raises `InputNotFoundError` if it does not exist or cannot be read, what writes
+    it `OutputWriteError`.
+
     Parameters
     ----------
     start, query
@@ -57,6 +60,11 @@ class Place:
         return Path(self.path)
 
     @property
+    def name(self) -> str:
+        """The last part of its path."""
+        return self.path.rpartition("/")[2]
+
+    @property
     def text(self) -> str:
         """A text of which `place_of` makes it: a URL, or the path where that is Unicode."""
         if not self.is_local:
@@ -68,13 +76,7 @@ class Place:
         return self.path
 
     def read(self, at_most: int | None = None) -> bytes:
-        """Read it, or its beginning.
-
-        Raises
-        ------
-        InputNotFoundError
-            If it does not exist or cannot be read.
-        """
+        """Read it, or its beginning."""
         with self._translate_errors():
             return self._store.read(self._inner, at_most)
 
@@ -83,11 +85,6 @@ class Place:
 
         What is not whole is taken from a store only if it comes twice alike, for an answer may be
         cut off without an error (see `edgeseg.archive.stores.Store`).
-
-        Raises
-        ------
-        InputNotFoundError
-            If it does not exist or cannot be read.
         """
         data, earlier = b"", b""
         for wait_s in (*_RETRY_AFTER_S, None):
@@ -105,12 +102,12 @@ class Place:
         return data
 
     def open(self, size_bytes: int | None = None) -> BinaryIO:
-        """Open it for random reads; ``size_bytes`` is its size where that is known. See `read`."""
+        """Open it for random reads; ``size_bytes`` is its size where that is known."""
         with self._translate_errors():
             return self._store.open(self._inner, size_bytes)
 
     def exists(self) -> bool:
-        """Return whether it exists; see `read`."""
+        """Return whether it exists."""
         return self.info() is not None
 
     def can_be_read(self) -> bool:
@@ -121,12 +118,12 @@ class Place:
             return False
 
     def info(self) -> stores.Entry | None:
-        """Return what is known of it; None if it does not exist. See `read`."""
+        """Return what is known of it; None if it does not exist."""
         with self._translate_errors():
             return self._store.info(self._inner)
 
     def list_folder(self) -> Iterator[tuple[Place, stores.Entry]]:
-        """Yield the contents of a folder, nothing if it does not exist; see `read`."""
+        """Yield the contents of a folder, nothing if it does not exist."""
         with self._translate_errors():
             entries = self._store.list_folder(self._inner)
         before = self._store.path("")
@@ -134,18 +131,13 @@ class Place:
             yield Place(self.start, entry.path.removeprefix(before), self.query), entry
 
     def list_names(self) -> set[str]:
-        """Return the names in a folder, none if it does not exist; see `read`."""
-        return {place.path.rpartition("/")[2] for place, _ in self.list_folder()}
+        """Return the names in a folder, none if it does not exist."""
+        return {place.name for place, _ in self.list_folder()}
 
     def write(self, data: bytes | Iterable[bytes]) -> None:
         """Write it such that it is there whole or not at all, and as it was before.
 
         On this machine it also survives a power cut, once this returns.
-
-        Raises
-        ------
-        OutputWriteError
-            If it cannot be written.
         """
         pieces = [data] if isinstance(data, bytes) else data
         store, path = self._store, self._inner
@@ -153,10 +145,12 @@ class Place:
             write_atomic(self.local, pieces, durable=True)
             return
         try:
+            # of pieces the last may never come, and a stream that is dropped ends as if complete
             if store.is_whole_at_once and isinstance(data, bytes):
-                store.write(path, [data])
+                store.write(path, pieces)
             else:
-                self._write_and_rename(store, pieces)
+                part = f"{path.rpartition('/')[0]}/{new_part()}"
+                store.write_and_rename(path, part, pieces)
         except stores.ERRORS as error:
             raise OutputWriteError(
                 f"{self.text}: cannot be written ({first_line(error)})"
@@ -166,11 +160,6 @@ class Place:
         """Write it whole unless it exists: of several who do so at once, all then read the same.
 
         Stores and some drives do not tell who was first, so there it takes some seconds.
-
-        Raises
-        ------
-        OutputWriteError
-            If it cannot be written.
         """
         if self.exists() or (self.is_local and write_first(self.local, data)):
             return
@@ -178,24 +167,15 @@ class Place:
             self.write(data)
         time.sleep(_RECORD_SETTLES_S)  # until who saw none either has written its own
 
+    def delete(self) -> None:
+        """Delete it."""
+        with self._translate_errors():
+            self._store.delete(self._inner)
+
     def remove_parts(self) -> None:
         """Remove the unfinished files in a folder that killed writers left."""
         for name in filter(is_part, self.list_names()):
-            with self._translate_errors():
-                self._store.delete((self / name)._inner)
-
-    def _write_and_rename(self, store: stores.Store, pieces: Iterable[bytes]) -> None:
-        # also where objects appear whole: a stream that is dropped ends as if it were complete
-        folder, _, _ = self._inner.rpartition("/")
-        part = f"{folder}/{new_part()}"
-        store.make_folder(folder)
-        try:
-            store.write(part, pieces)
-        except BaseException:
-            with contextlib.suppress(*stores.ERRORS):
-                store.delete(part)
-            raise
-        store.move(part, self._inner)
+            (self / name).delete()
 
     @property
     def _store(self) -> stores.LocalFiles | stores.Store:
@@ -227,8 +207,7 @@ def place_of(text: str) -> Place:
         If it is a URL of a store that pyarrow does not know.
     """
     if text.lower().startswith(_FILE):
-        rest = text[len(_FILE) :]
-        host, _, path = rest.partition("/")
+        host, _, path = text[len(_FILE) :].partition("/")
         if host not in ("", "localhost"):
             raise DataError(f"{text}: a file of the host {host!r}; give its path on this machine")
         return Place("", os.fsdecode(unquote_to_bytes("/" + path)))

@@ -25,24 +25,20 @@ from edgeseg.system.parallel import ordered_map
 from edgeseg.system.version import __version__
 
 RECORD_NAME, SUMMARY_NAME, FAILURES_NAME = "archive.json", "summary.json", "failures.csv"
-PARTS = "parts"
-_READS = 8  # of parts at once, most of which wait for a store
+READS = 8
+"""Parts read at once, most of which wait for a store."""
+_PARTS = "parts"
 _PART = re.compile(r"part-(\d{8})\.parquet")
-
-
-@dataclass(frozen=True, slots=True)
-class Shard:
-    """One of several shares of the parts: each ``of``-th part, from one or the other on.
-
-    Numbers may count from 0 or from 1; the share of ``of`` is that of 0.
-    """
-
-    number: int
-    of: int
-
-
-ALL = Shard(0, 1)
-"""The share that is all parts."""
+# What all parts have in common, in words, and where the record has it.
+_COMMON = (
+    ("model", "model", "sha256"),
+    ("manifest", "manifest", "sha256"),
+    ("part size", "part_size"),
+    ("calibration", "calibration"),
+    ("choice of masks", "masks"),
+    ("choice of overlays", "overlays"),
+    ("version of edgeseg", "edgeseg"),
+)
 
 
 @dataclass(frozen=True)
@@ -82,35 +78,16 @@ class Plan:
 
 
 class Archive:
-    """A plan beside its manifest and results: which parts there are, and which are done.
-
-    Parameters
-    ----------
-    plan
-        See `Plan`.
-    manifest
-        Its manifest, open.
-
-    Raises
-    ------
-    DataError
-        If the plan has no part of a size.
-    """
+    """A plan beside its manifest and results: which parts there are, and which are done."""
 
     def __init__(self, plan: Plan, manifest: Manifest) -> None:
-        if plan.part_size < 1 or plan.read_ahead < 0:
-            raise DataError("part size must be 1 or more, read ahead 0 or more")
         self.plan, self.manifest = plan, manifest
-
-    @property
-    def n_parts(self) -> int:
-        """How many parts there are."""
-        return -(-self.manifest.n_rows // self.plan.part_size)
+        self.n_parts = -(-manifest.n_rows // plan.part_size)
 
     @property
     def parts(self) -> Place:
-        """Their folder."""
-        return self.plan.place / PARTS
+        """The folder of the parts."""
+        return self.plan.place / _PARTS
 
     def part(self, number: int) -> Place:
         """Return where a part is written."""
@@ -132,28 +109,31 @@ class Archive:
         return part.exists() and parquet.is_whole(part.read_whole(parquet.is_whole))
 
     def find_missing(
-        self, shard: Shard = ALL, on_notice: Callable[[str], None] = lambda text: None
+        self, shard: tuple[int, int] = (0, 1), on_notice: Callable[[str], None] = lambda text: None
     ) -> list[int]:
         """Return the numbers of a shard's parts that are not written yet, or are damaged.
 
-        ``on_notice`` is called with a sentence if some are damaged.
+        Parameters
+        ----------
+        shard
+            Which of how many shares, counted from 0 or from 1: each so-manieth part.
+        on_notice
+            Called with a sentence if some are damaged.
 
         Raises
         ------
         InputNotFoundError
             If one cannot be read.
         """
-        own = range(shard.number % shard.of, self.n_parts, shard.of)
+        own = range(shard[0] % shard[1], self.n_parts, shard[1])
         written = sorted(self.list_parts().intersection(own))
-        are_whole = ordered_map(self.has_part, written, _READS)
-        damaged = [n for n, is_whole in zip(written, are_whole, strict=True) if not is_whole]
-        if damaged:
+        are_whole = dict(zip(written, ordered_map(self.has_part, written, READS), strict=True))
+        if damaged := [number for number in written if not are_whole[number]]:
             on_notice(
                 f"{len(damaged)} parts are damaged and will be measured again, such as "
                 f"{self.part(damaged[0]).text}"
             )
-        whole = {*written} - {*damaged}
-        return [number for number in own if number not in whole]
+        return [number for number in own if not are_whole.get(number)]
 
     def claim(self, segmenter: Segmenter) -> dict[str, Any]:
         """Write what all parts must have in common, or hold this to it; returns it.
@@ -168,13 +148,13 @@ class Archive:
         OutputWriteError
             If it cannot be written.
         """
-        record = self._record(segmenter)
-        earlier = read_record(self.plan.place)
+        record, out = self._record(segmenter), self.plan.place
+        earlier = read_record(out)
         if earlier is None:
-            self._refuse_others()
+            self._refuse_others(out)
             self.manifest.refuse_repeated()
-            (self.plan.place / RECORD_NAME).write_first(json_text(record).encode())
-            earlier = read_record(self.plan.place) or record
+            (out / RECORD_NAME).write_first(json_text(record).encode())
+            earlier = read_record(out) or record
         if differing := differences(earlier, record):
             raise DataError(
                 f"{self.plan.out} holds an archive with another {'; another '.join(differing)}. An "
@@ -182,14 +162,13 @@ class Archive:
             )
         return record
 
-    def _refuse_others(self) -> None:
+    def _refuse_others(self, out: Place) -> None:
         """Raise if what would be written is there, and no record of an archive beside it."""
         pictures = (kind for kind in PICTURES if getattr(self.plan, kind))
-        ours = {SUMMARY_NAME, FAILURES_NAME, REPORT_NAME, *pictures}
-        others = ours & self.plan.place.list_names()
+        others = {SUMMARY_NAME, FAILURES_NAME, REPORT_NAME, *pictures} & out.list_names()
         if self.list_parts():
-            others.add(PARTS)
-        if others and read_record(self.plan.place) is None:  # not of who began meanwhile
+            others.add(_PARTS)
+        if others and read_record(out) is None:  # not of who began meanwhile
             raise OutputExistsError(
                 f"{self.plan.out} holds {', '.join(sorted(others))} and no {RECORD_NAME} that "
                 "says of which archive; choose another output"
@@ -246,7 +225,7 @@ def _parse_record(data: bytes) -> dict[str, Any] | None:
         record = json.loads(data)
         sha256 = record["model"]["sha256"], record["manifest"]["sha256"]
         is_whole = isinstance(record["part_size"], int) and "overlays" in record
-        if is_whole and all(isinstance(each, str) for each in sha256):
+        if is_whole and record["part_size"] > 0 and all(isinstance(each, str) for each in sha256):
             read_task(record["model"]["task"])
             return dict(record)
     except (ValueError, KeyError, TypeError, RecursionError, EdgesegError):
@@ -257,15 +236,7 @@ def _parse_record(data: bytes) -> dict[str, Any] | None:
 def differences(record: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """Return what differs between what two parts or runs have in common, in words."""
     found = []
-    for what, *keys in (
-        ("model", "model", "sha256"),
-        ("manifest", "manifest", "sha256"),
-        ("part size", "part_size"),
-        ("calibration", "calibration"),
-        ("choice of masks", "masks"),
-        ("choice of overlays", "overlays"),
-        ("version of edgeseg", "edgeseg"),
-    ):
+    for what, *keys in _COMMON:
         has, wants = _inner(record, keys), _inner(other, keys)
         if has != wants:
             found.append(f"{what} ({_short(has)}, now {_short(wants)})")
@@ -285,12 +256,6 @@ def _short(value: object) -> str:
 def part_schema(task: Task, titles: Sequence[str]) -> Any:
     """Return the schema of a part, for pyarrow: the columns of ``results.csv`` with their types."""
     decimals = table.column_decimals(task)
-    types = {
-        title: pa.string()
-        if title in table.TEXTS
-        else pa.int64()
-        if decimals.get(title) == 0
-        else pa.float64()
-        for title in titles
-    }
+    types = {title: pa.int64() if decimals.get(title) == 0 else pa.float64() for title in titles}
+    types |= {title: pa.string() for title in titles if title in table.TEXTS}
     return pa.schema([*(types | {"frame": pa.int32()}).items()])

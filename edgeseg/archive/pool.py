@@ -23,8 +23,10 @@ from edgeseg.system.parallel import usable_cores
 
 _THREADS_EACH = 4  # of one process: more wait for Python's lock
 _REPORT_S = 0.2
-MAX_DEATHS = 10  # of processes that had one part; in a large cluster machines come and go
-MAX_FIRST_DEATHS = 100  # of all processes, before any part is written
+MAX_DEATHS = 10
+"""Of processes that had one part; in a large cluster machines come and go."""
+MAX_FIRST_DEATHS = 100
+"""Of all processes, before any part is written."""
 
 
 def measure_parts(
@@ -178,8 +180,7 @@ class _Lane:
 
     def _start(self) -> None:
         end, self._alive = self._context.Pipe(duplex=False)
-        given = self._count, end
-        self._pool = ProcessPoolExecutor(1, self._context, _prepare_process, given)
+        self._pool = ProcessPoolExecutor(1, self._context, _prepare_process, (self._count, end))
 
 
 _count: Any = None  # in a process of a lane: how many images it measured

@@ -35,8 +35,6 @@ class Entry(NamedTuple):
 class LocalFiles:
     """Files of this machine, with the methods of a `Store`; their names may be any bytes."""
 
-    is_whole_at_once = False
-
     def path(self, below: str) -> str:
         """Return a path as it is."""
         return below
@@ -85,12 +83,16 @@ class Store:
     ----------
     start, query
         Scheme and host of the URLs, ``s3://bucket``, and what follows a question mark in them.
+
+    Attributes
+    ----------
+    is_whole_at_once
+        Whether an object appears once all of it is there.
     """
 
     def __init__(self, start: str, query: str) -> None:
         self._fs, base = _open_file_system(start, query)
         self._before: str = base.removesuffix(_PROBE)
-        # of stores where an object appears once all of it is there
         self.is_whole_at_once = self._fs.type_name in ("s3", "gcs", "abfs")
 
     def path(self, below: str) -> str:
@@ -120,9 +122,8 @@ class Store:
 
     def open(self, path: str, size_bytes: int | None = None) -> BinaryIO:
         """Open a file for random reads, again if it is not of the size it should be of."""
-        if size_bytes is None:
-            entry = self.info(path)
-            size_bytes = None if entry is None else entry.size_bytes
+        if size_bytes is None and (entry := self.info(path)) is not None:
+            size_bytes = entry.size_bytes
         for _ in range(_ASKS):
             file = self._fs.open_input_file(path)
             if file.size() == size_bytes:
@@ -138,10 +139,6 @@ class Store:
             count = file.readinto(buffer)
         return bytes(memoryview(buffer)[:count])
 
-    def make_folder(self, path: str) -> None:
-        """Make a folder and those above it."""
-        self._fs.create_dir(path)
-
     def write(self, path: str, data: Iterable[bytes]) -> None:
         """Write a file piece by piece; others may see it before all of it is there."""
         stream = self._fs.open_output_stream(path)
@@ -151,9 +148,16 @@ class Store:
         finally:  # one that is dropped open would be closed too, and hold Python's lock meanwhile
             stream.close()
 
-    def move(self, path: str, to: str) -> None:
-        """Give a file another name, at once."""
-        self._fs.move(path, to)
+    def write_and_rename(self, path: str, part: str, data: Iterable[bytes]) -> None:
+        """Write a file beside its place and give it its name at once; folders are made."""
+        self._fs.create_dir(part.rpartition("/")[0])
+        try:
+            self.write(part, data)
+        except BaseException:
+            with contextlib.suppress(*ERRORS):
+                self.delete(part)
+            raise
+        self._fs.move(part, path)
 
     def delete(self, path: str) -> None:
         """Delete a file."""
@@ -175,6 +179,7 @@ class _StoreFile(io.RawIOBase):
 
     def __init__(self, file: Any, path: str) -> None:
         self._file, self.name = file, path
+        self.size_bytes = int(file.size())
         self.failure: Exception | None = None
 
     def readable(self) -> bool:
@@ -182,11 +187,6 @@ class _StoreFile(io.RawIOBase):
 
     def seekable(self) -> bool:
         return True
-
-    @property
-    def size_bytes(self) -> int:
-        """Its size, as it was when it was opened."""
-        return int(self._file.size())
 
     def readinto(self, buffer: Any) -> int:
         try:
@@ -210,12 +210,10 @@ class _StoreFile(io.RawIOBase):
         raise OSError("the store's answer was cut off")
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        position: int = self._file.seek(offset, whence)
-        return position
+        return int(self._file.seek(offset, whence))
 
     def tell(self) -> int:
-        position: int = self._file.tell()
-        return position
+        return int(self._file.tell())
 
     def close(self) -> None:
         self._file.close()

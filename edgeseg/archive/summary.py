@@ -20,8 +20,6 @@ from edgeseg.output.table import Row
 
 _NEED = {"failed": 0.0, "doubtful": 2.0, "empty": 4.0, "ok": 6.0}  # and the confidence
 _MOST_SHOWN = 10_000  # rows of the report: what a browser opens in a second
-_FEW = 10
-_PIECE_BYTES = 1 << 22
 
 
 class Figures:
@@ -87,9 +85,8 @@ class MostNeeded:
         self._need = np.empty(0)
         self._where = np.empty((0, 2), dtype=np.int64)
 
-    def add(self, number: int, part: Reader) -> None:
+    def add(self, number: int, part: Reader, statuses: Sequence[str]) -> None:
         """Add the rows of a part."""
-        statuses = part.rows(0, part.n_rows, ["status"])["status"]
         (confidence,) = part.arrays(["confidence"]).values()
         need = np.array([_NEED.get(status, 0.0) for status in statuses])
         need += np.nan_to_num(confidence)
@@ -120,12 +117,9 @@ def write_report(
     if len(rows) < n_rows:
         shown += ", those that most need a look"
     record = {**summary, "arguments": {"rows shown": shown}}
-    if out.is_local:
-        folder = out.local / "overlays" if overlays else None
-        write_page(out.local / REPORT_NAME, task, rows, record, folder)
-        return
     with tempfile.TemporaryDirectory(prefix="edgeseg-") as scratch:
-        path = Path(scratch, REPORT_NAME)
-        # pictures stay where they are, beside the page
-        write_page(path, task, rows, record, Path(scratch, "overlays") if overlays else None)
-        (out / REPORT_NAME).write(path.read_bytes())
+        path = (out.local if out.is_local else Path(scratch)) / REPORT_NAME
+        # pictures of a store stay where they are, beside the page
+        write_page(path, task, rows, record, path.with_name("overlays") if overlays else None)
+        if not out.is_local:
+            (out / REPORT_NAME).write(path.read_bytes())

@@ -13,7 +13,7 @@ from edgeseg.archive import parquet
 from edgeseg.archive.manifest import Manifest
 from edgeseg.archive.part_worker import Done
 from edgeseg.archive.place import place_of
-from edgeseg.archive.plan import ALL, Archive, Plan, Shard
+from edgeseg.archive.plan import Archive, Plan
 from edgeseg.archive.pool import measure_parts
 from edgeseg.segmenter import Segmenter
 from tests.run.folders import run, untimed
@@ -24,7 +24,7 @@ def open_archive(plan: Plan) -> Archive:
 
 
 def measure(
-    plan: Plan, shard: Shard = ALL, threads: int | None = None, **more: Any
+    plan: Plan, shard: tuple[int, int] = (0, 1), threads: int | None = None, **more: Any
 ) -> Iterator[Done]:
     """Measure the parts of a shard that are missing."""
     return measure_parts(plan, open_archive(plan).find_missing(shard), threads, **more)

@@ -22,7 +22,7 @@ from edgeseg.archive.collect import collect
 from edgeseg.archive.manifest_writer import write_manifest
 from edgeseg.archive.part_worker import PartWorker
 from edgeseg.archive.place import Place, place_of
-from edgeseg.archive.plan import Plan, Shard
+from edgeseg.archive.plan import Plan
 from edgeseg.errors import DataError, OutputExistsError
 from edgeseg.segmenter import Segmenter
 from tests.archive.parts import measure, measured_by_infer, open_archive, part_path, rows_of
@@ -42,7 +42,7 @@ def test_rows_are_those_of_a_folder_digit_for_digit_and_typed(
 
 
 def test_parts_that_are_there_are_passed_over_whoever_wrote_them(plan: Plan) -> None:
-    shards = [[d.number for d in measure(plan, Shard(i, 3))] for i in (1, 3)]
+    shards = [[d.number for d in measure(plan, (i, 3))] for i in (1, 3)]
     assert shards == [[1], [0, 3]]  # of three shares, counted from 1
     before = part_path(plan, 1).stat().st_mtime_ns
     assert [d.number for d in measure(plan)] == [2]
@@ -156,7 +156,7 @@ def test_pictures_survive_a_power_cut_if_their_part_does(
 
 
 def test_collecting_tells_what_is_missing_and_what_failed(plan: Plan, tmp_path: Path) -> None:
-    list(measure(plan, Shard(0, 2)))
+    list(measure(plan, (0, 2)))
     found = collect(open_archive(plan))
     assert found.missing == [1, 3]
     list(measure(plan))
@@ -232,7 +232,7 @@ def test_a_damaged_part_is_found_and_measured_again(
         assert len(notices) == 1 and path.name in notices[0]
         with pytest.raises(DataError, match=rf"{path.name}: damaged; run the archive again"):
             collect(open_archive(plan))
-        assert open_archive(plan).find_missing(Shard(0, 2)) == []  # not of this share
+        assert open_archive(plan).find_missing((0, 2)) == []  # not of this share
     assert [done.number for done in PartWorker(plan).run([0, 1])] == [1]
     assert not open_archive(plan).find_missing(on_notice=notices.append) and len(notices) == 1
     assert not collect(open_archive(plan)).missing

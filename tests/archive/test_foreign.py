@@ -106,13 +106,13 @@ def test_odd_paths_are_rows_and_hide_no_disk_that_is_gone(plan: Plan, scans: Pat
 
 def test_a_row_without_a_path_is_told_by_its_number(plan: Plan, scans: Path) -> None:
     pq.write_table(pa.table({"path": [str(scans / "a.png"), None]}), plan.manifest)
-    with pytest.raises(DataError, match="row 1, counted from 0, has no path"):
+    with pytest.raises(DataError, match="row 1, counted from 0, has the path ''"):
         list(measure(plan))
 
 
 def test_a_column_that_is_there_twice_is_told(plan: Plan) -> None:
     pq.write_table(pa.table([["a"], ["b"]], ["path", "path"]), plan.manifest)
-    with pytest.raises(DataError, match="the column 'path' twice"):
+    with pytest.raises(DataError, match="at most once each"):
         open_archive(plan)
 
 

@@ -125,7 +125,7 @@ def test_a_bucket_that_is_gone_makes_no_rows(store: str, scans: Path, plan: Plan
     write_manifest([f"s3://archive/gone{store}"], place_of(plan.manifest), 0.2)
     for path in scans.rglob("*.*"):
         place = place_of(f"s3://archive/gone{store}") / path.relative_to(scans).as_posix()
-        place._store.delete(place._inner)
+        place.delete()
     with pytest.raises(InputNotFoundError, match="no other of the manifest can be read there"):
         list(measure(plan))
     assert not open_archive(plan).list_parts()
@@ -156,7 +156,7 @@ def test_a_store_that_goes_is_known_by_what_was_read_there(
     parts = measure(replace(plan, part_size=94, read_ahead=0), threads=1)
     assert [next(parts).number] == [0]
     for i in range(12):
-        (far / f"{i}.png")._store.delete((far / f"{i}.png")._inner)
+        (far / f"{i}.png").delete()
     with pytest.raises(InputNotFoundError, match="no other of the manifest can be read there"):
         list(parts)
 

@@ -16,7 +16,7 @@ from edgeseg.cli.signals import interrupts
 from edgeseg.errors import OutputExistsError
 
 if TYPE_CHECKING:
-    from edgeseg.archive.plan import Archive, Shard
+    from edgeseg.archive.plan import Archive
 
 
 def manifest(
@@ -115,7 +115,7 @@ def archive(
 
 
 def _measure(
-    opened: Archive, share: Shard, ray: str | None, cores: tuple[int | None, int | None],
+    opened: Archive, share: tuple[int, int], ray: str | None, cores: tuple[int | None, int | None],
     progress_every_s: float | None,
 ) -> tuple[int, dict[str, Any]]:  # fmt: skip
     """Measure the missing parts; return the number of failed rows and the figures of this run."""
@@ -187,19 +187,17 @@ def _counts(statuses: Counter[str]) -> dict[str, int]:
     return {"n_images": statuses.total(), **{name: statuses[name] for name in console.STATUSES}}
 
 
-def _read_shard(text: str | None) -> Shard:
+def _read_shard(text: str | None) -> tuple[int, int]:
     """Return the parts of an archive that an option asks for; refuse others as wrong usage."""
-    from edgeseg.archive.plan import ALL, Shard
-
     if text is None:
-        return ALL
+        return 0, 1
     number, slash, of = text.partition("/")
     is_share = slash and number.isdecimal() and of.isdecimal() and int(of) >= 1
     if not is_share or int(number) > int(of):
         raise typer.BadParameter(
             f"--shard is {text!r}; expected one of N, such as 0/16 to 15/16, or 1/16 to 16/16"
         )
-    return Shard(int(number), int(of))
+    return int(number), int(of)
 
 
 def _show_progress(
