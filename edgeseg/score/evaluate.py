@@ -251,15 +251,7 @@ def summarize(
 
 
 def write_csv(path: Path, scores: Sequence[AnyScore]) -> None:
-    """Write one row an image, replacing the file; text that a spreadsheet would run is shielded.
-
-    See `edgeseg.system.cells`.
-
-    Raises
-    ------
-    OutputWriteError
-        If it cannot be written.
-    """
+    """Write one row an image, replacing the file; raises `OutputWriteError` if it cannot."""
     rows = [score.cells() for score in scores]
     titles = rows[0] if rows else CSV_COLUMNS
     lines = [[shield(row["file"]), *list(row.values())[1:]] for row in rows]
@@ -282,11 +274,7 @@ def _summarize_heads(scores: Sequence[Score]) -> dict[str, Any]:
 
 
 def _summarize_classes(structures: Sequence[str], scores: Sequence[ClassScore]) -> dict[str, Any]:
-    """Return Dice and IoU of each class, and over the images, each the mean of its classes.
-
-    Those of a class are over the ``n_images`` in which label or mask have it; its ``pooled_dice``
-    is over all pixels together.
-    """
+    """Return figures of each class over the images that have it, and of each image's mean."""
     classes = {}
     for name in structures:
         present = [s.overlaps[name] for s in scores if name in s.present()]
