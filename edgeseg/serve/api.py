@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -17,7 +18,6 @@ from edgeseg.inputs.source import Source
 from edgeseg.run.worker import Options, Worker
 from edgeseg.segmenter import Segmenter
 from edgeseg.system.parallel import single_threaded_opencv
-from edgeseg.system.version import __version__
 
 PARAMETERS = ("pixel_size", "name", "ga", "include")
 """What may be said of an image, and what is to be sent back."""
@@ -29,7 +29,7 @@ class Busy(Exception):
 
 
 class Measurer:
-    """Measures images of several callers; as a context it holds a place for one image.
+    """Measures images of several callers.
 
     Parameters
     ----------
@@ -44,37 +44,28 @@ class Measurer:
     def __init__(self, segmenter: Segmenter, workers: int, queue: int) -> None:
         self.segmenter = segmenter
         self.taken = 0
-        """Places that are taken now."""
+        """Places that are taken by images."""
         self._pool = ThreadPoolExecutor(workers, "edgeseg-measure")
         self._places = workers + queue
         self._lock = threading.Lock()
 
-    def __enter__(self) -> None:
-        """Take a place, before an image is read.
-
-        Raises
-        ------
-        Busy
-            If all are taken.
-        """
+    @contextlib.contextmanager
+    def place(self) -> Iterator[None]:
+        """Hold a place meanwhile, from before an image is read; raises `Busy` if none is free."""
         with self._lock:
             if self.taken == self._places:
                 raise Busy
             self.taken += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self.taken -= 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.taken -= 1
 
     def measure(self, data: bytes, parameters: Mapping[str, str]) -> dict[str, Any]:
-        """Measure an image when its turn comes, for a caller that holds a place.
+        """Measure an image file when its turn comes, for a caller that holds a place.
 
-        Parameters
-        ----------
-        data
-            Bytes of an image file.
-        parameters
-            Texts by the names of `PARAMETERS`.
+        ``parameters`` are texts by the names of `PARAMETERS`.
 
         Returns
         -------
@@ -84,37 +75,20 @@ class Measurer:
         Raises
         ------
         EdgesegError
-            If the image cannot be measured, or the value of a parameter is invalid.
+            If the image cannot be measured, or a parameter is unknown or invalid.
         """
         return self._pool.submit(_measure, self.segmenter, data, parameters).result()
-
-    def state(self) -> dict[str, Any]:
-        """Return the answer to ``/health``."""
-        model = self.segmenter.file
-        return {
-            "status": "ok",
-            "version": __version__,
-            "model": model.name,
-            "model_sha256": model.sha256,
-            "n_under_way": self.taken,
-        }
 
     def close(self) -> None:
         """Wait for the images under way, and measure no more."""
         self._pool.shutdown()
 
 
-def check_parameters(names: Mapping[str, str]) -> None:
-    """Raise `DataError` if there is no parameter of one of the names."""
-    for name in names:
-        if name not in PARAMETERS:
-            raise DataError(f"there is no parameter {name}; expected {', '.join(PARAMETERS)}")
-
-
 def _measure(segmenter: Segmenter, data: bytes, parameters: Mapping[str, str]) -> dict[str, Any]:
     kinds = [kind for kind in parameters.get("include", "").split(",") if kind]
-    if unknown := [kind for kind in kinds if kind not in _INCLUDE]:
-        raise DataError(f"include is {unknown[0]!r}; expected {' or '.join(_INCLUDE)}, or both")
+    for what, found, known in (("parameter", parameters, PARAMETERS), ("picture", kinds, _INCLUDE)):
+        if unknown := [name for name in found if name not in known]:
+            raise DataError(f"there is no {what} {unknown[0]!r}; expected {', '.join(known)}")
     size_mm = parse_pixel_size(parameters["pixel_size"]) if "pixel_size" in parameters else None
     weeks = read_age(parameters["ga"]) if "ga" in parameters else None
     frames: list[Frame] = []

@@ -26,13 +26,7 @@ _MAX_LINE_BYTES = 1 << 16
 
 
 class RefusedRequest(Exception):
-    """A request is not answered, for a reason that its sender is told.
-
-    Attributes
-    ----------
-    status
-        Of the answer.
-    """
+    """A request is not answered, for a reason that its sender is told, with a status."""
 
     def __init__(self, message: str, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> None:
         super().__init__(message)
@@ -53,7 +47,7 @@ class Request(NamedTuple):
     length
         Of the body in bytes; None where the request does not say one, and has no body.
     host
-        Name or address, and port, that the request is for.
+        Name or address that the request is for.
     is_cross_site
         Whether a page of another site sent it.
     """
@@ -64,7 +58,7 @@ class Request(NamedTuple):
     headers: Mapping[str, str]
     keeps_connection: bool
     length: int | None
-    host: tuple[str, int | None]
+    host: str
     is_cross_site: bool
 
 
@@ -91,7 +85,7 @@ def read_request(line: bytes, file: BufferedIOBase) -> Request:
         headers=headers,
         keeps_connection=found[3] == b"1" and "close" not in options,
         length=_body_length(headers),
-        host=host,
+        host=host[0],
         is_cross_site=_is_cross_site(headers, host),
     )
 
@@ -113,10 +107,9 @@ def _read_headers(file: BufferedIOBase) -> dict[str, str]:
 def _body_length(headers: Mapping[str, str]) -> int | None:
     text = headers.get("content-length")
     if "transfer-encoding" in headers:
-        if text is not None:
-            raise RefusedRequest("Content-Length and Transfer-Encoding exclude each other")
         message = "send the body's length in Content-Length, and no Transfer-Encoding"
-        raise RefusedRequest(message, HTTPStatus.LENGTH_REQUIRED)
+        status = HTTPStatus.LENGTH_REQUIRED if text is None else HTTPStatus.BAD_REQUEST
+        raise RefusedRequest(message, status)
     if text is None:
         return None
     if not _LENGTH.fullmatch(text):

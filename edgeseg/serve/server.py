@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from edgeseg.errors import EdgesegError, ModelError
-from edgeseg.serve.api import Busy, Measurer, check_parameters
+from edgeseg.serve.api import Busy, Measurer
 from edgeseg.serve.request import RefusedRequest, Request, read_request
 from edgeseg.serve.site import CONTENT_SECURITY_POLICY, Asset
 from edgeseg.system.addresses import caller_key, is_loopback
@@ -37,10 +37,9 @@ class Bounds(NamedTuple):
     ----------
     body_bytes
         Size of an image file.
-    connections
-        Open at once; further ones get 503.
-    connections_of_caller
-        Those of one address, so that the others stay for other callers.
+    connections, connections_of_caller
+        Open at once, in all and of one address, so that the others stay for other callers; further
+        ones get 503.
     request_s
         Time for a caller to send a request, and to take its answer.
     """
@@ -85,12 +84,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         except RefusedRequest as error:
             self._refuse(error.status, str(error))
             return False
-        self.command, host = self._head.method, self._head.host[0]
+        self.command, host = self._head.method, self._head.host
         self._is_unread = bool(self._head.length)
         self.close_connection = self._is_unread or not self._head.keeps_connection
-        if self.server.is_local and not is_loopback(
-            host
-        ):  # a page of another site may be behind it
+        # a page of another site may be behind another name
+        if self.server.is_local and not is_loopback(host):
             self._refuse(HTTPStatus.MISDIRECTED_REQUEST, f"this is localhost, not {host!r}")
             return False
         return True
@@ -108,11 +106,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """Answer with a file of the page, or with the server's state."""
         path = self._head.path.removeprefix("/") or "index.html"
         if path == "health":
-            self._send_json(HTTPStatus.OK, self.server.measurer.state())
+            self._send_json(HTTPStatus.OK, self.server.state())
         elif path == "v1/measure":
             self._refuse(HTTPStatus.METHOD_NOT_ALLOWED, "send an image with POST", Allow="POST")
-        elif path in self.server.assets:
-            self._send_asset(path)
+        elif asset := self.server.assets.get(path):
+            if self._head.headers.get("if-none-match") == asset.tag:
+                self._send(HTTPStatus.NOT_MODIFIED, b"", "", ETag=asset.tag)
+                return
+            named = {"ETag": asset.tag, "Cache_Control": "no-cache"}
+            self._send(HTTPStatus.OK, asset.content, asset.content_type, **named)
         elif path == "index.html":
             message = b"this model cannot run in a page; POST /v1/measure measures with it\n"
             self._send(HTTPStatus.OK, message, "text/plain")
@@ -137,9 +139,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._measure(length)
 
     def _measure(self, length: int) -> None:
+        measurer = self.server.measurer
         try:
-            check_parameters(self._head.query)
-            with self.server.measurer:  # before the body is read: waiting ones would fill memory
+            with measurer.place():  # before the body is read: waiting ones would fill memory
                 if self._head.headers.get("expect", "").lower() == "100-continue":
                     self.send_response_only(HTTPStatus.CONTINUE)
                     self.end_headers()
@@ -148,7 +150,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                     return
                 self._is_unread, self.close_connection = False, not self._head.keeps_connection
                 self.server.stop_deadline(self.connection)
-                row = self.server.measurer.measure(data, self._head.query)
+                row = measurer.measure(data, self._head.query)
         except Busy:
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "busy; try again later", Retry_After="1")
         except ModelError as error:
@@ -157,14 +159,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.BAD_REQUEST, str(error))
         else:
             self._send_json(HTTPStatus.OK, row)
-
-    def _send_asset(self, name: str) -> None:
-        tag = self.server.tags[name]
-        if self._head.headers.get("if-none-match") == tag:
-            self._send(HTTPStatus.NOT_MODIFIED, b"", "", ETag=tag)
-            return
-        content, content_type = self.server.assets[name]
-        self._send(HTTPStatus.OK, content, content_type, ETag=tag, Cache_Control="no-cache")
 
     def _refuse(self, status: HTTPStatus, message: str, **headers: str) -> None:
         self._send_json(status, {"error": message}, **headers)
@@ -205,12 +199,8 @@ class Server(http.server.ThreadingHTTPServer):
     ----------
     place
         Host and port to listen on; port 0 takes a free one.
-    measurer
-        Measures the images.
     assets
         Files of the page by address; without ``index.html`` the first page says that there is none.
-    bounds
-        See `Bounds`.
     """
 
     daemon_threads = True
@@ -228,11 +218,21 @@ class Server(http.server.ThreadingHTTPServer):
             self.address_family = socket.AF_INET6
         super().__init__(place, Handler)
         self.measurer, self.assets, self.bounds = measurer, assets, bounds
-        self.tags = {name: asset.tag() for name, asset in assets.items()}
         self.is_local = is_loopback(str(self.server_address[0]))
         self._open: Counter[str] = Counter()  # connections by caller
         self._ends: dict[socket.socket, float] = {}
         self._lock = threading.Lock()
+
+    def state(self) -> dict[str, Any]:
+        """Return the answer to ``/health``."""
+        model = self.measurer.segmenter.file
+        return {
+            "status": "ok",
+            "version": __version__,
+            "model": model.name,
+            "model_sha256": model.sha256,
+            "n_under_way": self.measurer.taken,
+        }
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve a connection in a thread of its own, while there are not too many."""
@@ -246,10 +246,9 @@ class Server(http.server.ThreadingHTTPServer):
             return
         with contextlib.suppress(OSError):
             request.settimeout(0.2)
-            body = b"too many connections; try again later\n"
             request.sendall(
                 b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n"
-                b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+                b"Content-Length: 38\r\n\r\ntoo many connections; try again later\n"
             )
         self.shutdown_request(request)
 

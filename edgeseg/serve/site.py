@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from edgeseg.errors import ModelError
 from edgeseg.measure.tasks import measure_of
@@ -41,24 +41,16 @@ _TYPES = {
 }
 
 
-class Asset(NamedTuple):
-    """A file of the site."""
+class Asset:
+    """A file of the site, and its ETag, which changes with its content."""
 
-    content: bytes
-    content_type: str
-
-    def tag(self) -> str:
-        """Return its ETag, which changes with its content."""
-        return f'"{hashlib.sha256(self.content).hexdigest()[:32]}"'
+    def __init__(self, content: bytes, content_type: str) -> None:
+        self.content, self.content_type = content, content_type
+        self.tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
 
 
 def site(segmenter: Segmenter) -> dict[str, Asset]:
-    """Return all files of the site, by their address relative to the page.
-
-    Parameters
-    ----------
-    segmenter
-        The model that the page measures with.
+    """Return all files of the site, which measures with a model, by address relative to the page.
 
     Raises
     ------
@@ -66,11 +58,8 @@ def site(segmenter: Segmenter) -> dict[str, Asset]:
         If the page cannot measure with this model.
     """
     check_runs_in_page(segmenter)
-    files = {
-        path.relative_to(_PAGE).as_posix(): path.read_bytes()
-        for path in sorted(_PAGE.rglob("*"))
-        if path.is_file()
-    }
+    paths = [path for path in sorted(_PAGE.rglob("*")) if path.is_file()]
+    files = {path.relative_to(_PAGE).as_posix(): path.read_bytes() for path in paths}
     files |= {name: (_SHARED / name).read_bytes() for name in _SHARED_NAMES}
     files["model.onnx"] = segmenter.file.path.read_bytes()
     files["model.json"] = json.dumps(_describe_model(segmenter)).encode()
@@ -126,7 +115,7 @@ def check_runs_in_page(segmenter: Segmenter) -> None:
 def _describe_model(segmenter: Segmenter) -> dict[str, Any]:
     """Return the facts of a model that the page needs, and the columns of the table it saves."""
     metadata, file = segmenter.metadata, segmenter.file
-    measure = measure_of(metadata.task)
+    measure, titles = measure_of(metadata.task), table.columns(metadata.task)
     decimals = {column.name: column.decimals for column in measure.columns(metadata.task)}
     return {
         "name": file.name,
@@ -138,9 +127,7 @@ def _describe_model(segmenter: Segmenter) -> dict[str, Any]:
         "limits": asdict(metadata.limits),
         "interval": asdict(metadata.interval) if metadata.interval else None,
         "flags": dict(measure.FLAGS),
-        "columns": [
-            {"name": name, "decimals": decimals.get(name)} for name in table.columns(metadata.task)
-        ],
+        "columns": [{"name": name, "decimals": decimals.get(name)} for name in titles],
         "intended_use": INTENDED_USE,
     }
 
@@ -150,10 +137,8 @@ def _add_file_list(files: dict[str, bytes]) -> bytes:
     digest = hashlib.sha256()
     for name, content in sorted(files.items()):
         digest.update(f"{name}\0{len(content)}\0".encode() + content)
-    kept = sorted(name for name in files if name != _WORKER and not _is_license_text(name))
+    engine = (".mjs", ".wasm.gz")
+    texts = {n for n in files if n.startswith("vendor/") and not n.endswith(engine)}
+    kept = sorted({*files} - texts - {_WORKER})
     head = f'const VERSION = "{digest.hexdigest()[:16]}";\nconst FILES = {json.dumps(kept)};\n'
     return head.encode() + files[_WORKER]
-
-
-def _is_license_text(name: str) -> bool:
-    return name.startswith("vendor/") and not name.endswith((".mjs", ".wasm.gz"))
