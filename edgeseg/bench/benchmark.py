@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -14,13 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from edgeseg.bench.processes import ask, read_question
 from edgeseg.drawing.encode import encode
 from edgeseg.errors import DataError, EdgesegError
 from edgeseg.images import image_file
 from edgeseg.network import zoo
 from edgeseg.network.preprocess import preprocess
-from edgeseg.phantom import head as phantom
+from edgeseg.phantom.head import demo_phantoms
 from edgeseg.score import evaluate
 from edgeseg.score.labelled import load_for, load_labelled
 from edgeseg.segmenter import Segmenter
@@ -31,27 +33,10 @@ _MAX_IMAGES = 20
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One row of the benchmark.
+    """One row of the benchmark: a model, timed on image files, and measured on labelled ``data``.
 
-    Attributes
-    ----------
-    model
-        Bundled name or path.
-    threads
-        Threads inside one inference.
-    device
-        As `Segmenter` takes it.
-    warmup, runs
-        Untimed and timed runs of the network, and of all stages together.
-    batch
-        Images in one run of the network.
-    data
-        A folder of labelled data whose images are used; "" takes phantoms.
-    accuracy
-        Whether the accuracy on ``data`` is measured too, after timing and memory.
-    phantoms
-        Folder of the phantoms used where there is no data; `run` draws them, since drawing takes
-        more memory than the model.
+    ``warmup`` and ``runs`` count untimed and timed runs of the network, on ``batch`` images each,
+    and of all stages together.
     """
 
     model: str
@@ -60,13 +45,12 @@ class Job:
     warmup: int = 10
     runs: int = 100
     batch: int = 1
+    images: Sequence[str] = ()
     data: str = ""
-    accuracy: bool = False
-    phantoms: str = ""
 
 
 def run(jobs: Sequence[Job], on_result: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
-    """Measure every job in a process of its own, one after the other.
+    """Measure every job in a process of its own, one after the other, or raise its `EdgesegError`.
 
     Peak memory never falls within a process, and live sessions disturb each other's timings.
 
@@ -75,21 +59,20 @@ def run(jobs: Sequence[Job], on_result: Callable[[dict[str, Any]], None]) -> dic
     dict
         ``host``, with the processor's state ``before`` and ``after``, and ``results``, JSON-ready;
         accuracy is measured once for each model and repeated in its other rows.
-
-    Raises
-    ------
-    EdgesegError
-        If a job fails; the text is the job's own.
     """
     versions = host.versions()
     machine = host.describe() | {"versions": versions, "before": sensors.state()}
     results: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
-        if not all(job.data for job in jobs):
-            for drawn in phantom.demo_phantoms():
-                (Path(folder) / drawn.name).write_bytes(encode(".png", drawn.image))
+        if data := next((job.data for job in jobs if job.data), ""):
+            paths = [case.image_path for case in load_labelled(Path(data)).cases[:_MAX_IMAGES]]
+        else:
+            phantoms = demo_phantoms()  # here, since drawing takes more memory than a model
+            paths = [Path(folder) / phantom.name for phantom in phantoms]
+            for path, phantom in zip(paths, phantoms, strict=True):
+                path.write_bytes(encode(".png", phantom.image))
         for job in jobs:
-            result, used = _in_fresh_process(replace(job, phantoms=folder))
+            result, used = _in_fresh_process(replace(job, images=[*map(str, paths)]))
             versions |= used
             if result["accuracy"] is None:
                 same = (r for r in results if r["sha256"] == result["sha256"])
@@ -102,14 +85,11 @@ def run(jobs: Sequence[Job], on_result: Callable[[dict[str, Any]], None]) -> dic
 def plan(
     models: Sequence[str],
     threads: Sequence[int],
-    *,
-    device: str = "cpu",
-    warmup: int = 10,
-    runs: int = 100,
     batches: Sequence[int] = (1,),
     data: str = "",
+    **options: Any,
 ) -> list[Job]:
-    """Return a job for each model, thread count and batch size, each once.
+    """Return a job for each model, thread count and batch size, each once, with a `Job`'s options.
 
     The first job of each model measures accuracy too, if there is data.
 
@@ -120,18 +100,16 @@ def plan(
     DataError
         If two models have one name: their rows could not be told apart.
     """
-    paths: dict[str, Path] = {}
-    chosen: dict[str, str] = {}
+    chosen: dict[str, tuple[str, Path]] = {}
     for model in models:
         file = zoo.find(model)
-        first = paths.setdefault(file.name, file.path)
+        _, first = chosen.setdefault(file.name, (model, file.path))
         if first.resolve() != file.path.resolve():
             raise DataError(f"{first} and {file.path} are both called {file.name!r}; rename one")
-        chosen.setdefault(file.name, model)
     kinds = list(itertools.product(dict.fromkeys(threads), dict.fromkeys(batches)))
     return [
-        Job(model, count, device, warmup, runs, batch, data, bool(data) and i == 0)
-        for model in chosen.values()
+        Job(model, count, batch=batch, data="" if i else data, **options)
+        for model, _ in chosen.values()
         for i, (count, batch) in enumerate(kinds)
     ]
 
@@ -152,11 +130,12 @@ def measure(job: Job) -> dict[str, Any]:
     started = time.perf_counter()
     segmenter = Segmenter(job.model, device=job.device, threads=job.threads)
     load_ms = (time.perf_counter() - started) * 1000
-    encoded = _encoded_images(job)
+    encoded = [Path(image).read_bytes() for image in job.images]
     metadata = segmenter.metadata
+    sides = metadata.input_height, metadata.input_width
     tensor = np.concatenate(
         [
-            preprocess(image_file.decode_gray(data), metadata.input_height, metadata.input_width)
+            preprocess(image_file.decode_gray(data), *sides)
             for data in itertools.islice(itertools.cycle(encoded), job.batch)
         ]
     )
@@ -168,7 +147,7 @@ def measure(job: Job) -> dict[str, Any]:
     cpu_ms = (time.process_time() - cpu_started) * 1000 / job.runs
     power_w = meter.power_w()
     stages_ms = _stages_ms(segmenter, encoded, job)
-    percentiles = np.percentile(latency, [50, 90, 99])
+    p50, p90, p99 = map(float, np.percentile(latency, [50, 90, 99]))
     result: dict[str, Any] = {
         "model": segmenter.file.name,
         "sha256": segmenter.file.sha256,
@@ -183,9 +162,8 @@ def measure(job: Job) -> dict[str, Any]:
         "first_ms": first_ms,
         "latency_ms": {
             "mean": float(latency.mean()),
-            **{f"p{p}": float(v) for p, v in zip((50, 90, 99), percentiles, strict=True)},
-            "min": float(latency.min()),
-            "max": float(latency.max()),
+            **{"p50": p50, "p90": p90, "p99": p99},
+            **{"min": float(latency.min()), "max": float(latency.max())},
         },
         "cpu_ms": cpu_ms,
         "power_w": power_w,
@@ -194,7 +172,7 @@ def measure(job: Job) -> dict[str, Any]:
         "peak_rss_mb": host.peak_rss_mb(),
         "accuracy": None,
     }
-    if job.accuracy:
+    if job.data:
         cases = load_for(segmenter, Path(job.data)).cases
         scores = evaluate.score_all(segmenter, cases, workers=1)
         summary = evaluate.summarize(segmenter, cases, scores, job.threads)
@@ -202,39 +180,50 @@ def measure(job: Job) -> dict[str, Any]:
     return result
 
 
-def worker() -> None:
-    """Measure the job asked for and write its result, or its error, to stdout as JSON."""
-    question = read_question()
+def worker(job: str) -> None:
+    """Measure a job, as JSON, and write its result, or its error, to stdout as JSON."""
+    threading.Thread(target=_end_with_stdin, daemon=True).start()
     try:
-        answer: dict[str, Any] = {"result": measure(Job(**json.loads(question)))}
+        answer: dict[str, Any] = {"result": measure(Job(**json.loads(job)))}
         answer["versions"] = host.versions()
     except EdgesegError as error:
         answer = {"error": str(error)}
     json.dump(answer, sys.stdout)
 
 
+def _end_with_stdin() -> None:
+    while os.read(0, 1):
+        pass
+    os._exit(1)
+
+
 def _in_fresh_process(job: Job) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return a job's result and the versions of the packages it used."""
-    code = "from edgeseg.bench.benchmark import worker; worker()"
-    done = ask(code, json.dumps(asdict(job)))
+    """Return a job's result and the versions of the packages it used.
+
+    The process ends with this one, however that ends: then its standard input is closed.
+    """
+    # -P and this process's own path: the same modules, whatever lies in the working folder
+    code = f"import sys; sys.path[:] = {sys.path!r}; from edgeseg.bench.benchmark import worker; "
+    code += f"worker({json.dumps(asdict(job))!r})"
+    stdin, open_end = os.pipe()
     try:
-        answer = json.loads(done.text)
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", code],
+            stdin=stdin, capture_output=True, encoding="utf-8", errors="replace", check=False,
+        )  # fmt: skip
+    finally:
+        os.close(stdin)
+        os.close(open_end)
+    try:
+        answer = json.loads(done.stdout)
     except ValueError:
         raise EdgesegError(
-            f"measuring {job.model} with {job.threads} threads ended with status {done.status}: "
-            f"{done.last_line}"
+            f"measuring {job.model} with {job.threads} threads ended with status "
+            f"{done.returncode}: {(done.stderr.strip().splitlines() or ['no message'])[-1]}"
         ) from None
     if "error" in answer:
         raise EdgesegError(answer["error"])
     return answer["result"], answer["versions"]
-
-
-def _encoded_images(job: Job) -> list[bytes]:
-    """Return image files' bytes: of the data's first cases, or of phantoms."""
-    if job.data:
-        cases = load_labelled(Path(job.data)).cases
-        return [case.image_path.read_bytes() for case in cases[:_MAX_IMAGES]]
-    return [path.read_bytes() for path in sorted(Path(job.phantoms).iterdir())]
 
 
 def _stages_ms(segmenter: Segmenter, encoded: Sequence[bytes], job: Job) -> dict[str, float]:

@@ -16,15 +16,8 @@ def choose(
 
     Equal are those whose HC error is within 0.05 mm of the smallest; the fastest is the one of the
     smallest p50 with the fewest threads and the smallest batch measured. The yardstick is the error
-    on the cards, out of fold; where a model without a card was measured on ``--data``, it is the
-    error there, for all.
-
-    Parameters
-    ----------
-    results
-        As `edgeseg.bench.benchmark.run` returns them.
-    cards
-        Cards of the bundled models, as `edgeseg.network.zoo.manifest` returns them.
+    on the cards of the bundled models, out of fold; where a model without a card was measured on
+    ``--data``, it is the error there, for all.
 
     Returns
     -------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,44 +11,34 @@ from edgeseg.bench.choice import choice_text, hc_mad_mm
 from edgeseg.errors import DataError, InputNotFoundError
 from edgeseg.system import text as shown
 
-TITLES = (
-    "model",
-    "precision",
-    "threads",
-    "batch",
-    "provider",
-    "p50 ms",
-    "p90 ms",
-    "p99 ms",
-    "CPU ms",
-    "images/s",
-    "peak MiB",
-    "size MB",
-    "Dice %",
-    "HC MAD mm",
-)
+_COLUMNS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "model": lambda row: row["model"],
+    "precision": lambda row: row["precision"],
+    "threads": lambda row: str(row["threads"]),
+    "batch": lambda row: str(row["batch"]),
+    "provider": lambda row: row["provider"].removesuffix("ExecutionProvider"),
+    "p50 ms": lambda row: _text(row["latency_ms"]["p50"], 2),
+    "p90 ms": lambda row: _text(row["latency_ms"]["p90"], 2),
+    "p99 ms": lambda row: _text(row["latency_ms"]["p99"], 2),
+    "CPU ms": lambda row: _text(row["cpu_ms"], 2),
+    "images/s": lambda row: _text(row["images_per_s"], 1),
+    "peak MiB": lambda row: _text(row["peak_rss_mb"], 0),
+    "size MB": lambda row: _text(row["size_bytes"] / 1e6, 2),
+    "Dice %": lambda row: _text(_dice_percent(row["accuracy"]), 2),
+    "HC MAD mm": lambda row: _text(hc_mad_mm(row["accuracy"]), 2),
+}
+TITLES = tuple(_COLUMNS)
 """Titles of the columns that `cells` fills."""
 NUMERIC = [i for i, title in enumerate(TITLES) if title not in ("model", "precision", "provider")]
 """Columns that hold numbers."""
-
 _ENGINES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "openvino")
 _HC_ERROR = "HC MAD mm"
-_KEY = ("model", "precision", "provider", "threads", "batch")
 
 
 class Change(NamedTuple):
-    """One figure of one row, before and now.
+    """One figure of one row, before and now; less is better.
 
-    Attributes
-    ----------
-    row
-        Model, precision, provider, threads and batch, as text.
-    figure
-        Its name and unit; less is better.
-    ratio
-        Now over before; 1 if both are 0.
-    worse
-        Whether it grew by more than the tolerance.
+    ``ratio`` is now over before, 1 if both are 0; ``worse``: it exceeds the tolerance.
     """
 
     row: str
@@ -61,33 +51,14 @@ class Change(NamedTuple):
 
 def cells(result: Mapping[str, Any]) -> list[str]:
     """Return one result as the cells of a line."""
-    accuracy, latency = result["accuracy"], result["latency_ms"]
-    return [
-        result["model"],
-        result["precision"],
-        str(result["threads"]),
-        str(result["batch"]),
-        result["provider"].removesuffix("ExecutionProvider"),
-        *(_text(latency[key], 2) for key in ("p50", "p90", "p99")),
-        _text(result["cpu_ms"], 2),
-        _text(result["images_per_s"], 1),
-        _text(result["peak_rss_mb"], 0),
-        _text(result["size_bytes"] / 1e6, 2),
-        _text(100 * accuracy["metrics"]["dice"]["mean"] if accuracy else None, 2),
-        _text(hc_mad_mm(accuracy), 2),
-    ]
+    return [show(result) for show in _COLUMNS.values()]
 
 
 def markdown(report: Mapping[str, Any]) -> str:
     """Return a benchmark as Markdown: the table, the machine, and how to repeat it."""
-    lines = [
-        "| " + " | ".join(TITLES) + " |",
-        "|" + "".join("--:|" if i in NUMERIC else "---|" for i in range(len(TITLES))),
-    ]
-    lines += [
-        "| " + " | ".join(shown.markdown(cell) for cell in cells(result)) + " |"
-        for result in report["results"]
-    ]
+    rows = [[shown.markdown(cell) for cell in cells(result)] for result in report["results"]]
+    marks = ["--:" if i in NUMERIC else "---" for i in range(len(TITLES))]
+    lines = [f"| {' | '.join(row)} |" for row in (TITLES, marks, *rows)]
     machine = report["host"]
     versions = machine["versions"]
     engines = [f"{name} {versions[name]}" for name in _ENGINES if name in versions]
@@ -129,12 +100,10 @@ def states(machine: Mapping[str, Any]) -> list[str]:
 def compare(
     before: Mapping[str, Any], now: Mapping[str, Any], tolerance: float
 ) -> tuple[list[Change], list[str]]:
-    """Hold a benchmark against an earlier one, row by row.
+    """Hold a benchmark's report against an earlier one, row by row.
 
     Parameters
     ----------
-    before, now
-        Reports of `edgeseg.bench.benchmark.run`.
     tolerance
         Growth that is let pass, as a fraction.
 
@@ -158,19 +127,18 @@ def compare(
         )
     changes = []
     on_other_data = False
-    for key, result in new.items():
-        if key not in old:
-            continue
-        earlier = _figures(old[key])
-        if _HC_ERROR in earlier and result["accuracy"] and _data(old[key]) != _data(result):
-            on_other_data = True
-            del earlier[_HC_ERROR]
-        for figure, value in _figures(result).items():
-            if figure in earlier:
-                was = earlier[figure]
-                ratio = value / was if was else (1.0 if value == was else float("inf"))
-                changes.append(Change(key, figure, was, value, ratio, ratio > 1 + tolerance))
     remarks = [f"only in one of the two: {key}" for key in sorted(old.keys() ^ new.keys())]
+    for key in [key for key in new if key in old]:
+        earlier, later = _figures(old[key]), _figures(new[key])
+        if _HC_ERROR in earlier and _HC_ERROR in later:
+            hashes = {row["accuracy"]["data"].get("sha256") for row in (old[key], new[key])}
+            if len(hashes) > 1:
+                on_other_data = True
+                del earlier[_HC_ERROR]
+        for figure in [figure for figure in later if figure in earlier]:
+            was, value = earlier[figure], later[figure]
+            ratio = value / was if was else (1.0 if value == was else float("inf"))
+            changes.append(Change(key, figure, was, value, ratio, ratio > 1 + tolerance))
     if on_other_data:
         remarks.append("HC errors are on different data and were not compared")
     machines = [report["host"].get("cpu") for report in (before, now)]
@@ -180,15 +148,7 @@ def compare(
 
 
 def read_report(path: Path) -> dict[str, Any]:
-    """Read what ``edgeseg benchmark --json`` wrote.
-
-    Raises
-    ------
-    InputNotFoundError
-        If there is no such file.
-    DataError
-        If it is not a benchmark's.
-    """
+    """Read what ``edgeseg benchmark --json`` wrote; `DataError` if it is no benchmark."""
     try:
         report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         for result in report["results"]:
@@ -204,38 +164,34 @@ def read_report(path: Path) -> dict[str, Any]:
     return report
 
 
-def _key(result: Mapping[str, Any]) -> str:
-    values: Sequence[Any] = [result.get(key, 1) if key == "batch" else result[key] for key in _KEY]
-    model, precision, provider, threads, batch = values
-    return f"{model} {precision} {provider} threads {threads} batch {batch}"
+def _key(row: Mapping[str, Any]) -> str:
+    return (
+        f"{row['model']} {row['precision']} {row['provider']} threads {row['threads']} "
+        f"batch {row.get('batch', 1)}"
+    )
 
 
-def _figures(result: Mapping[str, Any]) -> dict[str, float]:
-    figures = {"p50 ms": result["latency_ms"]["p50"]}
-    if result["peak_rss_mb"] is not None:
-        figures["peak MiB"] = result["peak_rss_mb"]
-    if (mad_mm := hc_mad_mm(result["accuracy"])) is not None:
-        figures[_HC_ERROR] = mad_mm
-    return figures
+def _figures(row: Mapping[str, Any]) -> dict[str, float]:
+    figures = {
+        "p50 ms": row["latency_ms"]["p50"],
+        "peak MiB": row["peak_rss_mb"],
+        _HC_ERROR: hc_mad_mm(row["accuracy"]),
+    }
+    return {name: value for name, value in figures.items() if value is not None}
 
 
-def _data(result: Mapping[str, Any]) -> str | None:
-    """Return the hash of the data that a row's accuracy is of; None if it does not say."""
-    sha256: str | None = result["accuracy"]["data"].get("sha256")
-    return sha256
+def _dice_percent(accuracy: Mapping[str, Any] | None) -> float | None:
+    return 100 * accuracy["metrics"]["dice"]["mean"] if accuracy else None
 
 
 def _state(state: Mapping[str, Any]) -> str:
-    parts = []
-    if state["frequency_mhz"] is not None:
-        parts.append(f"{state['frequency_mhz']:.0f} MHz")
-    if state["temperature_c"] is not None:
-        parts.append(f"{state['temperature_c']:.1f} °C")
-    if state["throttled"] is not None:
-        parts.append(f"throttled {state['throttled']}")
-    if state["governor"]:
-        parts.append(f"governor {state['governor']}")
-    return ", ".join(parts)
+    parts = {
+        "{:.0f} MHz": state["frequency_mhz"],
+        "{:.1f} °C": state["temperature_c"],
+        "throttled {}": state["throttled"],
+        "governor {}": state["governor"] or None,
+    }
+    return ", ".join(text.format(value) for text, value in parts.items() if value is not None)
 
 
 def _text(value: float | None, digits: int) -> str:

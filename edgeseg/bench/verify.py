@@ -43,9 +43,9 @@ def verify(model: str | Path, device: str = "auto") -> list[Check]:
         If the device cannot run it.
     """
     segmenter = Segmenter(model, device=device)
+    metadata = segmenter.metadata
     phantom = make_phantom(_PHANTOM_SEED)
-    height, width = segmenter.metadata.input_height, segmenter.metadata.input_width
-    tensor = preprocess(phantom.image, height, width)
+    tensor = preprocess(phantom.image, metadata.input_height, metadata.input_width)
     checks = _describe(segmenter)
     try:
         maps = segmenter.infer(tensor)
@@ -55,13 +55,11 @@ def verify(model: str | Path, device: str = "auto") -> list[Check]:
     checks.append(Check("output", maps.shape[-2:] == tensor.shape[-2:], seen))
     both = segmenter.infer(np.concatenate([tensor, tensor[..., ::-1]]))
     difference = float(np.abs(both[:1] - maps).max())
-    seen = f"a batch of two differs by {difference:.1e}"
-    if (batch := segmenter.fixed_batch) is not None:
-        seen = (
-            f"the graph takes {batch} at a time, as which it is run; two differ by {difference:.1e}"
-        )
+    batch = segmenter.fixed_batch
+    seen = f"the graph takes {batch} at a time, as which it is run; " if batch else ""
+    seen += f"a batch of two differs by {difference:.1e}"
     checks.append(Check("batch", difference <= _BATCH_TOLERANCE, seen))
-    if segmenter.metadata.task.kind == "head":
+    if metadata.task.kind == "head":
         checks.append(_check_phantom(segmenter, phantom))
     return checks
 
@@ -72,25 +70,15 @@ def _describe(segmenter: Segmenter) -> list[Check]:
     bundled = next((n for n, e in zoo.manifest().items() if e["sha256"] == file.sha256), None)
     of_bundled = f", that of the bundled {bundled}" if bundled else ""
     data = metadata.train_data
-    trained = (
-        f"trained on {data.count} images of {data.name}" if data else "trained on unknown data"
-    )
+    trained = f"{data.count} images of {data.name}" if data else "unknown data"
+    kind = f"{metadata.architecture}, {metadata.strategy}, {metadata.precision}"
     answers = ", ".join(metadata.task.structures)
     size = ", ".join(map(str, segmenter.input_shape))
+    graph = f"{segmenter.input_type} (N, {size}) to float32, {metadata.task.kind}: {answers}"
     return [
         Check("hash", True, f"SHA-256 {file.sha256}{of_bundled}"),
-        Check(
-            "metadata",
-            True,
-            f"{metadata.name}, {metadata.architecture}, {metadata.strategy}, {metadata.precision}, "
-            f"{trained}",
-        ),
-        Check(
-            "graph",
-            True,
-            f"{segmenter.input_type} (N, {size}) to float32, "
-            f"{metadata.task.kind}: {answers}, on {segmenter.provider}",
-        ),
+        Check("metadata", True, f"{metadata.name}, {kind}, trained on {trained}"),
+        Check("graph", True, f"{graph}, on {segmenter.provider}"),
     ]
 
 

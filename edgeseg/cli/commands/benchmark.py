@@ -56,11 +56,11 @@ def benchmark(
     jobs = bench.plan(
         models or list(zoo.manifest()),
         counts,
+        _numbers("--batch", batch),
+        str(data or ""),
         device=device,
         warmup=warmup,
         runs=runs,
-        batches=_numbers("--batch", batch),
-        data=str(data or ""),
     )
     with console.progress(len(jobs), "benchmarking") as advance:
         report = bench.run(jobs, advance)
