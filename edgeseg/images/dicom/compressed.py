@@ -9,10 +9,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from edgeseg.errors import ImageDecodeError
 from edgeseg.images.formats import jpeg
+from edgeseg.images.formats.base import Pixels, decode_by_opencv
 
 _LOSSLESS = frozenset((0xC3, 0xC7, 0xCB, 0xCF))
 _RGB_IDS = (b"RGB", b"rgb")
@@ -28,9 +28,7 @@ _DAMAGED = (
 )
 
 
-def decode_jpeg(
-    data: bytes, size: tuple[int, int], photometric: str
-) -> tuple[npt.NDArray[np.generic], bool]:
+def decode_jpeg(data: bytes, size: tuple[int, int], photometric: str) -> tuple[Pixels, bool]:
     """Decode a JPEG frame of (height, width).
 
     JFIF's segment says that colours are YCbCr, Adobe's which they are; without either, DICOM's
@@ -68,7 +66,7 @@ def decode_jpeg(
     return samples, not is_lossless
 
 
-def decode_jpeg_2000(data: bytes, size: tuple[int, int]) -> tuple[npt.NDArray[np.generic], bool]:
+def decode_jpeg_2000(data: bytes, size: tuple[int, int]) -> tuple[Pixels, bool]:
     """Decode a JPEG 2000 frame of (height, width); see `decode_jpeg`."""
     start = data.find(_CODESTREAM, 0, 4096) if data.startswith(_BOX) else 0
     if data[start : start + 4] != _CODESTREAM:
@@ -96,16 +94,14 @@ def _quiet_opencv() -> Iterator[None]:
         logging.setLogLevel(level)
 
 
-def _decode(data: bytes, size: tuple[int, int]) -> npt.NDArray[np.generic]:
+def _decode(data: bytes, size: tuple[int, int]) -> Pixels:
     try:
-        pixels = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
-        pixels = None
-    if pixels is None or pixels.shape[:2] != size:
+        pixels = decode_by_opencv(data, cv2.IMREAD_UNCHANGED)
+    except ImageDecodeError:
+        raise ImageDecodeError(_DAMAGED) from None
+    if pixels.shape[:2] != size:
         raise ImageDecodeError(_DAMAGED)
-    if pixels.ndim == 2:
-        return pixels
-    return np.ascontiguousarray(pixels[..., 2::-1])
+    return pixels if pixels.ndim == 2 else np.ascontiguousarray(pixels[..., 2::-1])
 
 
 def _check_same(found: tuple[int, int], size: tuple[int, int]) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import struct
-from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import BinaryIO, NamedTuple
 
 from edgeseg.errors import ImageDecodeError
@@ -26,14 +26,12 @@ class Fragment(NamedTuple):
 
 
 def find_frames(
-    stream: BinaryIO, n_frames: int, extended_offsets: Sequence[int] = ()
+    stream: BinaryIO, n_frames: int, extended_offsets: bytes = b""
 ) -> list[list[Fragment]]:
-    """Return the fragments of each frame.
+    """Return the fragments of each frame; the stream is at the pixel data's value.
 
     Tables of offsets are believed where they point to the starts of fragments; without one, each
     fragment is a frame, or a frame ends with the fragment that ends an image.
-
-    The stream is at the first byte of the pixel data's value.
 
     Raises ImageDecodeError if the data is damaged, or has not so many frames.
     """
@@ -45,8 +43,9 @@ def find_frames(
     fragments = _read_fragments(stream, first.start + first.length)
     if n_frames == 1:
         return [fragments]
-    basic_offsets = struct.unpack_from(f"<{len(table) // 4}I", table)
-    for offsets in (extended_offsets, basic_offsets):
+    for code, packed in (("Q", extended_offsets), ("I", table)):
+        n_offsets = len(packed) // struct.calcsize(code)
+        offsets = struct.unpack_from(f"<{n_offsets}{code}", packed)
         if (frames := _split_by_offsets(fragments, offsets, n_frames)) is not None:
             return frames
     if len(fragments) == n_frames:
@@ -112,19 +111,14 @@ def _split_by_offsets(
     fragments: Sequence[Fragment], offsets: Sequence[int], n_frames: int
 ) -> list[list[Fragment]] | None:
     """Return the frames that a table of offsets gives; None if it cannot be one of these."""
-    if len(offsets) != n_frames or not n_frames:
+    if len(offsets) != n_frames:
         return None
-    first = fragments[0].start
-    starts = [fragment.start - first for fragment in fragments]
-    places = [bisect_left(starts, offset) for offset in offsets]
-    are_starts = all(
-        place < len(starts) and starts[place] == offset
-        for place, offset in zip(places, offsets, strict=True)
-    )
-    ends = [*places[1:], len(fragments)]
-    if not are_starts or any(end <= place for place, end in zip(places, ends, strict=True)):
+    places = {fragment.start - fragments[0].start: i for i, fragment in enumerate(fragments)}
+    starts = [places.get(offset, -1) for offset in offsets]
+    pairs = [*pairwise([*starts, len(fragments)])]
+    if any(not 0 <= start < end for start, end in pairs):
         return None
-    return [list(fragments[place:end]) for place, end in zip(places, ends, strict=True)]
+    return [list(fragments[start:end]) for start, end in pairs]
 
 
 def _split_by_ends(stream: BinaryIO, fragments: Sequence[Fragment]) -> list[list[Fragment]]:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import io
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
 from edgeseg.errors import ImageDecodeError
 from edgeseg.images.dicom import compressed, encapsulated, library
 from edgeseg.images.dicom.gray import Colours, Samples
-from edgeseg.images.dicom.head import Head, inflate, read_head
 from edgeseg.images.dicom.regions import Region
 
 IDENTIFIERS = {
@@ -23,43 +22,65 @@ IDENTIFIERS = {
     "study_instance_uid": "StudyInstanceUID", "sop_instance_uid": "SOPInstanceUID",
 }  # fmt: skip
 """Columns that tell whose an image is, and the elements that they hold."""
-_MOST_REGIONS = 64
+_MOST_REGIONS, _MOST_FRAMES = 64, 100_000
+_DEFLATED, _MOST_UNPACKED_BYTES = b"1.2.840.10008.1.2.1.99", 1 << 28
+_NATIVE = frozenset(f"1.2.840.10008.1.2{end}" for end in ("", ".1", ".1.99", ".2"))
 _JPEG = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70))
 _JPEG_2000 = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 201, 202, 203))
+_PIXEL_DATA, _LONG_TYPES, _UNTOLD = 0x7FE00010, (b"OB", b"OW", b"UN"), 0xFFFFFFFF
+# of ultrasound, and of what does not say its machine, such as captured screens
+_MODALITIES = frozenset(("US", "IVUS", "OT", "SC", "XC", "ES", ""))
+_VOLUME = "1.2.840.10008.5.1.4.1.1.6.2"
 _REGION_NUMBERS = {
     "spatial_format": "RegionSpatialFormat", "data_type": "RegionDataType",
     "x_units": "PhysicalUnitsXDirection", "y_units": "PhysicalUnitsYDirection",
     "left_px": "RegionLocationMinX0", "top_px": "RegionLocationMinY0",
     "right_px": "RegionLocationMaxX1", "bottom_px": "RegionLocationMaxY1",
 }  # fmt: skip
-_COLOURS = ("Red", "Green", "Blue")
-_TABLES = [f"{colour}PaletteColorLookupTableData" for colour in _COLOURS]
-_DESCRIPTOR = "RedPaletteColorLookupTableDescriptor"
+_TABLES = [f"{colour}PaletteColorLookupTable" for colour in ("Red", "Green", "Blue")]
 _ELEMENTS = (
-    *("PlanarConfiguration", "BitsStored", "HighBit", "PixelRepresentation"),
-    *("BurnedInAnnotation", "SequenceOfUltrasoundRegions", *IDENTIFIERS.values(), *_TABLES),
-    *(f"Segmented{table}" for table in _TABLES),
-    *(f"{colour}PaletteColorLookupTableDescriptor" for colour in _COLOURS),
+    *("SOPClassUID", "Modality", "Rows", "Columns", "SamplesPerPixel", "NumberOfFrames"),
+    *("PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit"),
+    *("PixelRepresentation", "PlanarConfiguration", "BurnedInAnnotation"),
+    *("ExtendedOffsetTable", "ExtendedOffsetTableLengths", "SequenceOfUltrasoundRegions"),
+    *(f"{table}{end}" for table in _TABLES for end in ("Data", "Descriptor")),
+    *(f"Segmented{table}Data" for table in _TABLES),
+    *IDENTIFIERS.values(),
 )
-
-Version = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DicomFile:
     """An image file, as far as it is read before its pixels are."""
 
-    head: Head = field(repr=False)  # Its elements name the patient.
-    path: Path | None  # None of one in memory.
-    version: Version  # Its size, time of change and number on the disk when it was opened.
-    data: bytes | None = field(repr=False)  # The bytes of one in memory.
+    dataset: Any = field(repr=False)  # Its elements before the pixels, which name the patient.
+    syntax: str  # Its transfer syntax.
+    size: tuple[int, int]  # (height, width) in pixels.
+    n_frames: int  # As many as it says.
+    start: int  # Where the value of its pixel data begins.
+    is_in_pieces: bool  # Whether that is in pieces, as compressed pixels are.
+    # Whether it is of words, whose bytes big endian files exchange, two samples' too.
+    in_words: bool
+    # Opens the file, unpacked where it is deflated.
+    open: Callable[[], BinaryIO] = field(default=io.BytesIO, repr=False)
     # Of compressed pixel data, where each frame's pieces are.
-    frames: list[list[encapsulated.Fragment]] | None = field(repr=False)
+    frames: list[list[encapsulated.Fragment]] = field(default_factory=list, repr=False)
+
+    @property
+    def photometric(self) -> str:
+        """DICOM's word for what the samples are."""
+        return library.text(self.dataset, "PhotometricInterpretation").upper()
 
     @property
     def may_name_patient(self) -> bool:
         """Whether the file does not rule out that its pixels show the patient's name."""
-        return library.text(self.head.dataset, "BurnedInAnnotation").upper() != "NO"
+        return library.text(self.dataset, "BurnedInAnnotation").upper() != "NO"
+
+    def find_frames(self, stream: BinaryIO) -> list[list[encapsulated.Fragment]]:
+        """Return where the pieces of each frame are; see `encapsulated.find_frames`."""
+        stream.seek(self.start)
+        table = library.value_of(self.dataset, "ExtendedOffsetTable", bytes) or b""
+        return encapsulated.find_frames(stream, self.n_frames, table)
 
     def samples(self, number: int) -> tuple[Samples, str]:
         """Return a frame's samples, numbered from 1, and DICOM's word for what they are.
@@ -71,35 +92,36 @@ class DicomFile:
 
         Raises ImageDecodeError if they cannot be decoded.
         """
-        photometric = library.text(self.head.dataset, "PhotometricInterpretation").upper()
-        with self._opened() as stream:
-            if self.frames is None:
-                stream.seek(self.head.start)
-                return self._by_pydicom(stream, number - 1, self.head.n_frames), photometric
-            data = encapsulated.read_frame(stream, self.frames[number - 1])
-        if self.head.syntax not in _JPEG | _JPEG_2000:
-            return self._by_pydicom(library.encapsulate_frame(data), 0, 1), photometric
-        if self.head.syntax in _JPEG:
-            samples, is_rgb = compressed.decode_jpeg(data, self.head.size, photometric)
+        try:
+            with self.open() as stream:
+                if not self.is_in_pieces:
+                    stream.seek(self.start)
+                    return self._decode(stream, number - 1, self.n_frames), self.photometric
+                data = encapsulated.read_frame(stream, self.frames[number - 1])
+        except OSError as error:
+            raise ImageDecodeError(f"cannot be read ({error.strerror})") from error
+        if self.syntax in _JPEG:
+            samples, is_rgb = compressed.decode_jpeg(data, self.size, self.photometric)
+        elif self.syntax in _JPEG_2000:
+            samples, is_rgb = compressed.decode_jpeg_2000(data, self.size)
         else:
-            samples, is_rgb = compressed.decode_jpeg_2000(data, self.head.size)
-        return samples, "RGB" if is_rgb and samples.ndim == 3 else photometric
+            samples, is_rgb = self._decode(library.encapsulate_frame(data), 0, 1), False
+        return samples, "RGB" if is_rgb and samples.ndim == 3 else self.photometric
 
     def palette(self) -> tuple[int, Colours]:
         """Return the first value that its palette maps, and its colours, shape (n, 3), uint8."""
         with library.translate_errors("its palette"):
-            count, first, _ = map(int, self.head.dataset[_DESCRIPTOR].value)
-        colours = library.expand_palette(
-            self.head.dataset, np.arange(count or 1 << 16, dtype=np.int64) + first
-        )
+            count, first, _ = map(int, self.dataset[f"{_TABLES[0]}Descriptor"].value)
+        places = np.arange(count or 1 << 16, dtype=np.int64) + first
+        colours = library.expand_palette(self.dataset, places)
         # some write entries of 8 bits into 16
         wide = colours.max(initial=0) > 255
         return first, (colours.astype(np.uint16) >> (8 if wide else 0)).astype(np.uint8)
 
     def regions(self) -> list[Region]:
         """Return the regions of its screen."""
-        items = library.sequence(self.head.dataset, "SequenceOfUltrasoundRegions", _MOST_REGIONS)
-        read = library.number_or_none
+        items = library.sequence(self.dataset, "SequenceOfUltrasoundRegions", _MOST_REGIONS)
+        read = library.value_or_none
         return [
             Region(
                 **{name: read(item, keyword, int) for name, keyword in _REGION_NUMBERS.items()},
@@ -111,28 +133,15 @@ class DicomFile:
 
     def identifiers(self) -> dict[str, str]:
         """Return what tells whose the image is, by the columns of `IDENTIFIERS`."""
-        return {name: library.text(self.head.dataset, key) for name, key in IDENTIFIERS.items()}
+        return {name: library.text(self.dataset, key) for name, key in IDENTIFIERS.items()}
 
-    def _by_pydicom(self, source: BinaryIO | bytes, index: int, n_frames: int) -> Samples:
+    def _decode(self, source: BinaryIO | bytes, index: int, n_frames: int) -> Samples:
         samples = library.decode_frame(
-            *(self.head.dataset, self.head.syntax, source, index, n_frames),
-            in_words=self.head.in_words,
+            self.dataset, self.syntax, source, index, n_frames, in_words=self.in_words
         )
-        if samples.shape[:2] != self.head.size or samples.shape[2:] not in ((), (3,)):
+        if samples.shape[:2] != self.size or samples.shape[2:] not in ((), (3,)):
             raise ImageDecodeError(f"pixels of the shape {samples.shape} are not read")
         return samples
-
-    @contextlib.contextmanager
-    def _opened(self) -> Iterator[BinaryIO]:
-        if self.path is None:
-            yield io.BytesIO(self.data or b"")
-            return
-        try:
-            data = _unpack_version(self.path, self.version)
-            with io.BytesIO(data) if data is not None else self.path.open("rb") as stream:
-                yield stream
-        except OSError as error:
-            raise ImageDecodeError(f"cannot be read ({error.strerror})") from error
 
 
 def open_file(path: Path) -> DicomFile:
@@ -150,28 +159,112 @@ def open_file(path: Path) -> DicomFile:
 
 def open_bytes(data: bytes) -> DicomFile:
     """Return an image file that is in memory; see `open_file`."""
-    return _parse(inflate(io.BytesIO(data)) or data, None, (0, 0, 0))
+    data = inflate(io.BytesIO(data)) or data
+    return _open(lambda: io.BytesIO(data))
 
 
 @functools.lru_cache(maxsize=4)
-def _open_version(path: Path, version: Version) -> DicomFile:
-    return _parse(_unpack_version(path, version), path, version)
+def _open_version(path: Path, version: tuple[int, ...]) -> DicomFile:
+    def open_again() -> BinaryIO:
+        data = _unpack_version(path, version)
+        return path.open("rb") if data is None else io.BytesIO(data)
+
+    return _open(open_again)
 
 
 # Unpacked, a film is many times as large as others; one is enough.
 @functools.lru_cache(maxsize=1)
-def _unpack_version(path: Path, _: Version) -> bytes | None:
-    """Return the elements of a deflated file, unpacked; None of any other."""
+def _unpack_version(path: Path, _: tuple[int, ...]) -> bytes | None:
     with path.open("rb") as stream:
         return inflate(stream)
 
 
-def _parse(data: bytes | None, path: Path | None, version: Version) -> DicomFile:
-    with contextlib.ExitStack() as stack:
-        if data is not None or path is None:
-            stream: BinaryIO = io.BytesIO(data or b"")
-        else:
-            stream = stack.enter_context(path.open("rb"))
-        head = read_head(stream, _ELEMENTS)
-        frames = head.find_frames(stream) if head.is_in_pieces else None
-    return DicomFile(head, path, version, data if path is None else None, frames)
+def _open(open_: Callable[[], BinaryIO]) -> DicomFile:
+    with open_() as stream:
+        file = read_head(stream)
+        frames = file.find_frames(stream) if file.is_in_pieces else []
+    return replace(file, open=open_, frames=frames)
+
+
+def inflate(stream: BinaryIO) -> bytes | None:
+    """Return the elements of a deflated file (PS3.5, A.5), unpacked; None of any other.
+
+    Raises ImageDecodeError if it is damaged, or holds too much.
+    """
+    head = stream.read(1024)
+    if head[128:132] != b"DICM" or _DEFLATED not in head or head[132:136] != b"\2\0\0\0":
+        return None
+    stream.seek(144 + int.from_bytes(head[140:144], "little"))
+    unpacking = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        data = unpacking.decompress(stream.read(), _MOST_UNPACKED_BYTES)
+    except zlib.error:
+        raise ImageDecodeError("the deflated DICOM file is damaged; copy it again") from None
+    if unpacking.unconsumed_tail:
+        raise ImageDecodeError(
+            f"the file holds more than {_MOST_UNPACKED_BYTES >> 20} MiB deflated; save it without"
+        )
+    return data
+
+
+def read_head(stream: BinaryIO) -> DicomFile:
+    """Return what an open file says; pixels that are not in pieces are all there.
+
+    Raises ImageDecodeError if it is damaged, cut short or no ultrasound image; MissingExtraError
+    if pydicom is not installed.
+    """
+    stream.seek(0)
+    dataset = library.read_elements(stream, _ELEMENTS)
+    syntax = library.syntax_of(dataset)
+    height, width, n_frames = _read_shape(dataset)
+    length, in_words = _read_pixel_data_head(stream, *dataset.original_encoding)
+    start, is_in_pieces = stream.tell(), length == _UNTOLD
+    file = DicomFile(dataset, syntax, (height, width), n_frames, start, is_in_pieces, in_words)
+    if is_in_pieces and syntax in _NATIVE:
+        raise ImageDecodeError(
+            "the DICOM file says its pixels are uncompressed, and they are in pieces as compressed "
+            "ones are; save the images uncompressed"
+        )
+    if not is_in_pieces:
+        samples = library.value_of(dataset, "SamplesPerPixel", int) or 1
+        bits = library.value_of(dataset, "BitsAllocated", int) or 8
+        samples = 2 if file.photometric.endswith("_422") else samples
+        needed = height * width * n_frames * samples * bits // 8
+        there = min(stream.seek(0, io.SEEK_END) - start, length)  # elements may follow
+        if there < needed:
+            raise ImageDecodeError(
+                f"the DICOM file is cut short: {max(there, 0)} of its pixels' {needed} bytes are "
+                "there"
+            )
+    return file
+
+
+def _read_shape(dataset: Any) -> tuple[int, int, int]:
+    """Return the sides and the number of the frames; what is no ultrasound is refused."""
+    modality = library.text(dataset, "Modality").upper()
+    if "Rows" not in dataset:
+        raise ImageDecodeError("the DICOM file holds no image")
+    if modality not in _MODALITIES:
+        shown = modality[:16] if modality.isalnum() else "another"
+        raise ImageDecodeError(f"the DICOM file's modality is {shown}; expected ultrasound, US")
+    if library.text(dataset, "SOPClassUID") == _VOLUME:
+        raise ImageDecodeError("the DICOM file is a volume; expected images of one plane")
+    height, width = (library.value_of(dataset, side, int) or 0 for side in ("Rows", "Columns"))
+    n_frames = library.value_of(dataset, "NumberOfFrames", int) or 1
+    if min(height, width) < 1 or not 1 <= n_frames <= _MOST_FRAMES:
+        raise ImageDecodeError(f"{n_frames} frames of {width}x{height} pixels are not read")
+    return height, width, n_frames
+
+
+def _read_pixel_data_head(stream: BinaryIO, is_implicit: bool, is_little: bool) -> tuple[int, bool]:
+    """Read the head of the pixel data's element: its length, and whether it is of words."""
+    order: Literal["little", "big"] = "little" if is_little else "big"
+    head = stream.read(8)
+    group, element = int.from_bytes(head[:2], order), int.from_bytes(head[2:4], order)
+    if len(head) < 8 or group << 16 | element != _PIXEL_DATA:
+        raise ImageDecodeError("the DICOM file is cut short or damaged: it ends before its pixels")
+    if is_implicit:
+        return int.from_bytes(head[4:], order), True
+    if head[4:6] not in _LONG_TYPES:
+        raise ImageDecodeError("the DICOM file's pixel data is of a type that has no pixels")
+    return int.from_bytes(stream.read(4), order), head[4:6] == b"OW"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,16 +10,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from edgeseg.errors import DataError, ImageDecodeError
-from edgeseg.images.dicom import gray, library
-from edgeseg.images.dicom.file import DicomFile, open_bytes, open_file
-from edgeseg.images.dicom.head import count_frames_in
+from edgeseg.images.dicom import encapsulated, gray, library
+from edgeseg.images.dicom.file import DicomFile, inflate, open_bytes, open_file, read_head
 from edgeseg.images.dicom.regions import read_scale
 from edgeseg.images.frame import Frame, Screen, Size, as_pixel_size, check_sides
-
-__all__ = [
-    "count_frames", "count_frames_in", "decode_frame", "holds_image", "identifiers",
-    "read_frame", "read_frames",
-]  # fmt: skip
 
 
 def count_frames(path: Path) -> int:
@@ -31,7 +26,20 @@ def count_frames(path: Path) -> int:
     MissingExtraError
         If pydicom is not installed.
     """
-    return open_file(path).head.n_frames
+    return open_file(path).n_frames
+
+
+def count_frames_in(stream: BinaryIO) -> int:
+    """Return how many frames an open file has, without reading its pixels; see `count_frames`.
+
+    Of compressed pixels only the end is looked at, unless it is another than they have.
+    """
+    if (data := inflate(stream)) is not None:
+        stream = io.BytesIO(data)
+    file = read_head(stream)
+    if file.is_in_pieces and not encapsulated.ends_with_pixels(stream):
+        file.find_frames(stream)
+    return file.n_frames
 
 
 def holds_image(source: BinaryIO | Path) -> bool:
@@ -54,7 +62,7 @@ def read_frame(path: Path, number: int) -> Frame:
 def decode_frame(data: bytes) -> Frame:
     """Return the frame of a file in memory, which may have only one; see `count_frames`."""
     file = open_bytes(data)
-    if (n_frames := file.head.n_frames) > 1:
+    if (n_frames := file.n_frames) > 1:
         raise ImageDecodeError(
             f"the file holds {n_frames} frames, one was expected; a name that ends in .dcm "
             "tells that it is a film (in Python edgeseg.images.dicom.frames.read_frames gives them)"
@@ -88,18 +96,15 @@ def read_frames(path: str | os.PathLike[str], pixel_size_mm: Size = None) -> Ite
 
 
 def _read(file: DicomFile, number: int) -> Frame:
-    check_sides(file.head.size[1], file.head.size[0])
-    if not 1 <= number <= file.head.n_frames:
-        raise DataError(f"frame {number} was asked for; the file has {file.head.n_frames}")
+    height, width = file.size
+    check_sides(width, height)
+    if not 1 <= number <= file.n_frames:
+        raise DataError(f"frame {number} was asked for; the file has {file.n_frames}")
     samples, photometric = file.samples(number)
     pixels, colours = gray.convert_to_gray(samples, photometric, file.palette)
-    scale = read_scale(file.regions(), file.head.size)
-    if scale.areas:
-        pixels = gray.blacken_outside(pixels, scale.areas)
-    screen = Screen(
-        scale.areas,
-        scale.refused,
-        gray.is_coloured(colours, scale.areas),
-        file.may_name_patient and not scale.areas,
-    )
-    return Frame(pixels, scale.pixel_size, screen=screen)
+    areas, pixel_size, refused = read_scale(file.regions(), file.size)
+    if areas:
+        pixels = gray.blacken_outside(pixels, areas)
+    is_coloured = gray.is_coloured(colours, areas)
+    screen = Screen(areas, refused, is_coloured, file.may_name_patient and not areas)
+    return Frame(pixels, pixel_size, screen=screen)

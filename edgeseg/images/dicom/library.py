@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import struct
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +17,7 @@ from edgeseg.errors import EdgesegError, ImageDecodeError, MissingExtraError
 
 JPEG_LS = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (80, 81))
 _LONGEST_TEXT = 128  # of what is asked for here, a UID or a word
-_Number = TypeVar("_Number", int, float)
+T = TypeVar("T")
 _alone = threading.RLock()  # warnings are turned off for the whole process
 
 
@@ -29,17 +28,11 @@ def quiet() -> Iterator[None]:
     Filters of warnings are those of the whole process, so only one thread is in here at a time.
     """
     me, logger = threading.get_ident(), logging.getLogger("pydicom")
-
-    def is_of_others(record: logging.LogRecord) -> bool:
-        return record.thread != me
-
-    with _alone, warnings.catch_warnings():
+    with _alone, warnings.catch_warnings(), contextlib.ExitStack() as stack:
         warnings.simplefilter("ignore")
-        logger.addFilter(is_of_others)
-        try:
-            yield
-        finally:
-            logger.removeFilter(is_of_others)
+        logger.addFilter(is_of_others := lambda record: record.thread != me)
+        stack.callback(logger.removeFilter, is_of_others)
+        yield
 
 
 @contextlib.contextmanager
@@ -82,33 +75,27 @@ def read_elements(source: BinaryIO | Path, keywords: Sequence[str] | None = None
         return dcmread(source, stop_before_pixels=True, force=True, specific_tags=wanted)
 
 
-def whole_number(dataset: Any, keyword: str) -> int | None:
-    """Return an element as a whole number; None if it is missing or empty.
+def value_of(dataset: Any, keyword: str, kind: Callable[[Any], T]) -> T | None:
+    """Return an element as an ``int`` or the like; None if it is missing or empty.
 
     Raises ImageDecodeError if it is none.
     """
     with translate_errors(f"its element {keyword}"):
         value = dataset.get(keyword)
-        return None if value is None or value == "" else int(value)
+        return None if value is None or value == "" else kind(value)
 
 
-def number_or_none(dataset: Any, keyword: str, kind: Callable[[Any], _Number]) -> _Number | None:
-    """Return an element as an ``int`` or a ``float``; None if it is missing, empty or damaged."""
+def value_or_none(dataset: Any, keyword: str, kind: Callable[[Any], T]) -> T | None:
+    """Return what `value_of` does, None of an element that is damaged too."""
     try:
-        with translate_errors(f"its element {keyword}"):
-            return kind(dataset[keyword].value)
+        return value_of(dataset, keyword, kind)
     except ImageDecodeError:
         return None
 
 
 def text(dataset: Any, keyword: str) -> str:
     """Return an element as text, cut short; empty where it is missing or cannot be read."""
-    try:
-        with translate_errors(keyword):
-            value = dataset.get(keyword)
-            return "" if value is None else str(value)[:_LONGEST_TEXT].strip("\0 ")
-    except ImageDecodeError:
-        return ""
+    return (value_or_none(dataset, keyword, str) or "")[:_LONGEST_TEXT].strip("\0 ")
 
 
 def syntax_of(dataset: Any) -> str:
@@ -123,15 +110,7 @@ def syntax_of(dataset: Any) -> str:
 
 def sequence(dataset: Any, keyword: str, most: int) -> list[Any]:
     """Return the first items of a sequence; none if it is missing."""
-    with translate_errors(f"its element {keyword}"):
-        return [*(dataset.get(keyword) or [])[:most]]
-
-
-def offsets(dataset: Any) -> tuple[int, ...]:
-    """Return the extended table of offsets; empty if there is none."""
-    with translate_errors("its table of offsets"):
-        table = dataset.get("ExtendedOffsetTable") or b""
-        return struct.unpack_from(f"<{len(table) // 8}Q", table)
+    return value_of(dataset, keyword, lambda items: [*items[:most]]) or []
 
 
 def decode_frame(
@@ -146,7 +125,7 @@ def decode_frame(
     """Return a frame as pydicom decodes it, without a change of colours.
 
     The source is the pixel data, at the start of its value; the index is that of the frame in it,
-    from 0. ``in_words`` is as in `edgeseg.images.dicom.head.Head`.
+    from 0. ``in_words`` is as in `edgeseg.images.dicom.file.DicomFile`.
 
     Returns
     -------
@@ -161,19 +140,16 @@ def decode_frame(
 
         try:
             decoder = get_decoder(UID(syntax))
+            is_available = decoder.is_available
         except NotImplementedError:
-            name = UID(syntax).name
+            is_available = False
+        if not is_available:
+            advice = "install pyjpegls, or " if syntax in JPEG_LS else ""
             raise ImageDecodeError(
-                f"pixels in the transfer syntax {name} are not read; save the images uncompressed"
-            ) from None
-        if not decoder.is_available:
-            advice = "; install pyjpegls" if syntax in JPEG_LS else ""
-            raise ImageDecodeError(
-                f"no package is installed that decodes {UID(syntax).name}{advice}, or save the "
-                "images uncompressed"
+                f"no package is installed that decodes {UID(syntax).name}; {advice}save the images "
+                "uncompressed"
             )
-        keyword = {"pixel_keyword": "PixelData", "number_of_frames": n_frames}
-        options = as_pixel_options(dataset, **keyword)
+        options = as_pixel_options(dataset, pixel_keyword="PixelData", number_of_frames=n_frames)
         options.pop("extended_offsets", None)
         options["pixel_vr"] = "OW" if in_words else "OB"
         # bits that no sample needs are cleared, as overlays lie in them; unless these are the lower

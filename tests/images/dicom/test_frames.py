@@ -11,7 +11,6 @@ from PIL import Image
 from edgeseg.errors import DataError, ImageDecodeError
 from edgeseg.images import image_file
 from edgeseg.images.dicom import file as dicom_file
-from edgeseg.images.dicom import head
 from edgeseg.images.dicom.frames import count_frames, decode_frame, read_frame, read_frames
 from edgeseg.images.dicom.gray import convert_to_gray
 from edgeseg.phantom.head import make_phantom
@@ -394,7 +393,7 @@ def test_what_is_deflated_is_unpacked_once_and_not_without_end(
     for path in films:
         np.testing.assert_array_equal(read_frame(path, 2).pixels, gray[1])
     path = dicom_files.write(tmp_path / "a.dcm", gray[0], **how)
-    monkeypatch.setattr(head, "_MOST_UNPACKED_BYTES", 5000)
+    monkeypatch.setattr(dicom_file, "_MOST_UNPACKED_BYTES", 5000)
     with pytest.raises(ImageDecodeError, match="deflated; save it without"):
         image_file.read_frame(path)
 
