@@ -51,12 +51,8 @@ def as_frame(source: Any, pixel_size_mm: Size = None) -> Frame:
     pixel_size_mm
         Millimetres per pixel, one number or (x, y); None leaves the frame's or the file's own.
 
-    Raises
-    ------
-    ImageDecodeError, InputNotFoundError
-        If a file cannot be read.
-    DataError
-        If it is something else, its values are no gray values, or the pixel size cannot be one.
+    Raises ImageDecodeError or InputNotFoundError if a file cannot be read; DataError if it is
+    something else, its values are no gray values, or the pixel size cannot be one.
     """
     pixel_size = as_pixel_size(pixel_size_mm)
     frame = source if isinstance(source, Frame) else _read(source)

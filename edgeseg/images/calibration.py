@@ -67,12 +67,8 @@ class Calibration:
 def read_calibration(path: Path) -> Calibration:
     """Read a file that ``edgeseg calibrate`` wrote.
 
-    Raises
-    ------
-    InputNotFoundError
-        If there is no such file.
-    DataError
-        If it is not such a file, is of another version, or cannot be a calibration.
+    Raises InputNotFoundError if there is no such file; DataError if it is not such a file, is of
+    another version, or cannot be a calibration.
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8-sig"))

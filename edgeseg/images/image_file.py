@@ -55,15 +55,10 @@ def read_frame(path: Path) -> Frame:
         A PNG, JPEG, BMP, TIFF, PGM, PPM or DICOM file, recognised by its contents; of DICOM one
         with a single frame, others are read by `edgeseg.images.dicom.frames`.
 
-    Raises
-    ------
-    InputNotFoundError
-        If there is no such file.
-    ImageDecodeError
-        If the file cannot be read rightly: empty, cut short, damaged, of another kind, animated,
-        transparent, smaller than 32 pixels a side or larger than 50 million pixels.
-    MissingExtraError
-        If it is a DICOM file and pydicom is not installed.
+    Raises InputNotFoundError if there is no such file; ImageDecodeError if the file cannot be read
+    rightly: empty, cut short, damaged, of another kind, animated, transparent, smaller than 32
+    pixels a side or larger than 50 million pixels; MissingExtraError if it is a DICOM file and
+    pydicom is not installed.
     """
     data = read_bytes(path)
     try:
@@ -77,12 +72,8 @@ def read_frame(path: Path) -> Frame:
 def read_bytes(path: Path) -> bytes:
     """Read a file.
 
-    Raises
-    ------
-    InputNotFoundError
-        If there is no such file.
-    ImageDecodeError
-        If the system does not let it be read, or it is no plain file or larger than `MAX_BYTES`.
+    Raises InputNotFoundError if there is no such file; ImageDecodeError if the system does not let
+    it be read, or it is no plain file or larger than `MAX_BYTES`.
     """
     try:
         with open(os.open(path, _OPEN_FLAGS), "rb") as stream:  # noqa: PTH123 (of a descriptor)
@@ -134,10 +125,7 @@ def decode_as_stored(data: bytes) -> Pixels:
     ndarray, shape (height, width) or (height, width, 3 or 4)
         Gray values, or blue, green, red and perhaps alpha.
 
-    Raises
-    ------
-    ImageDecodeError
-        If they cannot be read rightly; see `read_frame`.
+    Raises ImageDecodeError if they cannot be read rightly; see `read_frame`.
     """
     return _parse(data).decode(cv2.IMREAD_UNCHANGED)
 

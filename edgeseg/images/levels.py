@@ -37,10 +37,7 @@ def to_8_bit(pixels: npt.NDArray[np.generic]) -> GrayImage:
     -------
     ndarray, the same shape, uint8
 
-    Raises
-    ------
-    ImageDecodeError
-        If they are of another type, or fall into two groups far apart.
+    Raises ImageDecodeError if they are of another type, or fall into two groups far apart.
     """
     if pixels.dtype == np.uint8:
         return pixels.astype(np.uint8, copy=False)

@@ -15,10 +15,7 @@ T = TypeVar("T")
 def iterate_frames(source: Any) -> Iterable[Any]:
     """Return a source's frames: what it yields, or what OpenCV's ``VideoCapture`` reads.
 
-    Raises
-    ------
-    DataError
-        If it is no source.
+    Raises DataError if it is no source.
     """
     if hasattr(source, "isOpened"):
         return _read_capture(source)
@@ -50,10 +47,7 @@ def take_newest(frames: Iterable[T]) -> Iterator[T]:
         The source; asking it for a frame may take as long as it likes. It must not write into a
         frame that it has handed out: it is asked for the next while that one is still in use.
 
-    Raises
-    ------
-    Exception
-        What the source raised, after its last frame.
+    Raises Exception: what the source raised, after its last frame.
     """
     slot: list[T] = []
     failure: list[BaseException] = []

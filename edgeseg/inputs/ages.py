@@ -29,10 +29,8 @@ def read_age(text: str, unit: str = "weeks") -> float:
 
     ``unit``: of a number alone, ``weeks`` or ``days``.
 
-    Raises
-    ------
-    DataError
-        If it is no age, its days are no days of a week, or no pregnancy is so young or old.
+    Raises DataError if it is no age, its days are no days of a week, or no pregnancy is so young or
+    old.
     """
     plain = text.strip().lower()
     if found := _NUMBER.fullmatch(plain):
@@ -62,12 +60,8 @@ def read_ages(path: Path) -> dict[str, float | None] | None:
         File -> weeks, or None where the cell is empty or says so (``n/a``); None if there is no
         such column.
 
-    Raises
-    ------
-    InputNotFoundError
-        If there is no such file.
-    DataError
-        If it is no table, has two columns of ages, repeats a file, or holds what is no age.
+    Raises InputNotFoundError if there is no such file; DataError if it is no table, has two columns
+    of ages, repeats a file, or holds what is no age.
     """
     titles, rows = read_rows(path, "a table of ages")
     columns = [i for i, title in enumerate(titles) if read_title(title).kind == "age"]
@@ -124,10 +118,8 @@ class Ages:
     def age_of(self, source: Source) -> float | None:
         """Return the age of an image in weeks; None if it is not known.
 
-        Raises
-        ------
-        DataError
-            If the table's only row for the image fits two images, or two rows fit it and differ.
+        Raises DataError if the table's only row for the image fits two images, or two rows fit it
+        and differ.
         """
         if self._one is not None or not self._table:
             return self._one

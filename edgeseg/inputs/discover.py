@@ -54,12 +54,8 @@ def discover(inputs: Sequence[str], out: Path | None = None) -> Found:
     out
         The run's own output folder; its pictures are not inputs.
 
-    Raises
-    ------
-    InputNotFoundError
-        If an input does not exist or cannot be read, or there is no image in any.
-    DataError
-        If two files cannot be told apart by name.
+    Raises InputNotFoundError if an input does not exist or cannot be read, or there is no image in
+    any; DataError if two files cannot be told apart by name.
     """
     rooted: dict[str, tuple[Path, Path]] = {}
     tally = Tally()
@@ -127,10 +123,7 @@ def find_images(
 
     What exists is taken as it stands, brackets in its name too; see `walk_files` for the others.
 
-    Raises
-    ------
-    InputNotFoundError
-        If it does not exist or cannot be read.
+    Raises InputNotFoundError if it does not exist or cannot be read.
     """
     path, shown = Path(given), left_out.show_name(given)
     try:

@@ -31,10 +31,7 @@ class PixelSizes:
     notices
         Sentences on rows and images that do not meet.
 
-    Raises
-    ------
-    DataError
-        If the one size cannot be one, or no row is of any image.
+    Raises DataError if the one size cannot be one, or no row is of any image.
     """
 
     def __init__(
@@ -71,11 +68,8 @@ class PixelSizes:
             (height, width) of the image, once it is read. If the table says that its sizes are of
             an image of other sides, this one is a copy, and the size of its pixels is unknown.
 
-        Raises
-        ------
-        DataError
-            If the table has no row for the image, one that cannot be used, or one that fits two
-            images.
+        Raises DataError if the table has no row for the image, one that cannot be used, or one that
+        fits two images.
         """
         if self._one is not None or self._table is None:
             return self._one

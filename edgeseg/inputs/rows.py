@@ -63,12 +63,8 @@ def read_rows(
     allow_extra_cells
         Whether a row may have more cells than there are titles.
 
-    Raises
-    ------
-    InputNotFoundError
-        If there is no such file.
-    DataError
-        If it cannot be read, is empty or is too large; from the rows, if one has extra cells.
+    Raises InputNotFoundError if there is no such file; DataError if it cannot be read, is empty or
+    is too large; from the rows, if one has extra cells.
     """
     lines = _read_lines(path, what, on_notice, max_bytes)
     first = next(lines, None)
@@ -91,10 +87,7 @@ def read_rows(
 def read_number(text: str, what: str) -> float:
     """Read a number, written with a decimal point or comma; ``what`` names it in the message.
 
-    Raises
-    ------
-    DataError
-        If it is not a finite number.
+    Raises DataError if it is not a finite number.
     """
     try:
         value = float(text.replace(",", "."))

@@ -57,10 +57,7 @@ class TableRow(NamedTuple):
     def square_mm(self) -> float | None:
         """Return the side of a square pixel; None if the table gives no size.
 
-        Raises
-        ------
-        DataError
-            If its size cannot be used, or is not square.
+        Raises DataError if its size cannot be used, or is not square.
         """
         if self.reason:
             raise DataError(self.reason)
@@ -92,12 +89,8 @@ def read_table(
     dict
         File name -> row, in the order of the file; see `merge_rows` for names that are repeated.
 
-    Raises
-    ------
-    InputNotFoundError
-        If there is no such file.
-    DataError
-        If it is not such a table, or no row gives a size that can be one.
+    Raises InputNotFoundError if there is no such file; DataError if it is not such a table, or no
+    row gives a size that can be one.
     """
     table: dict[str, TableRow] = {}
     for name, row in read_table_rows(path, on_notice, max_bytes=MAX_BYTES):

@@ -20,12 +20,8 @@ MAX_BYTES = 2**29
 def spool_image(stream: BinaryIO | None) -> Iterator[Source]:
     """Yield the image that a stream holds, as a file that lies there meanwhile; None: no stream.
 
-    Raises
-    ------
-    InputNotFoundError
-        If nothing comes, or more than an image.
-    OutputWriteError
-        If there is no room for the file.
+    Raises InputNotFoundError if nothing comes, or more than an image; OutputWriteError if there is
+    no room for the file.
     """
     import tempfile  # which no other command waits for
 

@@ -19,12 +19,8 @@ from edgeseg.images.frame import Frame, Screen, Size, as_pixel_size, check_sides
 def count_frames(path: Path) -> int:
     """Return how many frames a file has.
 
-    Raises
-    ------
-    ImageDecodeError
-        If it cannot be read or holds no ultrasound image; the text does not name the file.
-    MissingExtraError
-        If pydicom is not installed.
+    Raises ImageDecodeError if it cannot be read or holds no ultrasound image; the text does not
+    name the file; MissingExtraError if pydicom is not installed.
     """
     return open_file(path).n_frames
 
@@ -83,10 +79,8 @@ def read_frames(path: str | os.PathLike[str], pixel_size_mm: Size = None) -> Ite
     pixel_size_mm
         Millimetres per pixel of all: one number or (x, y); None takes what the file says.
 
-    Raises
-    ------
-    ImageDecodeError, DataError, MissingExtraError
-        If the file cannot be read, or the pixel size cannot be one.
+    Raises ImageDecodeError or DataError or MissingExtraError if the file cannot be read, or the
+    pixel size cannot be one.
     """
     where = Path(os.fsdecode(path))
     given = as_pixel_size(pixel_size_mm)
