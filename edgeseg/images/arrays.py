@@ -23,16 +23,11 @@ from edgeseg.images.image_file import (
 )
 from edgeseg.images.levels import to_8_bit
 
-EXPECTED = (
+_EXPECTED = (
     "expected a path, an image file's bytes, a PIL image, or an array of gray values "
     "(height, width) or of colours in OpenCV's order (height, width, 3)"
 )
 _LARGEST = np.iinfo(np.uint16).max
-
-
-def as_gray(source: Any) -> GrayImage:
-    """Return an image's gray values alone, (height, width), uint8; see `as_frame`."""
-    return as_frame(source).pixels
 
 
 def as_frame(source: Any, pixel_size_mm: Size = None) -> Frame:
@@ -65,39 +60,31 @@ def as_frame(source: Any, pixel_size_mm: Size = None) -> Frame:
 def _read(source: Any) -> Frame:
     if isinstance(source, str | os.PathLike):
         return read_frame(Path(os.fsdecode(source)))
+    if hasattr(source, "read") and not hasattr(source, "isOpened"):
+        name, source = type(source).__name__, source.read()
+        if not isinstance(source, bytes):
+            raise DataError(
+                f"reading {name} gave {type(source).__name__}, not bytes; open the image's file "
+                "with mode 'rb'"
+            )
     if isinstance(source, bytes | bytearray | memoryview):
         return decode_frame(bytes(source))
-    if hasattr(source, "read") and not hasattr(source, "isOpened"):
-        return _read_stream(source)
     if hasattr(source, "getexif") and hasattr(source, "convert"):
         return Frame(_convert_pil(source))
-    return Frame(_to_gray(source))
+    return Frame(source)
 
 
 def _to_gray(source: Any) -> GrayImage:
     """Return an array's gray values, the array itself where they are."""
-    if isinstance(source, np.ndarray) and source.dtype == np.uint8 and source.ndim == 2:
-        return _check_size(source)
-    return _check_size(_convert_array(_as_array(source)))
-
-
-def _check_size(gray: GrayImage) -> GrayImage:
+    gray: GrayImage = source
+    if not isinstance(source, np.ndarray) or source.dtype != np.uint8 or source.ndim != 2:
+        gray = _convert_array(_as_array(source))
     if min(gray.shape) < MIN_SIDE_PX:
         raise DataError(
             f"got an image of {gray.shape[1]}x{gray.shape[0]} pixels; each side must be at least "
             f"{MIN_SIDE_PX}"
         )
     return gray
-
-
-def _read_stream(stream: Any) -> Frame:
-    data = stream.read()
-    if not isinstance(data, bytes):
-        raise DataError(
-            f"reading {type(stream).__name__} gave {type(data).__name__}, not bytes; open the "
-            "image's file with mode 'rb'"
-        )
-    return decode_frame(data)
 
 
 def _convert_pil(image: Any) -> GrayImage:
@@ -110,7 +97,7 @@ def _convert_pil(image: Any) -> GrayImage:
     except Exception as error:  # a damaged file is read only now, and its errors share no base
         why = error.__cause__ or error
         raise ImageDecodeError(f"the PIL image cannot be read: {why}") from error
-    return _check_size(turn_upright(pixels, orientation if orientation in range(1, 9) else 1))
+    return turn_upright(pixels, orientation if orientation in range(1, 9) else 1)
 
 
 def _as_array(source: Any) -> npt.NDArray[Any]:
@@ -118,7 +105,7 @@ def _as_array(source: Any) -> npt.NDArray[Any]:
         raise DataError("parts of the array are masked; fill them in (array.filled(0))")
     offers = ("__array__", "__array_interface__", "__array_struct__")
     if isinstance(source, type) or not any(hasattr(source, name) for name in offers):
-        raise DataError(f"got {type(source).__name__}; {EXPECTED}")
+        raise DataError(f"got {type(source).__name__}; {_EXPECTED}")
     try:
         return np.asarray(source)
     except Exception as error:  # of a library that we do not know
@@ -131,16 +118,12 @@ def _as_array(source: Any) -> npt.NDArray[Any]:
 def _convert_array(array: npt.NDArray[Any]) -> GrayImage:
     """Return gray values, (height, width), uint8, of an array of any numbers and channels."""
     shape = array.shape
-    if array.ndim == 3 and shape[2] == 1:
-        array = array[..., 0]
-    elif array.ndim == 3 and shape[0] == 1:
-        array = array[0]
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+    if array.ndim == 3 and 1 in (shape[0], shape[2]):
+        array = array[..., 0] if shape[2] == 1 else array[0]
+    if array.ndim not in (2, 3) or array.shape[2:] not in ((), (3,), (4,)) or not array.size:
         first = array.ndim == 3 and shape[0] in (3, 4)
         hint = "; put its channels last: array.transpose(1, 2, 0)" if first else ""
-        raise DataError(f"got an array of shape {shape} and type {array.dtype}; {EXPECTED}{hint}")
-    if min(array.shape[:2]) == 0:
-        raise DataError(f"got an array of shape {shape}; {EXPECTED}")
+        raise DataError(f"got an array of shape {shape} and type {array.dtype}; {_EXPECTED}{hint}")
     values = _check_values(array)
     if has_transparent_parts(values):
         raise DataError(TRANSPARENT)
@@ -160,7 +143,7 @@ def _check_values(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if kind == "b":
         return array.astype(np.uint8) * np.uint8(255)
     if kind not in "iuf":
-        raise DataError(f"got an array of type {dtype}; {EXPECTED}")
+        raise DataError(f"got an array of type {dtype}; {_EXPECTED}")
     low, high = float(array.min()), float(array.max())
     if not 0 <= low <= high <= _LARGEST:  # NaN is neither
         raise DataError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,30 +15,22 @@ VERSION = 1
 FACTOR_RANGE = (0.8, 1.25)
 """No two ways to outline one structure differ by more; such a ratio has another reason."""
 MAX_SHIFT_MM = 20.0
+_NUMBERS = ("factor", "shift_mm", "factor_half_width", "shift_half_width_mm")
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """What turns a model's circumferences into a site's: ``factor * mm + shift_mm``.
 
-    Attributes
-    ----------
-    factor
-        Every length is multiplied by it; 1 where the site lies a fixed distance off.
-    shift_mm
-        Of the circumference: an outline that lies ``t`` farther out everywhere is ``2 pi t``
-        longer.
-    factor_half_width, shift_half_width_mm
-        How far these may be off, at the level of the model's intervals.
-    model_sha256
-        Hash of the model it was learnt for; empty if unknown.
+    An outline that lies ``t`` farther out everywhere is ``2 pi t`` longer. The half widths say how
+    far factor and shift may be off, at the level of the model's intervals.
     """
 
-    factor: float = 1.0
-    shift_mm: float = 0.0
+    factor: float = 1.0  # Of every length; 1 where the site lies a fixed distance off.
+    shift_mm: float = 0.0  # Of the circumference.
     factor_half_width: float = 0.0
     shift_half_width_mm: float = 0.0
-    model_sha256: str = ""
+    model_sha256: str = ""  # Hash of the model it was learnt for; empty if unknown.
 
     def circumference_mm(self, model_mm: float) -> float:
         """Return the site's circumference for the model's."""
@@ -51,10 +43,7 @@ class Calibration:
     def half_width_mm(self, model_mm: float, half_width_mm: float) -> float:
         """Return half the width of the interval around a calibrated circumference.
 
-        Parameters
-        ----------
-        model_mm, half_width_mm
-            The model's circumference, and half the width of its own interval.
+        The arguments are the model's circumference, and half the width of its own interval.
         """
         offset_mm = self.factor_half_width * model_mm + self.shift_half_width_mm
         return math.hypot(self.factor * half_width_mm, offset_mm)
@@ -87,25 +76,17 @@ def read_calibration(path: Path) -> Calibration:
             f"{path}: a calibration of version {values.get('version')!r}, this edgeseg reads "
             f"{VERSION}; calibrate again or install a matching edgeseg"
         )
-    return _check(path, values)
-
-
-def _check(path: Path, values: dict[str, Any]) -> Calibration:
     low, high = FACTOR_RANGE
-    names = [field.name for field in fields(Calibration) if field.name != "model_sha256"]
-    numbers: list[Any] = [values.get(name) for name in names]
-    if all(
-        isinstance(n, int | float) and not isinstance(n, bool) and math.isfinite(n) for n in numbers
-    ):
-        factor, shift_mm, factor_half, shift_half_mm = map(float, numbers)
-        if (
-            low <= factor <= high
-            and abs(shift_mm) <= MAX_SHIFT_MM
-            and min(factor_half, shift_half_mm) >= 0
-        ):
+    numbers: list[Any] = [values.get(name) for name in _NUMBERS]
+    if all(type(number) in (int, float) for number in numbers):
+        factor, shift_mm, *halves = numbers
+        is_near = low <= factor <= high and abs(shift_mm) <= MAX_SHIFT_MM
+        if is_near and all(0 <= half < math.inf for half in halves):
             model = str(values.get("model_sha256") or "")
-            return Calibration(factor, shift_mm, factor_half, shift_half_mm, model)
+            return Calibration(
+                **dict(zip(_NUMBERS, map(float, numbers), strict=True)), model_sha256=model
+            )
     raise DataError(
-        f"{path}: {', '.join(names)} are {', '.join(map(repr, numbers))}; expected a factor from "
+        f"{path}: {', '.join(_NUMBERS)} are {', '.join(map(repr, numbers))}; expected a factor of "
         f"{low:g} to {high:g}, a shift of at most {MAX_SHIFT_MM:g} mm, and half widths of 0 or more"
     )

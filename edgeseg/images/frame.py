@@ -27,15 +27,10 @@ GIVEN = ("option", "table")
 
 
 class PixelSize(NamedTuple):
-    """Millimetres per pixel.
+    """Millimetres per pixel, across and down.
 
-    Attributes
-    ----------
-    x_mm, y_mm
-        Across and down.
-    source
-        Where it comes from: ``option``, ``table``, or the kind of file that says it, such as
-        ``dicom``.
+    ``source`` says where it comes from: ``option``, ``table``, or the kind of file that says it,
+    such as ``dicom``.
     """
 
     x_mm: float
@@ -59,8 +54,7 @@ class Area(NamedTuple):
     top_px: int
     right_px: int  # The first ones behind it.
     bottom_px: int
-    # Of the scan in it; None if it is not known or not trusted.
-    pixel_size: PixelSize | None = None
+    pixel_size: PixelSize | None = None  # Of the scan in it; None if not known or not trusted.
 
     @property
     def size(self) -> tuple[int, int]:
@@ -77,39 +71,21 @@ class Screen(NamedTuple):
     """What a machine says of its screen, of which an image is a picture."""
 
     areas: tuple[Area, ...] = ()  # Where scans of tissue lie; empty if the machine does not say.
-    # Why the size of the pixels that the machine says is not taken; empty if it is.
-    refused: str = ""
+    refused: str = ""  # Why the size of the pixels that the machine says is not taken, if so.
     coloured: bool = False  # Whether the scans have more colour than B-mode has.
-    # Whether letters that name the patient may stand anywhere in the image.
-    may_name_patient: bool = False
+    may_name_patient: bool = False  # Whether letters that do may stand anywhere in the image.
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One image to measure, and what is known of it.
+    """One image to measure, and what is known of it."""
 
-    Attributes
-    ----------
-    pixels
-        Shape (height, width), uint8.
-    pixel_size
-        None if unknown.
-    name
-        What results call it; may be empty.
-    ga_weeks
-        Gestational age, known otherwise than by this image; None if unknown.
-    calibration
-        How the site it comes from measures; None takes the model's own outline.
-    screen
-        The machine's screen that it is a picture of; None of images that are scans throughout.
-    """
-
-    pixels: GrayImage
-    pixel_size: PixelSize | None = None
-    name: str = ""
-    ga_weeks: float | None = None
-    calibration: Calibration | None = None
-    screen: Screen | None = None
+    pixels: GrayImage  # Shape (height, width).
+    pixel_size: PixelSize | None = None  # None if unknown.
+    name: str = ""  # What results call it.
+    ga_weeks: float | None = None  # Gestational age, known otherwise than by this image.
+    calibration: Calibration | None = None  # How its site measures; None: as the model does.
+    screen: Screen | None = None  # That it is a picture of; None of scans throughout.
 
     @property
     def size(self) -> tuple[int, int]:
@@ -135,7 +111,7 @@ def as_pixel_size(value: Size, source: str = "option") -> PixelSize | None:
     if isinstance(value, PixelSize):
         source, value = value.source, value[:2]
     sides_mm = _sides(value)
-    if sides_mm is None or len(sides_mm) != 2:
+    if len(sides_mm) != 2:
         raise DataError(
             f"pixel size is {value!r}; expected mm, one number or (x, y), such as 0.12 or "
             "(0.12, 0.11)"
@@ -146,8 +122,8 @@ def as_pixel_size(value: Size, source: str = "option") -> PixelSize | None:
             f"pixel size is {value!r}, in DICOM's order: down, then across; expected (x, y): "
             f"({y_mm:g}, {x_mm:g})"
         )
-    for side_mm in sides_mm:
-        check_pixel_size(side_mm)
+    check_pixel_size(x_mm)
+    check_pixel_size(y_mm)
     return PixelSize(x_mm, y_mm, source)
 
 
@@ -170,24 +146,23 @@ def parse_pixel_size(text: str) -> float | tuple[float, float]:
     return sides_mm[0] if len(sides_mm) == 1 else (sides_mm[0], sides_mm[1])
 
 
-def _sides(value: Any) -> list[float] | None:
-    """Return the numbers of a pixel size, one number twice; None if they are none."""
+def _sides(value: Any) -> list[float]:
+    """Return the numbers of a pixel size, one number twice; none if it is something else."""
     if isinstance(value, Mapping | Set):  # in no order
-        return None
+        return []
     try:
         # an array without dimensions is one number; those with one can be gone through
         given = [value] * 2 if getattr(value, "ndim", None) == 0 else [*value]
     except TypeError:
         given = [value] * 2
-    # texts would be numbers to `float`, and so would a condition
-    if any(isinstance(side, str | bytes | bool) for side in (value, *given)):
-        return None
-    if any(getattr(getattr(side, "dtype", None), "kind", "") in ("U", "S", "b") for side in given):
-        return None
+    for side in (value, *given):  # texts would be numbers to `float`, and so would a condition
+        kind = getattr(getattr(side, "dtype", None), "kind", "")
+        if isinstance(side, str | bytes | bool) or kind in ("U", "S", "b"):
+            return []
     try:
         return [float(side) for side in given]
     except (TypeError, ValueError, OverflowError):
-        return None
+        return []
 
 
 def check_pixel_size(pixel_size_mm: float | None, where: str = "") -> None:
@@ -210,8 +185,8 @@ def check_sides(width: int, height: int) -> None:
     """
     if width * height > MAX_PIXELS:
         raise ImageDecodeError(
-            f"{width}x{height} pixels is more than the {MAX_PIXELS // 10**6} million "
-            "allowed; crop or shrink the image"
+            f"{width}x{height} pixels is more than the {MAX_PIXELS // 10**6} million allowed; crop "
+            "or shrink the image"
         )
     if min(width, height) < MIN_SIDE_PX:
         raise ImageDecodeError(

@@ -29,8 +29,8 @@ def iterate_frames(source: Any) -> Iterable[Any]:
 
 def _read_capture(capture: Any) -> Iterator[Any]:
     while True:
-        there, frame = capture.read()
-        if not there:
+        is_there, frame = capture.read()
+        if not is_there:
             return
         yield frame
 
@@ -39,15 +39,9 @@ def take_newest(frames: Iterable[T]) -> Iterator[T]:
     """Yield a source's newest frame whenever one is asked for, and drop those that came before it.
 
     The source is read in a thread of its own, so that it never waits; its last frame is always
-    yielded. Whoever stops early leaves that thread to end at the source's next frame.
-
-    Parameters
-    ----------
-    frames
-        The source; asking it for a frame may take as long as it likes. It must not write into a
-        frame that it has handed out: it is asked for the next while that one is still in use.
-
-    Raises Exception: what the source raised, after its last frame.
+    yielded, and then raised what it raised. It must not write into a frame that it has handed out:
+    it is asked for the next while that one is still in use. Whoever stops early leaves the thread
+    to end at the source's next frame.
     """
     slot: list[T] = []
     failure: list[BaseException] = []

@@ -13,8 +13,12 @@ from PIL import Image
 
 from edgeseg.drawing.encode import encode
 from edgeseg.errors import DataError, ImageDecodeError, InputNotFoundError
-from edgeseg.images.arrays import as_gray
+from edgeseg.images.arrays import as_frame
 from tests.images.image_files import encoded
+
+
+def as_gray(source: Any) -> np.ndarray:
+    return as_frame(source).pixels
 
 
 @pytest.fixture
