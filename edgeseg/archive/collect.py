@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import io
+import math
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from edgeseg.archive import parquet
 from edgeseg.archive.manifest import has_rows
+from edgeseg.archive.place import Place
 from edgeseg.archive.plan import (
     FAILURES_NAME,
     READS,
@@ -19,15 +27,18 @@ from edgeseg.archive.plan import (
     differences,
     read_record,
 )
-from edgeseg.archive.summary import Figures, MostNeeded, write_report
 from edgeseg.errors import DataError
-from edgeseg.network.task import read_task
-from edgeseg.output.table import Row
+from edgeseg.measure.tasks import measure_of
+from edgeseg.network.task import Task, read_task
+from edgeseg.output.report.page import REPORT_NAME, write_page
+from edgeseg.output.table import TIMING_COLUMNS, Row
 from edgeseg.system.cells import SIGNATURE, shield
 from edgeseg.system.files import csv_text, json_text
 from edgeseg.system.parallel import ordered_map
 
 _STATUSES = ("ok", "doubtful", "empty", "failed")
+_NEED = {"failed": 0.0, "doubtful": 2.0, "empty": 4.0, "ok": 6.0}  # of a look; and the confidence
+_MOST_SHOWN = 10_000  # rows of the report: what a browser opens in a second
 _MAX_MISSING = 1000  # missing parts that the summary lists
 _FAILURES = ("file", "frame", "reason", "path")
 _FIRST_FAILURES = 10
@@ -60,14 +71,7 @@ class Collected:
 def collect(archive: Archive, on_part: Callable[[], None] = lambda: None) -> Collected:
     """Check an archive against its manifest, and write summary, failures and report beside it.
 
-    Memory does not grow with the number of parts.
-
-    Parameters
-    ----------
-    archive
-        Of the plan that was run; its model is not opened.
-    on_part
-        Called after each part.
+    Memory does not grow with the number of parts; ``on_part`` is called after each.
 
     Raises
     ------
@@ -79,28 +83,46 @@ def collect(archive: Archive, on_part: Callable[[], None] = lambda: None) -> Col
     """
     out, record = archive.plan.place, _read_own_record(archive)
     task = read_task(record["model"]["task"])
+    figures = ["confidence", *(column.name for column in measure_of(task).columns(task))]
+    moments = {name: _Moments() for name in (*figures, *TIMING_COLUMNS)}
     done = sorted(archive.list_parts())
     missing = sorted({*range(archive.n_parts)}.difference(done))
     found = Collected(archive.manifest.n_rows, archive.n_parts, missing)
-    figures, needed, with_failures = Figures(task), MostNeeded(), list[int]()
+    needed: list[tuple[float, int, int]] = []  # need of a look, part, and row in it
+    with_failures: list[int] = []
     open_part = partial(_open_part, archive, record)
     for number, part in zip(done, ordered_map(open_part, done, READS), strict=True):
-        texts = part.rows(0, part.n_rows, ["status", "flags"])
-        statuses = Counter(texts["status"])
-        found.statuses.update(statuses)
-        for flags in texts["flags"]:
+        columns = part.rows(0, part.n_rows, ["status", "flags", "confidence"])
+        for i, (status, flags, confidence) in enumerate(zip(*columns.values(), strict=True)):
+            found.statuses[status] += 1
             found.flags.update(filter(None, flags.split(";")))
-        figures.add(part)
-        needed.add(number, part, texts["status"])
-        if statuses["failed"]:
+            needed.append((_NEED.get(status, 0.0) + (confidence or 0.0), number, i))
+        if len(needed) > 10 * _MOST_SHOWN:
+            needed = sorted(needed)[:_MOST_SHOWN]
+        for name, values in part.arrays([*moments]).items():
+            moments[name].add(values[np.isfinite(values)])
+        if "failed" in columns["status"]:
             with_failures.append(number)
         on_part()
-    summary = _summary(record, found, figures)
+    counts = {status: found.statuses[status] for status in _STATUSES}
+    means = {name.removesuffix("_ms"): moments[name].as_dict()["mean"] for name in TIMING_COLUMNS}
+    summary = {
+        "status": "running" if missing else "done",
+        **record,
+        "counts": {"n_images": found.statuses.total(), **counts},
+        "n_rows": found.n_rows,
+        "n_parts": found.n_parts,
+        "n_missing_parts": len(missing),
+        "missing_parts": missing[:_MAX_MISSING],
+        "flags": dict(sorted(found.flags.items())),
+        "figures": {name: moments[name].as_dict() for name in figures},
+        "timings": {"stages_ms": means},
+    }
     (out / SUMMARY_NAME).write(json_text(summary).encode())
     failures = _find_failures(archive, with_failures, open_part)
     (out / FAILURES_NAME).write(_failures_csv(failures, found.failures))
-    rows = needed.list_rows(open_part)
-    write_report(out, task, rows, summary, overlays=record["overlays"])
+    rows = _read_rows(sorted(key[1:] for key in sorted(needed)[:_MOST_SHOWN]), open_part)
+    _write_report(out, task, rows, summary)
     if not missing:  # else somebody may be writing one
         for place in (out, archive.parts):
             place.remove_parts()
@@ -145,11 +167,10 @@ def _find_failures(
     archive: Archive, numbers: Sequence[int], open_part: Callable[[int], parquet.Reader]
 ) -> Iterator[Row]:
     """Yield file, frame and reason of the failed rows of parts, and the path of the file."""
-    names = ["file", "frame", "reason", "status"]
     for number, part in zip(numbers, ordered_map(open_part, numbers, READS), strict=True):
-        columns = part.rows(0, part.n_rows, names)
+        columns = part.rows(0, part.n_rows, ["file", "frame", "reason", "status"])
         listed = archive.manifest.read_rows(*archive.rows_of(number))
-        for *cells, status, row in zip(*(columns[name] for name in names), listed, strict=True):
+        for *cells, status, row in zip(*columns.values(), listed, strict=True):
             if status == "failed":
                 yield dict(zip(_FAILURES, (*cells, row.source.location), strict=True))
 
@@ -164,20 +185,58 @@ def _failures_csv(rows: Iterable[Row], first: list[Row]) -> Iterator[bytes]:
         yield csv_text([cells]).encode(errors="replace")
 
 
-def _summary(record: Mapping[str, Any], found: Collected, figures: Figures) -> dict[str, Any]:
-    """Return what ``summary.json`` holds."""
-    return {
-        "status": "running" if found.missing else "done",
-        **record,
-        "counts": {
-            "n_images": sum(found.statuses.values()),
-            **{status: found.statuses[status] for status in _STATUSES},
-        },
-        "n_rows": found.n_rows,
-        "n_parts": found.n_parts,
-        "n_missing_parts": len(found.missing),
-        "missing_parts": found.missing[:_MAX_MISSING],
-        "flags": dict(sorted(found.flags.items())),
-        "figures": figures.as_dict(),
-        "timings": {"stages_ms": figures.stages_ms()},
-    }
+def _read_rows(
+    keys: Iterable[tuple[int, int]], open_part: Callable[[int], parquet.Reader]
+) -> list[Row]:
+    """Return the rows of keys, each the number of a part and of a row in it; sorted."""
+    found = []
+    for number, keys_of_part in groupby(keys, itemgetter(0)):
+        part = open_part(number)
+        values = part.rows(0, part.n_rows, part.names)
+        found += [{name: values[name][i] for name in part.names} for _, i in keys_of_part]
+    return found
+
+
+def _write_report(out: Place, task: Task, rows: Sequence[Row], summary: Mapping[str, Any]) -> None:
+    """Write the page of some rows, of a summary that counts all; see `write_page`."""
+    n_rows = summary["counts"]["n_images"]
+    most = ", those that most need a look" if len(rows) < n_rows else ""
+    record = {**summary, "arguments": {"rows shown": f"{len(rows)} of {n_rows}{most}"}}
+    with tempfile.TemporaryDirectory(prefix="edgeseg-") as scratch:
+        path = (out.local if out.is_local else Path(scratch)) / REPORT_NAME
+        # pictures of a store stay where they are, beside the page
+        overlays = path.with_name("overlays") if summary["overlays"] else None
+        write_page(path, task, rows, record, overlays)
+        if not out.is_local:
+            (out / REPORT_NAME).write(path.read_bytes())
+
+
+class _Moments:
+    """Mean and variance of numbers that come in parts.
+
+    Source: Chan, Golub and LeVeque 1979, "Updating formulae and a pairwise algorithm for computing
+    sample variances".
+    """
+
+    def __init__(self) -> None:
+        self.n, self.mean, self.squares = 0, 0.0, 0.0
+        self.low, self.high = math.inf, -math.inf
+
+    def add(self, values: np.ndarray[Any, np.dtype[np.float64]]) -> None:
+        if not values.size:
+            return
+        n, mean = values.size, float(values.mean())
+        apart = mean - self.mean
+        self.squares += float(((values - mean) ** 2).sum()) + apart**2 * self.n * n / (self.n + n)
+        self.mean += apart * n / (self.n + n)
+        self.n += n
+        self.low, self.high = min(self.low, values.min()), max(self.high, values.max())
+
+    def as_dict(self) -> dict[str, float | int | None]:
+        sd = math.sqrt(self.squares / (self.n - 1)) if self.n > 1 else None
+        if not self.n:
+            return {"n": 0, "mean": None, "sd": None, "min": None, "max": None}
+        return {
+            "n": self.n, "mean": self.mean, "sd": sd,
+            "min": float(self.low), "max": float(self.high),
+        }  # fmt: skip

@@ -6,7 +6,7 @@ import contextlib
 import os
 import tempfile
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -45,12 +45,8 @@ class RunEnds(Exception):
 class FileReader:
     """Reads the files of manifest rows in threads; safe to use from several threads; a context.
 
-    Parameters
-    ----------
-    n_threads
-        Files read at once.
-    sample_places
-        Returns places from all over the manifest, to find out whether a store answers.
+    ``n_threads`` are read at once; ``sample_places`` returns places from all over the manifest, to
+    find out whether a store answers.
     """
 
     def __init__(self, n_threads: int, sample_places: Callable[[], list[Place]]) -> None:
@@ -58,7 +54,8 @@ class FileReader:
         self._pool = ThreadPoolExecutor(max(1, n_threads), "edgeseg-read")
         self._readable: dict[str, Place] = {}  # of each root, a file that was read
         self._recent: deque[Place] = deque(maxlen=_RECENT)  # of stores
-        self._films: dict[str, _Film] = {}
+        self._films: dict[str, Future[Path]] = {}  # of stores, copied to this machine's disk
+        self._n_wanted: Counter[str] = Counter()  # frames of each
         self._counting = threading.Lock()
 
     def __enter__(self) -> FileReader:
@@ -67,7 +64,7 @@ class FileReader:
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)
         for film in self._films.values():
-            film.remove()
+            _remove_film(film)
 
     def start(self, row: ManifestRow) -> Future[bytes] | None:
         """Begin to read the file of a row; None for a frame of a film."""
@@ -80,11 +77,10 @@ class FileReader:
             return self._pool.submit(self._read, row)
         if is_remote:
             with self._counting:
-                film = self._films.get(source.location)
-                if film is None:
-                    file = self._pool.submit(lambda: _write_film(self._read(row)))
-                    film = self._films[source.location] = _Film(file)
-                film.n_frames += 1
+                if source.location not in self._films:
+                    film = self._pool.submit(lambda: _write_film(self._read(row)))
+                    self._films[source.location] = film
+                self._n_wanted[source.location] += 1
         return None
 
     def read_frame(self, row: ManifestRow, data: Future[bytes] | None) -> Frame:
@@ -120,14 +116,13 @@ class FileReader:
     @contextlib.contextmanager
     def _open_film(self, location: str) -> Iterator[Path]:
         """Yield a film's copy on this machine's disk, which is removed after its last frame."""
-        film = self._films[location]
         try:
-            yield film.file.result()
+            yield self._films[location].result()
         finally:
             with self._counting:
-                film.n_frames -= 1
-                if not film.n_frames:
-                    self._films.pop(location).remove()
+                self._n_wanted[location] -= 1
+                if not self._n_wanted[location]:
+                    _remove_film(self._films.pop(location))
 
     def _read(self, row: ManifestRow) -> bytes:
         place = place_of(row.source.location)
@@ -208,18 +203,6 @@ def _check_size(row: ManifestRow, size_bytes: int) -> None:
         )
 
 
-class _Film:
-    """A film of a store, copied to this machine's disk, and how many frames are still wanted."""
-
-    def __init__(self, file: Future[Path]) -> None:
-        self.file, self.n_frames = file, 0
-
-    def remove(self) -> None:
-        """Remove the copy, if it was made."""
-        if not self.file.cancelled() and self.file.exception() is None:
-            self.file.result().unlink(missing_ok=True)
-
-
 def _write_film(data: bytes) -> Path:
     """Write a film to a temporary file, whole or not at all."""
     try:
@@ -237,3 +220,8 @@ def _write_film(data: bytes) -> Path:
         )
         raise RunEnds(OutputWriteError(text)) from error
     return Path(name)
+
+
+def _remove_film(film: Future[Path]) -> None:
+    if not film.cancelled() and film.exception() is None:
+        film.result().unlink(missing_ok=True)

@@ -28,18 +28,9 @@ _THREADS = 16  # for groups of files, most of which wait for a disk or a store
 
 
 class ListedFile(NamedTuple):
-    """A file of images.
+    """A file of images: where it lies, and the path of the input that it was found by.
 
-    Attributes
-    ----------
-    place
-        Where it lies.
-    root
-        Path of the input that it was found by, as `place` has its own.
-    size_bytes, modified_us
-        Of the file; None of a link to nothing.
-    n_frames
-        1 of one image.
+    Size and time are None of a link to nothing.
     """
 
     place: Place

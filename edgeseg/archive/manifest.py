@@ -165,7 +165,11 @@ class Manifest:
                 f"{self.text}: row {number}, counted from 0, has the path {path!r}, which begins "
                 "in no folder; list whole paths or URLs, which mean the same on every machine"
             )
-        file = row.get("file") or _file_of(path)
+        file = row.get("file")
+        if not file:
+            with contextlib.suppress(DataError):  # of a URL of no store its row says so
+                file = place_of(path).path.lstrip("/")
+        file = file or path
         if "\0" in path or "\0" in file:
             raise DataError(f"{self.text}: {path!r} has a character that no name has")
         source = Source(_ODD_PARTS.sub(_escape, file), path, row.get("frame") or 0)
@@ -174,13 +178,6 @@ class Manifest:
 
 def _escape(part: re.Match[str]) -> str:
     return part[0].replace(".", "%2E").replace("/", "%2F")
-
-
-def _file_of(path: str) -> str:
-    """Return what results call a file of which only the path is listed."""
-    with contextlib.suppress(DataError):  # its row says so
-        return place_of(path).path.lstrip("/")
-    return path
 
 
 def _parse_size(row: dict[str, Any]) -> TableRow | None:

@@ -43,23 +43,21 @@ def measure_parts_on_ray(
     ----------
     parts
         Their numbers; those that are there already are passed over.
-    address
-        Of the cluster; ``auto`` is the one this machine belongs to, ``local`` one of its own.
-    cores
-        Of a local cluster; None: all.
+    address, cores
+        Of the cluster; ``auto`` is the one this machine belongs to, ``local`` one of its own, with
+        so many cores or all.
     on_rows
         Called with the number of images of each part.
 
     Raises
     ------
     EdgesegError
-        As `PartWorker` and its ``run`` do, if there is no such cluster, or as
-        `edgeseg.archive.pool.run_tasks` does.
+        If there is no such cluster, or as `edgeseg.archive.pool.measure_parts` does.
     """
     with _connect(address, cores):
         PartWorker(plan)  # raises here, once, if something cannot be opened
         n_gpus = 1 if plan.device in ("cuda", "tensorrt") else 0
-        if n_gpus and not _resources().get("GPU"):
+        if n_gpus and not ray.cluster_resources().get("GPU"):  # type: ignore[no-untyped-call]
             raise DeviceError(
                 f"no machine of this Ray cluster has a GPU, which {plan.device} needs; use "
                 "--device cpu"
@@ -78,13 +76,8 @@ def measure_parts_on_ray(
 
 def _max_tasks() -> int:
     """Return how many tasks keep all machines busy; there is at least one, or will be."""
-    return _AHEAD * max(1, int(_resources().get("CPU", 1)))
-
-
-def _resources() -> dict[str, float]:
-    """Return what all machines of the cluster have together."""
-    found: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    return found
+    n_cores = ray.cluster_resources().get("CPU", 1)  # type: ignore[no-untyped-call]
+    return _AHEAD * max(1, int(n_cores))
 
 
 @contextlib.contextmanager

@@ -31,16 +31,8 @@ def write_table(
 ) -> None:
     """Write a table into an open file, which then holds its own SHA-256, hashed with zeros for it.
 
-    Parameters
-    ----------
-    stream
-        Open for reading and writing.
-    schema
-        Names and types of the columns, a ``pyarrow.Schema``.
-    groups
-        Groups of rows, by column.
-    record
-        What is kept with the table, as JSON can hold it.
+    ``stream`` is open for reading and writing too, ``schema`` a ``pyarrow.Schema``; ``groups`` are
+    groups of rows, by column, and ``record`` is kept with the table, as JSON can hold it.
     """
     schema = schema.with_metadata({_KEY: json.dumps(record)})
     with pq.ParquetWriter(stream, schema, compression="zstd", write_page_checksum=True) as writer:
@@ -108,11 +100,6 @@ def _array(values: Sequence[Any], kind: Any) -> Any:
 
 class Reader:
     """A table's file, of which rows are read by their numbers.
-
-    Parameters
-    ----------
-    stream
-        Open for reading from any place on.
 
     Attributes
     ----------

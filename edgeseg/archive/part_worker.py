@@ -8,6 +8,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -23,7 +24,7 @@ from edgeseg.inputs.ages import Ages
 from edgeseg.inputs.pixel_sizes import PixelSizes
 from edgeseg.inputs.source import Source
 from edgeseg.output.table import Row
-from edgeseg.run.worker import Options, PixelSizesOfSources, Worker, read_source
+from edgeseg.run.worker import Options, Worker
 from edgeseg.segmenter import Segmenter
 from edgeseg.system.files import sync, write_atomic
 from edgeseg.system.host import describe
@@ -68,12 +69,7 @@ class _Image(NamedTuple):
 class PartWorker:
     """A session of a plan's model, and all else that one process needs to measure parts.
 
-    Parameters
-    ----------
-    plan
-        See `edgeseg.archive.plan.Plan`.
-    threads
-        Images worked on at once.
+    ``threads`` images are worked on at once.
 
     Raises
     ------
@@ -87,9 +83,9 @@ class PartWorker:
         self.segmenter = Segmenter(plan.model, device=plan.device, threads=1)
         self._record = self.archive.claim(self.segmenter) | {"host": describe()}
         self._out = plan.place
-        self._options = Options(masks=plan.masks, overlays=plan.overlays)
-        titles = self._row_worker(PixelSizes([])).titles
-        self._schema = part_schema(self.segmenter.metadata.task, titles)
+        known = Options(masks=plan.masks, overlays=plan.overlays), Ages([]), plan.calibration
+        self._worker = Worker(self.segmenter, PixelSizes([]), *known)
+        self._schema = part_schema(self.segmenter.metadata.task, self._worker.titles)
         self._may_upload = threading.BoundedSemaphore(_UPLOADS)
 
     def run(
@@ -97,12 +93,7 @@ class PartWorker:
     ) -> Iterator[Done]:
         """Measure parts and yield each once it is written; those that are there are passed over.
 
-        Parameters
-        ----------
-        parts
-            Their numbers; the next is asked for when reading ahead comes to it.
-        on_rows
-            Called with the number of images that were just measured.
+        ``on_rows`` is called with the number of images that were just measured.
 
         Raises
         ------
@@ -158,14 +149,8 @@ class PartWorker:
             return files.read_frame(image.listed, image.data)
 
         write = self._write_picture if self._out.is_local else self._upload
-        worker = self._row_worker(image.listed, read)
+        worker = replace(self._worker, pixel_sizes=image.listed, read=read)
         return image.part, worker.measure(image.listed.source, partial(write, image.part))
-
-    def _row_worker(
-        self, sizes: PixelSizesOfSources, read: Callable[[Source], Frame] = read_source
-    ) -> Worker:
-        known = self._options, Ages([]), self._plan.calibration
-        return Worker(self.segmenter, sizes, *known, read=read)
 
     def _write_picture(self, part: _Part, name: str, data: bytes) -> None:
         path = self._out.local / name
@@ -197,10 +182,7 @@ class PartWorker:
         return Done(part.number, dict(Counter(str(row["status"]) for row in part.rows)))
 
     def _sample_places(self) -> list[Place]:
-        """Return where some of the files lie that the manifest lists, from its first to its last.
-
-        A store or disk of which none can be read does not answer.
-        """
+        """Return where some of the files lie that the manifest lists, from first to last."""
         manifest, found = self.archive.manifest, []
         for start in range(0, manifest.n_rows, max(1, manifest.n_rows // _SAMPLES)):
             (row,) = manifest.read_rows(start, start + 1)
@@ -220,13 +202,7 @@ _workers: dict[tuple[Plan, int], PartWorker] = {}  # of this process: one, kept 
 def measure_part(
     plan: Plan, threads: int, number: int, on_rows: Callable[[int], None] = lambda count: None
 ) -> list[Done]:
-    """Measure a part in a process that measures many; nothing where it is there already.
-
-    Raises
-    ------
-    EdgesegError
-        As `PartWorker` and its ``run`` do.
-    """
+    """Measure a part in a process that measures many, as `PartWorker.run` does."""
     if (plan, threads) not in _workers:
         _workers.clear()
         _workers[plan, threads] = PartWorker(plan, threads)

@@ -113,17 +113,8 @@ class Archive:
     ) -> list[int]:
         """Return the numbers of a shard's parts that are not written yet, or are damaged.
 
-        Parameters
-        ----------
-        shard
-            Which of how many shares, counted from 0 or from 1: each so-manieth part.
-        on_notice
-            Called with a sentence if some are damaged.
-
-        Raises
-        ------
-        InputNotFoundError
-            If one cannot be read.
+        ``shard`` is (which, of how many), counted from 0 or from 1; ``on_notice`` is called with a
+        sentence if parts are damaged. Raises `InputNotFoundError` if one cannot be read.
         """
         own = range(shard[0] % shard[1], self.n_parts, shard[1])
         written = sorted(self.list_parts().intersection(own))
@@ -140,13 +131,9 @@ class Archive:
 
         Raises
         ------
-        DataError
-            If parts of another manifest, model, size or kind are there, or the manifest lists a
-            frame twice.
-        OutputExistsError
-            If something else is there that would be overwritten.
-        OutputWriteError
-            If it cannot be written.
+        DataError, OutputExistsError
+            If an archive of another manifest, model, size or kind is there, or something else that
+            would be overwritten, or if the manifest lists a frame twice.
         """
         record, out = self._record(segmenter), self.plan.place
         earlier = read_record(out)
@@ -204,13 +191,7 @@ def part_name(number: int) -> str:
 
 
 def read_record(out: Place) -> dict[str, Any] | None:
-    """Return the record of an archive; None if there is none.
-
-    Raises
-    ------
-    DataError
-        If it is damaged.
-    """
+    """Return the record of an archive, None if there is none; a damaged one is a `DataError`."""
     place = out / RECORD_NAME
     if not place.exists():
         return None

@@ -42,11 +42,9 @@ def measure_parts(
     ----------
     parts
         Their numbers; those that are there already are passed over.
-    threads
-        Images worked on at once in all; None: one for each core.
-    processes
-        That share them, each with a session; None: one for four threads on a CPU, one alone for a
-        card.
+    threads, processes
+        Images worked on at once in all, by default one for each core; and the processes that share
+        them, each with a session, by default one for four threads, or one alone for a card.
     on_rows
         Called with the number of images that were just measured.
 
@@ -85,16 +83,8 @@ def run_tasks(
 ) -> Iterator[Done]:
     """Run a task a part, again where its process died, and yield each part once it is written.
 
-    Parameters
-    ----------
-    submit
-        Starts the task of a part.
-    max_tasks
-        Returns how many there may be at once.
-    death_errors
-        What a task fails with whose process died.
-    report
-        Called now and then.
+    ``submit`` starts the task of a part, of which there may be ``max_tasks()`` at once; it fails
+    with one of ``death_errors`` if its process died. ``report`` is called now and then.
 
     Raises
     ------

@@ -40,13 +40,7 @@ class Job:
         self.error: BaseException | None = None
 
     def write(self, place: int, name: str, data: bytes) -> None:
-        """Write a picture of a frame, which gets its name when the file is committed.
-
-        Raises
-        ------
-        OutputWriteError
-            If it cannot be written.
-        """
+        """Write a picture of a frame, which gets its name when the file is committed."""
         part = self._out / PARTS_NAME / new_part()
         try:
             part.parent.mkdir(exist_ok=True)

@@ -90,12 +90,8 @@ class FolderRun:
     ) -> Summary:
         """Measure what is not yet measured and write everything.
 
-        Parameters
-        ----------
-        on_row
-            Called with each row once it is durable, in the order of the sources.
-        on_notice
-            Called with sentences that a user should read.
+        ``on_row`` is called with each row once it is durable, in the order of the sources,
+        ``on_notice`` with sentences that a user should read.
 
         Raises
         ------
@@ -138,13 +134,7 @@ class FolderRun:
     def _find_unmeasured(
         self, worker: Worker, store: Store, on_notice: Callable[[str], None]
     ) -> list[list[Source]]:
-        """Return the frames of each file that must be measured.
-
-        Raises
-        ------
-        DataError
-            If the store has rows of files that are not in the input.
-        """
+        """Return the frames of each file that must be measured."""
         files = [[*frames] for _, frames in groupby(self.sources, lambda source: source.file)]
         strangers = store.files().difference(frames[0].file for frames in files)
         if strangers:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from edgeseg.errors import DataError, EdgesegError, OutputExistsError, OutputLockedError
 from edgeseg.output.cines import CINES_NAME, write_cines
@@ -29,14 +29,6 @@ if TYPE_CHECKING:
 _EXPORTS = (RESULTS_NAME, RUN_NAME, REPORT_NAME, CINES_NAME)
 _JOURNAL_NAME = ".edgeseg.journal"  # of version 0.2
 _EVERY_S, _REST = 5.0, 50  # between exports: seconds, and times as long as the last one took
-
-
-class Exported(NamedTuple):
-    """What was exported: all rows, those of films, and the time of the run."""
-
-    rows: Table
-    cines: Sequence[Row]
-    wall_s: float
 
 
 class Results:
@@ -68,7 +60,9 @@ class Results:
         """Note that the store has other rows than the exports."""
         self._changed.set()
 
-    def export(self, status: str = "running", n_images: int | None = None) -> Exported:
+    def export(
+        self, status: str = "running", n_images: int | None = None
+    ) -> tuple[Table, Sequence[Row], float]:
         """Write the table, the summary of films, the record and the report from the store.
 
         Parameters
@@ -77,6 +71,11 @@ class Results:
             ``running``, or ``done``: then they outlive a power cut too.
         n_images
             Images of the input; None: as many as there are rows.
+
+        Returns
+        -------
+        Table, Sequence of Row, float
+            All rows, those of films, and the time of the run, s.
 
         Raises
         ------
@@ -101,7 +100,7 @@ class Results:
                 with contextlib.suppress(FileNotFoundError):
                     sync(out / name)
             sync(out)
-        return Exported(rows, cines, wall_s)
+        return rows, cines, wall_s
 
     @contextlib.contextmanager
     def exporting(self) -> Iterator[None]:
@@ -109,18 +108,16 @@ class Results:
         thread = threading.Thread(target=self._export_often, name="edgeseg-export", daemon=True)
         thread.start()
         try:
-            yield
+            try:
+                yield
+            finally:
+                self._ending.set()
+                self._changed.set()
+                thread.join()
         except BaseException:
-            self._stop(thread)
             with contextlib.suppress(EdgesegError):
                 self.export()
             raise
-        self._stop(thread)
-
-    def _stop(self, thread: threading.Thread) -> None:
-        self._ending.set()
-        self._changed.set()
-        thread.join()
 
     def _export_often(self) -> None:
         rest_s = _EVERY_S
@@ -153,8 +150,6 @@ def open_results(
 
     Parameters
     ----------
-    worker
-        What will measure.
     arguments
         Recorded in ``run.json`` as they are.
     on_notice

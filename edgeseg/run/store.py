@@ -68,12 +68,7 @@ class FileRows(NamedTuple):
 class Store:
     """The store of a results folder that this process holds. Safe to use from several threads.
 
-    Parameters
-    ----------
-    out
-        The folder, which is there.
-    has_locks
-        Whether its drive has locks.
+    The folder exists; ``has_locks`` says whether its drive has locks.
 
     Raises
     ------
@@ -172,12 +167,8 @@ class Store:
     def replace_rows(self, files: Sequence[FileRows]) -> list[str]:
         """Put the rows of files in place of those they have, and take the files off the queue.
 
-        All of it is there afterwards or, if this is cut off, nothing of it.
-
-        Returns
-        -------
-        list of str
-            Names of pictures that belong to the files no longer; see `forget_pictures`.
+        All of it is there afterwards or, if this is cut off, nothing of it. Returns the names of
+        pictures that belong to the files no longer; see `forget_pictures`.
         """
         outdated: list[str] = []
         with self._transaction() as db:

@@ -6,16 +6,16 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from pathlib import Path
 
 from edgeseg.errors import EdgesegError
-from edgeseg.images.frame import Frame, PixelSize, Size
+from edgeseg.images.frame import Frame, Size
 from edgeseg.inputs.discover import FoundFile, is_image, items_of, name_below, walk_files
 from edgeseg.inputs.left_out import Tally
 from edgeseg.inputs.pixel_sizes import PixelSizes
-from edgeseg.inputs.size_table import TableRow, read_table
+from edgeseg.inputs.size_table import read_table
 from edgeseg.inputs.source import Source, Stamp, stamp_of
 from edgeseg.output.table import Row
 from edgeseg.run.engine import Engine
@@ -27,17 +27,10 @@ _REST = 10  # times as long as a look takes is rested at least
 _RETRY_S = 5.0  # after which a file that could not be written down is tried again
 
 
-class LiveSizes:
+class LiveSizes(PixelSizes):
     """Millimetres per pixel as `PixelSizes` has them, of images that are not known beforehand.
 
-    Parameters
-    ----------
-    pixel_size_mm
-        Size of all; beats the table.
-    table_path
-        A table of them, which is read again when it changes.
-    on_notice
-        Called with sentences on the table.
+    The size of all beats the table, which is read again when it changes.
 
     Raises
     ------
@@ -53,31 +46,21 @@ class LiveSizes:
     ) -> None:
         self._path = table_path if pixel_size_mm is None else None
         self._on_notice = on_notice
-        self._stamp: Stamp | None = None
-        table: Mapping[str, TableRow] | None = None
-        if self._path is not None:
-            self._stamp = stamp_of(str(self._path))
-            table = read_table(self._path, on_notice)
-        self._sizes = PixelSizes((), pixel_size_mm, table)
-
-    def has_size(self, source: Source) -> bool:
-        """Return whether an image's pixel size was given; see `PixelSizes.has_size`."""
-        return self._sizes.is_given
-
-    def size_of(self, source: Source, shape: tuple[int, ...] | None = None) -> PixelSize | None:
-        """Return the pixel size of an image; see `PixelSizes.size_of`."""
-        return self._sizes.size_of(source, shape)
+        self._stamp = self._path and stamp_of(str(self._path))
+        table = read_table(self._path, on_notice) if self._path else None
+        super().__init__((), pixel_size_mm, table)
 
     def refresh(self) -> bool:
         """Read the table again if it has changed, and tell whether it was.
 
-        One that cannot be read, as while it is written, is left for later: the last one holds.
+        Nothing may be measured meanwhile. A table that cannot be read, as while it is written, is
+        left for later: the last one holds.
         """
-        stamp = None if self._path is None else stamp_of(str(self._path))
+        stamp = self._path and stamp_of(str(self._path))
         if self._path is None or stamp in (None, self._stamp):
             return False
         try:
-            self._sizes = PixelSizes((), None, read_table(self._path, self._on_notice))
+            super().__init__((), None, read_table(self._path, self._on_notice))
         except EdgesegError:
             return False
         self._stamp = stamp
@@ -160,16 +143,8 @@ class WatchedFolder:
 class Watch:
     """A folder whose images are measured as they come.
 
-    Parameters
-    ----------
-    engine, worker
-        What measures, open; the worker reads with `read_present`.
-    folder, out
-        What is watched, and the folder of results, which may lie in it.
-    sizes
-        Pixel sizes of the images, as the worker measures with.
-    on_notice
-        Called with sentences that a user should read, from any thread.
+    The engine is open, and its worker reads with `read_present` and measures with ``sizes``. The
+    folder of results may lie in the other one; ``on_notice`` is called from any thread.
     """
 
     def __init__(
@@ -189,13 +164,7 @@ class Watch:
         self._is_away = False
 
     def run(self, every_s: float, ending: threading.Event, *, once: bool = False) -> None:
-        """Look and measure until the event is set, or with ``once`` until nothing is left.
-
-        Parameters
-        ----------
-        every_s
-            Time from one look to the next at least.
-        """
+        """Look each ``every_s`` until the event is set, or with ``once`` until nothing is left."""
         while not ending.is_set():
             started_s = time.monotonic()
             files = self._look()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -110,7 +109,6 @@ class Worker:
     read: Callable[[Source], Frame] = read_source
     on_notice: Callable[[str], None] = lambda text: None
     _notices: set[str] = field(default_factory=set, init=False)
-    _noticing: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def __post_init__(self) -> None:
         if self.options.sr or self.options.seg:
@@ -251,8 +249,6 @@ class Worker:
 
     def _notice(self, text: str) -> None:
         """Say something once."""
-        with self._noticing:
-            is_new = text not in self._notices
+        if text not in self._notices:
             self._notices.add(text)
-        if is_new:
             self.on_notice(text)
