@@ -8,18 +8,12 @@ import re
 _AUTHORITY = re.compile(
     r"(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z_-]+(?:\.[0-9A-Za-z_-]+)*\.?)(?::(\d{1,5}))?"
 )
-_MAX_PORT = 65535
-_NETWORK_BITS = 64  # of IPv6: what one customer has
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def parse_authority(text: str) -> tuple[str, int | None]:
     """Parse the host and port of a URL or of a Host header.
 
-    Returns
-    -------
-    tuple
-        The host in lower case, without brackets and a final dot, and the port; None without one.
+    The host comes in lower case, without brackets and a final dot; without a port that is None.
 
     Raises
     ------
@@ -30,8 +24,8 @@ def parse_authority(text: str) -> tuple[str, int | None]:
     if found is None:
         raise ValueError(f"{text!r} is not a host with or without a port")
     host, port = found[1].lower(), None if found[2] is None else int(found[2])
-    if port is not None and port > _MAX_PORT:
-        raise ValueError(f"port {port} is more than {_MAX_PORT}")
+    if port is not None and port > 65535:
+        raise ValueError(f"port {port} is more than 65535")
     if host.startswith("["):
         return str(ipaddress.IPv6Address(host[1:-1])), port
     return host.removesuffix("."), port
@@ -54,9 +48,8 @@ def is_loopback(host: str) -> bool:
 def caller_key(address: str) -> str:
     """Return what counts as one caller: an IPv4 address, or the /64 network of an IPv6 address."""
     parsed = _parse_address(address.partition("%")[0])
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return str(parsed)
-    return str(ipaddress.ip_network((parsed, _NETWORK_BITS), strict=False))
+    bits = 32 if parsed.version == 4 else 64  # what one customer has
+    return str(ipaddress.ip_network((parsed, bits), strict=False))
 
 
 def in_brackets(host: str) -> str:
@@ -64,7 +57,7 @@ def in_brackets(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _parse_address(text: str) -> _Address:
+def _parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     """Parse an IP address; one of IPv4 that is mapped into IPv6 counts as IPv4."""
     address = ipaddress.ip_address(text)
     return getattr(address, "ipv4_mapped", None) or address

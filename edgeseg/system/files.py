@@ -30,20 +30,12 @@ _NAME_ERRORS = frozenset(
 )
 # Errors of drives without locks, such as many network drives.
 _NO_LOCKS = frozenset((errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL))
-_PART = re.compile(r"\.(edgeseg-)?[0-9a-f]{12}\.part")  # version 0.1 had no "edgeseg-"
 
 
 def write_atomic(path: Path, data: bytes | Iterable[bytes], *, durable: bool = False) -> None:
-    """Write a file atomically: readers see either the old or the new content.
+    """Write a file atomically, whole or in parts: readers see either the old or the new content.
 
-    Parameters
-    ----------
-    path
-        The file; missing parent folders are created.
-    data
-        Its content, whole or in parts.
-    durable
-        Flush to disk before the file gets its name, so that it survives a power cut.
+    Missing parent folders are created. A ``durable`` file survives a power cut.
 
     Raises
     ------
@@ -53,7 +45,6 @@ def write_atomic(path: Path, data: bytes | Iterable[bytes], *, durable: bool = F
         If it cannot be written.
     """
     part = path.parent / new_part()
-    _check_encodable(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -127,7 +118,7 @@ def new_part() -> str:
 
 def is_part(name: str) -> bool:
     """Return whether a file name is that of an unfinished file left by `write_atomic`."""
-    return _PART.fullmatch(name) is not None
+    return re.fullmatch(r"\.edgeseg-[0-9a-f]{12}\.part", name) is not None
 
 
 def check_targets(*paths: Path | None) -> None:
@@ -139,7 +130,6 @@ def check_targets(*paths: Path | None) -> None:
         If one is a folder, or its folder is not writable.
     """
     for path in filter(None, paths):
-        _check_encodable(path)
         try:
             above = next(parent for parent in path.absolute().parents if parent.exists())
             is_folder = path.is_dir()
@@ -149,6 +139,30 @@ def check_targets(*paths: Path | None) -> None:
             raise OutputWriteError(f"{path} is a folder; give the name of a file in it")
         if not above.is_dir() or not os.access(above, os.W_OK):
             raise OutputWriteError(f"{path}: cannot be written: {above} is no folder to write in")
+
+
+def claim(path: Path, overwrite: bool, why: str = "") -> None:
+    """Raise if an output exists and may not be overwritten.
+
+    Raises
+    ------
+    OutputExistsError
+        If ``path`` exists, is not an empty folder, and ``overwrite`` is false.
+    OutputWriteError
+        If it cannot be read.
+    """
+    try:
+        if overwrite or not path.exists():
+            return
+        if path.is_dir() and not any(p for p in path.iterdir() if p.name != LOCK_NAME):
+            return
+    except OSError as error:
+        raise OutputWriteError(
+            f"{path}: cannot be written or looked at ({error.strerror}); choose another output"
+        ) from error
+    raise OutputExistsError(
+        f"{path} exists{why}; pass --overwrite to replace it, or choose another output"
+    )
 
 
 def json_text(value: Any) -> str:
@@ -176,13 +190,8 @@ def csv_text(rows: Iterable[Sequence[str]]) -> str:
 def locked(folder: Path, on_notice: Callable[[str], None] = lambda text: None) -> Iterator[bool]:
     """Lock a folder for one run; the system releases the lock when the process ends.
 
-    Parameters
-    ----------
-    folder
-        Created if missing.
-    on_notice
-        Called with a text if the drive has no locks: the folder is then only locked against other
-        runs in this process.
+    The folder is created if missing. If the drive has no locks, ``on_notice`` gets a sentence, and
+    the folder is only locked against other runs in this process.
 
     Yields
     ------
@@ -196,7 +205,6 @@ def locked(folder: Path, on_notice: Callable[[str], None] = lambda text: None) -
     OutputWriteError
         If the folder cannot be created, written or locked.
     """
-    _check_encodable(folder)
     # Not filelock: it fails on drives without locks too, and importing it delays every command.
     trouble = ""
     with contextlib.ExitStack() as stack:
@@ -226,43 +234,6 @@ def locked(folder: Path, on_notice: Callable[[str], None] = lambda text: None) -
                 "out; start none into this folder before this one ends"
             )
         yield not trouble
-
-
-def claim(path: Path, overwrite: bool, why: str = "") -> None:
-    """Raise if an output exists and may not be overwritten.
-
-    Raises
-    ------
-    OutputExistsError
-        If ``path`` exists, is not an empty folder, and ``overwrite`` is false.
-    OutputWriteError
-        If it cannot be read.
-    """
-    if overwrite:
-        return
-    _check_encodable(path)
-    try:
-        if not path.exists():
-            return
-        if path.is_dir() and not any(p for p in path.iterdir() if p.name != LOCK_NAME):
-            return
-    except OSError as error:
-        raise OutputWriteError(
-            f"{path}: cannot be written or looked at ({error.strerror}); choose another output"
-        ) from error
-    raise OutputExistsError(
-        f"{path} exists{why}; pass --overwrite to replace it, or choose another output"
-    )
-
-
-def _check_encodable(path: Path) -> None:
-    """Raise if a path cannot be encoded for this system."""
-    try:
-        broken = b"\0" in os.fsencode(path)
-    except UnicodeEncodeError:
-        broken = True
-    if broken:
-        raise OutputNameError(f"{path}: cannot be written: the name is not valid on this system")
 
 
 def _lock(descriptor: int) -> tuple[bool, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.system import sensors
-from edgeseg.system.parallel import usable_cores
+from edgeseg.system.parallel import read_text, usable_cores
 from edgeseg.system.version import __version__
 
 _MB = 2**20
@@ -23,13 +23,9 @@ _OF_EXTRAS = ("openvino", "pydicom", "highdicom", "pynetdicom")
 def versions(*, installed: bool = False) -> dict[str, str]:
     """Return the versions of Python and of the packages that determine the figures.
 
-    They are read from the modules, since package metadata is slow to read.
-
-    Parameters
-    ----------
-    installed
-        Include packages that are installed but not imported yet, OpenVINO among them. A package
-        that does not load is listed with the reason instead of raising.
+    They are read from the modules, since package metadata is slow to read. With ``installed`` they
+    include packages that are not imported yet, and one that does not load is listed with the
+    reason.
     """
     found = {"python": platform.python_version(), "edgeseg": __version__}
     for name, module in (("onnxruntime", "onnxruntime"), ("numpy", "numpy"), ("opencv", "cv2")):
@@ -90,7 +86,7 @@ def describe() -> dict[str, Any]:
 def peak_rss_mb() -> float | None:
     """Return the largest resident memory this process has had, in MiB; None if unknown."""
     # Not getrusage on Linux: its peak includes that of the parent process before exec.
-    for line in (sensors.read_text(Path("/proc/self/status")) or "").splitlines():
+    for line in read_text(Path("/proc/self/status")).splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
     try:
@@ -105,17 +101,14 @@ def _runtime_package() -> str:
     try:
         from onnxruntime.capi import build_and_package_info
     except ImportError:  # 1.20 lacks the module
-        from onnxruntime import get_available_providers
-
-        packages = {"CUDAExecutionProvider": "-gpu", "DmlExecutionProvider": "-directml"}
-        suffixes = [packages[name] for name in get_available_providers() if name in packages]
-        return "onnxruntime" + "".join(suffixes[:1])
+        is_gpu = "CUDAExecutionProvider" in providers()
+        return "onnxruntime-gpu" if is_gpu else "onnxruntime"
     return str(build_and_package_info.package_name)
 
 
 def _cpu_name() -> str | None:
     fields: dict[str, str] = {}
-    for line in (sensors.read_text(Path("/proc/cpuinfo")) or "").splitlines():
+    for line in read_text(Path("/proc/cpuinfo")).splitlines():
         key, _, value = line.partition(":")
         fields.setdefault(key.strip(), value.strip())
     # ARM boards have "Model" instead.

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
-
-from edgeseg.system.cgroups import cpu_quota
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -25,30 +21,44 @@ _AHEAD = 3  # items in flight per worker: enough to hide one slow image, with li
 def usable_cores(root: Path = _ROOT) -> int:
     """Return the number of cores this process may use.
 
-    The smallest of its affinity, its container's quota (``cpu.max``) rounded up, and the count set
-    for Python (``PYTHON_CPU_COUNT``, ``-X cpu_count``).
-
-    Parameters
-    ----------
-    root
-        Folder that ``proc`` and ``sys`` are in.
+    The smallest of its affinity, its container's quota rounded up, and the count set for Python
+    (``PYTHON_CPU_COUNT``). The folders ``proc`` and ``sys`` are in ``root``.
     """
-    counts = [os.cpu_count() or 1, *_count_set_for_python()]
+    counts = [os.cpu_count() or 1]
+    if (text := os.environ.get("PYTHON_CPU_COUNT", "")).isdigit():  # Python reads it from 3.13 on
+        counts.append(int(text) or counts[0])
     if hasattr(os, "sched_getaffinity"):
         counts.append(len(os.sched_getaffinity(0)))
-    if sys.platform == "linux" and (quota := cpu_quota(root)) is not None:
-        counts.append(math.ceil(quota))
+    counts += map(math.ceil, _find_quotas(root))
     return max(1, min(counts))
 
 
-def _count_set_for_python() -> list[int]:
-    """Return the CPU count set for Python, which Python itself reads from 3.13 on."""
-    if hasattr(os, "process_cpu_count"):
-        return [os.process_cpu_count() or 1]
-    text = sys._xoptions.get("cpu_count") or os.environ.get("PYTHON_CPU_COUNT", "")
-    with contextlib.suppress(ValueError):
-        return [int(text)] if int(text) > 0 else []
-    return []
+def read_text(path: Path) -> str:
+    """Return a file's text without surrounding space; empty if it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def _find_quotas(root: Path) -> Iterator[float]:
+    """Yield the CPU quotas of this process's control group and all that contain it, in cores.
+
+    `docker --cpus` and Kubernetes set them; unlike with an affinity all cores stay visible. Of a
+    group whose own folder the container does not see, that of the container is at the top.
+    """
+    for line in read_text(root / "proc/self/cgroup").splitlines():
+        _, _, rest = line.partition(":")
+        controllers, _, group = rest.partition(":")
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        top = root / "sys/fs/cgroup" / ("cpu" if controllers else "")
+        own = top / group.strip("/")
+        for folder in (own, *own.parents[: len(own.parts) - len(top.parts)]):
+            names = ("cpu.cfs_quota_us", "cpu.cfs_period_us") if controllers else ("cpu.max",)
+            words = " ".join(read_text(folder / name) for name in names).split()
+            if len(words) == 2 and all(word.isdigit() and int(word) for word in words):
+                yield int(words[0]) / int(words[1])
 
 
 def ordered_map(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:

@@ -1,15 +1,18 @@
 """Sensors of the processor: clock, temperature, throttling and power.
 
-Read from Linux's files. A value is None on other systems, or where its file cannot be read.
+Read from Linux's files below ``root``. A value is None where its file cannot be read.
 """
 
 from __future__ import annotations
 
 import re
+import statistics
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from edgeseg.system.parallel import read_text
 
 # psutil is not used: it has no governor, throttling, RAPL or peak memory, and importing it would
 # delay every command.
@@ -17,21 +20,8 @@ _ROOT = Path("/")
 _CPUS = "sys/devices/system/cpu"
 
 
-def read_text(path: Path) -> str | None:
-    """Return a file's text without surrounding space, or None if it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return None
-
-
 def state(root: Path = _ROOT) -> dict[str, Any]:
     """Return the processor's current state.
-
-    Parameters
-    ----------
-    root
-        Folder that ``proc`` and ``sys`` are in.
 
     Returns
     -------
@@ -41,26 +31,27 @@ def state(root: Path = _ROOT) -> dict[str, Any]:
         voltage, capped, throttled, hot, now; the same from bit 16 on: since the start), elsewhere
         the number of times that cores were throttled since the start.
     """
+    clocks_khz = _numbers((root / _CPUS).glob("cpu[0-9]*/cpufreq/scaling_cur_freq"))
+    listed = re.findall(r"^cpu MHz\s*:\s*([\d.]+)$", read_text(root / "proc/cpuinfo"), re.M)
+    clocks_mhz = [khz / 1000 for khz in clocks_khz] or [float(value) for value in listed]
+    zones = _numbers((root / "sys/class/thermal").glob("thermal_zone*/temp"))
+    counts = _numbers((root / _CPUS).glob("cpu[0-9]*/thermal_throttle/core_throttle_count"))
+    bits = read_text(root / "sys/devices/platform/soc/soc:firmware/get_throttled")
+    throttled = int(sum(counts)) if counts else None
     return {
-        "frequency_mhz": _frequency_mhz(root),
-        "temperature_c": _temperature_c(root),
-        "throttled": _throttled(root),
+        "frequency_mhz": statistics.fmean(clocks_mhz) if clocks_mhz else None,
+        "temperature_c": max(zones) / 1000 if zones else None,
+        "throttled": f"0x{int(bits, 16):x}" if bits else throttled,
     }
 
 
 def governor(root: Path = _ROOT) -> str | None:
     """Return the frequency governor of the first core, such as ``performance``."""
-    return read_text(root / _CPUS / "cpu0/cpufreq/scaling_governor")
+    return read_text(root / _CPUS / "cpu0/cpufreq/scaling_governor") or None
 
 
 class EnergyMeter:
-    """Mean power of the processor packages since the meter was created, by RAPL's counters.
-
-    Parameters
-    ----------
-    root
-        Folder that ``sys`` is in.
-    """
+    """Mean power of the processor packages since the meter was created, by RAPL's counters."""
 
     def __init__(self, root: Path = _ROOT) -> None:
         # intel-rapl:0 is a package, intel-rapl:0:1 a part of it; AMD uses the same names.
@@ -78,47 +69,15 @@ class EnergyMeter:
         used = 0.0
         for package, before, now in zip(self._packages, self._before, after, strict=True):
             if now < before:  # the counter wraps at its range
-                now += _number(package / "max_energy_range_uj") or 0.0
+                now += sum(_numbers([package / "max_energy_range_uj"]))
             used += (now - before) / 1e6
         return used / elapsed
 
     def _read(self) -> list[float]:
-        values = [_number(package / "energy_uj") for package in self._packages]
-        return [value for value in values if value is not None]
-
-
-def _frequency_mhz(root: Path) -> float | None:
-    clocks = _numbers((root / _CPUS).glob("cpu[0-9]*/cpufreq/scaling_cur_freq"))
-    if clocks:
-        return _mean(clocks) / 1000
-    listed = read_text(root / "proc/cpuinfo") or ""
-    clocks = [float(value) for value in re.findall(r"^cpu MHz\s*:\s*([\d.]+)$", listed, re.M)]
-    return _mean(clocks) if clocks else None
-
-
-def _temperature_c(root: Path) -> float | None:
-    zones = _numbers((root / "sys/class/thermal").glob("thermal_zone*/temp"))
-    return max(zones) / 1000 if zones else None
-
-
-def _throttled(root: Path) -> str | int | None:
-    if bits := read_text(root / "sys/devices/platform/soc/soc:firmware/get_throttled"):
-        return f"0x{int(bits, 16):x}"
-    counts = _numbers((root / _CPUS).glob("cpu[0-9]*/thermal_throttle/core_throttle_count"))
-    return int(sum(counts)) if counts else None
+        return _numbers(package / "energy_uj" for package in self._packages)
 
 
 def _numbers(paths: Iterable[Path]) -> list[float]:
-    values = [_number(path) for path in sorted(paths)]
-    return [value for value in values if value is not None]
-
-
-def _number(path: Path) -> float | None:
-    try:
-        return float(read_text(path) or "")
-    except ValueError:
-        return None
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)
+    """Return the numbers that files hold, those that hold one."""
+    texts = [read_text(path) for path in sorted(paths)]
+    return [float(text) for text in texts if text.lstrip("-").isdigit()]

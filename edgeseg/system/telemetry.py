@@ -10,11 +10,8 @@ from typing import Any
 
 # Each library reads its variable once, when it is imported.
 _SWITCHES = {
-    # The Linux and macOS packages store events and a device id, and send them.
     "ORT_DISABLE_TELEMETRY": "1",
-    # Training downloads pretrained weights through it.
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    # Reports each cluster that is started.
+    "HF_HUB_DISABLE_TELEMETRY": "1",  # training downloads weights through it
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 

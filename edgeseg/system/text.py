@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import re
 
-_LONGEST = 80
-_LONGEST_LINE = 1000
 # Characters that Markdown reads as HTML, a cell's end, code or a link.
 _MARKUP = re.compile(r"[\\`*<>\[\]&|]")
 
 
 def visible(text: str) -> str:
-    """Escape all characters that are not printable.
+    """Escape all characters that are not printable, and no others.
 
     These are control characters, including escape and line ends, direction and zero-width marks,
-    and lone surrogates. All other characters stay as they are.
+    and lone surrogates.
     """
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else _escaped(char) for char in text)
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
 
 
 def markdown(text: str) -> str:
@@ -28,8 +26,7 @@ def markdown(text: str) -> str:
 
 def short(value: object) -> str:
     """Return the repr of a value, shortened to 80 characters, for an error message."""
-    shown = repr(value)
-    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…"
+    return cut(repr(value), 80)
 
 
 def first_line(error: Exception) -> str:
@@ -37,13 +34,9 @@ def first_line(error: Exception) -> str:
     return cut((str(error).strip().splitlines() or [type(error).__name__])[0])
 
 
-def cut(text: str) -> str:
-    """Shorten a text to 1,000 characters, for an error message."""
-    return text if len(text) <= _LONGEST_LINE else f"{text[:_LONGEST_LINE]}…"
-
-
-def _escaped(char: str) -> str:
-    return char.encode("unicode_escape").decode("ascii")
+def cut(text: str, length: int = 1000) -> str:
+    """Shorten a text to a number of characters, for an error message."""
+    return text if len(text) <= length else f"{text[:length]}…"
 
 
 def printable(text: str) -> str:

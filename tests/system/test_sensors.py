@@ -7,6 +7,8 @@ import pytest
 from edgeseg.system import sensors
 from tests.fakes import Clock
 
+CPU, RAPL = "sys/devices/system/cpu", "sys/class/powercap"
+
 
 def write(root: Path, files: dict[str, str]) -> None:
     for name, text in files.items():
@@ -15,40 +17,32 @@ def write(root: Path, files: dict[str, str]) -> None:
         path.write_text(text + "\n")
 
 
-CPU = "sys/devices/system/cpu"
-
-
 def test_a_raspberry_pi_says_clock_heat_and_throttling(tmp_path: Path) -> None:
-    write(
-        tmp_path,
-        {
-            f"{CPU}/cpu0/cpufreq/scaling_governor": "ondemand",
-            f"{CPU}/cpu0/cpufreq/scaling_cur_freq": "1500000",
-            f"{CPU}/cpu1/cpufreq/scaling_cur_freq": "2400000",
-            "sys/class/thermal/thermal_zone0/temp": "61300",
-            "sys/devices/platform/soc/soc:firmware/get_throttled": "50005",
-        },
-    )
+    files = {
+        f"{CPU}/cpu0/cpufreq/scaling_governor": "ondemand",
+        f"{CPU}/cpu0/cpufreq/scaling_cur_freq": "1500000",
+        f"{CPU}/cpu1/cpufreq/scaling_cur_freq": "2400000",
+        "sys/class/thermal/thermal_zone0/temp": "61300",
+        "sys/devices/platform/soc/soc:firmware/get_throttled": "50005",
+    }
+    write(tmp_path, files)
     assert sensors.governor(tmp_path) == "ondemand"
-    assert sensors.state(tmp_path) == {
-        "frequency_mhz": 1950.0, "temperature_c": 61.3, "throttled": "0x50005",
-    }  # fmt: skip
+    expected = {"frequency_mhz": 1950.0, "temperature_c": 61.3, "throttled": "0x50005"}
+    assert sensors.state(tmp_path) == expected
 
 
 def test_a_server_says_its_clock_elsewhere_and_counts_throttling(tmp_path: Path) -> None:
-    write(
-        tmp_path,
-        {
-            "proc/cpuinfo": "cpu MHz\t\t: 2600.000\nflags : fpu\ncpu MHz\t\t: 2800.000",
-            f"{CPU}/cpu0/thermal_throttle/core_throttle_count": "3",
-            f"{CPU}/cpu1/thermal_throttle/core_throttle_count": "4",
-            "sys/class/thermal/thermal_zone0/temp": "40000",
-            "sys/class/thermal/thermal_zone1/temp": "52500",
-            "sys/class/thermal/thermal_zone2/temp": "broken",
-        },
-    )
-    state = sensors.state(tmp_path)
-    assert state == {"frequency_mhz": 2700.0, "temperature_c": 52.5, "throttled": 7}
+    files = {
+        "proc/cpuinfo": "cpu MHz\t\t: 2600.000\nflags : fpu\ncpu MHz\t\t: 2800.000",
+        f"{CPU}/cpu0/thermal_throttle/core_throttle_count": "3",
+        f"{CPU}/cpu1/thermal_throttle/core_throttle_count": "4",
+        "sys/class/thermal/thermal_zone0/temp": "40000",
+        "sys/class/thermal/thermal_zone1/temp": "52500",
+        "sys/class/thermal/thermal_zone2/temp": "broken",
+    }
+    write(tmp_path, files)
+    expected = {"frequency_mhz": 2700.0, "temperature_c": 52.5, "throttled": 7}
+    assert sensors.state(tmp_path) == expected
 
 
 def test_what_no_file_says_is_none(tmp_path: Path) -> None:
@@ -60,21 +54,19 @@ def test_what_no_file_says_is_none(tmp_path: Path) -> None:
 def test_power_is_energy_over_time_of_all_packages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rapl = "sys/class/powercap"
-    write(
-        tmp_path,
-        {
-            f"{rapl}/intel-rapl:0/energy_uj": "1000000",
-            f"{rapl}/intel-rapl:0:0/energy_uj": "999",
-            f"{rapl}/intel-rapl:1/energy_uj": "9000000",
-            f"{rapl}/intel-rapl:1/max_energy_range_uj": "10000000",
-        },
-    )
+    files = {
+        "intel-rapl:0/energy_uj": "1000000",
+        "intel-rapl:0:0/energy_uj": "999",
+        "intel-rapl:1/energy_uj": "9000000",
+        "intel-rapl:1/max_energy_range_uj": "10000000",
+    }
+    write(tmp_path / RAPL, files)
     clock = Clock()
     monkeypatch.setattr(sensors, "time", clock)
     meter = sensors.EnergyMeter(tmp_path)
     clock.now_s = 0.5
     # 2 J in the one; 1.5 J past its range in the other
-    write(tmp_path, {f"{rapl}/intel-rapl:0/energy_uj": "3000000"})
-    write(tmp_path, {f"{rapl}/intel-rapl:1/energy_uj": "500000"})
+    write(
+        tmp_path / RAPL, {"intel-rapl:0/energy_uj": "3000000", "intel-rapl:1/energy_uj": "500000"}
+    )
     assert meter.power_w() == pytest.approx(7)
