@@ -1,27 +1,6 @@
 """Every error edgeseg raises on purpose.
 
-::
-
-    EdgesegError
-    ├── ConfigError              (ValueError)           a setting that cannot work
-    ├── DataError                (ValueError)           a data set or table that contradicts itself
-    ├── DeviceError              (RuntimeError)         the device asked for cannot run the model
-    ├── ImageDecodeError         (ValueError)           a file that is not a readable image
-    ├── MissingExtraError        (ImportError)          an optional package is not installed
-    ├── ModelError               (ValueError)           a model that cannot be used as it is
-    ├── ModelNotFoundError       (FileNotFoundError)    no such model
-    ├── InputNotFoundError       (FileNotFoundError)    no such file, or no image in a folder
-    ├── OutputExistsError        (FileExistsError)      would overwrite what a user made
-    ├── OutputLockedError        (BlockingIOError)      another run is writing there
-    ├── OutputWriteError         (OSError)              the output cannot be written
-    └── ParityError              (ArithmeticError)      an export that disagrees with its source
-
-Each can be caught by its own name, as ``EdgesegError``, or as the builtin it also is::
-
-    try:
-        edgeseg.load("my-model.onnx")
-    except edgeseg.EdgesegError as error:
-        ...
+Each can be caught by its own name, as ``EdgesegError``, or as the builtin it also is.
 """
 
 

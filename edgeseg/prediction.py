@@ -35,23 +35,11 @@ class StageTimes(NamedTuple):
 class Prediction:
     """What was measured on one image, by a model of any task.
 
-    Two are equal if they are one and the same; `to_dict` gives values to compare.
-
-    Attributes
-    ----------
-    frame
-        The image.
-    measurement
-        What the model's task made of it.
-    metadata
-        The model's own description.
-    times_ms
-        Where the time went.
+    Two are equal if they are one and the same; `to_dict` gives values to compare. A notebook shows
+    its overlay, figures and doubts.
 
     Examples
     --------
-    A notebook shows it: its overlay, figures and doubts.
-
     >>> import numpy as np
     >>> from edgeseg.segmenter import Segmenter
     >>> prediction = Segmenter("hc18-nano", device="cpu").predict(np.zeros((270, 400), np.uint8))

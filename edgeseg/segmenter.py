@@ -43,14 +43,13 @@ class Segmenter:
     model
         A bundled model's name or the path of an ONNX file exported by edgeseg.
     device
-        ``auto``, ``cpu``, ``cuda``, ``tensorrt``, ``coreml``, ``openvino`` or ``directml``.
-        ``auto`` takes CUDA where it works and the CPU elsewhere; any other device runs on that
-        device or raises.
+        ``cpu``, ``cuda``, ``tensorrt``, ``coreml``, ``openvino`` or ``directml``, which runs there
+        or raises; ``auto`` takes CUDA where it works and the CPU elsewhere.
     threads
         Threads inside one inference on the CPU; None leaves it to onnxruntime.
     spin
         Whether several threads wait for work busily, between images too: quicker to answer, at the
-        price of whole cores. Without, they sleep. OpenVINO decides for itself.
+        price of whole cores. OpenVINO decides for itself.
 
     Attributes
     ----------
@@ -141,8 +140,7 @@ class Segmenter:
         ----------
         source
             A frame, or an image of any size: a path, an image file's bytes, a PIL image, or an
-            array of gray values (height, width) or colours (height, width, 3) in OpenCV's order,
-            blue first; see `edgeseg.images.arrays.as_frame`.
+            array of gray values (height, width) or colours (height, width, 3), blue first.
         pixel_size_mm
             Millimetres per pixel: one number, (x, y), or None, which leaves a frame, and a file
             that says one, its own.
@@ -152,8 +150,7 @@ class Segmenter:
         ImageDecodeError, InputNotFoundError
             If a file cannot be read.
         DataError
-            If a pixel size cannot be one (see `edgeseg.images.frame.check_pixel_size`), or the
-            source is no image.
+            If a pixel size cannot be one, or the source is no image.
         """
         return self._measure(as_frame(source, pixel_size_mm))
 
@@ -183,8 +180,7 @@ class Segmenter:
         Parameters
         ----------
         frames
-            Images as `predict` takes them, such as gray or BGR arrays; or an OpenCV
-            ``VideoCapture``.
+            Images as `predict` takes them, or an OpenCV ``VideoCapture``.
         pixel_size_mm
             Millimetres per pixel of all, or None.
         drop_late

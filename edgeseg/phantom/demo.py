@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from edgeseg.drawing.encode import encode
 from edgeseg.inputs.pixel_sizes import PixelSizes
@@ -26,8 +25,7 @@ TOLERANCE = 0.01
 """Largest relative HC error of a working installation on a phantom."""
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(NamedTuple):
     """One phantom's measured and true head circumference; ``hc_mm`` is None without a head."""
 
     file: str
@@ -55,23 +53,16 @@ def run(
     OutputLockedError, OutputWriteError
         If the folder is in use or cannot be written.
     """
-    phantoms = demo_phantoms()
+    phantoms = {phantom.name: phantom for phantom in demo_phantoms()}
     inputs = out / "phantoms"
-    for phantom in phantoms:
-        write_atomic(inputs / phantom.name, encode(".png", phantom.image))
-    write_atomic(out / "phantoms.csv", table(phantoms).encode())
-    items = [Source(phantom.name, str(inputs / phantom.name)) for phantom in phantoms]
+    for name, phantom in phantoms.items():
+        write_atomic(inputs / name, encode(".png", phantom.image))
+    write_atomic(out / "phantoms.csv", table(phantoms.values()).encode())
+    items = [Source(name, str(inputs / name)) for name in phantoms]
     pixel_sizes = PixelSizes(items, table=read_table(out / "phantoms.csv"))
-    options = Options(overwrite=True)
-    summary = FolderRun(segmenter, items, pixel_sizes, out, options).run(on_row)
-    true_mm = {p.name: p.hc_mm for p in phantoms}
-    measured = [
-        Measured(
-            str(row["file"]),
-            figures_of(row, segmenter.metadata.task)["hc_mm"],
-            true_mm[str(row["file"])],
-            str(row["flags"]),
-        )
-        for row in summary.rows
-    ]
+    summary = FolderRun(segmenter, items, pixel_sizes, out, Options(overwrite=True)).run(on_row)
+    measured = []
+    for row in summary.rows:
+        file, hc_mm = str(row["file"]), figures_of(row, segmenter.metadata.task)["hc_mm"]
+        measured.append(Measured(file, hc_mm, phantoms[file].hc_mm, str(row["flags"])))
     return summary, measured

@@ -1,14 +1,13 @@
 """Synthetic B-mode images of fetal heads with an exactly known ellipse.
 
-They resemble HC18's scans enough for a network trained on those to measure them. A result on
-phantoms shows that an installation works, not how accurate a model is on patients.
+They show that an installation works, not how accurate a model is on patients.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,30 +23,16 @@ if TYPE_CHECKING:
 HC_RANGE_MM = (70.0, 330.0)
 PIXEL_SIZE_RANGE_MM = (0.05, 0.39)
 _DEMO_HC_MM = (172.0, 71.0, 118.0, 148.0, 205.0, 262.0, 328.0, 186.0)
-_DEMO_FIRST_SEED = 80
-# Share of a cut head's outline outside the image.
-_CUT_FRACTION = 0.125
+_CUT_FRACTION = 0.125  # of a cut head's outline outside the image
 
 
 @dataclass(frozen=True, slots=True)
 class Phantom:
-    """A synthetic scan and its ground truth.
+    """A synthetic scan and its ground truth."""
 
-    Attributes
-    ----------
-    name
-        File name, such as ``phantom_1.png``.
-    image
-        Shape (height, width), uint8.
-    ellipse
-        The outer border of the skull, in the image's pixels.
-    pixel_size_mm
-        Millimetres per pixel.
-    """
-
-    name: str
-    image: GrayImage
-    ellipse: Ellipse
+    name: str  # of its file
+    image: GrayImage  # shape (height, width), uint8
+    ellipse: Ellipse  # the outer border of the skull, in the image's pixels
     pixel_size_mm: float
 
     @property
@@ -56,12 +41,7 @@ class Phantom:
         return self.ellipse.circumference_px * self.pixel_size_mm
 
     def probability(self, height: int, width: int) -> npt.NDArray[np.float32]:
-        """Return the probability map of a perfect network: the share of each pixel that is head.
-
-        Parameters
-        ----------
-        height, width
-            The network's input size, to which the image is resized.
+        """Return the map of a perfect network of an input size: the share of each pixel inside.
 
         Returns
         -------
@@ -95,33 +75,23 @@ def make_phantom(
     hc_mm
         Head circumference; random from 70 to 330 mm by default. It is reduced if the pixel size
         would exceed 0.39 mm.
-
-    Returns
-    -------
-    Phantom
     """
     rng = np.random.Generator(np.random.PCG64(seed))
     ellipse = _draw_ellipse(rng, height, width)
     if cut_by_border:
-        ellipse = _shift_out(ellipse, height, width)
+        ellipse = _shift_out(ellipse, width)
     drawn_mm = math.exp(rng.uniform(math.log(HC_RANGE_MM[0]), math.log(HC_RANGE_MM[1])))
     pixel_size_mm = (drawn_mm if hc_mm is None else hc_mm) / ellipse.circumference_px
     pixel_size_mm = min(max(pixel_size_mm, PIXEL_SIZE_RANGE_MM[0]), PIXEL_SIZE_RANGE_MM[1])
-    scan = Scan(rng, ellipse, height, width, pixel_size_mm)
+    scan = Scan(rng, ellipse, (height, width), ellipse.circumference_px * pixel_size_mm)
     return Phantom(name or f"phantom_{seed}.png", scan.draw(), ellipse, pixel_size_mm)
 
 
 def demo_phantoms() -> list[Phantom]:
     """Return the eight phantoms of the demo, 71 to 328 mm; the last is cut by the border."""
-    last = len(_DEMO_HC_MM)
     return [
-        make_phantom(
-            _DEMO_FIRST_SEED + number,
-            name=f"phantom_{number}.png",
-            hc_mm=hc_mm,
-            cut_by_border=number == last,
-        )
-        for number, hc_mm in enumerate(_DEMO_HC_MM, start=1)
+        make_phantom(80 + i, name=f"phantom_{i}.png", hc_mm=hc_mm, cut_by_border=i == 8)
+        for i, hc_mm in enumerate(_DEMO_HC_MM, start=1)
     ]
 
 
@@ -143,12 +113,11 @@ def _draw_ellipse(rng: np.random.Generator, height: int, width: int) -> Ellipse:
     )
 
 
-def _shift_out(ellipse: Ellipse, height: int, width: int) -> Ellipse:
+def _shift_out(ellipse: Ellipse, width: int) -> Ellipse:
     """Move an ellipse to the right until an eighth of its outline is outside the image."""
     low, high = 0.0, float(width)
     for _ in range(40):
         middle = (low + high) / 2
-        moved = replace(ellipse, center_x_px=ellipse.center_x_px + middle)
-        outside = np.mean(moved.points(3600)[:, 0] > width - 0.5)
+        outside = np.mean(ellipse.moved(middle, 0).points(3600)[:, 0] > width - 0.5)
         low, high = (low, middle) if outside >= _CUT_FRACTION else (middle, high)
-    return replace(ellipse, center_x_px=ellipse.center_x_px + high)
+    return ellipse.moved(high, 0)

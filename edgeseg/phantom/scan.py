@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from edgeseg.images.frame import GrayImage
     from edgeseg.measure.ellipse import Ellipse
 
-
 Field = npt.NDArray[np.floating[Any]]
 
 
@@ -26,14 +25,10 @@ class Scan:
     """
 
     def __init__(
-        self,
-        rng: np.random.Generator,
-        ellipse: Ellipse,
-        height: int,
-        width: int,
-        pixel_size_mm: float,
+        self, rng: np.random.Generator, ellipse: Ellipse, shape: tuple[int, int], hc_mm: float
     ) -> None:
-        self.rng, self.ellipse, self.shape = rng, ellipse, (height, width)
+        self.rng, self.ellipse, self.shape = rng, ellipse, shape
+        height, width = shape
         y, x = np.mgrid[:height, :width].astype(np.float32)
         dx, dy = x - ellipse.center_x_px, y - ellipse.center_y_px
         inverse = np.linalg.inv(ellipse.shape_matrix()).astype(np.float32)
@@ -49,7 +44,6 @@ class Scan:
         self.beam = np.arctan2(x - self.origin_x, y + self.probe_px)
         self.depth = (self.range_px - self.probe_px) / height
         # Early heads lie in fluid and have no hard skull yet.
-        hc_mm = ellipse.circumference_px * pixel_size_mm
         self.early = float(np.clip((125.0 - hc_mm) / 45.0, 0.0, 1.0))
 
     def draw(self) -> GrayImage:
@@ -62,8 +56,7 @@ class Scan:
         # Bright echoes saturate softly, as with log compression.
         gray: Field = 255.0 * (1 - np.exp(-1.25 * echo))
         self._draw_gray_bar(gray)
-        pixels: GrayImage = np.clip(np.round(gray), 0, 255).astype(np.uint8)
-        return pixels
+        return np.clip(np.round(gray), 0, 255).astype(np.uint8)
 
     def _surroundings(self) -> Field:
         """Return layered maternal tissue above, the uterus around, and fluid beside the head."""
@@ -85,8 +78,7 @@ class Scan:
             fluid = np.maximum(fluid, _step(1 + ripple - np.hypot(du, dv), 0.15))
         shore = 0.32 + 0.16 * self._texture(0.2, 0.2)
         fluid = np.maximum(fluid, self.early * _step(shore - self.rim, 0.05))
-        surroundings: Field = tissue * (1 - 0.93 * fluid)
-        return surroundings
+        return np.asarray(tissue * (1 - 0.93 * fluid))
 
     def _brain(self) -> Field:
         """Return dark tissue with a broken midline, and plexus and ventricle in the far half."""
@@ -130,8 +122,7 @@ class Scan:
             angle, depth = rng.uniform(-math.pi, math.pi), rng.uniform(0.3, 0.7)
             off = 2 - 2 * np.cos(self.polar_angle - angle)  # the angle's square, periodic
             bright *= 1 - depth * np.exp(-off / rng.uniform(0.03, 0.08) ** 2)
-        skull: Field = bright * band
-        return skull
+        return np.asarray(bright * band)
 
     def _gain(self) -> Field:
         """Return depth gain, and shadows beside the head and below bony fragments."""
@@ -151,18 +142,15 @@ class Scan:
             start = rng.uniform(0.3, 0.7)
             gain *= 1 + 0.9 * lit * np.exp(-(((self.depth - start) / 0.02) ** 2))
             gain *= 1 - 0.6 * lit * _step(self.depth - start - 0.03, 0.02)
-        clipped: Field = np.maximum(gain, 0.1)
-        return clipped
+        return np.asarray(np.maximum(gain, 0.1))
 
     def _in_sector(self) -> npt.NDArray[np.bool_]:
         head = np.abs(self.beam[self.rim < 0.05])
         half = max(float(head.max()) + self.rng.uniform(0.02, 0.08), 0.45)
         near = self.rng.uniform(0.0, 0.03)
         far = max(float(self.depth[self.rim < 0.05].max()) + 0.03, self.rng.uniform(0.97, 1.1))
-        sector: npt.NDArray[np.bool_] = (
-            (np.abs(self.beam) < half) & (self.depth > near) & (self.depth < far)
-        )
-        return sector
+        in_range = (self.depth > near) & (self.depth < far)
+        return np.asarray((np.abs(self.beam) < half) & in_range)
 
     def _speckle(self) -> Field:
         """Return compressed Rayleigh amplitudes, correlated along the arcs, of mean about 1."""
@@ -179,10 +167,7 @@ class Scan:
         compressed = np.sqrt(amplitude / amplitude.mean())
         at_x = (self.beam / widest + 1) * (0.5 * columns)
         at_y = self.range_px - self.probe_px + 4
-        speckle: Field = cv2.remap(
-            compressed, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
-        )
-        return speckle
+        return cv2.remap(compressed, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
 
     def _texture(self, along: float, across: float) -> Field:
         """Return smooth noise of mean 0 and SD 1; the lengths are in image heights."""
@@ -194,8 +179,7 @@ class Scan:
         sigma_x, sigma_y = across * height / step, along * height / step
         smooth = cv2.GaussianBlur(noise, (0, 0), sigmaX=sigma_x, sigmaY=sigma_y)
         smooth = cv2.resize(smooth, (width, height), interpolation=cv2.INTER_CUBIC)
-        texture: Field = (smooth - smooth.mean()) / smooth.std()
-        return texture
+        return np.asarray((smooth - smooth.mean()) / smooth.std())
 
     def _blob(self, u: float, v: float, radius_u: float, radius_v: float) -> Field:
         """Return a soft-edged ellipse in the head's coordinates, in [0, 1]."""
@@ -211,5 +195,4 @@ class Scan:
 def _step(x: Field, softness: float) -> Field:
     """Return 0 for x below 0 and 1 above, smooth over a few times ``softness``."""
     t = np.clip(0.5 + 0.3 / softness * x, 0.0, 1.0)
-    soft: Field = t * t * (3 - 2 * t)
-    return soft
+    return np.asarray(t * t * (3 - 2 * t))

@@ -1,7 +1,6 @@
 """A synthetic data set of two structures that are not ellipses, with their masks.
 
-A dark lobed ``cyst`` and a bright ``crescent`` in speckled tissue, to train and test the regions
-task. They do not represent any organ.
+A dark lobed ``cyst`` and a bright ``crescent`` in speckled tissue, which represent no organ.
 """
 
 from __future__ import annotations
@@ -29,26 +28,12 @@ Field = npt.NDArray[np.float32]
 
 
 class Shapes(NamedTuple):
-    """A synthetic scan and its ground truth.
+    """A synthetic scan and its ground truth."""
 
-    Attributes
-    ----------
-    file
-        Name, such as ``p007_2.png``; the part before the underscore is the patient.
-    patient
-        Images of one patient share a texture.
-    image
-        Shape (height, width), uint8.
-    mask
-        Shape (height, width), uint8, indices of `CLASSES`.
-    pixel_size_mm
-        Millimetres per pixel.
-    """
-
-    file: str
-    patient: str
-    image: GrayImage
-    mask: npt.NDArray[np.uint8]
+    file: str  # such as ``p007_2.png``, of patient ``p007``
+    patient: str  # whose images share a texture
+    image: GrayImage  # shape (height, width), uint8
+    mask: npt.NDArray[np.uint8]  # the same shape, indices of `CLASSES`
     pixel_size_mm: float
 
 
@@ -65,8 +50,7 @@ def make_shapes(number: int, seed: int = 0, *, height: int = 256, width: int = 3
     lacks = int(rng.integers(1, 3)) if number % _ONE_EVERY == 1 else 0
     if number % _EMPTY_EVERY != _EMPTY_EVERY - 1:
         # Side by side, so that neither hides the other.
-        sides = rng.permutation([0.27, 0.73])
-        for kind, side in zip((1, 2), sides, strict=True):
+        for kind, side in zip((1, 2), rng.permutation([0.27, 0.73]), strict=True):
             if kind == lacks:
                 continue
             x, y = width * (side + rng.uniform(-0.04, 0.04)), height * rng.uniform(0.4, 0.6)
@@ -110,8 +94,7 @@ def _lobed(rng: np.random.Generator, x: Field, y: Field, size: float) -> npt.NDA
     radius = np.ones_like(x)
     for lobes in (int(rng.integers(3, 6)), 2):
         radius += rng.uniform(0.12, 0.22) * np.cos(lobes * angle + rng.uniform(0, 2 * math.pi))
-    inside: npt.NDArray[np.bool_] = np.hypot(x, y) < size * radius
-    return inside
+    return np.asarray(np.hypot(x, y) < size * radius)
 
 
 def _crescent(rng: np.random.Generator, x: Field, y: Field, size: float) -> npt.NDArray[np.bool_]:
@@ -119,22 +102,19 @@ def _crescent(rng: np.random.Generator, x: Field, y: Field, size: float) -> npt.
     towards, bite = rng.uniform(0, 2 * math.pi), rng.uniform(0.55, 0.75)
     shift = size * rng.uniform(0.6, 0.8)
     x_bite, y_bite = x - shift * math.cos(towards), y - shift * math.sin(towards)
-    whole = np.hypot(x, y) < 1.15 * size
-    inside: npt.NDArray[np.bool_] = whole & (np.hypot(x_bite, y_bite) > 1.15 * bite * size)
-    return inside
+    is_bitten = np.hypot(x_bite, y_bite) <= 1.15 * bite * size
+    return np.asarray((np.hypot(x, y) < 1.15 * size) & ~is_bitten)
 
 
 def _smooth(rng: np.random.Generator, height: int, width: int, sigma: float) -> Field:
     """Return smooth noise of mean 0 and SD 1."""
     noise = rng.standard_normal((height, width), dtype=np.float32)
     blurred = cv2.GaussianBlur(noise, (0, 0), sigma)
-    field: Field = (blurred - blurred.mean()) / blurred.std()
-    return field
+    return np.asarray((blurred - blurred.mean()) / blurred.std())
 
 
 def _speckle(rng: np.random.Generator, height: int, width: int, grain: float) -> Field:
     """Return compressed Rayleigh amplitudes of mean 1."""
     parts = [_smooth(rng, height, width, grain) for _ in range(2)]
     amplitude = np.sqrt(np.hypot(*parts))
-    field: Field = amplitude / amplitude.mean()
-    return field
+    return np.asarray(amplitude / amplitude.mean())
