@@ -16,15 +16,11 @@ DESK = {"width": 1280, "height": 900}
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
-def executable() -> str | None:
-    """Return where the browser is."""
-    return os.environ.get("EDGESEG_CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
-
-
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     """The browser; tests with it are marked ``browser``, and skipped where there is none."""
-    path = executable()
+    places = [os.environ.get("EDGESEG_CHROMIUM"), *map(shutil.which, _NAMES)]
+    path = next(filter(None, places), None)
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if path is None:
         pytest.skip("Chromium is not here; Debian's package is called chromium")
@@ -45,14 +41,17 @@ def opened(chromium: Any, url: str, size: dict[str, int] = DESK, **context: Any)
     What the page saves is accepted; ``context`` is what playwright's ``new_context`` takes.
     """
     complaints: list[str] = []
+    requested: list[str] = []
     with contextlib.closing(chromium.new_context(viewport=size, **context)) as window:
         page = window.new_page()
         page.on("console", lambda said: complaints.append(said.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("requestfailed", lambda asked: complaints.append(f"failed: {asked.url}"))
-        window.on("request", lambda asked: complaints.extend(_foreign(url, asked.url)))
+        window.on("request", lambda asked: requested.append(asked.url))
         page.goto(url)
         yield page
+    own = (("data", ""), ("blob", ""), urlsplit(url)[:2])
+    complaints += [f"asked for {asked}" for asked in requested if urlsplit(asked)[:2] not in own]
     assert not complaints, complaints
 
 
@@ -63,9 +62,3 @@ def wait_until(page: Any, condition: str) -> None:
             return
         page.wait_for_timeout(25)
     raise AssertionError(f"never: {condition}")
-
-
-def _foreign(url: str, asked: str) -> list[str]:
-    here, there = urlsplit(url), urlsplit(asked)
-    own = there[:2] == here[:2] or there.scheme in ("data", "blob")
-    return [] if own else [f"asked for {asked}"]

@@ -7,39 +7,29 @@ import inspect
 import pytest
 
 import edgeseg
-from edgeseg import errors
+from edgeseg import errors, metadata, zoo
+
+ERRORS = [name for name, value in vars(errors).items() if inspect.isclass(value)]
 
 
 def test_every_public_name_exists() -> None:
-    assert sorted(edgeseg.__all__) == sorted(
-        ["Ellipse", "ModelMetadata", "Prediction", "Segmenter", "load", *error_names()]
-    )
-    for name in edgeseg.__all__:
-        assert getattr(edgeseg, name) is not None
+    classes = ["Ellipse", "ModelMetadata", "Prediction", "Segmenter"]
+    assert sorted(edgeseg.__all__) == sorted([*classes, "load", *ERRORS])
+    assert all(getattr(edgeseg, name) is not None for name in edgeseg.__all__)
     assert edgeseg.__version__ == importlib.metadata.version("edgeseg")
-
-
-def error_names() -> list[str]:
-    return [name for name, value in vars(errors).items() if inspect.isclass(value)]
-
-
-def test_unknown_names_are_attribute_errors() -> None:
     with pytest.raises(AttributeError, match="no attribute 'segment'"):
         edgeseg.segment  # noqa: B018
 
 
-@pytest.mark.parametrize("name", error_names())
+@pytest.mark.parametrize("name", ERRORS)
 def test_errors_are_edgeseg_errors_and_builtins(name: str) -> None:
     error = getattr(errors, name)
     assert issubclass(error, edgeseg.EdgesegError)
-    if error is not edgeseg.EdgesegError:
-        own = [base for base in error.__mro__ if base.__module__ == builtins.__name__]
-        assert set(own) - {Exception, BaseException, object}
+    own = {base for base in error.__mro__ if base.__module__ == builtins.__name__}
+    assert error is edgeseg.EdgesegError or own - {Exception, BaseException, object}
 
 
 def test_models_and_what_they_say_are_public_modules() -> None:
-    from edgeseg import metadata, zoo
-
     assert zoo.find("hc18-nano").bundled
     data = metadata.TrainData("mine", 10, "0")
     described = metadata.ModelMetadata(

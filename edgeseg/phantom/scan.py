@@ -167,7 +167,8 @@ class Scan:
         compressed = np.sqrt(amplitude / amplitude.mean())
         at_x = (self.beam / widest + 1) * (0.5 * columns)
         at_y = self.range_px - self.probe_px + 4
-        return cv2.remap(compressed, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+        mode = cv2.BORDER_REFLECT
+        return np.asarray(cv2.remap(compressed, at_x, at_y, cv2.INTER_LINEAR, borderMode=mode))
 
     def _texture(self, along: float, across: float) -> Field:
         """Return smooth noise of mean 0 and SD 1; the lengths are in image heights."""
