@@ -103,27 +103,25 @@ def raised(page: Any, facts: quality.Facts) -> Any:
         "residual": outline.fit.residual_px,
         "arc": outline.fit.arc_fraction,
     }
-    seen = {
+    look = {
         "outline": {
             "fit": fit,
             "region": region | {"height": INPUT[0], "width": INPUT[1]},
             "confidence": outline.confidence,
         },
         "ellipse": ellipse_fields(facts.ellipse),
-    }
-    look = {
         "view": {"height": view.height_px, "width": view.width_px},
         "presence": facts.look.presence,
     }
     looked = {"change": facts.looked.change, "otherShare": facts.looked.other_share}
     height, width = facts.frame.size
     return page.evaluate(
-        """([seen, look, looked, pixels, width, height, size, limits]) => {
+        """([look, looked, pixels, width, height, size, limits]) => {
           const gray = { pixels: t.bytes(pixels), width, height };
-          return t.raisedFlags(seen, look, looked, gray, size, { ...t.model, limits });
+          return t.raisedFlags(look, looked, gray, size, { ...t.model, limits });
         }""",
         [
-            *(seen, look, looked, packed(facts.frame.pixels), width, height),
+            *(look, looked, packed(facts.frame.pixels), width, height),
             *(size_fields(facts.frame.pixel_size), json.loads(json.dumps(asdict(facts.limits)))),
         ],
     )

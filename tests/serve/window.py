@@ -14,10 +14,7 @@ from edgeseg.measure.ellipse import Ellipse
 
 INPUT = (128, 192)
 """(height, width) of the model's input."""
-MODULES = (
-    "resize", "view", "region", "outline", "agreement", "flags", "measure", "network", "decode",
-    "rounding",
-)  # fmt: skip
+MODULES = ("resize", "view", "outline", "flags", "measure", "network", "decode")
 PREPARE = """(names) => {
   const bytes = (text) => Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
   const text = (pixels) => btoa(Array.from(pixels, (v) => String.fromCharCode(v)).join(""));

@@ -1,9 +1,8 @@
 /* The page: images in, figures out, all on this device. */
-import { startCamera } from "./camera.js";
-import { decodeGray } from "./decode.js";
+import { decodeGray, grayOf } from "./decode.js";
 import { drawMeasured } from "./drawing.js";
 import { measure } from "./measure.js";
-import { fetchPacked, openNetwork } from "./network.js";
+import { fetchChecked, fetchPacked, openNetwork } from "./network.js";
 import {
   confirmationText, confirmPixelSize, enterPixelSize, pixelSizeFor, readPixelSize, showPixelSize,
   sizeText,
@@ -13,7 +12,6 @@ import { tableText } from "./table.js";
 const WORDS = {
   ok: "✓ ok", doubtful: "? doubtful: check it before use", empty: "○ no head", failed: "✗ failed",
 };
-const ENGINE = "vendor/ort-wasm-simd-threaded.wasm.gz";
 const byId = (id) => document.getElementById(id);
 const measured = []; // of this visit: what measureFile returns, and a button each
 let shown = null, model = null, network = null;
@@ -24,10 +22,12 @@ function say(text, isWrong = false) {
   byId("state").classList.toggle("wrong", isWrong);
 }
 
-async function fetchChecked(url) {
-  const response = await fetch(url);
-  if (!response.ok) throw new Error(`${url} cannot be fetched (${response.status})`);
-  return response;
+function sayError(error) {
+  say(error.message, true);
+}
+
+function sayReady() {
+  say(`Ready: ${measured.length} measured in this visit.`);
 }
 
 async function load() {
@@ -37,33 +37,15 @@ async function load() {
   const [described, bytes, wasm] = await Promise.all([
     fetchChecked("model.json").then((response) => response.json()),
     fetchChecked("model.onnx").then((response) => response.arrayBuffer()),
-    fetchPacked(ENGINE),
+    fetchPacked("vendor/ort-wasm-simd-threaded.wasm.gz"),
   ]);
   model = described;
-  network = timed(await openNetwork(new Uint8Array(bytes), wasm, model));
+  network = await openNetwork(new Uint8Array(bytes), wasm, model);
   byId("intended").textContent = model.intended_use;
   byId("controls").hidden = false;
   byId("camera").hidden = !navigator.mediaDevices?.getUserMedia;
   say(`Ready: ${model.name}, on this device.`);
   document.body.dataset.ready = "true";
-}
-
-/* The network, with a clock: the time of its runs since the clock was last read. */
-function timed(plain) {
-  let spent = 0;
-  return {
-    async run(pixels) {
-      const started = performance.now();
-      const answer = await plain.run(pixels);
-      spent += performance.now() - started;
-      return answer;
-    },
-    takeMs() {
-      const taken = spent;
-      spent = 0;
-      return taken;
-    },
-  };
 }
 
 /* Run a task once those before it have ended: one image is measured at a time. */
@@ -73,15 +55,12 @@ function enqueue(task) {
   return run;
 }
 
-function sayError(error) {
-  say(error.message, true);
-}
-
 /* Measure gray values, and note how long each step took. */
 async function measureGray(gray, pixelSize) {
   const started = performance.now();
+  network.spentMs = 0;
   const prediction = await measure(gray, pixelSize, network, model);
-  const inferenceMs = network.takeMs();
+  const inferenceMs = network.spentMs;
   const restMs = performance.now() - started - inferenceMs;
   return { gray, pixelSize, prediction, inferenceMs, restMs };
 }
@@ -101,20 +80,21 @@ async function measureFile(file, sizeFor) {
 
 /* Measure files one after another; each is shown as soon as it is measured. */
 function measureFiles(files) {
+  if (!network || !files.length) return;
   try {
     readPixelSize();
   } catch (error) {
     byId("size-x").focus();
     sayError(error);
-    return queue;
+    return;
   }
   const all = [...files];
-  return enqueue(async () => {
+  enqueue(async () => {
     for (const [i, file] of all.entries()) {
       say(`Measuring ${i + 1} of ${all.length}…`);
       add({ takesPixelSize: true, ...await measureFile(file, pixelSizeFor) });
     }
-    say(`Ready: ${measured.length} measured in this visit.`);
+    sayReady();
   });
 }
 
@@ -138,11 +118,11 @@ function canTakePixelSize(result) {
 
 function add(result) {
   result.button = make("button", { type: "button" });
-  result.button.addEventListener("click", () => show(result));
+  result.button.addEventListener("click", () => display(result));
   measured.push(result);
   describe(result);
   byId("measured").append(make("li", {}, result.button));
-  show(result);
+  display(result);
 }
 
 function describe({ button, name, prediction }) {
@@ -150,19 +130,14 @@ function describe({ button, name, prediction }) {
   button.className = prediction.status;
 }
 
-function show(result) {
-  for (const { button } of measured) button.setAttribute("aria-current", button === result.button);
-  display(result);
-}
-
 /* Show a result: its picture, figures and doubts. */
 function display(result) {
   const { name, gray, pixelSize, prediction } = result;
   const { status, reason, flags, lines } = prediction;
   shown = result;
+  for (const { button } of measured) button.setAttribute("aria-current", button === result.button);
   byId("result").hidden = false;
-  byId("picture-box").hidden = !gray;
-  byId("save-picture").hidden = !gray;
+  byId("picture-box").hidden = byId("save-picture").hidden = !gray;
   if (gray) {
     const canvas = byId("picture");
     const box = Math.min(byId("picture-box").clientWidth || gray.width, gray.width);
@@ -175,26 +150,19 @@ function display(result) {
   const doubts = flags.length ? flags.map((flag) => model.flags[flag]) : reason ? [reason] : [];
   byId("doubts").replaceChildren(...doubts.map((text) => make("li", {}, text)));
   byId("figures").replaceChildren(...details(result));
-  showConfirmation();
-}
-
-/* Ask whether the pixel size in the fields is right for an image that was measured without it. */
-function showConfirmation() {
-  const isOpen = canTakePixelSize(shown) && !shown.pixelSize;
-  const text = isOpen ? confirmationText(shown.gray) : "";
-  byId("confirmation").hidden = !text;
-  byId("question").textContent = text;
+  // ask about the pixel size in the fields for an image that was measured without it
+  const isOpen = canTakePixelSize(result) && !pixelSize;
+  byId("question").textContent = isOpen ? confirmationText(gray) : "";
+  byId("confirmation").hidden = !byId("question").textContent;
 }
 
 function details({ name, pixelSize, prediction, decodeMs = 0, inferenceMs, restMs }) {
   const { figures, lines, confidence } = prediction;
   const entries = [["image", name], ...lines.slice(1).map((line) => ["age", line])];
-  const read = (title, value, unit) => {
-    if (value !== null && value !== undefined) entries.push([title, `${value.toFixed(1)} ${unit}`]);
-  };
-  read("BPD", figures.bpd_mm, "mm");
-  read("OFD", figures.ofd_mm, "mm");
-  read("HC", figures.hc_px, "px");
+  for (const [title, column] of [["BPD", "bpd_mm"], ["OFD", "ofd_mm"], ["HC", "hc_px"]]) {
+    const value = figures[column] ?? null;
+    if (value !== null) entries.push([title, `${value.toFixed(1)} ${column.slice(-2)}`]);
+  }
   if (confidence) entries.push(["confidence", confidence.toFixed(2)]);
   entries.push(["pixel size", pixelSize ? sizeText(pixelSize) : "unknown: HC is in pixels"]);
   if (restMs) entries.push(["time", `${Math.round(decodeMs + inferenceMs + restMs)} ms`]);
@@ -203,8 +171,7 @@ function details({ name, pixelSize, prediction, decodeMs = 0, inferenceMs, restM
 
 async function savePicture() {
   const { name, gray, pixelSize, prediction } = shown;
-  const canvas = document.createElement("canvas");
-  const scale = Math.max(gray.width / 800, 0.5);
+  const canvas = make("canvas"), scale = Math.max(gray.width / 800, 0.5);
   drawMeasured(canvas, gray, prediction, pixelSize, { scale, lettered: true });
   const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
   saveFile(blob, `${name.replace(/\.[^.]*$/, "")}-measured.png`);
@@ -221,53 +188,77 @@ async function tryExample() {
   await enqueue(async () => {
     say("Measuring the example…");
     add(await measureFile(file, () => ({ xMm: mm, yMm: mm, source: "option" })));
-    say(`Ready: ${measured.length} measured in this visit.`);
+    sayReady();
   });
 }
 
+/* Measure the camera's frames, one at a time, until it is stopped; the last one stays as a result.
+
+   A camera sees a screen at any distance: its frames have no millimetres. */
+async function runCamera() {
+  const video = byId("video");
+  if (video.srcObject) return stopCamera();
+  let last = null;
+  try {
+    const wanted = { video: { facingMode: "environment" } };
+    video.srcObject = await navigator.mediaDevices.getUserMedia(wanted);
+    await video.play();
+    byId("camera").textContent = "Stop";
+    byId("camera").setAttribute("aria-pressed", "true");
+    while (video.srcObject) {
+      const started = performance.now();
+      const gray = grayOf(video);
+      const decodeMs = performance.now() - started;
+      last = { name: "camera", decodeMs, ...await enqueue(() => measureGray(gray, null)) };
+      if (video.srcObject) display(last);
+      await new Promise(requestAnimationFrame);
+    }
+  } catch (error) {
+    say(`the camera cannot be used: ${error.message}`, true);
+  }
+  stopCamera();
+  const time = new Date().toISOString().slice(0, 19).replaceAll(":", "");
+  if (last) add({ ...last, name: `camera ${time}` });
+}
+
+function stopCamera() {
+  const video = byId("video");
+  video.srcObject?.getTracks().forEach((track) => track.stop());
+  video.srcObject = null;
+  byId("camera").textContent = "Camera";
+  byId("camera").setAttribute("aria-pressed", "false");
+}
+
 function listen() {
+  const onClick = {
+    "example": () => tryExample().catch(sayError), "save-picture": savePicture,
+    "save-table": saveTable, "camera": runCamera,
+    "confirm": () => {
+      confirmPixelSize(shown.gray);
+      measureAgain();
+    },
+  };
+  for (const [id, run] of Object.entries(onClick)) byId(id).addEventListener("click", run);
   byId("files").addEventListener("change", ({ target }) => {
     measureFiles(target.files);
     target.value = "";
   });
-  byId("example").addEventListener("click", () => tryExample().catch(sayError));
-  byId("save-picture").addEventListener("click", savePicture);
-  byId("save-table").addEventListener("click", saveTable);
   byId("controls").addEventListener("submit", (event) => event.preventDefault());
-  for (const id of ["size-x", "size-y"]) {
-    byId(id).addEventListener("input", () => {
-      enterPixelSize(canTakePixelSize(shown) ? shown.gray : null);
-      measureAgain();
-    });
-  }
-  byId("confirm").addEventListener("click", () => {
-    confirmPixelSize(shown.gray);
+  byId("controls").addEventListener("input", ({ target }) => {
+    if (target.type === "file") return;
+    enterPixelSize(canTakePixelSize(shown) ? shown.gray : null);
     measureAgain();
   });
-  document.addEventListener("paste", ({ clipboardData }) => {
-    if (network && clipboardData.files.length) measureFiles(clipboardData.files);
-  });
-  document.addEventListener("dragover", (event) => {
-    event.preventDefault();
-    document.body.classList.add("over");
-  });
-  document.addEventListener("dragleave", ({ relatedTarget }) => {
-    if (!relatedTarget) document.body.classList.remove("over");
-  });
-  document.addEventListener("drop", (event) => {
-    event.preventDefault();
-    document.body.classList.remove("over");
-    if (network && event.dataTransfer.files.length) measureFiles(event.dataTransfer.files);
-  });
-  byId("camera").addEventListener("click", () => startCamera({
-    button: byId("camera"),
-    video: byId("video"),
-    // a camera sees a screen at any distance: its frames have no millimetres
-    measureFrame: (gray) => enqueue(() => measureGray(gray, null)),
-    onFrame: display,
-    onEnd: add,
-    onError: sayError,
-  }));
+  document.addEventListener("paste", ({ clipboardData }) => measureFiles(clipboardData.files));
+  for (const name of ["dragover", "dragleave", "drop"]) {
+    document.addEventListener(name, (event) => {
+      event.preventDefault();
+      if (name !== "dragleave" || !event.relatedTarget) {
+        document.body.classList.toggle("over", name === "dragover");
+      }
+      if (name === "drop") measureFiles(event.dataTransfer.files);
+    });
+  }
 }
 
 listen();

@@ -14,22 +14,15 @@ export function powers(points) {
 
 /* The conic a x² + b xy + c y² + d x + e y + f = 0, -1 at its centre, that fits best; null if none. */
 export function directFit(rows, weights) {
-  const scatter = Array.from({ length: 6 }, () => new Float64Array(6));
-  rows.forEach((row, k) => {
-    const weight = weights ? weights[k] : 1;
-    for (let i = 0; i < 6; i++) {
-      const weighted = row[i] * weight;
-      for (let j = i; j < 6; j++) scatter[i][j] += weighted * row[j];
-    }
-  });
-  for (let i = 0; i < 6; i++) for (let j = 0; j < i; j++) scatter[i][j] = scatter[j][i];
-  const s1 = scatter.slice(0, 3).map((row) => [...row.slice(0, 3)]);
-  const s2 = scatter.slice(0, 3).map((row) => [...row.slice(3)]);
-  const inverse = inverted(scatter.slice(3).map((row) => [...row.slice(3)]));
+  const scatter = Array.from({ length: 6 }, (_, i) => Array.from({ length: 6 }, (_, j) =>
+    rows.reduce((sum, row, k) => sum + weights[k] * row[i] * row[j], 0)));
+  const s1 = scatter.slice(0, 3).map((row) => row.slice(0, 3));
+  const s2 = scatter.slice(0, 3).map((row) => row.slice(3));
+  const inverse = inverted(scatter.slice(3).map((row) => row.slice(3)));
   if (!inverse) return null;
   const t = inverse.map((row) => s2.map((column) => -dot(row, column)));
   const reduced = s1.map((row, i) =>
-    row.map((value, j) => value + s2[i].reduce((sum, s, k) => sum + s * t[k][j], 0)));
+    row.map((value, j) => value + dot(s2[i], t.map((each) => each[j]))));
   const quadratic = leastUnderConstraint(reduced);
   return quadratic && scaledToCenter([...quadratic, ...t.map((row) => dot(row, quadratic))]);
 }
@@ -51,7 +44,7 @@ function leastUnderConstraint([[p, q, s], [, t, u], [, , w]]) {
   const found = [[0, 1], [0, 2], [1, 2]]
     .map(([i, j]) => cross(rows[i], rows[j]))
     .reduce((best, v) => (dot(v, v) > dot(best, best) ? v : best));
-  return 4 * found[0] * found[2] - found[1] ** 2 > 0 ? found : null;
+  return determinantOf(found) > 0 ? found : null;
 }
 
 function inverted(m) {
@@ -71,7 +64,6 @@ function centerOf([a, b, c, d, e]) {
 }
 
 function scaledToCenter(conic) {
-  if (!(determinantOf(conic) > 0)) return null;
   const [x, y] = centerOf(conic);
   const level = -(conic[5] + (conic[3] * x + conic[4] * y) / 2);
   if (level === 0 || !Number.isFinite(level)) return null;
@@ -83,9 +75,8 @@ function scaledToCenter(conic) {
 export function signedDistances([a, b, c, d, e, f], rows) {
   return rows.map(([xx, xy, yy, x, y]) => {
     const left = a * xx + b * xy + c * yy + d * x + e * y + f;
-    const slopeX = 2 * a * x + b * y + d, slopeY = b * x + 2 * c * y + e;
+    const gradient = Math.hypot(2 * a * x + b * y + d, b * x + 2 * c * y + e) / 2;
     const square = Math.max(left + 1, 1e-8);
-    const gradient = Math.hypot(slopeX, slopeY) / 2;
     return (square - Math.sqrt(square)) / Math.max(gradient, 1e-12);
   });
 }

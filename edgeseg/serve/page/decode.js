@@ -16,19 +16,6 @@ export async function decodeGray(blob) {
     const size = (blob.size / 1e9).toFixed(1);
     throw new Error(`${size} GB is more than the 1 GB allowed; crop or shrink the image`);
   }
-  const type = await typeOf(blob);
-  const options = { colorSpaceConversion: "none", premultiplyAlpha: "none" };
-  const bitmap = await createImageBitmap(new Blob([blob], { type }), options).catch(() => null);
-  if (!bitmap) throw new Error("the image is damaged or too large to decode; copy it again");
-  try {
-    return grayOf(bitmap);
-  } finally {
-    bitmap.close();
-  }
-}
-
-/* The media type of a file by its first bytes. */
-async function typeOf(blob) {
   const head = new Uint8Array(await blob.slice(0, PNG_BIT_DEPTH_AT + 1).arrayBuffer());
   if (!head.length) throw new Error("the file is empty; expected a PNG, JPEG or BMP image");
   const text = String.fromCharCode(...head);
@@ -40,10 +27,19 @@ async function typeOf(blob) {
   if (type === "image/png" && head[PNG_BIT_DEPTH_AT] > 8) {
     throw new Error("a PNG of 16 bits is not read in the browser; measure it with 'edgeseg infer'");
   }
-  return type;
+  const options = { colorSpaceConversion: "none", premultiplyAlpha: "none" };
+  const bitmap = await createImageBitmap(new Blob([blob], { type }), options).catch(() => null);
+  if (!bitmap) throw new Error("the image is damaged or too large to decode; copy it again");
+  try {
+    return grayOf(bitmap);
+  } finally {
+    bitmap.close();
+  }
 }
 
-function checkSides({ width, height }) {
+/* Gray values of a picture that the browser holds: a bitmap, or a video's frame. */
+export function grayOf(source) {
+  const width = source.videoWidth ?? source.width, height = source.videoHeight ?? source.height;
   if (width * height > MAX_PIXELS) {
     throw new Error(
       `${width}x${height} pixels is more than the 50 million allowed; crop or shrink the image`);
@@ -51,6 +47,20 @@ function checkSides({ width, height }) {
   if (Math.min(width, height) < MIN_SIDE) {
     throw new Error(`${width}x${height} pixels is too small; each side needs ${MIN_SIDE}`);
   }
+  const gray = { pixels: new Uint8Array(width * height), width, height };
+  const settings = { willReadFrequently: true, colorSpace: "srgb" };
+  const canvas = new OffscreenCanvas(Math.min(TILE, width), Math.min(TILE, height));
+  const context = canvas.getContext("2d", settings);
+  checkCanvas(context);
+  for (let top = 0; top < height; top += TILE) {
+    for (let left = 0; left < width; left += TILE) {
+      context.clearRect(0, 0, TILE, TILE);
+      context.drawImage(source, -left, -top);
+      const shown = [Math.min(TILE, width - left), Math.min(TILE, height - top)];
+      copyTile(gray, context.getImageData(0, 0, ...shown), left, top);
+    }
+  }
+  return gray;
 }
 
 /* Refuse a browser that changes the pixels that pages read from a canvas, against fingerprinting. */
@@ -64,26 +74,6 @@ function checkCanvas(context) {
       "this browser changes the pixels that a page reads, so that it is not recognised; allow " +
       "this page to read them, or measure with 'edgeseg infer'");
   }
-}
-
-/* Gray values of a picture that the browser holds: a bitmap, or a video's frame. */
-export function grayOf(source) {
-  const width = source.videoWidth ?? source.width, height = source.videoHeight ?? source.height;
-  checkSides({ width, height });
-  const gray = { pixels: new Uint8Array(width * height), width, height };
-  const tileWidth = Math.min(TILE, width), tileHeight = Math.min(TILE, height);
-  const settings = { willReadFrequently: true, colorSpace: "srgb" };
-  const context = new OffscreenCanvas(tileWidth, tileHeight).getContext("2d", settings);
-  checkCanvas(context);
-  for (let top = 0; top < height; top += tileHeight) {
-    for (let left = 0; left < width; left += tileWidth) {
-      context.clearRect(0, 0, tileWidth, tileHeight);
-      context.drawImage(source, -left, -top);
-      const shown = [Math.min(tileWidth, width - left), Math.min(tileHeight, height - top)];
-      copyTile(gray, context.getImageData(0, 0, ...shown), left, top);
-    }
-  }
-  return gray;
 }
 
 function copyTile(gray, { data, width, height }, left, top) {

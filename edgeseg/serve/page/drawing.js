@@ -16,7 +16,12 @@ export function drawMeasured(canvas, gray, prediction, pixelSize, { scale, lette
   context.lineCap = "round";
   if (prediction.ellipse) drawEllipse(context, prediction, scale);
   if (pixelSize) drawBar(context, gray, pixelSize, scale);
-  if (lettered) writeLines(context, [...prediction.lines, prediction.reason].filter(Boolean), prediction, scale);
+  if (!lettered) return;
+  const { lines, reason } = prediction;
+  [...lines, reason].filter(Boolean).forEach((text, i) => {
+    const colour = text === reason ? ORANGE : WHITE;
+    write(context, text, EDGE * scale, (i + 1) * LINE * scale, colour, scale);
+  });
 }
 
 function imageOf({ pixels, width, height }) {
@@ -52,9 +57,9 @@ function line(context, points, isClosed = false) {
 
 /* A bar across the image, as long as a round number of millimetres. */
 function drawBar(context, { width, height }, { xMm }, scale) {
-  const fitting = BARS_MM.filter((mm) => mm <= LONGEST_BAR * width * xMm);
-  if (!fitting.length) return;
-  const mm = fitting.at(-1), left = EDGE * scale, right = left + mm / xMm;
+  const mm = BARS_MM.findLast((each) => each <= LONGEST_BAR * width * xMm);
+  if (!mm) return;
+  const left = EDGE * scale, right = left + mm / xMm;
   const base = height - EDGE * scale, tick = 4 * scale;
   for (const [colour, wide] of [[BLACK, 3], [WHITE, 1]]) {
     context.strokeStyle = colour;
@@ -63,13 +68,6 @@ function drawBar(context, { width, height }, { xMm }, scale) {
     for (const x of [left, right]) line(context, [[x, base - tick], [x, base + tick]]);
   }
   write(context, `${mm} mm`, left, base - 9 * scale, WHITE, scale);
-}
-
-function writeLines(context, lines, { reason }, scale) {
-  lines.forEach((text, i) => {
-    const colour = text === reason ? ORANGE : WHITE;
-    write(context, text, EDGE * scale, (i + 1) * LINE * scale, colour, scale);
-  });
 }
 
 function write(context, text, x, y, colour, scale) {

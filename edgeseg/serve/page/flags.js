@@ -5,16 +5,16 @@ const BARS = 20, BAR_RANGE = 12, OUTLINE_POINTS = 90;
 
 /* Names of the flags raised, in the order of the model's list.
 
-   seen: { outline, ellipse }; look: { view, presence }; looked: { change, otherShare }. */
-export function raisedFlags(seen, look, looked, gray, pixelSize, model) {
-  const { outline, ellipse } = seen, { fit } = outline, { limits } = model;
+   look: of measure.js, the last one; looked: { change, otherShare } of all of them. */
+export function raisedFlags({ outline, ellipse, view, presence }, looked, gray, pixelSize, model) {
+  const { fit, confidence } = outline, { limits } = model;
   const outside = shareOutside(ellipse, gray);
   const inMm = pixelSize && ellipses.scaled(ellipse, pixelSize.xMm, pixelSize.yMm);
   const shape = inMm ?? ellipse;
   const raised = {
     touches_border: outside > limits.cut_share,
     irregular_outline: fit.residual > MOST_RESIDUAL * fit.ellipse.semiMinor ||
-      (!outside && solidity(outline, look.view) < LEAST_SOLIDITY),
+      (!outside && solidity(outline, view) < LEAST_SOLIDITY),
     incomplete_outline: fit.arc < LEAST_ARC,
     several_regions: looked.otherShare > MOST_OTHER,
     unusual_shape: isOutside(shape.semiMinor / shape.semiMajor, limits.axis_ratio),
@@ -23,8 +23,8 @@ export function raisedFlags(seen, look, looked, gray, pixelSize, model) {
       isOutside(gray.width * pixelSize.xMm, limits.field_of_view_mm),
     square_image: pixelSize !== null && mayBeStretched(gray, pixelSize),
     looks_differ: looked.change > limits.look_change,
-    low_confidence: outline.confidence < limits.confidence,
-    unlike_a_head: look.presence !== null && look.presence < limits.presence_doubted,
+    low_confidence: confidence < limits.confidence,
+    unlike_a_head: presence !== null && presence < limits.presence_doubted,
   };
   return Object.keys(model.flags).filter((name) => raised[name]);
 }
@@ -44,26 +44,16 @@ function solidity({ region, fit }, view) {
 }
 
 /* Whether an image is as wide as high, without bars that keep its scan undistorted. */
-function mayBeStretched(gray, { xMm, yMm }) {
-  const { width, height } = gray;
+function mayBeStretched({ pixels, width, height }, { xMm, yMm }) {
   if (width !== height || xMm !== yMm) return false;
   const bar = Math.max(1, Math.floor(height / BARS));
-  const rows = rangeOf(gray, (x, y) => y < bar || y >= height - bar);
-  const columns = rangeOf(gray, (x) => x < bar || x >= width - bar);
-  return rows > BAR_RANGE && columns > BAR_RANGE;
-}
-
-function rangeOf({ pixels, width, height }, isTaken) {
-  let low = 255, high = 0;
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      if (!isTaken(x, y)) continue;
-      const value = pixels[y * width + x];
-      low = Math.min(low, value);
-      high = Math.max(high, value);
-    }
-  }
-  return high - low;
+  const isInBar = (at) => at < bar || at >= height - bar;
+  const inRows = pixels.filter((_, i) => isInBar(Math.floor(i / width)));
+  const inColumns = pixels.filter((_, i) => isInBar(i % width));
+  return [inRows, inColumns].every((values) => {
+    const [low, high] = [Math.min, Math.max].map((of) => values.reduce((a, b) => of(a, b)));
+    return high - low > BAR_RANGE;
+  });
 }
 
 function isOutside(value, [low, high]) {

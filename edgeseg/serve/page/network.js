@@ -5,26 +5,26 @@ const ROUNDING = 1e-3; // of half-precision networks
 
 /* Open a model from its bytes; `wasm` holds those of the engine, which it would fetch otherwise. */
 export async function openNetwork(modelBytes, wasm, { input_width: width, input_height: height }) {
-  ort.env.wasm.numThreads = 1;
-  ort.env.wasm.proxy = false;
-  ort.env.wasm.wasmBinary = wasm;
+  Object.assign(ort.env.wasm, { numThreads: 1, proxy: false, wasmBinary: wasm });
   const session = await ort.InferenceSession.create(modelBytes, { executionProviders: ["wasm"] });
   return {
+    spentMs: 0, // the time of all its runs, for whoever sets it to 0
     /* Answer for gray bytes of the model's size: { values: Float32Array, presence or null }. */
     async run(pixels) {
+      const started = performance.now();
       const tensor = new ort.Tensor("uint8", pixels, [1, 1, height, width]);
       const answers = await session.run({ [session.inputNames[0]]: tensor });
-      const { probability, presence } = answers;
-      const map = probability ?? answers[session.outputNames[0]];
-      const answer = { values: map.data, presence: presence ? presence.data[0] : null };
-      checkAnswer(answer, width * height);
-      return answer;
+      this.spentMs += performance.now() - started;
+      const values = (answers.probability ?? answers[session.outputNames[0]]).data;
+      const presence = answers.presence ? answers.presence.data[0] : null;
+      checkAnswer(values, presence, width * height);
+      return { values, presence };
     },
   };
 }
 
 /* Refuse answers that are not probabilities, as edgeseg/network/answers.py does; NaN is not one. */
-function checkAnswer({ values, presence }, count) {
+function checkAnswer(values, presence, count) {
   if (values.length !== count) {
     throw new Error(`the model answers with ${values.length} values; expected ${count}`);
   }
@@ -34,10 +34,15 @@ function checkAnswer({ values, presence }, count) {
   }
 }
 
-/* Fetch the engine, which is compressed for hosts that do not compress it. */
-export async function fetchPacked(url) {
+export async function fetchChecked(url) {
   const response = await fetch(url);
   if (!response.ok) throw new Error(`${url} cannot be fetched (${response.status})`);
-  const unpacked = response.body.pipeThrough(new DecompressionStream("gzip"));
+  return response;
+}
+
+/* Fetch the engine, which is compressed for hosts that do not compress it. */
+export async function fetchPacked(url) {
+  const { body } = await fetchChecked(url);
+  const unpacked = body.pipeThrough(new DecompressionStream("gzip"));
   return new Uint8Array(await new Response(unpacked).arrayBuffer());
 }

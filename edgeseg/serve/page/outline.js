@@ -1,9 +1,10 @@
 /* Find the outline of a head in a probability map, as edgeseg/measure/outline.py does. */
-import { agreement } from "./agreement.js";
 import { directFit, ellipseOf, powers, signedDistances } from "./conic.js";
 import { boundaryPoints, mainRegion } from "./region.js";
+import { roundEven } from "./resize.js";
 
 const ROBUST_ROUNDS = 4, LEAST_POINTS = 12, SECTORS = 72, LEAST_SHARE = 0.002;
+const CORNERS = 128, FINE = 16; // corners lie on sixteenths of a pixel, as in Python
 
 /* Find the region that may be a head, and its ellipse in pixels of a view; a reason if none is. */
 export function findOutline(map, view, threshold) {
@@ -19,7 +20,7 @@ export function findOutline(map, view, threshold) {
 }
 
 /* An ellipse of a view in the pixels of its map. */
-export function onMap(ellipse, view, map) {
+function onMap(ellipse, view, map) {
   const x = map.width / view.width, y = map.height / view.height;
   return ellipses.transformed(ellipse, [x, 0, (x - 1) / 2], [0, y, (y - 1) / 2]);
 }
@@ -30,29 +31,27 @@ function fitOutline(map, region, view, threshold) {
     .map(([x, y]) => [(x + 0.5) * scaleX - 0.5, (y + 0.5) * scaleY - 0.5]);
   const ellipse = fitEllipse(points);
   if (!ellipse) return null;
-  const distances = points.map((point) => distanceTo(ellipse, point));
-  const squares = distances.reduce((sum, distance) => sum + distance * distance, 0);
-  return {
-    ellipse,
-    residual: Math.sqrt(squares / distances.length),
-    arc: arcFraction(ellipse, points, distances),
-  };
+  const inCircle = points.map((point) => inUnitCircle(ellipse, point));
+  const distances = inCircle.map((point) => distanceTo(ellipse, point));
+  const isNear = (_, i) => Math.abs(distances[i]) < 0.1 * ellipse.semiMinor;
+  const sectors = inCircle.filter(isNear).map(([u, v]) => {
+    const turn = (((Math.atan2(v, u) / (2 * Math.PI)) % 1) + 1) % 1;
+    return Math.floor(turn * SECTORS) % SECTORS;
+  });
+  const residual = Math.sqrt(meanOf(distances.map((distance) => distance * distance)));
+  return { ellipse, residual, arc: new Set(sectors).size / SECTORS };
 }
 
 /* Fit an ellipse robustly: each round weighs points by their distance from the last ellipse. */
 export function fitEllipse(points) {
   if (points.length < LEAST_POINTS) return null;
-  const mean = (axis) => points.reduce((sum, point) => sum + point[axis], 0) / points.length;
-  const origin = [mean(0), mean(1)];
-  const spread = points.reduce(
-    (sum, [x, y]) => sum + Math.abs(x - origin[0]) + Math.abs(y - origin[1]), 0,
-  );
-  const unit = spread / (2 * points.length);
+  const origin = [0, 1].map((axis) => meanOf(points.map((point) => point[axis])));
+  const spread = points.map(([x, y]) => Math.abs(x - origin[0]) + Math.abs(y - origin[1]));
+  const unit = meanOf(spread) / 2;
   if (!(unit > 0)) return null;
   const rows = powers(points.map(([x, y]) => [(x - origin[0]) / unit, (y - origin[1]) / unit]));
-  let found = directFit(rows);
-  for (let round = 0; round < ROBUST_ROUNDS; round++) {
-    if (!found) return null;
+  let found = directFit(rows, rows.map(() => 1));
+  for (let round = 0; found && round < ROBUST_ROUNDS; round++) {
     const distances = signedDistances(found, rows).map(Math.abs);
     const scale = Math.max(2 * 1.4826 * median(distances), 0.05 / unit);
     found = directFit(rows, distances.map((distance) => 1 / (1 + (distance / scale) ** 2)));
@@ -60,10 +59,13 @@ export function fitEllipse(points) {
   return found && ellipseOf(found, origin, unit);
 }
 
+export function meanOf(values) {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
 function median(values) {
   const sorted = Float64Array.from(values).sort();
-  const low = (sorted.length - 1) >> 1, high = sorted.length >> 1;
-  return (sorted[low] + sorted[high]) / 2;
+  return (sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2;
 }
 
 /* A point as (u, v) of the unit circle that the outline is stretched from. */
@@ -72,22 +74,64 @@ function inUnitCircle({ centerX, centerY, semiMajor, semiMinor, angle }, [x, y])
   return [(dx * cos + dy * sin) / semiMajor, (dy * cos - dx * sin) / semiMinor];
 }
 
-/* Sampson distance of a point to the outline; negative inside. */
-function distanceTo(ellipse, point) {
-  const [u, v] = inUnitCircle(ellipse, point), radius = Math.hypot(u, v);
-  if (radius === 0) return -ellipse.semiMinor;
-  const gradient = Math.hypot(u / ellipse.semiMajor, v / ellipse.semiMinor);
-  return ((radius - 1) * radius) / Math.max(gradient, 1e-12);
+/* Sampson distance of a point in the unit circle to the outline; negative inside. */
+function distanceTo({ semiMajor, semiMinor }, [u, v]) {
+  const radius = Math.hypot(u, v);
+  if (radius === 0) return -semiMinor;
+  return ((radius - 1) * radius) / Math.max(Math.hypot(u / semiMajor, v / semiMinor), 1e-12);
 }
 
-/* Share of the ellipse's sectors in which some boundary point lies near the outline. */
-function arcFraction(ellipse, points, distances) {
-  const seen = new Set();
-  points.forEach((point, i) => {
-    if (Math.abs(distances[i]) >= 0.1 * ellipse.semiMinor) return;
-    const [u, v] = inUnitCircle(ellipse, point);
-    const turn = (((Math.atan2(v, u) / (2 * Math.PI)) % 1) + 1) % 1;
-    seen.add(Math.floor(turn * SECTORS) % SECTORS);
+/* How far a map and an ellipse in its pixels agree: their soft Dice, in [0, 1]. */
+export function agreement(map, ellipse) {
+  let [area, both] = [0, 0];
+  rowsInside(ellipse, map).forEach(([first, last], row) => {
+    for (let x = Math.max(first, 0); x <= Math.min(last, map.width - 1); x++) {
+      both += map.values[row * map.width + x];
+      area++;
+    }
   });
-  return seen.size / SECTORS;
+  const total = area + map.values.reduce((sum, value) => sum + value, 0);
+  return total ? (2 * both) / total : 0;
+}
+
+/* The same of an outline, without other regions if that helps: there may be a head all the same. */
+export function bestAgreement(map, { region, fit, confidence }, view, threshold) {
+  const limit = Math.fround(threshold);
+  const values = map.values.map((value, i) => (region.mask[i] || value < limit ? value : 0));
+  return Math.max(confidence, agreement({ ...map, values }, onMap(fit.ellipse, view, map)));
+}
+
+/* First and last column inside an ellipse's polygon in each row of a map.
+
+   The polygon is convex: its border, drawn as OpenCV draws lines, bounds all rows. Only those of
+   the map are gone through, for an ellipse guessed from a short arc may be huge. */
+function rowsInside(ellipse, { height }) {
+  const rows = Array.from({ length: height }, () => [Infinity, -Infinity]);
+  const nearest = (value) => Math.floor((roundEven(value * FINE) + FINE / 2) / FINE);
+  const corners = ellipses.points(ellipse, CORNERS).map((point) => point.map(nearest));
+  corners.forEach((corner, i) => addLine(rows, corners.at(i - 1), corner));
+  return rows;
+}
+
+/* Widen rows by Bresenham's line between two pixels. */
+function addLine(rows, one, two) {
+  const [[x0, y0], [x1, y1]] = one[0] <= two[0] ? [one, two] : [two, one];
+  const dx = x1 - x0, dy = Math.abs(y1 - y0), down = Math.sign(y1 - y0) || 1;
+  const top = Math.max(Math.min(y0, y1), 0), bottom = Math.min(Math.max(y0, y1), rows.length - 1);
+  for (let row = top; row <= bottom; row++) {
+    const [first, last] = reach((row - y0) * down, dx, dy);
+    rows[row][0] = Math.min(rows[row][0], x0 + first);
+    rows[row][1] = Math.max(rows[row][1], x0 + last);
+  }
+}
+
+/* Columns, from its first, that a line so wide and so high has in its k-th row. */
+function reach(k, dx, dy) {
+  if (dy === 0) return [0, dx];
+  if (dy > dx) {
+    const column = Math.ceil((dx * k) / dy - 0.5);
+    return [column, column];
+  }
+  const first = Math.floor(((k - 0.5) * dx) / dy) + 1, last = Math.floor(((k + 0.5) * dx) / dy);
+  return [Math.max(first, 0), Math.min(last, dx)];
 }

@@ -12,32 +12,19 @@ export function readPixelSize() {
   const [x, y] = [across, down].map(({ value }) => value.trim());
   if (!x && !y) return null;
   if (!x) throw new Error("enter the pixel size across; down is only needed where it differs");
-  const xMm = parseMm(x), yMm = y ? parseMm(y) : xMm;
-  return { xMm, yMm, source: "option" };
-}
-
-function parseMm(text) {
-  const mm = /^[+]?(\d+[.,]?\d*|[.,]\d+)$/.test(text) ? Number(text.replace(",", ".")) : NaN;
-  if (!(mm >= LEAST_MM && mm <= MOST_MM)) {
+  const [xMm, yMm] = [x, y || x].map((text) => {
+    const mm = /^[+]?(\d+[.,]?\d*|[.,]\d+)$/.test(text) ? Number(text.replace(",", ".")) : NaN;
+    if (mm >= LEAST_MM && mm <= MOST_MM) return mm;
     throw new Error(
       `the pixel size is ${text}; expected mm from ${LEAST_MM} to ${MOST_MM}, such as 0.12`);
-  }
-  return mm;
-}
-
-/* The pixel size in the fields; null where they are empty or wrong. */
-function validPixelSize() {
-  try {
-    return readPixelSize();
-  } catch {
-    return null;
-  }
+  });
+  return { xMm, yMm, source: "option" };
 }
 
 /* The pixel size to measure an image with: null if there is none, or if it was entered for images
    of another width or height. The first image that is measured with it decides which. */
 export function pixelSizeFor(image) {
-  const size = validPixelSize();
+  const size = showPixelSize();
   if (size && !sides.length) confirmPixelSize(image);
   return size && sides.includes(sidesText(image)) ? size : null;
 }
@@ -50,14 +37,13 @@ export function confirmPixelSize(image) {
 
 /* Take a pixel size that was just entered: for an image, or null for the next one. */
 export function enterPixelSize(image) {
-  sides = image && validPixelSize() ? [sidesText(image)] : [];
+  sides = showPixelSize() && image ? [sidesText(image)] : [];
   storePixelSize();
-  showPixelSize();
 }
 
 /* What to ask before an image is measured with the pixel size in the fields; empty without one. */
 export function confirmationText(image) {
-  const size = validPixelSize();
+  const size = showPixelSize();
   if (!size) return "";
   const entered = sides.length ? `, entered for images of ${sides.join(" and ")} pixels,` : "";
   return `Use the pixel size ${sizeText(size)}${entered} for this image of ` +
@@ -74,34 +60,33 @@ export function sizeText({ xMm, yMm }) {
   return x === y ? `${x} mm` : `${x} × ${y} mm`;
 }
 
-/* Say below the fields what the pixel size means for the figures, or what is wrong with it. */
+/* Say below the fields what their pixel size means, or what is wrong with it; return it or null. */
 export function showPixelSize() {
+  let size = null, text = "Without a pixel size HC is in pixels, and there is no age.";
+  note.className = "";
   try {
-    note.textContent = readPixelSize()
-      ? "HC is in millimetres." : "Without a pixel size HC is in pixels, and there is no age.";
-    note.className = "";
+    size = readPixelSize();
+    if (size) text = "HC is in millimetres.";
   } catch (error) {
-    note.textContent = error.message;
+    text = error.message;
     note.className = "wrong";
   }
+  note.textContent = text;
+  return size;
 }
 
 function storePixelSize() {
-  const kept = JSON.stringify({ texts: [across.value, down.value], sides });
   try {
-    localStorage.setItem(STORED, kept);
+    const kept = { texts: [across.value, down.value], sides };
+    localStorage.setItem(STORED, JSON.stringify(kept));
   } catch {
     // a browser that keeps nothing
   }
 }
 
-function recallPixelSize() {
-  try {
-    const kept = JSON.parse(localStorage.getItem(STORED));
-    [[across.value, down.value], sides] = [kept.texts.map(String), kept.sides.map(String)];
-  } catch {
-    // nothing is kept, or it is not ours
-  }
+try {
+  const kept = JSON.parse(localStorage.getItem(STORED));
+  [[across.value, down.value], sides] = [kept.texts.map(String), kept.sides.map(String)];
+} catch {
+  // nothing is kept, or it is not ours
 }
-
-recallPixelSize();

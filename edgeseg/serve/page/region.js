@@ -4,80 +4,53 @@
 
 /* The largest 4-connected region at or above a threshold, its holes filled; null if there is none. */
 export function mainRegion({ values, width, height }, threshold) {
-  const limit = Math.fround(threshold);
-  const inside = Uint8Array.from(values, (value) => (value >= limit ? 1 : 0));
-  const { labels, areas } = labelled(inside, width, height);
-  if (!areas.length) return null;
-  const best = areas.indexOf(Math.max(...areas));
-  const otherArea = areas.reduce((sum, area) => sum + area, 0) - areas[best];
-  const mask = filled(labels, best + 1, width, height);
+  const limit = Math.fround(threshold), seen = new Uint8Array(values.length), regions = [];
+  const isInside = (place) => values[place] >= limit;
+  for (let place = 0; place < values.length; place++) {
+    if (isInside(place) && !seen[place]) regions.push(reached([place], isInside, seen, width));
+  }
+  if (!regions.length) return null;
+  const main = regions.reduce((best, each) => (each.length > best.length ? each : best));
+  const otherArea = regions.reduce((sum, each) => sum + each.length, 0) - main.length;
+  // the holes are what is not reached from outside, in a map with a border of one pixel
+  const wide = width + 2, outside = new Uint8Array(wide * (height + 2));
+  const framed = (place) => place + wide + 1 + 2 * Math.floor(place / width);
+  const walls = new Set(main.map(framed));
+  reached([0], (place) => !walls.has(place), outside, wide);
+  const mask = Uint8Array.from(values, (_, place) => 1 - outside[framed(place)]);
   return { mask, width, height, area: mask.reduce((sum, bit) => sum + bit, 0), otherArea };
 }
 
-/* Number the 4-connected regions from 1, in the order of their first pixels. */
-function labelled(inside, width, height) {
-  const labels = new Int32Array(inside.length), areas = [], waiting = [];
-  for (let start = 0; start < inside.length; start++) {
-    if (!inside[start] || labels[start]) continue;
-    const label = areas.push(0);
-    labels[start] = label;
-    waiting.push(start);
-    while (waiting.length) {
-      const place = waiting.pop();
-      areas[label - 1] += 1;
-      for (const next of neighbours(place, width, height)) {
-        if (inside[next] && !labels[next]) {
-          labels[next] = label;
-          waiting.push(next);
-        }
+/* The places that steps across and down lead to from some, marked in `seen`. */
+function reached(places, isTaken, seen, width) {
+  for (const place of places) seen[place] = 1;
+  for (const place of places) { // these become more meanwhile
+    const x = place % width;
+    for (const next of [x > 0 ? place - 1 : -1, x < width - 1 ? place + 1 : -1,
+      place - width, place + width]) {
+      if (seen[next] === 0 && isTaken(next)) {
+        seen[next] = 1;
+        places.push(next);
       }
     }
   }
-  return { labels, areas };
-}
-
-function neighbours(place, width, height) {
-  const x = place % width, found = [];
-  if (x > 0) found.push(place - 1);
-  if (x < width - 1) found.push(place + 1);
-  if (place >= width) found.push(place - width);
-  if (place < width * (height - 1)) found.push(place + width);
-  return found;
-}
-
-/* One region with its holes: all that the outside does not reach. */
-function filled(labels, label, width, height) {
-  const wide = width + 2, outside = new Uint8Array(wide * (height + 2)), waiting = [0];
-  const isRegion = (place) => {
-    const x = (place % wide) - 1, y = Math.floor(place / wide) - 1;
-    return x >= 0 && y >= 0 && x < width && y < height && labels[y * width + x] === label;
-  };
-  outside[0] = 1;
-  while (waiting.length) {
-    for (const next of neighbours(waiting.pop(), wide, height + 2)) {
-      if (!outside[next] && !isRegion(next)) {
-        outside[next] = 1;
-        waiting.push(next);
-      }
-    }
-  }
-  return Uint8Array.from(labels, (_, i) => 1 - outside[(Math.floor(i / width) + 1) * wide + (i % width) + 1]);
+  return places;
 }
 
 /* Points [x, y] where the probability crosses the threshold around a region, to sub-pixel. */
 export function boundaryPoints({ values, width, height }, region, threshold) {
   const points = [];
-  const cross = (here, next, x, y, isDown) => {
+  const cross = (here, next, point) => {
     if (region.mask[here] === region.mask[next]) return;
     const step = (threshold - values[here]) / (values[next] - values[here]);
-    const along = Math.min(Math.max(step, 0), 1);
-    points.push(isDown ? [x, y + along] : [x + along, y]);
+    points.push(point(Math.min(Math.max(step, 0), 1)));
   };
-  for (let y = 0; y < height - 1; y++) {
-    for (let x = 0; x < width; x++) cross(y * width + x, (y + 1) * width + x, x, y, true);
-  }
   for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width - 1; x++) cross(y * width + x, y * width + x + 1, x, y, false);
+    for (let x = 0; x < width; x++) {
+      const here = y * width + x;
+      if (y < height - 1) cross(here, here + width, (along) => [x, y + along]);
+      if (x < width - 1) cross(here, here + 1, (along) => [x + along, y]);
+    }
   }
   return points;
 }

@@ -2,29 +2,27 @@
    the networks have learnt on. A browser's canvas scales otherwise.
 
    An image is { pixels: Uint8Array, width, height }, row after row. */
-import { roundEven } from "./rounding.js";
 
 const LINEAR_ONE = 2048; // OpenCV's weights of 11 bits
 const LEAST_SHARE = 1e-3; // of a pixel; OpenCV leaves out what is less
 
-/* The image in another size: averages where it shrinks, linear where a side grows. */
-export function stretched(image, width, height) {
-  if (image.width === width && image.height === height) return image;
-  return { pixels: stretchedPixels(image, width, height), width, height };
+/* Round halves to the even neighbour, as Python and OpenCV do it. */
+export function roundEven(value) {
+  const below = Math.floor(value), rest = value - below;
+  return rest < 0.5 || (rest === 0.5 && below % 2 === 0) ? below : below + 1;
 }
 
-function stretchedPixels(image, width, height) {
-  if (image.height < height || image.width < width) return interpolated(image, width, height);
+/* The image in another size: averages where it shrinks, linear where a side grows. */
+export function stretched(image, width, height) {
   const across = image.width / width, down = image.height / height;
-  if (Number.isInteger(across) && Number.isInteger(down)) {
-    return averagedBlocks(image, width, height, across, down);
-  }
-  return averaged(image, width, height);
+  const isWhole = Number.isInteger(across) && Number.isInteger(down);
+  const stretch = across < 1 || down < 1 ? interpolated : isWhole ? averagedBlocks : averaged;
+  return { pixels: stretch(image, width, height), width, height };
 }
 
 /* Averages of blocks of whole pixels. */
-function averagedBlocks(image, width, height, across, down) {
-  const { pixels, width: stride } = image;
+function averagedBlocks({ pixels, width: stride, height: lines }, width, height) {
+  const across = stride / width, down = lines / height;
   const result = new Uint8Array(height * width);
   const share = Math.fround(1 / (across * down));
   const isQuarter = across === 2 && down === 2; // whose halves OpenCV rounds up
@@ -46,96 +44,62 @@ function averaged(image, width, height) {
   const columns = shares(image.width, width), rows = shares(image.height, height);
   const line = new Float32Array(width), sums = new Float32Array(width);
   const result = new Uint8Array(height * width);
-  let current = 0;
-  const store = () => {
-    for (let x = 0; x < width; x++) result[current * width + x] = roundEven(sums[x]);
-    sums.fill(0);
-  };
-  for (let i = 0; i < rows.weight.length; i++) {
-    if (rows.to[i] !== current) {
-      store();
-      current = rows.to[i];
+  rows.forEach(({ from, to, weight }, i) => {
+    line.fill(0);
+    for (const column of columns) {
+      const value = image.pixels[from * image.width + column.from];
+      line[column.to] += Math.fround(value * column.weight);
     }
-    averageRow(image.pixels, rows.from[i] * image.width, columns, line);
-    const weight = rows.weight[i];
     for (let x = 0; x < width; x++) sums[x] += Math.fround(weight * line[x]);
-  }
-  store();
+    if (rows[i + 1]?.to === to) return;
+    result.set(sums.map(roundEven), to * width);
+    sums.fill(0);
+  });
   return result;
-}
-
-function averageRow(pixels, start, { from, to, weight }, line) {
-  line.fill(0);
-  for (let i = 0; i < weight.length; i++) {
-    line[to[i]] += Math.fround(pixels[start + from[i]] * weight[i]);
-  }
 }
 
 /* Which old pixels go into which new ones of a row or a column, and with which weight. */
 function shares(oldSide, newSide) {
-  const from = [], to = [], weight = [];
-  const scale = 1 / (newSide / oldSide);
-  for (let i = 0; i < newSide; i++) {
-    const start = i * scale, end = start + scale;
+  const found = [], scale = 1 / (newSide / oldSide);
+  for (let to = 0; to < newSide; to++) {
+    const start = to * scale, end = start + scale;
     const size = Math.min(scale, oldSide - start);
     const last = Math.min(Math.floor(end), oldSide - 1);
     const first = Math.min(Math.ceil(start), last);
-    const add = (pixel, share) => {
-      from.push(pixel);
-      to.push(i);
-      weight.push(share / size);
-    };
+    const add = (from, share) => found.push({ from, to, weight: Math.fround(share / size) });
     if (first - start > LEAST_SHARE) add(first - 1, first - start);
     for (let pixel = first; pixel < last; pixel++) add(pixel, 1);
     if (end - last > LEAST_SHARE) add(last, Math.min(end - last, 1, size));
   }
-  const ints = (values) => Int32Array.from(values);
-  return { from: ints(from), to: ints(to), weight: Float32Array.from(weight) };
+  return found;
 }
 
 /* Linear interpolation with weights of 11 bits. */
 function interpolated(image, width, height) {
-  const columns = neighbours(image.width, width), rows = neighbours(image.height, height);
+  const columns = neighbours(image.width, width);
   const result = new Uint8Array(height * width);
-  const lines = new Map(); // rows of the image, stretched; two are needed at a time
-  const line = (row) => {
-    if (!lines.has(row)) {
-      if (lines.size > 1) lines.delete(Math.min(...lines.keys()));
-      lines.set(row, interpolateRow(image.pixels, row * image.width, columns));
-    }
-    return lines.get(row);
-  };
-  for (let y = 0; y < height; y++) {
-    const upper = line(rows.first[y]), lower = line(rows.second[y]);
-    const above = LINEAR_ONE - rows.weight[y], below = rows.weight[y];
+  const stretch = (row) => columns.map(({ first, second, weight }) => {
+    const left = image.pixels[row * image.width + first];
+    const right = image.pixels[row * image.width + second];
+    return left * (LINEAR_ONE - weight) + right * weight;
+  });
+  neighbours(image.height, height).forEach(({ first, second, weight }, y) => {
+    const upper = stretch(first), lower = stretch(second);
     for (let x = 0; x < width; x++) {
-      const sum = ((above * (upper[x] >> 4)) >> 16) + ((below * (lower[x] >> 4)) >> 16);
-      result[y * width + x] = (sum + 2) >> 2;
+      const above = ((LINEAR_ONE - weight) * (upper[x] >> 4)) >> 16;
+      result[y * width + x] = (above + ((weight * (lower[x] >> 4)) >> 16) + 2) >> 2;
     }
-  }
+  });
   return result;
-}
-
-function interpolateRow(pixels, start, { first, second, weight }) {
-  const line = new Int32Array(first.length);
-  for (let x = 0; x < line.length; x++) {
-    const left = pixels[start + first[x]], right = pixels[start + second[x]];
-    line[x] = left * (LINEAR_ONE - weight[x]) + right * weight[x];
-  }
-  return line;
 }
 
 /* The two old pixels between which each new one lies, and the weight of the second. */
 function neighbours(oldSide, newSide) {
-  const first = new Int32Array(newSide), second = new Int32Array(newSide);
-  const weight = new Int32Array(newSide);
-  const scale = 1 / (newSide / oldSide);
-  for (let i = 0; i < newSide; i++) {
-    const place = Math.fround((i + 0.5) * scale - 0.5);
-    const below = Math.floor(place);
-    first[i] = Math.min(Math.max(below, 0), oldSide - 1);
-    second[i] = Math.min(Math.max(below + 1, 0), oldSide - 1);
-    weight[i] = roundEven(Math.fround(place - below) * LINEAR_ONE);
-  }
-  return { first, second, weight };
+  const scale = 1 / (newSide / oldSide), last = oldSide - 1;
+  return Array.from({ length: newSide }, (_, i) => {
+    const place = Math.fround((i + 0.5) * scale - 0.5), below = Math.floor(place);
+    const weight = roundEven(Math.fround(place - below) * LINEAR_ONE);
+    const [first, second] = [below, below + 1].map((at) => Math.min(Math.max(at, 0), last));
+    return { first, second, weight };
+  });
 }

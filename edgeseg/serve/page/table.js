@@ -6,25 +6,20 @@ function number(value, decimals) {
   return value === null || value === undefined ? "" : value.toFixed(decimals);
 }
 
-function cells({ name, pixelSize, prediction, decodeMs, inferenceMs, restMs }) {
+function cells({ name, pixelSize, prediction, decodeMs, inferenceMs, restMs }, columns) {
   const { status, reason, flags, confidence, figures } = prediction;
   const others = {
-    file: cellText(name), frame: "", status, reason: cellText(reason), flags: flags.join(";"),
-    confidence: status === "failed" ? "" : number(confidence, CONFIDENCE),
-    decode_ms: number(decodeMs, MS), preprocess_ms: "",
+    file: cellText(name), status, reason: cellText(reason), flags: flags.join(";"),
+    confidence: number(confidence, CONFIDENCE), decode_ms: number(decodeMs, MS),
     inference_ms: number(inferenceMs, MS), postprocess_ms: number(restMs, MS),
+    pixel_size_x_mm: pixelSize?.xMm, pixel_size_y_mm: pixelSize?.yMm,
+    pixel_size_source: pixelSize?.source,
   };
-  if (pixelSize && status !== "failed") {
-    Object.assign(others, {
-      pixel_size_x_mm: String(pixelSize.xMm), pixel_size_y_mm: String(pixelSize.yMm),
-      pixel_size_source: pixelSize.source,
-    });
-  }
-  return ({ name: column, decimals }) =>
-    decimals === null ? others[column] ?? "" : number(figures[column], decimals);
+  return columns.map((column) => column.decimals === null
+    ? others[column.name] ?? "" : number(figures[column.name], column.decimals));
 }
 
 export function tableText(results, columns) {
-  const lines = results.map((result) => columns.map(cells(result)));
+  const lines = results.map((result) => cells(result, columns));
   return csvText([columns.map(({ name }) => name), ...lines]);
 }
