@@ -35,19 +35,8 @@ _PHANTOM_SEEDS = (80, 81, 82)
 class AdoptReport(Adapter):
     """What was written, how the model is fed, and how far the file is from it.
 
-    Attributes
-    ----------
-    input_height, input_width
-        Of the network's input, pixels; how it is fed is as in `Adapter`.
-    classes, exclusive
-        What its maps mean, as in `Task`.
-    any_batch
-        Whether it takes several images at once.
-    n_images, max_probability_difference, max_batch_difference
-        Phantoms and noise that both were run on, and the largest difference to the model as it
-        was, and of two images at once to one (None where it takes only one).
-    notices
-        Sentences a user should read.
+    The differences are the largest, on ``n_images`` phantoms and noise, to the model as it was, and
+    of two images at once to each alone (None where it takes only one).
     """
 
     path: Path
@@ -68,28 +57,10 @@ class AdoptReport(Adapter):
 def adopt(source: Path, out: Path, spec: AdoptSpec, *, overwrite: bool = False) -> AdoptReport:
     """Write a copy of a segmentation model that says how it is fed; none if it then differs.
 
-    The graph stays as it is. The copy is run as edgeseg runs it, and the original by plain
-    onnxruntime, on phantoms and noise: probabilities must agree to 1e-5.
-
-    Parameters
-    ----------
-    source
-        An ONNX model, with its weights inside or in files beside it.
-    out
-        The ONNX file to write.
-    spec
-        What the model does not say; where it does, both must agree.
-    overwrite
-        Whether ``out`` may exist.
-
-    Raises
-    ------
-    OutputExistsError, OutputWriteError
-        If ``out`` exists and may not be overwritten, or cannot be written.
-    ConfigError, ModelError, ModelNotFoundError
-        If the model cannot be adopted, or so.
-    ParityError
-        If the copy does not compute what the model does.
+    The graph stays as it is; weights in files beside it are taken in. The copy is run as edgeseg
+    runs it, and the original by plain onnxruntime, on phantoms and noise: probabilities must agree
+    to 1e-5. Where both the model and ``spec`` say something, they must agree. `ConfigError` or
+    `ModelError` if it cannot be adopted, or not so; `ParityError` if the copy computes otherwise.
     """
     spec.check()
     check_targets(out)
@@ -102,7 +73,6 @@ def adopt(source: Path, out: Path, spec: AdoptSpec, *, overwrite: bool = False) 
     images = _make_images(height, width)
     adapter, classes, expected = read_output(spec, original, adapter, images)
     by_largest = adapter.has_background or adapter.activation == "indices"
-    head = spec.task == "head"
     metadata = ModelMetadata(
         name=spec.name or source.stem,
         architecture="adopted",
@@ -115,7 +85,7 @@ def adopt(source: Path, out: Path, spec: AdoptSpec, *, overwrite: bool = False) 
         edgeseg_version=__version__,
         threshold=spec.threshold,
         licence=spec.licence,
-        task=Task() if head else Task("regions", check_classes(classes), by_largest),
+        task=Task() if spec.task == "head" else Task("regions", check_classes(classes), by_largest),
         adapter=adapter,
         schema_version=ADAPTER_SCHEMA_VERSION,
     )
@@ -134,16 +104,13 @@ def adopt(source: Path, out: Path, spec: AdoptSpec, *, overwrite: bool = False) 
         )
     write_atomic(out, copy)
     spread = np.ptp(np.stack(expected))
+    is_taken = spec.activation is None and adapter.activation == "none"
     notices = {
         "it takes one image at a time: a shape inside was fixed at export": of_batch is None,
-        "its output lies between 0 and 1, and is taken for probabilities": (
-            spec.activation is None and adapter.activation == "none"
-        ),
+        "its output lies between 0 and 1, and is taken for probabilities": is_taken,
         f"its probabilities differ by {spread:.1g} at most over phantoms and noise: it sees "
         "nothing in them; check --scale, --mean, --sd and --activation": spread < _SPREAD,
-        f"its maps have a {adapter.enlarge}th of the input's size; they are enlarged bilinearly": (
-            adapter.enlarge > 1
-        ),
+        f"its maps, {adapter.enlarge} times smaller, are enlarged bilinearly": adapter.enlarge > 1,
     }
     return AdoptReport(
         **asdict(adapter),
@@ -170,11 +137,11 @@ def _read_whole(source: Path) -> bytes:
     data = read_bytes(source)
     if refers_to_files(data):
         data = embed_weights(data, source.parent)
-        if refers_to_files(data):
-            raise ModelError(
-                f"{source}: parts of its graph keep values in other files; save it as a single "
-                "file, with onnx.save(onnx.load(FILE), OUT)"
-            )
+    if refers_to_files(data):
+        raise ModelError(
+            f"{source}: parts of its graph keep values in other files; save it as a single file, "
+            "with onnx.save(onnx.load(FILE), OUT)"
+        )
     return data
 
 

@@ -26,13 +26,7 @@ def append_metadata(model: bytes, key: str, value: str) -> bytes:
 
 
 def find_precision(model: bytes) -> str:
-    """Return ``int8``, ``fp16`` or ``fp32``: how a model keeps its weights.
-
-    Raises
-    ------
-    ModelError
-        If the bytes are no ONNX model.
-    """
+    """Return ``int8``, ``fp16`` or ``fp32``: how a model keeps its weights."""
     parts = {
         (outer, inner, value)
         for part, _, graph in _fields(model)
@@ -50,10 +44,7 @@ def find_precision(model: bytes) -> str:
 def embed_weights(model: bytes, folder: Path) -> bytes:
     """Return a model whose initializers hold the values that they keep in files of a folder.
 
-    Raises
-    ------
-    ModelError
-        If the bytes are no ONNX model, or a file is not there, too short or outside the folder.
+    `ModelError` if a file is not there, too short or outside the folder.
     """
 
     def embed(graph: bytes) -> bytes:
@@ -101,11 +92,9 @@ def _field(number: int, content: bytes) -> bytes:
 
 
 def _varint(value: int) -> bytes:
-    encoded = bytearray()
-    while value > 0x7F:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*encoded, value])
+    if value < 0x80:
+        return bytes([value])
+    return bytes([value & 0x7F | 0x80]) + _varint(value >> 7)
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, bytes, bytes]]:

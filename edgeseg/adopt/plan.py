@@ -27,11 +27,8 @@ _SUMS_TOLERANCE = 1e-2  # float16 maps of three classes add up to 1 within 2e-3
 def read_input(spec: AdoptSpec, model: Session) -> tuple[Adapter, int, int]:
     """Return how a model is fed, and its input's height and width in pixels.
 
-    Raises
-    ------
-    ModelError
-        If the model takes anything but images, contradicts the user, or leaves open what the user
-        does not say.
+    `ModelError` if it takes anything but images, or it and the user contradict each other or leave
+    something open.
     """
     inputs = model.get_inputs()
     kinds = {name: kind for kind, name in TENSOR_TYPES.items()}
@@ -93,26 +90,10 @@ def _agree(in_graph: int | None, own: int | None, what: str) -> int:
 def read_output(
     spec: AdoptSpec, model: Session, adapter: Adapter, images: Sequence[GrayImage]
 ) -> tuple[Adapter, tuple[str, ...], list[Maps]]:
-    """Say what a model's output means, from what it gives for test images.
+    """Say what a model's output means, from what it gives for test images, (1, 1, h, w), uint8.
 
-    Parameters
-    ----------
-    images
-        Each (1, 1, h, w), uint8.
-
-    Returns
-    -------
-    adapter
-        That given, with how the output is read.
-    classes
-        The background's and each structure's name.
-    expected
-        Probabilities of each test image, (1, structures, h, w), float32.
-
-    Raises
-    ------
-    ModelError
-        If the output is no map, contradicts the user, or leaves open what the user does not say.
+    Returns the adapter with how the output is read, the names of background and structures, and the
+    probabilities of each image, (1, structures, h, w). Raises as `read_input` does.
     """
     ports = [port for port in model.get_outputs() if spec.output in (None, port.name)]
     if len(ports) != 1 or ports[0].type not in _FLOATS | _INDICES:
@@ -233,12 +214,10 @@ def _name_classes(
         classes = (BACKGROUND, "head" if spec.task == "head" else "structure")
     holds = high < len(classes) if of_indices else len(classes) == n_structures + 1 > 1
     if not holds or (spec.task == "head" and len(classes) != 2):
-        of_first = (
-            "the first of the background"
-            if adapter.has_background
-            else "which do not add up to 1 with a background among them"
-        )
-        meaning = "class indices" if of_indices else f"{n_maps} maps, {of_first}"
+        meaning = "class indices" if of_indices else f"in {n_maps} maps"
+        if not of_indices:
+            add_up = "the first of" if adapter.has_background else "which do not add up to 1 with"
+            meaning += f", {add_up} the background"
         raise ModelError(
             f"{where}, {meaning}; expected {BACKGROUND} and a name for each structure in "
             f"--classes, at least one, and with --task head no more; got {len(classes)} names"

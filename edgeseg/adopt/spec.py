@@ -57,13 +57,7 @@ class AdoptSpec:
     licence: str = _value("unknown", "terms of the model")
 
     def check(self) -> None:
-        """Refuse values that no model can have.
-
-        Raises
-        ------
-        ConfigError
-            If there is one.
-        """
+        """Refuse values that no model can have, with a `ConfigError`."""
         names = self.classes or (BACKGROUND, "structure")
         are_classes = names[0] == BACKGROUND and len(set(names) - {""}) == len(names) > 1
         choices = [

@@ -53,12 +53,8 @@ def run(jobs: Sequence[Job], on_result: Callable[[dict[str, Any]], None]) -> dic
     """Measure every job in a process of its own, one after the other, or raise its `EdgesegError`.
 
     Peak memory never falls within a process, and live sessions disturb each other's timings.
-
-    Returns
-    -------
-    dict
-        ``host``, with the processor's state ``before`` and ``after``, and ``results``, JSON-ready;
-        accuracy is measured once for each model and repeated in its other rows.
+    Returns ``host``, with the processor's state ``before`` and ``after``, and ``results``,
+    JSON-ready; accuracy is measured once for each model and repeated in its other rows.
     """
     versions = host.versions()
     machine = host.describe() | {"versions": versions, "before": sensors.state()}
@@ -91,14 +87,8 @@ def plan(
 ) -> list[Job]:
     """Return a job for each model, thread count and batch size, each once, with a `Job`'s options.
 
-    The first job of each model measures accuracy too, if there is data.
-
-    Raises
-    ------
-    ModelNotFoundError, ModelError
-        If there is no such model.
-    DataError
-        If two models have one name: their rows could not be told apart.
+    The first job of each model measures accuracy too, if there is data. `DataError` if two models
+    have one name: their rows could not be told apart.
     """
     chosen: dict[str, tuple[str, Path]] = {}
     for model in models:
@@ -117,15 +107,12 @@ def plan(
 def measure(job: Job) -> dict[str, Any]:
     """Measure one job in this process; see `run` for the usual way.
 
-    Returns
-    -------
-    dict
-        ``latency_ms`` is the wall time of one run of the session, ``cpu_ms`` the processor time of
-        all its threads, spinning included, and ``power_w`` the processor's mean power meanwhile,
-        None where the system does not say; each is for ``batch`` images. ``stages_ms`` are means
-        of decoding from memory, preprocessing, inference and postprocessing of one image, and
-        ``images_per_s`` is one image after another through all of them; ``peak_rss_mb`` is taken
-        before the accuracy is measured.
+    ``latency_ms`` is the wall time of one run of the session, ``cpu_ms`` the processor time of all
+    its threads, spinning included, and ``power_w`` the processor's mean power meanwhile, None where
+    the system does not say; each is for ``batch`` images. ``stages_ms`` are means of decoding from
+    memory, preprocessing, inference and postprocessing of one image, and ``images_per_s`` is one
+    image after another through all of them; ``peak_rss_mb`` is taken before the accuracy is
+    measured.
     """
     started = time.perf_counter()
     segmenter = Segmenter(job.model, device=job.device, threads=job.threads)
@@ -236,9 +223,8 @@ def _stages_ms(segmenter: Segmenter, encoded: Sequence[bytes], job: Job) -> dict
         times = segmenter.predict(gray, 0.1).times_ms
         if i >= job.warmup:
             rows.append((decode_ms, times.preprocess, times.inference, times.postprocess))
-    means = np.mean(rows, axis=0)
-    names = ("decode", "preprocess", "inference", "postprocess")
-    return {name: float(mean) for name, mean in zip(names, means, strict=True)}
+    means = np.mean(rows, axis=0).tolist()
+    return dict(zip(("decode", "preprocess", "inference", "postprocess"), means, strict=True))
 
 
 def _timed_ms(call: Callable[[], object]) -> float:

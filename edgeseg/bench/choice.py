@@ -18,13 +18,7 @@ def choose(
     smallest p50 with the fewest threads and the smallest batch measured. The yardstick is the error
     on the cards of the bundled models, out of fold; where a model without a card was measured on
     ``--data``, it is the error there, for all.
-
-    Returns
-    -------
-    dict or None
-        ``model``, ``threads``, ``batch``, ``p50_ms``, ``hc_mad_mm``, ``judged_by`` (``cards`` or
-        ``data``), ``smallest_hc_mad_mm`` and the names ``not_judged``; None with fewer than two
-        models to choose from.
+    None with fewer than two models to choose from.
     """
     on_cards = {c["sha256"]: c["metrics"]["figures"]["hc_mad_mm"] for c in cards.values()}
     fewest = min(((r["threads"], r["batch"]) for r in results), default=None)

@@ -36,10 +36,7 @@ _HC_ERROR = "HC MAD mm"
 
 
 class Change(NamedTuple):
-    """One figure of one row, before and now; less is better.
-
-    ``ratio`` is now over before, 1 if both are 0; ``worse``: it exceeds the tolerance.
-    """
+    """One figure of one row, before and now; less is better. ``ratio`` is now over before."""
 
     row: str
     figure: str
@@ -90,11 +87,8 @@ def markdown(report: Mapping[str, Any]) -> str:
 
 def states(machine: Mapping[str, Any]) -> list[str]:
     """Return the processor's state before and after as sentences, as far as it is known."""
-    return [
-        f"Processor {when}: {text}."
-        for when in ("before", "after")
-        if (text := _state(machine[when] | {"governor": machine["governor"]}))
-    ]
+    seen = [(when, _state(machine[when], machine["governor"])) for when in ("before", "after")]
+    return [f"Processor {when}: {text}." for when, text in seen if text]
 
 
 def compare(
@@ -102,21 +96,9 @@ def compare(
 ) -> tuple[list[Change], list[str]]:
     """Hold a benchmark's report against an earlier one, row by row.
 
-    Parameters
-    ----------
-    tolerance
-        Growth that is let pass, as a fraction.
-
-    Returns
-    -------
-    list of Change, list of str
-        Changes of latency (p50), peak memory and HC error, where both have them; then sentences on
-        what could not be compared.
-
-    Raises
-    ------
-    DataError
-        If no row of one is in the other.
+    Returns changes of latency (p50), peak memory and HC error, where both have them, ``worse`` if
+    they grew by more than the tolerance, a fraction; and sentences on what could not be compared.
+    `DataError` if no row of one is in the other.
     """
     old = {_key(result): result for result in before["results"]}
     new = {_key(result): result for result in now["results"]}
@@ -184,12 +166,12 @@ def _dice_percent(accuracy: Mapping[str, Any] | None) -> float | None:
     return 100 * accuracy["metrics"]["dice"]["mean"] if accuracy else None
 
 
-def _state(state: Mapping[str, Any]) -> str:
+def _state(state: Mapping[str, Any], governor: str | None) -> str:
     parts = {
         "{:.0f} MHz": state["frequency_mhz"],
         "{:.1f} °C": state["temperature_c"],
         "throttled {}": state["throttled"],
-        "governor {}": state["governor"] or None,
+        "governor {}": governor or None,
     }
     return ", ".join(text.format(value) for text, value in parts.items() if value is not None)
 

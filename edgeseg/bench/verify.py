@@ -32,15 +32,8 @@ def verify(model: str | Path, device: str = "auto") -> list[Check]:
     """Check a model's hash, metadata, graph, and a run on a phantom.
 
     The phantom's head circumference must be right to 1 % for a bundled model; for a user's own,
-    which may have learned something else or little, it is reported only.
-
-    Raises
-    ------
-    ModelNotFoundError, ModelError
-        If the file is missing, no ONNX, without metadata, of another input, or a bundled file
-        with another hash: then there is nothing to run.
-    DeviceError
-        If the device cannot run it.
+    which may have learned something else or little, it is reported only. Raises what `Segmenter`
+    does: then there is nothing to run.
     """
     segmenter = Segmenter(model, device=device)
     metadata = segmenter.metadata
@@ -83,10 +76,9 @@ def _describe(segmenter: Segmenter) -> list[Check]:
 
 
 def _check_phantom(segmenter: Segmenter, phantom: Phantom) -> Check:
-    hc_mm = segmenter.predict(phantom.image, phantom.pixel_size_mm).hc_mm
-    error = ((hc_mm or 0.0) - phantom.hc_mm) / phantom.hc_mm
-    seen = "no head found" if hc_mm is None else f"HC {hc_mm:.1f} mm, true {phantom.hc_mm:.1f} mm"
-    right = abs(error) <= _PHANTOM_TOLERANCE
     bundled = segmenter.file.bundled
+    hc_mm = segmenter.predict(phantom.image, phantom.pixel_size_mm).hc_mm
+    right = hc_mm is not None and abs(hc_mm / phantom.hc_mm - 1) <= _PHANTOM_TOLERANCE
+    seen = "no head found" if hc_mm is None else f"HC {hc_mm:.1f} mm, true {phantom.hc_mm:.1f} mm"
     judged = "" if right or bundled else " (not judged: the model is not a bundled one)"
     return Check("phantom", right or not bundled, seen + judged)

@@ -97,13 +97,7 @@ class Adapter:
         return self.channels, height, width
 
     def make_input(self, gray: GrayImage) -> npt.NDArray[Any]:
-        """Return the network's input, of the type and layout that it takes.
-
-        Parameters
-        ----------
-        gray
-            Shape (N, 1, h, w), uint8.
-        """
+        """Return the network's input, of its type and layout, from (N, 1, h, w), uint8."""
         values: npt.NDArray[Any] = np.repeat(gray, self.channels, axis=1)
         if self.type != BYTES:
             values = self._normalize(values.astype(np.float32)).astype(self.type)
@@ -127,17 +121,8 @@ class Adapter:
     def read_maps(self, output: npt.NDArray[Any], n_structures: int) -> Maps:
         """Return a map of probabilities for each structure, (N, C, h, w), float32.
 
-        Parameters
-        ----------
-        output
-            What the network gives, with the axes of ``output_layout``.
-        n_structures
-            How many structures there are, the background not counted.
-
-        Raises
-        ------
-        ModelError
-            If a class index is none of the classes'.
+        ``output`` has the axes of ``output_layout``, and the background is no structure.
+        `ModelError` if it holds a class index of none.
         """
         output = channels_first(self.output_layout, output)
         if self.activation == "indices":
@@ -167,7 +152,6 @@ def channels_first(layout: str, output: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _split_classes(indices: npt.NDArray[Any], n_structures: int) -> Maps:
-    """Return a map for each structure, 1 where a pixel's class is its, (N, C, h, w)."""
     if not ((indices >= 0) & (indices <= n_structures)).all():
         raise ModelError(
             f"the network answers with classes from {indices.min()} to {indices.max()}; expected "
@@ -178,13 +162,7 @@ def _split_classes(indices: npt.NDArray[Any], n_structures: int) -> Maps:
 
 
 def read_adapter(value: Any) -> Adapter:
-    """Parse what a model's metadata holds under ``adapter``.
-
-    Raises
-    ------
-    ModelError
-        If it cannot be one.
-    """
+    """Parse what metadata holds under ``adapter``; `ModelError` if it is none."""
     names = {field.name for field in fields(Adapter)}
     require(isinstance(value, dict) and names <= value.keys(), value, "adapter")
     given: dict[str, Any] = {

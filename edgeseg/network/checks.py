@@ -18,6 +18,6 @@ def require(holds: bool, value: object, name: str, expected: str = "") -> None:
 
 def is_number(value: Any, low: float = -sys.float_info.max) -> bool:
     """Tell whether a value is a finite number, not below ``low``; truth values are none."""
-    if not isinstance(value, int | float) or isinstance(value, bool):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return low <= value <= sys.float_info.max  # not isfinite: whole numbers may be too long for it

@@ -35,10 +35,8 @@ class Interval:
 
     def half_width_mm(self, hc_mm: float, confidence: float) -> float:
         """Return half the interval's width at a circumference and a confidence in [0, 1]."""
-        half_mm = (
-            self.offset_mm + self.cubic_mm * (hc_mm / 100) ** 3 + self.doubt_mm * (1 - confidence)
-        )
-        return max(half_mm, self.floor_mm)
+        cubic_mm, doubt_mm = self.cubic_mm * (hc_mm / 100) ** 3, self.doubt_mm * (1 - confidence)
+        return max(self.offset_mm + cubic_mm + doubt_mm, self.floor_mm)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +82,7 @@ class Limits:
 
 
 def read_interval(value: Any) -> Interval | None:
-    """Parse what a model's metadata holds under ``interval``; None if it holds none.
-
-    Raises
-    ------
-    ModelError
-        If it is there and cannot be one.
-    """
+    """Parse what metadata holds under ``interval``, None if nothing; `ModelError` if it is none."""
     if value is None:
         return None
     names = [field.name for field in fields(Interval)]
@@ -102,12 +94,9 @@ def read_interval(value: Any) -> Interval | None:
 
 
 def read_limits(values: Any) -> Limits:
-    """Read what a file's metadata gives; what is lacking or unknown is as in a file without any.
+    """Parse what metadata holds under ``limits``; `ModelError` if one is no number from 0, or pair.
 
-    Raises
-    ------
-    ModelError
-        If a limit is not a number from 0, or a range not two of them in order.
+    What is lacking has its default, what is unknown is ignored.
     """
     require(isinstance(values, Mapping), values, "limits")
     read: dict[str, Any] = {}

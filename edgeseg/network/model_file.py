@@ -17,17 +17,9 @@ _COMPILED_PART = b"EPContext"  # an operator whose work lies in a file made for 
 
 
 def read_model(path: Path, *, known: bool = False) -> bytes:
-    """Read a model file and refuse one that refers to others: it would be several models.
+    """Read a model file; `ModelError` if it cannot be read whole, or keeps parts in other files.
 
-    Parameters
-    ----------
-    known
-        Whether its hash says what it is: then it is not looked through.
-
-    Raises
-    ------
-    ModelError
-        If it cannot be read, is larger than an ONNX file can be, or refers to another file.
+    One that is ``known``, since its hash says what it is, is not looked through.
     """
     data = read_bytes(path)
     if known:

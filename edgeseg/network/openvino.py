@@ -29,23 +29,8 @@ class OpenVinoSession:
     """A model compiled for the CPU by OpenVINO, in float32 as the file says.
 
     Compiled for each batch size by itself, as OpenVINO runs fixed shapes faster. Safe to call from
-    several threads at once, each has its own request.
-
-    Parameters
-    ----------
-    path
-        ONNX file, by which errors name it.
-    data
-        Its bytes.
-    threads
-        Threads inside one inference; None takes all cores for one at a time.
-
-    Raises
-    ------
-    ModelError
-        If the file cannot be read.
-    DeviceError
-        If the package does not load, or does not run the model.
+    several threads at once, each has its own request. With ``threads`` None one inference at a time
+    takes all cores. `ModelError` or `DeviceError` if the file, or OpenVINO itself, does not load.
     """
 
     def __init__(self, path: Path, data: bytes, threads: int | None) -> None:
@@ -79,25 +64,24 @@ class OpenVinoSession:
         # Once before threads may call: the first conversion of an array, in two threads at
         # once, can lock both for ever (pybind11's initialisation against Python's lock).
         openvino.Tensor(np.zeros(1, np.uint8), shared_memory=True)
-        taken = self._model.inputs[0] if len(self._model.inputs) == 1 else None
-        kind = taken and _TYPES.get(taken.element_type.get_type_name())
-        shape = _shape(taken) if kind else []
+        ports = self._model.inputs
+        kind = _TYPES.get(ports[0].element_type.get_type_name()) if len(ports) == 1 else None
+        shape = _shape(ports[0]) if kind else []
         if len(shape) != 4 or "?" in shape[1:]:
             return  # whoever reads its inputs sees whether it can run
         try:
             image = np.zeros([1 if length == "?" else int(length) for length in shape], kind)
-            self._request(image.shape).infer([image], share_inputs=True)
+            self._infer(image)
         except RuntimeError as error:
-            raise DeviceError(
-                f"the model does not start on openvino: {_last_line(error)}"
-            ) from error
+            text = f"the model does not start on openvino: {_last_line(error)}"
+            raise DeviceError(text) from error
 
     def run(
         self, outputs: Sequence[str], inputs: Mapping[str, npt.NDArray[Any]], /
     ) -> list[npt.NDArray[Any]]:
         """Run the network on its one input, shape (N, C, h, w), and return outputs by name."""
         (tensor,) = inputs.values()
-        answer = self._request(tensor.shape).infer([tensor], share_inputs=True)
+        answer = self._infer(tensor)
         return [np.array(answer[name]) for name in outputs]
 
     def get_providers(self) -> list[str]:
@@ -120,8 +104,9 @@ class OpenVinoSession:
             texts = {}
         return SimpleNamespace(custom_metadata_map=texts)
 
-    def _request(self, shape: tuple[int, ...]) -> openvino.InferRequest:
-        """Return this thread's request for an input shape."""
+    def _infer(self, tensor: npt.NDArray[Any]) -> Any:
+        """Run this thread's own request for the tensor's shape."""
+        shape = tensor.shape
         requests: dict[tuple[int, ...], Any] = vars(self._local).setdefault("requests", {})
         if shape not in requests:
             with self._compiling:
@@ -130,7 +115,7 @@ class OpenVinoSession:
                     model.reshape(list(shape))
                     self._compiled[shape] = self._core.compile_model(model, "CPU", self._options)
             requests[shape] = self._compiled[shape].create_infer_request()
-        return requests[shape]
+        return requests[shape].infer([tensor], share_inputs=True)
 
 
 def _last_line(error: Exception) -> str:

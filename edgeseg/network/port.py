@@ -37,19 +37,10 @@ class Answers(NamedTuple):
 class Port:
     """A session with what its file says of itself: how it is fed, and in how many runs.
 
-    Parameters
-    ----------
-    session
-        Of a model file.
-    path
-        By which errors name the file.
-
     Attributes
     ----------
-    metadata
-        The file's own.
-    adapter
-        Makes the input and reads the output.
+    metadata, adapter
+        The file's own, and what makes its input and reads its output.
     input_name, output_names
         Of the image, and of the maps and, where there is one, the presence.
     batch
@@ -83,28 +74,25 @@ class Port:
         self._n_structures = n_maps = len(metadata.task.structures)
         foreign = metadata.adapter is not None
         shape = adapter.input_shape(metadata.input_height, metadata.input_width)
-        is_fed = _takes(inputs[0], TENSOR_TYPES[adapter.type], shape, foreign)
+        fixed = next((n for n in inputs[0].shape[:1] if isinstance(n, int)), None)
+        is_fed = _fits(inputs[0], TENSOR_TYPES[adapter.type], shape, foreign)
+        is_fed = is_fed and (fixed is None or 1 <= fixed <= LARGEST_BATCH)
         maps = [port for port in outputs if port.name == adapter.output]
-        if not (is_fed and maps and (foreign or _gives_maps(maps[0], n_maps))):
+        given = foreign or all(_fits(m, "tensor(float)", (n_maps, None, None), True) for m in maps)
+        if not (is_fed and maps and given):
             gives = "" if foreign else f" tensor(float) of shape (N, {n_maps}, h, w)"
             raise ModelError(
                 f"{path}: expected one input {TENSOR_TYPES[adapter.type]} of shape (N, "
                 f"{', '.join(map(str, shape))}) and an output {adapter.output!r}{gives}, got {got}"
             )
-        fixed = inputs[0].shape[0]
-        self.batch = fixed if isinstance(fixed, int) else adapter.batch
+        self.batch = fixed or adapter.batch
         self.session, self.input_name = session, inputs[0].name
         self.output_names = [adapter.output, *(name for name in names if name == _PRESENCE)]
 
     def run(self, tensor: npt.NDArray[np.uint8]) -> Answers:
         """Run gray images, (N, 1, h, w), uint8.
 
-        Raises
-        ------
-        ModelError
-            If the network fails, or gives anything but probabilities of each image.
-        MemoryError
-            If it runs out of memory.
+        `ModelError` if the network fails, or gives anything but probabilities of each image.
         """
         fed = self.adapter.make_input(tensor)
         # A last part that is too short is filled up with images that are then thrown away.
@@ -130,18 +118,15 @@ class Port:
             raise ModelError(f"the network failed on this image: {first_line(error)}") from error
         expected = (len(fed), self._n_structures)
         if maps.ndim != 4 or maps.shape[:2] != expected or not maps.size:
-            raise ModelError(
-                f"the model answers with shape {maps.shape}; expected {expected} and the sides of "
-                "the maps"
-            )
+            text = f"the model answers with shape {maps.shape}; expected {expected} and two sides"
+            raise ModelError(text)
         values = [maps] if presence is None else [maps, presence]
         low = float(np.min([each.min() for each in values]))
         high = float(np.max([each.max() for each in values]))
         if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):  # NaN is neither
             raise ModelError(
                 f"the model's answers run from {low:.3g} to {high:.3g}; expected probabilities "
-                "from 0 to 1. If these are logits, 'edgeseg adopt' wraps the network with its "
-                "activation"
+                "from 0 to 1. If these are logits, 'edgeseg adopt' adds the network's activation"
             )
         return Answers(maps, presence)
 
@@ -157,21 +142,10 @@ def _guess_adapter(taken: Any, outputs: list[str]) -> Adapter:
     return Adapter(output, "float32", channels=3 if list(taken.shape[1:2]) == [3] else 1)
 
 
-def _takes(port: Any, kind: str, shape: tuple[int, ...], foreign: bool) -> bool:
-    """Tell whether an input takes these images; a foreign network may leave lengths open."""
-    batch, *lengths = port.shape or [None]
-    return (
-        port.type == kind
-        and len(lengths) == len(shape)
-        and (not isinstance(batch, int) or 1 <= batch <= LARGEST_BATCH)
-        and all(
-            has == wants or (foreign and not isinstance(has, int))
-            for has, wants in zip(lengths, shape, strict=True)
-        )
+def _fits(port: Any, kind: str, shape: tuple[int | None, ...], may_vary: bool) -> bool:
+    """Tell whether a port has this type and, behind the batch, these lengths; None is any."""
+    lengths = port.shape[1:]
+    return (port.type, len(lengths)) == (kind, len(shape)) and all(
+        wants in (None, has) or (may_vary and not isinstance(has, int))
+        for has, wants in zip(lengths, shape, strict=True)
     )
-
-
-def _gives_maps(port: Any, n_maps: int) -> bool:
-    shape = port.shape
-    has_maps = len(shape) == 4 and (shape[1] == n_maps or not isinstance(shape[1], int))
-    return port.type == "tensor(float)" and has_maps

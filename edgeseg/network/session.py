@@ -41,7 +41,6 @@ _PACKAGES = {
     "coreml": "onnxruntime (for macOS)",
 }
 
-
 Session = Any
 """An `onnxruntime.InferenceSession`, or an `OpenVinoSession` with the methods used of it."""
 
@@ -49,16 +48,10 @@ Session = Any
 def open_session(
     path: Path, device: str, threads: int | None, *, spin: bool = True, known: bool = False
 ) -> Session:
-    """Open a model on a device, or raise; ``auto`` is CUDA where it works and the CPU elsewhere.
+    """Open a model on a device; ``auto`` is CUDA where it works and the CPU elsewhere.
 
-    Parameters are those of `edgeseg.Segmenter`, and ``known`` of `read_model`.
-
-    Raises
-    ------
-    DeviceError
-        If the device is unknown, or the session would not run on it.
-    ModelError
-        If the file is not a model that can be loaded.
+    Parameters are those of `edgeseg.Segmenter`, and ``known`` of `read_model`. `DeviceError` if the
+    session would not run on the device, `ModelError` if the file is no model that can be loaded.
     """
     if device != "auto" and device not in PROVIDERS:
         raise DeviceError(f"device is {device!r}; expected auto, {', '.join(PROVIDERS)}")

@@ -45,13 +45,7 @@ class Task:
 
 
 def read_task(value: Any) -> Task:
-    """Parse what `Task.as_dict` gives.
-
-    Raises
-    ------
-    ModelError
-        If it has no kind, or its classes are not at least two different names.
-    """
+    """Parse what `Task.as_dict` gives; `ModelError` if it has no kind, or no classes."""
     require(isinstance(value, dict) and isinstance(value.get("kind"), str), value, "task")
     if value["kind"] == "head":
         return Task()
@@ -61,14 +55,7 @@ def read_task(value: Any) -> Task:
 
 
 def check_classes(names: Any) -> tuple[str, ...]:
-    """Return class names, the background first, that can title columns.
-
-    Raises
-    ------
-    ModelError
-        If there are fewer than two, more than 256, one repeats, is empty or too long, or holds a
-        separator or what is not printable.
-    """
+    """Return class names, the background first, that can title columns; `ModelError` if not so."""
     listed = tuple(names)
     for name in listed:
         is_title = isinstance(name, str) and name.strip() and name.isprintable()

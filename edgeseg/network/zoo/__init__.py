@@ -19,19 +19,7 @@ _FOLDER = Path(__file__).parent
 
 
 class ModelFile(NamedTuple):
-    """A model on disk, bundled or the user's own.
-
-    Attributes
-    ----------
-    name
-        The bundled name, or the file's stem.
-    path
-        The ONNX file.
-    sha256, size_bytes
-        Of the file.
-    bundled
-        Whether it comes with edgeseg.
-    """
+    """A model on disk, bundled or the user's own, whose name is then its file's stem."""
 
     name: str
     path: Path
@@ -54,9 +42,7 @@ def card_lines(card: Mapping[str, Any]) -> list[tuple[str, str]]:
     cost = f"{card['gmac']:.2f} GMAC, " if card["gmac"] is not None else ""
     if card["parameters"] is not None:
         cost += f"{card['parameters'] / 1e6:.2f} M parameters, "
-    trained = "unknown"
-    if data:
-        trained = f"{data['name']}, {data['count']} images (SHA-256 {data['sha256']:.12}…)"
+    images = data and f"{data['name']}, {data['count']} images (SHA-256 {data['sha256']:.12}…)"
     sizes_mm = card.get("train_pixel_size_mm_range") or (data or {}).get("pixel_size_mm_range")
     measured = ", ".join(str(metrics[key]) for key in ("data", "split") if key in metrics)
     figures, limits = metrics.get("figures"), card.get("limits")
@@ -66,7 +52,7 @@ def card_lines(card: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("network", f"{card['architecture']}, strategy {card['strategy']}, {card['precision']}"),
         ("input", f"{card['input_height']}x{card['input_width']}, gray"),
         ("cost", f"{cost}{card['size_bytes'] / 1e6:.2f} MB"),
-        ("trained on", trained),
+        ("trained on", images or "unknown"),
         ("pixel sizes", sizes_mm and "{:.3g} to {:.3g} mm".format(*sizes_mm)),
         ("measured on", measured),
         *((k, _figure(v)) for k, v in (figures.items() if isinstance(figures, Mapping) else ())),
@@ -83,9 +69,8 @@ def card_lines(card: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def file_card(file: ModelFile, metadata: ModelMetadata) -> dict[str, Any]:
     """Return what a user's own model file says of itself, as `manifest` has it of bundled ones."""
-    card = {"file": file.path.name, "sha256": file.sha256, "size_bytes": file.size_bytes}
-    values: dict[str, Any] = json.loads(metadata.to_json())
-    return values | card
+    card: dict[str, Any] = json.loads(metadata.to_json())
+    return card | {"file": file.path.name, "sha256": file.sha256, "size_bytes": file.size_bytes}
 
 
 def _figure(value: Any) -> str:
