@@ -17,11 +17,10 @@ from edgeseg.inputs.pixel_sizes import PixelSizes
 from edgeseg.inputs.size_table import TableRow
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.network.task import Task
-from edgeseg.output.pictures import PICTURES, picture_names
-from edgeseg.output.table import Row, columns
+from edgeseg.output.pictures import picture_names
+from edgeseg.output.table import columns
 from edgeseg.run import worker as workers_
 from edgeseg.run.folder import FolderRun, Options
-from edgeseg.run.store import Store
 from edgeseg.segmenter import Segmenter
 from tests.fakes import LESIONS, Clock, FakeSession, bright, bright_and_gray, head_image, open_fake
 from tests.run.folders import run
@@ -93,33 +92,10 @@ def test_every_row_and_picture_is_of_its_own_image(
     assert rows[6]["pixel_size_x_mm"] == 0.5
 
 
-def test_a_row_is_in_the_store_with_its_pictures_when_it_is_told(
-    segmenter: Segmenter, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """So that whatever ends the process then, the next run goes on behind it."""
-    out, told, stores = tmp_path / "out", [], []
-    opened = Store.__init__
-
-    def open_store(store: Store, *args: object, **more: object) -> None:
-        opened(store, *args, **more)  # type: ignore[arg-type]
-        stores.append(store)
-
-    def on_row(row: Row) -> None:
-        told.append(row["file"])
-        assert row["file"] in stores[0].files()
-        if row["status"] != "failed":
-            names = picture_names(str(row["file"]))
-            assert all((out / names[kind]).stat().st_size for kind in PICTURES)
-
-    monkeypatch.setattr(Store, "__init__", open_store)
-    folder_run(segmenter, scans, out, workers=1).run(on_row)
-    assert told == FILES
-
-
-@pytest.mark.parametrize("workers", [1, 3])
 def test_as_many_images_are_worked_on_at_once_as_there_are_workers(
-    monkeypatch: pytest.MonkeyPatch, scans: Path, tmp_path: Path, workers: int
+    monkeypatch: pytest.MonkeyPatch, scans: Path, tmp_path: Path
 ) -> None:
+    workers = 3
     together, most = threading.Barrier(workers), threading.Semaphore(workers)
 
     def wait_for_the_others(gray: np.ndarray) -> np.ndarray:
@@ -198,13 +174,3 @@ def test_regions_have_their_own_columns_and_masks(
     assert (mask[60, 90], mask[250, 350]) == (1, 2)
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "Areas: lesion, cyst" in page
-
-
-def test_where_a_pixel_size_comes_from_is_in_its_row(
-    segmenter: Segmenter, scans: Path, tmp_path: Path
-) -> None:
-    items = discover([str(scans)]).items
-    sizes = PixelSizes(items, 0.2)
-    assert sizes.size_of(items[0]) == PixelSize(0.2, 0.2, "option")
-    row = FolderRun(segmenter, items, sizes, tmp_path / "out").run().rows[0]
-    assert (row["pixel_size_x_mm"], row["pixel_size_source"]) == (0.2, "option")

@@ -77,15 +77,6 @@ def test_a_calibration_is_in_the_rows_the_record_and_the_report(
     assert "Calibrated: millimetres are multiplied by 0.9800" in report
 
 
-def test_resume_keeps_what_was_given_alike(
-    segmenter: Segmenter, scans: Path, tmp_path: Path
-) -> None:
-    for given in ((AGES, None), (None, SITE), (AGES, SITE)):
-        out = tmp_path / str(len(list(tmp_path.iterdir())))
-        run(segmenter, scans, out, *given)
-        assert run(segmenter, scans, out, *given, resume=True).n_kept == 4
-
-
 def test_resume_measures_again_what_was_given_otherwise(
     segmenter: Segmenter, scans: Path, tmp_path: Path
 ) -> None:
@@ -103,23 +94,3 @@ def test_resume_measures_again_what_was_given_otherwise(
     assert run(segmenter, scans, out, older, shifted, resume=True).n_kept == 0
     with pytest.raises(DataError, match="columns"):
         run(segmenter, scans, out, older, resume=True)
-
-
-def test_an_image_without_a_head_or_millimetres_keeps_its_age(
-    segmenter: Segmenter, scans: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "out"
-    summary = run(segmenter, scans, out, AGES, SITE, size_mm=None)
-    row = next(row for row in summary.rows if row["file"] == "a.png")
-    assert (row["ga_weeks_given"], row["hc_centile_intergrowth"]) == (20.0, None)
-    assert run(segmenter, scans, out, AGES, SITE, size_mm=None, resume=True).n_kept == 4
-
-
-def test_a_row_of_ages_that_fits_two_images_fails_them(
-    segmenter: Segmenter, scans: Path, tmp_path: Path
-) -> None:
-    summary = run(segmenter, scans, tmp_path / "out", {"ü": 20.0, "a": 21.0})
-    reasons = {row["file"]: row["reason"] for row in summary.rows}
-    assert "2 images have that name" in reasons["a.png"]
-    assert "2 images have that name" in reasons["a b/a.png"]
-    assert not reasons["a b/ü.png"]

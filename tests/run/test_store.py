@@ -90,13 +90,6 @@ def test_a_file_is_measured_again_unless_its_pictures_are_as_written(
     assert not store.has("b.png", "1", [])
 
 
-def test_a_failed_file_is_measured_again_only_if_asked(store: Store) -> None:
-    failed = file_rows("a.png")._replace(rows=[row("a.png", status="failed")])
-    store.replace_rows([failed])
-    assert store.has("a.png", "1", [])
-    assert not store.has("a.png", "1", [], retry_failed=True)
-
-
 def test_what_is_owed_stays_until_it_is_sent(store: Store, tmp_path: Path) -> None:
     for name in ("c", "a", "b"):
         file = file_rows(f"{name}.dcm")._replace(owed=[f"sr/{name}.dcm"])
@@ -115,15 +108,6 @@ def test_a_file_waits_until_it_has_rows(store: Store, tmp_path: Path) -> None:
     store.close()
     with contextlib.closing(Store(tmp_path)) as again:
         assert again.waiting() == ["a.dcm"]
-
-
-def test_a_store_that_is_cleared_is_new(store: Store) -> None:
-    store.write_record({"sha256": "0"})
-    store.announce([Picture("masks/a.png", "a.png", 1)])
-    store.replace_rows([file_rows("a.png", "1", "masks/a.png")])
-    store.clear()
-    assert store.read_record() is None
-    assert (store.packed_rows(), store.pictures(), store.files()) == ([], [], set())
 
 
 @pytest.mark.parametrize("part", [0.3, 0.7])
