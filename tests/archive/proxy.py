@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import socket
-import struct
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,27 +25,19 @@ def within_body(answer: bytes) -> bytes:
     return answer[: answer.find(b"\r\n\r\n") + 9]
 
 
-def reset(answer: bytes) -> bytes:
-    """Give no answer at all."""
-    return b""
-
-
 def unavailable(answer: bytes) -> bytes:
     return b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n"
 
 
-class CuttingProxy:
-    """Passes requests on to a server; a context.
+CUTS = [within_head, within_length, within_body, unavailable]
 
-    Attributes
-    ----------
-    n_cut
-        Answers cut off so far.
-    """
+
+class CuttingProxy:
+    """Passes requests on to a server, and cuts ``n_cut`` answers off; a context."""
 
     def __init__(self, server: tuple[str, int]) -> None:
         self.server = server
-        self.cut(rb"$^", reset)
+        self.cut(rb"$^", within_head)
 
     def __enter__(self) -> Self:
         self._proxy = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
@@ -93,8 +84,6 @@ class _Handler(BaseHTTPRequestHandler):
             server.sendall(head + b"\r\nConnection: close\r\n\r\n" + body)
             answer = b"".join(iter(lambda: server.recv(1 << 16), b""))
         answer = owner.answer(request, answer)
-        if not answer:  # the connection is reset
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.wfile.write(answer)
         self.close_connection = True
 
