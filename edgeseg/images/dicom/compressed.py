@@ -43,12 +43,8 @@ def decode_jpeg(data: bytes, size: tuple[int, int], photometric: str) -> tuple[P
 
     Raises ImageDecodeError if it is damaged, or of another size.
     """
-    try:
+    with _refuse_damage():
         found = jpeg.parse(data)
-    except ImageDecodeError:
-        raise
-    except (struct.error, IndexError, ValueError):
-        raise ImageDecodeError(_DAMAGED) from None
     _check_same((found.height, found.width), size)
     is_lossless, longer_by = found.process in _LOSSLESS, 0
     if len(found.component_ids) == 3 and (is_lossless or not found.colour_segments):
@@ -69,29 +65,30 @@ def decode_jpeg(data: bytes, size: tuple[int, int], photometric: str) -> tuple[P
 def decode_jpeg_2000(data: bytes, size: tuple[int, int]) -> tuple[Pixels, bool]:
     """Decode a JPEG 2000 frame of (height, width); see `decode_jpeg`."""
     start = data.find(_CODESTREAM, 0, 4096) if data.startswith(_BOX) else 0
-    if data[start : start + 4] != _CODESTREAM:
+    if not data.startswith(_CODESTREAM, start):
         raise ImageDecodeError(_DAMAGED)
-    try:
+    with _refuse_damage():
         right, bottom, left, top = struct.unpack_from(">4I", data, start + 8)
         transforms = _transforms_colours(data, start + 2)
-    except (struct.error, IndexError):
-        raise ImageDecodeError(_DAMAGED) from None
     _check_same((bottom - top, right - left), size)
-    with _quiet_opencv():
-        return _decode(data, size), transforms
-
-
-@contextlib.contextmanager
-def _quiet_opencv() -> Iterator[None]:
-    """Keep back what OpenCV says of each bare codestream: that it names no colours."""
-    # these have stood in both places
+    # OpenCV says of each bare codestream that it names no colours; its log has stood in two places
     logging: Any = getattr(cv2.utils, "logging", cv2)
     level = logging.getLogLevel()
     logging.setLogLevel(_ERRORS)
     try:
-        yield
+        return _decode(data, size), transforms
     finally:
         logging.setLogLevel(level)
+
+
+@contextlib.contextmanager
+def _refuse_damage() -> Iterator[None]:
+    try:
+        yield
+    except ImageDecodeError:
+        raise
+    except (struct.error, IndexError, ValueError):
+        raise ImageDecodeError(_DAMAGED) from None
 
 
 def _decode(data: bytes, size: tuple[int, int]) -> Pixels:
@@ -99,12 +96,11 @@ def _decode(data: bytes, size: tuple[int, int]) -> Pixels:
         pixels = decode_by_opencv(data, cv2.IMREAD_UNCHANGED)
     except ImageDecodeError:
         raise ImageDecodeError(_DAMAGED) from None
-    if pixels.shape[:2] != size:
-        raise ImageDecodeError(_DAMAGED)
+    _check_same(pixels.shape[:2], size)
     return pixels if pixels.ndim == 2 else np.ascontiguousarray(pixels[..., 2::-1])
 
 
-def _check_same(found: tuple[int, int], size: tuple[int, int]) -> None:
+def _check_same(found: tuple[int, ...], size: tuple[int, int]) -> None:
     if found != size:
         raise ImageDecodeError(
             f"its pixels are {found[1]}x{found[0]}, the file says {size[1]}x{size[0]}"

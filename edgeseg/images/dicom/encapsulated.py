@@ -10,8 +10,8 @@ from typing import BinaryIO, NamedTuple
 
 from edgeseg.errors import ImageDecodeError
 
-_ITEM, _END = 0xFFFEE000, 0xFFFEE0DD
-_END_ITEM = struct.pack("<HHI", _END >> 16, _END & 0xFFFF, 0)
+_ITEM, _END = (0xFFFE, 0xE000), (0xFFFE, 0xE0DD)
+_END_ITEM = struct.pack("<HHI", *_END, 0)
 _UNDEFINED = 0xFFFFFFFF
 _MOST_FRAGMENTS = 1_000_000
 _END_OF_IMAGE, _TAIL = b"\xff\xd9", 10  # of JPEG and JPEG 2000; padding may follow
@@ -35,18 +35,15 @@ def find_frames(
 
     Raises ImageDecodeError if the data is damaged, or has not so many frames.
     """
-    first = _read_fragment(stream)
-    if first is None:
+    basic_offsets, *fragments = _read_items(stream)
+    if not fragments:
         raise ImageDecodeError(_DAMAGED)
-    stream.seek(first.start)
-    table = stream.read(first.length)
-    fragments = _read_fragments(stream, first.start + first.length)
     if n_frames == 1:
         return [fragments]
-    for code, packed in (("Q", extended_offsets), ("I", table)):
-        n_offsets = len(packed) // struct.calcsize(code)
-        offsets = struct.unpack_from(f"<{n_offsets}{code}", packed)
-        if (frames := _split_by_offsets(fragments, offsets, n_frames)) is not None:
+    for code, table in (("Q", extended_offsets), ("I", read_frame(stream, [basic_offsets]))):
+        n_offsets = len(table) // struct.calcsize(code)
+        offsets = struct.unpack_from(f"<{n_offsets}{code}", table)
+        if n_offsets == n_frames and (frames := _split_by_offsets(fragments, offsets)):
             return frames
     if len(fragments) == n_frames:
         return [[fragment] for fragment in fragments]
@@ -78,44 +75,32 @@ def read_frame(stream: BinaryIO, fragments: Sequence[Fragment]) -> bytes:
     return b"".join(parts)
 
 
-def _read_fragment(stream: BinaryIO) -> Fragment | None:
-    """Read an item's tag and length; None at the end."""
-    head = stream.read(8)
-    if len(head) < 8:
-        return None
-    group, element, length = struct.unpack("<HHI", head)
-    tag = group << 16 | element
-    if tag == _END:
-        return None
-    if tag != _ITEM or length == _UNDEFINED:
-        raise ImageDecodeError(_DAMAGED)
-    return Fragment(stream.tell(), length)
-
-
-def _read_fragments(stream: BinaryIO, start: int) -> list[Fragment]:
+def _read_items(stream: BinaryIO) -> list[Fragment]:
+    """Return the items of the pixel data: the table of offsets, and the fragments."""
     found: list[Fragment] = []
-    stream.seek(start)
-    while (fragment := _read_fragment(stream)) is not None:
-        found.append(fragment)
+    while len(head := stream.read(8)) == 8:
+        *tag, length = struct.unpack("<HHI", head)
+        if tuple(tag) == _END:
+            break
+        if tuple(tag) != _ITEM or length == _UNDEFINED:
+            raise ImageDecodeError(_DAMAGED)
+        found.append(Fragment(stream.tell(), length))
         if len(found) > _MOST_FRAGMENTS:
             raise ImageDecodeError(
                 f"the pixel data has more than {_MOST_FRAGMENTS} pieces; save it uncompressed"
             )
-        stream.seek(fragment.start + fragment.length)
+        stream.seek(length, io.SEEK_CUR)
     if not found:
         raise ImageDecodeError(_DAMAGED)
     return found
 
 
 def _split_by_offsets(
-    fragments: Sequence[Fragment], offsets: Sequence[int], n_frames: int
+    fragments: Sequence[Fragment], offsets: Sequence[int]
 ) -> list[list[Fragment]] | None:
     """Return the frames that a table of offsets gives; None if it cannot be one of these."""
-    if len(offsets) != n_frames:
-        return None
     places = {fragment.start - fragments[0].start: i for i, fragment in enumerate(fragments)}
-    starts = [places.get(offset, -1) for offset in offsets]
-    pairs = [*pairwise([*starts, len(fragments)])]
+    pairs = [*pairwise([*(places.get(offset, -1) for offset in offsets), len(fragments)])]
     if any(not 0 <= start < end for start, end in pairs):
         return None
     return [list(fragments[start:end]) for start, end in pairs]

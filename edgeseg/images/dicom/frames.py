@@ -74,13 +74,8 @@ def identifiers(path: Path) -> dict[str, str]:
 def read_frames(path: str | os.PathLike[str], pixel_size_mm: Size = None) -> Iterator[Frame]:
     """Yield the frames of a film one by one, such as `edgeseg.Segmenter.stream` takes them.
 
-    Parameters
-    ----------
-    pixel_size_mm
-        Millimetres per pixel of all: one number or (x, y); None takes what the file says.
-
-    Raises ImageDecodeError or DataError or MissingExtraError if the file cannot be read, or the
-    pixel size cannot be one.
+    ``pixel_size_mm``: millimetres per pixel of all, one number or (x, y); None takes what the file
+    says. Raises what `count_frames` does; DataError if the pixel size cannot be one.
     """
     where = Path(os.fsdecode(path))
     given = as_pixel_size(pixel_size_mm)

@@ -17,8 +17,7 @@ Colours = npt.NDArray[np.uint8]
 
 _COLOUR_RANGE = 64  # between the largest and the smallest of red, green and blue
 _COLOUR_SHARE = 0.1
-EVERY = 4
-"""Of so many pixels in each direction one is looked at for colour."""
+EVERY = 4  # of so many pixels in each direction one is looked at for colour
 _NEUTRAL = 128  # of the differences from red and blue
 _PARTIAL_BLACK, _PARTIAL_RANGE = 16, 219  # of ITU-R BT.601
 
@@ -53,9 +52,9 @@ def convert_to_gray(
         if photometric.startswith("YBR_PARTIAL"):
             spread = (luma.astype(np.float32) - _PARTIAL_BLACK) * (255 / _PARTIAL_RANGE)
             luma = np.clip(np.round(spread), 0, 255).astype(np.uint8)
-        return luma, _approximate_colours(_thin_out(samples))
+        return luma, _approximate_colours(samples[::EVERY, ::EVERY].astype(np.uint8))
     rgb = to_8_bit(samples)
-    return _to_luma(rgb), _thin_out(rgb)
+    return _to_luma(rgb), rgb[::EVERY, ::EVERY]
 
 
 def is_coloured(colours: Colours | None, areas: Iterable[Area]) -> bool:
@@ -77,10 +76,6 @@ def is_coloured(colours: Colours | None, areas: Iterable[Area]) -> bool:
 
 def _to_luma(rgb: npt.NDArray[np.uint8]) -> GrayImage:
     return cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
-
-
-def _thin_out(colours: Samples) -> Colours:
-    return colours[::EVERY, ::EVERY].astype(np.uint8)
 
 
 def _approximate_colours(samples: Colours) -> Colours:

@@ -23,10 +23,7 @@ _alone = threading.RLock()  # warnings are turned off for the whole process
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Suppress the warnings of pydicom and of what builds on it: their texts quote patients.
-
-    Filters of warnings are those of the whole process, so only one thread is in here at a time.
-    """
+    """Suppress the warnings of pydicom and of what builds on it: their texts quote patients."""
     me, logger = threading.get_ident(), logging.getLogger("pydicom")
     with _alone, warnings.catch_warnings(), contextlib.ExitStack() as stack:
         warnings.simplefilter("ignore")
@@ -37,10 +34,9 @@ def quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def translate_errors(what: str) -> Iterator[None]:
-    """Turn whatever pydicom raises into an error whose text quotes nothing of the file.
+    """Turn what pydicom raises into an ImageDecodeError that quotes nothing of the file.
 
-    Raises ImageDecodeError if anything was raised; MissingExtraError if pydicom is not
-    installed.
+    Raises MissingExtraError if pydicom is not installed.
     """
     try:
         with quiet():

@@ -44,10 +44,8 @@ class Scale(NamedTuple):
     """Where the scans are on a screen, and what their pixels measure."""
 
     areas: tuple[Area, ...]  # Of the scans of tissue, each with the size of its pixels.
-    # That of all of them; None if it is not known, or not the same in all.
-    pixel_size: PixelSize | None
-    # Why there is none, or none in one of them; empty where all have one, of their own or not.
-    refused: str
+    pixel_size: PixelSize | None  # Of all of them; None if unknown, or not the same in all.
+    refused: str  # Why there is none, or none in one of them; empty where all have one.
 
 
 def read_scale(regions: Sequence[Region], size: tuple[int, int]) -> Scale:
@@ -67,34 +65,28 @@ def read_scale(regions: Sequence[Region], size: tuple[int, int]) -> Scale:
     tissue = [*dict.fromkeys(region for region in regions if region.is_tissue)][:_MOST_SCANS]
     if not tissue:
         return Scale((), None, "the file names no region that is a two-dimensional scan of tissue")
-    areas: list[Area] = []
-    refused = ""
-    for region in tissue:
-        pixel_size, why = _read_pixel_size(region)
-        refused = refused or why
-        if (area := _read_area(region, pixel_size, size)) is not None:
-            areas.append(area)
+    found = [(region, *_read_pixel_size(region)) for region in tissue]
+    areas = [area for region, mm, _ in found if (area := _read_area(region, mm, size))]
     if not areas:
         return Scale((), None, "the file does not say where on the screen the scan is")
     sizes = [area.pixel_size[:2] for area in areas if area.pixel_size]
     are_alike = len(sizes) == len(areas) and np.allclose(sizes, sizes[0], rtol=1e-4, atol=0)
+    refused = next((why for *_, why in found if why), "")
     return Scale(tuple(areas), areas[0].pixel_size if are_alike else None, refused)
 
 
 def _reaches_beyond(region: Region, size: tuple[int, int]) -> bool:
     """Tell whether a region is not within an image; one column or row too many is a usual slip."""
-    corners = (region.left_px, region.top_px, region.right_px, region.bottom_px)
-    left, top, right, bottom = (0 if corner is None else corner for corner in corners)
+    left, top, right, bottom = (corner or 0 for corner in region[-4:])
     return min(left, top) < 0 or right > size[1] or bottom > size[0]
 
 
 def _read_area(region: Region, pixel_size: PixelSize | None, size: tuple[int, int]) -> Area | None:
     """Return a region's rectangle; None where it has none, or one too small for a scan."""
-    left, top = region.left_px, region.top_px
-    if left is None or top is None or region.right_px is None or region.bottom_px is None:
+    left, top, right, bottom = region[-4:]
+    if left is None or top is None or right is None or bottom is None:
         return None
-    right, bottom = min(region.right_px + 1, size[1]), min(region.bottom_px + 1, size[0])
-    area = Area(left, top, right, bottom, pixel_size)
+    area = Area(left, top, min(right + 1, size[1]), min(bottom + 1, size[0]), pixel_size)
     return area if min(area.size) >= MIN_SIDE_PX else None
 
 
