@@ -28,16 +28,8 @@ def to_8_bit(pixels: npt.NDArray[np.generic]) -> GrayImage:
     removed before. Outliers, marks burned in and a margin's padding are ignored in finding that
     range, and become white or black.
 
-    Parameters
-    ----------
-    pixels
-        Any shape; uint8, uint16 or int16.
-
-    Returns
-    -------
-    ndarray, the same shape, uint8
-
-    Raises ImageDecodeError if they are of another type, or fall into two groups far apart.
+    The array may have any shape, and be uint8, uint16 or int16; what is returned has the same
+    shape. Raises ImageDecodeError if it is of another type, or falls into two groups far apart.
     """
     if pixels.dtype == np.uint8:
         return pixels.astype(np.uint8, copy=False)

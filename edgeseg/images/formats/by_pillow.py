@@ -14,8 +14,6 @@ from edgeseg.errors import ImageDecodeError
 from edgeseg.images.formats.base import CUT_SHORT, Header, Pixels
 from edgeseg.images.kinds import BMP, PNM, Kind
 
-WIDE_COLOURS = "colours of 16 bits are not read from this kind of file; save the image as 8 bits"
-
 
 def open_image(data: bytes, kind: Kind) -> Any:
     """Open a BMP, PGM, PPM or TIFF file's bytes without decoding its pixels.
@@ -87,7 +85,7 @@ def parse(data: bytes, kind: Kind) -> Header:
     if image.mode == "RGB" and kind is PNM:
         settings = image.tile[0][3]
         if isinstance(settings, tuple) and settings[-1] > 255:  # its largest value
-            raise ImageDecodeError(WIDE_COLOURS)
+            raise ImageDecodeError("colours of 16 bits are not read; save the image as 8 bits")
     width, height = image.size
     has_alpha = image.mode == "RGBA"
     return Header(width, height, lambda _: decode_file(image), may_be_transparent=has_alpha)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,15 +14,14 @@ from edgeseg.images.formats.base import CUT_SHORT
 _MOST_DIRECTORIES, _MOST_FIELDS = 4096, 1024
 _MOST_VALUES = 1 << 21  # strips and tiles of the largest image are fewer
 _LONGEST_TEXT = 1 << 20
-_ORIENTATION, _ORIENTATIONS = 274, range(1, 9)
+_ORIENTATION = 274
 _BYTE, _ASCII, _SHORT, _LONG, _RATIONAL, _UNDEFINED = 1, 2, 3, 4, 5, 7
-# of the types without whole numbers
-_SIZES = {_RATIONAL: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 17: 8}
 _WHOLE = {_BYTE: "u1", _UNDEFINED: "u1", _SHORT: "u2", _LONG: "u4", 16: "u8"}
+# bytes of a value by its type
+_SIZES = {_SHORT: 2, _LONG: 4, _RATIONAL: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 16: 8, 17: 8}
 
 
-@dataclass(frozen=True, slots=True)
-class Directory:
+class Directory(NamedTuple):
     """The fields of one image."""
 
     data: bytes  # The file's bytes.
@@ -38,11 +37,9 @@ class Directory:
         kind, count, start = self.fields.get(tag, (0, 0, 0))
         if kind not in _WHOLE or not count:
             return [*default]
-        if count > _MOST_VALUES:
+        if count > _MOST_VALUES or start + count * _SIZES.get(kind, 1) > len(self.data):
             raise ImageDecodeError(CUT_SHORT)
         dtype = np.dtype(self.order + _WHOLE[kind])
-        if start + count * dtype.itemsize > len(self.data):
-            raise ImageDecodeError(CUT_SHORT)
         values: list[int] = np.frombuffer(self.data, dtype, count, start).tolist()
         return values
 
@@ -65,6 +62,12 @@ class Directory:
             return ""
         found = self.data[start : start + min(count, _LONGEST_TEXT)]
         return found.rstrip(b"\0").decode("utf-8", "replace")
+
+    def orientation(self) -> int:
+        """Return the orientation that it states, 1 to 8; 1 where it states no such number."""
+        kind, _, _ = self.fields.get(_ORIENTATION, (0, 0, 0))
+        value = self.number(_ORIENTATION, 1) if kind in (_SHORT, _LONG) else 1
+        return value if value in range(1, 9) else 1
 
 
 def read_directories(data: bytes) -> Iterator[Directory]:
@@ -94,19 +97,11 @@ def read_directories(data: bytes) -> Iterator[Directory]:
         for at in range(offset + count_size, ends, field_size):
             tag, kind, count = struct.unpack_from(order + head_code, data, at)
             start = at + field_size - offset_size
-            size = np.dtype(_WHOLE[kind]).itemsize if kind in _WHOLE else _SIZES.get(kind, 1)
-            if size * count > offset_size:
+            if _SIZES.get(kind, 1) * count > offset_size:
                 (start,) = struct.unpack_from(order + offset_code, data, start)
             fields.setdefault(tag, (kind, count, start))
         yield Directory(data, order, fields)
         (offset,) = struct.unpack_from(order + offset_code, data, ends)
-
-
-def orientation_of(directory: Directory) -> int:
-    """Return the orientation that a directory states, 1 to 8; 1 where it states no such number."""
-    kind, _, _ = directory.fields.get(_ORIENTATION, (0, 0, 0))
-    value = directory.number(_ORIENTATION, 1) if kind in (_SHORT, _LONG) else 1
-    return value if value in _ORIENTATIONS else 1
 
 
 def exif_orientation(exif: bytes) -> int:
@@ -117,6 +112,6 @@ def exif_orientation(exif: bytes) -> int:
     if not exif.startswith((b"II*\0", b"MM\0*")):
         return 1
     try:
-        return next((orientation_of(directory) for directory in read_directories(exif)), 1)
+        return next((directory.orientation() for directory in read_directories(exif)), 1)
     except (ImageDecodeError, struct.error):
         return 1

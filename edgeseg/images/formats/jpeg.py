@@ -162,16 +162,11 @@ def _check_restarts(data: bytes, start: int, end: int, every: int) -> None:
 
 
 def refuse_cut_scans(data: bytes, end: int, pixels: npt.NDArray[np.generic]) -> None:
-    """Refuse a JPEG whose coded pixels end too early, which decoders fill up without a word.
+    """Refuse a JPEG whose coded pixels, up to ``end``, lack some: decoders fill up without a word.
 
-    What they fill is gray. Where the last block is flat and gray, the file is decoded again with
-    and without more behind its coded pixels, for which a whole file has no use. Pillow does that,
-    since OpenCV would print a line for each whole file.
-
-    The coded pixels end at ``end``; ``pixels``, (height, width) or (height, width, 3), is what they
-    were decoded to.
-
-    Raises ImageDecodeError if they do.
+    What they fill is gray. Where the last block of ``pixels``, (height, width) or (height, width,
+    3), is flat and gray, the file is decoded again with and without more behind its coded pixels,
+    for which a whole file has no use. Pillow does that, since OpenCV would print a line for each.
     """
     height, width = (side - 1 for side in pixels.shape[:2])
     corner = pixels[height // _BLOCK_PX * _BLOCK_PX :, width // _BLOCK_PX * _BLOCK_PX :]

@@ -14,8 +14,8 @@ import numpy as np
 
 from edgeseg.errors import ImageDecodeError
 from edgeseg.images.formats.base import CUT_SHORT, Header, Pixels
-from edgeseg.images.formats.by_pillow import WIDE_COLOURS, decode_file, open_image
-from edgeseg.images.formats.directories import Directory, orientation_of, read_directories
+from edgeseg.images.formats.by_pillow import decode_file, open_image
+from edgeseg.images.formats.directories import Directory, read_directories
 from edgeseg.images.formats.tiff_scale import count_images, read_pixel_size
 from edgeseg.images.frame import MAX_PIXELS, check_sides
 from edgeseg.images.kinds import RAW, TIFF
@@ -37,7 +37,8 @@ _GRAY = (_WHITE_IS_ZERO, _BLACK_IS_ZERO)
 _COLOURS = {_RGB: 3, _PALETTE: 1, _CMYK: 4, _YCBCR: 3}  # and their samples
 _UNSIGNED, _SIGNED, _ALPHA = 1, 2, 2
 _TYPES = {1: "unsigned", 2: "signed", 3: "float"}
-_NONE, _LZW, _JPEG, _DEFLATE, _RUN_LENGTHS = 1, 5, 7, (8, 32946), 32773
+_NONE, _DEFLATE = 1, (8, 32946)
+_COMPRESSIONS = (_NONE, 5, 7, *_DEFLATE, 32773)  # LZW, JPEG and runs of bytes besides
 _MOST_SAMPLES = 5
 _MOST_UNPACKED = 8 * MAX_PIXELS  # bytes, as of the largest image with four samples of 16 bits
 _AT_ONCE = 1 << 20  # bytes
@@ -64,7 +65,7 @@ def parse(data: bytes) -> Header:
     _check_kind(page)
     _check_whole(page)
     description = page.text(_DESCRIPTION) or pages[0].text(_DESCRIPTION)
-    orientation = orientation_of(page)
+    orientation = page.orientation()
     size = read_pixel_size(description, page.ratio(_X_PER_UNIT), page.ratio(_Y_PER_UNIT))
     if size is not None and orientation >= 5:  # rows are columns
         size = size._replace(x_mm=size.y_mm, y_mm=size.x_mm)
@@ -93,34 +94,27 @@ def parse(data: bytes) -> Header:
 def _check_kind(page: Directory) -> None:
     """Refuse pixels that Pillow does not read, or not rightly."""
     compression = page.number(_COMPRESSION, _NONE)
-    if compression not in (_NONE, _LZW, _JPEG, *_DEFLATE, _RUN_LENGTHS):
-        raise ImageDecodeError(
-            f"its compression ({compression}) is not read; save the image without, or as PNG"
-        )
     photometric = page.number(_PHOTOMETRIC, _BLACK_IS_ZERO)
-    if photometric not in (*_GRAY, *_COLOURS):
-        raise ImageDecodeError(
-            f"its colours ({photometric}) are not read; save the image as gray or RGB"
-        )
     samples, bits = page.number(_SAMPLES, 1), page.numbers(_BITS, 1)
     kind = page.number(_FORMAT, _UNSIGNED)
     n_colours = _COLOURS.get(photometric, 1)
-    if not n_colours <= samples <= n_colours + (_EXTRA in page.fields) or samples > _MOST_SAMPLES:
-        raise ImageDecodeError(
-            f"pixels of {samples} samples are not read; save the image as gray or RGB"
-        )
-    if page.number(_PLANES, 1) != 1 and samples > 1:
-        raise ImageDecodeError(
-            f"the file holds {samples} separate planes, one was expected; save the image without"
-        )
-    if photometric in _COLOURS and (kind, bits[0]) == (_UNSIGNED, 16):
-        raise ImageDecodeError(WIDE_COLOURS)
-    depths = {_UNSIGNED: (8, 12, 16), _SIGNED: (16,)}.get(kind, ())
-    if len({*bits}) > 1 or bits[0] not in (depths if photometric in _GRAY else (8,)):
-        raise ImageDecodeError(
-            f"pixels of {bits[0]} bits ({_TYPES.get(kind, kind)}) are not read; save the image as "
-            "8 or 16 bits, unsigned"
-        )
+    gray_depths = {_UNSIGNED: (8, 12, 16), _SIGNED: (16,)}.get(kind, ())
+    depths = gray_depths if photometric in _GRAY else (8,)
+    for is_refused, what in (
+        (compression not in _COMPRESSIONS, f"its compression ({compression}) is"),
+        (photometric not in (*_GRAY, *_COLOURS), f"its colours ({photometric}) are"),
+        (
+            not n_colours <= samples <= min(n_colours + (_EXTRA in page.fields), _MOST_SAMPLES),
+            f"pixels of {samples} samples are",
+        ),
+        (page.number(_PLANES, 1) != 1 and samples > 1, f"{samples} separate planes are"),
+        (
+            len({*bits}) > 1 or bits[0] not in depths,
+            f"pixels of {bits[0]} bits ({_TYPES.get(kind, kind)}) are",
+        ),
+    ):
+        if is_refused:
+            raise ImageDecodeError(f"{what} not read; save the image as PNG, gray or RGB of 8 bits")
 
 
 def _check_whole(page: Directory) -> None:

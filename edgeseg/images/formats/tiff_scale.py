@@ -5,13 +5,13 @@ The resolution tags alone are for printers: 72, 96 or 300 dots per inch say noth
 
 from __future__ import annotations
 
+import contextlib
 import html
 import math
 import re
 
 from edgeseg.images.frame import PIXEL_SIZE_RANGE_MM, PixelSize
 
-_SOURCE = "tiff"
 _MM = {
     "m": 1000.0, "dm": 100.0, "cm": 10.0, "mm": 1.0, "um": 1e-3, "nm": 1e-6, "micron": 1e-3,
     "meter": 1000.0, "centimeter": 10.0, "millimeter": 1.0, "micrometer": 1e-3, "nanometer": 1e-6,
@@ -20,8 +20,6 @@ _MM = {
 _PRINTERS_PER_INCH = (72, 96, 150, 300, 600)
 _MM_PER_INCH = 25.4
 _ROUNDING = 3e-4  # as of 28.35 per centimetre, which is 72 per inch
-_IMAGEJ = "ImageJ="
-_OME_DEFAULT_UNIT = "um"
 _OME_PIXELS = re.compile(r"<(?:\w+:)?Pixels\b[^>]*>")
 _ATTRIBUTE = re.compile(r"\b(PhysicalSize[XY](?:Unit)?)\s*=\s*[\"']([^\"']*)[\"']")
 
@@ -32,19 +30,21 @@ def read_pixel_size(description: str, x_per_unit: float, y_per_unit: float) -> P
     ImageJ writes pixels per its unit into XResolution and YResolution, ``x_per_unit`` and
     ``y_per_unit``.
     """
-    if description.startswith(_IMAGEJ):
-        fields = _read_fields(description)
+    lengths = [math.nan, math.nan]
+    if fields := _read_imagej(description):
         x_unit = fields.get("unit", "")
         units = [x_unit, fields.get("yunit", x_unit)]
         lengths = [1 / n if n > 0 else math.nan for n in (x_per_unit, y_per_unit)]
     elif pixels := _OME_PIXELS.search(description):
         fields = dict(_ATTRIBUTE.findall(pixels.group()))
-        units = [fields.get(f"PhysicalSize{a}Unit", _OME_DEFAULT_UNIT) for a in "XY"]
-        lengths = [_parse_number(fields.get(f"PhysicalSize{a}", "")) for a in "XY"]
+        units = [fields.get(f"PhysicalSize{axis}Unit", "um") for axis in "XY"]
+        with contextlib.suppress(ValueError):
+            lengths = [float(fields.get(f"PhysicalSize{axis}", "")) for axis in "XY"]
     else:
         return None
+    # a reciprocal adds digits: a fraction in the file has nine good ones
     x_mm, y_mm = (
-        length * _MM.get(_normalise_unit(unit), math.nan)
+        float(f"{length * _MM.get(_normalise_unit(unit), math.nan):.9g}")
         for length, unit in zip(lengths, units, strict=True)
     )
     low, high = PIXEL_SIZE_RANGE_MM
@@ -52,34 +52,22 @@ def read_pixel_size(description: str, x_per_unit: float, y_per_unit: float) -> P
         return None
     if any(abs(x_mm * n / _MM_PER_INCH - 1) < _ROUNDING for n in _PRINTERS_PER_INCH):
         return None
-    return PixelSize(_round(x_mm), _round(y_mm), _SOURCE)
+    return PixelSize(x_mm, y_mm, "tiff")
 
 
 def count_images(description: str) -> int:
     """Return how many images ImageJ says the file holds; 1 of other files."""
-    fields = _read_fields(description) if description.startswith(_IMAGEJ) else {}
-    count = fields.get("images", "")
+    count = _read_imagej(description).get("images", "")
     return int(count) if count.isdecimal() else 1
 
 
-def _read_fields(description: str) -> dict[str, str]:
-    return dict(line.split("=", 1) for line in description.splitlines() if "=" in line)
+def _read_imagej(description: str) -> dict[str, str]:
+    """Return the fields of ImageJ's description; none of another."""
+    lines = description.splitlines() if description.startswith("ImageJ=") else []
+    return dict(line.split("=", 1) for line in lines if "=" in line)
 
 
 def _normalise_unit(unit: str) -> str:
     """Return a unit in ASCII: the micro sign has two code points, and ImageJ escapes it."""
-    unit = html.unescape(unit).replace("\\u00B5", "u").replace("\\u00b5", "u")
-    unit = unit.strip().replace("\u00b5", "u").replace("\u03bc", "u").lower()
+    unit = re.sub(r"\\u00[bB]5|[\u00b5\u03bc]", "u", html.unescape(unit)).strip().lower()
     return unit.removesuffix("s").replace("metre", "meter") if len(unit) > 2 else unit
-
-
-def _parse_number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
-
-
-def _round(length_mm: float) -> float:
-    """Drop the digits that a reciprocal adds: a fraction in the file has nine good ones."""
-    return float(f"{length_mm:.9g}")
