@@ -33,29 +33,23 @@ def to_8_bit(pixels: npt.NDArray[np.generic]) -> GrayImage:
     """
     if pixels.dtype == np.uint8:
         return pixels.astype(np.uint8, copy=False)
-    if pixels.dtype == np.int16:
-        lowest = min(int(pixels.min()), 0)
-        unsigned = (pixels.astype(np.int32) - lowest).astype(np.uint16)
-        return _to_8_bit(unsigned, signed=lowest < 0)
-    if pixels.dtype != np.uint16:
+    if pixels.dtype not in (np.int16, np.uint16):
         raise ImageDecodeError(f"pixels of type {pixels.dtype} are not read; save as 8 or 16 bits")
-    return _to_8_bit(pixels.astype(np.uint16, copy=False), signed=False)
-
-
-def _to_8_bit(pixels: npt.NDArray[np.uint16], *, signed: bool) -> GrayImage:
-    counts = _count_levels(pixels)
+    lowest = min(int(pixels.min()), 0)
+    wide = (pixels.astype(np.int32) - lowest if lowest else pixels).astype(np.uint16, copy=False)
+    counts = _count_levels(wide)
     levels = np.flatnonzero(counts)
-    if not signed and levels[-1] <= _TOP:
-        return pixels.astype(np.uint8)
+    if not lowest and levels[-1] <= _TOP:
+        return wide.astype(np.uint8)
     for step in _OF_8_BITS:
         if not np.any(levels % step):
-            return (pixels // step).astype(np.uint8)
+            return (wide // step).astype(np.uint8)
     low, high = _find_range(levels, counts[levels])
     saves_bits = (high - low).bit_length() < high.bit_length() > _BITS
     base = low if saves_bits or low >= _OFFSET_SHARE * 2 ** high.bit_length() else 0
     bits = max((high - base).bit_length(), _BITS)
     top = min(base + 2**bits, 1 << 16) - 1
-    shifted = np.clip(pixels, base, top) - np.uint16(base)
+    shifted = np.clip(wide, base, top) - np.uint16(base)
     return (shifted >> (bits - _BITS)).astype(np.uint8)
 
 

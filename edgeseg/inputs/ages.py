@@ -52,13 +52,8 @@ def read_age(text: str, unit: str = "weeks") -> float:
 def read_ages(path: Path) -> dict[str, float | None] | None:
     """Read the gestational ages of a table, such as that of pixel sizes.
 
-    Its column is titled ``ga``, ``gestational age (weeks)``, ``ga_days`` or the like.
-
-    Returns
-    -------
-    dict or None
-        File -> weeks, or None where the cell is empty or says so (``n/a``); None if there is no
-        such column.
+    Its column is titled ``ga``, ``gestational age (weeks)``, ``ga_days`` or the like. Returned are
+    file -> weeks, or None where the cell is empty or says so (``n/a``); None without such a column.
 
     Raises InputNotFoundError if there is no such file; DataError if it is no table, has two columns
     of ages, repeats a file, or holds what is no age.
@@ -87,16 +82,9 @@ def read_ages(path: Path) -> dict[str, float | None] | None:
 
 
 class Ages:
-    """The gestational age of each image, where it is known.
+    """The gestational age of each image of a run, where it is known.
 
-    Parameters
-    ----------
-    sources
-        All images of the run.
-    weeks
-        Age of all, beats the table.
-    table
-        As `read_ages` returns it.
+    ``weeks`` is the age of all, and beats the table, which is as `read_ages` returns it.
     """
 
     def __init__(
@@ -118,8 +106,7 @@ class Ages:
     def age_of(self, source: Source) -> float | None:
         """Return the age of an image in weeks; None if it is not known.
 
-        Raises DataError if the table's only row for the image fits two images, or two rows fit it
-        and differ.
+        Raises DataError if its row fits two images, or two rows that differ fit it.
         """
         if self._one is not None or not self._table:
             return self._one

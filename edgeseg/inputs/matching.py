@@ -30,21 +30,12 @@ Rank = tuple[bool, int, bool, bool]
 
 
 class RowMatch(NamedTuple):
-    """The row of an image.
+    """The row of an image."""
 
-    Attributes
-    ----------
-    name
-        As the table has it; empty if there is none, or several that differ.
-    reason
-        Why the image must do without it; empty if it has one.
-    rank
-        How well the row fits, the lower the better: whether without suffix, minus the parts of
-        their paths in common, whether in another case, whether the row names other folders.
-    """
-
-    name: str
-    reason: str = ""
+    name: str  # As the table has it; empty if there is none, or several that differ.
+    reason: str = ""  # Why the image must do without it; empty if it has one.
+    # How well the row fits, the lower the better: whether without suffix, minus the parts of their
+    # paths in common, whether in another case, whether the row names other folders.
     rank: Rank = (False, 0, False, False)
 
     @property

@@ -16,20 +16,10 @@ from edgeseg.system.text import cut
 class PixelSizes:
     """Millimetres per pixel of each image: one for all, a table's, or unknown.
 
-    Parameters
-    ----------
-    sources
-        All images of the run, which a table is held to: two that share a row get none. Empty if
-        they are not known beforehand; then each is looked up alone.
-    pixel_size_mm
-        Size of all, one number or (x, y); beats the table.
-    table
-        As `edgeseg.inputs.size_table.read_table` returns it.
-
-    Attributes
-    ----------
-    notices
-        Sentences on rows and images that do not meet.
+    ``pixel_size_mm``, one number or (x, y), is the size of all, and beats the table, which is as
+    `edgeseg.inputs.size_table.read_table` returns it. ``sources`` are all images of the run, which
+    the table is held to: two that share a row get none, and ``notices`` are sentences on rows and
+    images that do not meet. Without them each image is looked up alone.
 
     Raises DataError if the one size cannot be one, or no row is of any image.
     """
@@ -62,11 +52,8 @@ class PixelSizes:
     def size_of(self, source: Source, shape: tuple[int, ...] | None = None) -> PixelSize | None:
         """Return the pixel size of an image, or None if it is unknown.
 
-        Parameters
-        ----------
-        shape
-            (height, width) of the image, once it is read. If the table says that its sizes are of
-            an image of other sides, this one is a copy, and the size of its pixels is unknown.
+        ``shape`` is (height, width), once it is read: where the table says that its sizes are of an
+        image of other sides, this one is a copy, and the size of its pixels is unknown.
 
         Raises DataError if the table has no row for the image, one that cannot be used, or one that
         fits two images.
@@ -119,14 +106,8 @@ def describe_fit(
 ) -> Iterator[str]:
     """Yield notices on how a table's rows fit images, from counts with an example if above 0.
 
-    Parameters
-    ----------
-    unused
-        Rows without an image: count, a row's name.
-    elsewhere
-        Images whose row names other folders: count, a file, its row's name.
-    without_size
-        Images whose row gives no size: count, a file.
+    ``unused``: rows without an image, their count and a name; ``elsewhere``: images whose row names
+    other folders, with a file and its row's name; ``without_size``: those whose row gives none.
     """
     table = "pixel-size table"
     if unused[0]:

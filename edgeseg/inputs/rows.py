@@ -22,20 +22,11 @@ _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # of Excel and LibreOffice
 
 
 class Row(NamedTuple):
-    """One row of a table.
+    """One row of a table."""
 
-    Attributes
-    ----------
-    where
-        Its file and line, for messages: ``table.csv, row 7``.
-    cells
-        As many as there are titles, without blanks around them.
-    has_extra_cells
-        Whether the line has more, such as for decimals after a comma that separates cells.
-    """
-
-    where: str
-    cells: tuple[str, ...]
+    where: str  # Its file and line, for messages: ``table.csv, row 7``.
+    cells: tuple[str, ...]  # As many as there are titles, without blanks around them.
+    # Whether the line has more, such as for decimals after a comma that separates cells.
     has_extra_cells: bool = False
 
 
@@ -52,16 +43,9 @@ def read_rows(
     UTF-8, UTF-16 or Windows-1252, separated by commas, semicolons, tabs or bars: by the one that
     gives most known titles. A first line such as ``sep=;`` says it too, as Excel writes it.
 
-    Parameters
-    ----------
-    what
-        What it should be, such as ``a table of ages``, for messages.
-    on_notice
-        Called with a sentence if names may have been read wrongly.
-    max_bytes
-        A larger file is refused; infinite where rows are not kept in memory.
-    allow_extra_cells
-        Whether a row may have more cells than there are titles.
+    ``what`` it should be, such as ``a table of ages``, is for messages. ``on_notice`` is called
+    with a sentence if names may have been read wrongly. A file of more than ``max_bytes`` is
+    refused; infinite where rows are not kept in memory.
 
     Raises InputNotFoundError if there is no such file; DataError if it cannot be read, is empty or
     is too large; from the rows, if one has extra cells.

@@ -27,24 +27,12 @@ _NO_VALUE = frozenset({
 
 
 class TableRow(NamedTuple):
-    """One row of a table.
-
-    Attributes
-    ----------
-    pixel_size
-        None if the table gives none.
-    hc_mm
-        Head circumference; None if the table gives none.
-    sides_px
-        (width, height) of the image whose pixels these are, if the table says so.
-    reason
-        Why a size that is there cannot be used.
-    """
+    """One row of a table; None is what the table does not give."""
 
     pixel_size: PixelSize | None
-    hc_mm: float | None = None
-    sides_px: tuple[int, int] | None = None
-    reason: str = ""
+    hc_mm: float | None = None  # Head circumference.
+    sides_px: tuple[int, int] | None = None  # (width, height) of the image of these pixels.
+    reason: str = ""  # Why a size that is there cannot be used.
 
     def is_of(self, size: tuple[int, ...]) -> bool:
         """Return whether an image of (height, width) can be the one that the size belongs to."""
@@ -72,22 +60,13 @@ class TableRow(NamedTuple):
 def read_table(
     path: Path, on_notice: Callable[[str], None] = lambda text: None
 ) -> dict[str, TableRow]:
-    """Read a table of pixel sizes.
+    """Read a table of pixel sizes: file name -> row, in the order of the file.
 
-    Parameters
-    ----------
-    path
-        CSV with a line of titles, in any order of columns: file names; pixel sizes, in mm if their
-        title does not say cm or µm, in one column or two, or as DICOM's ``PixelSpacing`` (down,
-        across); perhaps the head circumference, and the width and height in pixels of the image
-        that the size belongs to.
-    on_notice
-        Called with sentences on what was understood.
-
-    Returns
-    -------
-    dict
-        File name -> row, in the order of the file; see `merge_rows` for names that are repeated.
+    It is a CSV with a line of titles, in any order of columns: file names; pixel sizes, in mm if
+    their title does not say cm or µm, in one column or two, or as DICOM's ``PixelSpacing`` (down,
+    across); perhaps the head circumference, and the width and height in pixels of the image that
+    the size belongs to. ``on_notice`` is called with sentences on what was understood. See
+    `merge_rows` for names that are repeated.
 
     Raises InputNotFoundError if there is no such file; DataError if it is not such a table, or no
     row gives a size that can be one.

@@ -8,23 +8,12 @@ from typing import NamedTuple
 
 
 class Source(NamedTuple):
-    """One image to measure.
+    """One image to measure."""
 
-    Attributes
-    ----------
-    file
-        Path below its input, with forward slashes; results name it by this.
-    location
-        Where it lies, as text: a `Path` takes ten times the memory in large folders.
-    frame
-        Which frame of its file it is, from 1; 0 if the file is one image.
-    version
-        Tells the file from an earlier or later one of its name; empty if it does not change.
-    """
-
-    file: str
-    location: str
-    frame: int = 0
+    file: str  # Path below its input, with forward slashes; results name it by this.
+    location: str  # As text: a `Path` takes ten times the memory in large folders.
+    frame: int = 0  # Which of its file it is, from 1; 0 if the file is one image.
+    # Tells the file from an earlier or later one of its name; empty if it does not change.
     version: str = ""
 
     @property

@@ -11,20 +11,13 @@ from typing import NamedTuple
 class Column(NamedTuple):
     """What a column holds.
 
-    Attributes
-    ----------
-    kind
-        ``name`` of a file, ``size`` of a pixel, ``hc`` (head circumference), ``age``, ``unit`` of
-        the sizes, ``width`` or ``height`` of the original image in pixels; empty: unknown.
-    axes
-        Of a size: ``x`` or ``y`` alone, ``yx`` for two numbers as in DICOM; empty for both.
-    factor
-        Turns its numbers into mm, or into weeks.
+    ``kind`` is ``name`` of a file, ``size`` of a pixel, ``hc`` (head circumference), ``age``,
+    ``unit`` of the sizes, ``width`` or ``height`` of the original image in pixels; empty: unknown.
     """
 
     kind: str = ""
-    axes: str = ""
-    factor: float = 1.0
+    axes: str = ""  # Of a size: ``x`` or ``y``, ``yx`` for two numbers as in DICOM; empty for both.
+    factor: float = 1.0  # Turns its numbers into mm, or into weeks.
 
 
 EXPECTED = (
