@@ -11,17 +11,15 @@ from edgeseg.inputs.source import Source
 
 @pytest.mark.parametrize(
     "text",
-    ["21w3d", "21W3D", " 21w 3d ", "21w+3d", "21+3", "21 + 3", "21 3/7", "21+3/7", "150d",
-     "150 days", "21 weeks 3 days", "21wk 3d", "21 weeks, 3 days"],
-)  # fmt: skip
+    ["21w3d", " 21W 3d ", "21w+3d", "21+3", "21 3/7", "150d", "21 weeks, 3 days", "21wk 3d"],
+)
 def test_ages_as_people_write_them(text: str) -> None:
     assert read_age(text) == pytest.approx(150 / 7)
 
 
 @pytest.mark.parametrize(
     ("text", "unit", "weeks"),
-    [("21.43", "weeks", 21.43), ("21,43", "weeks", 21.43), ("21", "weeks", 21.0),
-     ("21w", "weeks", 21.0), ("21.5 weeks", "days", 21.5), ("150", "days", 150 / 7),
+    [("21,43", "weeks", 21.43), ("21.5 weeks", "days", 21.5), ("150", "days", 150 / 7),
      ("4", "weeks", 4.0), ("45w0d", "weeks", 45.0)],
 )  # fmt: skip
 def test_a_number_alone_has_the_unit_of_its_column(text: str, unit: str, weeks: float) -> None:
@@ -29,24 +27,18 @@ def test_a_number_alone_has_the_unit_of_its_column(text: str, unit: str, weeks: 
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["", "abc", "21w7d", "21w9d", "21+8", "-21", "nan", "inf", "1e1", "21w3d4", "w3d", "21 m",
-     "9" * 5000, "21wd3"],
+    ("text", "why"),
+    [*((text, "expected 21w3d") for text in ("", "21w7d", "-21", "nan", "w3d", "9" * 5000)),
+     *((text, "4 to 45 weeks") for text in ("3w6d", "45.1", "150", "27d"))],
 )  # fmt: skip
-def test_what_is_no_age_is_refused(text: str) -> None:
-    with pytest.raises(DataError, match=r"expected 21w3d, 21\+3, 21\.43"):
+def test_what_is_no_age_is_refused(text: str, why: str) -> None:
+    """As 150 where weeks are meant."""
+    with pytest.raises(DataError, match=why):
         read_age(text)
 
 
-@pytest.mark.parametrize("text", ["3", "3w6d", "45.1", "45w1d", "150", "27d", "316d", "0"])
-def test_ages_of_no_pregnancy_are_refused(text: str) -> None:
-    """As 150 where weeks are meant, or 5 where they are months."""
-    with pytest.raises(DataError, match=r"which is .* weeks; expected 4 to 45 weeks"):
-        read_age(text)
-
-
-def write_table(tmp_path: Path, text: str, encoding: str = "utf-8") -> Path:
-    (tmp_path / "table.csv").write_bytes(text.encode(encoding))
+def write_table(tmp_path: Path, text: str) -> Path:
+    (tmp_path / "table.csv").write_text(text, encoding="utf-8", newline="")
     return tmp_path / "table.csv"
 
 
@@ -105,11 +97,9 @@ def test_one_age_beats_the_table() -> None:
     (source,) = sources("a.png")
     assert Ages([source], 20.0, {"a.png": 30.0}).age_of(source) == 20.0
     assert Ages([source], None, {"a.png": 30.0}).age_of(source) == 30.0
-    assert Ages([source], None, {}).age_of(source) is None
+    assert Ages([source], None, {}).is_given
+    assert not Ages().is_given
     assert Ages().age_of(source) is None
-    assert [Ages([source], *k).is_given for k in ((20.0, None), (None, {}), (None, None))] == [
-        True, True, False,
-    ]  # fmt: skip
 
 
 def test_ages_are_found_as_pixel_sizes_are() -> None:

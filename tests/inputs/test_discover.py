@@ -30,6 +30,8 @@ def test_folders_are_searched_below_and_sorted(tmp_path: Path) -> None:
     touch(tmp_path / "c.gif", tmp_path / "d.webp", tmp_path / "e.dcm")  # refused in their rows
     assert files(tmp_path) == ["a.png", "a/z.JPG", "b.png", "c.gif", "d.webp", "e.dcm"]
     assert notices(tmp_path) == []
+    assert files(tmp_path / "b.png", tmp_path / "b.png") == ["b.png"]
+    assert files(tmp_path / "note.txt") == ["note.txt"]  # what is named is meant
 
 
 def test_hidden_images_are_counted(tmp_path: Path) -> None:
@@ -38,14 +40,6 @@ def test_hidden_images_are_counted(tmp_path: Path) -> None:
     assert files(tmp_path) == ["a.png"]
     (notice,) = notices(tmp_path)
     assert "left out 2 hidden images, such as " in notice
-
-
-def test_a_file_is_named_by_its_bare_name_and_taken_once_whatever_its_suffix(
-    tmp_path: Path,
-) -> None:
-    touch(path := tmp_path / "a b ü.png", other := tmp_path / "scan.dat")
-    assert files(path, path, tmp_path) == ["a b ü.png"]
-    assert files(other) == ["scan.dat"]
 
 
 def test_patterns_are_relative_to_their_part_without_wildcards(tmp_path: Path) -> None:
@@ -95,21 +89,13 @@ def test_results_are_not_inputs(tmp_path: Path) -> None:
             files(given)
 
 
-def test_results_beside_the_inputs_are_not_inputs(tmp_path: Path) -> None:
-    touch(tmp_path / "a.png", tmp_path / "masks" / "a.png", tmp_path / "overlays" / "a.jpg")
-    assert files(tmp_path, out=tmp_path) == ["a.png"]
-
-
-@pytest.mark.parametrize("marks", [("run.json", "results.csv"), ("report.html", "results.csv")])
-def test_results_without_their_lock_are_not_inputs(tmp_path: Path, marks: tuple[str, str]) -> None:
+def test_results_without_their_lock_are_not_inputs(tmp_path: Path) -> None:
     run = tmp_path / "sent" / "old"
     touch(tmp_path / "a.png", run / "masks" / "a.png", run / "overlays" / "s" / "a.jpg")
     assert len(files(tmp_path)) == 3  # masks of another program, for all that is known
-    touch(*(run / mark for mark in marks))
+    touch(run / "run.json", run / "results.csv")
     assert files(tmp_path) == ["a.png"]
     assert RESULTS_LEFT_OUT in notices(tmp_path)
-    with pytest.raises(InputNotFoundError, match=rf"no image in .*\({RESULTS_LEFT_OUT}"):
-        files(run)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="other systems' names are always Unicode")
@@ -127,19 +113,13 @@ def test_names_that_are_not_utf_8_are_written_with_escapes(tmp_path: Path) -> No
         discover([str(tmp_path)])
 
 
-@pytest.mark.parametrize("given", ["nothing.png", "nothing/*.png", "a\0b.png"])
-def test_what_is_not_there_is_an_error(tmp_path: Path, given: str) -> None:
-    with pytest.raises(InputNotFoundError):
-        files(f"{tmp_path}/{given}")
-
-
 def test_a_folder_without_images_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     touch(tmp_path / "note.txt")
     monkeypatch.chdir(tmp_path)
-    for given in (tmp_path, ""):
-        with pytest.raises(InputNotFoundError, match=r"no image in .*expected files ending in"):
+    for given in (tmp_path, "", "nothing.png", "nothing/*.png", "a\0b.png"):
+        with pytest.raises(InputNotFoundError):
             files(given)
 
 
@@ -171,16 +151,12 @@ def test_kinds_that_are_no_picture_are_counted(tmp_path: Path) -> None:
     (notice,) = found.notices
     assert "left out 6 files of kinds that are not read" in notice
     assert "(3 AVI video, 1 DICOM index, 1 PDF, 1 raw samples)" in notice
-    for name in ("a.png", "volume.raw"):
-        (tmp_path / name).unlink()
-    with pytest.raises(InputNotFoundError, match=r"no image in .*left out 5 files of kinds"):
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(InputNotFoundError, match=r"no image in .*left out 6 files of kinds"):
         discover([str(tmp_path)])
 
 
-@pytest.mark.parametrize(
-    "folder",
-    ["@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found", "__MACOSX"],
-)
+@pytest.mark.parametrize("folder", ["@eaDir", "System Volume Information"])
 def test_folders_of_systems_are_left_out_and_counted(tmp_path: Path, folder: str) -> None:
     inside = tmp_path / "s" / folder
     touch(tmp_path / "a.png", inside / "b.png", inside / "x" / "c.jpg", inside / "note.txt")

@@ -19,12 +19,10 @@ def rows_of(files: str, names: str, sizes: str = "") -> dict[str, str]:
 @pytest.mark.parametrize(
     ("file", "name"),
     [
-        *(("a.png", name) for name in ("a.png", "./a.png", "A.PNG", "a", "A", "a.tif", "a.dcm")),
-        *(("a.png", name) for name in ("scans/a.png", "scans\\a.png", "D:\\study\\a.png")),
-        *(("s2/b.png", name) for name in ("s2\\b.png", "D:\\study\\s2\\b.png", "b.png", "b", "B")),
-        *(("s2/b.png", name) for name in ("/mnt/x/s2/b.png", "\\\\nas\\x\\s2\\b.png", "S2/B.png")),
-        *(("s2/b.png", name) for name in ("data/scans/s2/b.png", "file:///C:/x/s2/b.png", "s2/b")),
-        *(("2024/a.png", name) for name in ("D:\\Export\\a.png", "x/2024/a.png", "2024/a.PNG")),
+        *(("a.png", name) for name in ("./a.png", "A.PNG", "A", "a.dcm", "scans\\a.png")),
+        *(("s2/b.png", name) for name in ("D:\\study\\s2\\b.png", "b.png", "S2/B.png", "s2/b")),
+        *(("s2/b.png", name) for name in ("\\\\nas\\x\\s2\\b.png", "file:///C:/x/s2/b.png")),
+        ("2024/a.png", "D:\\Export\\a.png"),
         ("a b.png", "a%20b.png"),
         ("50%20.png", "50%20.png"),
         ("ü.png", unicodedata.normalize("NFD", "ü.png")),
@@ -43,8 +41,7 @@ def test_one_image_under_another_name(file: str, name: str) -> None:
     "name", ["b.png", "aa.png", "a.png.bak", "png", "'a.png", "a.1", "a.2.png"]
 )
 def test_another_image_s_name(name: str) -> None:
-    for file in ("a.png", "s/a.png"):
-        assert "no row" in rows_of(file, name)[file]
+    assert "no row" in rows_of("s/a.png", name)["s/a.png"]
 
 
 def test_the_row_with_most_in_common_is_taken() -> None:

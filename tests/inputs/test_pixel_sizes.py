@@ -18,20 +18,8 @@ def source(file: str) -> Source:
 def test_one_size_beats_the_table() -> None:
     sizes = PixelSizes([source("a.png")], 0.2, {"a.png": TableRow(A_MM)})
     assert sizes.size_of(source("a.png")) == PixelSize(0.2, 0.2, "option")
-    sizes = PixelSizes([source("a.png")], (0.1, 0.2))
-    assert sizes.size_of(source("a.png")) == (0.1, 0.2, "option")
-
-
-def test_without_anything_no_size_is_known() -> None:
-    assert PixelSizes([source("a.png")]).size_of(source("a.png")) is None
     assert not PixelSizes().is_given
-    assert PixelSizes((), None, {}).has_size(source("a.png"))
-
-
-@pytest.mark.parametrize("size", [0.0, -1.0, float("nan"), float("inf")])
-def test_impossible_sizes_are_refused(size: float) -> None:
-    with pytest.raises(DataError, match="expected a positive number"):
-        PixelSizes([], size)
+    assert PixelSizes().size_of(source("a.png")) is None
 
 
 def test_a_row_without_size_or_with_a_reason_costs_its_image_alone() -> None:

@@ -7,7 +7,7 @@ import pytest
 from edgeseg.errors import DataError, InputNotFoundError
 from edgeseg.images.frame import PixelSize
 from edgeseg.inputs import size_table
-from edgeseg.inputs.size_table import TableRow, has_value, read_table, read_table_rows
+from edgeseg.inputs.size_table import TableRow, read_table, read_table_rows
 from edgeseg.inputs.titles import EXPECTED, read_title
 
 HC18 = "filename,pixel size(mm),head circumference (mm)\n"
@@ -31,12 +31,15 @@ def sizes_in(tmp_path: Path, text: str, encoding: str = "utf-8") -> dict[str, ob
 
 
 def test_the_table_as_hc18_ships_it(tmp_path: Path) -> None:
-    path = write_table(tmp_path, "\ufeff" + HC18 + "a.png, 0.12 ,170.5\r\n\nb.png,0.2,\nc.png,1\n")
-    assert read_table(path) == {
+    rows = "a.png, 0.12 ,170.5\r\n\nb.png,0.2,\nc.png,1,wide\nd.png,n/a,-170\n"
+    assert read_table(write_table(tmp_path, "\ufeff" + HC18 + rows)) == {
         "a.png": TableRow(of_mm(0.12), 170.5),
         "b.png": TableRow(of_mm(0.2), None),
         "c.png": TableRow(of_mm(1.0), None),
+        "d.png": TableRow(None, None),
     }
+    found = read_table(write_table(tmp_path, "file;pixel size;HC (cm)\na;0,1;17,5\n"))
+    assert found["a"].hc_mm == 175
 
 
 @pytest.mark.parametrize(
@@ -45,42 +48,38 @@ def test_the_table_as_hc18_ships_it(tmp_path: Path) -> None:
         "filename;pixel size(mm)\r\na.png;0,12\r\n",
         "filename;pixel size(mm);;\r\na.png;0.12;;\r\n;;;\r\n",
         "filename\tpixel size(mm)\na.png\t0,12\n",
-        "filename|pixel size(mm)\na.png|0.12\n",
         "filename,pixel size(mm)\ra.png,0.12\r",
-        "sep=;\nfilename;pixel size(mm)\na.png;0,12\n",
         '"sep=;"\r\nfilename;pixel size(mm)\r\na.png;0,12\r\n',
         "\n\n , \nfilename,pixel size(mm)\n\na.png,0.12\n",
         ",filename,pixel size(mm)\n0,a.png,0.12\n",
-        "Unnamed: 0,filename,pixel size(mm)\n0,a.png,0.12\n",
         ",pixel size(mm)\na.png,0.12\n",
-        "pixel size(mm),head circumference (mm),filename\n0.12,170,a.png\n",
         "age;id;image;pixel size(mm)\n20;7;a.png;0.12\n",
         "filename,pixel size(mm),comment\na.png,0.12,\"two\nlines, 'quoted'\"\n",
-        "filename,pixel size x (mm),pixel size y (mm)\na.png,0.12,0.12\n",
         "filename,pixel size(mm),PixelSpacing\na.png,0.12,0.12\\0.12\n",
         'filename,PixelSpacing\na.png,"[0.12, 0.12]"\n',
         "filename,pixel size (cm)\na.png,0.012\n",
-        "filename,pixel size (µm)\na.png,120\n",
         "filename,pixel size(mm),dpi,pixel resolution\na.png,0.12,96,high\n",
         "file,frame,pixel_size_x_mm,pixel_size_y_mm,pixel_size_source\na.png,,0.12,0.12,table\n",
-        "Dateiname;Pixelgröße (mm);Kopfumfang (mm)\na.png;0,12;170\n",
     ],
 )
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
-def test_one_size_in_many_tables(tmp_path: Path, text: str, encoding: str) -> None:
-    assert sizes_in(tmp_path, text, encoding) == {"a.png": pytest.approx((0.12, 0.12))}
+def test_one_size_in_many_tables(tmp_path: Path, text: str) -> None:
+    assert sizes_in(tmp_path, text) == {"a.png": pytest.approx((0.12, 0.12))}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+def test_tables_in_the_encodings_of_excel(tmp_path: Path, encoding: str) -> None:
+    text = "Dateiname;Pixelgröße (µm)\nKöpfe.png;120\n"
+    assert sizes_in(tmp_path, text, encoding) == {"Köpfe.png": pytest.approx((0.12, 0.12))}
 
 
 @pytest.mark.parametrize(
     "text",
     [
         "filename,pixel size x (mm),pixel size y (mm)\na.png,0.1,0.2\n",
-        "filename,pixel_size_y_mm,pixel_size_x_mm\na.png,0.2,0.1\n",
         "filename,row spacing (mm),column spacing (mm)\na.png,0.2,0.1\n",
         'filename,PixelSpacing\na.png,"[0.2, 0.1]"\n',
         "filename,PixelSpacing\na.png,\"['0.2', '0.1']\"\n",
         "filename;PixelSpacing\na.png;0,2\\0,1\n",
-        "filename,pixel size\na.png,0.2\\0.1\n",
         "filename,pixel size x (cm),pixel size y (mm)\na.png,0.01,0.2\n",
         "filename,PhysicalDeltaX,PhysicalDeltaY\na.png,0.01,0.02\n",
         "filename,PixelSpacing,pixel_size_x_mm\na.png,0.2\\0.1,0.1\n",
@@ -95,12 +94,10 @@ def test_two_sizes_are_across_and_down(tmp_path: Path, text: str) -> None:
     [
         "a.png,0.1,170\n",
         "filename\na.png\n",
-        "pixel size(mm)\n0.1\n",
         "scan no,pixel size(mm)\na.png,0.12\n",
         "filename,pixels per mm\na.png,8\n",
         "filename,pixel size (inch)\na.png,0.1\n",
         "filename,pixel size x (mm)\na.png,0.1\n",
-        "filename,spacing_0,spacing_1\na.png,0.1,0.1\n",
     ],
 )
 def test_a_table_without_known_titles_is_refused_and_told_them(tmp_path: Path, text: str) -> None:
@@ -111,27 +108,22 @@ def test_a_table_without_known_titles_is_refused_and_told_them(tmp_path: Path, t
 
 
 @pytest.mark.parametrize(
-    "titles",
-    ["pixel size(mm)|pixel_size_mm|Pixel Size [mm]|pixelSizeMM|PIXEL SIZE|spacing|mm per pixel",
-     "mm/px|px size|Pixelgro\u0308ße (mm)|Pixelgroesse|\ufeffpixel size|pixel\nsize (mm)"],
+    "title",
+    ["pixel size(mm)", "pixelSizeMM", "Pixel Size [mm]", "mm per pixel", "mm/px", "px size",
+     "Pixelgro\u0308ße (mm)", "Pixelgroesse", "\ufeffpixel size", "pixel\nsize (mm)"],
 )  # fmt: skip
-def test_titles_are_known_however_they_are_written(titles: str) -> None:
-    for title in titles.split("|"):
-        assert read_title(title)[:3] == ("size", "", 1.0), title
+def test_titles_are_known_however_they_are_written(title: str) -> None:
+    assert read_title(title) == ("size", "", 1.0)
 
 
 @pytest.mark.parametrize(
     ("cell", "message"),
     [
-        ("-0.1", "-0.1"),
         ("0", "positive number"),
         ("inf", "'inf'; expected a number"),
         ("wide", "'wide'; expected a number"),
-        ("70", "pixel size is 70"),
         ('"[0.1, 0.2]"', "expected a number"),  # which of them is across?
-        ("0.1\\0.1\\0.1", "expected a number"),
         ("0.12 mm", "expected a number"),
-        ('"1.234,5"', "expected a number"),
         ("1,24", "more cells than there are titles"),
     ],
 )
@@ -174,20 +166,6 @@ def test_rows_of_one_name_that_differ_cost_that_image(tmp_path: Path) -> None:
 def test_two_observers_of_one_image_give_its_size_and_no_reference(tmp_path: Path) -> None:
     path = write_table(tmp_path, HC18 + "a.png,0.1,170\na.png,0.1,172\n")
     assert read_table(path) == {"a.png": TableRow(of_mm(0.1), None)}
-
-
-@pytest.mark.parametrize("cell", ["-170", "NA", "", "wide", "0", "nan"])
-def test_a_circumference_that_is_none_ends_nothing(tmp_path: Path, cell: str) -> None:
-    assert read_table(write_table(tmp_path, f"{HC18}a.png,0.1,{cell}\n"))["a.png"].hc_mm is None
-
-
-@pytest.mark.parametrize(
-    ("titles", "hc_mm"), [("file;pixel size;HC (cm)", 175), ("file;pixel size;HC", 17.5)]
-)
-def test_a_circumference_has_the_unit_of_its_title(
-    tmp_path: Path, titles: str, hc_mm: float
-) -> None:
-    assert read_table(write_table(tmp_path, f"{titles}\na;0,1;17,5\n"))["a"].hc_mm == hc_mm
 
 
 @pytest.mark.parametrize(
@@ -280,9 +258,3 @@ def test_what_a_table_holds_makes_no_long_errors(tmp_path: Path, text: str) -> N
     with pytest.raises(DataError) as caught:
         read_table(write_table(tmp_path, text.format("/" * 100_000)))
     assert len(str(caught.value)) < 4000
-
-
-def test_cells_that_say_that_there_is_no_figure() -> None:
-    for cell in ("", " ", "NA", "n/a", "NaN", "-", "\u2013", "None", "#N/A", "?"):
-        assert not has_value(cell), cell
-    assert all(has_value(cell) for cell in ("0", "0.1", "-1", "wide"))
