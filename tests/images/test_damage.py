@@ -53,14 +53,10 @@ def test_a_file_cut_short_is_refused(tmp_path: Path, scan: np.ndarray, extension
             assert "cut short" in sentence or "damaged" in sentence
 
 
-@pytest.mark.parametrize("colours", [False, True])
 @pytest.mark.parametrize("kind", JPEGS)
-def test_a_jpeg_cut_short_and_closed_again(
-    tmp_path: Path, tissue: np.ndarray, kind: str, colours: bool
-) -> None:
+def test_a_jpeg_cut_short_and_closed_again(tmp_path: Path, tissue: np.ndarray, kind: str) -> None:
     """As tools leave it that end a broken file with the marker that it lacks."""
-    image = cv2.cvtColor(tissue, cv2.COLOR_GRAY2BGR) if colours else tissue
-    whole = encoded(".jpg", image, *JPEGS[kind])
+    whole = encoded(".jpg", cv2.cvtColor(tissue, cv2.COLOR_GRAY2BGR), *JPEGS[kind])
     assert read(tmp_path, whole).shape == tissue.shape
     scan_head = whole.index(b"\xff\xda")
     start = scan_head + 2 + int.from_bytes(whole[scan_head + 2 : scan_head + 4])
@@ -71,19 +67,17 @@ def test_a_jpeg_cut_short_and_closed_again(
         assert "cut short" in sentence or "damaged" in sentence
 
 
-@pytest.mark.parametrize("kind", ["baseline", "restarts"])
-def test_a_jpeg_with_an_empty_part(tmp_path: Path, tissue: np.ndarray, kind: str) -> None:
-    data = bytearray(encoded(".jpg", tissue, *JPEGS[kind]))
+def test_a_jpeg_with_an_empty_part(tmp_path: Path, tissue: np.ndarray) -> None:
+    data = bytearray(encoded(".jpg", tissue))
     middle = len(data) // 2
     data[middle : middle + 512] = bytes(512)
     assert "damaged" in refused(tmp_path, bytes(data))
 
 
-@pytest.mark.parametrize("colours", [False, True])
-def test_a_jpeg_that_lost_a_sector(tmp_path: Path, tissue: np.ndarray, colours: bool) -> None:
+def test_a_jpeg_that_lost_a_sector(tmp_path: Path, tissue: np.ndarray) -> None:
     """What follows moves up, and the end is missing, in a last row that is not a whole block."""
     tissue[-40:] = 0
-    image = cv2.cvtColor(tissue, cv2.COLOR_GRAY2BGR) if colours else tissue
+    image = cv2.cvtColor(tissue, cv2.COLOR_GRAY2BGR)
     data = encoded(".jpg", image[: len(tissue) // 16 * 16 - 12])
     middle = len(data) // 2
     assert "missing" in refused(tmp_path, data[:middle] + data[middle + 2048 :])
@@ -132,7 +126,7 @@ def test_a_jpeg_of_more_scans_than_any_encoder_writes(tmp_path: Path, tissue: np
     assert "100 scans" in refused(tmp_path, whole[:end] + 100 * whole[last:end] + whole[end:])
 
 
-@pytest.mark.parametrize("kind", [b"IHDR", b"IDAT", b"tEXt", b"IEND"])
+@pytest.mark.parametrize("kind", [b"IDAT", b"tEXt"])
 def test_a_wrong_checksum_of_a_png(
     tmp_path: Path, scan: np.ndarray, kind: bytes, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -173,8 +167,7 @@ def exif(order: str, kind: int, value: int, *, count: int = 1) -> bytes:
     return mark + struct.pack(order + "IHHHI", 8, 1, 0x0112, kind, count) + packed + bytes(4)
 
 
-@pytest.mark.parametrize("kind", [3, 4])
-@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(("order", "kind"), [("<", 3), (">", 4)])
 def test_exif_in_any_order_and_width(
     tmp_path: Path, scan: np.ndarray, order: str, kind: int
 ) -> None:
@@ -190,8 +183,8 @@ def test_exif_in_any_order_and_width(
 @pytest.mark.parametrize(
     "broken",
     [
-        *(b"", b"II", b"II\0\0" + exif("<", 3, 6)[4:], b"II*\0\xff\xff\xff\xff"),
-        *(exif("<", 3, 0), exif("<", 3, 9), exif("<", 3, 6, count=0), exif("<", 3, 6)[:19]),
+        *(b"II", b"II\0\0" + exif("<", 3, 6)[4:], b"II*\0\xff\xff\xff\xff"),
+        *(exif("<", 3, 9), exif("<", 3, 6, count=0), exif("<", 3, 6)[:19]),
         exif("<", 1, 6),  # a byte
     ],
 )
@@ -199,34 +192,24 @@ def test_broken_exif_turns_nothing(tmp_path: Path, scan: np.ndarray, broken: byt
     assert np.array_equal(read(tmp_path, png(scan, GRAY, chunk(b"eXIf", broken))), scan)
 
 
-@pytest.mark.parametrize(
-    ("at", "value"),
-    [
-        (28, struct.pack("<H", 7)),  # bits of a pixel
-        (30, struct.pack("<I", 4)),  # a JPEG within
-        (10, struct.pack("<I", 5000)),  # where the pixels begin: too late
-        (46, struct.pack("<I", 9999)),  # colours of the palette
-        (14, struct.pack("<I", 41)),  # bytes of the header
-    ],
-)
-def test_odd_fields_of_a_bmp(tmp_path: Path, scan: np.ndarray, at: int, value: bytes) -> None:
+def test_odd_fields_of_a_bmp(tmp_path: Path, scan: np.ndarray) -> None:
     data = encoded(".bmp", scan)
-    refused(tmp_path, data[:at] + value + data[at + len(value) :])
+    for at, value in ((28, 7), (10, 5000)):  # bits of a pixel, where the pixels begin
+        refused(tmp_path, data[:at] + struct.pack("<I", value) + data[at + 4 :])
 
 
-@pytest.mark.parametrize("extension", [".bmp", ".pgm", ".tif"])
 def test_pillow_never_fills_what_is_cut_short(
-    tmp_path: Path, scan: np.ndarray, monkeypatch: pytest.MonkeyPatch, extension: str
+    tmp_path: Path, scan: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever trains with images from the web may have told it to, for the whole process."""
     monkeypatch.setattr("PIL.ImageFile.LOAD_TRUNCATED_IMAGES", True)
-    data = encoded(extension, scan)
+    data = encoded(".bmp", scan)
     refused(tmp_path, data[: len(data) // 2])
 
 
-@pytest.mark.parametrize("data", [b"filename,pixel size(mm)\n000_HC.png,0.07\n", b"x", bytes(1000)])
-def test_what_is_no_image_is_refused(tmp_path: Path, data: bytes) -> None:
-    assert READABLE in refused(tmp_path, data)
+def test_what_is_no_image_is_refused(tmp_path: Path) -> None:
+    for data in (b"filename,pixel size(mm)\n000_HC.png,0.07\n", bytes(1000)):
+        assert READABLE in refused(tmp_path, data)
     assert "the file is empty" in refused(tmp_path, b"")
 
 

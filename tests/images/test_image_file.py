@@ -26,25 +26,9 @@ from tests.images.image_files import (
 def test_lossless_files_come_back_whatever_their_name(
     tmp_path: Path, scan: np.ndarray, extension: str
 ) -> None:
-    for name in ("a.png", "sans extension", "schädel 扫描.png", "a'b & c.PNG"):
-        found = read(tmp_path, encoded(extension, scan), name)
-        assert found.dtype == np.uint8
-        assert np.array_equal(found, scan)
-
-
-@pytest.mark.parametrize("progressive", [0, 1])
-def test_jpeg_comes_back_nearly(tmp_path: Path, scan: np.ndarray, progressive: int) -> None:
-    how = (cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_PROGRESSIVE, progressive)
-    found = read(tmp_path, encoded(".jpg", scan, *how), "a.jpg")
-    assert np.abs(found.astype(int) - scan).mean() < 3
-
-
-def test_colours_become_luma(tmp_path: Path) -> None:
-    pixels = np.zeros((40, 50, 3), dtype=np.uint8)
-    pixels[:20] = (200, 100, 50)
-    found = read(tmp_path, png(pixels, RGB))
-    assert found[0, 0] == pytest.approx(0.299 * 200 + 0.587 * 100 + 0.114 * 50, abs=1)
-    assert found[-1, -1] == 0
+    found = read(tmp_path, encoded(extension, scan), "schädel 扫描")
+    assert found.dtype == np.uint8
+    assert np.array_equal(found, scan)
 
 
 def test_palette_png_is_read_by_its_colours(tmp_path: Path) -> None:
@@ -94,7 +78,7 @@ def test_the_fourth_byte_of_a_plain_32_bit_bmp_means_nothing(tmp_path: Path) -> 
     assert np.all(read(tmp_path, head + info + pixels, "a.bmp") == 80)
 
 
-@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+@pytest.mark.parametrize("bits", [8, 12, 16])
 def test_16_bit_files_are_scaled_by_the_bits_they_use(tmp_path: Path, bits: int) -> None:
     ramp = np.linspace(0, 2**bits - 1, 64 * 64).round().reshape(64, 64)
     found = read(tmp_path, png(ramp.astype(">u2")))
@@ -118,19 +102,13 @@ def test_exif_orientation_is_undone(tmp_path: Path, orientation: int) -> None:
     assert np.abs(found.astype(int) - upright).mean() < 3
 
 
-def pnm(kind: int, pixels: np.ndarray, largest: int = 255, comment: str = "") -> bytes:
+def pnm(kind: int, pixels: np.ndarray, largest: int = 255) -> bytes:
     """Write a file: 2 and 5 are gray, 3 and 6 colours; 2 and 3 are text."""
     height, width = pixels.shape[:2]
-    head = f"P{kind}\n{comment}{width} {height}\n{largest}\n".encode()
+    head = f"P{kind}\n# made by 12 13 14\n{width} {height}\n{largest}\n".encode()
     if kind in (2, 3):
         return head + b"\n".join(b" ".join(b"%d" % v for v in row.ravel()) for row in pixels)
     return head + pixels.astype(">u2" if largest > 255 else np.uint8).tobytes()
-
-
-@pytest.mark.parametrize("kind", [2, 5])
-@pytest.mark.parametrize("comment", ["", "# made by 12 13 14\n"])
-def test_pgm_is_read(tmp_path: Path, scan: np.ndarray, kind: int, comment: str) -> None:
-    assert np.array_equal(read(tmp_path, pnm(kind, scan, comment=comment), "a.pgm"), scan)
 
 
 @pytest.mark.parametrize("kind", [3, 6])
@@ -141,7 +119,7 @@ def test_colours_of_a_ppm_become_luma(tmp_path: Path, scan: np.ndarray, kind: in
 
 
 @pytest.mark.parametrize("kind", [2, 5])
-@pytest.mark.parametrize("largest", [1, 15, 100, 1023, 4095, 65535])
+@pytest.mark.parametrize("largest", [1, 100, 4095])
 def test_the_largest_value_of_a_pgm_is_white(
     tmp_path: Path, scan: np.ndarray, kind: int, largest: int
 ) -> None:

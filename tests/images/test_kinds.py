@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import gzip
 import struct
 from pathlib import Path
 
@@ -21,18 +20,13 @@ KINDS = {
     "WebP": b"RIFF\x24\0\0\0WEBPVP8 ",
     "AVI video": b"RIFF\x24\0\0\0AVI LIST",
     "MP4 or QuickTime video": media(b"isom", b"mp42"),
-    "Matroska or WebM video": b"\x1aE\xdf\xa3" + bytes(60),
-    "Windows Media video": bytes.fromhex("3026b2758e66cf11"),
-    "MPEG video": b"\0\0\x01\xba" + bytes(20),
     "HEIC": media(b"heic", b"mif1"),
     "AVIF": media(b"mif1", b"miaf", b"avif"),
     "JPEG 2000": b"\0\0\0\x0cjP  \r\n\x87\n" + media(b"jp2 "),
     "camera raw": media(b"crx "),
     "DICOM": bytes(128) + b"DICM" + bytes(60),
     "NIfTI volume": NIFTI,
-    "NRRD volume": b"NRRD0004\n",
     "Kretz volume": b"KRETZFILE 1.0   ",
-    "PDF": b"%PDF-1.7\n",
     "ZIP archive": b"PK\3\4" + bytes(60),
 }
 
@@ -56,7 +50,6 @@ def test_kinds_are_known_by_their_first_bytes(tmp_path: Path, name: str) -> None
     "data",
     [
         b"\x02\0\0\0UL\4\0\x9c\0\0\0" + bytes(60),  # without the preamble
-        b"\x08\0\x05\0CS\x0a\0ISO_IR 100" + bytes(60),
         b"\x08\0\0\0\4\0\0\0\x10\1\0\0" + bytes(60),  # implicit, as before 1993
         b"\x08\0\x05\0\x0a\0\0\0ISOIR100  " + bytes(60),
     ],
@@ -70,8 +63,6 @@ def test_dicom_without_its_preamble(data: bytes) -> None:
 def test_text_and_tables_are_no_kind() -> None:
     for data in (
         *(b"", b"x", b"filename,pixel size(mm)\n", b'{"a": 1}', bytes(2000), b"\xff" * 2000),
-        *(b"<html><body><img src='a.svg'></body></html>", b"<?xml version='1.0'?><labels/>"),
         *(b"RIFF\x24\0\0\0WAVEfmt ", b"\x08\0\x01\0\0\0\0\0" + bytes(90)),
-        *(b"\x1f\x8b\x08\0" + b"\xff" * 50, gzip.compress(b"some text", mtime=0)),
     ):
         assert kind_of(data) is None, data[:20]

@@ -29,7 +29,7 @@ def changed(data: bytes, **fields: int) -> bytes:
     return bytes(copy)
 
 
-@pytest.mark.parametrize("how", [{}, {"tile": (64, 64)}, {"compression": "zlib", "predictor": 2}])
+@pytest.mark.parametrize("how", [{"tile": (64, 64)}, {"compression": "zlib", "predictor": 2}])
 @pytest.mark.parametrize("bits", [8, 12, 16])
 def test_white_is_zero_is_turned_round(
     tmp_path: Path, scan: np.ndarray, bits: int, how: dict[str, Any]
@@ -43,29 +43,23 @@ def test_white_is_zero_is_turned_round(
 
 
 @pytest.mark.parametrize("byteorder", ["<", ">"])
-@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
-def test_bigtiff_is_read(tmp_path: Path, scan: np.ndarray, byteorder: str, kind: type) -> None:
-    pixels = scan if kind is np.uint8 else scan.astype(np.uint16) * 257
-    data = tiff((pixels, {}), bigtiff=True, byteorder=byteorder)
+def test_bigtiff_is_read(tmp_path: Path, scan: np.ndarray, byteorder: str) -> None:
+    data = tiff((scan.astype(np.uint16) * 257, {}), bigtiff=True, byteorder=byteorder)
     assert data[2:4] in (b"+\0", b"\0+")
     assert np.array_equal(read(tmp_path, data, "a.tif"), scan)
 
 
-@pytest.mark.parametrize("first", [True, False])
-@pytest.mark.parametrize("white_is_zero", [True, False])
-@pytest.mark.parametrize(
-    "beside",
-    [{"subfiletype": 1}, {"subfiletype": 4, "photometric": "mask"}],
-    ids=["thumbnail", "mask"],
-)
+@pytest.mark.parametrize("kind", ["thumbnail", "mask"])
 def test_the_image_is_read_and_not_what_lies_beside_it(
-    tmp_path: Path, scan: np.ndarray, beside: dict[str, Any], white_is_zero: bool, first: bool
+    tmp_path: Path, scan: np.ndarray, kind: str
 ) -> None:
-    small = scan[::4, ::4] > 100 if beside["subfiletype"] == 4 else scan[::4, ::4]
-    wide = scan.astype(np.uint16) * 257
-    image = (65535 - wide, {"photometric": "miniswhite"}) if white_is_zero else (wide, {})
-    pages = [image, (small, beside)] if first else [(small, beside), image]
-    assert np.array_equal(read(tmp_path, tiff(*pages), "a.tif"), scan)
+    small = scan[::4, ::4]
+    beside: tuple[np.ndarray, dict[str, Any]] = (small, {"subfiletype": 1})
+    if kind == "mask":
+        beside = (small > 100, {"subfiletype": 4, "photometric": "mask"})
+    image = (65535 - scan.astype(np.uint16) * 257, {"photometric": "miniswhite"})
+    for pages in ([image, beside], [beside, image]):
+        assert np.array_equal(read(tmp_path, tiff(*pages), "a.tif"), scan)
 
 
 def test_frames_are_counted_without_thumbnails(tmp_path: Path, scan: np.ndarray) -> None:
@@ -88,30 +82,24 @@ def test_the_alpha_of_a_later_page_counts(tmp_path: Path, scan: np.ndarray) -> N
     assert np.array_equal(read(tmp_path, opaque, "a.tif"), scan)
 
 
-@pytest.mark.parametrize("how", [{}, {"compression": "zlib"}])
-@pytest.mark.parametrize("kind", ["gray", "signed", "rgb", "cmyk", "palette"])
-def test_whatever_is_packed_comes_back(
-    tmp_path: Path, scan: np.ndarray, kind: str, how: dict[str, Any]
-) -> None:
+@pytest.mark.parametrize("kind", ["signed", "rgb", "cmyk", "palette"])
+def test_whatever_is_packed_comes_back(tmp_path: Path, scan: np.ndarray, kind: str) -> None:
     colours = np.dstack([scan, scan // 2, 255 - scan])
     luma = cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY)
     ink = np.dstack([255 - colours, np.zeros_like(scan)])
     map_of = np.stack([np.arange(256) * 257] * 3).astype(np.uint16)
     pixels, page, expected = {
-        "gray": (scan, {}, scan),
         "signed": (scan.astype(np.int16) * 128, {}, scan),
         "rgb": (colours, {"photometric": "rgb"}, luma),
         "cmyk": (ink, {"photometric": "separated"}, luma),
         "palette": (scan, {"photometric": "palette", "colormap": map_of}, scan),
     }[kind]
-    found = read(tmp_path, tiff((pixels, {**page, **how})), "a.tif")
+    found = read(tmp_path, tiff((pixels, {**page, "compression": "zlib"})), "a.tif")
     assert np.array_equal(found, expected)
 
 
-@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
-def test_lzw_is_read_and_damage_noticed(tmp_path: Path, scan: np.ndarray, kind: type) -> None:
-    pixels = scan.astype(kind) * (257 if kind is np.uint16 else 1)
-    data = encoded(".tif", pixels, cv2.IMWRITE_TIFF_COMPRESSION, 5)
+def test_lzw_is_read_and_damage_noticed(tmp_path: Path, scan: np.ndarray) -> None:
+    data = encoded(".tif", scan.astype(np.uint16) * 257, cv2.IMWRITE_TIFF_COMPRESSION, 5)
     assert np.array_equal(read(tmp_path, data, "a.tif"), scan)
     middle = len(data) // 2
     assert "damaged" in refused(tmp_path, data[:middle] + bytes(64) + data[middle + 64 :], "a.tif")
@@ -125,10 +113,8 @@ def test_what_would_not_be_read_rightly_is_refused(tmp_path: Path, scan: np.ndar
     wide = np.moveaxis(planes, 0, 2).astype(np.uint16) * 257
     separate = {"planarconfig": "separate"}
     assert "3 separate planes" in sentence(planes, photometric="rgb", **separate)
-    assert "3 s" in sentence(planes, photometric="minisblack", **separate)
     assert "16 bits" in sentence(wide, photometric="rgb")
-    assert "16 bits" in sentence(np.dstack([wide, wide[..., :1]]), photometric="rgb")
-    for kind in (np.int8, np.int32, np.uint32, np.float16, np.float32, np.float64):
+    for kind in (np.int8, np.uint32, np.float32):
         assert f"{np.dtype(kind).itemsize * 8} bits" in sentence((scan // 2).astype(kind))
     plain = tiff((scan, {}), byteorder="<")
     assert "compression (50002)" in refused(tmp_path, changed(plain, COMPRESSION=JPEG_XL), "a.tif")
@@ -136,36 +122,24 @@ def test_what_would_not_be_read_rightly_is_refused(tmp_path: Path, scan: np.ndar
     assert "60000 samples" in refused(tmp_path, changed(plain, SAMPLES=60_000), "a.tif")
 
 
-@pytest.mark.parametrize("damage", ["cut", "zeros", "ones", "no offsets"])
 def test_a_damaged_file_is_refused_and_nothing_else_is_said(
-    tmp_path: Path, scan: np.ndarray, damage: str, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, scan: np.ndarray, capfd: pytest.CaptureFixture[str]
 ) -> None:
     data = tiff((scan, {}), byteorder="<")
     offsets, unknown = (struct.pack("<H", tag) for tag in (STRIPS, 65000))
-    damaged = {
-        "cut": data[:-100],
-        "zeros": data[:8] + bytes(200) + data[208:],
-        "ones": data[:8] + b"\xff" * 200 + data[208:],
-        "no offsets": data.replace(offsets, unknown, 1),
-    }
-    assert "cut short or damaged" in refused(tmp_path, damaged[damage], "a.tif")
+    zeros, ones = (data[:8] + part + data[208:] for part in (bytes(200), b"\xff" * 200))
+    for damaged in (data[:-100], zeros, ones, data.replace(offsets, unknown, 1)):
+        assert "cut short or damaged" in refused(tmp_path, damaged, "a.tif")
     assert capfd.readouterr().err == ""
 
 
-def packed(levels: np.ndarray, bits: int) -> bytes:
-    """Return rows of levels, each sample of so many bits, from the highest bit on."""
+def tiff_of_bits(levels: np.ndarray, bits: int, white: bool, byteorder: str) -> bytes:
+    """Write a TIFF byte by byte, each sample from its highest bit on: tifffile does so wrongly."""
     ones = (levels[..., None] >> np.arange(bits - 1, -1, -1)) & 1
-    return np.packbits(ones.astype(np.uint8).reshape(len(levels), -1), axis=1).tobytes()
-
-
-def tiff_of_bits(
-    levels: np.ndarray, bits: int, white: bool, byteorder: str, deflate: bool
-) -> bytes:
-    """Write a TIFF byte by byte: tifffile makes 12 bits wrongly."""
-    strip = packed(levels, bits)
-    strip = zlib.compress(strip) if deflate else strip
+    rows = np.packbits(ones.astype(np.uint8).reshape(len(levels), -1), axis=1)
+    strip = zlib.compress(rows.tobytes())
     height, width = levels.shape
-    fields = [(256, width), (257, height), (258, bits), (259, 8 if deflate else 1)]
+    fields = [(256, width), (257, height), (258, bits), (259, 8)]
     fields += [(262, 0 if white else 1), (273, 8), (277, 1), (278, height), (279, len(strip))]
     fields[5] = (273, 10 + 12 * len(fields) + 4 + 8 - 8)
     mark = b"II*\0" if byteorder == "<" else b"MM\0*"
@@ -175,28 +149,24 @@ def tiff_of_bits(
     return head + strip
 
 
-@pytest.mark.parametrize("deflate", [False, True])
 @pytest.mark.parametrize("byteorder", ["<", ">"])
 @pytest.mark.parametrize("white", [False, True])
-@pytest.mark.parametrize("bits", [1, 2, 4, 8, 10, 12, 14])
+@pytest.mark.parametrize("bits", [1, 4, 12, 14])
 def test_samples_of_any_bits_are_read_or_refused(
-    tmp_path: Path, scan: np.ndarray, bits: int, white: bool, byteorder: str, deflate: bool
+    tmp_path: Path, scan: np.ndarray, bits: int, white: bool, byteorder: str
 ) -> None:
     top = 2**bits - 1
     levels = scan[:101, :203].astype(int) * top // 255
-    stored = top - levels if white else levels
-    data = tiff_of_bits(stored, bits, white, byteorder, deflate)
-    if bits not in (8, 12):
+    data = tiff_of_bits(top - levels if white else levels, bits, white, byteorder)
+    if bits != 12:
         assert f"{bits} bits" in refused(tmp_path, data, "a.tif")
         return
     found = read(tmp_path, data, "a.tif")
     assert np.abs(found - levels * 255 / top).max() <= 1
 
 
-@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
-def test_orientation_is_undone(tmp_path: Path, scan: np.ndarray, kind: type) -> None:
-    stored = np.ascontiguousarray(np.rot90(scan)).astype(kind) * (257 if kind is np.uint16 else 1)
-    data = tiff((stored, {"extratags": [(274, "H", 1, 6, True)]}))
+def test_orientation_is_undone(tmp_path: Path, scan: np.ndarray) -> None:
+    data = tiff((np.ascontiguousarray(np.rot90(scan)), {"extratags": [(274, "H", 1, 6, True)]}))
     assert np.array_equal(read(tmp_path, data, "a.tif"), scan)
 
 
@@ -216,8 +186,6 @@ def test_damaged_strips_are_refused(tmp_path: Path, scan: np.ndarray) -> None:
     assert np.array_equal(read(tmp_path, data, "a.tif"), scan)
     checksum = data[:-1] + bytes([data[-1] ^ 1])
     assert "damaged" in refused(tmp_path, checksum, "a.tif")
-    half = len(packed_rows) // 2
-    assert "damaged" in refused(tmp_path, data[:-half] + bytes(half), "a.tif")
 
 
 def test_directories_without_end(
