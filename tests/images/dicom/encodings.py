@@ -86,8 +86,8 @@ _NATIVE_GRAY: list[tuple[str, dict[str, Any], bool]] = [
 ]
 _RECODED = ("RGB", "YBR_FULL", "MONOCHROME2", "MONOCHROME2 bits=12", "PALETTE COLOR")
 _WRITTEN = {
-    "implicit": "+ti", "big endian": "+tb", "deflated": "+td", "bare, implicit": "-F +ti",
-    "bare, explicit": "-F +te", "undefined lengths": "-e", "group lengths": "+g",
+    "implicit": "+ti", "big endian": "+tb", "bare, explicit": "-F +te", "undefined lengths": "-e",
+    "group lengths": "+g",
 }  # fmt: skip
 # dcmtk's tools without loss
 _LOSSLESS = {

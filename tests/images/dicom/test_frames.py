@@ -113,8 +113,8 @@ def test_doppler_and_colours_read_wrongly_are_known(gray: np.ndarray, tmp_path: 
     assert not _screen(plain).coloured
     doppler = np.stack([gray[0]] * 3, axis=2)
     doppler[30:70, 30:90] = (220, 30, 20)
-    assert _screen(dicom_files.write(tmp_path / "d.dcm", doppler, photometric="RGB")).coloured
-    assert _screen(dicom_files.write(tmp_path / "y.dcm", doppler, photometric="YBR_FULL")).coloured
+    for kind in ("RGB", "YBR_FULL"):
+        assert _screen(dicom_files.write(tmp_path / "d.dcm", doppler, photometric=kind)).coloured
     for stated, real in (("YBR_FULL", "RGB"), ("RGB", "YBR_FULL")):
         path = Maker(plain, tmp_path).native(stated, stored_as=real)
         assert _screen(path).coloured, stated
@@ -125,23 +125,10 @@ def test_doppler_and_colours_read_wrongly_are_known(gray: np.ndarray, tmp_path: 
 def test_deep_pixels_in_jpeg_are_refused_with_advice(gray: np.ndarray, tmp_path: Path) -> None:
     maker = Maker(dicom_files.write(tmp_path / "base.dcm", gray), tmp_path)
     source = maker.native("MONOCHROME2", bits=12)
-    for asked in ("+ee", "+e1"):  # with loss and without
-        coded = maker.by_dcmtk("dcmcjpeg", asked, source)
-        if coded is None:
-            pytest.skip("dcmtk is not installed")
-        with pytest.raises(ImageDecodeError, match="save the images uncompressed"):
-            read_frame(coded, 1)
-
-
-def test_jpeg_ls_without_its_package_names_it(
-    gray: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    base = dicom_files.write(tmp_path / "base.dcm", gray)
-    coded = Maker(base, tmp_path).by_dcmtk("dcmcjpls", "+el", base)
+    coded = maker.by_dcmtk("dcmcjpeg", "+e1", source)
     if coded is None:
         pytest.skip("dcmtk is not installed")
-    monkeypatch.setattr("pydicom.pixels.decoders.base.Decoder.is_available", False)
-    with pytest.raises(ImageDecodeError, match="install pyjpegls"):
+    with pytest.raises(ImageDecodeError, match="save the images uncompressed"):
         read_frame(coded, 1)
 
 
@@ -175,16 +162,9 @@ def test_a_film_is_a_frame_at_a_time_for_programs(gray: np.ndarray, tmp_path: Pa
     assert given.pixel_size == (0.5, 0.5, "option")
     with pytest.raises(ImageDecodeError, match="holds 2 frames"):
         image_file.read_frame(path)
-    with pytest.raises(ImageDecodeError, match="holds 2 frames"):
-        decode_frame(path.read_bytes())
     with pytest.raises(DataError, match="frame 3"):
         read_frame(path, 3)
-
-
-def test_a_film_that_changes_is_opened_anew(gray: np.ndarray, tmp_path: Path) -> None:
-    path = dicom_files.write(tmp_path / "film.dcm", gray)
-    assert count_frames(path) == 2
-    dicom_files.write(path, np.concatenate([gray, gray]))
+    dicom_files.write(path, np.concatenate([gray, gray]))  # it is opened anew
     assert count_frames(path) == 4
 
 
@@ -194,7 +174,6 @@ def test_a_film_that_changes_is_opened_anew(gray: np.ndarray, tmp_path: Path) ->
         *(({"Modality": "CT"}, "modality is CT"), ({"Rows": None}, "no image")),
         ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.6.2"}, "volume"),
         *(({"NumberOfFrames": 2_000_000}, "2000000 frames"), ({"Rows": 16}, "too small")),
-        ({"PixelData": None}, "ends before its pixels"),
         ({"PhotometricInterpretation": "PALETTE COLOR"}, "its palette"),
     ],
 )
@@ -210,7 +189,6 @@ def test_two_samples_of_a_big_endian_word_keep_their_order(
     gray: np.ndarray, tmp_path: Path
 ) -> None:
     path = dicom_files.write(tmp_path / "a.dcm", gray[0], syntax=uid.ExplicitVRBigEndian)
-    np.testing.assert_array_equal(image_file.read_frame(path).pixels, gray[0])
     dataset = pydicom.dcmread(path)
     dataset.PixelData = np.frombuffer(dataset.PixelData, "<u2").byteswap().tobytes()
     dataset["PixelData"].VR = "OW"
@@ -228,7 +206,9 @@ def test_samples_may_lie_in_the_upper_bits(gray: np.ndarray, tmp_path: Path) -> 
     np.testing.assert_array_equal(shifted, plain)
 
 
-def test_what_follows_the_pixels_is_none_of_them(gray: np.ndarray, tmp_path: Path) -> None:
+def test_pixels_that_lack_some_or_lie_in_pieces_are_refused(
+    gray: np.ndarray, tmp_path: Path
+) -> None:
     path = dicom_files.write(tmp_path / "a.dcm", gray[0])
     dataset = pydicom.dcmread(path)
     dataset.PixelData = dataset.PixelData[:2000]
@@ -236,10 +216,6 @@ def test_what_follows_the_pixels_is_none_of_them(gray: np.ndarray, tmp_path: Pat
     dataset.save_as(path)
     with pytest.raises(ImageDecodeError, match="2000 of its pixels'"):
         image_file.read_frame(path)
-
-
-def test_uncompressed_pixels_in_pieces_are_refused(gray: np.ndarray, tmp_path: Path) -> None:
-    dataset = pydicom.dcmread(dicom_files.write(tmp_path / "a.dcm", gray[0]))
     data = [dataset.PixelData]
     path = dicom_files.save_coded(dataset, data, tmp_path / "b.dcm", uid.JPEGBaseline8Bit)
     named = path.read_bytes()
@@ -328,10 +304,7 @@ def jpeg_of_colours(gray: np.ndarray, coded: str, segments: bytes, ids: bytes) -
     ("coded", "segments", "ids", "photometric"),
     [
         ("RGB", "", b"\1\2\3", "RGB"),
-        ("RGB", "", b"\0\1\2", "RGB"),
-        ("RGB", "", b"RGB", "RGB"),
         ("RGB", "", b"RGB", "YBR_FULL_422"),
-        ("YCbCr", "", b"\1\2\3", "YBR_FULL"),
         ("YCbCr", "", b"\1\2\3", "YBR_FULL_422"),
         ("YCbCr", "JFIF", b"\1\2\3", "RGB"),
         ("RGB", "Adobe RGB", b"\1\2\3", "YBR_FULL_422"),

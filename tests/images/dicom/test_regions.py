@@ -36,17 +36,11 @@ def test_what_is_no_scan_of_tissue_is_passed_over() -> None:
     assert "no region" in scale.refused
 
 
-@pytest.mark.parametrize(
-    "corner", [{"right_px": 641}, {"bottom_px": 481}, {"left_px": -1}, {"top_px": -1}]
-)
-@pytest.mark.parametrize("data_type", [1, 2])
-def test_a_region_beyond_the_image_was_resized(corner: dict[str, int], data_type: int) -> None:
-    beyond = TISSUE._replace(data_type=data_type, **corner)
-    scale = read_scale([TISSUE, beyond], SIZE)
-    assert scale.pixel_size is None
-    assert not scale.areas
-    assert "resized or cut" in scale.refused
-    assert "640x480" in scale.refused
+@pytest.mark.parametrize("corner", [{"right_px": 641}, {"bottom_px": 481}, {"left_px": -1}])
+def test_a_region_beyond_the_image_was_resized(corner: dict[str, int]) -> None:
+    scale = read_scale([TISSUE, TISSUE._replace(data_type=2, **corner)], SIZE)
+    assert scale[:2] == ((), None)
+    assert "640x480: it was resized or cut" in scale.refused
 
 
 def test_one_column_or_row_too_many_is_a_usual_slip() -> None:
@@ -58,10 +52,8 @@ def test_one_column_or_row_too_many_is_a_usual_slip() -> None:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        *(({"x_units": 4}, "centimetres"), ({"y_units": None}, "centimetres")),
-        *(({"x_delta": 0.0}, "does not say"), ({"y_delta": None}, "does not say")),
-        *(({"y_delta": math.nan}, "does not say"), ({"x_delta": math.inf}, "does not say")),
-        *(({"x_delta": 2.0}, "is 20; expected"), ({"x_delta": 1e-9}, "expected a positive")),
+        *(({"y_units": None}, "centimetres"), ({"x_delta": 0.0}, "does not say")),
+        *(({"y_delta": math.nan}, "does not say"), ({"x_delta": 2.0}, "is 20; expected")),
     ],
 )
 def test_a_scale_that_cannot_be_one_is_refused_and_the_scan_kept(
@@ -96,24 +88,12 @@ def test_a_scan_named_twice_is_one_and_few_are_looked_at() -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
-    [
-        {"left_px": None},
-        {"right_px": 110},
-        {"left_px": 500, "right_px": 100},
-        {"left_px": 0, "top_px": 0, "right_px": 0, "bottom_px": 0},
-    ],
+    "change", [{"left_px": None}, {"right_px": 110}, {"left_px": 500, "right_px": 100}]
 )
 def test_a_region_without_a_place_or_too_small_is_no_scan(change: dict[str, int | None]) -> None:
     nowhere = TISSUE._replace(**change, x_delta=0.5)
     scale = read_scale([nowhere], SIZE)
     assert (scale.areas, scale.pixel_size) == ((), None)
     assert "where on the screen" in scale.refused
-    for beside in ([nowhere, TISSUE], [TISSUE, nowhere]):
-        assert read_scale(beside, SIZE) == read_scale([TISSUE], SIZE)
-
-
-def test_without_regions_nothing_is_known() -> None:
-    scale = read_scale([], SIZE)
-    assert (scale.areas, scale.pixel_size) == ((), None)
-    assert "does not say" in scale.refused
+    assert read_scale([nowhere, TISSUE], SIZE) == read_scale([TISSUE], SIZE)
+    assert read_scale([], SIZE)[:2] == ((), None)
