@@ -11,7 +11,6 @@ from edgeseg.drawing import lettering
 from edgeseg.drawing.overlay import COLOURS_BGR, colour_bgr
 from edgeseg.drawing.thumbnail import read_thumbnail
 from edgeseg.measure.ellipse import Ellipse
-from edgeseg.prediction import Prediction
 from edgeseg.segmenter import Segmenter
 from tests.fakes import LESIONS, FakeSession, bright, bright_and_gray, head_image, open_fake
 
@@ -52,8 +51,7 @@ def test_the_outline_is_drawn_where_it_was_measured(heads: Segmenter) -> None:
     image = head_image(HEAD, SIZE)
     prediction = heads.predict(image, 0.2)
     picture = prediction.overlay()
-    assert picture.shape == (*SIZE, 3)
-    assert picture.dtype == np.uint8
+    assert (picture.shape, picture.dtype) == ((*SIZE, 3), np.uint8)
     assert not prediction.flags
     assert on_the_outline(picture, GREEN) > 0.97
     assert not near(picture, ORANGE).any()
@@ -81,8 +79,7 @@ def test_both_axes_are_drawn_with_calipers_at_their_ends(heads: Segmenter) -> No
         x, y = np.round(points[ends[0]] + steps * (points[ends[1]] - points[ends[0]])).astype(int).T
         return float(drawn[y, x].mean())
 
-    assert along([0, 90]) > 0.6
-    assert along([45, 135]) > 0.6
+    assert along([0, 90]) > 0.6 and along([45, 135]) > 0.6
     assert along([20, 110]) < 0.1
     for x, y in np.round(points[[0, 45, 90, 135]]).astype(int):
         across, down = drawn[y - 1 : y + 2, x - 5 : x + 6], drawn[y - 5 : y + 6, x - 1 : x + 2]
@@ -130,19 +127,17 @@ def test_plus_or_minus_is_one_sign(letters: list[str]) -> None:
 
 
 def test_a_sentence_is_broken_where_the_picture_ends() -> None:
-    sentence = "unusual field of view: check the pixel size"
-    lines = lettering.wrap(sentence, 300, 1.0)
+    sentence = "unusual field-of-view: check the incomprehensibilities"
+    lines = lettering.wrap(sentence, 250, 1.0)
     assert " ".join(lines) == sentence
-    assert len(lines) > 1
-    for line in lines:
-        assert lettering.cv2.getTextSize(line, 0, 0.55, 1)[0][0] <= 300
-    assert lettering.wrap("", 300, 1.0) == []
-    assert lettering.wrap("incomprehensibilities", 1, 1.0) == ["incomprehensibilities"]
+    assert len(lines) > 2
+    for line in lines[:-1]:
+        assert lettering.cv2.getTextSize(line, 0, 0.55, 1)[0][0] <= 250
 
 
 @pytest.mark.parametrize(
     ("pixel_mm", "length_mm"),
-    [(0.05, 10), (0.2, 20), ((0.4, 0.1), 50), (0.004, None), (None, None)],
+    [(0.05, 10), ((0.4, 0.1), 50), (0.004, None), (None, None)],
 )
 def test_a_scale_bar_is_as_long_as_it_says(
     heads: Segmenter, letters: list[str], pixel_mm: Any, length_mm: int | None
@@ -183,50 +178,40 @@ def test_the_thumbnail_shows_the_outline_without_letters(heads: Segmenter, tmp_p
     assert (greener[y, x] > 15).mean() > 0.9
 
 
-def predict_lesions(monkeypatch: pytest.MonkeyPatch, gap: int = 100) -> Prediction:
-    image = np.full(SIZE, 40, np.uint8)
-    image[200:300, gap : gap + 100] = 255  # a lesion
-    image[350:450, 500:600] = 128  # a cyst
-    return open_fake(monkeypatch, FakeSession(bright_and_gray, LESIONS)).predict(image)
-
-
 def test_each_class_has_its_colour_in_the_order_of_the_classes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    picture = predict_lesions(monkeypatch).overlay().astype(int)
+    """Also where the measurement is doubtful: then they are dashed."""
+    segmenter = open_fake(monkeypatch, FakeSession(bright_and_gray, LESIONS))
     first, second = COLOURS_BGR[:2]
-    assert first == GREEN
+    assert first == GREEN == colour_bgr(len(COLOURS_BGR) + 1)
     assert len({*COLOURS_BGR, ORANGE}) == len(COLOURS_BGR) + 1
-    assert colour_bgr(len(COLOURS_BGR) + 1) == first
-    for (top, left), colour, gray in (((250, 150), first, 255), ((400, 550), second, 128)):
-        tinted = [round(0.75 * gray + 0.25 * channel) for channel in colour]
-        assert picture[top, left] == pytest.approx(tinted, abs=2)
-    assert (picture[480:, 300:] == 40).all()  # what is no class is left alone
-    assert near(picture[195:205, 90:210], first).sum() > 80
-    assert near(picture[345:355, 490:610], second).sum() > 80
-    assert not near(picture[330:470, 480:620], first).any()
-
-
-def test_doubtful_classes_keep_their_colours_and_are_dashed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    prediction = predict_lesions(monkeypatch, gap=0)
-    assert prediction.flags == ("touches_border",)
-    picture = prediction.overlay()
-    for box, colour in zip(
-        (picture[195:305, :105], picture[345:355, 490:610]), COLOURS_BGR, strict=False
-    ):
-        assert near(box, colour).sum() > 40
-    top = near(picture[348:353, 500:600], COLOURS_BGR[1]).any(axis=0)
-    assert 0.3 < top.mean() < 0.8
+    for left, flags in ((100, ()), (0, ("touches_border",))):
+        image = np.full(SIZE, 40, np.uint8)
+        image[200:300, left : left + 100] = 255  # a lesion
+        image[350:450, 500:600] = 128  # a cyst
+        prediction = segmenter.predict(image)
+        assert prediction.flags == flags
+        picture = prediction.overlay()
+        for (top, inside), colour, gray in (
+            ((250, left + 50), first, 255),
+            ((400, 550), second, 128),
+        ):
+            tinted = [round(0.75 * gray + 0.25 * channel) for channel in colour]
+            assert picture[top, inside] == pytest.approx(tinted, abs=2)
+        assert (picture[480:, 300:] == 40).all()  # what is no class is left alone
+        assert near(picture[195:305, : left + 110], first).sum() > 40
+        assert not near(picture[330:470, 480:620], first).any()
+        top = near(picture[348:353, 500:600], second).any(axis=0)
+        assert 0.3 < top.mean() < 0.8 if flags else top.all()
 
 
 def test_lines_grow_with_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
     segmenter = open_fake(monkeypatch, FakeSession(bright))
     widths = []
-    for scale in (1, 4, 8):
+    for scale in (1, 8):
         size = (270 * scale, 400 * scale)
         head = Ellipse(200.0 * scale, 150.0 * scale, 95.0 * scale, 75.0 * scale, 0.4)
         picture = segmenter.predict(head_image(head, size)).overlay()
         widths.append(near(picture, GREEN)[60 * scale :].sum() / head.circumference_px)
-    assert widths[0] < widths[1] < widths[2]
+    assert widths[0] < widths[1]

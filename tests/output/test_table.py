@@ -22,11 +22,18 @@ from edgeseg.output.table import (
     prediction_row,
     write_csv,
 )
+from edgeseg.segmenter import Segmenter
 from tests.fakes import FakeSession, head_image, open_fake
 from tests.tables import read_rows
 
 HEAD = Task("head")
-LESION = Task("regions", ("background", "lesion", "cyst"))
+GIVEN = (Column("ga_weeks_given", 4), Column("hc_centile_intergrowth", 2))
+FRAME = Frame(head_image(Ellipse(280.0, 200.0, 140.0, 108.0, 0.3), (384, 576)), name="12")
+
+
+@pytest.fixture
+def heads(monkeypatch: pytest.MonkeyPatch) -> Segmenter:
+    return open_fake(monkeypatch, FakeSession())
 
 
 def write(path: Path, *rows: Row) -> Path:
@@ -34,47 +41,47 @@ def write(path: Path, *rows: Row) -> Path:
     return path
 
 
-def test_columns_of_a_head_are_the_contract() -> None:
-    assert ",".join(columns(HEAD)) == (
-        "file,frame,status,reason,flags,confidence,hc_mm,hc_low_mm,hc_high_mm,bpd_mm,ofd_mm,"
-        "cephalic_index,area_mm2,ga_weeks_hadlock,ga_low_weeks_hadlock,ga_high_weeks_hadlock,"
-        "ga_weeks_intergrowth,hc_px,center_x_px,center_y_px,semi_major_px,semi_minor_px,angle_rad,"
-        "pixel_size_x_mm,pixel_size_y_mm,pixel_size_source,decode_ms,preprocess_ms,inference_ms,"
-        "postprocess_ms"
+def test_columns_are_the_contract() -> None:
+    first, last = (
+        "file,frame,status,reason,flags,confidence,",
+        (
+            "pixel_size_x_mm,pixel_size_y_mm,pixel_size_source,decode_ms,preprocess_ms,inference_ms,"
+            "postprocess_ms"
+        ),
     )
-
-
-def test_columns_of_regions_are_the_contract() -> None:
-    assert ",".join(columns(LESION)) == (
-        "file,frame,status,reason,flags,confidence,lesion_area_px,lesion_area_mm2,lesion_count,"
-        "cyst_area_px,cyst_area_mm2,cyst_count,pixel_size_x_mm,pixel_size_y_mm,pixel_size_source,"
-        "decode_ms,preprocess_ms,inference_ms,postprocess_ms"
+    assert (
+        ",".join(columns(HEAD))
+        == first
+        + (
+            "hc_mm,hc_low_mm,hc_high_mm,bpd_mm,ofd_mm,cephalic_index,area_mm2,ga_weeks_hadlock,"
+            "ga_low_weeks_hadlock,ga_high_weeks_hadlock,ga_weeks_intergrowth,hc_px,center_x_px,"
+            "center_y_px,semi_major_px,semi_minor_px,angle_rad,"
+        )
+        + last
+    )
+    assert (
+        ",".join(columns(Task("regions", ("background", "lesion", "cyst"))))
+        == first
+        + ("lesion_area_px,lesion_area_mm2,lesion_count,cyst_area_px,cyst_area_mm2,cyst_count,")
+        + last
     )
 
 
 @pytest.mark.parametrize(
-    "text", ["a, b.png", 'say "hi".png', "two\nlines.png", "car\rriage.png", "ü.png", "x\u2028.png"]
-)
-def test_awkward_texts_come_back(tmp_path: Path, text: str) -> None:
-    (row,) = read_rows(write(tmp_path / "results.csv", failed_row(text, f"why: {text}", HEAD)))
-    assert (row["file"], row["reason"]) == (text, f"why: {text}")
-    assert tuple(row) == columns(HEAD)
-
-
-@pytest.mark.parametrize(
-    "name", ["=1+1.png", "+1.png", "-1.png", "@a.png", "\ta.png", "'=a.png", "a;=b.png", "it's.png"]
+    "name",
+    [
+        *("a, b.png", 'say "hi".png', "two\nlines\r.png", "ü\u2028.png", "it's.png"),
+        *("=1+1.png", "-1.png", "@a.png", "\ta.png", "'=a.png", "a;=b.png"),
+    ],
 )
 def test_texts_cannot_run_as_formulas_and_come_back(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / "results.csv", failed_row(name, f"-{name}: why", HEAD))
     (row,) = read_rows(path)
     assert (row["file"], row["reason"]) == (name, f"-{name}: why")
+    assert tuple(row) == columns(HEAD)
     line = path.read_text("utf-8-sig").splitlines()[1]
     assert not line.removeprefix('"').startswith(tuple("=+-@\t"))
     assert ",-" not in line
-
-
-def test_the_file_begins_with_a_byte_order_mark(tmp_path: Path) -> None:
-    path = write(tmp_path / "results.csv", failed_row("Müller.png", "", HEAD))
     assert path.read_bytes().startswith(b"\xef\xbb\xbffile,frame,")
 
 
@@ -91,37 +98,22 @@ def test_a_text_that_is_no_unicode_ends_no_run(tmp_path: Path) -> None:
     assert read_rows(write(tmp_path / "a.csv", row))[0]["reason"] == "b\\udcfc.png: no file"
 
 
-def test_a_row_holds_every_figure_rounded_to_its_decimals(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    image = head_image(Ellipse(280.0, 200.0, 140.0, 108.0, 0.3), (384, 576))
-    found = open_fake(monkeypatch, FakeSession()).predict(image, (0.8, 1 / 3))
-    row = prediction_row("a.png", found, 1.23456)
+def test_a_row_holds_every_figure_rounded_to_its_decimals(heads: Segmenter, tmp_path: Path) -> None:
+    found = heads.predict(FRAME, (0.8, 1 / 3))
+    row = prediction_row("12", found, 1.23456)
     assert tuple(row) == columns(HEAD)
-    assert (row["file"], row["frame"], row["status"]) == ("a.png", None, "doubtful")
-    assert str(row["flags"]).split(";") == [*found.flags]
+    assert (row["file"], row["frame"], row["status"]) == ("12", None, "doubtful")
     assert row["reason"] == "; ".join(FLAGS[flag] for flag in found.flags)
-    assert row["confidence"] == round(found.confidence, 4)
-    assert (row["pixel_size_x_mm"], row["pixel_size_y_mm"]) == (0.8, 1 / 3)
-    assert row["pixel_size_source"] == "option"
     decimals = {"cephalic_index": 2, "area_mm2": 2, "angle_rad": 6}
     (texts,) = read_rows(write(tmp_path / "results.csv", row))
     for name, value in found.figures.items():
         places = decimals.get(name, 4 if "_weeks_" in name else 3)
         assert row[name] == (None if value is None else round(value, places)), name
         assert texts[name] == ("" if value is None else f"{value:.{places}f}"), name
-    assert [row[name] for name in TIMING_COLUMNS] == [
-        1.235,
-        *(round(ms, 3) for ms in found.times_ms),
-    ]
-    assert texts["decode_ms"] == "1.235"
-    assert texts["pixel_size_y_mm"] == "0.3333333333333333"
-
-
-def test_a_row_is_what_the_prediction_gives(monkeypatch: pytest.MonkeyPatch) -> None:
-    image = head_image(Ellipse(280.0, 200.0, 140.0, 108.0, 0.3), (384, 576))
-    found = open_fake(monkeypatch, FakeSession()).predict(Frame(image, name="12"), (0.8, 0.4))
-    given, row = found.to_dict(), prediction_row("12", found, None)
+    times_ms = [1.235, *(round(ms, 3) for ms in found.times_ms)]
+    assert [row[name] for name in TIMING_COLUMNS] == times_ms
+    assert (texts["decode_ms"], texts["pixel_size_y_mm"]) == ("1.235", "0.3333333333333333")
+    given = found.to_dict() | {"decode_ms": 1.23456}  # what the prediction gives is the same
     assert tuple(given) == tuple(row)
     for name, value in row.items():
         assert value == (pytest.approx(given[name], abs=5e-3) if given[name] else given[name])
@@ -141,34 +133,21 @@ def test_rows_in_little_memory_are_the_same_rows() -> None:
     assert "and 10 more rows" in table._repr_html_()
 
 
-GIVEN = (Column("ga_weeks_given", 4), Column("hc_centile_intergrowth", 2))
-
-
-def test_what_was_given_ends_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    image = head_image(Ellipse(280.0, 200.0, 140.0, 108.0, 0.3), (384, 576))
-    segmenter = open_fake(monkeypatch, FakeSession())
-    frame = Frame(image, PixelSize(0.2, 0.2, "option"), ga_weeks=21.4285714)
+def test_what_was_given_ends_the_table_and_is_read_back(heads: Segmenter) -> None:
+    frame = replace(FRAME, pixel_size=PixelSize(0.2, 0.2, "option"), ga_weeks=21.4285714)
+    found = heads.predict(frame)
     rows = [
-        prediction_row("a.png", segmenter.predict(frame), 1.0, GIVEN),
-        prediction_row("b.png", segmenter.predict(replace(frame, ga_weeks=None)), 1.0, GIVEN),
+        prediction_row("a.png", found, 1.0, GIVEN),
+        prediction_row("b.png", heads.predict(replace(frame, ga_weeks=None)), 1.0, GIVEN),
         failed_row("c.png", "cut short", HEAD, GIVEN),
     ]
     titles = (*columns(HEAD), "ga_weeks_given", "hc_centile_intergrowth")
     assert [tuple(row) for row in rows] == [titles] * 3
     assert columns(HEAD, GIVEN) == titles
     assert [row["ga_weeks_given"] for row in rows] == [21.4286, None, None]
-    assert rows[0]["hc_centile_intergrowth"] is not None
-    assert {row["hc_centile_intergrowth"] for row in rows[1:]} == {None}
-
-
-def test_figures_are_read_back_from_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    image = head_image(Ellipse(280.0, 200.0, 140.0, 108.0, 0.3), (384, 576))
-    frame = Frame(image, PixelSize(0.2, 0.2, "option"), ga_weeks=20.0)
-    found = open_fake(monkeypatch, FakeSession()).predict(frame)
-    back = figures_of(prediction_row("a.png", found, 0.0, GIVEN), HEAD)
-    asked = {*columns(HEAD, GIVEN)} & found.figures.keys()
-    assert back.keys() == asked
-    for name in asked:
-        value = found.figures[name]
-        assert back[name] == (None if value is None else pytest.approx(value, abs=0.006)), name
-    assert set(figures_of(failed_row("c.png", "cut short", HEAD), HEAD).values()) == {None}
+    assert [row["hc_centile_intergrowth"] is None for row in rows] == [False, True, True]
+    back = figures_of(rows[0], HEAD)
+    assert back.keys() == {*titles} & found.figures.keys()
+    for name, value in back.items():
+        assert value == (pytest.approx(found.figures[name], abs=0.006) if value else value), name
+    assert set(figures_of(rows[2], HEAD).values()) == {None}
