@@ -14,7 +14,6 @@ pytest.importorskip("highdicom", reason="DICOM reports need the extra dicom-repo
 
 from edgeseg.errors import DataError
 from edgeseg.images.calibration import Calibration
-from edgeseg.images.frame import PixelSize
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.output.dicom.objects import make_segmentation, make_structured_report
 from edgeseg.prediction import Prediction
@@ -53,6 +52,12 @@ def report(source: Any = None, frame: int = 0, prediction: Prediction | None = N
     return read(make_structured_report(source, frame, prediction or head(), MODEL))
 
 
+def segmented(source: Any = None, frame: int = 0, prediction: Prediction | None = None) -> Any:
+    """Return a segmentation, read back."""
+    source = header() if source is None else source
+    return read(make_segmentation(source, frame, prediction or head(), MODEL))
+
+
 def number(item: Any) -> tuple[float, str]:
     """Return a figure's value and unit."""
     (value,) = item.MeasuredValueSequence
@@ -60,9 +65,8 @@ def number(item: Any) -> tuple[float, str]:
 
 
 def coded(item: Any) -> tuple[str, str]:
-    return item.ConceptNameCodeSequence[0].CodeValue, (
-        item.ConceptNameCodeSequence[0].CodingSchemeDesignator
-    )
+    (code,) = item.ConceptNameCodeSequence
+    return code.CodeValue, code.CodingSchemeDesignator
 
 
 def value_of(dataset: Any, meaning: str) -> str:
@@ -82,30 +86,24 @@ def test_the_figures_have_their_codes_and_are_in_mm() -> None:
         (item,) = items(made, meaning)
         assert coded(item) == (code, "LN")
         assert number(item) == (pytest.approx(figure, abs=0.005), "mm")
-    assert prediction.hc_mm == pytest.approx(145.13, abs=0.01)
-    assert number(items(made, "Occipital-Frontal Diameter")[0])[0] == 52.0
 
 
 def test_the_interval_is_there_as_ranges_of_uncertainty_and_its_level_is_said() -> None:
-    prediction = head(hc_low_mm=140.0)  # longer below than above
-    made = report(prediction=prediction)
+    """Of the figures themselves: rounded ones would make an even interval uneven."""
+    made = report(prediction=head(hc_mm=145.0006, hc_low_mm=140.0003, hc_high_mm=152.0009))
     (hc,) = items(made, "Head Circumference")
-    ranges = {meaning_of(item): item for item in hc.ContentSequence}
-    high, low = prediction.figures["hc_high_mm"], prediction.figures["hc_low_mm"]
-    assert high is not None and low == 140.0 and prediction.hc_mm is not None
-    for meaning, off in (
-        ("+, range of upper measurement uncertainty", high - prediction.hc_mm),
-        ("-, range of lower measurement uncertainty", prediction.hc_mm - low),
-    ):
-        assert number(ranges[meaning]) == (pytest.approx(off, abs=0.001), "mm")
-        assert ranges[meaning].RelationshipType == "HAS PROPERTIES"
+    assert [(meaning_of(item), *number(item)) for item in hc.ContentSequence] == [
+        ("+, range of upper measurement uncertainty", 7.0, "mm"),
+        ("-, range of lower measurement uncertainty", 5.0, "mm"),
+    ]
+    assert {item.RelationshipType for item in hc.ContentSequence} == {"HAS PROPERTIES"}
     said = [item.TextValue for item in items(made, "Algorithm Parameters")]
     assert "range of uncertainty: holds 90 % of heads" in said
 
 
 @pytest.mark.parametrize(
     "ellipse",
-    [HEAD, Ellipse(80.0, 60.0, 70.0, 30.0, 0.0), Ellipse(79.6, 59.4, 50.5, 50.25, 1.5)],
+    [HEAD, Ellipse(79.6, 59.4, 50.5, 50.25, 1.5)],
 )
 def test_the_ellipse_is_where_it_was_measured(ellipse: Ellipse) -> None:
     (region,) = items(report(prediction=head(ellipse=ellipse)), "Image Region")
@@ -135,7 +133,15 @@ def test_a_head_that_is_cut_is_drawn_within_the_image() -> None:
     assert number(items(made, "Occipital-Frontal Diameter")[0])[0] == 52.0
 
 
-@pytest.mark.parametrize(("source", "frame"), [(header(), None), (cine(), 3), (cine(1), None)])
+@pytest.mark.parametrize(
+    ("source", "frame"),
+    [
+        (header(), None),
+        (cine(), 3),
+        (cine(1), None),
+        (header(SOPClassUID="1.2.840.10008.5.1.4.1.1.3", NumberOfFrames=9), 4),  # retired
+    ],
+)
 def test_the_frame_is_the_one_that_was_measured(source: Any, frame: int | None) -> None:
     made = report(source, frame or 0)
     (region,) = items(made, "Image Region")
@@ -152,20 +158,10 @@ def test_the_frame_is_the_one_that_was_measured(source: Any, frame: int | None) 
     assert "ReferencedFrameNumber" not in evidence
 
 
-@pytest.mark.parametrize(
-    ("source", "frame"), [(cine(5), 6), (cine(5), 0), (header(), 2), (header(), -1)]
-)
+@pytest.mark.parametrize(("source", "frame"), [(cine(5), 6), (cine(5), 0), (header(), -1)])
 def test_a_frame_that_is_not_there_is_refused(source: Any, frame: int) -> None:
     with pytest.raises(DataError, match=rf"frame {frame} was measured of an image of"):
         make_structured_report(source, frame, head(), MODEL)
-
-
-def test_a_class_of_images_that_highdicom_does_not_know_is_reported_on() -> None:
-    retired = "1.2.840.10008.5.1.4.1.1.3"
-    made = report(header(SOPClassUID=retired, NumberOfFrames=9), 4)
-    (image,) = [item for item in content(made) if item.ValueType == "IMAGE"]
-    assert image.ReferencedSOPSequence[0].ReferencedSOPClassUID == retired
-    assert image.ReferencedSOPSequence[0].ReferencedFrameNumber == 4
 
 
 def test_who_observed_whom_with_what() -> None:
@@ -174,23 +170,16 @@ def test_who_observed_whom_with_what() -> None:
     assert made.ContentTemplateSequence[0].TemplateIdentifier == "1500"
     assert (made.VerificationFlag, made.CompletionFlag) == ("UNVERIFIED", "COMPLETE")
     assert made.PreliminaryFlag == "PRELIMINARY"
-    assert value_of(made, "Observer Type") == "Device"
-    assert value_of(made, "Device Observer Name") == "edgeseg"
-    assert value_of(made, "Subject Class") == "Fetus"
-    assert value_of(made, "Language of Content Item and Descendants") == "English (United States)"
-    assert value_of(made, "Finding") == "Head"
-    assert value_of(made, "Algorithm Name") == "edgeseg hc18-nano"
-    assert value_of(made, "Algorithm Version") == __version__
+    for meaning, expected in {
+        "Observer Type": "Device", "Device Observer Name": "edgeseg", "Subject Class": "Fetus",
+        "Language of Content Item and Descendants": "English (United States)", "Finding": "Head",
+        "Algorithm Name": "edgeseg hc18-nano", "Algorithm Version": __version__,
+    }.items():  # fmt: skip
+        assert value_of(made, meaning) == expected
     said = [item.TextValue for item in items(made, "Algorithm Parameters")]
     assert f"model SHA-256: {MODEL.sha256}" in said
     assert "pixel size: 0.5 x 0.5 mm (dicom)" in said
     assert "calibration: 1.02 * circumference + -0.5 mm" in said
-
-
-def test_an_even_interval_stays_even() -> None:
-    made = report(prediction=head(hc_mm=145.0006, hc_low_mm=140.0003, hc_high_mm=150.0009))
-    (hc,) = items(made, "Head Circumference")
-    assert [number(item)[0] for item in hc.ContentSequence] == [5.0, 5.0]
 
 
 def test_a_doubtful_measurement_says_so_at_every_figure_and_why() -> None:
@@ -204,6 +193,8 @@ def test_a_doubtful_measurement_says_so_at_every_figure_and_why() -> None:
     comment = value_of(made, "Comment")
     assert comment.startswith("Doubtful")
     assert comment.endswith(prediction.reason)
+    assert segmented(prediction=prediction).ContentDescription.startswith("Doubtful")
+    assert not segmented().ContentDescription
     for meaning in ("Head Circumference", "Biparietal Diameter", "Occipital-Frontal Diameter"):
         (item,) = items(made, meaning)
         (qualifier,) = item.NumericValueQualifierCodeSequence
@@ -216,10 +207,8 @@ def test_of_regions_the_area_of_each_class_is_reported() -> None:
     assert [number(item) for item in areas] == [(150.0, "mm2"), (50.0, "mm2")]
     assert [coded(item) for item in areas] == [("42798000", "SCT")] * 2
     found = [item.ConceptCodeSequence[0] for item in items(made, "Finding")]
-    assert [(code.CodeValue, code.CodeMeaning) for code in found] == [
-        ("class 1", "l&#233;sion"),
-        ("class 2", "cyst"),
-    ]
+    codes = [(code.CodeValue, code.CodeMeaning) for code in found]
+    assert codes == [("class 1", "l&#233;sion"), ("class 2", "cyst")]
     assert not [item for item in content(made) if item.ValueType == "SCOORD"]
     assert len([item for item in content(made) if item.ValueType == "IMAGE"]) == 2
     assert not items(made, "Subject Class")
@@ -228,15 +217,9 @@ def test_of_regions_the_area_of_each_class_is_reported() -> None:
 @pytest.mark.parametrize(
     ("make", "source", "prediction", "why"),
     [
-        (
-            make_structured_report,
-            header(),
-            nothing(),
-            "nothing to report: no head found: it is dark",
-        ),
+        (make_structured_report, header(), nothing(), "nothing to report: no head found"),
         (make_segmentation, header(), nothing(), "nothing to report"),
         (make_structured_report, header(), head(pixel_size=None), "in mm.*give the pixel size"),
-        (make_structured_report, header(Rows=121), head(), "of an image of 161x121"),
         (make_segmentation, header(Rows=121), head(), "of an image of 161x121"),
     ],
 )
@@ -247,25 +230,12 @@ def test_what_cannot_be_reported_is_refused(
         make(source, 0, prediction, MODEL)
 
 
-def test_oblong_pixels() -> None:
-    prediction = head(pixel_size=PixelSize(0.5, 0.25, "dicom"))
-    (item,) = items(report(prediction=prediction), "Head Circumference")
-    assert number(item)[0] == pytest.approx(prediction.hc_mm, abs=0.005)
-
-
-def segmented(source: Any = None, frame: int = 0, prediction: Prediction | None = None) -> Any:
-    """Return a segmentation, read back."""
-    source = header() if source is None else source
-    return read(make_segmentation(source, frame, prediction or head(), MODEL))
-
-
 def bits(dataset: Any) -> np.ndarray:
     """Unpack the frames of a segmentation by hand, (n, height, width), of 0 and 1."""
     count = dataset.NumberOfFrames * dataset.Rows * dataset.Columns
     packed = np.frombuffer(dataset.PixelData, dtype=np.uint8)
-    return np.unpackbits(packed, bitorder="little")[:count].reshape(
-        dataset.NumberOfFrames, dataset.Rows, dataset.Columns
-    )
+    unpacked = np.unpackbits(packed, bitorder="little")[:count]
+    return unpacked.reshape(dataset.NumberOfFrames, dataset.Rows, dataset.Columns)
 
 
 def test_a_head_is_one_segment_of_the_masks_pixels() -> None:
@@ -319,12 +289,6 @@ def test_a_segmentation_refers_to_the_frame_that_was_measured(
     assert "ReferencedFrameNumber" not in instance
 
 
-def test_a_segmentation_of_a_doubtful_head_says_so() -> None:
-    doubtful = segmented(prediction=head(flags=("looks_differ",)))
-    assert doubtful.ContentDescription.startswith("Doubtful")
-    assert not segmented().ContentDescription
-
-
 def test_loss_in_the_source_is_noted_in_its_segmentation() -> None:
     lossy = header(
         LossyImageCompression="01", LossyImageCompressionRatio="12.5",
@@ -335,10 +299,6 @@ def test_loss_in_the_source_is_noted_in_its_segmentation() -> None:
     assert found.LossyImageCompressionMethod == "ISO_10918_1"
     assert segmented().LossyImageCompression == "00"
     assert "LossyImageCompression" not in report(lossy)
-    wrong = header(LossyImageCompression="01", LossyImageCompressionRatio="12")
-    raw = wrong.get_item("LossyImageCompressionRatio")
-    wrong["LossyImageCompressionRatio"] = raw._replace(value=b"??", length=2)
-    assert segmented(wrong).LossyImageCompression == "01"
 
 
 @pytest.mark.parametrize(
