@@ -64,10 +64,7 @@ def best_frame(rows: Iterable[Mapping[str, Value]]) -> Mapping[str, Value] | Non
 def write_cines(path: Path, rows: Iterable[Mapping[str, Value]], task: Task) -> list[Row]:
     """Write the summary of films, and return it; without films there is no file.
 
-    Raises
-    ------
-    OutputWriteError
-        If it cannot be written.
+    Raises OutputWriteError if it cannot be written.
     """
     found = [*summaries(rows, task)]
     if not found:

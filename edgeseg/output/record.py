@@ -24,11 +24,10 @@ def record_of(
     rows: Sequence[Row] = (),
     wall_s: float = 0.0,
 ) -> dict[str, Any]:
-    """Return what a run's record holds.
+    """Return what a run's record holds, which is ``running`` or ``done``.
 
-    ``asked`` is recorded as it is: the run's ``arguments`` and ``options``. ``status`` is
-    ``running`` or ``done``, ``n_images`` those of the input, ``rows`` those that there are, and
-    ``wall_s`` the time of the run without loading the model.
+    What was ``asked``, its ``arguments`` and ``options``, is recorded as it is; ``n_images`` are
+    those of the input, and ``wall_s`` is the time of the run without loading the model.
     """
     file, metadata = segmenter.file, segmenter.metadata
     seen = Counter(row["status"] for row in rows)

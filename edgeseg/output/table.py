@@ -136,10 +136,7 @@ def write_csv(
 
     Names that are no Unicode are escaped.
 
-    Raises
-    ------
-    OutputWriteError
-        If it cannot be written.
+    Raises OutputWriteError if it cannot be written.
     """
 
     def parts() -> Iterator[str]:

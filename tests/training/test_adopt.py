@@ -15,7 +15,7 @@ import segmentation_models_pytorch as smp
 import torch
 from torch import Tensor, nn
 
-from edgeseg.adopt.adopt import AdoptReport, adopt
+from edgeseg.adopt.adopt import adopt
 from edgeseg.adopt.spec import AdoptSpec
 from edgeseg.images.frame import GrayImage
 from edgeseg.network.preprocess import preprocess
@@ -27,6 +27,10 @@ IMAGENET = {"mean": (0.485, 0.456, 0.406), "sd": (0.229, 0.224, 0.225)}
 THREE = ("background", "cavum", "cerebellum")
 DYNAMIC = {0: torch.export.Dim.AUTO, 2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO}
 AXES = {0: "batch", 2: "height", 3: "width"}
+LEGACY_DYNAMIC = {
+    "input_names": ["image"], "output_names": ["output"],
+    "dynamic_axes": {"image": AXES, "output": AXES},
+}  # fmt: skip
 
 
 class Softmaxed(nn.Module):
@@ -49,11 +53,7 @@ def unet(classes: int, grays: Sequence[GrayImage]) -> nn.Module:
     """Return a U-Net that is trained on nothing, but finds each of its classes in phantoms."""
     torch.manual_seed(3)
     model: nn.Module = smp.Unet(
-        "resnet18",
-        encoder_weights=None,
-        encoder_depth=2,
-        decoder_channels=(8, 8),
-        classes=classes,
+        "resnet18", encoder_weights=None, encoder_depth=2, decoder_channels=(8, 8), classes=classes
     ).eval()
     rgb = torch.from_numpy(np.stack(grays))[:, None].repeat(1, 3, 1, 1) / 255
     head = model.segmentation_head[0]
@@ -65,71 +65,40 @@ def unet(classes: int, grays: Sequence[GrayImage]) -> nn.Module:
     return model
 
 
-def export(model: nn.Module, path: Path, **values: Any) -> Path:
+def export(model: nn.Module, path: Path, **values: Any) -> None:
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")  # deprecations inside the exporters
         torch.onnx.export(model, (torch.zeros(1, 3, H, W),), str(path), verbose=False, **values)
-    return path
-
-
-def take(source: Path, **values: Any) -> tuple[Path, AdoptReport]:
-    out = source.with_name("mine.onnx")
-    report = adopt(source, out, AdoptSpec(**(IMAGENET | values)))
-    return out, report
 
 
 @pytest.mark.parametrize(
-    "values",
+    ("values", "classes", "inside"),
     [
-        {"dynamo": False, "opset_version": 11},
-        {
-            "dynamo": False,
-            "opset_version": 17,
-            "input_names": ["image"],
-            "output_names": ["output"],
-            "dynamic_axes": {"image": AXES, "output": AXES},
-        },
+        ({"dynamo": False, "opset_version": 11}, 1, False),
+        ({"dynamo": False, "opset_version": 17, **LEGACY_DYNAMIC}, 1, False),
+        ({"dynamo": False, "opset_version": 11}, 3, False),
+        ({"dynamo": False, "opset_version": 11}, 3, True),
         pytest.param(
-            {"dynamo": True, "opset_version": 18, "dynamic_shapes": (DYNAMIC,)},
+            {"dynamo": True, "opset_version": 18, "dynamic_shapes": (DYNAMIC,)}, 1, False,
             marks=pytest.mark.nightly,
         ),
-        pytest.param({"dynamo": True, "opset_version": 23}, marks=pytest.mark.nightly),
+        pytest.param(
+            {"dynamo": True, "opset_version": 23}, 3, True, marks=pytest.mark.nightly
+        ),
     ],
-    ids=["legacy-11-fixed", "legacy-17-dynamic", "dynamo-18-dynamic", "dynamo-23-fixed"],
-)
-def test_a_plain_unet_keeps_its_masks(
-    tmp_path: Path, grays: list[GrayImage], values: dict[str, Any]
+)  # fmt: skip
+def test_what_others_export_keeps_its_masks(
+    tmp_path: Path, grays: list[GrayImage], values: dict[str, Any], classes: int, inside: bool
 ) -> None:
-    source = export(unet(1, grays), tmp_path / "unet.onnx", **values)
+    """Of one class, or of three whose probabilities the network gives itself, or not."""
+    model = unet(classes, grays)
+    source, out = tmp_path / "unet.onnx", tmp_path / "mine.onnx"
+    export(Softmaxed(model) if inside else model, source, **values)
     is_open = "dynamic_shapes" in values or "dynamic_axes" in values
-    size = {"input_size": (H, W)} if is_open else {}
-    out, report = take(source, activation="sigmoid", **size)
-    assert_same(source, out, grays, activation="sigmoid", **IMAGENET)
-    assert report.any_batch == is_open
-
-
-@pytest.mark.parametrize(
-    ("inside", "opset"),
-    [(False, 11), (True, 11), pytest.param(True, 18, marks=pytest.mark.nightly)],
-)
-def test_three_classes_keep_their_labels(
-    tmp_path: Path, grays: list[GrayImage], inside: bool, opset: int
-) -> None:
-    model = unet(3, grays)
-    source = export(
-        Softmaxed(model) if inside else model,
-        tmp_path / "unet.onnx",
-        dynamo=opset > 11,
-        opset_version=opset,
-    )
-    said = {} if inside else {"activation": "softmax"}
-    out, report = take(source, classes=THREE, **said)
-    assert_same(
-        source,
-        out,
-        grays,
-        activation="none" if inside else "softmax",
-        background=True,
-        **IMAGENET,
-    )
-    assert report.exclusive
+    activation = "none" if inside else "softmax" if classes > 1 else "sigmoid"
+    spec: dict[str, Any] = {"input_size": (H, W)} if is_open else {}
+    spec |= {} if inside else {"activation": activation}
+    spec |= {"classes": THREE} if classes > 1 else {}
+    report = adopt(source, out, AdoptSpec(**IMAGENET, **spec))
+    assert_same(source, out, grays, activation=activation, background=classes > 1, **IMAGENET)
+    assert (report.any_batch, report.exclusive) == (is_open, classes > 1)

@@ -11,12 +11,8 @@ from edgeseg_training.config import TrainConfig, load_config
 TRAINING = Path(__file__).parents[2] / "training"
 
 
-@pytest.mark.parametrize("name", ["hc18.toml", "paper.toml"])
-def test_the_recipes_are_read(name: str) -> None:
-    assert load_config(TRAINING / name) != TrainConfig()
-
-
 def test_the_paper_s_recipe_is_the_paper_s() -> None:
+    assert all(load_config(path) != TrainConfig() for path in TRAINING.glob("*.toml"))
     config = load_config(TRAINING / "paper.toml")
     assert (config.input_height, config.input_width, config.input_mode) == (512, 512, "rgb")
     assert (config.optimizer, config.schedule, config.learning_rate) == ("adam", "constant", 1e-4)
@@ -42,20 +38,15 @@ def test_text_becomes_the_value_s_type() -> None:
     ("values", "reason"),
     [
         ({"epoch": 3}, "did you mean 'epochs'"),
-        ({"epochs": "many"}, "expected int"),
         ({"epochs": 2.5}, "expected int"),
         ({"epochs": 0}, "1 or more"),
         ({"input_height": 100}, "multiple of 32"),
         ({"loss": "mse"}, "expected one of bce"),
         ({"fraction": 0}, "more than 0"),
         ({"decoder_channels": "8,8"}, "5 widths, or 4"),
-        ({"encoder_stages": 4, "decoder_channels": "8,8"}, "4 widths, or 3"),
-        ({"encoder_stages": 3}, "expected 4 or 5"),
-        ({"encoder_expansion": 7}, "1 to 6"),
         ({"scale_range": "2,1"}, "smallest, largest"),
         ({"ema_decay": 1}, "below 1"),
         ({"devices": -1}, "0 for all"),
-        ({"num_nodes": 0}, "1 or more"),
         ({"freeze_batchnorm_statistics": "maybe"}, "expected bool"),
     ],
 )

@@ -92,14 +92,12 @@ def trainer(rank: int, world: int) -> lightning.Trainer:
     return cast(lightning.Trainer, SimpleNamespace(global_rank=rank, world_size=world))
 
 
-@pytest.mark.parametrize("world", [1, 2, 3, 5])
+@pytest.mark.parametrize("world", [1, 2, 5])
 def test_the_processes_take_every_image_once(world: int) -> None:
     whole = list(DealtBatches(EpochSampler(16, seed=1), 5, trainer(0, 1)))
     assert [len(batch) for batch in whole] == [5, 5, 5, 1]
-    dealt = [
-        list(DealtBatches(EpochSampler(16, seed=1), 5, trainer(rank, world)))
-        for rank in range(world)
-    ]
+    trainers = [trainer(rank, world) for rank in range(world)]
+    dealt = [list(DealtBatches(EpochSampler(16, seed=1), 5, each)) for each in trainers]
     for i, batch in enumerate(whole):
         parts = [part_of_batch(i, 16, 5, rank, world) for rank in range(world)]
         counts = [part.stop - part.start for part in parts]
@@ -130,22 +128,18 @@ def test_scores_are_those_of_the_images_in_order(phantom_data: Path, tiny: Train
     assert scores([order[::2], order[1::2]]) == scores([order])
 
 
-def test_fewer_images_than_processes_are_refused(
-    tiny: TrainConfig, phantom_data: Path, tmp_path: Path
-) -> None:
-    config = tiny.updated({"batch_size": 1, "devices": 2, "accelerator": "cpu"})
-    with pytest.raises(ConfigError, match="over all 2 processes; expected 2 or more"):
-        train(phantom_data, tmp_path / "run", config)
-    assert not (tmp_path / "run").exists()
-
-
 @pytest.mark.parametrize(
-    "values", [{"accelerator": "abacus"}, {"distributed_strategy": "by-post", "devices": 2}]
+    ("values", "reason"),
+    [
+        ({"batch_size": 1, "devices": 2, "accelerator": "cpu"}, "over all 2 processes; expected 2"),
+        ({"accelerator": "abacus"}, "cannot train with accelerator = "),
+        ({"distributed_strategy": "by-post", "devices": 2}, "cannot train with accelerator = "),
+    ],
 )
-def test_what_lightning_does_not_know_is_refused(
-    tiny: TrainConfig, phantom_data: Path, tmp_path: Path, values: dict[str, Any]
+def test_what_cannot_be_trained_on_is_refused(
+    tiny: TrainConfig, phantom_data: Path, tmp_path: Path, values: dict[str, Any], reason: str
 ) -> None:
-    with pytest.raises(ConfigError, match="cannot train with accelerator = "):
+    with pytest.raises(ConfigError, match=reason):
         train(phantom_data, tmp_path / "run", tiny.updated(values))
     assert not (tmp_path / "run").exists()
 

@@ -17,7 +17,7 @@ from edgeseg.network.limits import Limits
 from edgeseg.phantom.head import make_phantom
 from edgeseg.segmenter import Segmenter
 from edgeseg_training.presence import observe
-from edgeseg_training.presence.fit import HIDDEN, fit
+from edgeseg_training.presence.fit import fit
 from edgeseg_training.presence.graph import (
     FEATURES,
     PRESENCE,
@@ -45,16 +45,6 @@ def answers(model: onnx.ModelProto, *names: str) -> list[np.ndarray]:
     session = onnxruntime.InferenceSession(model.SerializeToString())
     found: list[np.ndarray] = session.run(list(names), {"image": GRAY})
     return found
-
-
-def examples(seed: int = 0, count: int = 200) -> Examples:
-    """Two clouds, one with larger values; most features say nothing, some are large."""
-    generator = np.random.default_rng(seed)
-    is_head = np.arange(count) % 2 == 0
-    features = generator.normal(size=(count, 20)) * 10 + 100
-    features[:, 3] += 80 * is_head
-    weight = np.full(count, 1 / count)
-    return Examples(*(np.asarray(v, np.float32) for v in (features, is_head, weight)))
 
 
 def test_features_are_means_maxima_and_means_under_the_map(nano: onnx.ModelProto) -> None:
@@ -89,7 +79,6 @@ def test_the_graph_s_presence_is_the_perceptron_s_and_leaves_the_map(
     hidden = np.maximum(features @ layers.hidden_weight + layers.hidden_bias, 0)
     logit = hidden @ layers.weight + layers.bias
     np.testing.assert_allclose(presence, 1 / (1 + np.exp(-logit)), rtol=1e-3, atol=1e-5)
-    assert presence.shape == (2, 1)
     assert presence[0] > 0.9 > 0.1 > presence[1]
     np.testing.assert_array_equal(maps, answers(nano, "probability")[0])
     assert [output.name for output in model.graph.output] == ["probability", "moments", PRESENCE]
@@ -97,7 +86,11 @@ def test_the_graph_s_presence_is_the_perceptron_s_and_leaves_the_map(
     assert model.graph == nano.graph
 
 
-def test_a_graph_that_is_no_u_net_is_refused() -> None:
+def test_what_is_no_u_net_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.onnx").write_bytes(b"no model")
+    for path in (tmp_path / "a.onnx", tmp_path / "none.onnx"):
+        with pytest.raises(ModelError, match="not an ONNX file"):
+            load_model(path)
     sides = ["N", 1, 8, 8]
     given = helper.make_tensor_value_info("image", TensorProto.FLOAT, sides)
     answer = helper.make_tensor_value_info("probability", TensorProto.FLOAT, sides)
@@ -107,22 +100,10 @@ def test_a_graph_that_is_no_u_net_is_refused() -> None:
         add_features(model)
 
 
-@pytest.mark.nightly
-def test_what_was_learnt_holds_on_other_examples() -> None:
-    layers, other = fit(examples()), examples(seed=1)
-    hidden = np.maximum(other.features @ layers.hidden_weight + layers.hidden_bias, 0)
-    logit = (hidden @ layers.weight + layers.bias)[:, 0]
-    assert layers.hidden_weight.shape == (20, HIDDEN)
-    assert np.mean((logit > 0) == (other.is_head > 0)) > 0.95
-    again = fit(examples())
-    np.testing.assert_array_equal(layers.weight, again.weight)
-
-
 def test_images_are_changed_and_stay_images() -> None:
     generator, phantom = np.random.default_rng(0), make_phantom(3)
     gray = shrunk(phantom.image, 300)
     assert max(gray.shape) == 300
-    assert shrunk(gray, 400) is gray
     copy = changed(gray, generator, 30)
     assert (copy.shape, copy.dtype) == (gray.shape, np.uint8)
     assert np.mean(copy != gray) > 0.3
@@ -132,9 +113,6 @@ def test_images_are_changed_and_stay_images() -> None:
     inside = head.mask(*gray.shape) > 0
     assert np.mean(emptied[inside] != gray[inside]) > 0.5
     assert np.mean(emptied[:5] == gray[:5]) > 0.9
-    for _ in range(20):
-        picture = no_scan(generator)
-        assert picture.dtype == np.uint8 and min(picture.shape) >= 150
 
 
 @pytest.mark.nightly
@@ -177,10 +155,3 @@ def test_limits_go_into_the_file_and_too_few_images_are_refused(
     monkeypatch.setattr(observe, "_NO_SCANS", 5)
     with pytest.raises(DataError, match="too few to learn from"):
         gather(Observer(with_features(nano)), Images([], [], []))
-
-
-def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.onnx").write_bytes(b"no model")
-    for path in (tmp_path / "a.onnx", tmp_path / "none.onnx"):
-        with pytest.raises(ModelError, match="not an ONNX file"):
-            load_model(path)

@@ -35,26 +35,16 @@ def shifted(maps: list[npt.NDArray[np.float32]]) -> Callable[[float], list[Any]]
     return answers
 
 
-def test_maps_that_were_moved_are_moved_back() -> None:
-    axes = (40.0, 50.0, 60.0)
-    samples = [Sample(np.zeros(SIZE, np.uint8), 0.5)] * len(axes)
-    source = [soft_map(0.0, a) for a in axes]
-    moved = [soft_map(-0.7, a) for a in axes]
-    assert logit_shift(source, shifted(moved), samples) == pytest.approx(0.7, abs=0.01)
-    assert logit_shift(source, shifted(source), samples) == pytest.approx(0.0, abs=1e-4)
-
-
-def test_an_unsure_map_moves_nothing() -> None:
-    rng = np.random.default_rng(0)
-    noise = rng.uniform(0.3, 0.7, SIZE).astype(np.float32)
-    source, moved = [soft_map(0.0, 50.0), noise], [soft_map(-0.3, 50.0), noise**2]
-    samples = [Sample(np.zeros(SIZE, np.uint8), 0.5)] * 2
-    assert logit_shift(source, shifted(moved), samples) == pytest.approx(0.3, abs=0.01)
-
-
-def test_maps_without_a_head_are_left_alone() -> None:
+@pytest.mark.parametrize("moved", [0.0, -0.7])
+def test_maps_that_were_moved_are_moved_back(moved: float) -> None:
+    """Those without a sure head move nothing."""
+    noise = np.random.default_rng(0).uniform(0.3, 0.7, SIZE).astype(np.float32)
+    source = [*(soft_map(0.0, axis) for axis in (40.0, 50.0, 60.0)), noise]
+    maps = [*(soft_map(moved, axis) for axis in (40.0, 50.0, 60.0)), noise**2]
+    samples = [Sample(np.zeros(SIZE, np.uint8), 0.5)] * 4
+    assert logit_shift(source, shifted(maps), samples) == pytest.approx(-moved, abs=0.01)
     empty = [np.full(SIZE, 0.01, np.float32)]
-    assert logit_shift(empty, shifted(empty), [Sample(np.zeros(SIZE, np.uint8), 0.5)]) == 0
+    assert logit_shift(empty, shifted(empty), samples[:1]) == 0
 
 
 def test_the_last_bias_takes_the_shift(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 
@@ -17,48 +16,30 @@ from edgeseg.cli import app
 from edgeseg.errors import ConfigError
 from edgeseg.phantom.shapes import CLASSES, make_shapes, write_pairs
 from edgeseg.segmenter import Segmenter
+from edgeseg_training import strategies
 from edgeseg_training.config import TrainConfig
 from edgeseg_training.export import export
 from edgeseg_training.losses import segmentation_loss
 from edgeseg_training.model import build_model, probabilities
 from edgeseg_training.train import train
+from tests.tables import read_rows
+from tests.training.tiny import TINY
 
 SIZE = (64, 96)
-VALUES = {
-    "encoder_weights": "none",
-    "input_height": SIZE[0],
-    "input_width": SIZE[1],
-    "encoder_stages": 4,
-    "encoder_expansion": 2,
-    "decoder_channels": "16,16,8",
-    "epochs": 50,
-    "batch_size": 5,
-    "learning_rate": 5e-3,
-    "workers": 0,
-    "precision": "fp32",
-    "validate_every": 50,
+VALUES = TINY | {
+    **{"encoder_stages": 4, "encoder_expansion": 2, "decoder_channels": "16,16,8"},
+    **{"epochs": 50, "batch_size": 5, "learning_rate": 5e-3, "validate_every": 50},
 }
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("shapes") / "shapes"
-    write_pairs(folder, 24, height=SIZE[0], width=SIZE[1])
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of shapes, of a run on them, and its model, each called so."""
+    folder = tmp_path_factory.mktemp("regions")
+    write_pairs(folder / "shapes", 24, height=SIZE[0], width=SIZE[1])
+    train(folder / "shapes", folder / "run", TrainConfig().updated(VALUES))
+    export(folder / "run", folder / "model.onnx")
     return folder
-
-
-@pytest.fixture(scope="module")
-def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("runs") / "shapes"
-    train(data, out, TrainConfig().updated(VALUES))
-    return out
-
-
-@pytest.fixture(scope="module")
-def model(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("models") / "shapes.onnx"
-    export(run, path)
-    return path
 
 
 def edgeseg(*arguments: object) -> str:
@@ -67,103 +48,82 @@ def edgeseg(*arguments: object) -> str:
     return done.output
 
 
-def test_patients_part_and_both_classes_are_learnt(run: Path) -> None:
-    record = json.loads((run / "run.json").read_text())
+def test_patients_part_and_both_classes_are_learnt(folder: Path) -> None:
+    record = json.loads((folder / "run" / "run.json").read_text())
     patients = [{name[:4] for name in record["split"][part]} for part in ("training", "validation")]
-    assert patients[0]
-    assert patients[1]
-    assert not patients[0] & patients[1]
-    assert record["config"]["name"] == "shapes"
+    assert patients[0] and patients[1] and not patients[0] & patients[1]
+    assert record["config"]["name"] == "run"
     scores = record["history"][-1]["validation"]
     assert scores["class_dice"].keys() == {"cyst", "crescent"}
     assert min(scores["class_dice"].values()) > 0.5
 
 
-def test_the_export_answers_as_torch_does_and_says_what_it_is(model: Path) -> None:
-    file = onnx.load(model)
-    onnx.checker.check_model(file, full_check=True)
-    segmenter = Segmenter(model, threads=1)
+def test_the_export_answers_as_torch_does_and_says_what_it_is(folder: Path) -> None:
+    onnx.checker.check_model(folder / "model.onnx", full_check=True)
+    segmenter = Segmenter(folder / "model.onnx", threads=1)
     assert segmenter.metadata.task.classes == CLASSES
     assert segmenter.metadata.licence == "unknown"
     shapes = make_shapes(40, height=SIZE[0], width=SIZE[1])
     prediction = segmenter.predict(shapes.image, shapes.pixel_size_mm)
     assert prediction.probability.shape == (2, *SIZE)
-    agrees = np.mean(prediction.mask() == shapes.mask)
-    assert agrees > 0.9
+    assert np.mean(prediction.mask() == shapes.mask) > 0.9
 
 
 @pytest.mark.nightly
-def test_int8_keeps_the_masks(run: Path, data: Path, model: Path, tmp_path: Path) -> None:
-    report = export(run, tmp_path / "int8.onnx", precision="int8", max_dice_drop=0.05)
+def test_int8_keeps_the_masks(folder: Path, tmp_path: Path) -> None:
+    report = export(folder / "run", tmp_path / "int8.onnx", precision="int8", max_dice_drop=0.05)
     assert report.mean_dice_to_source > 0.95
     assert report.mean_hc_difference_mm == 0
 
 
-def test_a_folder_is_measured_scored_timed_and_checked(
-    model: Path, run: Path, data: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "results"
-    sizes = data / "pixel_sizes.csv"
+def test_a_folder_is_measured_scored_timed_and_checked(folder: Path, tmp_path: Path) -> None:
+    out, data, model = tmp_path / "results", folder / "shapes", folder / "model.onnx"
+    sizes, split = data / "pixel_sizes.csv", folder / "run" / "run.json"
     edgeseg("infer", data / "images", "--model", model, "--pixel-sizes", sizes, "--out", out)
-    with (out / "results.csv").open(encoding="utf-8-sig") as stream:
-        rows = list(csv.DictReader(stream))
-    own = ["cyst_area_px", "cyst_area_mm2", "cyst_count"]
-    own += ["crescent_area_px", "crescent_area_mm2", "crescent_count"]
-    first = ["file", "frame", "status", "reason", "flags", "confidence"]
-    assert list(rows[0])[:12] == first + own
-    assert list(rows[0])[12:15] == ["pixel_size_x_mm", "pixel_size_y_mm", "pixel_size_source"]
-    for row in rows:
+    for row in read_rows(out / "results.csv"):
         mask = cv2.imread(str(out / "masks" / row["file"]), cv2.IMREAD_UNCHANGED)
         assert float(row["cyst_area_px"]) == np.count_nonzero(mask == 1)
         assert float(row["crescent_area_px"]) == np.count_nonzero(mask == 2)
         area = float(row["cyst_area_px"]) * float(row["pixel_size_x_mm"]) ** 2
         assert float(row["cyst_area_mm2"]) == pytest.approx(area, abs=0.01)
-    overlay = cv2.imread(str(out / "overlays" / "p000_0.jpg"))
-    assert np.abs(overlay[..., 0].astype(int) - overlay[..., 1]).max() > 40  # in colour
-    page = (out / "report.html").read_text(encoding="utf-8")
-    assert "Areas: cyst, crescent" in page
+    assert "Areas: cyst, crescent" in (out / "report.html").read_text(encoding="utf-8")
     scores = tmp_path / "scores.json"
     said = edgeseg(
-        "evaluate", model, "--data", data, "--split", run / "run.json", "--json", scores,
+        "evaluate", model, "--data", data, "--split", split, "--json", scores,
         "--csv", tmp_path / "scores.csv",
     )  # fmt: skip
     assert "crescent: Dice %" in said
-    held_out = json.loads((run / "run.json").read_text())["split"]["validation"]
+    held_out = json.loads(split.read_text())["split"]["validation"]
     figures = json.loads(scores.read_text())
     assert figures["data"]["n_images"] == len(held_out)
     assert figures["metrics"]["classes"]["cyst"]["dice"]["mean"] > 0.5
-    header = (tmp_path / "scores.csv").read_text(encoding="utf-8-sig").splitlines()[0]
-    assert header == (
-        "file,cyst_dice,cyst_iou,crescent_dice,crescent_iou,pixel_accuracy,confidence,flags"
-    )
+    assert [*read_rows(tmp_path / "scores.csv")[0]] == [
+        "file", "cyst_dice", "cyst_iou", "crescent_dice", "crescent_iou", "pixel_accuracy",
+        "confidence", "flags",
+    ]  # fmt: skip
     edgeseg("benchmark", model, "--threads", 1, "--runs", 2, "--warmup", 0, "--data", data)
     assert "regions: cyst, crescent" in edgeseg("verify", model)
     assert "cyst, crescent" in edgeseg("models", model)
 
 
-def test_what_is_for_heads_is_refused(data: Path, tmp_path: Path, model: Path) -> None:
+def test_what_is_for_heads_is_refused(folder: Path, tmp_path: Path) -> None:
     for key, value in (("ellipse_prior", 3.0), ("loss", "bce+dice+hc")):
         config = TrainConfig().updated(VALUES | {key: value})
         with pytest.raises(ConfigError, match=f"{key} is .* is for heads.*cyst, crescent"):
-            train(data, tmp_path / "run", config)
+            train(folder / "shapes", tmp_path / "run", config)
     assert not (tmp_path / "run").exists()
-    done = CliRunner().invoke(app, ["demo", "--model", str(model)])
+    done = CliRunner().invoke(app, ["demo", "--model", str(folder / "model.onnx")])
     assert "its task is 'regions'; this command needs a model of a head" in str(done.exception)
 
 
-@pytest.mark.parametrize("encoder", ["resnet18", "efficientnet-b0", "tu-regnetx_002"])
-@pytest.mark.parametrize("strategy", ["decoder", "decoder-0-1"])
-def test_any_encoder_with_its_strategies(encoder: str, strategy: str) -> None:
-    config = TrainConfig().updated(
-        VALUES
-        | {"encoder": encoder, "encoder_expansion": 6}
-        | {"encoder_stages": 5, "decoder_channels": "16,8,8,8"}
-    )
+@pytest.mark.parametrize("encoder", ["resnet18", "tu-regnetx_002"])
+def test_any_encoder_with_its_strategies(encoder: str) -> None:
+    values = {"encoder": encoder, "encoder_expansion": 6, "encoder_stages": 5}
+    config = TrainConfig().updated(VALUES | values | {"decoder_channels": "16,8,8,8"})
     model = build_model(config).eval()
-    from edgeseg_training import strategies
-
-    trained = strategies.apply(model.network, strategy)
-    assert 0 < trained < sum(p.numel() for p in model.parameters())
+    for strategy in ("decoder", "decoder-0-1"):
+        trained = strategies.apply(model.network, strategy)
+        assert 0 < trained < sum(p.numel() for p in model.parameters())
     with torch.inference_mode():
         logits = model(torch.zeros((1, 1, *SIZE), dtype=torch.uint8))
     assert logits.shape == (1, 1, *SIZE)

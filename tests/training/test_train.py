@@ -35,25 +35,16 @@ def test_every_strategy_trains(
     if strategy == "baseline":  # 31 M parameters: one copy less to average and to write
         config = config.updated({"ema_decay": 0})
     weights = train(phantom_data, tmp_path / "run", config)
-    assert weights.is_file()
-    assert (tmp_path / "run" / "curves.png").is_file()
-    assert (tmp_path / "run" / "last.ckpt").is_file()
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert names >= {weights.name, "curves.png", "last.ckpt"}
     record = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert record["status"] == "done"
-    assert record["config"]["strategy"] == strategy
-    assert len(record["history"]) == 2
-    moved = [
-        name
-        for name, tensor in load_file(weights).items()
-        if name.endswith("encoder.features.0.1.running_mean") and bool(tensor.any())
-    ]
-    assert bool(moved) is (strategy in ("full", "encoder"))
+    assert (record["status"], record["config"]["strategy"]) == ("done", strategy)
+    first = [t for n, t in load_file(weights).items() if n.endswith("features.0.1.running_mean")]
+    has_moved = any(bool(tensor.any()) for tensor in first)
+    assert has_moved is (strategy in ("full", "encoder"))
     assert "validation" not in record["history"][0]
-    assert set(record["history"][1]["validation"]) == {
-        "dice", "hc_mad_mm", "hc_bias_mm", "paper_dice",
-    }  # fmt: skip
-    heads = [{f.split("_")[0] for f in record["split"][k]} for k in ("training", "validation")]
-    assert heads[0] and heads[1] and not heads[0] & heads[1]
+    scores = {"dice", "hc_mad_mm", "hc_bias_mm", "paper_dice"}
+    assert record["history"][1]["validation"].keys() == scores
 
 
 @pytest.mark.nightly
@@ -80,18 +71,6 @@ def test_a_killed_run_resumes_to_the_same_history_and_weights(
     resumed = load_file(killed / "model.safetensors")
     for name, tensor in load_file(whole / "model.safetensors").items():
         assert torch.equal(tensor, resumed[name]), name
-
-
-def test_resuming_a_finished_run_changes_nothing(
-    tiny: TrainConfig, phantom_data: Path, tmp_path: Path
-) -> None:
-    weights = train(phantom_data, tmp_path / "run", tiny)
-    before = weights.read_bytes()
-    train(phantom_data, tmp_path / "run", tiny, resume=True)
-    assert weights.read_bytes() == before
-    weights.unlink()  # as if killed between the last checkpoint and the weights
-    train(phantom_data, tmp_path / "run", tiny, resume=True)
-    assert weights.read_bytes() == before
 
 
 def test_a_run_may_go_on_with_its_split_file_elsewhere(
@@ -134,34 +113,29 @@ def test_the_weights_carry_their_facts_but_no_path(trained: Path, phantom_data: 
         text = opened.metadata()["edgeseg"]
     assert json.loads(text)["data"]["name"] == phantom_data.name
     assert str(phantom_data.parent) not in text
-
-
-def test_training_learns(trained: Path) -> None:
-    record = json.loads((trained / "run.json").read_text())
-    losses = [h["train_loss"] for h in record["history"]]
+    losses = [epoch["train_loss"] for epoch in history(trained)]
     assert losses[-1] < 0.7 * losses[0]
 
 
-def test_a_run_on_everything_holds_nothing_out(
+def test_a_run_on_everything_goes_on_with_more_epochs_at_a_constant_rate(
     tiny: TrainConfig, phantom_data: Path, tmp_path: Path
 ) -> None:
-    train(phantom_data, tmp_path / "run", tiny.updated({"fold": -1, "epochs": 1}))
-    record = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert record["data"]["n_training"] == 12
-    assert record["data"]["n_validation"] == 0
-    assert "validation" not in record["history"][0]
-
-
-def test_a_finished_run_goes_on_with_more_epochs_at_a_constant_rate(
-    tiny: TrainConfig, phantom_data: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "run"
-    train(phantom_data, out, tiny.updated({"epochs": 1}))
-    train(phantom_data, out, tiny.updated({"epochs": 3}), resume=True)
+    out, whole = tmp_path / "run", tiny.updated({"fold": -1})
+    train(phantom_data, out, whole.updated({"epochs": 1}))
+    assert "validation" not in history(out)[0]  # nothing is held out
+    weights = train(phantom_data, out, whole.updated({"epochs": 3}), resume=True)
     epochs = history(out)
     assert [epoch["epoch"] for epoch in epochs] == [0, 1, 2]
     for epoch in epochs[1:]:
         assert epoch["learning_rate"] == pytest.approx(0.1 * tiny.learning_rate)
-    assert json.loads((out / "run.json").read_text())["config"]["epochs"] == 3
+    record = json.loads((out / "run.json").read_text())
+    assert record["config"]["epochs"] == 3
+    assert (record["data"]["n_training"], record["data"]["n_validation"]) == (12, 0)
     with pytest.raises(ConfigError, match="the run began with epochs = 3, not 2"):
-        train(phantom_data, out, tiny.updated({"epochs": 2}), resume=True)
+        train(phantom_data, out, whole.updated({"epochs": 2}), resume=True)
+    before = weights.read_bytes()
+    for was_killed in (False, True):  # between the last checkpoint and the weights
+        if was_killed:
+            weights.unlink()
+        train(phantom_data, out, whole.updated({"epochs": 3}), resume=True)
+        assert weights.read_bytes() == before

@@ -11,7 +11,7 @@ from typing import Any
 from edgeseg.errors import DataError, MissingExtraError
 from edgeseg.images.dicom.library import quiet
 from edgeseg.network.zoo import ModelFile
-from edgeseg.output.dicom import segmentation, structured_report
+from edgeseg.output.dicom.documents import build_report, build_segmentation
 from edgeseg.output.dicom.origin import Origin, read_origin
 from edgeseg.prediction import Prediction
 
@@ -46,14 +46,13 @@ def make_structured_report(
     """Return the structured report of a prediction, as a file's bytes.
 
     A Comprehensive SR after TID 1500, in explicit VR little endian, UNVERIFIED. Of a head: its
-    ellipse on the source frame, and HC, BPD and
-    OFD in mm, HC with its interval as ranges of uncertainty; of regions each class's area in mm2.
-    It is COMPLETE, or, where a flag tells against it, PARTIAL: each figure then has the qualifier
-    "Value indeterminate", and a comment says why.
+    ellipse on the source frame, and HC, BPD and OFD in mm, HC with its interval as ranges of
+    uncertainty; of regions each class's area in mm2. It is COMPLETE, or, where a flag tells against
+    it, PARTIAL: each figure then has the qualifier "Value indeterminate", and a comment says why.
 
-    The same arguments make the same object: its UIDs follow from source, frame, pixel size,
-    calibration, model and edgeseg's version. Only the dates and times are those of now. Patient
-    and study are the source's, in its character set; all other text is ASCII.
+    The same arguments make the same object but for dates and times: its UIDs follow from source,
+    frame, pixel size, calibration, model and edgeseg's version. Patient and study are the source's,
+    in its character set; all other text is ASCII.
 
     Parameters
     ----------
@@ -61,8 +60,6 @@ def make_structured_report(
         The measured instance's header, a pydicom ``Dataset``; it is not changed.
     frame
         Number of the measured frame, from 1; 0 for a single image.
-    model_file
-        The model, as `edgeseg.segmenter.Segmenter.file` has it.
 
     Raises
     ------
@@ -73,7 +70,7 @@ def make_structured_report(
     MissingExtraError
         If highdicom is not installed.
     """
-    return _make_object(structured_report.build, source, frame, prediction, model_file)
+    return _make_object(build_report, source, frame, prediction, model_file)
 
 
 def make_segmentation(
@@ -82,10 +79,9 @@ def make_segmentation(
     """Return a prediction's mask as a DICOM segmentation, as a file's bytes.
 
     BINARY, a segment for the head or each class, on the source frame alone; no pixel size is
-    needed. Parameters, errors, and what makes it the same object, are those of
-    `make_structured_report`.
+    needed. All else is as in `make_structured_report`.
     """
-    return _make_object(segmentation.build, source, frame, prediction, model_file)
+    return _make_object(build_segmentation, source, frame, prediction, model_file)
 
 
 def _make_object(
@@ -151,10 +147,7 @@ def _correct_references(dataset: Any, origin: Origin) -> None:
 def require_highdicom() -> ModuleType:
     """Return highdicom; called before a run, so that nothing is measured in vain.
 
-    Raises
-    ------
-    MissingExtraError
-        If it is not installed, or older than what this is written for.
+    Raises MissingExtraError if it is not installed, or older than what this is written for.
     """
     try:
         import highdicom

@@ -25,24 +25,14 @@ _OWN_SCHEME = "99EDGESEG"  # of the classes of a model, which only the model def
 
 
 class Origin(NamedTuple):
-    """The instance that was measured, what was measured of it, and the model.
-
-    Attributes
-    ----------
-    study_uid, series_uid, uid, sop_class_uid
-        UIDs of the instance's study, its series, itself, and its SOP class.
-    frame
-        The measured frame's number, from 1; 0 where the instance has no other.
-    number
-        What an object gets as its number in its series.
-    """
+    """The instance that was measured, what was measured of it, and the model."""
 
     study_uid: str
     series_uid: str
     uid: str
     sop_class_uid: str
-    frame: int
-    number: int
+    frame: int  # From 1; 0 where the instance has no other.
+    number: int  # What an object gets as its number in its series.
     prediction: Prediction
     model_file: ModelFile
 
@@ -112,11 +102,8 @@ class Structure(NamedTuple):
 def read_origin(header: Any, frame: int, prediction: Prediction, model_file: ModelFile) -> Origin:
     """Read what an object must know of the instance that was measured.
 
-    Raises
-    ------
-    DataError
-        If it lacks what it is found by in an archive, has no such frame, or is of another size
-        than what was measured.
+    Raises DataError if it lacks what it is found by in an archive, has no such frame, or is of
+    another size than what was measured.
     """
     study, series, instance, kind = (
         _uid(header, keyword)
@@ -134,21 +121,17 @@ def read_origin(header: Any, frame: int, prediction: Prediction, model_file: Mod
             f"{prediction.size[1]}x{prediction.size[0]} pixels were measured of an image of "
             f"{width}x{height}; expected all of its pixels"
         )
-    number = min(_whole(header, "InstanceNumber"), _LARGEST_NUMBER)
-    if count == 1:
-        frame = 0
-    else:
-        number = min(number * _FRAMES_OF_INSTANCE + frame, _LARGEST_NUMBER)
+    number, frame = _whole(header, "InstanceNumber"), frame if count > 1 else 0
+    if frame:
+        number = number * _FRAMES_OF_INSTANCE + frame
+    number = min(number, _LARGEST_NUMBER)
     return Origin(study, series, instance, kind, frame, number, prediction, model_file)
 
 
 def list_structures(hd: ModuleType, origin: Origin) -> list[Structure]:
     """Return what there is to report, a head or each class, in the order of the mask's numbers.
 
-    Raises
-    ------
-    DataError
-        If nothing was found.
+    Raises DataError if nothing was found.
     """
     prediction, codes = origin.prediction, load_codes()
     if prediction.status == "empty":

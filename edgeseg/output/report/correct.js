@@ -138,7 +138,7 @@ function pointOf(event) {
 }
 
 pen.addEventListener("pointerdown", (event) => {
-  const name = event.target.closest("[data-handle]")?.dataset.handle;
+  const name = event.target.dataset.handle;
   if (!name || drag) return;
   const [x, y] = pointOf(event), [placeX, placeY] = handlePlaces(draft)[name];
   drag = { name, offset: [placeX - x, placeY - y], pointer: event.pointerId };

@@ -54,9 +54,8 @@ function orderBy(value, sign = 1) {
   };
 }
 
-const orders = new Map([
-  ["most doubtful first", orderBy((i) => WORST_FIRST.indexOf(i.status) + i.confidence / 2)],
-]);
+const orders = new Map();
+orders.set("most doubtful first", orderBy((i) => WORST_FIRST.indexOf(i.status) + i.confidence / 2));
 if (images.some((image) => errorOf(image) !== null)) {
   orders.set("error, largest first", orderBy((i) => errorOf(i) && Math.abs(errorOf(i)), -1));
 }

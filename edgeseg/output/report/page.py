@@ -48,10 +48,7 @@ def write_page(
     overlays
         Folder of the overlay pictures, beside the page; None if none were written.
 
-    Raises
-    ------
-    OutputWriteError
-        If the page cannot be written.
+    Raises OutputWriteError if the page cannot be written.
     """
     measure = measure_of(task)
     style, *scripts = ((_HERE / name).read_text("utf-8") for name in ("style.css", *SCRIPTS))
@@ -109,19 +106,19 @@ def _table(lines: Iterable[Iterable[str]]) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
 
 
-def _fact_text(value: Any) -> str:
-    if value is None:
-        return "not available"
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
-
-
 def _facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Flatten a run's record into names and values a person can read."""
+
+    def text(value: Any) -> str:
+        if value is None:
+            return "not available"
+        return f"{value:.2f}" if isinstance(value, float) else str(value)
+
     facts = []
     for section in ("model", "timings", "host", "versions", "arguments"):
         for key, value in record.get(section, {}).items():
             if isinstance(value, Mapping):
-                value = ", ".join(f"{name} {_fact_text(each)}" for name, each in value.items())
+                value = ", ".join(f"{name} {text(each)}" for name, each in value.items())
             if value is not None:
                 facts.append((f"{section}: {key}", str(value)))
     return facts
