@@ -36,15 +36,9 @@ def as_frame(source: Any, pixel_size_mm: Size = None) -> Frame:
     Files are read, from their path or their bytes. Colours become luma, as those of files do: of
     arrays in OpenCV's order, blue first; of PIL images in their own, turned as EXIF says. Whole
     numbers above 255 are scaled as 16-bit files are, `edgeseg.images.levels.to_8_bit`;
-    fractions from 0 to 1 are taken for shares of white.
-
-    Parameters
-    ----------
-    source
-        A path, a file's bytes, an open file, an array, a PIL image, or a frame, which is returned
-        as it is where its pixels are gray values and no pixel size is given.
-    pixel_size_mm
-        Millimetres per pixel, one number or (x, y); None leaves the frame's or the file's own.
+    fractions from 0 to 1 are taken for shares of white. ``source`` may be an open file or a frame
+    too, which is returned as it is where its pixels are gray values and no pixel size is given.
+    ``pixel_size_mm``, one number or (x, y), beats the frame's or the file's own.
 
     Raises ImageDecodeError or InputNotFoundError if a file cannot be read; DataError if it is
     something else, its values are no gray values, or the pixel size cannot be one.

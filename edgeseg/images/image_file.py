@@ -46,14 +46,10 @@ def read_gray(path: Path) -> GrayImage:
 def read_frame(path: Path) -> Frame:
     """Decode an image file to gray, upright as its EXIF orientation says.
 
-    Colours become luma (ITU-R BT.601). 16-bit images are brought to 8 bits by the part of their
-    range that they use (see `edgeseg.images.levels.to_8_bit`).
-
-    Parameters
-    ----------
-    path
-        A PNG, JPEG, BMP, TIFF, PGM, PPM or DICOM file, recognised by its contents; of DICOM one
-        with a single frame, others are read by `edgeseg.images.dicom.frames`.
+    It is a PNG, JPEG, BMP, TIFF, PGM, PPM or DICOM file, recognised by its contents; of DICOM one
+    with a single frame, others are read by `edgeseg.images.dicom.frames`. Colours become luma
+    (ITU-R BT.601). 16-bit images are brought to 8 bits by the part of their range that they use
+    (see `edgeseg.images.levels.to_8_bit`).
 
     Raises InputNotFoundError if there is no such file; ImageDecodeError if the file cannot be read
     rightly: empty, cut short, damaged, of another kind, animated, transparent, smaller than 32
@@ -120,12 +116,8 @@ def decode_frame(data: bytes) -> Frame:
 def decode_as_stored(data: bytes) -> Pixels:
     """Decode an image file's own values, as label files need them: neither scaled nor turned.
 
-    Returns
-    -------
-    ndarray, shape (height, width) or (height, width, 3 or 4)
-        Gray values, or blue, green, red and perhaps alpha.
-
-    Raises ImageDecodeError if they cannot be read rightly; see `read_frame`.
+    They are gray, (height, width), or blue, green, red and perhaps alpha, (height, width, 3 or 4).
+    Raises ImageDecodeError as `read_frame` does.
     """
     return _parse(data).decode(cv2.IMREAD_UNCHANGED)
 
@@ -135,7 +127,7 @@ def _parse(data: bytes) -> Header:
     if not data:
         raise ImageDecodeError(f"the file is empty; expected a {kinds.READABLE} image")
     try:
-        head = _parse_kind(data)
+        head = _parse_kind(data, kinds.kind_of(data))
     except ImageDecodeError:
         raise
     except (struct.error, IndexError, ValueError, OverflowError):
@@ -148,8 +140,7 @@ def _parse(data: bytes) -> Header:
     return head
 
 
-def _parse_kind(data: bytes) -> Header:
-    kind = kinds.kind_of(data)
+def _parse_kind(data: bytes, kind: kinds.Kind | None) -> Header:
     if kind is kinds.PNG:
         return png.parse(data)
     if kind is kinds.JPEG:

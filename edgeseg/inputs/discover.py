@@ -45,14 +45,8 @@ def discover(inputs: Sequence[str], out: Path | None = None) -> Found:
     folders' names are put in front until they differ. A file in a folder is an image by its suffix,
     or by its first bytes if it has another or none. Left out, with a notice: HC18 annotations
     beside their image, results of earlier runs, what systems keep beside images, hidden images,
-    kinds that are no single picture, and what cannot be read.
-
-    Parameters
-    ----------
-    inputs
-        Paths and patterns; what exists is taken as it stands, brackets in its name too.
-    out
-        The run's own output folder; its pictures are not inputs.
+    kinds that are no single picture, what cannot be read, and the pictures in ``out``, the run's
+    own folder. An input that exists is taken as it stands, brackets in its name too.
 
     Raises InputNotFoundError if an input does not exist or cannot be read, or there is no image in
     any; DataError if two files cannot be told apart by name.
@@ -131,7 +125,7 @@ def find_images(
             os.scandir(path).close()
             return path, _find_below(str(path), tally, out)
         paths = [path]
-        if left_out.is_index(path.name):
+        if path.name.lower() == left_out.INDEX:
             from edgeseg.images.dicom.directory import list_images  # imports pydicom
 
             paths = list_images(path)

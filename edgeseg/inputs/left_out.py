@@ -27,6 +27,8 @@ ANNOTATION_SUFFIX = "_Annotation.png"
 PICTURES = ("masks", "overlays", "sr", "seg")
 """Folders of pictures and documents in a run's results."""
 
+INDEX = "dicomdir"  # lists the DICOM files of its medium
+
 # Of network drives, recycle bins, file systems and archives, lower case; hidden ones besides.
 _SYSTEM_FOLDERS = frozenset({
     "@eadir", "@tmp", "@recycle", "#recycle", "#snapshot", "@recently-snapshot", "__macosx",
@@ -114,11 +116,6 @@ def is_system_file(name: str) -> bool:
     return name.lower() in _SYSTEM_FILES or name.startswith("._")
 
 
-def is_index(name: str) -> bool:
-    """Return whether a file of this name lists the DICOM files of its medium."""
-    return name.lower() == "dicomdir"
-
-
 def has_image_suffix(name: str) -> bool:
     """Return whether a file's name is that of an image."""
     return _suffix(name) in IMAGE_SUFFIXES
@@ -149,7 +146,7 @@ def kind_of_start(start: bytes, name: str, holds_image: Callable[[], bool]) -> K
 
     ``holds_image`` is asked of DICOM, which may be a document.
     """
-    if is_index(name):
+    if name.lower() == INDEX:
         return Kind("DICOM index")
     kind = kind_of(start)
     if kind is None and _suffix(name) == ".raw":  # whose first bytes say nothing

@@ -9,6 +9,7 @@ equally gets none, and neither do images that share one row.
 from __future__ import annotations
 
 import bisect
+import functools
 import os
 import re
 import unicodedata
@@ -77,29 +78,21 @@ class SortedKeys:
         return self._rows[i : min(end, i + limit)]
 
 
-class RowIndex:
-    """A table's rows by name, prepared for look-ups; ``what``: what the table is, for messages."""
+def make_finder(rows: Mapping[str, Any], what: str = SIZES) -> Callable[[Source], RowMatch]:
+    """Return what finds the row of one image, without regard to others; see `match_rows`.
 
-    def __init__(self, rows: Mapping[str, Any], what: str = SIZES) -> None:
-        self._rows, self._what = rows, what
-        self._sorted: dict[bool, SortedKeys] = {}
-
-    def find(self, source: Source) -> RowMatch:
-        """Return the row of one image, without regard to others; see `match_rows` for several."""
-        return find_row(source, self._keys, self._rows.__getitem__, self._what)
-
-    def _keys(self, without_suffix: bool) -> SortedKeys:
-        if without_suffix not in self._sorted:
-            self._sorted[without_suffix] = SortedKeys(self._rows, without_suffix=without_suffix)
-        return self._sorted[without_suffix]
+    ``rows``: by name; ``what``: what the table is, for messages.
+    """
+    keys = functools.cache(lambda without_suffix: SortedKeys(rows, without_suffix=without_suffix))
+    return lambda source: find_row(source, keys, rows.__getitem__, what)
 
 
 def match_rows(
     sources: Iterable[Source], rows: Mapping[str, Any], what: str = SIZES
 ) -> dict[str, RowMatch]:
-    """Find the row of each image: ``file`` -> its row; see the module and `RowIndex`."""
-    index = RowIndex(rows, what)
-    matches = {file: index.find(source) for file, source in {s.file: s for s in sources}.items()}
+    """Find the row of each image: ``file`` -> its row; see the module."""
+    find = make_finder(rows, what)
+    matches = {file: find(source) for file, source in {s.file: s for s in sources}.items()}
     claims: dict[str, list[tuple[Rank, str]]] = defaultdict(list)
     for file, match in matches.items():
         if match.name:

@@ -7,7 +7,7 @@ from typing import Any
 
 from edgeseg.errors import DataError
 from edgeseg.images.frame import PixelSize, Size, as_pixel_size
-from edgeseg.inputs.matching import RowIndex, RowMatch, match_rows
+from edgeseg.inputs.matching import RowMatch, make_finder, match_rows
 from edgeseg.inputs.size_table import TableRow
 from edgeseg.inputs.source import Source
 from edgeseg.system.text import cut
@@ -32,7 +32,7 @@ class PixelSizes:
     ) -> None:
         self._one = as_pixel_size(pixel_size_mm, "option")
         self._table = table
-        self._index = RowIndex(table or {})
+        self._find = make_finder(table or {})
         self._matches: dict[str, RowMatch] = {}
         self._resized: dict[str, str] = {}
         self.notices: list[str] = []
@@ -60,7 +60,7 @@ class PixelSizes:
         """
         if self._one is not None or self._table is None:
             return self._one
-        match = self._matches.get(source.file) or self._index.find(source)
+        match = self._matches.get(source.file) or self._find(source)
         if match.reason:
             raise DataError(match.reason)
         row = self._table[match.name]

@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 
 from edgeseg.inputs import matching
-from edgeseg.inputs.matching import RowIndex, match_rows
+from edgeseg.inputs.matching import make_finder, match_rows
 from edgeseg.inputs.source import Source
 
 
@@ -97,7 +97,7 @@ def test_an_image_that_lies_elsewhere_is_known_by_its_name_in_the_results() -> N
 def test_rows_that_name_other_folders_are_marked() -> None:
     source = Source("a.png", "/data/scans/a.png")
     for name, is_marked in (("D:\\x\\a.png", True), ("scans/a.png", False), ("a.png", False)):
-        assert RowIndex({name: 1}).find(source).is_elsewhere is is_marked
+        assert make_finder({name: 1})(source).is_elsewhere is is_marked
 
 
 def test_a_name_of_very_many_folders_takes_no_more_than_its_length() -> None:

@@ -35,11 +35,9 @@ def decode_jpeg(data: bytes, size: tuple[int, int], photometric: str) -> tuple[P
     photometric interpretation decides, as in pydicom and dcmtk. Components that are called R, G
     and B are these, and where some have fewer samples than others they are not.
 
-    Returns
-    -------
-    ndarray, shape (height, width) or (height, width, 3), and bool
-        Gray values, or colours in the order of the file; whether these are red, green and blue
-        for certain. Those of lossless files are as they were coded, and DICOM says what they are.
+    Returned are gray values, (height, width), or colours in the order of the file, (height, width,
+    3); and whether these are red, green and blue for certain. Those of lossless files are as they
+    were coded, and DICOM says what they are.
 
     Raises ImageDecodeError if it is damaged, or of another size.
     """

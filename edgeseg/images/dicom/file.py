@@ -85,12 +85,8 @@ class DicomFile:
     def samples(self, number: int) -> tuple[Samples, str]:
         """Return a frame's samples, numbered from 1, and DICOM's word for what they are.
 
-        Returns
-        -------
-        ndarray, shape (h, w) or (h, w, 3), and str
-            In the order of the file; ``RGB`` where the decoder made them so.
-
-        Raises ImageDecodeError if they cannot be decoded.
+        They are (h, w) or (h, w, 3), in the order of the file; ``RGB`` where the decoder made them
+        so. Raises ImageDecodeError if they cannot be decoded.
         """
         try:
             with self.open() as stream:
@@ -105,7 +101,7 @@ class DicomFile:
         elif self.syntax in _JPEG_2000:
             samples, is_rgb = compressed.decode_jpeg_2000(data, self.size)
         else:
-            samples, is_rgb = self._decode(library.encapsulate_frame(data), 0, 1), False
+            samples, is_rgb = self._decode(data, 0, 1), False
         return samples, "RGB" if is_rgb and samples.ndim == 3 else self.photometric
 
     def palette(self) -> tuple[int, Colours]:

@@ -25,16 +25,11 @@ _PARTIAL_BLACK, _PARTIAL_RANGE = 16, 219  # of ITU-R BT.601
 def convert_to_gray(
     samples: Samples, photometric: str, palette: Callable[[], tuple[int, Colours]]
 ) -> tuple[GrayImage, Colours | None]:
-    """Return gray values and the colours that they are of.
+    """Return gray values, (h, w), uint8, and the colours that they are of.
 
     The samples, (h, w) or (h, w, 3), are what DICOM's word says in the order of the file. A palette
-    gives the first value that is mapped, and the colours, shape (n, 3), red first.
-
-    Returns
-    -------
-    ndarray, shape (h, w), uint8, and ndarray, shape (h // n, w // n, 3), uint8, or None
-        The second is every `EVERY`-th pixel's red, green and blue, for `is_coloured`; None of
-        images without colours.
+    gives the first value that is mapped, and the colours, shape (n, 3), red first. Returned are
+    every `EVERY`-th pixel's red, green and blue, uint8, for `is_coloured`; None of gray images.
 
     Raises ImageDecodeError if they cannot be what the file says.
     """

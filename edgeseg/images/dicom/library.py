@@ -58,11 +58,9 @@ def translate_errors(what: str) -> Iterator[None]:
 
 
 def read_elements(source: BinaryIO | Path, keywords: Sequence[str] | None = None) -> Any:
-    """Return a file's elements but for its pixels, as a pydicom ``Dataset``.
+    """Return a file's elements but for its pixels, or those of keywords, as a ``Dataset``.
 
-    A stream is left where the pixels begin. Of ``keywords`` None means all elements.
-
-    Raises ImageDecodeError, MissingExtraError as `translate_errors` says.
+    A stream is left where the pixels begin. Raises what `translate_errors` does.
     """
     with translate_errors("the file"):
         from pydicom import dcmread
@@ -118,18 +116,13 @@ def decode_frame(
     *,
     in_words: bool = False,
 ) -> npt.NDArray[np.generic]:
-    """Return a frame as pydicom decodes it, without a change of colours.
+    """Return a frame, (h, w) or (h, w, samples), as pydicom decodes it, its colours unchanged.
 
-    The source is the pixel data, at the start of its value; the index is that of the frame in it,
-    from 0. ``in_words`` is as in `edgeseg.images.dicom.file.DicomFile`.
-
-    Returns
-    -------
-    ndarray, shape (h, w) or (h, w, samples)
-
-    Raises ImageDecodeError if it cannot be decoded, or no package that does is installed.
+    The source is the pixel data, at the start of its value, or the bytes of a compressed frame; the
+    index is that of the frame in it, from 0. Raises ImageDecodeError if no package can decode it.
     """
     with translate_errors("its pixels"):
+        from pydicom.encaps import encapsulate
         from pydicom.pixels.decoders.base import get_decoder
         from pydicom.pixels.utils import as_pixel_options
         from pydicom.uid import UID
@@ -151,6 +144,8 @@ def decode_frame(
         # bits that no sample needs are cleared, as overlays lie in them; unless these are the lower
         top = (dataset.get("HighBit") or 0) + 1
         options["correct_unused_bits"] = top != options["bits_allocated"]
+        if isinstance(source, bytes):
+            source = encapsulate([source], has_bot=False)
         pixels, _ = decoder.as_array(source, index=index, raw=True, **options)
         return np.asarray(pixels, dtype=pixels.dtype.newbyteorder("="))
 
@@ -160,13 +155,6 @@ def load_codes() -> Any:
     from pydicom.sr.codedict import codes
 
     return codes
-
-
-def encapsulate_frame(frame: bytes) -> bytes:
-    """Return one compressed frame as the value of pixel data."""
-    from pydicom.encaps import encapsulate
-
-    return encapsulate([frame], has_bot=False)
 
 
 def expand_palette(dataset: Any, values: npt.NDArray[np.int64]) -> npt.NDArray[np.generic]:

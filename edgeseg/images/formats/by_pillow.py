@@ -41,12 +41,8 @@ def open_image(data: bytes, kind: Kind) -> Any:
 def decode_pixels(image: Any) -> Pixels:
     """Return the pixels of a PIL image of any mode.
 
-    Returns
-    -------
-    ndarray, shape (height, width) or (height, width, 3 or 4)
-        Gray values of any type; or blue, green, red and perhaps alpha, uint8.
-
-    Raises ImageDecodeError if the file is cut short or damaged.
+    They are gray, (height, width), of any type; or blue, green, red and perhaps alpha, (height,
+    width, 3 or 4), uint8. Raises ImageDecodeError if the file is cut short or damaged.
     """
     try:
         image.load()
@@ -68,15 +64,11 @@ def decode_pixels(image: Any) -> Pixels:
         raise ImageDecodeError(CUT_SHORT) from error
     if pixels.ndim == 3:
         return np.concatenate([pixels[..., 2::-1], pixels[..., 3:]], axis=2)
+    if pixels.dtype == np.int32 and pixels.min() >= -(1 << 15) and pixels.max() < 1 << 16:
+        return pixels.astype(
+            np.int16 if pixels.min() < 0 else np.uint16
+        )  # of signed files, and PGM
     return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
-
-
-def decode_file(image: Any) -> Pixels:
-    """Return the pixels of a file that Pillow opened: as `decode_pixels`, of at most 16 bits."""
-    pixels = decode_pixels(image)
-    if pixels.dtype.itemsize > 2:  # of signed files, and of PGM
-        return pixels.astype(np.int16 if pixels.min() < 0 else np.uint16)
-    return pixels
 
 
 def parse(data: bytes, kind: Kind) -> Header:
@@ -88,4 +80,4 @@ def parse(data: bytes, kind: Kind) -> Header:
             raise ImageDecodeError("colours of 16 bits are not read; save the image as 8 bits")
     width, height = image.size
     has_alpha = image.mode == "RGBA"
-    return Header(width, height, lambda _: decode_file(image), may_be_transparent=has_alpha)
+    return Header(width, height, lambda _: decode_pixels(image), may_be_transparent=has_alpha)

@@ -14,7 +14,7 @@ import numpy as np
 
 from edgeseg.errors import ImageDecodeError
 from edgeseg.images.formats.base import CUT_SHORT, Header, Pixels
-from edgeseg.images.formats.by_pillow import decode_file, open_image
+from edgeseg.images.formats.by_pillow import decode_pixels, open_image
 from edgeseg.images.formats.directories import Directory, read_directories
 from edgeseg.images.formats.tiff_scale import count_images, read_pixel_size
 from edgeseg.images.frame import MAX_PIXELS, check_sides
@@ -74,7 +74,7 @@ def parse(data: bytes) -> Header:
     is_white_zero = page.number(_PHOTOMETRIC, _BLACK_IS_ZERO) == _WHITE_IS_ZERO
 
     def decode(_: int) -> Pixels:
-        pixels = decode_file(image)
+        pixels = decode_pixels(image)
         if not is_white_zero:
             return pixels
         return np.asarray(white - pixels.astype(np.int64)).astype(pixels.dtype)
