@@ -44,30 +44,15 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class SiteOffset:
-    """What was learnt of a site.
-
-    Attributes
-    ----------
-    kind
-        ``ratio``, or ``shift`` where heads are off by the same distance whatever their size.
-    n_heads, hc_range_mm
-        The heads it was learnt from.
-    error_before_mm, error_after_mm
-        Mean absolute difference of the two circumferences; after: each head calibrated by the
-        others.
-    coverage_before, coverage_after
-        Share of the site's circumferences within the interval, likewise; None without intervals.
-    notices
-        What a person should know before using it.
-    """
+    """What was learnt of a site; figures after it are of each head calibrated by the others."""
 
     calibration: Calibration
-    kind: str
+    kind: str  # ratio, or shift where heads are off by the same distance whatever their size
     n_heads: int
     hc_range_mm: tuple[float, float]
-    error_before_mm: float
+    error_before_mm: float  # mean absolute difference of the two circumferences
     error_after_mm: float
-    coverage_before: Share | None
+    coverage_before: Share | None  # of the site's circumferences within the intervals, if any
     coverage_after: Share | None
     notices: tuple[str, ...]
 

@@ -66,13 +66,9 @@ def write_submission(
 ) -> None:
     """Measure every image and write the submission, columns ``COLUMNS``.
 
-    Raises
-    ------
-    DataError
-        If an image has no pixel size, or no head was found in it: the challenge takes complete
-        files only, so nothing is written then.
-    ImageDecodeError
-        If an image cannot be read.
+    Raises `DataError` if an image has no pixel size, or no head was found in it: the challenge
+    takes complete files only, so nothing is written then, and `ImageDecodeError` if an image cannot
+    be read.
     """
 
     def measure(source: Source) -> tuple[str, ...]:

@@ -24,21 +24,13 @@ _MARGIN_PX = 2
 
 
 class Correction(NamedTuple):
-    """One image that a person looked at.
-
-    Attributes
-    ----------
-    ellipse, hc_mm
-        The head as it should be; the circumference is None where pixels have no size.
-    model_ellipse, model_hc_mm
-        As the model had it; None where it had found none.
-    """
+    """One image that a person looked at."""
 
     file: str
     frame: str
-    ellipse: Ellipse
-    hc_mm: float | None
-    model_ellipse: Ellipse | None
+    ellipse: Ellipse  # the head as it should be
+    hc_mm: float | None  # None where pixels have no size
+    model_ellipse: Ellipse | None  # None where the model had found none
     model_hc_mm: float | None
 
     @property
@@ -53,12 +45,8 @@ class Correction(NamedTuple):
 def read_corrections(path: Path) -> list[Correction]:
     """Read the table that a report's page saves.
 
-    Raises
-    ------
-    InputNotFoundError
-        If there is no such file.
-    DataError
-        If it is not such a table, or a row has no ellipse.
+    Raises `InputNotFoundError` if there is no such file, and `DataError` if it is not such a table,
+    or a row has no ellipse.
     """
     titles, rows = read_rows(path, "a table of corrections")
     if lacking := [name for name in COLUMNS if name not in titles]:

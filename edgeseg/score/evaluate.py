@@ -32,25 +32,13 @@ CSV_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One image's head against its reference.
-
-    Attributes
-    ----------
-    overlap
-        Main region of the probability, thresholded at native size, against the reference mask.
-    dice_ellipse
-        Dice of the fitted ellipse's mask; 0 if no head was found.
-    hausdorff_mm
-        Hausdorff distance of the two ellipses; None if no head was found.
-    hc_mm
-        Measured head circumference; 0 if no head was found, so that its error is the full HC.
-    """
+    """One image's head against its reference."""
 
     file: str
-    overlap: Overlap
-    dice_ellipse: float
-    hausdorff_mm: float | None
-    hc_mm: float
+    overlap: Overlap  # of the main region at native size and the reference mask
+    dice_ellipse: float  # of the fitted ellipse's mask; 0 if no head was found
+    hausdorff_mm: float | None  # of the two ellipses; None if no head was found
+    hc_mm: float  # 0 if no head was found, so that its error is the full HC
     hc_reference_mm: float
     confidence: float
     flags: tuple[str, ...]
@@ -83,19 +71,11 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class ClassScore:
-    """One image's class mask against its label.
-
-    Attributes
-    ----------
-    overlaps
-        Of each class after the background, by name, at the image's own size.
-    accuracy
-        Share of all pixels whose class is right, the background's among them.
-    """
+    """One image's class mask against its label, at the image's own size."""
 
     file: str
-    overlaps: Mapping[str, Overlap]
-    accuracy: float
+    overlaps: Mapping[str, Overlap]  # of each class after the background, by name
+    accuracy: float  # share of all pixels whose class is right, the background's among them
     confidence: float
     flags: tuple[str, ...]
 

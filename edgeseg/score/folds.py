@@ -18,22 +18,12 @@ from edgeseg.network.task import Task
 
 @dataclass(frozen=True, slots=True)
 class Labelled(ABC):
-    """A labelled image of any data set.
+    """A labelled image of any data set."""
 
-    Attributes
-    ----------
-    file
-        Name in its data set.
-    group
-        What it shares with images that must not part: its head, its patient.
-    pixel_size_mm
-        Millimetres per pixel; None if unknown.
-    """
-
-    file: str
+    file: str  # its name there
     image_path: Path
     label_path: Path
-    group: str
+    group: str  # what it shares with images that must not part: its head, its patient
     pixel_size_mm: float | None
 
     @property
@@ -45,10 +35,7 @@ class Labelled(ABC):
     def mask(self, size: tuple[int, int]) -> Mask:
         """Return the label as class numbers; ``size`` is (height, width) of the image.
 
-        Raises
-        ------
-        DataError
-            If it cannot be read, or has another size.
+        Raises `DataError` if it cannot be read, or has another size.
         """
 
 
@@ -133,10 +120,7 @@ def select_fold(
 ) -> list[AnyLabelled]:
     """Return the cases of one fold.
 
-    Raises
-    ------
-    DataError
-        If there is no such fold, or it names a file the data lacks.
+    Raises `DataError` if there is no such fold, or it names a file the data lacks.
     """
     if not 0 <= fold < len(folds):
         raise DataError(f"fold {fold} was asked for, the split has folds 0 to {len(folds) - 1}")

@@ -55,11 +55,8 @@ class Case(Labelled):
     def reference_ellipse(self, size: tuple[int, int]) -> Ellipse:
         """Read the annotation of an image of (height, width) and return its ellipse.
 
-        Raises
-        ------
-        DataError
-            If the annotation holds no ellipse, has another size than the image, or its HC differs
-            from the table's by more than 0.5 %.
+        Raises `DataError` if the annotation holds no ellipse, has another size than the image, or
+        its HC differs from the table's by more than 0.5 %.
         """
         ellipses = read_annotation(self.label_path, size)
         best = min(ellipses, key=lambda e: abs(self._hc_error_mm(e)))

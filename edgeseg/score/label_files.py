@@ -31,16 +31,11 @@ Codes = npt.NDArray[np.int64]
 
 
 class LabelImage(NamedTuple):
-    """A label file's pixels in each way they can be meant.
+    """A label file's pixels in each way they can be meant, and the colours of its palette.
 
-    Attributes
-    ----------
-    codes
-        By what a value is, shape (height, width) each: ``colour`` (0xRRGGBB; of 16-bit gray files
-        the gray values), ``gray`` unless some pixel has a colour, and ``palette`` (the number of a
-        colour) of a file with one.
-    palette
-        Its colours, in order.
+    The codes are by what a value is, shape (height, width) each: ``colour`` (0xRRGGBB; of 16-bit
+    gray files the gray values), ``gray`` unless some pixel has a colour, and ``palette`` (the
+    number of a colour) of a file with one.
     """
 
     codes: Mapping[str, Codes]
@@ -49,27 +44,13 @@ class LabelImage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LabelCode:
-    """How the values of a data set's label files become class numbers.
+    """How the values of a data set's label files become class numbers."""
 
-    Attributes
-    ----------
-    classes
-        Value -> class number.
-    kind
-        What a value is; see `LabelImage`.
-    ranked
-        Whether the numbers follow from the order of the values alone.
-    smooth
-        Whether the values are levels between 0 and the largest, to be cut at half of it.
-    note
-        What was understood, for a user to check; empty where there was no choice.
-    """
-
-    classes: Mapping[int, int]
-    kind: str = "gray"
-    ranked: bool = False
-    smooth: bool = False
-    note: str = ""
+    classes: Mapping[int, int]  # value -> class number
+    kind: str = "gray"  # of value; see `LabelImage`
+    ranked: bool = False  # whether the numbers follow from the order of the values alone
+    smooth: bool = False  # whether values are levels up to the largest, to be cut at half of it
+    note: str = ""  # what was understood, for a user to check; empty where there was no choice
 
     @property
     def n_classes(self) -> int:
@@ -79,10 +60,7 @@ class LabelCode:
     def read(self, path: Path) -> Mask:
         """Read a label file as class numbers, shape (height, width), uint8; 0 is background.
 
-        Raises
-        ------
-        DataError
-            If it has a value that the data set's other files do not have.
+        Raises `DataError` if it has a value that the data set's other files do not have.
         """
         found = read_label(path).codes
         codes = found.get(self.kind, found["colour"])
@@ -103,10 +81,7 @@ class LabelCode:
 def read_label(path: Path) -> LabelImage:
     """Read a label file's own values.
 
-    Raises
-    ------
-    DataError
-        If it cannot be read, is partly transparent, or has colours of 16 bits.
+    Raises `DataError` if it cannot be read, is partly transparent, or has colours of 16 bits.
     """
     data = read_bytes(path)
     try:
@@ -139,17 +114,8 @@ def learn_code(
 ) -> LabelCode:
     """Find out what the values of a data set's label files mean, from all of them together.
 
-    Parameters
-    ----------
-    colours
-        Colour -> class number, where the data set says it.
-    n_named
-        Classes that the data set names, the background among them; 0 if it names none.
-
-    Raises
-    ------
-    DataError
-        If the values are no classes, or cannot be told apart.
+    The data set may say the class number of each colour, and name classes, ``n_named`` with the
+    background. Raises `DataError` if the values are no classes, or cannot be told apart.
     """
     if colours:
         return LabelCode(colours, "colour")

@@ -83,13 +83,9 @@ def load_labelled(root: Path, kind: str = "auto", group_pattern: str = "") -> La
 def load_for(segmenter: Segmenter, root: Path) -> LabelledData:
     """Load a folder's labelled images to score a model on.
 
-    Raises
-    ------
-    InputNotFoundError
-        If there is no such data.
-    DataError
-        If it is not as in `load_labelled`, or has another number of classes than the model, or
-        other names where both are the user's own.
+    Raises `InputNotFoundError` if there is no such data, and `DataError` if it is not as in
+    `load_labelled`, or has another number of classes than the model, or other names where both are
+    the user's own.
     """
     own = segmenter.metadata.task
     data = load_labelled(root, "auto" if own.kind == "head" else "regions")

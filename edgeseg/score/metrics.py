@@ -53,10 +53,7 @@ class Overlap:
 def overlap(mask: Mask, mask_reference: Mask) -> Overlap:
     """Count the pixels on which two masks, non-zero inside, agree and differ.
 
-    Raises
-    ------
-    ValueError
-        If their shapes differ.
+    Raises `ValueError` if their shapes differ.
     """
     if mask.shape != mask_reference.shape:
         raise ValueError(f"masks differ in shape: {mask.shape} and {mask_reference.shape}")

@@ -36,14 +36,9 @@ def match_labels(root: Path) -> tuple[list[Match], list[Path]]:
     """Pair images and labels below a folder by name; return also the labels without an image.
 
     Labels lie in a folder called such as ``masks`` or ``labels``, or beside their image with a
-    name that ends in such as ``_Annotation`` or ``_mask``. Hidden files are passed over.
-
-    Raises
-    ------
-    InputNotFoundError
-        If there is no image.
-    DataError
-        If an image has no label, or two, or two images have one name or one label.
+    name that ends in such as ``_Annotation`` or ``_mask``. Hidden files are passed over. Raises
+    `InputNotFoundError` if there is no image, and `DataError` if an image has no label, or two, or
+    two images have one name or one label.
     """
     images: dict[str, Path] = {}
     by_name: dict[str, list[Path]] = {}
@@ -84,18 +79,9 @@ def match_labels(root: Path) -> tuple[list[Match], list[Path]]:
 def find_groups(root: Path, files: Sequence[str], pattern: str = "") -> list[str]:
     """Return the group of each file: by a pattern, by ``groups.csv``, or each its own.
 
-    Parameters
-    ----------
-    root
-        Folder that ``groups.csv`` may lie in, with the columns file and group.
-    pattern
-        Regular expression; what its first group matches of a file, or all that it matches, is the
-        file's group. Empty: none.
-
-    Raises
-    ------
-    DataError
-        If the pattern or the table leaves a file out.
+    A file's group is what the first group of the regular expression matches, or all that it
+    matches; else what ``groups.csv`` in ``root`` says, with the columns file and group. Raises
+    `DataError` if these leave a file out.
     """
     if pattern:
         groups = [_matched_part(pattern, file) for file in files]
@@ -118,18 +104,10 @@ def find_groups(root: Path, files: Sequence[str], pattern: str = "") -> list[str
 def read_sizes(
     path: Path, matches: Sequence[Match], notices: list[str]
 ) -> tuple[Mapping[str, TableRow], list[tuple[str, float | None]]]:
-    """Read a table of pixel sizes.
+    """Read a table of pixel sizes; also return each image's row and the side of its pixels in mm.
 
-    Returns
-    -------
-    tuple
-        The table, and of each image its row's name and the side of its square pixels in mm, which
-        is None if the row gives none.
-
-    Raises
-    ------
-    InputNotFoundError, DataError
-        If it cannot be read, an image has no row, or pixels are not square.
+    The side is None if the row gives none. Raises `InputNotFoundError` or `DataError` if the table
+    cannot be read, an image has no row, or pixels are not square.
     """
     table = read_table(path, notices.append)
     rows = match_rows([Source(match.file, str(match.image)) for match in matches], table)

@@ -44,10 +44,7 @@ class EvaluationReport:
     def add(self, case: Labelled, prediction: Prediction, score: AnyScore) -> None:
         """Draw an image with its label and note its row; safe to call from several threads.
 
-        Raises
-        ------
-        OutputWriteError
-            If the picture cannot be written.
+        Raises `OutputWriteError` if the picture cannot be written.
         """
         overlay = prediction.overlay_jpeg(_label_strokes(case, prediction))
         write_atomic(self._folder / picture_names(case.file)["overlays"], overlay)
@@ -59,10 +56,7 @@ class EvaluationReport:
     def write(self, cases: Sequence[Labelled], arguments: Mapping[str, Any], wall_s: float) -> Path:
         """Write the page of all cases that were added, in the order given, and return its path.
 
-        Raises
-        ------
-        OutputWriteError
-            If it cannot be written.
+        Raises `OutputWriteError` if it cannot be written.
         """
         rows = [self._rows[case.file] for case in cases]
         asked = {"arguments": dict(arguments)}

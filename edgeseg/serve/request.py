@@ -34,42 +34,23 @@ class RefusedRequest(Exception):
 
 
 class Request(NamedTuple):
-    """The head of a request.
-
-    Attributes
-    ----------
-    method, path, query
-        ``GET /v1/measure?name=a`` has the path ``/v1/measure`` and the query ``{"name": "a"}``.
-    headers
-        By names in lower case; values of headers that come several times are joined by ``, ``.
-    keeps_connection
-        Whether another request may follow on the same connection.
-    length
-        Of the body in bytes; None where the request does not say one, and has no body.
-    host
-        Name or address that the request is for.
-    is_cross_site
-        Whether a page of another site sent it.
-    """
+    """The head of a request."""
 
     method: str
     path: str
     query: Mapping[str, str]
-    headers: Mapping[str, str]
+    headers: Mapping[str, str]  # by names in lower case; several of one name are joined by commas
     keeps_connection: bool
-    length: int | None
+    length: int | None  # of the body in bytes; None where the request does not say one
     host: str
-    is_cross_site: bool
+    is_cross_site: bool  # whether a page of another site sent it
 
 
 def read_request(line: bytes, file: BufferedIOBase) -> Request:
     """Read the headers of a request behind its first line.
 
-    Raises
-    ------
-    RefusedRequest
-        If the line or a header is malformed, host, origin or length come several times or are
-        malformed, or the body is sent in chunks.
+    Raises `RefusedRequest` if the line or a header is malformed, host, origin or length come
+    several times or are malformed, or the body is sent in chunks.
     """
     found = _REQUEST_LINE.fullmatch(line)
     if found is None:

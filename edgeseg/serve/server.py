@@ -31,23 +31,12 @@ _HEADERS = {
 
 
 class Bounds(NamedTuple):
-    """What callers may take of the machine.
-
-    Attributes
-    ----------
-    body_bytes
-        Size of an image file.
-    connections, connections_of_caller
-        Open at once, in all and of one address, so that the others stay for other callers; further
-        ones get 503.
-    request_s
-        Time for a caller to send a request, and to take its answer.
-    """
+    """What callers may take of the machine."""
 
     body_bytes: int = 32 << 20
-    connections: int = 64
-    connections_of_caller: int = 48
-    request_s: float = 20.0
+    connections: int = 64  # open at once; further ones get 503
+    connections_of_caller: int = 48  # those of one address, so that others stay for other callers
+    request_s: float = 20.0  # for a caller to send a request, and to take its answer
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

@@ -52,10 +52,7 @@ class Asset:
 def site(segmenter: Segmenter) -> dict[str, Asset]:
     """Return all files of the site, which measures with a model, by address relative to the page.
 
-    Raises
-    ------
-    ModelError
-        If the page cannot measure with this model.
+    Raises `ModelError` if the page cannot measure with this model.
     """
     check_runs_in_page(segmenter)
     paths = [path for path in sorted(_PAGE.rglob("*")) if path.is_file()]
@@ -91,10 +88,8 @@ def export(out: Path, segmenter: Segmenter, *, overwrite: bool) -> list[Path]:
 def check_runs_in_page(segmenter: Segmenter) -> None:
     """Refuse a model that the page cannot measure with.
 
-    Raises
-    ------
-    ModelError
-        If it is not of heads, is of 8-bit integers, or takes another input than one gray image.
+    Raises `ModelError` if it is not of heads, is of 8-bit integers, or takes another input than one
+    gray image.
     """
     metadata = segmenter.metadata
     reason = ""

@@ -1,15 +1,30 @@
 from __future__ import annotations
 
+import functools
+import http.server
+import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from edgeseg.segmenter import Segmenter
 from edgeseg.serve.site import export
 from tests.browser import opened, wait_until
-from tests.serve.sites import served
 from tests.serve.window import MODULES, PREPARE
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder as any static host does, without a word."""
+
+    extensions_map: ClassVar[dict[str, str]] = {
+        **http.server.SimpleHTTPRequestHandler.extensions_map,
+        ".mjs": "text/javascript",
+        ".gz": "application/gzip",
+    }
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
 
 
 @pytest.fixture(scope="session")
@@ -17,8 +32,13 @@ def address(nano: Segmenter, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """Where the exported site is served."""
     folder = tmp_path_factory.mktemp("site")
     export(folder, nano, overwrite=False)
-    with served(folder) as url:
-        yield url
+    handler = functools.partial(Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        server.shutdown()
+        thread.join()
 
 
 @pytest.fixture(scope="package")

@@ -36,13 +36,10 @@ def gray(pixels: np.ndarray) -> list[Any]:
 
 
 SIZES = [
-    (256, 384), (384, 576), (256, 576), (128, 384), (512, 768),  # factors without a rest
-    (540, 800), (539, 791), (130, 200), (129, 193), (641, 961), (1500, 2000), (128, 193),
-    (64, 96), (32, 32), (127, 191), (100, 33), (37, 45), (8, 8),  # larger
-    (100, 800), (300, 150), (127, 192), (128, 191), (1000, 96), (64, 384), (32, 900),
-    (128, 192),
+    (256, 384), (384, 576), (256, 576), (512, 768),  # factors without a rest
+    (540, 800), (539, 791), (129, 193), (1500, 2000), (97, 4160), (128, 192),
+    (64, 96), (127, 191), (100, 33), (8, 8), (100, 800), (1000, 96),  # larger
     (320, 640),  # means of which many are halves
-    (2999, 97), (97, 4160),
 ]  # fmt: skip
 
 
@@ -80,11 +77,9 @@ def test_views_are_cut_alike(page: Any, view: View) -> None:
 )
 def test_views_around_a_head_are_the_same(page: Any, pixel_size: PixelSize | None) -> None:
     rng = np.random.default_rng(2)
-    for _ in range(50):
-        major = rng.uniform(20, 300)
-        head = Ellipse(
-            *rng.uniform(0, 500, 2), major, major * rng.uniform(0.3, 1), rng.uniform(0, 3.1)
-        )
+    for major in rng.uniform(20, 300, 30):
+        minor, angle = major * rng.uniform(0.3, 1), rng.uniform(0, 3.1)
+        head = Ellipse(*rng.uniform(0, 500, 2), major, minor, angle)
         view = around(head, (0.58, 0.7), INPUT, pixel_size)
         found = page.evaluate(
             "([e, size]) => t.around(e, [0.58, 0.7], { width: 192, height: 128 }, size)",
@@ -105,7 +100,6 @@ def maps() -> Iterator[np.ndarray]:
     )
     yield 1 / (1 + np.exp(Ellipse(10, 70, 60, 44, 2.0).signed_distance(columns, rows) / 3))
     yield np.clip(head + rng.normal(0, 0.25, INPUT), 0, 1)
-    yield np.clip(cv2.GaussianBlur(rng.random(INPUT), (0, 0), 9) * 1.1, 0, 1)
     yield np.zeros(INPUT)
     yield np.where((rows == 5) & (columns < 9), 0.9, 0.0)
 
@@ -144,31 +138,25 @@ def test_points_that_determine_no_ellipse_give_none(page: Any) -> None:
     line = [[float(i), 2.0 * i] for i in range(40)]
     assert fit_ellipse(np.array(line)) is None
     assert page.evaluate("(points) => t.fitEllipse(points)", line) is None
-    assert page.evaluate("(points) => t.fitEllipse(points)", line[:5]) is None
-
-
-def page_agreement(page: Any, map_: np.ndarray, ellipse: Ellipse) -> Any:
-    return page.evaluate(
-        "([m, e]) => t.agreement({ values: t.floats(m), width: 192, height: 128 }, e)",
-        [packed(map_), ellipse_fields(ellipse)],
-    )
 
 
 def test_agreement_is_that_of_python(page: Any) -> None:
     """Also with an ellipse far larger than the map, as a fit to a short straight arc may be."""
     rng = np.random.default_rng(4)
-    for _ in range(20):
-        major = rng.uniform(8, 80)
-        ellipse = Ellipse(
-            *rng.uniform(20, 150, 2), major, major * rng.uniform(0.3, 1), rng.uniform(0, 3)
-        )
-        map_ = rng.random(INPUT, dtype=np.float32)
-        found = page_agreement(page, map_, ellipse)
-        assert found == pytest.approx(agreement(map_, ellipse), abs=1e-4)
+    cases = []
+    for major in rng.uniform(8, 80, 20):
+        minor, angle = major * rng.uniform(0.3, 1), rng.uniform(0, 3)
+        cases.append((Ellipse(*rng.uniform(20, 150, 2), major, minor, angle), 2e-4))
     for center, angle in ((-1e6, 0.3), (1e6, 2.0), (-1e6, 1.5)):
-        ellipse = Ellipse(96 + center * np.cos(angle), 64 + center * np.sin(angle), 1e6, 9e5, angle)
-        found = page_agreement(page, map_, ellipse)
-        assert found == pytest.approx(agreement(map_, ellipse), abs=0.02)
+        place = 96 + center * np.cos(angle), 64 + center * np.sin(angle)
+        cases.append((Ellipse(*place, 1e6, 9e5, angle), 0.02))
+    map_ = rng.random(INPUT, dtype=np.float32)
+    for ellipse, tolerance in cases:
+        found = page.evaluate(
+            "([m, e]) => t.agreement({ values: t.floats(m), width: 192, height: 128 }, e)",
+            [packed(map_), ellipse_fields(ellipse)],
+        )
+        assert found == pytest.approx(agreement(map_, ellipse), abs=tolerance)
 
 
 def assert_as_in_python(page: Any, data: bytes, prediction: Prediction, pixel: Any) -> None:
@@ -187,19 +175,6 @@ def assert_as_in_python(page: Any, data: bytes, prediction: Prediction, pixel: A
             assert found["figures"][name] == pytest.approx(value, abs=0.05), name
 
 
-def png(pixels: np.ndarray) -> bytes:
-    return encode(".png", np.asarray(pixels, np.uint8))
-
-
-@pytest.mark.parametrize("number", range(8))
-def test_phantoms_measure_as_in_python(
-    page: Any, nano: Segmenter, phantoms: list[Phantom], number: int
-) -> None:
-    phantom = phantoms[number]
-    prediction = nano.predict(phantom.image, phantom.pixel_size_mm)
-    assert_as_in_python(page, png(phantom.image), prediction, phantom.pixel_size_mm)
-
-
 def framed(image: np.ndarray) -> np.ndarray:
     canvas = np.zeros((image.shape[0] + 400, image.shape[1] + 60), np.uint8)
     canvas[200:-200, 30:-30] = image
@@ -207,16 +182,15 @@ def framed(image: np.ndarray) -> np.ndarray:
 
 
 CHANGES: dict[str, Any] = {
+    "none": lambda image: image,
     "letterboxed": framed,
     "black on white": lambda image: 255 - framed(image),
     "a quarter": lambda image: cv2.resize(
         image, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA
     ),
-    "larger": lambda image: cv2.resize(image, None, fx=1.7, fy=1.7),
     "square": lambda image: cv2.resize(image, (500, 500), interpolation=cv2.INTER_AREA),
     "cut": lambda image: image[:, : image.shape[1] // 2],
     "black": np.zeros_like,
-    "noise": lambda image: np.random.default_rng(5).integers(0, 256, image.shape, dtype=np.uint8),
 }
 
 
@@ -226,7 +200,7 @@ def test_changed_images_are_judged_alike(
     page: Any, nano: Segmenter, phantoms: list[Phantom], change: str, pixel: Any
 ) -> None:
     image = CHANGES[change](phantoms[2].image)
-    assert_as_in_python(page, png(image), nano.predict(image, pixel), pixel)
+    assert_as_in_python(page, encode(".png", image), nano.predict(image, pixel), pixel)
 
 
 @pytest.mark.hc18

@@ -27,28 +27,20 @@ from tests.serve.window import packed, unpacked
 pytestmark = pytest.mark.browser
 Gray = npt.NDArray[np.uint8]
 ROUNDING = 1  # levels between two decoders, of colours
-_DECODE = """async (file) => {
-  const decode = async () => {
-    const { pixels, width, height } = await t.decodeGray(new Blob([t.bytes(file)]));
-    return { pixels: t.text(pixels), width, height, message: "" };
-  };
-  return decode().catch(({ message }) => ({ message }));
-}"""
+_DECODE = """(file) => t.decodeGray(new Blob([t.bytes(file)])).then(
+  ({ pixels, width, height }) => [t.text(pixels), height, width], ({ message }) => message)"""
 
 
 def decode(page: Any, data: bytes) -> Gray | str:
     """Return the gray values of a file in the browser, or the message that refuses it."""
     found = page.evaluate(_DECODE, packed(data))
-    if found["message"]:
-        return str(found["message"])
-    return unpacked(found["pixels"], found["height"], found["width"])
+    return found if isinstance(found, str) else unpacked(*found)
 
 
 def assert_as_in_python(page: Any, data: bytes, tolerance: int = 0) -> None:
     """Check that the browser's gray values are Python's, to some levels."""
     found, expected = decode(page, data), decode_gray(data)
     assert not isinstance(found, str), found
-    assert found.shape == expected.shape
     assert np.abs(found.astype(int) - expected).max() <= tolerance
 
 
@@ -60,10 +52,6 @@ def tissue() -> Gray:
     """Return a scan without black parts or flat ones."""
     smooth = cv2.GaussianBlur(noise(120, 170), (0, 0), 2)
     return np.clip(smooth.astype(int) + noise(120, 170) % 40, 20, 235).astype(np.uint8)
-
-
-def coloured(gray: Gray) -> Gray:
-    return np.dstack([gray, gray // 2 + 60, gray // 3 + 90])
 
 
 def plain_bmp(*, fourth_byte: int) -> bytes:
@@ -79,19 +67,13 @@ def with_alpha(pixels: Gray, alpha: int = 255) -> Gray:
 COLOURS = chunk(b"PLTE", noise(256, 3).tobytes())
 LOSSLESS = {
     "gray PNG": png(noise(70, 90)),
-    "gray PNG in sRGB": png(noise(70, 90), GRAY, chunk(b"sRGB", b"\0")),
     "gray PNG with a gamma": png(noise(70, 90), GRAY, chunk(b"gAMA", struct.pack(">I", 60000))),
     "gray PNG with alpha": png(with_alpha(noise(70, 90)), GRAY_ALPHA),
     "colour PNG": png(noise(70, 90, 3), RGB),
     "colour PNG with alpha": png(with_alpha(noise(70, 90, 3)), RGBA),
-    "gray levels in colour and sRGB": png(
-        np.dstack([noise(70, 90)] * 3), RGB, chunk(b"sRGB", b"\0")
-    ),
     "palette PNG": png(noise(70, 90), PALETTE, COLOURS),
     "the smallest": png(noise(32, 32)),
-    "wider than a tile": png(noise(40, 4500)),
-    "higher than a tile": png(noise(4500, 40)),
-    "gray BMP": encoded(".bmp", noise(71, 91)),
+    "of several tiles": png(noise(2100, 4500)),
     "colour BMP": encoded(".bmp", noise(71, 91, 3)),
     "32-bit BMP": plain_bmp(fourth_byte=0),
 }
@@ -103,15 +85,14 @@ def test_lossless_files_are_as_in_python(page: Any, name: str) -> None:
     assert_as_in_python(page, LOSSLESS[name], 0 if is_gray else ROUNDING)
 
 
-@pytest.mark.parametrize("options", [
-    (), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1), (cv2.IMWRITE_JPEG_RST_INTERVAL, 7),
-])  # fmt: skip
-@pytest.mark.parametrize("pixels", [tissue(), coloured(tissue())], ids=["gray", "colour"])
-def test_jpegs_are_as_in_python(page: Any, pixels: Gray, options: tuple[int, ...]) -> None:
-    assert_as_in_python(page, encoded(".jpg", pixels, *options), 3 if pixels.ndim == 3 else 1)
+def test_jpegs_are_as_in_python(page: Any) -> None:
+    gray = tissue()
+    assert_as_in_python(page, encoded(".jpg", gray, cv2.IMWRITE_JPEG_PROGRESSIVE, 1), 1)
+    colours = np.dstack([gray, gray // 2 + 60, gray // 3 + 90])
+    assert_as_in_python(page, encoded(".jpg", colours), 3)
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("orientation", range(2, 9))
 def test_images_are_turned_upright(page: Any, orientation: int) -> None:
     exif = b"II*\0" + struct.pack("<IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
     assert_as_in_python(page, png(noise(50, 70), GRAY, chunk(b"eXIf", exif)))
@@ -121,15 +102,12 @@ def test_images_are_turned_upright(page: Any, orientation: int) -> None:
 REFUSED = {
     "empty": (b"", "empty"),
     "a table": (b"filename,pixel size(mm)\n000_HC.png,0.07\n", "not a PNG, JPEG or BMP"),
-    "GIF": (b"GIF89a\x10\x00\x10\x00", "not a PNG, JPEG or BMP"),
-    "TIFF": (encoded(".tif", noise(50, 70)), "edgeseg infer"),
     "DICOM": (bytes(128) + b"DICM" + bytes(60), "edgeseg infer"),
     "16-bit PNG": (png(np.full((40, 50), 9000, ">u2")), "edgeseg infer"),
     "nearly opaque": (png(with_alpha(noise(40, 50, 3), 254), RGBA), "transparent"),
     "a clear palette": (
         png(noise(40, 50), PALETTE, COLOURS, chunk(b"tRNS", b"\0")), "transparent",
     ),
-    "too narrow": (png(noise(200, 31)), "31x200"),
     "too low": (png(noise(31, 200)), "200x31"),
 }  # fmt: skip
 
@@ -148,10 +126,10 @@ def test_huge_images_are_refused(page: Any) -> None:
 
 
 @pytest.mark.parametrize("extension", [".png", ".jpg", ".bmp"])
-@pytest.mark.parametrize("share", [0.05, 0.5, 0.9, 0.998])
-def test_files_cut_short_are_refused(page: Any, extension: str, share: float) -> None:
+def test_files_cut_short_are_refused(page: Any, extension: str) -> None:
     data = encoded(extension, tissue())
-    assert "damaged" in str(decode(page, data[: int(share * len(data))]))
+    for share in (0.05, 0.5, 0.998):
+        assert "damaged" in str(decode(page, data[: int(share * len(data))]))
 
 
 def test_damage_in_a_png_is_refused_or_changes_no_pixel(page: Any) -> None:

@@ -210,7 +210,8 @@ def test_too_long_or_too_many_headers_are_refused(server: Server, head: bytes) -
 
 @pytest.mark.parametrize(("host", "status"), [
     ("LOCALHOST:8000", 200), ("127.8.9.1:80", 200), ("[::1]:8000", 200),
-    ("127.0.0.1.evil.example", 421), ("localhost.evil.example", 421), ("10.0.0.1", 421),
+    ("[::ffff:127.0.0.1]", 200), ("127.0.0.1.evil.example", 421), ("0.0.0.0", 421),
+    ("0x7f.0.0.1", 421), ("127.1", 421), ("[::ffff:10.0.0.1]", 421), ("[::2]", 421),
 ])  # fmt: skip
 def test_only_names_of_this_machine_are_answered(server: Server, host: str, status: int) -> None:
     """A name that another site's page has pointed here is not one."""
