@@ -46,26 +46,14 @@ _FIRST_FAILURES = 10
 
 @dataclass(slots=True)
 class Collected:
-    """What an archive holds.
-
-    Attributes
-    ----------
-    n_rows, n_parts
-        Of the manifest.
-    missing
-        Numbers of the parts that are not written yet.
-    statuses, flags
-        How many rows have which.
-    failures
-        The first failed rows: file, frame, reason, and the path of the file.
-    """
+    """What an archive holds of the frames and parts that its manifest lists."""
 
     n_rows: int
     n_parts: int
-    missing: list[int]
-    statuses: Counter[str] = field(default_factory=Counter)
+    missing: list[int]  # numbers of the parts that are not written yet
+    statuses: Counter[str] = field(default_factory=Counter)  # how many rows have which
     flags: Counter[str] = field(default_factory=Counter)
-    failures: list[Row] = field(default_factory=list)
+    failures: list[Row] = field(default_factory=list)  # the first, with the path of the file
 
 
 def collect(archive: Archive, on_part: Callable[[], None] = lambda: None) -> Collected:

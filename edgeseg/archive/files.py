@@ -86,12 +86,8 @@ class FileReader:
     def read_frame(self, row: ManifestRow, data: Future[bytes] | None) -> Frame:
         """Return the image of a row that `start` was called with, and returned ``data`` for.
 
-        Raises
-        ------
-        EdgesegError
-            If it cannot be read; an `InputNotFoundError` if it does not exist.
-        RunEnds
-            If its store does not answer, or this machine cannot read such images.
+        Raises an `EdgesegError` if it cannot be read, and `RunEnds` if its store does not answer or
+        this machine cannot read such images.
         """
         try:
             if data is not None:

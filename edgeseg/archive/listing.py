@@ -56,10 +56,8 @@ def list_images(text: str, tally: Tally) -> Iterator[ListedFile]:
 
     Raises
     ------
-    InputNotFoundError
-        If it does not exist or cannot be read.
-    MissingExtraError
-        If pydicom is not installed and there is a DICOM file.
+    InputNotFoundError, MissingExtraError
+        If it does not exist or cannot be read, or there is DICOM and pydicom is not installed.
     """
     files = _find_in_store(place_of(text), tally) if is_url(text) else _find_local(text, tally)
     groups = iter(lambda: list(itertools.islice(files, _GROUP)), [])

@@ -40,21 +40,11 @@ _FEW = 1000  # frames that may be listed twice
 
 
 class ManifestRow(NamedTuple):
-    """A frame as the manifest lists it.
+    """A frame as the manifest lists it."""
 
-    Attributes
-    ----------
-    source
-        Its location is as `edgeseg.archive.place.Place.text`.
-    size_bytes
-        Of its file; None if that is not listed.
-    size
-        Of its pixels, or why it is unknown; None: what its file says.
-    """
-
-    source: Source
-    size_bytes: int | None
-    size: TableRow | None
+    source: Source  # its location is as `edgeseg.archive.place.Place.text`
+    size_bytes: int | None  # of its file; None if that is not listed
+    size: TableRow | None  # of its pixels, or why it is unknown; None: what its file says
 
     def has_size(self, source: Source) -> bool:
         """Return whether a pixel size is listed, if only as one that is unknown."""
@@ -72,21 +62,12 @@ class ManifestRow(NamedTuple):
 class Manifest:
     """A manifest that is read, of edgeseg or another program's making.
 
-    Attributes
-    ----------
-    text
-        Its path, which is whole, or its URL.
-    n_rows
-        Frames it lists.
-    digest
-        Tells it from any other.
+    ``text`` is its path, which is whole, or its URL; ``digest`` tells it from any other.
 
     Raises
     ------
-    InputNotFoundError
-        If it is not there or cannot be read.
-    DataError
-        If it is no table of Parquet, or lists no paths.
+    InputNotFoundError, DataError
+        If it cannot be read, or is no table of Parquet that lists paths.
     """
 
     def __init__(self, text: str) -> None:
@@ -112,13 +93,7 @@ class Manifest:
             )
 
     def read_rows(self, start: int, stop: int) -> list[ManifestRow]:
-        """Return the rows from a number on, up to another.
-
-        Raises
-        ------
-        DataError
-            If they cannot be read, or a row has no path.
-        """
+        """Return the rows from a number on, up to another; a `DataError` if one has no path."""
         try:
             columns = self._reader.rows(start, stop, self._names, SCHEMA)
         except ERRORS as error:
@@ -132,13 +107,7 @@ class Manifest:
         ]
 
     def refuse_repeated(self) -> None:
-        """Raise if a frame is listed twice, as other programs may; takes 8 bytes a row of theirs.
-
-        Raises
-        ------
-        DataError
-            If one is, or rows cannot be read.
-        """
+        """Raise `DataError` if a frame is listed twice; takes 8 bytes a row of other programs'."""
         if self._reader.is_hashed:  # of edgeseg's own making, each once
             return
         hashes = np.fromiter(map(hash, self._keys()), np.int64, self.n_rows)

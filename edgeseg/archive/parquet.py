@@ -68,10 +68,7 @@ def is_whole(data: bytes) -> bool:
 def table_digest(stream: BinaryIO) -> str:
     """Return the SHA-256 of a table's file, or of its end where that holds the hash of the rest.
 
-    Raises
-    ------
-    ValueError
-        If it is no table of Parquet.
+    What is no table of Parquet is a `ValueError`.
     """
     _, end = _read_end(stream)
     if _SHA256_KEY in end:
@@ -99,13 +96,7 @@ def _array(values: Sequence[Any], kind: Any) -> Any:
 
 
 class Reader:
-    """A table's file, of which rows are read by their numbers.
-
-    Attributes
-    ----------
-    names, n_rows
-        Names of the columns, in order, and the number of rows.
-    """
+    """A table's file, of which rows are read by their numbers; its columns have ``names``."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._file = pq.ParquetFile(stream, page_checksum_verification=True)

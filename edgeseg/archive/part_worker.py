@@ -97,12 +97,9 @@ class PartWorker:
 
         Raises
         ------
-        InputNotFoundError
-            If a disk or store does not answer: nothing is written of parts that need it.
-        OutputWriteError
-            If a part or picture cannot be written.
-        MissingExtraError
-            If pydicom is not installed and one of the images needs it.
+        InputNotFoundError, OutputWriteError, MissingExtraError
+            If a disk or store does not answer, something cannot be written, or an image needs
+            pydicom, which is not installed: nothing is written of parts that need it.
         """
         with contextlib.ExitStack() as stack:
             files = stack.enter_context(FileReader(self._plan.read_ahead, self._sample_places))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -78,7 +79,10 @@ class Place:
     def read(self, at_most: int | None = None) -> bytes:
         """Read it, or its beginning."""
         with self._translate_errors():
-            return self._store.read(self._inner, at_most)
+            if not self.is_local:
+                return self._store.read(self._inner, at_most)
+            with _open_local(self.path) as stream:
+                return stream.read(-1 if at_most is None else at_most)
 
     def read_whole(self, is_whole: Callable[[bytes], bool]) -> bytes:
         """Read it, from a store several times if need be, with waits of up to 20 s.
@@ -104,11 +108,13 @@ class Place:
     def open(self, size_bytes: int | None = None) -> BinaryIO:
         """Open it for random reads; ``size_bytes`` is its size where that is known."""
         with self._translate_errors():
+            if self.is_local:
+                return _open_local(self.path)
             return self._store.open(self._inner, size_bytes)
 
     def exists(self) -> bool:
         """Return whether it exists."""
-        return self.info() is not None
+        return self.local.exists() if self.is_local else self.info() is not None
 
     def can_be_read(self) -> bool:
         """Return whether its first byte can be read."""
@@ -118,12 +124,12 @@ class Place:
             return False
 
     def info(self) -> stores.Entry | None:
-        """Return what is known of it; None if it does not exist."""
+        """Return what a store knows of it; None if it does not exist."""
         with self._translate_errors():
             return self._store.info(self._inner)
 
     def list_folder(self) -> Iterator[tuple[Place, stores.Entry]]:
-        """Yield the contents of a folder, nothing if it does not exist."""
+        """Yield the contents of a store's folder, nothing if it does not exist."""
         with self._translate_errors():
             entries = self._store.list_folder(self._inner)
         before = self._store.path("")
@@ -132,18 +138,21 @@ class Place:
 
     def list_names(self) -> set[str]:
         """Return the names in a folder, none if it does not exist."""
-        return {place.name for place, _ in self.list_folder()}
+        if not self.is_local:
+            return {place.name for place, _ in self.list_folder()}
+        with self._translate_errors():
+            return {*os.listdir(self.path)} if self.local.is_dir() else set()  # noqa: PTH208 (texts)
 
     def write(self, data: bytes | Iterable[bytes]) -> None:
         """Write it such that it is there whole or not at all, and as it was before.
 
         On this machine it also survives a power cut, once this returns.
         """
+        if self.is_local:
+            write_atomic(self.local, data, durable=True)
+            return
         pieces = [data] if isinstance(data, bytes) else data
         store, path = self._store, self._inner
-        if isinstance(store, stores.LocalFiles):
-            write_atomic(self.local, pieces, durable=True)
-            return
         try:
             # of pieces the last may never come, and a stream that is dropped ends as if complete
             if store.is_whole_at_once and isinstance(data, bytes):
@@ -170,7 +179,10 @@ class Place:
     def delete(self) -> None:
         """Delete it."""
         with self._translate_errors():
-            self._store.delete(self._inner)
+            if self.is_local:
+                self.local.unlink(missing_ok=True)
+            else:
+                self._store.delete(self._inner)
 
     def remove_parts(self) -> None:
         """Remove the unfinished files in a folder that killed writers left."""
@@ -178,7 +190,7 @@ class Place:
             (self / name).delete()
 
     @property
-    def _store(self) -> stores.LocalFiles | stores.Store:
+    def _store(self) -> stores.Store:
         return stores.store_of(self.start, self.query)
 
     @property
@@ -196,6 +208,12 @@ class Place:
             raise InputNotFoundError(
                 f"{self.text}: cannot be read ({first_line(error)})"
             ) from error
+
+
+def _open_local(path: str) -> BinaryIO:
+    if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 (a pipe would block for ever)
+        raise OSError("it is a folder, a pipe or a device, not a file")
+    return open(path, "rb")  # noqa: PTH123
 
 
 def place_of(text: str) -> Place:

@@ -29,47 +29,21 @@ READS = 8
 """Parts read at once, most of which wait for a store."""
 _PARTS = "parts"
 _PART = re.compile(r"part-(\d{8})\.parquet")
-# What all parts have in common, in words, and where the record has it.
-_COMMON = (
-    ("model", "model", "sha256"),
-    ("manifest", "manifest", "sha256"),
-    ("part size", "part_size"),
-    ("calibration", "calibration"),
-    ("choice of masks", "masks"),
-    ("choice of overlays", "overlays"),
-    ("version of edgeseg", "edgeseg"),
-)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is done to a manifest, and where the results go; it travels to other processes.
+    """What is done to a manifest, and where the results go; it travels to other processes."""
 
-    Attributes
-    ----------
-    manifest, out
-        Path or URL; paths are whole.
-    part_size
-        Frames in each part but the last.
-    model, device
-        As `edgeseg.Segmenter` takes them.
-    read_ahead
-        Files that are read before they are wanted.
-    masks, overlays
-        Whether these pictures are written, below ``out``.
-    calibration
-        How the site measures.
-    """
-
-    manifest: str
+    manifest: str  # path or URL, as ``out`` is; paths are whole
     out: str
-    part_size: int = 1000
-    model: str = "hc18-nano"
+    part_size: int = 1000  # frames in each part but the last
+    model: str = "hc18-nano"  # as `edgeseg.Segmenter` takes it, and the device
     device: str = "cpu"
-    read_ahead: int = 32
-    masks: bool = False
+    read_ahead: int = 32  # files that are read before they are wanted
+    masks: bool = False  # whether these pictures are written, below ``out``
     overlays: bool = False
-    calibration: Calibration | None = None
+    calibration: Calibration | None = None  # how the site measures
 
     @property
     def place(self) -> Place:
@@ -204,9 +178,8 @@ def read_record(out: Place) -> dict[str, Any] | None:
 def _parse_record(data: bytes) -> dict[str, Any] | None:
     try:
         record = json.loads(data)
-        sha256 = record["model"]["sha256"], record["manifest"]["sha256"]
-        is_whole = isinstance(record["part_size"], int) and "overlays" in record
-        if is_whole and record["part_size"] > 0 and all(isinstance(each, str) for each in sha256):
+        is_whole = bool(record["model"]["sha256"] and record["manifest"]["sha256"])
+        if is_whole and record["part_size"] > 0 and "overlays" in record:
             read_task(record["model"]["task"])
             return dict(record)
     except (ValueError, KeyError, TypeError, RecursionError, EdgesegError):
@@ -216,18 +189,25 @@ def _parse_record(data: bytes) -> dict[str, Any] | None:
 
 def differences(record: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """Return what differs between what two parts or runs have in common, in words."""
-    found = []
-    for what, *keys in _COMMON:
-        has, wants = _inner(record, keys), _inner(other, keys)
-        if has != wants:
-            found.append(f"{what} ({_short(has)}, now {_short(wants)})")
-    return found
+    pairs = zip(_common(record).items(), _common(other).values(), strict=True)
+    return [
+        f"{what} ({_short(has)}, now {_short(wants)})"
+        for (what, has), wants in pairs
+        if has != wants
+    ]
 
 
-def _inner(value: Any, keys: Sequence[str]) -> Any:
-    for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
+def _common(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what all parts have in common, by words for it."""
+    return {
+        "model": record["model"]["sha256"],
+        "manifest": record["manifest"]["sha256"],
+        "part size": record["part_size"],
+        "calibration": record.get("calibration"),
+        "choice of masks": record.get("masks"),
+        "choice of overlays": record.get("overlays"),
+        "version of edgeseg": record.get("edgeseg"),
+    }
 
 
 def _short(value: object) -> str:

@@ -90,9 +90,7 @@ def run_tasks(
     ------
     OutputWriteError
         If processes die of one part again and again, once all others are written; or if nothing
-        but deaths is seen.
-    Exception
-        What a task failed with otherwise.
+        but deaths is seen. What tasks fail with otherwise is raised as it is.
     """
     todo = deque(parts)
     running: dict[Future[list[Done]], int] = {}

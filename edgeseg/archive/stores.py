@@ -1,11 +1,10 @@
-"""The file systems that places lie on: this machine's, and the stores that pyarrow knows."""
+"""The stores that pyarrow knows, as file systems."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import os
-import stat
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, BinaryIO, NamedTuple
@@ -32,67 +31,18 @@ class Entry(NamedTuple):
     modified_us: int | None
 
 
-class LocalFiles:
-    """Files of this machine, with the methods of a `Store`; their names may be any bytes."""
-
-    def path(self, below: str) -> str:
-        """Return a path as it is."""
-        return below
-
-    def info(self, path: str) -> Entry | None:
-        """Return what is known of a file or folder; None if it does not exist."""
-        try:
-            found = os.stat(path)  # noqa: PTH116 (many files)
-        except (OSError, ValueError):
-            return None
-        is_folder = stat.S_ISDIR(found.st_mode)
-        return Entry(path, is_folder, found.st_size, found.st_mtime_ns // 1000)
-
-    def list_folder(self, path: str) -> list[Entry]:
-        """Return the contents of a folder; nothing if it does not exist."""
-        if not os.path.isdir(path):  # noqa: PTH112
-            return []
-        with os.scandir(path) as entries:
-            return [Entry(entry.path, entry.is_dir(), None, None) for entry in entries]
-
-    def open(self, path: str, size_bytes: int | None = None) -> BinaryIO:
-        """Open a file for random reads."""
-        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 (a pipe would block for ever)
-            raise OSError("it is a folder, a pipe or a device, not a file")
-        return open(path, "rb")  # noqa: PTH123
-
-    def read(self, path: str, at_most: int | None = None) -> bytes:
-        """Read a file, or its beginning."""
-        with self.open(path) as stream:
-            return stream.read(-1 if at_most is None else at_most)
-
-    def delete(self, path: str) -> None:
-        """Delete a file, if it exists."""
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)  # noqa: PTH108
-
-
 class Store:
     """A file system of pyarrow, below what URLs of one beginning name.
 
     A connection that ends within the head of an answer passes for an answer: a file then has no
     bytes or those of uninitialised memory, a folder no files or those of some pages only. Such
     answers are asked for again.
-
-    Parameters
-    ----------
-    start, query
-        Scheme and host of the URLs, ``s3://bucket``, and what follows a question mark in them.
-
-    Attributes
-    ----------
-    is_whole_at_once
-        Whether an object appears once all of it is there.
     """
 
     def __init__(self, start: str, query: str) -> None:
         self._fs, base = _open_file_system(start, query)
         self._before: str = base.removesuffix(_PROBE)
+        # whether an object appears once all of it is there
         self.is_whole_at_once = self._fs.type_name in ("s3", "gcs", "abfs")
 
     def path(self, below: str) -> str:
@@ -227,9 +177,9 @@ def failure_of(stream: BinaryIO) -> Exception | None:
 
 
 @lru_cache(maxsize=32)
-def store_of(start: str, query: str) -> LocalFiles | Store:
-    """Return the file system of URLs of one beginning, in one session; of paths without one."""
-    return Store(start, query) if start else LocalFiles()
+def store_of(start: str, query: str) -> Store:
+    """Return the file system of URLs of one beginning, in one session."""
+    return Store(start, query)
 
 
 def _entry(found: Any) -> Entry:

@@ -89,12 +89,8 @@ class Engine:
         """Measure a file unless the store has its rows, and return the future of its rows.
 
         Waits while much is under way, or the same file is. The rows are durable once the future is
-        done; they are none if the file need not be measured.
-
-        Parameters
-        ----------
-        sources
-            All frames of the file, with its version.
+        done; they are none if the file need not be measured. ``sources`` are all its frames, with
+        its version.
 
         Raises
         ------

@@ -29,25 +29,13 @@ _MOST_WAITING = 256  # files whose rows wait for those of earlier files
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a run ended with.
-
-    Attributes
-    ----------
-    rows
-        All rows, sorted by file and frame.
-    n_kept
-        How many came from an earlier run.
-    wall_s
-        Time of this run, without loading the model.
-    cines
-        A row a film, see `edgeseg.output.cines`.
-    """
+    """What a run ended with."""
 
     out: Path
-    rows: Sequence[Row]
-    n_kept: int
-    wall_s: float
-    cines: Sequence[Row] = ()
+    rows: Sequence[Row]  # all, sorted by file and frame
+    n_kept: int  # how many came from an earlier run
+    wall_s: float  # time of this run, without loading the model
+    cines: Sequence[Row] = ()  # a row a film, see `edgeseg.output.cines`
 
     def count(self, status: str) -> int:
         """Return how many rows have a status: ``ok``, ``doubtful``, ``empty`` or ``failed``."""
@@ -56,31 +44,15 @@ class Summary:
 
 @dataclass(slots=True)
 class FolderRun:
-    """One run of a model over images into a folder.
+    """One run of a model over images into a folder."""
 
-    Parameters
-    ----------
-    segmenter
-        The model; on a CPU best opened with one thread, the images are worked on in parallel.
-    sources, pixel_sizes
-        The images, sorted by file and frame.
-    out
-        Folder for everything that is written.
-    options
-        See `Options`.
-    arguments
-        Recorded in ``run.json`` as they are.
-    ages, calibration
-        What else is known of the images: then the table has more columns, at its end.
-    """
-
-    segmenter: Segmenter
-    sources: Sequence[Source]
+    segmenter: Segmenter  # best opened with one thread on a CPU: images are measured in parallel
+    sources: Sequence[Source]  # sorted by file and frame
     pixel_sizes: PixelSizes
-    out: Path
+    out: Path  # folder for everything that is written
     options: Options = field(default_factory=Options)
-    arguments: dict[str, Any] = field(default_factory=dict)
-    ages: Ages = field(default_factory=Ages)
+    arguments: dict[str, Any] = field(default_factory=dict)  # recorded in ``run.json``
+    ages: Ages = field(default_factory=Ages)  # these two add columns at the table's end
     calibration: Calibration | None = None
 
     def run(
@@ -114,7 +86,6 @@ class FolderRun:
             resume=options.resume,
             overwrite=options.overwrite,
             sources=self.sources,
-            why=" (--resume continues an earlier run)",
         )
         with opened as results:
             store = results.store

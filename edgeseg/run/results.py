@@ -32,13 +32,7 @@ _EVERY_S, _REST = 5.0, 50  # between exports: seconds, and times as long as the 
 
 
 class Results:
-    """A folder of results, held by this process; see `open_results`.
-
-    Attributes
-    ----------
-    out, store
-        The folder and its store.
-    """
+    """A folder of results and its store, held by this process; see `open_results`."""
 
     def __init__(
         self,
@@ -65,22 +59,9 @@ class Results:
     ) -> tuple[Table, Sequence[Row], float]:
         """Write the table, the summary of films, the record and the report from the store.
 
-        Parameters
-        ----------
-        status
-            ``running``, or ``done``: then they outlive a power cut too.
-        n_images
-            Images of the input; None: as many as there are rows.
-
-        Returns
-        -------
-        Table, Sequence of Row, float
-            All rows, those of films, and the time of the run, s.
-
-        Raises
-        ------
-        OutputWriteError
-            If one cannot be written.
+        With the status ``done`` they outlive a power cut too; ``n_images`` are those of the input,
+        by default as many as there are rows. Returns all rows, those of films, and the time of the
+        run in seconds; raises `OutputWriteError` if something cannot be written.
         """
         segmenter, out = self._worker.segmenter, self.out
         task = segmenter.metadata.task
@@ -144,7 +125,6 @@ def open_results(
     resume: bool,
     overwrite: bool = False,
     sources: Sequence[Source] = (),
-    why: str = "",
 ) -> Iterator[Results]:
     """Hold a folder for a run, and open its store: refuse what is somebody else's.
 
@@ -158,8 +138,6 @@ def open_results(
         Whether an earlier run there is continued, or replaced.
     sources
         All images, where they are known: no picture of somebody else's is replaced.
-    why
-        What an error says of options when the folder is not empty.
 
     Raises
     ------
@@ -174,6 +152,7 @@ def open_results(
             f"{out} holds results of edgeseg 0.2, which this version does not continue; choose "
             "another folder"
         )
+    why = "" if resume else " (--resume continues an earlier run)"
     claim(out, overwrite or (is_ours and resume), why)
     there = [kind for kind in worker.kinds if os.path.lexists(out / kind)]
     names = [picture_names(*source.key)[kind] for kind in there for source in sources]

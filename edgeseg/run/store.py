@@ -43,26 +43,14 @@ class Picture(NamedTuple):
 
 
 class FileRows(NamedTuple):
-    """All rows of one version of a file.
-
-    Attributes
-    ----------
-    file, version
-        What results call it, and what tells it from an earlier or later one.
-    kinds
-        Kinds of pictures and documents that were wanted of it.
-    rows
-        A row a frame.
-    pictures, owed
-        Names of the pictures and documents that were written, and of those to be sent somewhere.
-    """
+    """All rows of one version of a file, a row a frame."""
 
     file: str
-    version: str
-    kinds: Sequence[str]
+    version: str  # tells it from an earlier or later one
+    kinds: Sequence[str]  # of pictures and documents that were wanted of it
     rows: Sequence[Row]
-    pictures: Sequence[str] = ()
-    owed: Sequence[str] = ()
+    pictures: Sequence[str] = ()  # names of the pictures and documents that were written
+    owed: Sequence[str] = ()  # those of them that are to be sent somewhere
 
 
 class Store:
@@ -198,10 +186,6 @@ class Store:
     def packed_rows(self) -> list[str]:
         """Return all rows, sorted by file and frame, as `edgeseg.output.table.pack` gives them."""
         return self._texts("SELECT packed FROM rows ORDER BY file, frame")
-
-    def count_rows(self) -> int:
-        """Return how many rows there are."""
-        return int(self._all("SELECT COUNT(*) FROM rows")[0][0])
 
     def owed(self) -> list[str]:
         """Return the names of documents that were not sent yet, oldest first."""

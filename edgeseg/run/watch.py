@@ -81,12 +81,8 @@ class WatchedFolder:
     """Looks at a folder again and again.
 
     A file is complete when two looks find it the same. Its time is not compared with the clock of
-    this machine: that of a network drive is another.
-
-    Attributes
-    ----------
-    n_changed
-        Images that the last look found other than the look before.
+    this machine: that of a network drive is another. ``n_changed`` images were other at the last
+    look than at the one before.
     """
 
     def __init__(self, root: Path, out: Path) -> None:

@@ -30,31 +30,16 @@ Write = Callable[[str, bytes], None]
 
 
 class Options(NamedTuple):
-    """How images are measured.
-
-    Attributes
-    ----------
-    masks, overlays
-        Whether these pictures are written.
-    resume, overwrite
-        Keep the rows of an earlier run of the same model and do what is missing, or replace it.
-    workers
-        Images worked on at once; None: one for each core.
-    sr, seg
-        Whether of DICOM images a structured report and a segmentation are written, as DICOM.
-    keep_ids
-        Whether of DICOM images rows tell whose they are, and pictures show all of the screen where
-        no region is named.
-    """
+    """How images are measured, and what is written of them."""
 
     masks: bool = True
     overlays: bool = True
-    resume: bool = False
-    overwrite: bool = False
-    workers: int | None = None
-    sr: bool = False
-    seg: bool = False
-    keep_ids: bool = False
+    resume: bool = False  # keep the rows of an earlier run of the same model, do what is missing
+    overwrite: bool = False  # replace an earlier run
+    workers: int | None = None  # images worked on at once; None: one for each core
+    sr: bool = False  # of DICOM images a structured report, as DICOM
+    seg: bool = False  # and a segmentation
+    keep_ids: bool = False  # of DICOM images rows tell whose they are, and pictures show the screen
 
 
 class PixelSizesOfSources(Protocol):
@@ -80,21 +65,6 @@ def read_source(source: Source) -> Frame:
 class Worker:
     """Measures sources: reads, predicts, draws, and returns a row.
 
-    Parameters
-    ----------
-    segmenter
-        The model.
-    pixel_sizes
-        What is given of the images' pixels.
-    options
-        See `Options`.
-    ages, calibration
-        What else is known of the images: then rows have more columns, at their end.
-    read
-        Reads an image, or raises an `EdgesegError`.
-    on_notice
-        Called with sentences that a user should read, from any thread.
-
     Raises
     ------
     MissingExtraError
@@ -104,10 +74,10 @@ class Worker:
     segmenter: Segmenter
     pixel_sizes: PixelSizesOfSources
     options: Options = field(default_factory=Options)
-    ages: Ages = field(default_factory=Ages)
+    ages: Ages = field(default_factory=Ages)  # these two add columns at the rows' end
     calibration: Calibration | None = None
     read: Callable[[Source], Frame] = read_source
-    on_notice: Callable[[str], None] = lambda text: None
+    on_notice: Callable[[str], None] = lambda text: None  # for the user, from any thread
     _notices: set[str] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:

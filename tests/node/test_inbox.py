@@ -102,10 +102,10 @@ def test_the_answer_comes_before_the_instance_is_measured(node: Node, n_frames: 
         assert inbox.take(node.receive(frames=frames)) == Status.SUCCESS
         assert node.spooled == {"1.2.3.dcm"}
         assert node.store.waiting() == ["1.2.3.dcm"]
-        assert node.store.count_rows() == 0
+        assert len(node.store.packed_rows()) == 0
         node.gate.set()
         node.wait_measured(1)
-        assert node.store.count_rows() == n_frames
+        assert len(node.store.packed_rows()) == n_frames
         assert not node.spooled
         assert node.store.waiting() == []
 
@@ -119,7 +119,7 @@ def test_what_is_sent_again_has_its_rows_once(node: Node) -> None:
         node.wait_measured(1)
         assert inbox.take(third) == Status.SUCCESS
         assert node.store.waiting() == []
-        assert node.store.count_rows() == 1
+        assert len(node.store.packed_rows()) == 1
 
 
 @pytest.mark.parametrize("is_full", [False, True])
@@ -153,7 +153,7 @@ def test_of_two_who_send_the_same_one_waits_for_the_other(
             thread.join()
         assert answers.count(Status.OUT_OF_RESOURCES) == is_full
         node.wait_measured(1)
-        assert node.store.count_rows() == 1
+        assert len(node.store.packed_rows()) == 1
 
 
 def raise_full(*_: object) -> None:
@@ -221,7 +221,7 @@ def test_a_full_queue_takes_more_once_something_is_measured(node: Node) -> None:
         node.wait_measured(2)
         assert inbox.take(node.receive("1.3")) == Status.SUCCESS
         node.wait_measured(3)
-        assert node.store.count_rows() == 3
+        assert len(node.store.packed_rows()) == 3
 
 
 def test_what_waits_is_measured_by_the_next_run(node: Node) -> None:
@@ -234,7 +234,7 @@ def test_what_waits_is_measured_by_the_next_run(node: Node) -> None:
         waiting = store.waiting()
         assert waiting  # the engine measures only what had begun
         assert {*waiting} == node.spooled
-        assert store.count_rows() == len(uids) - len(waiting)
+        assert len(store.packed_rows()) == len(uids) - len(waiting)
     assert node.notices == [f"instances that wait for the next start: {len(waiting)}"]
     with node.run():
         node.wait_measured(len(uids))
@@ -258,7 +258,7 @@ def test_a_kill_between_two_steps_loses_nothing_and_repeats_nothing(node: Node) 
     with node.run() as inbox:
         node.wait_measured(2)
         assert node.store.files() == {"1.1.dcm", "1.3.dcm"}
-        assert node.store.count_rows() == 2
+        assert len(node.store.packed_rows()) == 2
         assert not node.spooled
         assert node.store.waiting() == []
         assert inbox.take(node.receive("1.4")) == Status.SUCCESS
@@ -283,7 +283,7 @@ def test_rows_that_cannot_be_written_are_tried_again(
     with node.run() as inbox:
         assert inbox.take(node.receive()) == Status.SUCCESS
         node.wait_measured(1)
-        assert node.store.count_rows() == 1
+        assert len(node.store.packed_rows()) == 1
     assert [notice.rpartition(": ")[2] for notice in node.notices] == [
         "MemoryError",
         "the disk is full",

@@ -40,7 +40,7 @@ def test_rows_come_back_sorted_by_file_and_frame(store: Store, tmp_path: Path) -
     store.replace_rows([file_rows("b.png"), file_rows("a.dcm", frames=11), file_rows("B.png")])
     expected = [("B.png", None), *(("a.dcm", n) for n in range(1, 12)), ("b.png", None)]
     assert keys(store) == expected
-    assert store.count_rows() == 13
+    assert len(store.packed_rows()) == 13
     store.close()
     with contextlib.closing(Store(tmp_path)) as again:
         assert keys(again) == expected
