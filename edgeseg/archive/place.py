@@ -114,7 +114,9 @@ class Place:
 
     def exists(self) -> bool:
         """Return whether it exists."""
-        return self.local.exists() if self.is_local else self.info() is not None
+        if self.is_local:
+            return os.path.exists(self.path)  # noqa: PTH110 (none of a name that cannot be)
+        return self.info() is not None
 
     def can_be_read(self) -> bool:
         """Return whether its first byte can be read."""
@@ -141,7 +143,8 @@ class Place:
         if not self.is_local:
             return {place.name for place, _ in self.list_folder()}
         with self._translate_errors():
-            return {*os.listdir(self.path)} if self.local.is_dir() else set()  # noqa: PTH208 (texts)
+            is_there = os.path.isdir(self.path)  # noqa: PTH112
+            return {*os.listdir(self.path)} if is_there else set()  # noqa: PTH208
 
     def write(self, data: bytes | Iterable[bytes]) -> None:
         """Write it such that it is there whole or not at all, and as it was before.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from edgeseg.archive import pool
-from edgeseg.archive.part_worker import Done, measure_part
+from edgeseg.archive.part_worker import Done
 from edgeseg.archive.plan import Plan
 from edgeseg.errors import OutputWriteError
 from tests.archive.parts import measure, measured_by_infer, open_archive, rows_of
@@ -37,24 +36,6 @@ def test_processes_share_parts_and_one_that_dies_is_replaced(
     assert killed and sum(counts) >= 7
     assert not open_archive(plan).find_missing() and not active_children()
     assert rows_of(plan) == measured_by_infer(scans, tmp_path / "folder")
-
-
-def die_of_part_2(plan: Plan, threads: int, number: int) -> list[Done]:
-    if number == 2:
-        os._exit(9)
-    return measure_part(plan, threads, number)
-
-
-def test_a_part_that_kills_each_process_is_told_at_last(
-    plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """By a memory that is too small, say; all other parts are written."""
-    monkeypatch.setattr(pool, "measure_in_process", die_of_part_2)
-    monkeypatch.setattr(pool, "MAX_DEATHS", 3)
-    with pytest.raises(OutputWriteError, match="of part 2 the process died 3 times"):
-        list(measure(plan, threads=2, processes=2))
-    assert open_archive(plan).find_missing() == [2]
-    assert not active_children()
 
 
 class Death(Exception):

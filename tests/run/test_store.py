@@ -90,52 +90,32 @@ def test_a_file_is_measured_again_unless_its_pictures_are_as_written(
     assert not store.has("b.png", "1", [])
 
 
-def test_what_is_owed_stays_until_it_is_sent(store: Store, tmp_path: Path) -> None:
+def test_what_is_owed_and_what_waits_outlives_the_store(store: Store, tmp_path: Path) -> None:
+    for name in ("c.dcm", "d.dcm", "a.dcm", "c.dcm"):
+        store.enqueue(name)
+    assert store.waiting() == ["c.dcm", "d.dcm", "a.dcm"]
     for name in ("c", "a", "b"):
-        file = file_rows(f"{name}.dcm")._replace(owed=[f"sr/{name}.dcm"])
-        store.replace_rows([file])
+        store.replace_rows([file_rows(f"{name}.dcm")._replace(owed=[f"sr/{name}.dcm"])])
     store.note_sent(["sr/a.dcm"])
     store.close()
     with contextlib.closing(Store(tmp_path)) as again:
         assert again.owed() == ["sr/c.dcm", "sr/b.dcm"]
+        assert again.waiting() == ["d.dcm"]
 
 
-def test_a_file_waits_until_it_has_rows(store: Store, tmp_path: Path) -> None:
-    for name in ("c.dcm", "a.dcm", "c.dcm"):
-        store.enqueue(name)
-    assert store.waiting() == ["c.dcm", "a.dcm"]
-    store.replace_rows([file_rows("c.dcm")])
-    store.close()
-    with contextlib.closing(Store(tmp_path)) as again:
-        assert again.waiting() == ["a.dcm"]
-
-
-@pytest.mark.parametrize("part", [0.3, 0.7])
-def test_a_damaged_store_is_refused_and_left_as_it_is(tmp_path: Path, part: float) -> None:
+def test_a_store_that_is_damaged_or_of_another_version_is_refused(tmp_path: Path) -> None:
     with contextlib.closing(Store(tmp_path)) as store:
         store.replace_rows([file_rows(f"{i}.png") for i in range(500)])
     path = tmp_path / STORE_NAME
-    data = path.read_bytes()
-    path.write_bytes(data[: int(len(data) * part)])
-    damaged = path.read_bytes()
-    with pytest.raises(DataError, match="damaged"):
-        Store(tmp_path)
-    assert path.read_bytes() == damaged
-
-
-def test_a_store_of_another_version_is_refused(tmp_path: Path) -> None:
-    Store(tmp_path).close()
-    with contextlib.closing(sqlite3.connect(tmp_path / STORE_NAME)) as db:
+    damaged = path.read_bytes()[: path.stat().st_size // 2]
+    with contextlib.closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA user_version=99")
     with pytest.raises(DataError, match="another version"):
         Store(tmp_path)
-
-
-def test_a_store_on_a_drive_without_locks_keeps_its_rows(tmp_path: Path) -> None:
-    with contextlib.closing(Store(tmp_path, has_locks=False)) as store:
-        store.replace_rows([file_rows("a.png")])
-    with contextlib.closing(Store(tmp_path)) as again:
-        assert again.files() == {"a.png"}
+    path.write_bytes(damaged)
+    with pytest.raises(DataError, match="damaged"):
+        Store(tmp_path)
+    assert path.read_bytes() == damaged
 
 
 @pytest.mark.skipif(os.name == "nt" or os.getuid() == 0, reason="the superuser may write anywhere")

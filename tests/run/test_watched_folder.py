@@ -71,21 +71,6 @@ def test_an_empty_file_is_waited_for(root: Path, tmp_path: Path) -> None:
     assert watched.n_changed == 0  # `--once` does not wait for ever
 
 
-def test_folders_below_count_and_results_do_not(root: Path) -> None:
-    out = root / "out"
-    for folder in ("sub", "out/overlays", "earlier/masks", ".hidden", "@eaDir"):
-        (root / folder).mkdir(parents=True)
-        (root / folder / "a.png").write_bytes(IMAGE)
-    for name in ("run.json", "results.csv"):
-        (root / "earlier" / name).touch()
-    (root / "no suffix").write_bytes(IMAGE)
-    (root / "x_Annotation.png").write_bytes(IMAGE)
-    (root / "x.png").write_bytes(IMAGE)
-    watched = WatchedFolder(root, out)
-    watched.look()
-    assert names(watched) == ["no suffix", "sub/a.png", "x.png"]
-
-
 def test_a_folder_that_goes_away_takes_nothing_with_it(root: Path, tmp_path: Path) -> None:
     watched = WatchedFolder(root, tmp_path / "out")
     (root / "a.png").write_bytes(IMAGE)
