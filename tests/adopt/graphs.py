@@ -19,12 +19,11 @@ from edgeseg.segmenter import Segmenter
 H, W = 24, 40
 MEAN, SD = (0.1, 0.3, 0.55), (0.5, 0.25, 0.125)
 IR = {9: 4, 10: 5, 11: 6, 17: 8, 23: 11}
+node = helper.make_node
 Map = npt.NDArray[np.float64]
-INPUT_TYPES = {
-    "tensor(float)": np.float32,
-    "tensor(float16)": np.float16,
-    "tensor(uint8)": np.uint8,
-}
+INPUT_TYPES = {f"tensor({name})": kind for name, kind in (
+    ("float", np.float32), ("float16", np.float16), ("uint8", np.uint8),
+)}  # fmt: skip
 
 
 def float_model(
@@ -54,27 +53,26 @@ def float_model(
     second = rng.normal(size=(maps, 6, 3, 3)) * np.linspace(0.2, 0.3, maps).reshape(-1, 1, 1, 1)
     values = {"w1": first, "w2": second, "scale": np.array(255)}
     weights = [numpy_helper.from_array(v.astype(dtype), name) for name, v in values.items()]
-    value = "input"
-    nodes = []
+    value, nodes = "input", []
     if given is not None:
-        nodes.append(helper.make_node("Cast", [value], ["cast"], to=kind))
-        nodes.append(helper.make_node("Div", ["cast", "scale"], ["over_scale"]))
+        nodes.append(node("Cast", [value], ["cast"], to=kind))
+        nodes.append(node("Div", ["cast", "scale"], ["over_scale"]))
         value = "over_scale"
     if nhwc:
-        nodes.append(helper.make_node("Transpose", [value], ["nchw"], perm=[0, 3, 1, 2]))
+        nodes.append(node("Transpose", [value], ["nchw"], perm=[0, 3, 1, 2]))
         value = "nchw"
     nodes += [
-        helper.make_node("Conv", [value, "w1"], ["c1"], pads=[2] * 4),
-        helper.make_node("Tanh", ["c1"], ["t1"]),
-        helper.make_node("Conv", ["t1", "w2"], ["maps"], pads=[1] * 4, strides=[stride] * 2),
+        node("Conv", [value, "w1"], ["c1"], pads=[2] * 4),
+        node("Tanh", ["c1"], ["t1"]),
+        node("Conv", ["t1", "w2"], ["maps"], pads=[1] * 4, strides=[stride] * 2),
         *extra,
     ]
     value = "end" if extra else "maps"
     if nhwc and rank == 4:
-        nodes.append(helper.make_node("Transpose", [value], ["back"], perm=[0, 2, 3, 1]))
+        nodes.append(node("Transpose", [value], ["back"], perm=[0, 2, 3, 1]))
         value = "back"
     axis = {"axis": 3 if nhwc else 1} if tail == "Softmax" else {}
-    nodes.append(helper.make_node(tail, [value], ["output"], **axis))
+    nodes.append(node(tail, [value], ["output"], **axis))
     shape = (batch, *size, channels) if nhwc else (batch, channels, *size)
     graph = helper.make_graph(
         nodes,
@@ -89,40 +87,28 @@ def float_model(
 
 def constant(name: str, values: Any) -> onnx.NodeProto:
     tensor = numpy_helper.from_array(np.array(values))
-    return helper.make_node("Constant", [], [name], value=tensor)
+    return node("Constant", [], [name], value=tensor)
 
 
 def chain(operator: str, *constants: Any, **attributes: Any) -> list[onnx.NodeProto]:
     """Return a node whose other inputs are constants, from ``maps`` to ``end``."""
     names = [f"c{i}" for i in range(len(constants))]
-    node = helper.make_node(operator, ["maps", *names], ["end"], **attributes)
-    return [*map(constant, names, constants), node]
+    last = node(operator, ["maps", *names], ["end"], **attributes)
+    return [*map(constant, names, constants), last]
 
 
 def class_indices(kind: int = TensorProto.INT64, keepdims: int = 1, **values: Any) -> Any:
     """Return a model that ends in ArgMax, as mmsegmentation and PaddleSeg export them."""
     extra = [
-        helper.make_node("ArgMax", ["maps"], ["index"], axis=1, keepdims=keepdims),
-        helper.make_node("Cast", ["index"], ["end"], to=kind),
+        node("ArgMax", ["maps"], ["index"], axis=1, keepdims=keepdims),
+        node("Cast", ["index"], ["end"], to=kind),
     ]
     return float_model(maps=3, extra=extra, made=kind, rank=3 + keepdims, **values)
 
 
 def save(model: onnx.ModelProto, folder: Path) -> Path:
-    onnx.save(model, folder / "user.onnx")
+    (folder / "user.onnx").write_bytes(model.SerializeToString())
     return folder / "user.onnx"
-
-
-def normalized(gray: GrayImage, mean: Sequence[float], sd: Sequence[float], how: str) -> Map:
-    """Return what a user's own code makes of a gray image for the network: (h, w, channels)."""
-    values = gray.astype(np.float64)
-    if how == "bytes":
-        return np.stack([values] * len(mean), axis=-1)
-    if how == "z-score":
-        values = (values - values.mean()) / values.std()
-    else:
-        values = values / (values.max() if how == "maximum" else 255)
-    return (np.stack([values] * len(mean), axis=-1) - np.array(mean)) / np.array(sd)
 
 
 def probabilities(
@@ -142,7 +128,14 @@ def probabilities(
     options.intra_op_num_threads = 1
     run = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     given = run.get_inputs()[0]
-    tensor = normalized(gray, mean, sd, how)[None]
+    values = gray.astype(np.float64)
+    if how == "z-score":
+        values = (values - values.mean()) / values.std()
+    elif how != "bytes":
+        values = values / (values.max() if how == "maximum" else 255)
+    tensor = np.stack([values] * len(mean), axis=-1)[None]
+    if how != "bytes":
+        tensor = (tensor - np.array(mean)) / np.array(sd)
     if not nhwc:
         tensor = tensor.transpose(0, 3, 1, 2)
     count = given.shape[0] if isinstance(given.shape[0], int) else 1

@@ -12,7 +12,15 @@ from typer.testing import CliRunner
 
 from edgeseg.bench.verify import verify
 from edgeseg.cli import app
-from edgeseg.errors import ModelError, ParityError
+from edgeseg.errors import (
+    ConfigError,
+    EdgesegError,
+    ModelError,
+    ModelNotFoundError,
+    OutputExistsError,
+    OutputWriteError,
+    ParityError,
+)
 from edgeseg.images.frame import GrayImage
 from edgeseg.network.preprocess import preprocess
 from edgeseg.phantom.head import Phantom
@@ -25,7 +33,7 @@ from onnx import TensorProto, helper  # noqa: E402
 
 from edgeseg.adopt.adopt import AdoptReport, adopt  # noqa: E402
 from edgeseg.adopt.spec import AdoptSpec  # noqa: E402
-from tests.adopt.graphs import (  # noqa: E402
+from tests.adopt.graphs import (  # noqa: E402  # noqa: E402
     MEAN,
     SD,
     H,
@@ -35,6 +43,7 @@ from tests.adopt.graphs import (  # noqa: E402
     class_indices,
     constant,
     float_model,
+    node,
     save,
 )
 
@@ -63,54 +72,47 @@ def take(
     return source, out, report, json.loads(texts["edgeseg"])
 
 
-def quantized() -> onnx.ModelProto:
-    nodes = [
-        *map(constant, "sz", (np.array(0.02, np.float32), np.array(100, np.uint8))),
-        helper.make_node("QuantizeLinear", ["maps", "s", "z"], ["q"]),
-        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["end"]),
-    ]
-    return float_model(extra=nodes)
+def ending_in(*nodes: Any, **values: Any) -> Any:
+    """Return a maker of a model of these nodes, from ``maps`` to ``end``."""
+    return lambda: float_model(extra=[*nodes], **values)
 
 
-def cut_softmax() -> onnx.ModelProto:
-    nodes = [
-        helper.make_node("Softmax", ["maps"], ["all"], axis=1),
-        *map(constant, ("n0", "n1", "n2"), ([1], [3], [1])),
-        helper.make_node("Slice", ["all", "n0", "n1", "n2"], ["end"]),
-    ]
-    return float_model(maps=3, extra=nodes)
-
-
+QUANTIZED = ending_in(
+    *map(constant, "sz", (np.array(0.02, np.float32), np.array(100, np.uint8))),
+    node("QuantizeLinear", ["maps", "s", "z"], ["q"]),
+    node("DequantizeLinear", ["q", "s", "z"], ["end"]),
+)
+CUT_SOFTMAX = ending_in(
+    node("Softmax", ["maps"], ["all"], axis=1),
+    *map(constant, "abc", ([1], [3], [1])),
+    node("Slice", ["all", *"abc"], ["end"]),
+    maps=3,
+)
 F16, U8, BOOL, I32 = (getattr(TensorProto, k) for k in ("FLOAT16", "UINT8", "BOOL", "INT32"))
-NAMES = {"classes": THREE}
-PLAIN = {"mean": (0.0,), "sd": (1.0,)}
+NAMES, LESION = {"classes": THREE}, {"classes": ("background", "lesion")}
+PLAIN, ONE = {"mean": (0.0,), "sd": (1.0,)}, {"mean": (0.4,), "sd": (1.0,)}
 NONE, INDICES = {"activation": "none"}, {"activation": "indices"}
 BACKGROUND, LAST = {"background": True}, {"nhwc": True}
 # a model, what its user says of it, and what its own code does
 TAKEN: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
-    "opset 9, batch 1": (lambda: float_model(opset=9, batch=1), SIGMOID, SIGMOID),
-    "opset 11, last": (lambda: float_model(opset=11, nhwc=True), SIGMOID, SIGMOID | LAST),
-    "opset 23, batch 4": (lambda: float_model(opset=23, batch=4), SIGMOID, SIGMOID),
-    "softmax": (lambda: float_model(maps=3), SOFTMAX | NAMES, SOFTMAX | BACKGROUND),
-    "softmax inside": (lambda: float_model(maps=3, nhwc=True, tail="Softmax"), NAMES,
-                       NONE | LAST | BACKGROUND),
-    "two sigmoids": (lambda: float_model(maps=2), SIGMOID | NAMES, SIGMOID),
-    "two sigmoids inside": (lambda: float_model(maps=2, tail="Sigmoid"), NAMES, NONE),
-    "a softmax that was cut": (cut_softmax, NAMES, NONE),
-    "open sizes": (lambda: float_model(size=("h", "w")), SIGMOID | {"input_size": (H, W)}, SIGMOID),
-    "one channel": (lambda: float_model(channels=1), SIGMOID | {"mean": (0.4,), "sd": (1.0,)},
-                    SIGMOID | {"mean": (0.4,), "sd": (1.0,)}),
-    "one mean for all": (float_model, SIGMOID | {"mean": (0.4,), "sd": (1.0,)},
+    "opset 9, batch 1": (ending_in(opset=9, batch=1), SIGMOID, SIGMOID),
+    "opset 11, last": (ending_in(opset=11, nhwc=True), SIGMOID, SIGMOID | LAST),
+    "opset 23, batch 4": (ending_in(opset=23, batch=4), SIGMOID, SIGMOID),
+    "softmax": (ending_in(maps=3), SOFTMAX | NAMES, SOFTMAX | BACKGROUND),
+    "softmax inside": (ending_in(maps=3, tail="Softmax"), NAMES, NONE | BACKGROUND),
+    "two sigmoids": (ending_in(maps=2), SIGMOID | NAMES, SIGMOID),
+    "a softmax that was cut": (CUT_SOFTMAX, NAMES, NONE),
+    "open sizes": (ending_in(size=("h", "w")), SIGMOID | {"input_size": (H, W)}, SIGMOID),
+    "one channel": (ending_in(channels=1), SIGMOID | ONE, SIGMOID | ONE),
+    "one mean for all": (float_model, SIGMOID | ONE,
                          SIGMOID | {"mean": (0.4,) * 3, "sd": (1.0,) * 3}),
-    "half the size": (lambda: float_model(maps=2, stride=2, nhwc=True), SOFTMAX,
-                      SOFTMAX | BACKGROUND | LAST),
-    "float16": (lambda: float_model(kind=F16), SIGMOID, SIGMOID | {"tolerance": 2e-3}),
-    "8 bits": (quantized, SIGMOID, SIGMOID),
+    "half the size": (ending_in(maps=2, stride=2, nhwc=True), SOFTMAX, SOFTMAX | BACKGROUND | LAST),
+    "float16": (ending_in(kind=F16), SIGMOID, SIGMOID | {"tolerance": 2e-3}),
+    "8 bits": (QUANTIZED, SIGMOID, SIGMOID),
     "z-score": (float_model, SIGMOID | PLAIN | {"per_image": "z-score"},
                 SIGMOID | {"mean": (0,) * 3, "sd": (1,) * 3, "how": "z-score"}),
     "own maximum": (float_model, SIGMOID | {"per_image": "maximum"}, SIGMOID | {"how": "maximum"}),
-    "bytes": (lambda: float_model(given=U8, nhwc=True), SIGMOID | PLAIN,
-              SIGMOID | LAST | {"how": "bytes"}),
+    "bytes": (ending_in(given=U8, nhwc=True), SIGMOID | PLAIN, SIGMOID | LAST | {"how": "bytes"}),
     "indices": (class_indices, NAMES, INDICES),
     "indices (N, h, w)": (lambda: class_indices(I32, 0), NAMES, INDICES),
     "indices last": (lambda: class_indices(U8, nhwc=True), NAMES, INDICES | LAST),
@@ -139,7 +141,7 @@ def test_an_adopted_model_answers_as_its_original(
 
 def test_a_mask_of_bits_is_one_structure(tmp_path: Path) -> None:
     model = float_model(extra=chain("Greater", np.float32(0)), made=BOOL)
-    _, out, report, _ = take(model, tmp_path, classes=("background", "lesion"))
+    _, out, report, _ = take(model, tmp_path, **LESION)
     assert report.activation == "indices"
     assert all(check.holds for check in verify(out))
 
@@ -186,8 +188,8 @@ def test_a_model_of_heads_is_not_for_the_page(tmp_path: Path) -> None:
     [
         (chain("Gather", [0], axis=0), False),
         (chain("Reshape", [1, 1, -1, W]), False),
-        ([helper.make_node("ReduceMean", ["maps"], ["m"], axes=[0]),
-          helper.make_node("Add", ["maps", "m"], ["end"])], False),
+        ([node("ReduceMean", ["maps"], ["m"], axes=[0]),
+          node("Add", ["maps", "m"], ["end"])], False),
         (chain("Add", np.float32(0)), True),
     ],
     ids=["first", "joined", "mixed", "apart"],
@@ -235,12 +237,9 @@ def test_a_model_that_sees_nothing_is_noticed(tmp_path: Path) -> None:
 
 def test_a_model_that_differs_leaves_no_file(tmp_path: Path) -> None:
     """As one that was exported while it was training, and still adds its noise."""
-    noisy = [
-        helper.make_node("RandomNormalLike", ["maps"], ["noise"]),
-        helper.make_node("Add", ["maps", "noise"], ["end"]),
-    ]
-    source = save(float_model(extra=noisy), tmp_path)
-    out = tmp_path / "mine.onnx"
+    noise = node("RandomNormalLike", ["maps"], ["noise"])
+    model = float_model(extra=[noise, node("Add", ["maps", "noise"], ["end"])])
+    source, out = save(model, tmp_path), tmp_path / "mine.onnx"
     out.write_bytes(b"mine")
     with pytest.raises(ParityError):
         adopt(source, out, AdoptSpec(activation="sigmoid"), overwrite=True)
@@ -269,3 +268,102 @@ def test_the_command_prints_what_it_did(tmp_path: Path, grays: list[GrayImage]) 
 def test_values_that_are_none_are_wrong_usage(option: tuple[str, str]) -> None:
     result = CliRunner().invoke(app, ["adopt", "m.onnx", "--out", "o.onnx", *option])
     assert result.exit_code == 2 and option[0] in result.stderr
+
+
+def with_input(kind: int, shape: Any, *others: Any) -> onnx.ModelProto:
+    """Return a model that does nothing with an input of this type and shape."""
+    given, made = (helper.make_tensor_value_info(name, kind, shape) for name in "xy")
+    same = node("Identity", ["x"], ["y"])
+    graph = helper.make_graph([same], "user", [given, *others], [made])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def detection() -> onnx.ModelProto:
+    """Return a model with boxes and prototypes of masks, as ultralytics exports them."""
+    model = float_model(maps=32)
+    model.graph.node.append(constant("output0", np.zeros((1, 37, 84), np.float32)))
+    port = helper.make_tensor_value_info("output0", FLOAT, (1, 37, 84))
+    model.graph.output.insert(0, port)
+    return model
+
+
+HALVES = (
+    node("SpaceToDepth", ["maps"], ["deep"], blocksize=16),
+    node("DepthToSpace", ["deep"], ["end"], blocksize=16),
+)
+EACH = np.arange(4, dtype=np.float32).reshape(4, 1, 1, 1)
+FLOAT = TensorProto.FLOAT
+PROMPT = helper.make_tensor_value_info("prompt", FLOAT, (1, 4))
+# a model, what its user says of it, and what the refusal must name
+REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
+    "inputs": (lambda: with_input(FLOAT, (1, 3, H, W), PROMPT), SIGMOID, "prompt"),
+    "scaled bytes": (lambda: with_input(U8, (1, 3, H, W)), {}, "--scale"),
+    "volumes": (lambda: with_input(FLOAT, (1, 1, 8, H, W)), SIGMOID, "four axes"),
+    "4 channels": (lambda: with_input(FLOAT, (1, 4, H, W)), SIGMOID, "4 channels.*--layout"),
+    "other channels": (float_model, SIGMOID | {"channels": 1}, "--channels"),
+    "open size": (ending_in(size=("height", "width")), SIGMOID, "--input.*give it"),
+    "two means": (float_model, SIGMOID | {"mean": (0.1, 0.2)}, "--mean has 2"),
+    "outputs": (detection, SIGMOID, "output0 .*--output NAME"),
+    "no such output": (detection, SIGMOID | {"output": "masks"}, "output0 .*--output NAME"),
+    "boxes": (detection, SIGMOID | {"output": "output0"}, r"\[1, 37, 84\]"),
+    "cropped": (ending_in(*chain("MaxPool", kernel_shape=[3, 3])), SIGMOID, r"\[1, 1, 22, 38\]"),
+    "no activation": (float_model, {}, "give --activation"),
+    "one softmax": (float_model, SOFTMAX, "in --classes, at least one"),
+    "no names": (ending_in(maps=3), SOFTMAX, "3 maps.*--classes"),
+    "open meaning": (ending_in(maps=2, tail="Sigmoid"), {}, "add up to 1"),
+    "both signs": (ending_in(*chain("Tanh")), NONE, "no probabilities"),
+    "two heads": (ending_in(maps=2), SIGMOID | NAMES | {"task": "head"}, "--task head"),
+    "not finite": (ending_in(*chain("Log")), SIGMOID, "not finite"),
+    "sides": (ending_in(*HALVES, size=("h", "w")), SIGMOID | {"input_size": (48, 72)}, "--input"),
+    "answers": (ending_in(*chain("Gather", [0, -1, 0], axis=0)), SIGMOID, r"\[3, 1, 24, 40\]"),
+    "four": (ending_in(*chain("Add", EACH), batch=4), SIGMOID, "4 images at once"),
+    "more indices than names": (class_indices, LESION, "to 2, class indices"),
+    "activated indices": (class_indices, SIGMOID | LESION, "leave --activation out"),
+    "halves for indices": (float_model, INDICES | LESION, "class indices"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_adopted_is_refused(tmp_path: Path, case: str) -> None:
+    make, said, sentence = REFUSED[case]
+    source = save(make(), tmp_path)
+    with pytest.raises(ModelError, match=sentence):
+        adopt(source, tmp_path / "mine.onnx", AdoptSpec(**(NORMALIZED | said)))
+    assert [p.name for p in tmp_path.iterdir()] == ["user.onnx"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[("scale", 0.0), ("sd", (1.0, 0.0, 1.0)), ("mean", (float("nan"),)), ("threshold", 1.0)],
+        *[("per_image", "median"), ("input_size", (0, 5)), ("channels", 2), ("layout", "hwc")],
+        *[("activation", "relu"), ("task", "heart"), ("classes", ("lesion",))],
+        *[("classes", ("background",)), ("classes", ("background", "a", "a"))],
+    ],
+)
+def test_values_that_no_model_has_are_refused(name: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=f"^{name} is .*; expected"):
+        adopt(Path("never-read.onnx"), Path("mine.onnx"), AdoptSpec(**{name: value}))
+    with pytest.raises(ConfigError, match="no scale"):
+        AdoptSpec(scale=1.0, per_image="z-score").check()
+
+
+def test_files_that_are_no_models_and_outputs_that_exist_are_sentences(tmp_path: Path) -> None:
+    source, text, out = save(float_model(), tmp_path), tmp_path / "a.onnx", tmp_path / "mine.onnx"
+
+    def refused(model: Path, out: Path, error: type[EdgesegError], word: str) -> None:
+        with pytest.raises(error, match=word):
+            adopt(model, out, AdoptSpec(activation="sigmoid"))
+
+    refused(tmp_path / "gone.onnx", out, ModelNotFoundError, "gone.onnx")
+    refused(tmp_path, out, ModelNotFoundError, "expected an ONNX file")
+    text.write_bytes(b"not a model at all")
+    refused(text, out, ModelError, "a.onnx")
+    text.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    refused(text, out, ModelError, "git lfs pull")
+    out.write_bytes(b"mine")
+    refused(source, out, OutputExistsError, "mine.onnx")
+    assert out.read_bytes() == b"mine"
+    refused(source, tmp_path, OutputWriteError, tmp_path.name)
+    with pytest.raises(ModelError, match=r"'edgeseg adopt .*user.onnx --out FILE --sca"):
+        verify(source)

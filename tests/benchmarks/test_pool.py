@@ -45,18 +45,3 @@ def test_auroc_counts_pairs_in_the_right_order() -> None:
     assert metrics.auroc([0.9, 0.8, 0.1], [True, True, False]) == 1
     assert metrics.auroc([0.1, 0.5, 0.5], [True, False, True]) == pytest.approx(0.25)
     assert metrics.auroc([0.1], [True]) is None
-
-
-def test_the_figures_tell_how_well_confidence_ranks() -> None:
-    def row(confidence: float, hc_mm: float, hc_reference_mm: float) -> dict[str, str]:
-        values = {"dice": 0.97, "dice_ellipse": 0.97, "hausdorff_mm": 1, "confidence": confidence}
-        values |= {"hc_mm": hc_mm, "hc_reference_mm": hc_reference_mm}
-        values["hc_error_mm"] = hc_mm - hc_reference_mm
-        return {key: str(value) for key, value in values.items()}
-
-    # a small head 4 % off, of which the model is least sure; a large one 6 mm off, which is 2 %
-    rows = [row(0.90, 78, 75), row(0.96, 306, 300), row(0.97, 81, 80), row(0.95, 150, 149)]
-    auroc = SCRIPT.pool(rows)["auroc"]
-    assert auroc["above_3_percent_by_confidence"] == 1
-    assert auroc["above_5_mm_by_confidence"] == pytest.approx(1 / 3)
-    assert auroc["above_5_mm_by_confidence_and_hc"] == 1

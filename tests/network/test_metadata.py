@@ -101,37 +101,12 @@ def test_infinite_figures_are_not_written() -> None:
         broken.to_json()
 
 
-@pytest.mark.parametrize(
-    ("name", "values"),
-    [
-        *[("type", ("int64", None)), ("layout", ["hwc"]), ("output_layout", [4])],
-        *[("activation", ["relu"]), ("per_image", ["mean"]), ("has_background", [1])],
-        *[
-            ("channels", (2, True, 1.0)),
-            ("output", [None]),
-            ("enlarge", [0]),
-            ("batch", (0, 10**6)),
-        ],
-        ("scale", (0, -1, "255", math.nan, math.inf, 10**400)),
-        ("mean", ([0.1, 0.2], [], 0.1, ["a"], None)),
-        ("sd", ([0.0], [1.0, -1.0, 1.0], [True])),
-    ],
-)
-def test_what_is_no_adapter_is_refused(name: str, values: list[object]) -> None:
-    adapter = dataclasses.asdict(ADAPTER)
-    lacking = {key: each for key, each in adapter.items() if key != name}
-    for wrong in (*(adapter | {name: value} for value in values), lacking, None):
-        with pytest.raises(ModelError, match="as its adapter"):
-            ModelMetadata.from_json(changed(ADAPTED, adapter=wrong))
-
-
 def nested(depth: int) -> dict[str, object]:
     return {"a": nested(depth - 1)} if depth else {}
 
 
 NUMBERS = [10**400, math.inf, math.nan, -1, True, "5"]
 DATA = {"name": "x", "count": 1, "sha256": ""}
-OF_INTERVAL = dataclasses.asdict(INTERVAL)
 # what a field cannot hold, and how a refusal names it
 WRONG: dict[str, tuple[str, list[Any]]] = {
     "input_height": ("input side", [0, 19.5, "192", None, True, 10**6, 10**400]),
@@ -145,32 +120,43 @@ WRONG: dict[str, tuple[str, list[Any]]] = {
     "train_data": ("training data", [DATA | {key: [5]} for key in DATA]),
     "metrics": ("metrics", ["x", [1], {"a": [{"dice": math.inf}]}, nested(20)]),
     "task": ("task", [None, "head", {}, {"kind": 3}]),
-    "interval": (
-        "interval",
-        [
-            *[3, [], {}, {"level": 0.9}, OF_INTERVAL | {"cubic_mm": [0.2]}],
-            *[OF_INTERVAL | {"level": level} for level in (0, 1, "0.9", True)],
-            *[OF_INTERVAL | {"floor_mm": 0}, OF_INTERVAL | {"doubt_mm": -0.1}],
-        ],
-    ),
-    "limits": (
-        "",
-        [
-            3,
-            *[{"view_shares": value} for value in ([0, 0.7], [0.58, 1.1])],
-            *[{"hc_mm": value} for value in ([400, 40], [40], 40, ["40", 400], [40, math.nan])],
-            *[{"confidence": value} for value in (-0.1, True, "0.9", 10**400, None)],
-        ],
-    ),
+    "interval": ("interval", [3, {}, {"level": 0.9}]),
+    "limits": ("limits", [3]),
+    "adapter": ("adapter", [None, {}, {"type": "uint8"}]),
+}
+# the same within fields
+WITHIN: dict[str, dict[str, list[Any]]] = {
+    "interval": {"level": [0, 1, "0.9", True], "floor_mm": [0], "doubt_mm": [-0.1, [0.2]]},
+    "limits": {
+        "view_shares": [[0, 0.7], [0.58, 1.1]],
+        "hc_mm": [[400, 40], [40], 40, ["40", 400], [40, math.nan]],
+        "confidence": [-0.1, True, "0.9", 10**400, None],
+    },
+    "adapter": {
+        **{"type": ["int64", None], "layout": ["hwc"], "output_layout": [4], "output": [None]},
+        **{"activation": ["relu"], "per_image": ["mean"], "has_background": [1]},
+        **{"channels": [2, True, 1.0], "enlarge": [0], "batch": [0, 10**6]},
+        "scale": [0, -1, "255", math.nan, math.inf, 10**400],
+        "mean": [[0.1, 0.2], [], 0.1, ["a"], None],
+        "sd": [[0.0], [1.0, -1.0, 1.0], [True]],
+    },
+}
+WRONG |= {
+    f"{name}.{key}": ("interval" if name == "interval" else key, values)
+    for name, parts in WITHIN.items()
+    for key, values in parts.items()
 }
 
 
 @pytest.mark.parametrize("name", WRONG)
 def test_what_a_field_cannot_hold_is_refused(name: str) -> None:
+    whole = dataclasses.replace(ADAPTED, interval=INTERVAL)
     shown, values = WRONG[name]
+    field, _, part = name.partition(".")
     for value in values:
+        wrong = json.loads(whole.to_json())[field] | {part: value} if part else value
         with pytest.raises(ModelError, match=f"model's metadata gives.* as its .*{shown}"):
-            ModelMetadata.from_json(changed(**{name: value}))
+            ModelMetadata.from_json(changed(whole, **{field: wrong}))
 
 
 @pytest.mark.parametrize(

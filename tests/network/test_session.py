@@ -17,6 +17,7 @@ from edgeseg.network.session import CUDA_OPTIONS, PROVIDERS, open_session
 from tests.fakes import HEIGHT, LESIONS, METADATA, WIDTH, FakeSession, bright
 
 MODEL = zoo.find("hc18-nano").path
+BOTH = [PROVIDERS["cuda"], PROVIDERS["cpu"]]
 
 
 class FakeRuntime:
@@ -30,15 +31,14 @@ class FakeRuntime:
         self.fallback = True
 
     def get_available_providers(self) -> list[str]:
-        return [PROVIDERS["cuda"], PROVIDERS["cpu"]]
+        return BOTH
 
     def InferenceSession(
         self, model: bytes, options: Any, *, providers: list[Any], enable_fallback: int = 1
     ) -> Any:
         assert model == MODEL.read_bytes()
-        key = "session.disable_cpu_ep_fallback"
         try:
-            alone = options.get_session_config_entry(key)
+            alone = options.get_session_config_entry("session.disable_cpu_ep_fallback")
         except RuntimeError:
             alone = "0"
         self.asked.append((providers, alone, enable_fallback))
@@ -52,11 +52,21 @@ class FakeRuntime:
         self.fallback = False
 
 
-def test_a_device_asked_for_gets_no_other_to_fall_back_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    runtime = FakeRuntime([PROVIDERS["cuda"], PROVIDERS["cpu"]])
+@pytest.mark.parametrize(
+    ("device", "providers", "alone"),
+    [
+        # one that is asked for gets no other to fall back on
+        ("cuda", [(PROVIDERS["cuda"], CUDA_OPTIONS)], "1"),
+        ("auto", [(PROVIDERS["cuda"], CUDA_OPTIONS), PROVIDERS["cpu"]], "0"),
+    ],
+)
+def test_the_card_is_taken_where_it_works(
+    monkeypatch: pytest.MonkeyPatch, device: str, providers: list[Any], alone: str
+) -> None:
+    runtime = FakeRuntime(BOTH)
     monkeypatch.setattr(session, "onnxruntime", runtime)
-    assert open_session(MODEL, "cuda", 1).get_providers()[0] == PROVIDERS["cuda"]
-    assert runtime.asked == [([(PROVIDERS["cuda"], CUDA_OPTIONS)], "1", 0)]
+    assert open_session(MODEL, device, 1).get_providers()[0] == PROVIDERS["cuda"]
+    assert runtime.asked == [(providers, alone, 0)]
     assert not runtime.fallback  # nor when a run fails
 
 
@@ -71,19 +81,10 @@ def test_a_device_asked_for_gets_no_other_to_fall_back_on(monkeypatch: pytest.Mo
 def test_where_the_card_does_not_work_cuda_is_refused_and_auto_is_the_cpu(
     monkeypatch: pytest.MonkeyPatch, starts_on: list[str], fails: str, reason: str
 ) -> None:
-    runtime = FakeRuntime(starts_on, fails)
-    monkeypatch.setattr(session, "onnxruntime", runtime)
+    monkeypatch.setattr(session, "onnxruntime", FakeRuntime(starts_on, fails))
     with pytest.raises(DeviceError, match=reason):
         open_session(MODEL, "cuda", 1)
     assert open_session(MODEL, "auto", 1).get_providers()[0] == PROVIDERS["cpu"]
-
-
-def test_auto_takes_the_card_where_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    runtime = FakeRuntime([PROVIDERS["cuda"], PROVIDERS["cpu"]])
-    monkeypatch.setattr(session, "onnxruntime", runtime)
-    assert open_session(MODEL, "auto", 1).get_providers()[0] == PROVIDERS["cuda"]
-    first = (PROVIDERS["cuda"], CUDA_OPTIONS)
-    assert runtime.asked == [([first, PROVIDERS["cpu"]], "0", 0)]
 
 
 def test_no_part_of_a_model_runs_on_the_cpu_instead(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,9 +93,7 @@ def test_no_part_of_a_model_runs_on_the_cpu_instead(monkeypatch: pytest.MonkeyPa
     if idle not in onnxruntime.get_available_providers():
         pytest.skip(f"this onnxruntime has no {idle}")
     monkeypatch.setitem(PROVIDERS, "coreml", idle)
-    with pytest.raises(
-        DeviceError, match=r"not all of it: .*fallback to CPU EP has been explicitly"
-    ):
+    with pytest.raises(DeviceError, match=r"not all of it: .*fallback to CPU EP has been expl"):
         open_session(MODEL, "coreml", 1)
 
 
@@ -192,8 +191,8 @@ def test_the_graph_is_held_to_its_metadata(
 
 
 def test_a_graph_has_a_map_for_each_structure(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake = FakeSession(metadata=LESIONS)
-    assert Port(fake, PATH).metadata == LESIONS
-    monkeypatch.setattr(fake, "get_outputs", lambda: [MAPS])
+    lesions = FakeSession(metadata=LESIONS)
+    assert Port(lesions, PATH).metadata == LESIONS
+    monkeypatch.setattr(lesions, "get_outputs", lambda: [MAPS])
     with pytest.raises(ModelError, match=r"\(N, 2, h, w\)"):
-        Port(fake, PATH)
+        Port(lesions, PATH)
