@@ -20,54 +20,39 @@ MODEL = zoo.find("hc18-nano").path
 BOTH = [PROVIDERS["cuda"], PROVIDERS["cpu"]]
 
 
-class FakeRuntime:
-    """Stands where `edgeseg.network.session` has onnxruntime, with a card and what it starts."""
+def start_card(monkeypatch: pytest.MonkeyPatch, starts_on: list[str], fails: str = "") -> list[Any]:
+    """Let onnxruntime have a card; return what it is then asked for."""
+    asked: list[Any] = []
 
-    SessionOptions = staticmethod(onnxruntime.SessionOptions)
-
-    def __init__(self, starts_on: list[str], fails: str = "") -> None:
-        self.starts_on, self.fails = starts_on, fails
-        self.asked: list[tuple[list[Any], str, int]] = []
-        self.fallback = True
-
-    def get_available_providers(self) -> list[str]:
-        return BOTH
-
-    def InferenceSession(
-        self, model: bytes, options: Any, *, providers: list[Any], enable_fallback: int = 1
-    ) -> Any:
+    def start(model: bytes, options: Any, *, providers: list[Any], enable_fallback: int) -> Any:
         assert model == MODEL.read_bytes()
         try:
             alone = options.get_session_config_entry("session.disable_cpu_ep_fallback")
         except RuntimeError:
             alone = "0"
-        self.asked.append((providers, alone, enable_fallback))
+        asked.append((providers, alone, enable_fallback))
         is_card = PROVIDERS["cuda"] in providers[0]
-        if self.fails and is_card:
-            raise RuntimeError(self.fails)
-        on = self.starts_on if is_card else providers
-        return SimpleNamespace(get_providers=lambda: on, disable_fallback=self._disabled)
+        if fails and is_card:
+            raise RuntimeError(fails)
+        on = starts_on if is_card else providers
+        disable = lambda: asked.append("no fallback when a run fails")  # noqa: E731
+        return SimpleNamespace(get_providers=lambda: on, disable_fallback=disable)
 
-    def _disabled(self) -> None:
-        self.fallback = False
+    monkeypatch.setattr(onnxruntime, "InferenceSession", start)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: BOTH)
+    return asked
 
 
 @pytest.mark.parametrize(
-    ("device", "providers", "alone"),
-    [
-        # one that is asked for gets no other to fall back on
-        ("cuda", [(PROVIDERS["cuda"], CUDA_OPTIONS)], "1"),
-        ("auto", [(PROVIDERS["cuda"], CUDA_OPTIONS), PROVIDERS["cpu"]], "0"),
-    ],
+    ("device", "others", "alone"), [("cuda", [], "1"), ("auto", [PROVIDERS["cpu"]], "0")]
 )
 def test_the_card_is_taken_where_it_works(
-    monkeypatch: pytest.MonkeyPatch, device: str, providers: list[Any], alone: str
+    monkeypatch: pytest.MonkeyPatch, device: str, others: list[str], alone: str
 ) -> None:
-    runtime = FakeRuntime(BOTH)
-    monkeypatch.setattr(session, "onnxruntime", runtime)
+    asked = start_card(monkeypatch, BOTH)
     assert open_session(MODEL, device, 1).get_providers()[0] == PROVIDERS["cuda"]
-    assert runtime.asked == [(providers, alone, 0)]
-    assert not runtime.fallback  # nor when a run fails
+    providers = [(PROVIDERS["cuda"], CUDA_OPTIONS), *others]  # asked for, it gets no other
+    assert asked == [(providers, alone, 0), "no fallback when a run fails"]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +66,7 @@ def test_the_card_is_taken_where_it_works(
 def test_where_the_card_does_not_work_cuda_is_refused_and_auto_is_the_cpu(
     monkeypatch: pytest.MonkeyPatch, starts_on: list[str], fails: str, reason: str
 ) -> None:
-    monkeypatch.setattr(session, "onnxruntime", FakeRuntime(starts_on, fails))
+    start_card(monkeypatch, starts_on, fails)
     with pytest.raises(DeviceError, match=reason):
         open_session(MODEL, "cuda", 1)
     assert open_session(MODEL, "auto", 1).get_providers()[0] == PROVIDERS["cpu"]
@@ -98,16 +83,16 @@ def test_no_part_of_a_model_runs_on_the_cpu_instead(monkeypatch: pytest.MonkeyPa
 
 
 def test_threads_are_those_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 4)
-    monkeypatch.setattr(session, "usable_cores", lambda: 4)
-    options = session.session_options(3, spin=True)
-    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (3, 1)
-    assert session.session_options(None, spin=True).intra_op_num_threads == 0  # onnxruntime's own
-    asleep = session.session_options(2, spin=False)
-    assert asleep.get_session_config_entry("session.intra_op.allow_spinning") == "0"
-    monkeypatch.setattr(session, "usable_cores", lambda: 2)  # in a container with a quota
-    assert session.session_options(None, spin=True).intra_op_num_threads == 2
-    assert session.session_options(3, spin=True).intra_op_num_threads == 3
+    def threads(asked: int | None, cores: int) -> int:
+        monkeypatch.setattr(os, "cpu_count", lambda: 4)
+        monkeypatch.setattr(session, "usable_cores", lambda: cores)
+        options = session.session_options(asked, spin=False)
+        assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+        assert options.inter_op_num_threads == 1
+        return int(options.intra_op_num_threads)
+
+    # onnxruntime's own choice, except in a container with a quota
+    assert [threads(3, 4), threads(None, 4), threads(None, 2), threads(3, 2)] == [3, 0, 2, 3]
 
 
 GRAYS = np.random.default_rng(0).integers(0, 256, (5, 1, HEIGHT, WIDTH), dtype=np.uint8)
