@@ -55,12 +55,9 @@ def benchmark_script(name: str) -> ModuleType:
 @pytest.fixture(scope="session")
 def hc18_root() -> Path:
     """The labelled HC18 images; tests that need them are marked ``hc18``."""
-    value = os.environ.get("EDGESEG_HC18")
-    if not value:
-        pytest.skip("EDGESEG_HC18 is not set; point it at a folder with HC18's training_set/")
-    root = Path(value)
+    root = Path(os.environ.get("EDGESEG_HC18", "EDGESEG_HC18"))
     if not root.is_dir():
-        pytest.skip(f"EDGESEG_HC18 is {value!r}, which is not a folder")
+        pytest.skip(f"{root} is no folder; point EDGESEG_HC18 at one with HC18's training_set/")
     return root
 
 

@@ -83,15 +83,13 @@ class FakeSession:
         *,
         batch: int | None = None,
         channels: int | None = None,
-        provider: str = "CPUExecutionProvider",
     ) -> None:
-        self.answer, self.metadata, self.provider = answer, metadata, provider
-        self.batch, self.channels = batch, channels
+        self.answer, self.metadata, self.batch, self.channels = answer, metadata, batch, channels
         self.fed: list[np.ndarray] = []
 
     def run(self, names: list[str], feed: dict[str, np.ndarray], /) -> list[np.ndarray]:
         assert names == ["probability"]
-        (values,) = (feed[name] for name in ["image"])
+        values = feed["image"]
         assert self.batch in (None, len(values)), "a graph of a fixed batch takes no other"
         assert values.dtype == (np.uint8 if self.channels is None else np.float32)
         self.fed.append(values)
@@ -99,15 +97,14 @@ class FakeSession:
         return [self.answer(gray)]
 
     def get_providers(self) -> list[str]:
-        return [self.provider]
+        return ["CPUExecutionProvider"]
 
     def get_inputs(self) -> list[Any]:
         kind = "tensor(uint8)" if self.channels is None else "tensor(float)"
         return [self._port("image", kind, self.channels or 1)]
 
     def get_outputs(self) -> list[Any]:
-        structures = self.metadata.task.structures
-        return [self._port("probability", "tensor(float)", len(structures))]
+        return [self._port("probability", "tensor(float)", len(self.metadata.task.structures))]
 
     def get_modelmeta(self) -> Any:
         return SimpleNamespace(custom_metadata_map={METADATA_KEY: self.metadata.to_json()})

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -30,11 +30,16 @@ def measured(
     return figures.measure(HEAD, 0.98, frame, WITH_INTERVAL)
 
 
-def test_the_interval_lies_around_hc() -> None:
+def test_the_figures_and_the_interval_around_hc() -> None:
     found = measured()
     hc_mm = 0.22 * HEAD.circumference_px
     half_mm = 1.0 + 0.2 * (hc_mm / 100) ** 3 + 100 * 0.02
     assert found["hc_mm"] == pytest.approx(hc_mm)
+    assert found["bpd_mm"] == pytest.approx(0.22 * 2 * 108)
+    assert found["ofd_mm"] == pytest.approx(0.22 * 2 * 140)
+    assert found["cephalic_index"] == pytest.approx(100 * 108 / 140)
+    assert found["area_mm2"] == pytest.approx(0.22**2 * HEAD.area_px)
+    assert found["ga_weeks_intergrowth"] == biometry.ga_weeks_intergrowth(found["hc_mm"])
     assert found["hc_low_mm"] == pytest.approx(hc_mm - half_mm)
     assert found["hc_high_mm"] == pytest.approx(hc_mm + half_mm)
     half_weeks = biometry.ga_weeks_hadlock_half_width(hc_mm, half_mm)
@@ -51,9 +56,8 @@ def test_centiles_need_an_age_that_was_given() -> None:
     for name, column in CENTILES.items():
         value_mm = found[f"{name.lower()}_mm"]
         assert found[column] == biometry.centile_intergrowth(name, value_mm, 20.0)
-    in_pixels = measured(None, ga_weeks=20.0)
-    assert in_pixels["ga_weeks_given"] == 20.0  # it is known all the same
-    assert in_pixels.get(CENTILES["HC"]) is None
+    in_pixels = {name: v for name, v in measured(None, 20.0).items() if v is not None}
+    assert in_pixels.keys() == {"ga_weeks_given", "hc_px", *asdict(HEAD)}
 
 
 def test_a_factor_calibrates_every_length_and_no_pixel() -> None:

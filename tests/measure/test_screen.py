@@ -49,23 +49,15 @@ def test_a_scan_on_a_screen_is_measured_as_if_alone(nano: Segmenter, scan: np.nd
     assert found.status == alone.status
 
 
-def test_of_two_scans_the_one_with_the_head_counts(nano: Segmenter, scan: np.ndarray) -> None:
-    for area, frame in (
-        (LEFT, screen(scan, None, LEFT, RIGHT)),
-        (RIGHT, screen(None, scan, LEFT, RIGHT)),
-    ):
-        found = nano.predict(frame)
-        assert found.measurement.area == area
-        assert found.hc_mm == nano.predict(scan, SIZE).hc_mm
-
-
-def test_each_scan_has_its_own_scale(nano: Segmenter, scan: np.ndarray) -> None:
+def test_of_two_scans_the_one_with_the_head_counts_at_its_own_scale(
+    nano: Segmenter, scan: np.ndarray
+) -> None:
     half = PixelSize(0.175, 0.175, "dicom")
     left, right = LEFT._replace(pixel_size=half), RIGHT
     in_left = nano.predict(screen(scan, None, left, right))
     in_right = nano.predict(screen(None, scan, left, right))
-    assert in_left.pixel_size == half
-    assert in_right.pixel_size == SIZE
+    assert (in_left.measurement.area, in_left.pixel_size) == (left, half)
+    assert (in_right.measurement.area, in_right.pixel_size) == (right, SIZE)
     assert in_left.hc_mm is not None
     assert in_right.hc_mm == pytest.approx(2 * in_left.hc_mm)
     frame = screen(scan, None, LEFT._replace(pixel_size=None), right)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import ModuleType
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,7 +21,6 @@ from tests.cli.calls import call, rows
 from tests.fakes import METADATA, FakeSession, head_image
 
 FLAGS = {"thin": "the spot is thin enough to be a line", **screen.FLAGS}
-NOTHING = "no spot"
 COLUMNS = (Column("spot_width_mm", 2, "width (mm)"), Column("spot_width_px", 1, "width (px)"))
 
 
@@ -39,39 +38,31 @@ def measure(frame: Frame, look: LookAt, metadata: ModelMetadata, /) -> Measureme
     return Measurement(figures, 0.9, flags, ellipse=center, look=seen)
 
 
-def task_module() -> ModuleType:
-    module = ModuleType("spot")
+def mask(found: Measurement, size: tuple[int, int], _: ModelMetadata, /) -> Mask:
+    return found.ellipse.mask(*size) if found.ellipse else np.zeros(size, np.uint8)
 
-    def mask(found: Measurement, size: tuple[int, int], _: ModelMetadata, /) -> Mask:
-        return found.ellipse.mask(*size) if found.ellipse else np.zeros(size, np.uint8)
 
-    vars(module).update(
-        FLAGS=FLAGS,
-        NOTHING=NOTHING,
-        title=lambda task: "Spots",
-        columns=lambda task: COLUMNS,
-        main_columns=lambda task: COLUMNS,
-        given_columns=lambda task, ages, calibrated: (),
-        measure=measure,
-        compare_with_second_scan=lambda found, other: found,
-        mask=mask,
-        strokes=lambda found: [Stroke(found.ellipse.points(20))] if found.ellipse else [],
-        caption=lambda found, task: (
-            found.reason or f"spot of {found.figures['spot_width_px']:.0f} px"
-        ),
-    )
-    return module
+SPOT = SimpleNamespace(
+    FLAGS=FLAGS,
+    NOTHING="no spot",
+    title=lambda task: "Spots",
+    columns=lambda task: COLUMNS,
+    main_columns=lambda task: COLUMNS,
+    given_columns=lambda task, ages, calibrated: (),
+    measure=measure,
+    compare_with_second_scan=lambda found, other: found,
+    mask=mask,
+    strokes=lambda found: [Stroke(found.ellipse.points(20))] if found.ellipse else [],
+    caption=lambda found, task: found.reason or f"spot of {found.figures['spot_width_px']:.0f} px",
+)
 
 
 def test_it_is_measured_tabled_drawn_and_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    metadata = ModelMetadata.from_json(
-        METADATA.to_json().replace(
-            '{"kind": "head"}', '{"kind": "spot", "classes": ["no", "spot"]}'
-        )
-    )
-    monkeypatch.setattr(tasks, "TASKS", {**tasks.TASKS, "spot": task_module()})
+    spots = '{"kind": "spot", "classes": ["no", "spot"]}'
+    metadata = ModelMetadata.from_json(METADATA.to_json().replace('{"kind": "head"}', spots))
+    monkeypatch.setattr(tasks, "TASKS", {**tasks.TASKS, "spot": SPOT})
     session = FakeSession(metadata=metadata)
     monkeypatch.setattr("edgeseg.segmenter.open_session", lambda *_, **__: session)
     assert metadata.task == Task("spot", ("no", "spot"))

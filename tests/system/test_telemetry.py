@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
@@ -34,6 +34,7 @@ WRITES = re.compile(
     r'|(?:open\w*|creat)\(.*?"(?P<opened>[^"]+)".*(?:O_WRONLY|O_RDWR|O_CREAT)'
     r"|memfd_create\((?P<memory>.*)"
 )
+DEVICES = ["cpu", *(["openvino"] if importlib.util.find_spec("openvino") else [])]
 
 
 @pytest.fixture
@@ -53,9 +54,6 @@ def quiet_environment(home: Path, **changed: str) -> dict[str, str]:
     return kept | here | {"PYTHONDONTWRITEBYTECODE": "1"} | changed
 
 
-DEVICES = ["cpu", *(["openvino"] if importlib.util.find_spec("openvino") else [])]
-
-
 @pytest.mark.parametrize("device", DEVICES)
 def test_no_socket_is_opened_and_no_file_appears_outside_the_results(
     home: Path, phantoms: list[Phantom], tmp_path: Path, device: str
@@ -66,13 +64,9 @@ def test_no_socket_is_opened_and_no_file_appears_outside_the_results(
     if not strace or subprocess.run([*tracing, "true"], check=False).returncode:
         tracing = []  # there is no strace that may look on
     options = ["--out", str(out), "--pixel-size", "0.2", "--device", device]
-    for command in ([COMMAND, "infer", str(image), *options], [LIBRARY, str(image), device]):
-        subprocess.run(
-            [*tracing, sys.executable, "-c", *command],
-            cwd=home,
-            env=quiet_environment(home),
-            check=True,
-        )
+    for code in ([COMMAND, "infer", str(image), *options], [LIBRARY, str(image), device]):
+        command = [*tracing, sys.executable, "-c", *code]
+        subprocess.run(command, cwd=home, env=quiet_environment(home), check=True)
         if not tracing:
             continue
         calls = trace.read_text(errors="replace").splitlines()
@@ -85,31 +79,24 @@ def test_no_socket_is_opened_and_no_file_appears_outside_the_results(
 
 
 @pytest.mark.parametrize("module", ["edgeseg", "edgeseg_training"])
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [({}, "1 1"), ({"ORT_DISABLE_TELEMETRY": ""}, "1 1"), ({"ORT_DISABLE_TELEMETRY": "0"}, "0 1")],
-)
+@pytest.mark.parametrize(("given", "expected"), [("", "1 1"), ("0", "0 1")])
 def test_importing_a_package_switches_telemetry_off_before_onnxruntime_is_imported(
-    home: Path, module: str, given: dict[str, str], expected: str
+    home: Path, module: str, given: str, expected: str
 ) -> None:
     code = (
         f"import os, sys; import {module}; assert 'onnxruntime' not in sys.modules\n"
         "print(os.environ['ORT_DISABLE_TELEMETRY'], os.environ['HF_HUB_DISABLE_TELEMETRY'])"
     )
-    environment = quiet_environment(home, **given)
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == expected
+    environment = quiet_environment(home, ORT_DISABLE_TELEMETRY=given)
+    said = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True)
+    assert said.strip() == expected
 
 
 def test_an_onnxruntime_that_is_already_there_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[int] = []
-    loaded = SimpleNamespace(disable_telemetry_events=lambda: told.append(1))
-    for value, calls in (("1", 1), ("TRUE", 2), ("0", 2)):
+    for value, calls in (("1", 1), ("TRUE", 1), ("0", 0)):
         monkeypatch.setenv("ORT_DISABLE_TELEMETRY", value)
-        telemetry.switch_off_loaded(loaded)
-        assert len(told) == calls
+        telemetry.switch_off_loaded(loaded := Mock())
+        assert loaded.disable_telemetry_events.call_count == calls
 
 
 def test_a_package_is_hidden_only_meanwhile_and_not_from_who_has_it() -> None:
@@ -119,4 +106,4 @@ def test_a_package_is_hidden_only_meanwhile_and_not_from_who_has_it() -> None:
 
     with telemetry.without_module("wave"):
         import wave as again
-    assert again is wave is sys.modules["wave"]
+    assert again is wave
