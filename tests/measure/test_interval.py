@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import astuple
+
 import numpy as np
 import pytest
 
@@ -8,14 +10,12 @@ from edgeseg.measure.interval import conformal_quantile, fit_interval
 from edgeseg.network.limits import Interval
 
 
-def heads(
-    n: int, seed: int, cubic: float = 0.1, doubt: float = 80.0
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def heads(n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Heads whose errors grow with HC and with doubt as the interval supposes."""
     generator = np.random.default_rng(seed)
     hc_mm = generator.uniform(50, 350, n)
     confidence = 1 - generator.gamma(2.0, 0.006, n)
-    scale_mm = 0.3 + cubic * (hc_mm / 100) ** 3 + doubt * (1 - confidence)
+    scale_mm = 0.3 + 0.1 * (hc_mm / 100) ** 3 + 80 * (1 - confidence)
     return hc_mm, scale_mm * generator.standard_normal(n), confidence
 
 
@@ -47,26 +47,9 @@ def test_what_does_not_grow_has_no_coefficient() -> None:
     assert interval.half_width_mm(60.0, 0.99) == interval.half_width_mm(300.0, 0.7)
 
 
-def test_the_floor_is_half_of_a_usual_half_width() -> None:
-    errors = np.tile([1.0, -5.0], 200)
-    interval = fit_interval(np.full(400, 100.0), errors, np.full(400, 0.99))
-    assert interval.half_width_mm(100.0, 0.99) == pytest.approx(5.0)
-    assert interval.floor_mm == pytest.approx(2.5)
-
-
-def test_heads_count_by_what_is_expected_of_them() -> None:
-    """At the weighted least squares, each term asks for the same factor."""
-    hc_mm, error_mm, sure = heads(1000, 4, cubic=0.1, doubt=120.0)
-    chosen = (hc_mm > 200) & (sure < 0.99)  # where the floor plays no part
-    hc_mm, error_mm, sure = hc_mm[chosen], error_mm[chosen], sure[chosen]
-    interval = fit_interval(hc_mm, error_mm, sure)
-    half_mm = np.array(
-        [interval.half_width_mm(a, b) for a, b in zip(hc_mm.tolist(), sure.tolist(), strict=True)]
-    )
-    assert min(interval.cubic_mm, interval.doubt_mm) > 0
-    terms = [(hc_mm / 100) ** 3, 1 - sure]
-    factors = [(x / half_mm).sum() / (x * np.abs(error_mm) / half_mm**2).sum() for x in terms]
-    assert factors[0] == pytest.approx(factors[1], rel=1e-3)
+def test_coefficients_floor_and_weights_are_those_of_the_method() -> None:
+    expected = (0.9, 0.81357603, 0.13840836, 121.16345, 2.1234682)
+    assert astuple(fit_interval(*heads(200, 4))) == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize(
