@@ -1,22 +1,80 @@
-from __future__ import annotations
+"""From a map to its main region, the points around it, and the ellipse through them."""
 
-import math
+from __future__ import annotations
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgeseg.measure import conic
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.outline import EllipseFit, fit_ellipse, fit_outline
-from edgeseg.measure.region import boundary_points, main_region
-from tests.measure.ellipses import assert_same, ellipses, floats
+from edgeseg.measure.region import boundary_points, main_region, to_native
+from tests.measure.test_ellipse import assert_same, ellipses, floats
 
 
-def fitted(probability: np.ndarray, size: tuple[int, int]) -> EllipseFit | None:
+def test_main_region_fills_holes_and_counts_the_rest() -> None:
+    probability = np.zeros((60, 80), dtype=np.float32)
+    probability[10:40, 10:50] = 0.9
+    probability[20:25, 20:25] = 0.1  # a hole
+    probability[50:55, 60:70] = 0.5  # at the threshold counts as head
+    probability[40:44, 50:54] = 1.0  # meets the head at a corner
     region = main_region(probability)
     assert region is not None
-    return fit_outline(probability, region, size)
+    expected = np.zeros((60, 80), np.uint8)
+    expected[10:40, 10:50] = 255
+    assert np.array_equal(region.mask, expected)
+    assert (region.area_px, region.other_area_px) == (30 * 40, 50 + 16)
+    assert main_region(probability * 0.4) is None
+
+
+def test_boundary_lies_where_the_probability_crosses() -> None:
+    row = np.array([1.0, 1.0, 0.7, 0.2, 0.0], dtype=np.float32)
+    probability = np.repeat(row[None], 6, axis=0)
+    region = main_region(probability)
+    assert region is not None
+    points = boundary_points(probability, region)
+    assert points[:, 0] == pytest.approx(2 + (0.7 - 0.5) / (0.7 - 0.2))
+    assert sorted(points[:, 1]) == list(range(6))
+
+
+def test_to_native_keeps_place_and_range() -> None:
+    head = Ellipse(200.0, 130.0, 90.0, 70.0, 0.4)
+    native = to_native(head.resized((270, 400), (192, 288)).coverage(192, 288), (270, 400))
+    assert native.dtype == np.float32
+    assert 0 <= native.min() <= native.max() <= 1
+    assert np.mean((native >= 0.5) != (head.mask(270, 400) > 0)) < 0.003
+
+
+@given(st.floats(0.3, 0.97), st.floats(0, 3.1), st.floats(-0.5, 0.5), st.floats(-0.5, 0.5))
+def test_distances_to_a_conic_are_the_ellipse_s(
+    ratio: float, angle: float, x: float, y: float
+) -> None:
+    ellipse = Ellipse(x, y, 1.2, 1.2 * ratio, angle)
+    powers = conic.powers(*ellipse.points(40).T)
+    found = conic.direct_fit(powers @ powers.T)
+    assert found is not None
+    rays = np.exp(1j * np.linspace(0, 6, 30)) * np.geomspace(1e-3, 100, 30)
+    points = x + rays.real, y + rays.imag
+    np.testing.assert_allclose(
+        found.signed_distance(conic.powers(*points)), ellipse.signed_distance(*points), rtol=1e-4
+    )
+    for r in (0.0, 1e-12, 1e-7, 1e-5):  # the centre is far inside, not at a rounding's mercy
+        (distance,) = found.signed_distance(conic.powers(np.array([x + r]), np.array([y])))
+        assert distance < -0.8 * ellipse.semi_minor_px
+
+
+LINE = np.stack([np.arange(30.0), 2 * np.arange(30.0)], axis=1)
+
+
+@pytest.mark.parametrize(
+    "points",
+    [np.zeros((0, 2)), np.zeros((50, 2)), Ellipse(0, 0, 20, 10, 0).points(11), LINE, LINE * np.nan],
+    ids=["none", "one place", "too few", "a line", "NaN"],
+)
+def test_points_that_determine_no_ellipse(points: np.ndarray) -> None:
+    assert fit_ellipse(points) is None
 
 
 @given(ellipses(0.6, 0.9), floats(0.45, 1.0), floats(0, 1))
@@ -41,22 +99,16 @@ def test_fit_is_unmoved_by_a_dent(ellipse: Ellipse, seed: int) -> None:
     assert found.circumference_px == pytest.approx(ellipse.circumference_px, rel=3e-3)
 
 
-@pytest.mark.parametrize(
-    "points",
-    [np.zeros((0, 2)), np.zeros((50, 2)), Ellipse(0, 0, 20, 10, 0).points(11)],
-    ids=["none", "one place", "too few"],
-)
-def test_points_that_determine_no_ellipse(points: np.ndarray) -> None:
-    assert fit_ellipse(points) is None
+def fitted(probability: np.ndarray, size: tuple[int, int]) -> EllipseFit | None:
+    region = main_region(probability)
+    assert region is not None
+    return fit_outline(probability, region, size)
 
 
 @settings(max_examples=40)
 @given(
-    floats(0.3, 0.7),
-    floats(0.35, 0.65),
-    floats(0.25, 0.33),
-    floats(0.65, 0.95),
-    floats(0, math.pi - 1e-3),
+    *(floats(0.3, 0.7), floats(0.35, 0.65), floats(0.25, 0.33)),
+    *(floats(0.65, 0.95), floats(0, 3.14)),
 )
 def test_map_to_ellipse_to_a_fraction_of_a_pixel(
     x: float, y: float, size: float, ratio: float, angle: float
@@ -68,23 +120,14 @@ def test_map_to_ellipse_to_a_fraction_of_a_pixel(
     assert fit.ellipse.circumference_px == pytest.approx(ellipse.circumference_px, rel=1e-3)
     assert fit.ellipse.center == pytest.approx(ellipse.center, abs=0.3)
     assert fit.residual_px < 1.0
-    touches = probability[[0, -1]].max() >= 0.5
-    assert touches or fit.arc_fraction == 1.0
+    assert fit.arc_fraction == 1.0 or probability[[0, -1]].max() >= 0.5
 
 
 def test_arc_fraction_tells_how_much_was_seen() -> None:
-    ellipse = Ellipse(100, 96, 90, 70, 0)
-    probability = ellipse.coverage(192, 288)
+    probability = Ellipse(100, 96, 90, 70, 0).coverage(192, 288)
     probability[:, 100:] = 0.0  # the right half is lost; the cut is a straight edge inside
     fit = fitted(probability, probability.shape)
     assert fit is not None
     assert fit.arc_fraction < 0.7
     assert fit.residual_px > 3
-
-
-def test_a_map_that_is_head_throughout_has_no_boundary() -> None:
-    full = np.ones((192, 288), np.float32)
-    region = main_region(full)
-    assert region is not None
-    assert len(boundary_points(full, region)) == 0
-    assert fitted(full, full.shape) is None
+    assert fitted(np.ones((192, 288), np.float32), (192, 288)) is None  # without a boundary

@@ -5,9 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from edgeseg.errors import ModelError
 from edgeseg.images.frame import Frame, PixelSize
 from edgeseg.measure import regions
 from edgeseg.measure.measurement import Measurement
+from edgeseg.measure.tasks import measure_of
 from edgeseg.network.metadata import ModelMetadata
 from edgeseg.network.task import Task
 from tests.fakes import HEIGHT, LESIONS, METADATA, WIDTH, measure_frame
@@ -46,7 +48,7 @@ def test_each_class_has_its_area_and_count() -> None:
         "cyst_area_mm2": pytest.approx(200 * 0.1),
         "cyst_count": 1,
     }
-    assert list(found.figures) == [column.name for column in regions.columns(TASK)]
+    assert list(found.figures) == [column.name for column in measure_of(TASK).columns(TASK)]
     assert (found.status, found.flags) == ("ok", ())
     # of the class that was seen least surely
     assert found.confidence == pytest.approx(2 * 0.7 / 1.7)
@@ -95,13 +97,11 @@ def test_speckle_has_area_but_is_no_piece_and_corners_do_not_join() -> None:
     assert figures["lesion_area_mm2"] is figures["cyst_area_mm2"] is None  # no pixel size
 
 
-@pytest.mark.parametrize(
-    "edge", [np.s_[:2, 50:60], np.s_[-2:, 50:60], np.s_[50:60, :2], np.s_[50:60, -2:]]
-)
-def test_a_region_at_the_border_is_flagged(edge: tuple[slice, slice]) -> None:
-    maps = np.zeros((1, *MAP))
-    maps[(0, *edge)] = 1.0
-    assert measured(maps, ONE).flags == ("touches_border",)
+def test_a_region_at_the_border_is_flagged() -> None:
+    for rows, columns in ((0, 50), (-1, 50), (50, 0), (50, -1)):
+        maps = np.zeros((1, *MAP))
+        maps[0, rows, columns] = 1.0
+        assert measured(maps, ONE).flags == ("touches_border",)
 
 
 def test_where_nothing_is_found_the_highest_probabilities_are_told() -> None:
@@ -134,3 +134,8 @@ def test_the_caption_names_what_is_there() -> None:
     assert regions.caption(measured(maps), TASK) == "lesion 900 px"
     foreign = replace(ONE, task=Task("regions", ("background", "lésion")))
     assert regions.caption(measured(maps[:1], foreign), foreign.task) == "l?sion 900 px"
+
+
+def test_a_task_of_a_newer_edgeseg_is_refused_with_advice() -> None:
+    with pytest.raises(ModelError, match=r"'spine'; this edgeseg knows head, regions: install a"):
+        measure_of(Task("spine"))
