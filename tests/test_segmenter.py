@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -141,10 +141,10 @@ def test_a_missing_device_is_an_error_that_names_the_package() -> None:
             Segmenter("hc18-edge", device=device)
 
 
-@pytest.mark.parametrize(("device", "threads"), [("gpu", 1), ("cpu", 0)])
-def test_wrong_devices_and_threads_are_refused(device: str, threads: int) -> None:
-    with pytest.raises(DeviceError, match="expected"):
-        Segmenter("hc18-edge", device=device, threads=threads)
+def test_wrong_devices_and_threads_are_refused() -> None:
+    for device, threads in (("gpu", 1), ("cpu", 0)):
+        with pytest.raises(DeviceError, match="expected"):
+            Segmenter("hc18-edge", device=device, threads=threads)
 
 
 def test_a_bundled_model_that_was_changed_is_refused(
@@ -170,33 +170,29 @@ def test_the_bundled_model_s_card_is_true(segmenter: Segmenter) -> None:
     assert metadata.train_data.count == 799
 
 
+def test_answers_of_another_shape_are_no_maps(monkeypatch: pytest.MonkeyPatch) -> None:
+    for answer in (lambda gray: gray[:1] / 255, lambda gray: gray[:, 0] / 255):
+        fake = open_fake(monkeypatch, FakeSession(answer))
+        with pytest.raises(ModelError, match="the model answers with shape"):
+            fake.infer(np.zeros((2, 1, 192, 288), np.uint8))
+
+
 @pytest.mark.parametrize(
-    "answer",
-    [lambda gray: gray[:1] / 255, lambda gray: gray[..., :0], lambda gray: gray[:, 0] / 255],
-    ids=["batch", "no pixel", "no channels"],
+    ("value", "is_refused"),
+    [(np.nan, True), (-0.01, True), (1.01, True), (-0.0005, False), (1.0005, False)],
 )
-def test_answers_of_another_shape_are_no_maps(
-    monkeypatch: pytest.MonkeyPatch, answer: Callable[[np.ndarray], np.ndarray]
-) -> None:
-    fake = open_fake(monkeypatch, FakeSession(answer))
-    with pytest.raises(ModelError, match="the model answers with shape"):
-        fake.infer(np.zeros((2, 1, 192, 288), np.uint8))
-
-
-@pytest.mark.parametrize("answer", [np.nan, -0.01, 1.01])
 def test_answers_that_are_no_probabilities_are_refused(
-    monkeypatch: pytest.MonkeyPatch, answer: float
+    monkeypatch: pytest.MonkeyPatch, value: float, is_refused: bool
 ) -> None:
-    def one_is_off(gray: np.ndarray) -> np.ndarray:
+    def answer(gray: np.ndarray) -> np.ndarray:
         maps = bright(gray)
-        maps[-1, 0, 5, 7] = answer
+        maps[-1, 0, 5, 7] = value
         return maps
 
-    with pytest.raises(ModelError, match="expected probabilities from 0 to 1"):
-        open_fake(monkeypatch, FakeSession(one_is_off)).predict(IMAGES[0])
-    for rounded in (-0.0005, 1.0005):
-        fake = FakeSession(lambda gray, value=rounded: np.full(gray.shape, value, np.float32))
-        open_fake(monkeypatch, fake).predict(IMAGES[0])
+    fake = open_fake(monkeypatch, FakeSession(answer))
+    refused = pytest.raises(ModelError, match="expected probabilities from 0 to 1")
+    with refused if is_refused else nullcontext():
+        fake.predict(IMAGES[0])
 
 
 @pytest.mark.parametrize(("cores", "threads", "at_once"), [(4, 2, 2), (2, 4, 1), (3, None, 3)])

@@ -17,32 +17,35 @@ def write(root: Path, files: dict[str, str]) -> None:
         path.write_text(text + "\n")
 
 
-def test_a_raspberry_pi_says_clock_heat_and_throttling(tmp_path: Path) -> None:
-    files = {
-        f"{CPU}/cpu0/cpufreq/scaling_governor": "ondemand",
-        f"{CPU}/cpu0/cpufreq/scaling_cur_freq": "1500000",
-        f"{CPU}/cpu1/cpufreq/scaling_cur_freq": "2400000",
-        "sys/class/thermal/thermal_zone0/temp": "61300",
-        "sys/devices/platform/soc/soc:firmware/get_throttled": "50005",
-    }
-    write(tmp_path, files)
-    assert sensors.governor(tmp_path) == "ondemand"
-    expected = {"frequency_mhz": 1950.0, "temperature_c": 61.3, "throttled": "0x50005"}
-    assert sensors.state(tmp_path) == expected
+PI = {
+    f"{CPU}/cpu0/cpufreq/scaling_governor": "ondemand",
+    f"{CPU}/cpu0/cpufreq/scaling_cur_freq": "1500000",
+    f"{CPU}/cpu1/cpufreq/scaling_cur_freq": "2400000",
+    "sys/class/thermal/thermal_zone0/temp": "61300",
+    "sys/devices/platform/soc/soc:firmware/get_throttled": "50005",
+}
+SERVER = {
+    "proc/cpuinfo": "cpu MHz\t\t: 2600.000\nflags : fpu\ncpu MHz\t\t: 2800.000",
+    f"{CPU}/cpu0/thermal_throttle/core_throttle_count": "3",
+    f"{CPU}/cpu1/thermal_throttle/core_throttle_count": "4",
+    "sys/class/thermal/thermal_zone0/temp": "40000",
+    "sys/class/thermal/thermal_zone1/temp": "52500",
+    "sys/class/thermal/thermal_zone2/temp": "broken",
+}
 
 
-def test_a_server_says_its_clock_elsewhere_and_counts_throttling(tmp_path: Path) -> None:
-    files = {
-        "proc/cpuinfo": "cpu MHz\t\t: 2600.000\nflags : fpu\ncpu MHz\t\t: 2800.000",
-        f"{CPU}/cpu0/thermal_throttle/core_throttle_count": "3",
-        f"{CPU}/cpu1/thermal_throttle/core_throttle_count": "4",
-        "sys/class/thermal/thermal_zone0/temp": "40000",
-        "sys/class/thermal/thermal_zone1/temp": "52500",
-        "sys/class/thermal/thermal_zone2/temp": "broken",
-    }
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [(PI, ("ondemand", 1950.0, 61.3, "0x50005")), (SERVER, (None, 2700.0, 52.5, 7))],
+    ids=["a Raspberry Pi", "a server"],
+)
+def test_clock_heat_and_throttling(
+    tmp_path: Path, files: dict[str, str], expected: tuple[object, ...]
+) -> None:
     write(tmp_path, files)
-    expected = {"frequency_mhz": 2700.0, "temperature_c": 52.5, "throttled": 7}
-    assert sensors.state(tmp_path) == expected
+    names = ("frequency_mhz", "temperature_c", "throttled")
+    assert sensors.state(tmp_path) == dict(zip(names, expected[1:], strict=True))
+    assert sensors.governor(tmp_path) == expected[0]
 
 
 def test_what_no_file_says_is_none(tmp_path: Path) -> None:
