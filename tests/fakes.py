@@ -19,17 +19,7 @@ from edgeseg.network.task import Task
 from edgeseg.segmenter import Segmenter
 
 HEIGHT, WIDTH = 192, 288
-METADATA = ModelMetadata(
-    name="fake",
-    architecture="none",
-    strategy="none",
-    precision="fp32",
-    input_height=HEIGHT,
-    input_width=WIDTH,
-    train_data=None,
-    train_pixel_size_mm_range=None,
-    edgeseg_version="0",
-)
+METADATA = ModelMetadata("fake", "none", "none", "fp32", HEIGHT, WIDTH, None, None, "0")
 LESIONS = replace(METADATA, task=Task("regions", ("background", "lesion", "cyst"), exclusive=False))
 
 Answer = Callable[[np.ndarray], np.ndarray]
@@ -64,16 +54,10 @@ def measure_frame(
 
 
 class FakeSession:
-    """What edgeseg asks of an onnxruntime session, answered by a function of gray values.
+    """What edgeseg asks of an onnxruntime session.
 
-    Parameters
-    ----------
-    answer
-        Maps, (N, C, h, w), float32, for gray values from 0 to 255, (N, 1, h, w).
-    batch
-        The one batch size it takes; None for any.
-    channels
-        Channels of a float input, whose values run to 1; None for the uint8 gray input.
+    ``answer`` gives maps, (N, C, h, w), for gray values, (N, 1, h, w). ``batch`` is the one size of
+    a batch it takes, None for any; ``channels`` are those of a float input, None for uint8 gray.
     """
 
     def __init__(

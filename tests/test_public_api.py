@@ -1,14 +1,20 @@
 from __future__ import annotations
 
 import builtins
+import doctest
 import importlib.metadata
 import inspect
+import re
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 import edgeseg
-from edgeseg import errors, metadata, zoo
+from edgeseg import errors, metadata, prediction, segmenter, zoo
+from edgeseg.drawing.encode import encode
 
+README = Path(__file__).parents[1] / "README.md"
 ERRORS = [name for name, value in vars(errors).items() if inspect.isclass(value)]
 
 
@@ -36,3 +42,22 @@ def test_models_and_what_they_say_are_public_modules() -> None:
         "mine", "unet", "full", "fp32", 256, 256, data, (0.05, 0.4), "0.1.0"
     )
     assert metadata.ModelMetadata.from_json(described.to_json()) == described
+
+
+@pytest.mark.parametrize("module", [edgeseg, segmenter, prediction])
+def test_examples_of_the_documentation_run(module: object) -> None:
+    failed, tried = doctest.testmod(module)  # type: ignore[arg-type]
+    assert tried and not failed
+
+
+def test_examples_of_the_readme_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scan: np.ndarray
+) -> None:
+    (tmp_path / "scan.png").write_bytes(encode(".png", scan))
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"^```python\n(.*?)^```", README.read_text("utf-8"), re.M | re.S)
+    assert blocks
+    for block in blocks:
+        names: dict[str, object] = {}
+        exec(compile(block, "README.md", "exec"), names)
+        assert names["prediction"].hc_mm is not None  # type: ignore[attr-defined]

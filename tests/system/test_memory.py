@@ -28,14 +28,7 @@ def test_errors_of_libraries_that_ran_out_of_memory(error: Exception) -> None:
     assert is_out_of_memory(wrapped)
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        None,
-        OSError(errno.EACCES, "Permission denied", "bad_alloc.png"),
-        ImportError("cv2.so: failed to map segment from shared object: Operation not permitted"),
-    ],
-    ids=repr,
-)
-def test_other_errors(error: Exception | None) -> None:
-    assert not is_out_of_memory(error)
+def test_other_errors() -> None:
+    text = "cv2.so: failed to map segment from shared object: Operation not permitted"
+    denied = OSError(errno.EACCES, "Permission denied", "bad_alloc.png")
+    assert not any(map(is_out_of_memory, (None, denied, ImportError(text))))
