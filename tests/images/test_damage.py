@@ -98,6 +98,10 @@ def test_a_flat_part_of_a_jpeg_is_a_picture(tmp_path: Path, tissue: np.ndarray) 
 
 
 def test_markers_of_a_jpeg_in_the_wrong_place(tmp_path: Path, tissue: np.ndarray) -> None:
+    progressive = encoded(".jpg", tissue, *JPEGS["progressive"])
+    last, end = progressive.rfind(b"\xff\xda"), len(progressive) - 2
+    many = progressive[:end] + 100 * progressive[last:end] + progressive[end:]
+    assert "100 scans" in refused(tmp_path, many)
     data = encoded(".jpg", tissue)
     middle = len(data) // 2
     for marker in (0xC0, 0xD8, 0xE1, 0x02, 0xD0):  # the last is a restart, and there are none
@@ -118,12 +122,6 @@ def test_what_may_stand_in_a_jpeg_and_behind_it(tmp_path: Path, tissue: np.ndarr
     ):
         assert np.array_equal(read(tmp_path, allowed), expected)
     assert "cut short" in refused(tmp_path, (data[:2] + comment + data[2:])[:-500])
-
-
-def test_a_jpeg_of_more_scans_than_any_encoder_writes(tmp_path: Path, tissue: np.ndarray) -> None:
-    whole = encoded(".jpg", tissue, *JPEGS["progressive"])
-    last, end = whole.rfind(b"\xff\xda"), len(whole) - 2
-    assert "100 scans" in refused(tmp_path, whole[:end] + 100 * whole[last:end] + whole[end:])
 
 
 @pytest.mark.parametrize("kind", [b"IDAT", b"tEXt"])
@@ -148,17 +146,10 @@ def test_pngs_that_are_none(tmp_path: Path, scan: np.ndarray) -> None:
     extra = zlib.compress(bytes(1000 * scan.size))
     swollen = chunk(b"IDAT", extra * (2 * scan.size // len(extra) + 2))
     assert "more than its pixels" in refused(tmp_path, data[:-12] + swollen + data[-12:])
-    stored = zlib.compress(b"".join(b"\0" + row.tobytes() for row in scan), 0)
-    plain = data[: data.index(b"IDAT") - 4] + chunk(b"IDAT", stored) + chunk(b"IEND")
-    assert np.array_equal(read(tmp_path, plain), scan)
-
-
-def test_an_animation_is_refused(tmp_path: Path, scan: np.ndarray) -> None:
-    assert "holds 2 frames" in refused(
-        tmp_path, png(scan, GRAY, chunk(b"acTL", struct.pack(">II", 2, 0)))
-    )
-    one = png(scan, GRAY, chunk(b"acTL", struct.pack(">II", 1, 0)))
-    assert read(tmp_path, one).shape == scan.shape
+    animation = png(scan, GRAY, chunk(b"acTL", struct.pack(">II", 2, 0)))
+    assert "holds 2 frames" in refused(tmp_path, animation)
+    tiny = png(np.zeros((31, 200), dtype=np.uint8))
+    assert "200x31 pixels is too small; each side needs 32" in refused(tmp_path, tiny)
 
 
 def exif(order: str, kind: int, value: int, *, count: int = 1) -> bytes:
@@ -217,13 +208,6 @@ def test_what_is_no_image_is_refused(tmp_path: Path) -> None:
 def test_a_good_start_alone_is_refused(tmp_path: Path, start: bytes) -> None:
     for rest in (b"", b"\0", bytes(7), bytes(500), b"\xff" * 500, b"ab" * 300):
         refused(tmp_path, start + rest)
-
-
-def test_a_tiny_image_is_refused(tmp_path: Path) -> None:
-    for height, width in ((1, 1), (31, 200), (200, 31)):
-        sentence = refused(tmp_path, png(np.zeros((height, width), dtype=np.uint8)))
-        assert f"{width}x{height} pixels is too small; each side needs 32" in sentence
-    assert read(tmp_path, png(np.zeros((32, 32), dtype=np.uint8))).shape == (32, 32)
 
 
 def test_a_huge_image_is_refused_before_it_is_decoded(

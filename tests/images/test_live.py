@@ -33,22 +33,6 @@ def test_frames_that_came_meanwhile_are_dropped() -> None:
     assert list(frames) == [3]
 
 
-def test_a_waiting_reader_gets_every_frame() -> None:
-    taken = threading.Semaphore(1)
-
-    def source() -> Iterator[int]:
-        for frame in range(50):
-            assert taken.acquire(timeout=TIMEOUT_S)
-            yield frame
-
-    seen = []
-    for frame in take_newest(source()):
-        seen.append(frame)
-        taken.release()
-    assert seen == list(range(50))
-    assert list(take_newest([])) == []
-
-
 def test_a_source_that_fails_is_heard_after_its_last_frame() -> None:
     def source() -> Iterator[int]:
         yield 1

@@ -41,11 +41,6 @@ def test_the_units_of_imagej(unit: str, per_unit: float) -> None:
     assert read_pixel_size(imagej(unit), per_unit, per_unit) == PixelSize(0.125, 0.125, "tiff")
 
 
-def test_across_and_down_may_differ() -> None:
-    assert read_pixel_size(imagej("mm"), 8, 4) == PixelSize(0.125, 0.25, "tiff")
-    assert read_pixel_size(imagej("mm", "yunit=cm\n"), 8, 40) == PixelSize(0.125, 0.25, "tiff")
-
-
 @pytest.mark.parametrize(
     ("description", "per_unit"),
     [
@@ -78,11 +73,6 @@ def test_ome(said: str) -> None:
 def test_the_size_turns_with_the_image(scan: np.ndarray) -> None:
     turned = calibrated(scan, 0.125, 0.25, extratags=[(274, "H", 1, 6, True)])
     assert image_file.decode_frame(turned).pixel_size == PixelSize(0.25, 0.125, "tiff")
-
-
-def test_dots_per_inch_are_not_believed(scan: np.ndarray) -> None:
-    data = tiff((scan, {"resolution": (80, 80), "resolutionunit": "CENTIMETER"}))
-    assert image_file.decode_frame(data).pixel_size is None
 
 
 def test_a_files_own_size_reaches_the_row_and_what_a_user_says_beats_it(

@@ -48,7 +48,6 @@ def write_table(tmp_path: Path, text: str) -> Path:
         "filename,pixel size(mm),ga\na.png,0.1,21w3d\nb.png,0.1,\nc.png,,n/a\nü.png,0.1,30+0\n",
         "filename;ga_weeks\na.png;21,4285714\nü.png;30\n\n",
         "Gestational age (days)\tfile\n150\ta.png\n210d\tü.png\n",
-        "file,GA (weeks+days)\r\na.png,21+3\r\nü.png,30+0\r\n",
     ],
 )
 def test_tables_as_people_have_them(tmp_path: Path, text: str) -> None:
@@ -77,9 +76,7 @@ def test_tables_without_ages(tmp_path: Path, text: str) -> None:
         ("file,ga,gestational age\na,20,20\n", "'ga', 'gestational age' are all ages"),
         ("file,ga\na,20\na,21\n", "row 3: 'a' is there twice"),
         ("file,ga\na,20\nb,200\n", r"row 3 \('b'\): gestational age is '200'"),
-        ("", "a line of titles"),
         ("scan no,ga\na,20\n", "no column of files"),
-        ("file,ga\na,20,3\n", "row 2: 3 cells below 2 titles"),
     ],
 )
 def test_tables_that_contradict_themselves_are_refused(

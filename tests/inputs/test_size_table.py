@@ -161,9 +161,7 @@ def test_rows_of_one_name_that_differ_cost_that_image(tmp_path: Path) -> None:
     table = read_table(write_table(tmp_path, text))
     assert [table[f"{n}.png"].pixel_size for n in "abc"] == [of_mm(0.1), None, of_mm(0.3)]
     assert "'b.png' twice, and the rows differ" in table["b.png"].reason
-
-
-def test_two_observers_of_one_image_give_its_size_and_no_reference(tmp_path: Path) -> None:
+    # of two observers neither is the reference
     path = write_table(tmp_path, HC18 + "a.png,0.1,170\na.png,0.1,172\n")
     assert read_table(path) == {"a.png": TableRow(of_mm(0.1), None)}
 
@@ -171,10 +169,8 @@ def test_two_observers_of_one_image_give_its_size_and_no_reference(tmp_path: Pat
 @pytest.mark.parametrize(
     ("text", "sides"),
     [
-        ("filename,pixel size(mm),width,height\na.png,0.1,800,540\n", (800, 540)),
         ("filename,Rows,Columns,PixelSpacing\na.png,540,800,0.1\\0.1\n", (800, 540)),
         ("filename,pixel size(mm),width,height\na.png,0.1,800,1e300\n", None),
-        ("filename,pixel size(mm),width\na.png,0.1,800\n", None),
     ],
 )
 def test_sides_of_the_original_image(
@@ -200,8 +196,6 @@ def test_pixels_that_are_not_square_are_not_turned() -> None:
     ("data", "message"),
     [
         (b"PK\x03\x04...", "a workbook, not a CSV.*CSV UTF-8"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1", "a workbook"),
-        (b"<html><table>", "needs a column of files"),
         (b"\xff\xfe\x00pixel\x80", "not a readable CSV"),
         (b"filename,pixel size(mm)\na.png\x00,0.1\n", "bytes of 0"),
         (b'filename,pixel size(mm)\na.png,"' + b"1" * 200_000 + b'"\n', "not a readable CSV"),
@@ -213,32 +207,20 @@ def test_files_that_are_no_csv(tmp_path: Path, data: bytes, message: str) -> Non
     path.write_bytes(data)
     with pytest.raises(DataError, match=message):
         read_table(path)
-
-
-def test_tables_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputNotFoundError, match="a table of pixel sizes was expected"):
         read_table(tmp_path / "none.csv")
-    with pytest.raises(DataError, match="cannot be read"):
-        read_table(tmp_path)
 
 
 def test_names_and_units_that_were_converted_are_noticed(tmp_path: Path) -> None:
     notices: list[str] = []
-    path = write_table(tmp_path, "filename,pixel size (cm)\nKöpfe.png,0.012\n", "cp1252")
-    assert list(read_table(path, notices.append)) == ["Köpfe.png"]
+    text = "filename,pixel size (cm)\n" + "a.png,0.012\n" * 100_000 + "Köpfe.png,0.012\n"
+    path = write_table(tmp_path, text, "cp1252")
+    assert list(read_table(path, notices.append)) == ["a.png", "Köpfe.png"]
     assert "Windows-1252" in notices[0]
     assert "'pixel size (cm)'" in notices[1]
     notices.clear()
     read_table(write_table(tmp_path, HC18 + "a.png,0.1,170\n"), notices.append)
     assert not notices
-
-
-@pytest.mark.parametrize("end", [b"\xc3", b"\xe4.png,0.1\n"])
-def test_windows_letters_far_behind_are_noticed_too(tmp_path: Path, end: bytes) -> None:
-    (tmp_path / "table.csv").write_bytes(HC18.encode() + b"a.png,0.1,170\n" * 80_000 + end)
-    notices: list[str] = []
-    read_table(tmp_path / "table.csv", notices.append)
-    assert "Windows-1252" in notices[0]
 
 
 def test_a_table_too_large_for_the_memory_is_refused_unless_it_is_streamed(
@@ -251,9 +233,7 @@ def test_a_table_too_large_for_the_memory_is_refused_unless_it_is_streamed(
     assert [row.pixel_size for _, row in read_table_rows(path)] == [of_mm(0.1), of_mm(0.2)]
 
 
-@pytest.mark.parametrize(
-    "text", ["{0};{0}\n", "{0},pixel size(mm)\n{0},{0}\n", "a.png,{0}pixel size (mm)\n{0}\n"]
-)
+@pytest.mark.parametrize("text", ["{0};{0}\n", "file,pixel size(mm)\n{0},{0}\n"])
 def test_what_a_table_holds_makes_no_long_errors(tmp_path: Path, text: str) -> None:
     with pytest.raises(DataError) as caught:
         read_table(write_table(tmp_path, text.format("/" * 100_000)))

@@ -103,12 +103,8 @@ _4_2_2 = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_422
 def encodings(path: Path, folder: Path, *, every: bool = True) -> Iterator[Encoded]:
     """Yield a file in the encodings that can be made of it here, each once, in an empty folder.
 
-    Parameters
-    ----------
-    path
-        As `write` leaves it, ``MONOCHROME2`` of 8 bits or ``RGB``; of gray values more are made.
-    every
-        Whether dcmtk makes them of each way to store pixels, or of one.
+    It is as `write` leaves it, ``MONOCHROME2`` of 8 bits or ``RGB``; of gray values more are made.
+    dcmtk makes those of ``every`` way to store pixels, or of one.
     """
     maker, sources = Maker(path, folder), {}
     for photometric, how, is_exact in _NATIVE + (_NATIVE_GRAY if maker.is_gray else []):

@@ -69,26 +69,11 @@ def write(
 ) -> Path:
     """Write an ultrasound image, or a cine of several frames, without compression.
 
-    Parameters
-    ----------
-    frames
-        As they are to be seen; see the module.
-    pixel_mm
-        Across and down, of one region that is the whole image; None writes no regions.
-    regions
-        Those to write instead; empty writes none.
-    photometric, stored_as
-        Interpretation that the file states, and that of the pixels where it states it wrongly.
-    planar
-        1 stores a colour after the other.
-    bits
-        Stored of a sample: 8, or up to 16 in 16.
-    preamble
-        Whether the file has its preamble and meta information; without, it is a bare data set.
-    names
-        Whether the patient has a name and all else, each with `TOKEN`.
-    extra
-        Attributes by keyword; None leaves one out.
+    ``pixel_mm``, across and down, is of one region that is the whole image; None writes none.
+    ``regions`` are those to write instead. ``stored_as`` is the interpretation of the pixels where
+    the file states it wrongly, ``planar`` 1 stores a colour after the other, ``bits`` are those
+    stored of a sample. Without ``preamble`` the file is a bare data set; ``names`` gives the
+    patient all there is, each with `TOKEN`. ``extra``: attributes by keyword; None leaves one out.
     """
     frames = several(frames)
     height, width = frames.shape[1:3]
@@ -128,7 +113,8 @@ def store(
         bits = palette.index_bits
         samples = _indices(dataset, frames, palette, order)
     elif really.startswith("MONOCHROME"):
-        samples = _scaled(frames, bits)
+        # the upper bits are those given, and white is white
+        samples = np.round(frames * (((1 << bits) - 1) / 255.0)).astype(np.uint16)
         samples = (1 << bits) - 1 - samples if really == "MONOCHROME1" else samples
     else:
         colours = np.repeat(frames[..., None], 3, axis=3) if frames.ndim == 3 else frames
@@ -190,11 +176,6 @@ def save_coded(
 def several(frames: np.ndarray) -> np.ndarray:
     one = frames.ndim == 2 or (frames.ndim == 3 and frames.shape[2] == 3)
     return frames[None] if one else frames
-
-
-def _scaled(frames: np.ndarray, bits: int) -> np.ndarray:
-    """Bring 8 bits to more, so that their upper ones are those given and white is white."""
-    return np.round(frames * (((1 << bits) - 1) / 255.0)).astype(np.uint16)
 
 
 def _halved_chroma(samples: np.ndarray) -> np.ndarray:

@@ -15,11 +15,9 @@ class RealFile(NamedTuple):
     frames: int  # What it holds.
     rows: int
     columns: int
-    # Millimetres per pixel across and down where tissue is shown; None if that is not known.
-    pixel_mm: float | None
+    pixel_mm: float | None  # Where tissue is shown; None if that is not known.
     why: str = ""  # Why it is not: ``no regions``, or ``beyond the image`` for a region that is.
-    # Rectangles of tissue in two dimensions, as stated.
-    regions: tuple[tuple[int, int, int, int], ...] = ()
+    regions: tuple[tuple[int, int, int, int], ...] = ()  # Of tissue, as stated.
 
 
 _NONE: tuple[None, str] = (None, "no regions")
@@ -37,20 +35,11 @@ _IN_PYDICOM_DATA: dict[str, tuple[Any, ...]] = {
     "JPGLosslessP14SV1_1s_1f_8b.dcm": (
         *(1, 768, 1024, 0.25476696592378157, "", ((14, 38, 1010, 758),)),
     ),
-    "OBXXXX1A.dcm": (1, 600, 800, *_OB),
-    "OBXXXX1A_2frame.dcm": (2, 600, 800, *_OB),
-    "OBXXXX1A_expb.dcm": (1, 600, 800, *_OB),
     "OBXXXX1A_expb_2frame.dcm": (2, 600, 800, *_OB),
-    "OBXXXX1A_rle.dcm": (1, 600, 800, *_OB),
     "OBXXXX1A_rle_2frame.dcm": (2, 600, 800, *_OB),
-    "US1_J2KI.dcm": (1, 480, 640, *_NONE),
     "US1_J2KR.dcm": (1, 480, 640, *_NONE),
-    "US1_UNCI.dcm": (1, 480, 640, *_NONE),
-    "US1_UNCR.dcm": (1, 480, 640, *_NONE),
     "color-pl.dcm": (1, 120, 256, *_NONE),
-    "color-px.dcm": (1, 120, 256, *_NONE),
     "color3d_jpeg_baseline.dcm": (120, 480, 640, 0.5104970559477806, "", _SONOSITE),
-    "gdcm-US-ALOKA-16.dcm": (1, 480, 640, *_ALOKA),
     "gdcm-US-ALOKA-16_big.dcm": (1, 480, 640, *_ALOKA),
 }
 
