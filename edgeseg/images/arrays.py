@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.errors import DataError, ImageDecodeError
-from edgeseg.images.formats.by_pillow import decode_pixels
+from edgeseg.images.formats.base import decode_by_pillow
 from edgeseg.images.frame import MIN_SIDE_PX, Frame, GrayImage, Size, as_pixel_size
 from edgeseg.images.image_file import (
     TRANSPARENT,
@@ -85,7 +85,7 @@ def _convert_pil(image: Any) -> GrayImage:
     """Return the gray values of a PIL image, asked by its methods alone."""
     try:
         orientation = image.getexif().get(0x0112, 1)
-        pixels = _convert_array(decode_pixels(image))
+        pixels = _convert_array(decode_by_pillow(image))
     except DataError:
         raise
     except Exception as error:  # a damaged file is read only now, and its errors share no base

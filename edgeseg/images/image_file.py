@@ -18,8 +18,8 @@ from edgeseg.errors import (
     MissingExtraError,
 )
 from edgeseg.images import kinds
-from edgeseg.images.formats import by_pillow, jpeg, png, tiff
-from edgeseg.images.formats.base import CUT_SHORT, Header, Pixels
+from edgeseg.images.formats import jpeg, png, tiff
+from edgeseg.images.formats.base import CUT_SHORT, Header, Pixels, parse_by_pillow
 from edgeseg.images.frame import Frame, GrayImage, check_sides
 from edgeseg.images.levels import to_8_bit
 from edgeseg.system.text import describe_text_file
@@ -148,7 +148,7 @@ def _parse_kind(data: bytes, kind: kinds.Kind | None) -> Header:
     if kind is kinds.TIFF:
         return tiff.parse(data)
     if kind in (kinds.BMP, kinds.PNM):
-        return by_pillow.parse(data, kind)
+        return parse_by_pillow(data, kind)
     if kind is not None:
         raise ImageDecodeError(f"{kind.name} files are not read; {kind.advice}")
     text = describe_text_file(data)

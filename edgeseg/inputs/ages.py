@@ -8,10 +8,9 @@ from pathlib import Path
 
 from edgeseg.errors import DataError
 from edgeseg.inputs.matching import match_rows
-from edgeseg.inputs.rows import read_rows
+from edgeseg.inputs.rows import find_name_column, read_rows, read_title
 from edgeseg.inputs.size_table import has_value
 from edgeseg.inputs.source import Source
-from edgeseg.inputs.titles import find_name_column, read_title
 
 AGE_RANGE_WEEKS = (4.0, 45.0)
 """No pregnancy that is scanned is younger or older: such a figure has another unit."""

@@ -1,6 +1,6 @@
 """Tables of pixel sizes, with head circumferences and sides of the original image if they say so.
 
-Columns are found by their titles, see `edgeseg.inputs.titles`; a table without known ones is
+Columns are found by their titles, see `edgeseg.inputs.rows`; a table without known ones is
 refused. A row that cannot be used says why, and costs its own image alone.
 """
 
@@ -14,8 +14,16 @@ from typing import NamedTuple
 
 from edgeseg.errors import DataError
 from edgeseg.images.frame import PixelSize, check_pixel_size
-from edgeseg.inputs.rows import MAX_BYTES, Row, read_number, read_rows
-from edgeseg.inputs.titles import EXPECTED, Column, find_name_column, read_title
+from edgeseg.inputs.rows import (
+    EXPECTED,
+    MAX_BYTES,
+    Column,
+    Row,
+    find_name_column,
+    read_number,
+    read_rows,
+    read_title,
+)
 from edgeseg.system.text import cut, short
 
 _SAME = 1e-3  # relative; two columns that say one size may be rounded

@@ -10,9 +10,8 @@ from typing import NamedTuple
 
 from edgeseg.errors import DataError
 from edgeseg.inputs.matching import match_rows
-from edgeseg.inputs.rows import read_number, read_rows
+from edgeseg.inputs.rows import find_name_column, normalize_title, read_number, read_rows
 from edgeseg.inputs.source import Source
-from edgeseg.inputs.titles import find_name_column, normalize_title
 from edgeseg.output.record import RUN_NAME
 from edgeseg.system.cells import unshield
 

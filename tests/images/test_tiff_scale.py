@@ -71,6 +71,7 @@ def test_ome(said: str) -> None:
 
 
 def test_the_size_turns_with_the_image(scan: np.ndarray) -> None:
+    assert read_pixel_size(imagej("mm", "yunit=cm\n"), 8, 40) == PixelSize(0.125, 0.25, "tiff")
     turned = calibrated(scan, 0.125, 0.25, extratags=[(274, "H", 1, 6, True)])
     assert image_file.decode_frame(turned).pixel_size == PixelSize(0.25, 0.125, "tiff")
 

@@ -7,8 +7,8 @@ import pytest
 from edgeseg.errors import DataError, InputNotFoundError
 from edgeseg.images.frame import PixelSize
 from edgeseg.inputs import size_table
+from edgeseg.inputs.rows import EXPECTED, read_title
 from edgeseg.inputs.size_table import TableRow, read_table, read_table_rows
-from edgeseg.inputs.titles import EXPECTED, read_title
 
 HC18 = "filename,pixel size(mm),head circumference (mm)\n"
 TITLES = "filename,pixel size(mm)"

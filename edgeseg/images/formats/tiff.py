@@ -13,8 +13,13 @@ import zlib
 import numpy as np
 
 from edgeseg.errors import ImageDecodeError
-from edgeseg.images.formats.base import CUT_SHORT, Header, Pixels
-from edgeseg.images.formats.by_pillow import decode_pixels, open_image
+from edgeseg.images.formats.base import (
+    CUT_SHORT,
+    Header,
+    Pixels,
+    decode_by_pillow,
+    open_by_pillow,
+)
 from edgeseg.images.formats.directories import Directory, read_directories
 from edgeseg.images.formats.tiff_scale import count_images, read_pixel_size
 from edgeseg.images.frame import MAX_PIXELS, check_sides
@@ -69,12 +74,12 @@ def parse(data: bytes) -> Header:
     size = read_pixel_size(description, page.ratio(_X_PER_UNIT), page.ratio(_Y_PER_UNIT))
     if size is not None and orientation >= 5:  # rows are columns
         size = size._replace(x_mm=size.y_mm, y_mm=size.x_mm)
-    image = open_image(_make_plain_file(page), TIFF)
+    image = open_by_pillow(_make_plain_file(page), TIFF)
     white = 2 ** page.number(_BITS, 1) - 1
     is_white_zero = page.number(_PHOTOMETRIC, _BLACK_IS_ZERO) == _WHITE_IS_ZERO
 
     def decode(_: int) -> Pixels:
-        pixels = decode_pixels(image)
+        pixels = decode_by_pillow(image)
         if not is_white_zero:
             return pixels
         return np.asarray(white - pixels.astype(np.int64)).astype(pixels.dtype)
