@@ -41,10 +41,7 @@ class Calibration:
         return self._correct(model_mm, self.shift_mm / math.pi)
 
     def half_width_mm(self, model_mm: float, half_width_mm: float) -> float:
-        """Return half the width of the interval around a calibrated circumference.
-
-        The arguments are the model's circumference, and half the width of its own interval.
-        """
+        """Return half the width of a calibrated interval, from the model's mm and half width."""
         offset_mm = self.factor_half_width * model_mm + self.shift_half_width_mm
         return math.hypot(self.factor * half_width_mm, offset_mm)
 
@@ -54,11 +51,7 @@ class Calibration:
 
 
 def read_calibration(path: Path) -> Calibration:
-    """Read a file that ``edgeseg calibrate`` wrote.
-
-    Raises InputNotFoundError if there is no such file; DataError if it is not such a file, is of
-    another version, or cannot be a calibration.
-    """
+    """Read what ``edgeseg calibrate`` wrote, or raise an InputNotFoundError or DataError."""
     try:
         values = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:

@@ -102,10 +102,7 @@ class Frame:
 
 
 def as_pixel_size(value: Size, source: str = "option") -> PixelSize | None:
-    """Return a pixel size given as one number, as (x, y), or as it is; None is an unknown size.
-
-    Raises DataError if it is neither, or cannot be one (see `check_pixel_size`).
-    """
+    """Return a pixel size given as one number, (x, y), or as it is, or raise a DataError."""
     if value is None:
         return None
     if isinstance(value, PixelSize):
@@ -128,10 +125,7 @@ def as_pixel_size(value: Size, source: str = "option") -> PixelSize | None:
 
 
 def parse_pixel_size(text: str) -> float | tuple[float, float]:
-    """Read a pixel size as the command line takes it: ``0.12``, or across and down, ``0.12x0.11``.
-
-    Raises DataError if it is neither, or cannot be one (see `check_pixel_size`).
-    """
+    """Read a pixel size, ``0.12``, or across and down, ``0.12x0.11``, or raise a DataError."""
     number = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
     found = re.fullmatch(rf"({number})(?:\s*[xX\u00d7]\s*({number}))?", text.strip())
     if found is None:
@@ -166,10 +160,7 @@ def _sides(value: Any) -> list[float]:
 
 
 def check_pixel_size(pixel_size_mm: float | None, where: str = "") -> None:
-    """Refuse what cannot be an image's millimetres per pixel; None is an unknown size.
-
-    Raises DataError if it lies outside ``PIXEL_SIZE_RANGE_MM``; the text begins with ``where``.
-    """
+    """Raise a DataError that begins with ``where`` of what lies outside the range; None is fine."""
     low, high = PIXEL_SIZE_RANGE_MM
     if pixel_size_mm is not None and not low <= pixel_size_mm <= high:
         raise DataError(
@@ -179,10 +170,7 @@ def check_pixel_size(pixel_size_mm: float | None, where: str = "") -> None:
 
 
 def check_sides(width: int, height: int) -> None:
-    """Refuse an image that is too large or too small.
-
-    Raises ImageDecodeError if it has more than `MAX_PIXELS`, or a side shorter than `MIN_SIDE_PX`.
-    """
+    """Raise an ImageDecodeError of an image that is too large or too small."""
     if width * height > MAX_PIXELS:
         raise ImageDecodeError(
             f"{width}x{height} pixels is more than the {MAX_PIXELS // 10**6} million allowed; crop "

@@ -66,11 +66,7 @@ def read_frame(path: Path) -> Frame:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Read a file.
-
-    Raises InputNotFoundError if there is no such file; ImageDecodeError if the system does not let
-    it be read, or it is no plain file or larger than `MAX_BYTES`.
-    """
+    """Read a plain file of `MAX_BYTES` at most, or raise InputNotFoundError or ImageDecodeError."""
     try:
         with open(os.open(path, _OPEN_FLAGS), "rb") as stream:  # noqa: PTH123 (of a descriptor)
             found = os.fstat(stream.fileno())

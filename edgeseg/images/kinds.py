@@ -64,10 +64,7 @@ _FIRST_TEXT = re.compile(rb"[A-Za-z0-9_. \\\\]+")  # a character set, perhaps se
 
 
 def kind_of(start: bytes) -> Kind | None:
-    """Return the kind of a file; None of any that is not known, text and tables among them.
-
-    ``start`` is its first `N_START_BYTES` bytes, or more.
-    """
+    """Return the kind of a file by its first `N_START_BYTES`; None of text, tables and the like."""
     start = start[:N_START_BYTES]
     if _is_bare_dicom(start):
         return DICOM

@@ -13,10 +13,7 @@ T = TypeVar("T")
 
 
 def iterate_frames(source: Any) -> Iterable[Any]:
-    """Return a source's frames: what it yields, or what OpenCV's ``VideoCapture`` reads.
-
-    Raises DataError if it is no source.
-    """
+    """Return what a source yields or a ``cv2.VideoCapture`` reads; raise a DataError of others."""
     if hasattr(source, "isOpened"):
         return _read_capture(source)
     if isinstance(source, str | bytes | os.PathLike) or not isinstance(source, Iterable):

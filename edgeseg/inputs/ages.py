@@ -81,10 +81,7 @@ def read_ages(path: Path) -> dict[str, float | None] | None:
 
 
 class Ages:
-    """The gestational age of each image of a run, where it is known.
-
-    ``weeks`` is the age of all, and beats the table, which is as `read_ages` returns it.
-    """
+    """The gestational age of each image of a run: ``weeks`` of all, else of `read_ages`."""
 
     def __init__(
         self,
@@ -103,10 +100,7 @@ class Ages:
         return self._one is not None or self._table is not None
 
     def age_of(self, source: Source) -> float | None:
-        """Return the age of an image in weeks; None if it is not known.
-
-        Raises DataError if its row fits two images, or two rows that differ fit it.
-        """
+        """Return an image's age in weeks or None; raise a DataError if its row is another's too."""
         if self._one is not None or not self._table:
             return self._one
         match = self._matches[source.file]

@@ -83,10 +83,7 @@ def frame_numbers(n_frames: int) -> Sequence[int]:
 
 
 def name_below(root: Path, path: Path, parents: int = 0) -> str:
-    """Return what results call a file below a folder: its path there, with forward slashes.
-
-    ``parents``: how many folders above it are named too.
-    """
+    """Return a file's name in results: its path below root, with some ``parents`` of that."""
     above = Path(os.path.abspath(root)).parts[1:] if parents else ()  # noqa: PTH100 (keeps links)
     name = Path(*above[-parents:], path.relative_to(root)).as_posix()
     # A name that is not UTF-8, as old disks have, must not end the run when it is written.

@@ -109,10 +109,7 @@ def is_system_folder(name: str) -> bool:
 
 
 def is_system_file(name: str) -> bool:
-    """Return whether a file of this name is a system's own: what macOS or Windows put there.
-
-    macOS splits files on other drives: ``._a.png`` holds what is not the picture of ``a.png``.
-    """
+    """Return whether a file of this name is macOS's, such as ``._a.png``, or Windows' own."""
     return name.lower() in _SYSTEM_FILES or name.startswith("._")
 
 
@@ -142,10 +139,7 @@ def read_kind(path: str) -> Kind | None:
 
 
 def kind_of_start(start: bytes, name: str, holds_image: Callable[[], bool]) -> Kind | None:
-    """Return a file's kind by its first bytes and its name; None if it is not known.
-
-    ``holds_image`` is asked of DICOM, which may be a document.
-    """
+    """Return a file's kind, or None; ``holds_image`` is asked of DICOM, which may be a document."""
     if name.lower() == INDEX:
         return Kind("DICOM index")
     kind = kind_of(start)

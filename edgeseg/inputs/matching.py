@@ -79,10 +79,7 @@ class SortedKeys:
 
 
 def make_finder(rows: Mapping[str, Any], what: str = SIZES) -> Callable[[Source], RowMatch]:
-    """Return what finds the row of one image, without regard to others; see `match_rows`.
-
-    ``rows``: by name; ``what``: what the table is, for messages.
-    """
+    """Return what finds the row of one image, without regard to others, as `match_rows` has."""
     keys = functools.cache(lambda without_suffix: SortedKeys(rows, without_suffix=without_suffix))
     return lambda source: find_row(source, keys, rows.__getitem__, what)
 

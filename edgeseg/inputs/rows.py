@@ -124,10 +124,7 @@ def read_rows(
 
 
 def read_number(text: str, what: str) -> float:
-    """Read a number, written with a decimal point or comma; ``what`` names it in the message.
-
-    Raises DataError if it is not a finite number.
-    """
+    """Read a number with a decimal point or comma, or raise a DataError of ``what`` it is."""
     try:
         value = float(text.replace(",", "."))
     except ValueError:
@@ -155,10 +152,7 @@ def read_title(title: str) -> Column:
 
 
 def find_name_column(titles: Sequence[str]) -> int | None:
-    """Return the place of the column of file names, or None.
-
-    Without a known title it is a first column that has none, as pandas writes an index of names.
-    """
+    """Return the place of the column of file names, perhaps an index as of pandas, or None."""
     plain = [normalize_title(title) for title in titles]
     if found := [plain.index(name) for name in _NAMES if name in plain]:
         return found[0]

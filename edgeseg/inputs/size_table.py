@@ -51,10 +51,7 @@ class TableRow(NamedTuple):
         return sides == self.sides_px or (is_square and sides == self.sides_px[::-1])
 
     def square_mm(self) -> float | None:
-        """Return the side of a square pixel; None if the table gives no size.
-
-        Raises DataError if its size cannot be used, or is not square.
-        """
+        """Return the side of a square pixel, None if unknown; raise a DataError of others."""
         if self.reason:
             raise DataError(self.reason)
         if self.pixel_size is None:

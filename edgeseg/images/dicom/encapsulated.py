@@ -62,10 +62,7 @@ def ends_with_pixels(stream: BinaryIO) -> bool:
 
 
 def read_frame(stream: BinaryIO, fragments: Sequence[Fragment]) -> bytes:
-    """Return a frame's compressed bytes.
-
-    Raises ImageDecodeError if the file ends before them.
-    """
+    """Return a frame's compressed bytes. Raises ImageDecodeError if the file ends before them."""
     parts = []
     for start, length in fragments:
         stream.seek(start)

@@ -141,11 +141,7 @@ class DicomFile:
 
 
 def open_file(path: Path) -> DicomFile:
-    """Return an image file; the last few are kept, for the frames that follow.
-
-    Raises ImageDecodeError if it cannot be read or holds no ultrasound image; MissingExtraError
-    if pydicom is not installed.
-    """
+    """Return an image file, as `read_head` does; the last few are kept for frames that follow."""
     try:
         status = path.stat()
         return _open_version(path, (status.st_size, status.st_mtime_ns, status.st_ino))
@@ -183,10 +179,7 @@ def _open(open_: Callable[[], BinaryIO]) -> DicomFile:
 
 
 def inflate(stream: BinaryIO) -> bytes | None:
-    """Return the elements of a deflated file (PS3.5, A.5), unpacked; None of any other.
-
-    Raises ImageDecodeError if it is damaged, or holds too much.
-    """
+    """Return the elements of a deflated file (PS3.5, A.5), unpacked; None of any other."""
     head = stream.read(1024)
     if head[128:132] != b"DICM" or _DEFLATED not in head or head[132:136] != b"\2\0\0\0":
         return None

@@ -26,10 +26,7 @@ def count_frames(path: Path) -> int:
 
 
 def count_frames_in(stream: BinaryIO) -> int:
-    """Return how many frames an open file has, without reading its pixels; see `count_frames`.
-
-    Of compressed pixels only the end is looked at, unless it is another than they have.
-    """
+    """Return how many frames an open file has; of compressed pixels only the end is looked at."""
     if (data := inflate(stream)) is not None:
         stream = io.BytesIO(data)
     file = read_head(stream)
@@ -39,10 +36,7 @@ def count_frames_in(stream: BinaryIO) -> int:
 
 
 def holds_image(source: BinaryIO | Path) -> bool:
-    """Tell whether a DICOM file, or its open stream, has pixels at all; documents have none.
-
-    What cannot be read, or does not say what it is, may have some.
-    """
+    """Tell whether a DICOM file or stream has pixels, or does not say; documents have none."""
     try:
         dataset = library.read_elements(source, ["SOPClassUID", "Rows"])
     except ImageDecodeError:

@@ -53,10 +53,7 @@ def convert_to_gray(
 
 
 def is_coloured(colours: Colours | None, areas: Iterable[Area]) -> bool:
-    """Tell whether scans have more colour than B-mode, and its tints, have.
-
-    The colours are as `convert_to_gray` gives them; without areas the whole image is looked at.
-    """
+    """Tell whether scans have more colour than tinted B-mode; without areas, the whole image."""
     if colours is None:
         return False
     height, width = (EVERY * side for side in colours.shape[:2])

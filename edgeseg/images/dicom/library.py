@@ -34,10 +34,7 @@ def quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def translate_errors(what: str) -> Iterator[None]:
-    """Turn what pydicom raises into an ImageDecodeError that quotes nothing of the file.
-
-    Raises MissingExtraError if pydicom is not installed.
-    """
+    """Turn what pydicom raises into errors that quote nothing of the file."""
     try:
         with quiet():
             yield
@@ -58,10 +55,7 @@ def translate_errors(what: str) -> Iterator[None]:
 
 
 def read_elements(source: BinaryIO | Path, keywords: Sequence[str] | None = None) -> Any:
-    """Return a file's elements but for its pixels, or those of keywords, as a ``Dataset``.
-
-    A stream is left where the pixels begin. Raises what `translate_errors` does.
-    """
+    """Return all or some elements as a ``Dataset``; a stream is left where its pixels begin."""
     with translate_errors("the file"):
         from pydicom import dcmread
 
@@ -70,10 +64,7 @@ def read_elements(source: BinaryIO | Path, keywords: Sequence[str] | None = None
 
 
 def value_of(dataset: Any, keyword: str, kind: Callable[[Any], T]) -> T | None:
-    """Return an element as an ``int`` or the like; None if it is missing or empty.
-
-    Raises ImageDecodeError if it is none.
-    """
+    """Return an element as an ``int`` or the like, or raise an error; None if it is missing."""
     with translate_errors(f"its element {keyword}"):
         value = dataset.get(keyword)
         return None if value is None or value == "" else kind(value)

@@ -51,10 +51,7 @@ def decode_by_opencv(data: bytes, flags: int) -> Pixels:
 
 
 def open_by_pillow(data: bytes, kind: Kind) -> Any:
-    """Open a BMP, PGM, PPM or TIFF file's bytes without decoding its pixels.
-
-    Raises ImageDecodeError if Pillow cannot, or would fill files that are cut short.
-    """
+    """Open the bytes of a file that Pillow decodes, or raise an ImageDecodeError."""
     from PIL import BmpImagePlugin, ImageFile, PpmImagePlugin, TiffImagePlugin
 
     if ImageFile.LOAD_TRUNCATED_IMAGES:

@@ -30,10 +30,7 @@ class Directory(NamedTuple):
     fields: dict[int, tuple[int, int, int]]
 
     def numbers(self, tag: int, *default: int) -> list[int]:
-        """Return the whole numbers of a field, the default if it is missing or holds none.
-
-        Raises ImageDecodeError if they lie beyond the end of the file, or are too many.
-        """
+        """Return a field's whole numbers, or the default; raise if some are not there."""
         kind, count, start = self.fields.get(tag, (0, 0, 0))
         if kind not in _WHOLE or not count:
             return [*default]
@@ -105,10 +102,7 @@ def read_directories(data: bytes) -> Iterator[Directory]:
 
 
 def exif_orientation(exif: bytes) -> int:
-    """Return the orientation that EXIF data, from its byte order on, says; 1 if it is broken.
-
-    OpenCV has a reader too, which takes the orientation from fields that cannot be one.
-    """
+    """Return the orientation that EXIF data, from its byte order on, says; 1 if it is broken."""
     if not exif.startswith((b"II*\0", b"MM\0*")):
         return 1
     try:

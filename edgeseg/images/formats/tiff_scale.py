@@ -25,11 +25,7 @@ _ATTRIBUTE = re.compile(r"\b(PhysicalSize[XY](?:Unit)?)\s*=\s*[\"']([^\"']*)[\"'
 
 
 def read_pixel_size(description: str, x_per_unit: float, y_per_unit: float) -> PixelSize | None:
-    """Return the pixel size that a TIFF is calibrated to; None of others, and of any unit but SI's.
-
-    ImageJ writes pixels per its unit into XResolution and YResolution, ``x_per_unit`` and
-    ``y_per_unit``.
-    """
+    """Return the calibrated pixel size, if any; ImageJ writes pixels per unit into XResolution."""
     lengths = [math.nan, math.nan]
     if fields := _read_imagej(description):
         x_unit = fields.get("unit", "")
