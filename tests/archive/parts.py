@@ -52,15 +52,12 @@ def rows_of(plan: Plan) -> list[dict[str, Any]]:
     rows: list[Any] = []
     for number in sorted(archive.list_parts()):
         data = archive.part(number).read_whole(parquet.is_whole)
-        table = pq.read_table(io.BytesIO(data))
-        rows += table.to_pylist()
+        rows += pq.read_table(io.BytesIO(data)).to_pylist()
     return untimed(rows)
 
 
 def upload(scans: Path, url: str, store: str) -> None:
     """Put a folder into a store."""
-    for path in scans.rglob("*"):
-        if path.is_file():
-            (place_of(f"{url}{store}") / path.relative_to(scans).as_posix()).write(
-                path.read_bytes()
-            )
+    for path in filter(Path.is_file, scans.rglob("*")):
+        place = place_of(f"{url}{store}") / path.relative_to(scans).as_posix()
+        place.write(path.read_bytes())

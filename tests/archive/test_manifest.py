@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +16,8 @@ from edgeseg.errors import DataError, EdgesegError, InputNotFoundError
 from edgeseg.inputs.discover import discover
 from edgeseg.inputs.pixel_sizes import PixelSizes
 from edgeseg.inputs.size_table import read_table
+from edgeseg.inputs.source import Source
+from edgeseg.run.worker import PixelSizesOfSources
 
 
 def make(inputs: list[Path], out: Path, **more: object) -> list[dict[str, object]]:
@@ -40,6 +43,13 @@ def test_names_and_order_are_those_of_a_folder(tmp_path: Path) -> None:
     assert rows[0]["size_bytes"] == 4 and rows[0]["frame"] is None
 
 
+def size_or_reason(sizes: PixelSizesOfSources, item: Source, shape: Any) -> object:
+    try:
+        return sizes.size_of(item, shape)
+    except EdgesegError as error:
+        return str(error)
+
+
 @pytest.mark.parametrize(
     "table",
     [
@@ -61,14 +71,10 @@ def test_pixel_sizes_are_matched_as_in_a_folder(tmp_path: Path, table: str) -> N
     sizes = PixelSizes(items, None, read_table(path, told.append))
     manifest = Manifest(str(tmp_path / "m.parquet"))
     for item, listing in zip(items, manifest.read_rows(0, manifest.n_rows), strict=True):
-        assert listing.source == item and listing.size is not None
-        try:
-            expected = sizes.size_of(item)
-        except EdgesegError as error:
-            assert listing.size.reason == str(error)
-        else:
-            assert (listing.size.pixel_size, listing.size.reason) == (expected, "")
-            assert listing.size.is_of((480, 640)) == (sizes.size_of(item, (480, 640)) == expected)
+        assert listing.source == item
+        for shape in (None, (480, 640), (48, 64)):
+            found = [size_or_reason(each, item, shape) for each in (listing, sizes)]
+            assert found[0] == found[1]
     examples = re.compile("such as.*|: its row.*")  # any of several that are alike
     assert {examples.sub("", text) for text in said} == {
         examples.sub("", text) for text in [*told, *sizes.notices]
@@ -86,6 +92,19 @@ def test_a_table_of_no_image_is_refused(tmp_path: Path) -> None:
         Manifest(str(tmp_path / "sizes.csv"))
 
 
+def test_values_that_changed_or_changed_places_are_another_manifest(tmp_path: Path) -> None:
+    """Of edgeseg's making, and of another program's."""
+    scans, out = images(tmp_path / "s", "a.png", "b.png"), tmp_path / "m.parquet"
+    digests = []
+    for mm in (0.125, 0.375, 0.375):
+        make([scans], out, pixel_size_mm=mm)
+        digests.append(Manifest(str(out)).digest)
+    for sizes in ([0.1, 0.2, 0.3, 0.4], [0.1, 0.3, 0.2, 0.4]):
+        pq.write_table(pa.table({"path": [*"abcd"], "mm": sizes}), out, compression="none")
+        digests.append(Manifest(str(out)).digest)
+    assert digests[1] == digests[2] and len({*digests}) == 4
+
+
 def test_rows_are_read_across_groups(tmp_path: Path) -> None:
     """Of another program's making, with a path alone and groups of any size."""
     paths = [f"/scans/{i:03d}.png" for i in range(100)]
@@ -95,15 +114,6 @@ def test_rows_are_read_across_groups(tmp_path: Path) -> None:
         found = [listing.source.location for listing in manifest.read_rows(start, stop)]
         assert found == paths[start:stop]
     assert manifest.read_rows(0, 1)[0].size is None
-
-
-def test_a_manifest_of_one_other_value_is_another(tmp_path: Path) -> None:
-    scans, out = images(tmp_path / "s", "a.png", "b.png"), tmp_path / "m.parquet"
-    digests = []
-    for mm in (0.125, 0.375, 0.375):
-        make([scans], out, pixel_size_mm=mm)
-        digests.append(Manifest(str(out)).digest)
-    assert digests[0] != digests[1] == digests[2]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="files that are open keep their names")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from edgeseg.images.calibration import Calibration
+from edgeseg.inputs.ages import Ages
 from edgeseg.inputs.discover import discover
 from edgeseg.inputs.pixel_sizes import PixelSizes
 from edgeseg.output.table import TIMING_COLUMNS, Row
@@ -13,11 +15,12 @@ from edgeseg.segmenter import Segmenter
 
 
 def run(
-    segmenter: Segmenter, scans: Path, out: Path, size_mm: float | None = 0.2, **options: object
-) -> Summary:
+    segmenter: Segmenter, scans: Path, out: Path, size_mm: float | None = 0.2,
+    weeks: dict[str, float | None] | None = None, site: Calibration | None = None, **more: object,
+) -> Summary:  # fmt: skip
     items = discover([str(scans)], out).items
-    sizes = PixelSizes(items, size_mm)
-    return FolderRun(segmenter, items, sizes, out, Options(**options)).run()  # type: ignore[arg-type]
+    known = PixelSizes(items, size_mm), out, Options(**more), {}, Ages(items, None, weeks), site  # type: ignore[arg-type]
+    return FolderRun(segmenter, items, *known).run()
 
 
 def untimed(rows: Iterable[Row]) -> list[Row]:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -64,20 +65,6 @@ def names(out: Path) -> set[str]:
     return {p.relative_to(out).as_posix() for p in out.rglob("*.*g")}
 
 
-def test_a_future_that_is_done_has_its_rows_and_pictures_kept(
-    segmenter: Segmenter, scan: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "out"
-    told: list[Row] = []
-    with opened(segmenter, out, on_rows=told.extend) as (engine, store):
-        (row,) = engine.submit(source(scan)).result()
-        assert row["status"] == "ok"
-        assert store.files() == {"a.png"}
-        assert names(out) == {"masks/a.png", "overlays/a.jpg"}
-        assert told == [row]
-    assert not (out / PARTS_NAME).exists()
-
-
 def test_what_is_submitted_again_is_measured_once(
     monkeypatch: pytest.MonkeyPatch, scan: Path, tmp_path: Path
 ) -> None:
@@ -101,9 +88,11 @@ def test_what_is_submitted_again_is_measured_once(
 def test_a_new_version_replaces_rows_and_pictures(
     segmenter: Segmenter, scan: Path, tmp_path: Path
 ) -> None:
-    out = tmp_path / "out"
-    with opened(segmenter, out) as (engine, store):
-        engine.submit(source(scan)).result()
+    out, told = tmp_path / "out", list[Row]()
+    with opened(segmenter, out, on_rows=told.extend) as (engine, store):
+        assert engine.submit(source(scan)).result() == told
+        assert told[0]["status"] == "ok" and store.files() == {"a.png"}
+        assert names(out) == {"masks/a.png", "overlays/a.jpg"}
         before = (out / "masks" / "a.png").read_bytes()
         scan.write_bytes(encode(".png", head_image(HEAD.moved(20, 20), (200, 300))))
         assert engine.submit(source(scan)).result() == []  # it does not look at the file
@@ -114,6 +103,7 @@ def test_a_new_version_replaces_rows_and_pictures(
         assert row["status"] == "failed"
         assert names(out) == set()  # of what it was
         assert len(store.packed_rows()) == 1
+    assert not (out / PARTS_NAME).exists()
 
 
 def test_other_people_s_pictures_are_not_replaced(
@@ -167,18 +157,11 @@ def test_an_error_reaches_the_caller_and_the_file_can_be_submitted_again(
     with opened(segmenter, out) as (engine, store):
         for error in (OSError(errno.ENOSPC, "No space left on device"), MemoryError()):
             with monkeypatch.context() as patch:
-                patch.setattr(Path, "write_bytes", raise_(error))
+                patch.setattr(Path, "write_bytes", Mock(side_effect=error))
                 with pytest.raises((OutputWriteError, MemoryError)):
                     engine.submit(source(scan)).result()
             assert (store.files(), names(out)) == (set(), set())
         assert len(engine.submit(source(scan)).result()) == 1
-
-
-def raise_(error: BaseException) -> Callable[..., Any]:
-    def failing(*_: object, **__: object) -> None:
-        raise error
-
-    return failing
 
 
 class Killed(BaseException):

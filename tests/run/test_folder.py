@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +9,7 @@ import pytest
 from edgeseg.drawing.encode import encode
 from edgeseg.errors import OutputLockedError, OutputWriteError
 from edgeseg.segmenter import Segmenter
+from edgeseg.system.files import locked
 from tests.run.folders import run
 from tests.tables import read_rows
 
@@ -87,17 +86,8 @@ def test_a_long_narrow_image_is_measured_and_reported(segmenter: Segmenter, tmp_
 def test_a_folder_in_use_or_not_writable_is_refused(
     segmenter: Segmenter, scans: Path, tmp_path: Path
 ) -> None:
-    code = (
-        "import sys, time; from pathlib import Path; from edgeseg.system.files import locked\n"
-        "with locked(Path(sys.argv[1])): print('locked', flush=True); time.sleep(60)"
-    )
-    command = [sys.executable, "-c", code, str(tmp_path / "out")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:
-        assert holder.stdout is not None
-        holder.stdout.readline()
-        with pytest.raises(OutputLockedError):
-            run(segmenter, scans, tmp_path / "out")
-        holder.kill()
+    with locked(tmp_path / "out"), pytest.raises(OutputLockedError):
+        run(segmenter, scans, tmp_path / "out")
     run(segmenter, scans, tmp_path / "out")
     with pytest.raises(OutputWriteError):
         run(segmenter, scans, scans / "a.png" / "out")

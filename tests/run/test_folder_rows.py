@@ -148,9 +148,5 @@ def test_regions_have_their_own_columns_and_masks(
     assert tuple(row) == columns(LESIONS.task) != columns(Task())
     assert row["lesion_area_px"] == pytest.approx(40 * 60, rel=0.05)
     assert row["cyst_area_mm2"] == pytest.approx(100 * 100 * 0.04, rel=0.05)
-    mask = cv2.imread(str(tmp_path / "out" / "masks" / "a.png"), cv2.IMREAD_UNCHANGED)
-    assert mask is not None
-    assert set(np.unique(mask)) == {0, 1, 2}
-    assert (mask[60, 90], mask[250, 350]) == (1, 2)
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "Areas: lesion, cyst" in page

@@ -9,41 +9,17 @@ import pytest
 
 from edgeseg.errors import DataError
 from edgeseg.images.calibration import Calibration
-from edgeseg.inputs.ages import Ages
-from edgeseg.inputs.discover import discover
-from edgeseg.inputs.pixel_sizes import PixelSizes
-from edgeseg.run.folder import FolderRun, Options, Summary
 from edgeseg.segmenter import Segmenter
+from tests.run.folders import run
 
 SITE = Calibration(0.98, 0.0, 0.004)
 AGES = {"a.png": 20.0, "a b/a.png": None, "b.jpg": 21.4285714}
 
 
-def run(
-    segmenter: Segmenter,
-    scans: Path,
-    out: Path,
-    ages: dict[str, float | None] | None = None,
-    calibration: Calibration | None = None,
-    size_mm: float | None = 0.4,
-    resume: bool = False,
-) -> Summary:
-    items = discover([str(scans)], out).items
-    return FolderRun(
-        segmenter,
-        items,
-        PixelSizes(items, size_mm),
-        out,
-        Options(resume=resume),
-        ages=Ages(items, None, ages),
-        calibration=calibration,
-    ).run()
-
-
 def test_ages_give_centiles_at_the_end_of_the_table(
     segmenter: Segmenter, scans: Path, tmp_path: Path
 ) -> None:
-    summary = run(segmenter, scans, tmp_path / "out", AGES)
+    summary = run(segmenter, scans, tmp_path / "out", weeks=AGES)
     header = (tmp_path / "out" / "results.csv").read_text().splitlines()[0]
     assert header.endswith(
         ",postprocess_ms,ga_weeks_given,hc_centile_intergrowth,bpd_centile_intergrowth,"
@@ -61,7 +37,7 @@ def test_a_calibration_is_in_the_rows_the_record_and_the_report(
     segmenter: Segmenter, scans: Path, tmp_path: Path
 ) -> None:
     plain = run(segmenter, scans, tmp_path / "plain")
-    summary = run(segmenter, scans, tmp_path / "out", calibration=SITE)
+    summary = run(segmenter, scans, tmp_path / "out", site=SITE)
     before, after = plain.rows[0], summary.rows[0]
     assert list(after)[-2:] == ["calibration_factor", "calibration_shift_mm"]
     assert after["calibration_factor"] == 0.98
@@ -81,16 +57,16 @@ def test_resume_measures_again_what_was_given_otherwise(
     segmenter: Segmenter, scans: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    run(segmenter, scans, out, AGES, SITE)
+    run(segmenter, scans, out, 0.4, AGES, SITE)
     older = AGES | {"a.png": 25.0}
-    summary = run(segmenter, scans, out, older, SITE, resume=True)
+    summary = run(segmenter, scans, out, 0.4, older, SITE, resume=True)
     assert summary.n_kept == 3
     assert summary.rows[2]["ga_weeks_given"] == 25.0
     other = Calibration(0.97, 0.0, 0.004)
-    summary = run(segmenter, scans, out, older, other, resume=True)
+    summary = run(segmenter, scans, out, 0.4, older, other, resume=True)
     assert summary.n_kept == 0
     assert {r["calibration_factor"] for r in summary.rows if r["status"] == "ok"} == {0.97}
     shifted = Calibration(0.97, -1.0, 0.004)
-    assert run(segmenter, scans, out, older, shifted, resume=True).n_kept == 0
+    assert run(segmenter, scans, out, 0.4, older, shifted, resume=True).n_kept == 0
     with pytest.raises(DataError, match="columns"):
-        run(segmenter, scans, out, older, resume=True)
+        run(segmenter, scans, out, 0.4, older, resume=True)
