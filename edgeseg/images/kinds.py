@@ -30,6 +30,9 @@ _HEIC, _MP4 = Kind("HEIC", *_AS_PNG), Kind("MP4 or QuickTime video", _FRAME)
 _MARKS = [
     (re.compile(mark, re.DOTALL), kind)
     for mark, kind in (
+        # without the preamble: the first element's type, group length, or short text
+        (rb"[\x02\x08]\0.\0(A[EST]|CS|D[AST]|F[LD]|IS|L[OT]|O[BW]|PN|S[HLST]|TM|U[ILST])", DICOM),
+        (rb"[\x02\x08]\0(\0\0\x04|.\0[\x02-\x40]\0\0\0[\w. \\]{2})", DICOM),
         (rb"\x89PNG\r\n\x1a\n", PNG),
         (rb"\xff\xd8\xff", JPEG),
         (rb"BM", BMP),
@@ -56,18 +59,11 @@ _BRANDS = {b"avif": Kind("AVIF", *_AS_PNG), b"crx ": RAW} | dict.fromkeys(
     (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), _HEIC
 )
 _OF_BOTH = (b"mif1", b"msf1")  # HEIC and AVIF are called so; the brands that follow tell
-_DICOM_TYPES = frozenset(
-    b"AE AS AT CS DA DS DT FL FD IS LO LT OB OW PN SH SL SS ST TM UI UL US UT".split()
-)
-_LONGEST_FIRST_ELEMENT = 64
-_FIRST_TEXT = re.compile(rb"[A-Za-z0-9_. \\\\]+")  # a character set, perhaps several, or a UID
 
 
 def kind_of(start: bytes) -> Kind | None:
     """Return the kind of a file by its first `N_START_BYTES`; None of text, tables and the like."""
     start = start[:N_START_BYTES]
-    if _is_bare_dicom(start):
-        return DICOM
     for mark, kind in _MARKS:
         if mark.match(start):
             return kind
@@ -81,18 +77,3 @@ def _kind_of_media(start: bytes) -> Kind:
     if brands[0] in _OF_BOTH:
         brands.sort(key=lambda brand: brand in _OF_BOTH)
     return next((_BRANDS[brand] for brand in brands if brand in _BRANDS), _MP4)
-
-
-def _is_bare_dicom(start: bytes) -> bool:
-    """Tell whether a file begins with DICOM's first element, without the preamble before it."""
-    if start[:2] not in (b"\x02\0", b"\x08\0") or len(start) < 16 or start[3:4] != b"\0":
-        return False
-    length = int.from_bytes(start[4:8], "little")
-    text = start[8 : 8 + length].rstrip(b"\0 ")
-    is_group_length = start[2:8] == b"\0\0\4\0\0\0"
-    is_short_text = 0 < length <= _LONGEST_FIRST_ELEMENT and length % 2 == 0
-    return (
-        start[4:6] in _DICOM_TYPES
-        or is_group_length
-        or (is_short_text and _FIRST_TEXT.fullmatch(text) is not None)
-    )

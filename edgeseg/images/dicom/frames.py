@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+
 from edgeseg.errors import DataError, ImageDecodeError
 from edgeseg.images.dicom import encapsulated, gray, library
 from edgeseg.images.dicom.file import DicomFile, inflate, open_bytes, open_file, read_head
@@ -86,8 +88,10 @@ def _read(file: DicomFile, number: int) -> Frame:
     samples, photometric = file.samples(number)
     pixels, colours = gray.convert_to_gray(samples, photometric, file.palette)
     areas, pixel_size, refused = read_scale(file.regions(), file.size)
-    if areas:
-        pixels = gray.blacken_outside(pixels, areas)
+    if areas:  # around them stand menus, and the patient's name
+        whole, pixels = pixels, np.zeros_like(pixels)
+        for area in areas:
+            pixels[area.slices] = whole[area.slices]
     is_coloured = gray.is_coloured(colours, areas)
     screen = Screen(areas, refused, is_coloured, file.may_name_patient and not areas)
     return Frame(pixels, pixel_size, screen=screen)

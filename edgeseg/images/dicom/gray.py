@@ -76,11 +76,3 @@ def _approximate_colours(samples: Colours) -> Colours:
     ends = np.clip(_NEUTRAL + differences * (1.402, 1.772), 0, 255)
     neutral = np.full_like(ends[..., :1], _NEUTRAL)
     return np.concatenate([ends, neutral], axis=2).astype(np.uint8)
-
-
-def blacken_outside(gray: GrayImage, areas: Iterable[Area]) -> GrayImage:
-    """Return an image with black around the areas: there stand menus, and the patient's name."""
-    kept = np.zeros_like(gray)
-    for area in areas:
-        kept[area.slices] = gray[area.slices]
-    return kept
