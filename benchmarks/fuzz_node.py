@@ -20,7 +20,7 @@ from pathlib import Path
 
 from library.hostile import dicom_peer
 
-from edgeseg.node import notices
+from edgeseg.node.addresses import NodeAddress
 from edgeseg.node.bounds import Bounds
 from edgeseg.node.server import run_server
 
@@ -37,7 +37,6 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--at-once", type=int, default=1, help="peers that call at the same time")
     given = parser.parse_args()
-    notices._LINES = sys.maxsize  # all of them are looked at
     findings: list[str] = []
 
     def on_notice(text: str) -> None:
@@ -46,9 +45,8 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         spool = Path(folder, "spool")
-        with run_server(
-            ("127.0.0.1", 0), lambda received: 0, spool, bounds=_BOUNDS, on_notice=on_notice
-        ) as address:
+        node = NodeAddress(port=0, bounds=_BOUNDS)
+        with run_server(node, lambda path, uid: 0, spool, on_notice) as address:
             waiting = threading.active_count()
             _call(address, given.seed - 1, min(_WARM, given.count), given.at_once)
             before_mib = _resident_mib()

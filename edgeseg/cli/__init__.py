@@ -23,7 +23,7 @@ from edgeseg.cli.commands import (
     train,
     watch,
 )
-from edgeseg.cli.parser import Command, Group, expand_options, rename
+from edgeseg.cli.parser import COMMAND_CLASSES, Command, Group, expand_options, rename
 from edgeseg.cli.signals import interrupts
 from edgeseg.system.version import __version__
 
@@ -71,7 +71,7 @@ _SECTIONS: dict[str, dict[Callable[..., None], str]] = {
 for _title, _commands in _SECTIONS.items():
     for _command, _example in _commands.items():
         app.command(
-            cls=train.TrainCommand if _command is train.train else Command,
+            cls=COMMAND_CLASSES.get(_command, Command),
             rich_help_panel=_title,
             epilog=f"Example: {_example}",
         )(expand_options(_command))
@@ -86,15 +86,12 @@ def main() -> None:
         except KeyboardInterrupt:
             sys.exit(130)
         except SystemExit as ended:
-            sys.exit(max(_exit_code(ended.code), failures.close_standard_output()))
+            code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+            sys.exit(max(code, failures.close_standard_output()))
         except Exception as error:
             if not failures.report_error(error):
                 raise
             sys.exit(1)
-
-
-def _exit_code(code: object) -> int:
-    return code if isinstance(code, int) else int(code is not None)
 
 
 def _prepare_process() -> None:

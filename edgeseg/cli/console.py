@@ -30,9 +30,10 @@ def say(text: str) -> None:
     typer.echo(visible(text))
 
 
-def notice(text: str) -> None:
-    """Print a notice to standard error, apart from results."""
-    _print_coloured(text, typer.colors.YELLOW)
+def notice(*texts: str) -> None:
+    """Print notices to standard error, apart from results."""
+    for text in texts:
+        _print_coloured(text, typer.colors.YELLOW)
 
 
 def failure(text: str) -> None:
@@ -78,38 +79,26 @@ def table(
 
 @contextlib.contextmanager
 def progress(total: int | None, label: str) -> Iterator[Callable[..., None]]:
-    """Show a progress bar on a terminal; yields the function to call after each item."""
-    with counting(total, label) as advance:
-        yield lambda *_: advance(1)
+    """Show a progress bar on a terminal; yields the function to call after an item.
 
-
-@contextlib.contextmanager
-def counting(total: int | None, label: str) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar on a terminal; yields the function to call with a number of items.
-
-    ``total`` is None if it is not known.
+    ``total`` is None if it is not known. The function takes anything, and a ``count`` of items.
     """
     if not shows_progress():
-        yield lambda count: None
+        yield lambda *_, count=1: None
         return
+    from rich import progress as parts
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with parts.Progress(
+        parts.TextColumn("{task.description}"),
+        parts.BarColumn(),
+        parts.MofNCompleteColumn(),
+        parts.TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
         task = bar.add_task(label, total=total)
-        yield lambda count: bar.advance(task, count)
+        yield lambda *_, count=1: bar.advance(task, count)
 
 
 def row(measured: Row, task: Task) -> None:

@@ -45,19 +45,15 @@ def describe_error(error: Exception) -> str | None:
         package = (error.name or "").split(".")[0]
         package = _PACKAGES.get(package, package) or "one of the packages"
         return f"the package {package} cannot be imported ({error}); reinstall it"
-    # Raised for paths with a null byte and, before Python 3.13, by Path.resolve for circular links.
-    if isinstance(error, ValueError) and "null byte" in str(error):
-        return f"a path holds a null character ({error})"
     if isinstance(error, RuntimeError) and "Symlink loop" in str(error):
-        return str(error)
+        return str(error)  # of Path.resolve before Python 3.13
     return None
 
 
 def open_standard_streams() -> None:
-    """Open a substitute for each standard stream that is closed.
+    """Open a substitute for each standard stream that is closed; that of output is not writable.
 
-    Otherwise the next file to be opened would get its descriptor, and receive what libraries
-    print. The substitute for standard output is not writable, so that writing to it fails.
+    Otherwise the next file to be opened would get its descriptor, and what libraries print.
     """
     for name, flags in (("stdin", os.O_RDONLY), ("stdout", os.O_RDONLY), ("stderr", os.O_WRONLY)):
         if getattr(sys, name) is None:

@@ -1,11 +1,9 @@
-"""Options that several commands share; `edgeseg.cli.parser.expand_options` takes the dataclasses.
-
-Help lists them in sections: what is measured, with which model, and what is written.
-"""
+"""Options that several commands share; `expand_options` takes the dataclasses."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,18 +13,23 @@ from edgeseg.cli import console
 from edgeseg.errors import DataError, ModelError
 
 if TYPE_CHECKING:
+    from edgeseg.images.calibration import Calibration
     from edgeseg.run.worker import Options
 
-_MODEL, _SCALE, _OUTPUT = "Model", "Scale and age", "Output"
 RESUME_OR_OVERWRITE = "--resume keeps and --overwrite replaces an earlier run; give one"
+
+
+def complete_device(incomplete: str) -> list[str]:
+    """Return the devices that a shell may complete."""
+    from edgeseg.network.session import PROVIDERS
+
+    return [name for name in ("auto", *PROVIDERS) if name.startswith(incomplete)]
 
 
 def check_device(value: str) -> str:
     """Refuse a device without a provider, as wrong usage."""
-    from edgeseg.network.session import PROVIDERS
-
-    if value != "auto" and value not in PROVIDERS:
-        raise typer.BadParameter(f"{value!r}; expected auto, {', '.join(PROVIDERS)}")
+    if value not in (devices := complete_device("")):
+        raise typer.BadParameter(f"{value!r}; expected {', '.join(devices)}")
     return value
 
 
@@ -49,61 +52,42 @@ def complete_model(incomplete: str) -> list[str]:
     return [name for name in zoo.manifest() if name.startswith(incomplete)]
 
 
-def complete_device(incomplete: str) -> list[str]:
-    """Return the devices that a shell may complete."""
-    from edgeseg.network.session import PROVIDERS
-
-    return [name for name in ("auto", *PROVIDERS) if name.startswith(incomplete)]
-
-
 def option(text: str, *names: str, panel: str | None = None, **more: Any) -> Any:
     """Return an option with a help text, listed in a section of the help."""
     return typer.Option(*names, help=text, rich_help_panel=panel, **more)
 
 
-ModelOption = Annotated[
-    str, option("Bundled model or ONNX file.", panel=_MODEL, autocompletion=complete_model)
-]
-DeviceOption = Annotated[
+count = partial(option, min=1, metavar="N")
+_model = partial(option, panel="Model")
+_scale = partial(option, panel="Scale and age")
+_output = partial(option, panel="Output")
+
+Model = Annotated[str, _model("Bundled model or ONNX file.", autocompletion=complete_model)]
+Device = Annotated[
     str,
-    option(
+    _model(
         "auto, cpu, cuda, tensorrt, coreml, openvino or directml.",
-        panel=_MODEL,
         callback=check_device,
         autocompletion=complete_device,
     ),
 ]
-ThreadsOption = Annotated[
-    int | None,
-    option("Images measured at once; default: all cores.", panel=_MODEL, min=1, metavar="N"),
-]
-CalibrationOption = Annotated[
-    Path | None, option("File that 'edgeseg calibrate' wrote.", panel=_SCALE, metavar="FILE")
-]
-AgeOption = Annotated[
+Threads = Annotated[int | None, count("Images measured at once; default: cores.", panel="Model")]
+Age = Annotated[
     str | None,
-    option(
-        "Gestational age of all images, such as 21w3d, or a table of ages; for centiles.",
-        panel=_SCALE,
+    _scale(
+        "Gestational age, such as 21w3d, or a table of ages; for centiles.",
         metavar="AGE",
         callback=check_age,
     ),
 ]
-JsonOption = Annotated[
-    Path | None, option("Write the figures here; - is standard output.", "--json", panel=_OUTPUT)
+Json = Annotated[Path | None, _output("Write the figures here; - is standard output.", "--json")]
+Jsonl = Annotated[
+    Path | None, _output("Write each row here at once, as JSON; - as above.", "--jsonl")
 ]
-JsonlOption = Annotated[
-    Path | None,
-    option("Write each row here at once, as a line of JSON; - as above.", "--jsonl", panel=_OUTPUT),
-]
-SrOption = Annotated[
-    bool, option("Write a structured report for each DICOM file.", "--sr/--no-sr", panel=_OUTPUT)
-]
-HostOption = Annotated[str, option("Address to listen on; 0.0.0.0 listens on all.")]
-OverwriteOption = Annotated[bool, option("Replace what exists at the output.", "--overwrite")]
-DataOption = Annotated[
-    Path, option("Labelled images: HC18's layout, or a folder with images/ and masks/.")
-]
+Sr = Annotated[bool, _output("Write a structured report for each DICOM file.", "--sr/--no-sr")]
+Host = Annotated[str, option("Address to listen on; 0.0.0.0 listens on all.")]
+Overwrite = Annotated[bool, option("Replace what exists at the output.", "--overwrite")]
+Data = Annotated[Path, option("Labelled images: HC18, or images/ and masks/.")]
 
 
 @dataclass(frozen=True)
@@ -111,21 +95,9 @@ class ScaleOptions:
     """How large the pixels of the images are."""
 
     pixel_size: Annotated[
-        str | None,
-        option(
-            "Millimetres per pixel of all images: 0.12, or 0.12x0.11 for x and y.",
-            panel=_SCALE,
-            metavar="MM",
-        ),
+        str | None, _scale("Millimetres per pixel: 0.12, or 0.12x0.11 for x and y.", metavar="MM")
     ] = None
-    pixel_sizes: Annotated[
-        Path | None,
-        option(
-            "Table: filename and pixel size (mm), or pixel size x and y.",
-            panel=_SCALE,
-            metavar="CSV",
-        ),
-    ] = None
+    pixel_sizes: Annotated[Path | None, _scale("CSV of filename and pixel size (mm).")] = None
 
     def read_size(self) -> float | tuple[float, float] | None:
         """Return the size of all pixels in mm, one number or (x, y); refuse nonsense as usage."""
@@ -139,10 +111,7 @@ class ScaleOptions:
     def print_notices(self, is_given: bool) -> None:
         """Print that sizes are missing, or that both options were given."""
         if not is_given:
-            console.notice(
-                "no pixel size given: files without a pixel size of their own are measured in "
-                "pixels, and their mm columns stay empty"
-            )
+            console.notice("no pixel size given: files that have none are measured in pixels alone")
         if self.pixel_size is not None and self.pixel_sizes is not None:
             console.notice(f"--pixel-size applies to all images: {self.pixel_sizes} is not used")
 
@@ -151,10 +120,10 @@ class ScaleOptions:
 class ModelOptions:
     """The model of a command that measures files, and how it is run."""
 
-    model: ModelOption = "hc18-nano"
-    device: DeviceOption = "auto"
-    threads: ThreadsOption = None
-    calibration: CalibrationOption = None
+    model: Model = "hc18-nano"
+    device: Device = "auto"
+    threads: Threads = None
+    calibration: Annotated[Path | None, _scale("File of 'edgeseg calibrate'.")] = None
 
     def open(self, inference_threads: int = 1, *, needs_head: bool = False) -> Any:
         """Open the model; a calibration needs one of heads."""
@@ -167,7 +136,7 @@ class ModelOptions:
 
         return self.threads or max(1, usable_cores() // inference_threads)
 
-    def read_calibration(self) -> Any:
+    def read_calibration(self) -> Calibration | None:
         """Return the site's calibration, None if none was given."""
         from edgeseg.images.calibration import read_calibration
 
@@ -178,17 +147,10 @@ class ModelOptions:
 class OutputOptions:
     """What `infer`, `watch` and `listen` write besides the table."""
 
-    overlays: Annotated[
-        bool, option("Write overlays.", "--overlays/--no-overlays", panel=_OUTPUT)
-    ] = True
-    masks: Annotated[bool, option("Write masks.", "--masks/--no-masks", panel=_OUTPUT)] = True
-    seg: Annotated[
-        bool, option("Write a DICOM segmentation for each DICOM file.", "--seg", panel=_OUTPUT)
-    ] = False
-    keep_ids: Annotated[
-        bool,
-        option("Keep patient identifiers of DICOM files in results.", "--keep-ids", panel=_OUTPUT),
-    ] = False
+    overlays: Annotated[bool, _output("Write overlays.", "--overlays/--no-overlays")] = True
+    masks: Annotated[bool, _output("Write masks.", "--masks/--no-masks")] = True
+    seg: Annotated[bool, _output("Write a segmentation for each DICOM file.", "--seg")] = False
+    keep_ids: Annotated[bool, _output("Keep patient identifiers.", "--keep-ids")] = False
 
     def collect(self, workers: int, *, sr: bool, **more: bool) -> Options:
         """Return the options of a run."""
@@ -198,13 +160,7 @@ class OutputOptions:
 
 
 def open_model(model: str, device: str, threads: int = 1, task: str | None = None) -> Any:
-    """Open a model; ``threads`` is per image, since the cores are shared out over images.
-
-    Raises
-    ------
-    ModelError
-        If the model is not of the task that the command needs.
-    """
+    """Open a model, for ``threads`` an image; ModelError if it is of another task than asked."""
     from edgeseg.segmenter import Segmenter
 
     segmenter = Segmenter(model, device=device, threads=threads)

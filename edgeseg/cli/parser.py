@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import inspect
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields, is_dataclass, make_dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, NamedTuple, get_type_hints
 
 import typer.core
+import typer.main
 
 _RENAMED = {
     "presence": "teach-refusal",
     "pairs": "shapes",
     "say-every": "progress-every",
     "waiting": "queue",
+}
+# The type of a configuration's value: that of its option, and its metavar.
+_KINDS: dict[Any, tuple[type, str]] = {
+    bool: (str, "true|false"),
+    int: (int, "INTEGER"),
+    int | None: (int, "INTEGER"),
+    float: (float, "NUMBER"),
+    float | None: (float, "NUMBER"),
 }
 
 
@@ -23,37 +35,34 @@ def rename(token: str) -> str:
     return _RENAMED.get(token, token)
 
 
-def expand_options(function: Callable[..., None], **kinds: Any) -> Callable[..., None]:
+def expand_options(
+    function: Callable[..., None], values: Sequence[inspect.Parameter] = ()
+) -> Callable[..., None]:
     """Return a command whose parameters that are dataclasses are replaced by their fields.
 
-    The fields are annotated and have defaults as parameters of commands do. The function is called
-    with instances of its dataclasses; ``kinds`` replaces annotations.
+    The function is called with instances of them. Its parameter ``values``, if it has one, is
+    replaced likewise, and gets a dictionary of those that were given.
     """
-    hints = get_type_hints(function, include_extras=True) | kinds
-    groups: dict[str, Any] = {}
-    parameters = []
+    hints = get_type_hints(function, include_extras=True)
+    groups: dict[str, tuple[Any, list[str]]] = {}
+    parameters: list[inspect.Parameter] = []
     for parameter in inspect.signature(function).parameters.values():
-        kind = hints[parameter.name]
-        for described in getattr(kind, "__metadata__", ()):
-            if is_dataclass(described):
-                kind = _options_of(described)
-        if not is_dataclass(kind):
-            parameters.append(parameter.replace(annotation=kind, kind=parameter.KEYWORD_ONLY))
-            continue
-        groups[parameter.name] = kind
-        of_fields = get_type_hints(kind, include_extras=True)
-        parameters += [
-            inspect.Parameter(
-                field.name, parameter.KEYWORD_ONLY, default=field.default,
-                annotation=of_fields[field.name],
-            )
-            for field in fields(kind)
-        ]  # fmt: skip
+        name, kind = parameter.name, hints[parameter.name]
+        if name == "values":
+            added = [*values]
+            groups[name] = (_keep_given, [each.name for each in added])
+        elif is_dataclass(kind):
+            types = get_type_hints(kind, include_extras=True)
+            added = [_keyword(each.name, each.default, types[each.name]) for each in fields(kind)]
+            groups[name] = (kind, [each.name for each in added])
+        else:
+            added = [_keyword(name, parameter.default, kind)]
+        parameters += added
 
-    def command(**values: Any) -> None:
-        for name, kind in groups.items():
-            values[name] = kind(**{each.name: values.pop(each.name) for each in fields(kind)})
-        function(**values)
+    def command(**given: Any) -> None:
+        for name, (make, names) in groups.items():
+            given[name] = make(**{each: given.pop(each) for each in names})
+        function(**given)
 
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {each.name: each.annotation for each in parameters}
@@ -61,20 +70,16 @@ def expand_options(function: Callable[..., None], **kinds: Any) -> Callable[...,
     return command
 
 
-@dataclass(frozen=True)
-class Values:
-    """Values of a configuration, given as options: ``Annotated[Values, ItsClass]``.
-
-    Without the class there are none. A value that was not given is None.
-    """
-
-    def given(self) -> dict[str, Any]:
-        """Return the values that were given, by the names of the fields."""
-        return {name: value for name, value in vars(self).items() if value is not None}
+def _keyword(name: str, default: Any, kind: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
 
 
-def _options_of(values: Any) -> type[Values]:
-    """Return `Values` with an option for each field of a dataclass.
+def _keep_given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _options_of(values: Any) -> list[inspect.Parameter]:
+    """Return an option for each field of a dataclass, by default None.
 
     The metadata of its fields holds ``help`` and, where they differ from what the type gives, the
     option's ``name`` and ``metavar``. Tuples are read as text, and a bool that is False is a flag.
@@ -82,13 +87,9 @@ def _options_of(values: Any) -> type[Values]:
     hints = get_type_hints(values)
     options = []
     for value in fields(values):
-        hint, about, default = hints[value.name], value.metadata, value.default
-        is_flag = hint is bool and not default
-        kind: Any = bool if is_flag else str
-        metavar = "true|false" if hint is bool else "TEXT"
-        for number, called in ((int, "INTEGER"), (float, "NUMBER")):
-            if hint in (number, number | None):
-                kind, metavar = number, called
+        about, default = value.metadata, value.default
+        kind, metavar = _KINDS.get(hints[value.name], (str, "TEXT"))
+        is_flag = hints[value.name] is bool and not default
         if isinstance(default, tuple):
             default, metavar = ",".join(map(str, default)), "N,N..."
         option = typer.Option(
@@ -97,12 +98,17 @@ def _options_of(values: Any) -> type[Values]:
             help=about["help"] + ("" if default in (None, False, "") else f" ({default})"),
             rich_help_panel="Values",
         )
-        options.append((value.name, Annotated[kind | None, option], None))
-    return make_dataclass("Values", options, bases=(Values,), frozen=True)
+        kind = bool if is_flag else kind
+        options.append(_keyword(value.name, None, Annotated[kind | None, option]))
+    return options
 
 
 class Command(typer.core.TyperCommand):
-    """A command whose help lists its options in sections: their ``rich_help_panel``."""
+    """A command that starts quickly, and whose help lists its options by ``rich_help_panel``."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, made quick."""
+        return _quicken(super().get_params(ctx))
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write a section for the arguments and for each group of options."""
@@ -115,35 +121,52 @@ class Command(typer.core.TyperCommand):
         _write_sections(formatter, sections)
 
 
-class Group(typer.core.TyperGroup):
-    """Commands in sections, which read plain values themselves and leave all others to typer.
+COMMAND_CLASSES: dict[Callable[..., None], type[Command]] = {}
+"""The classes of commands that are not of `Command` itself."""
 
-    From 0.28 on typer reads every value, given or not, with pydantic, whose import would delay
-    every command. A typer that reads values in another way is left as it is.
+
+def takes_values(module: str, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command, when it is called, an option for each field of a dataclass in a module.
+
+    Its parameter ``values`` gets them. They would delay all other commands.
     """
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Write a section for each group of commands: their ``rich_help_panel``."""
-        sections: dict[str, list[Any]] = {}
-        listed = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
-        width = max(len(name) for name, _ in listed)
-        for name, command in listed:
-            if command is not None and not command.hidden:
-                title = command.rich_help_panel or "Commands"
-                record = (f"{name:{width}}", command.get_short_help_str(200))
-                sections.setdefault(title, []).append(record)
-        _write_sections(formatter, sections)
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        class Configured(Command):
+            def make_context(self, *args: Any, **extra: Any) -> Any:
+                kind = getattr(importlib.import_module(module), name)
+                complete = typer.Typer(
+                    add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+                )
+                # Values may be spelt as in a TOML file, with underscores.
+                spelling = {"token_normalize_func": lambda token: token.replace("_", "-")}
+                complete.command(cls=Command, epilog=self.epilog, context_settings=spelling)(
+                    expand_options(function, values=_options_of(kind))
+                )
+                return typer.main.get_command(complete).make_context(*args, **extra)
+
+        COMMAND_CLASSES[function] = Configured
+        return function
+
+    return register
+
+
+class Group(typer.core.TyperGroup):
+    """Commands that start quickly, listed by their ``rich_help_panel``."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """Return the parameters of `edgeseg` itself, made quick."""
-        return _quickened(super().get_params(ctx))
+        """Return the parameters, made quick."""
+        return _quicken(super().get_params(ctx))
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Return the command of this name, its parameters made quick."""
-        command = super().get_command(ctx, cmd_name)
-        if command is not None:
-            _quickened(command.get_params(ctx))
-        return command
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write a section for each group of commands."""
+        sections: dict[str, list[Any]] = {}
+        width = max(map(len, self.commands))
+        for name, command in self.commands.items():
+            record = (f"{name:{width}}", command.get_short_help_str(200))
+            title = getattr(command, "rich_help_panel", None) or "Commands"
+            sections.setdefault(title, []).append(record)
+        _write_sections(formatter, sections)
 
 
 def _write_sections(formatter: Any, sections: dict[str, list[Any]]) -> None:
@@ -153,24 +176,22 @@ def _write_sections(formatter: Any, sections: dict[str, list[Any]]) -> None:
                 formatter.write_dl(records)
 
 
-def _quickened(parameters: Iterable[Any]) -> list[Any]:
-    listed = list(parameters)
-    for parameter in listed:
-        # typer asks a parameter for its reader, once for each value
-        original = getattr(parameter, "get_runtime_param", None)
-        if original is not None and not isinstance(original, _Reader):
-            parameter.get_runtime_param = _Reader(original)
-    return listed
+def _quicken(parameters: list[Any]) -> list[Any]:
+    """Have parameters read plain values themselves, and leave all others to typer.
+
+    From 0.28 on typer reads every value, given or not, with pydantic, whose import would delay
+    every command. A typer that reads values in another way is left as it is.
+    """
+    for parameter in parameters:
+        if hasattr(parameter, "get_runtime_param"):
+            parameter.get_runtime_param = partial(_Reader, parameter.get_runtime_param)
+    return parameters
 
 
-class _Reader:
+class _Reader(NamedTuple):
     """Reads the values of one parameter, as typer's reader of values does."""
 
-    def __init__(self, original: Callable[[], Any]) -> None:
-        self._original = original
-
-    def __call__(self) -> _Reader:
-        return self
+    find_original: Callable[[], Any]
 
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
         """Return what the command gets; typer reports what is wrong with a value."""
@@ -182,14 +203,10 @@ class _Reader:
         if isinstance(value, str) and kind in (str, Path):
             return kind(value)
         if kind in (int, float):
-            try:
+            with contextlib.suppress(ValueError):
                 number = kind(value)
-            except ValueError:
-                number = None
-            if number is not None and _is_within(number, param.min, param.max):
-                return number
-        return self._original().coerce(value, param=param, ctx=ctx)
-
-
-def _is_within(number: float, least: float | None, most: float | None) -> bool:
-    return (least is None or number >= least) and (most is None or number <= most)
+                if (param.min is None or number >= param.min) and (
+                    param.max is None or number <= param.max
+                ):
+                    return number
+        return self.find_original().coerce(value, param=param, ctx=ctx)

@@ -24,18 +24,20 @@ _STANDARD_OUTPUT = Path("-")
 
 
 def check_reports(*paths: Path | None) -> None:
-    """Check before a long run that reports can be written; None and ``-`` are skipped.
-
-    Raises
-    ------
-    OutputWriteError
-        If one is a folder, or its folder is not writable.
-    """
+    """Check before a long run that reports can be written; None and ``-`` are skipped."""
     from edgeseg.system.files import check_targets
 
     if paths.count(_STANDARD_OUTPUT) > 1:
         raise typer.BadParameter("--json and --jsonl cannot both be standard output")
     check_targets(*(path for path in paths if path != _STANDARD_OUTPUT))
+
+
+@contextlib.contextmanager
+def _stream_alone(path: Path | None) -> Iterator[TextIO | None]:
+    """Yield standard output if a report goes there, and have prints go to standard error."""
+    alone, stdout = path == _STANDARD_OUTPUT, sys.stdout
+    with contextlib.redirect_stdout(sys.stderr if alone else stdout):
+        yield stdout if alone else None
 
 
 @contextlib.contextmanager
@@ -47,64 +49,51 @@ def figures_to(json_file: Path | None) -> Iterator[Callable[[Any], None]]:
     """
     from edgeseg.system.files import json_text, write_json
 
-    stdout, alone = sys.stdout, json_file == _STANDARD_OUTPUT
+    with _stream_alone(json_file) as stream:
 
-    def write(figures: Any) -> None:
-        if alone:
-            stdout.write(json_text(figures))
-            stdout.flush()
-        elif json_file:
-            write_json(json_file, figures)
+        def write(figures: Any) -> None:
+            if stream is not None:
+                stream.write(json_text(figures))
+                stream.flush()
+            elif json_file:
+                write_json(json_file, figures)
 
-    with contextlib.redirect_stdout(sys.stderr if alone else stdout):
         yield write
 
 
 @contextlib.contextmanager
 def lines_to(jsonl_file: Path | None, *, append: bool = False) -> Iterator[Callable[[Row], None]]:
-    """Yield the function that writes a row to the file of `--jsonl`, as a line of JSON, at once.
-
-    If that is standard output, prints go to standard error meanwhile.
-
-    Raises
-    ------
-    OutputWriteError
-        If the file cannot be written.
-    """
-    stdout, alone = sys.stdout, jsonl_file == _STANDARD_OUTPUT
+    """Yield the function that writes a row at once as a line of JSON, as `figures_to` does."""
     with contextlib.ExitStack() as stack:
-        stream: TextIO | None = stdout if alone else None
-        if jsonl_file is not None and not alone:
-            try:
+        stream = alone = stack.enter_context(_stream_alone(jsonl_file))
+        if jsonl_file is not None and alone is None:
+            with _name_in_errors(jsonl_file):
                 opened = jsonl_file.open("a" if append else "w", encoding="utf-8", newline="\n")
-            except OSError as error:
-                raise _write_error(jsonl_file, error) from error
             stream = stack.enter_context(opened)
 
         def write(row: Row) -> None:
-            if stream is None:
-                return
-            text = json.dumps(row, ensure_ascii=False, allow_nan=False)
-            try:
-                stream.write(printable(text) + "\n")
-                stream.flush()
-            except OSError as error:
-                if alone:
-                    raise
-                raise _write_error(jsonl_file, error) from error
+            if stream is not None:
+                text = json.dumps(row, ensure_ascii=False, allow_nan=False)
+                with _name_in_errors(None if alone else jsonl_file):
+                    stream.write(printable(text) + "\n")
+                    stream.flush()
 
-        stack.enter_context(contextlib.redirect_stdout(sys.stderr if alone else stdout))
         yield write
 
 
-def _write_error(path: Path | None, error: OSError) -> OutputWriteError:
-    return OutputWriteError(f"{path}: cannot be written ({error.strerror})")
+@contextlib.contextmanager
+def _name_in_errors(path: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if path is None:
+            raise
+        raise OutputWriteError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 def print_report(report: Any, json_file: Path | None) -> None:
     """Print a dataclass: its notices as notices, its other fields as figures, and as `--json`."""
-    for text in report.notices:
-        console.notice(text)
+    console.notice(*report.notices)
     figures = {key: plain(value) for key, value in asdict(report).items() if key != "notices"}
     print_figures(figures, [(key, _cell(value)) for key, value in figures.items()], json_file)
 
@@ -122,17 +111,15 @@ def _cell(value: object) -> str:
     return "-" if value is None else str(value)
 
 
-class NeedsExtra:
-    """Context in which a missing package is an error that names the extra to install."""
-
-    def __init__(self, extra: str) -> None:
-        self._extra = extra
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, ModuleNotFoundError) and not isinstance(error, EdgesegError):
-            raise MissingExtraError(
-                f"this command needs {error.name!r}; install it with pip install "
-                f"'edgeseg[{self._extra}]' (from a checkout: pip install '.[{self._extra}]')"
-            ) from error
+@contextlib.contextmanager
+def needs_extra(extra: str) -> Iterator[None]:
+    """Name the extra to install if a package is missing in the context."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if isinstance(error, EdgesegError):
+            raise
+        raise MissingExtraError(
+            f"this command needs {error.name!r}; install it with pip install "
+            f"'edgeseg[{extra}]' (from a checkout: pip install '.[{extra}]')"
+        ) from error

@@ -45,9 +45,6 @@ class Interrupts:
     @contextlib.contextmanager
     def handle(self) -> Iterator[None]:
         """Handle signals inside the context; both raise in the main thread, which cleans up."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
         reading, writing = os.pipe()
         self._seen = 0
         with contextlib.suppress(AttributeError, OSError):  # not needed on Windows
@@ -55,7 +52,7 @@ class Interrupts:
         fd_before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         if hasattr(os, "register_at_fork"):
             # Otherwise a signal to a forked child would count as one to this process.
-            os.register_at_fork(after_in_child=_forget)
+            os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))
         terminated_before = signal.getsignal(signal.SIGTERM)
         if terminated_before == signal.SIG_DFL:
             signal.signal(signal.SIGTERM, _terminated)
@@ -79,30 +76,24 @@ class Interrupts:
                 self._advice = ""
                 console.notice(advice)
             raise
-        finally:
-            self._advice = ""
+        self._advice = ""
 
     @contextlib.contextmanager
-    def wait_patiently(self) -> Iterator[None]:
-        """Allow any time to stop after a first signal; a second one ends the process at once."""
-        self._patient = True
-        try:
-            yield
-        finally:
-            self._patient = False
+    def wait_patiently(self, *, leave_sigterm: bool = False) -> Iterator[None]:
+        """Allow any time to stop after a first signal; a second one ends the process at once.
 
-    @contextlib.contextmanager
-    def leave_to_library(self) -> Iterator[None]:
-        """Leave the first signal to a library that has its own way to stop."""
+        ``leave_sigterm`` leaves SIGTERM to a library that has its own way to stop.
+        """
         before = signal.getsignal(signal.SIGTERM)
-        if before is _terminated:
+        is_left = leave_sigterm and before is _terminated
+        if is_left:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
         self._patient = True
         try:
             yield
         finally:
             self._patient = False
-            if before is _terminated:
+            if is_left:
                 signal.signal(signal.SIGTERM, before)
 
     def _watch(self, reading: int) -> None:
@@ -125,11 +116,6 @@ class Interrupts:
         with contextlib.suppress(OSError):  # not sys.stderr, which another thread may have locked
             os.write(2, shown + self._advice.encode(errors="backslashreplace") + b"\n")
         os._exit(128 + number)
-
-
-def _forget() -> None:
-    with contextlib.suppress(ValueError):
-        signal.set_wakeup_fd(-1)
 
 
 def _terminated(number: int, _: object) -> NoReturn:

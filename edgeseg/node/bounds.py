@@ -1,12 +1,20 @@
-"""How much a node lets its peers take: memory, disk, threads and time."""
+"""How much a node lets its peers take, and what it answers them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-
-from edgeseg.errors import ConfigError
+import enum
+from dataclasses import dataclass
 
 _MIB = 1 << 20
+
+
+class Status(enum.IntEnum):
+    """Answers to a C-STORE (PS3.4, table B.2-1, and PS3.7, annex C)."""
+
+    SUCCESS = 0x0000
+    PROCESSING_FAILURE = 0x0110
+    INVALID_INSTANCE = 0x0117
+    OUT_OF_RESOURCES = 0xA700
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,28 +27,21 @@ class Bounds:
     Attributes
     ----------
     instance_bytes
-        One instance's data set. 1 GiB holds 12 s of uncompressed colour at 1024 x 768 and 30
-        frames a second, the largest that machines send of a scan; stills are of 1 to 3 MB.
+        One instance. 1 GiB holds 12 s of uncompressed colour at 1024 x 768, 30 frames a second.
     pdu_bytes
-        One protocol data unit. Told to the peer as the longest to send, and room for the longest
-        proper request: 128 presentation contexts with 40 transfer syntaxes each are 360 KB.
+        One protocol data unit. The longest proper request, of 128 presentation contexts with 40
+        transfer syntaxes each, has 360 KB.
     associations
-        Callers served at once; more are asked to come back (rejected for the moment).
+        Callers served at once; more are rejected for the moment.
     connections
-        Connections at once, those included that have not yet said who they are; more are closed
-        before they have a thread.
-    association_s
-        From the connection to the end of the request, TLS included.
-    idle_s
-        Silence of a caller between its messages.
-    pdu_s
-        One protocol data unit from first to last byte, a pause inside a message, and each write.
+        Connections at once; more are closed before they have a thread.
     queue
         Instances that wait to be measured; more are answered "out of resources".
-    answer_s
-        A peer's answer to what was sent to it.
-    stop_s
-        For running messages to end when the node stops.
+    association_s, idle_s, stop_s
+        From the connection to the end of the request, TLS included; silence between messages; and
+        for running messages to end when the node stops.
+    pdu_s
+        One protocol data unit from first to last byte, and each write.
     """
 
     instance_bytes: int = 1024 * _MIB
@@ -51,17 +52,4 @@ class Bounds:
     association_s: float = 10.0
     idle_s: float = 60.0
     pdu_s: float = 30.0
-    answer_s: float = 60.0
     stop_s: float = 10.0
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if not value > 0:
-                raise ConfigError(f"{field.name} {value}: expected more than 0")
-        # PS3.8 lets a peer count on 4096 at least, pynetdicom's and DCMTK's smallest
-        if not 4096 <= self.pdu_bytes < 1 << 31:
-            raise ConfigError(f"pdu_bytes {self.pdu_bytes}: expected 4096 to 2147483647")
-
-
-USUAL = Bounds()

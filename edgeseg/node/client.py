@@ -10,80 +10,46 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgeseg.node.addresses import Remote
-from edgeseg.node.bounds import USUAL, Bounds
+from edgeseg.node.bounds import Status
 from edgeseg.node.library import pynetdicom
-from edgeseg.node.terms import OWN_TITLE, Status
 
+_ASSOCIATION_S, _ANSWER_S = 10.0, 60.0
 _CONTEXTS = 128  # of an association, PS3.8
 _WARNING = 0xB  # first digit of statuses: it is stored all the same
 
 
 class Outcome(NamedTuple):
-    """What became of a file that was to be sent.
+    """What became of a file that was to be sent."""
 
-    Attributes
-    ----------
-    is_sent
-        Whether the peer has said that it keeps it.
-    is_refused
-        Whether the peer does not want it, and would not later.
-    reason
-        Why it was not sent; else empty, as it is of what was not tried.
-    """
-
-    is_sent: bool
-    is_refused: bool = False
+    is_done: bool
+    """It need not be sent again: the peer keeps it, or refuses it for good."""
     reason: str = ""
+    """Why it was not sent; empty also of what was not tried."""
 
 
 def send_files(
     paths: Sequence[Path],
     remote: Remote,
-    *,
-    ae_title: str = OWN_TITLE,
+    ae_title: str,
     tls: ssl.SSLContext | None = None,
-    bounds: Bounds = USUAL,
+    *,
     may_go_on: Callable[[], bool] = lambda: True,
     on_open: Callable[[Callable[[], None]], None] = lambda cut_off: None,
 ) -> list[Outcome]:
     """Store files at another node, in one association, each in its own encoding.
 
-    Parameters
-    ----------
-    paths
-        DICOM files with meta information.
-    remote
-        Where to.
-    ae_title
-        Under which it knows us.
-    tls
-        What the connection is secured with; None: nothing.
-    bounds
-        How long it may take.
-    may_go_on
-        Asked before each file; once it says no, the rest stays unsent.
-    on_open
-        Called, once there is an association, with a function that cuts it off from any thread.
-
-    Returns
-    -------
-    list of Outcome
-        One for each path, in their order.
-
-    Raises
-    ------
-    MissingExtraError
-        If pynetdicom is not installed.
+    ``ae_title`` is the title under which the node knows us. ``may_go_on`` is asked before each
+    file; once it says no, the rest stays unsent. ``on_open`` is called, once there is an
+    association, with a function that cuts it off from any thread.
     """
-    kinds = [_read_kind(path) for path in paths]
-    wanted = [*dict.fromkeys(kind for kind in kinds if kind is not None)]
+    wanted = [*dict.fromkeys(kind for path in paths if (kind := _read_kind(path)) is not None)]
     if not wanted:
-        return [Outcome(False, True, f"{path}: not a DICOM file") for path in paths]
-    with _open_association(remote, wanted, ae_title, tls, bounds) as association:
+        return [Outcome(True, f"{path}: not a DICOM file") for path in paths]
+    with _open_association(remote, wanted, ae_title, tls) as association:
         if association is None:
             secured = "" if tls is None else ", and speak TLS with a certificate that is trusted"
             reason = f"{remote}: no association; is it there, and does it know {ae_title}{secured}?"
-            return [Outcome(False, reason=reason) for _ in paths]
+            return [Outcome(False, reason) for _ in paths]
         on_open(association.dul.socket.close)
         return [
             _send_file(association, path, remote) if may_go_on() else Outcome(False)
@@ -97,15 +63,14 @@ def _send_file(association: Any, path: Path, remote: Remote) -> Outcome:
     except RuntimeError:  # the association has ended
         status = None
     except Exception:  # of any kind: no context for the file, or it cannot be read
-        reason = f"{remote}: it takes no such document, or {path.name} cannot be read"
-        return Outcome(False, is_refused=True, reason=reason)
+        return Outcome(True, f"{remote}: it takes no such document, or {path.name} cannot be read")
     if status is None:
-        return Outcome(False, reason=f"{remote}: it gave no answer")
+        return Outcome(False, f"{remote}: it gave no answer")
     if status == Status.SUCCESS or status >> 12 == _WARNING:
         return Outcome(True)
     # a full disk or a fault there need not stay
     may_pass = status >> 8 == Status.OUT_OF_RESOURCES >> 8 or status == Status.PROCESSING_FAILURE
-    return Outcome(False, not may_pass, f"{remote}: refused {path.name}, 0x{status:04X}")
+    return Outcome(not may_pass, f"{remote}: refused {path.name}, 0x{status:04X}")
 
 
 @contextlib.contextmanager
@@ -114,12 +79,11 @@ def _open_association(
     kinds: Sequence[tuple[str, str]],
     ae_title: str,
     tls: ssl.SSLContext | None,
-    bounds: Bounds,
 ) -> Iterator[Any]:
     """Give an association in which kinds of instances may be sent; None if there is none."""
     entity = pynetdicom().AE(ae_title)
-    entity.connection_timeout = entity.acse_timeout = bounds.association_s
-    entity.dimse_timeout = entity.network_timeout = bounds.answer_s
+    entity.connection_timeout = entity.acse_timeout = _ASSOCIATION_S
+    entity.dimse_timeout = entity.network_timeout = _ANSWER_S
     for kind in kinds[:_CONTEXTS]:
         entity.add_requested_context(*kind)
     connections: list[socket.socket] = []
@@ -129,13 +93,15 @@ def _open_association(
         # small parts are sent at once; else each file waits for the peer's last word
         connections[0].setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    options: dict[str, Any] = {} if tls is None else {"tls_args": (tls, remote.host)}
-    options["evt_handlers"] = [(pynetdicom().evt.EVT_CONN_OPEN, on_connection)]
     association = None
     try:
         with contextlib.suppress(OSError, UnicodeError):  # no host of that name
             association = entity.associate(
-                remote.host, remote.port, ae_title=remote.ae_title, **options
+                remote.host,
+                remote.port,
+                ae_title=remote.ae_title,
+                tls_args=None if tls is None else (tls, remote.host),
+                evt_handlers=[(pynetdicom().evt.EVT_CONN_OPEN, on_connection)],
             )
         if association is None or not association.is_established:
             yield None

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from edgeseg.errors import OutputWriteError
 from edgeseg.images.dicom.frames import holds_image
 from edgeseg.inputs.discover import items_of
-from edgeseg.node.terms import Received, Status
+from edgeseg.node.bounds import Status
 from edgeseg.system.files import sync
 
 if TYPE_CHECKING:
@@ -33,19 +33,8 @@ class Inbox:
 
     An instance is safe once it is taken: its file, and a note of it in the store, outlive a kill
     and a power cut. What is not measured when the context ends is measured by the next run.
-
-    Parameters
-    ----------
-    engine, store
-        What measures, and where rows go.
-    spool
-        Folder of instances that are not measured yet.
-    limit
-        Instances that may wait.
-    on_measured
-        Called with the name of each file whose rows are durable, from any thread.
-    on_notice
-        Called with sentences that a user should read, from any thread.
+    ``limit`` instances may wait in the folder ``spool``. From any thread ``on_measured`` is called
+    with each file whose rows are durable, and ``on_notice`` with sentences for the user.
     """
 
     def __init__(
@@ -91,9 +80,9 @@ class Inbox:
         if self._known:
             self._on_notice(f"instances that wait for the next start: {len(self._known)}")
 
-    def take(self, received: Received) -> Status:
+    def take(self, received: Path, uid: str) -> Status:
         """Keep an instance, unless it is measured or waits already, and return what to answer."""
-        file = f"{received.sop_instance}.dcm"
+        file = f"{uid}.dcm"
         with self._changed:
             self._changed.wait_for(lambda: file not in self._incomplete)
             if file in self._known or self._store.version_of(file) is not None:
@@ -105,22 +94,22 @@ class Inbox:
         if not has_room:
             self._on_notice(f"{self._limit} instances wait to be measured; more are refused")
             return Status.OUT_OF_RESOURCES
-        is_kept = False
+        answer = Status.OUT_OF_RESOURCES
         try:
-            self._keep(received.path, self._spool / file)
-            is_kept = True
+            self._keep(received, self._spool / file)
+            answer = Status.SUCCESS
         except (OSError, OutputWriteError) as error:
             reason = getattr(error, "strerror", None) or error
             self._on_notice(f"an instance could not be kept, and was refused: {reason}")
         finally:
             with self._changed:
                 self._incomplete.discard(file)
-                if is_kept:
+                if answer == Status.SUCCESS:
                     self._queue.append(file)
                 else:
                     self._known.discard(file)
                 self._changed.notify_all()
-        return Status.SUCCESS if is_kept else Status.OUT_OF_RESOURCES
+        return answer
 
     def _keep(self, received: Path, path: Path) -> None:
         """Make an instance and the note that it waits durable, or leave nothing of it."""
@@ -156,25 +145,23 @@ class Inbox:
 
     def _measure(self, file: str) -> None:
         path = self._spool / file
-        is_there = path.is_file()
-        if is_there and holds_image(path):
+        if not path.is_file():
+            self._on_notice(f"{path}: removed before it was measured; send it again")
+        elif holds_image(path):
             future = self._engine.submit([*items_of(file, str(path))])
             future.add_done_callback(partial(self._finish, file))
             return
-        if is_there:
-            self._n_documents += 1
         else:
-            self._on_notice(f"{path}: removed before it was measured; send it again")
+            self._n_documents += 1
         self._store.dequeue(file)
         self._forget(file)
 
     def _finish(self, file: str, future: Future[list[Row]]) -> None:
-        error = future.exception()
-        if error is None:
-            self._forget(file)
-            self._on_measured(file)
-        else:
+        if (error := future.exception()) is not None:
             self._retry(file, error)
+            return
+        self._forget(file)
+        self._on_measured(file)
 
     def _forget(self, file: str) -> None:
         """Remove a file that waits no longer, as the store says already."""

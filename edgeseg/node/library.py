@@ -6,29 +6,17 @@ import logging
 import warnings
 from typing import Any
 
-from edgeseg.errors import MissingExtraError
-
 
 def pynetdicom() -> Any:
     """Import pynetdicom and what is used of it.
 
     What it and pydicom log and warn of, which quotes what comes, is silenced, and instances go from
     the network to files and back without lying in memory.
-
-    Raises
-    ------
-    MissingExtraError
-        If it is not installed.
     """
-    try:
-        import pynetdicom
-        import pynetdicom.dsutils
-        import pynetdicom.transport
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f"a DICOM node needs {error.name!r}; install it with pip install "
-            "'edgeseg[dicom-node]' (from a checkout: pip install '.[dicom-node]')"
-        ) from None
+    import pynetdicom
+    import pynetdicom.dsutils
+    import pynetdicom.transport
+
     for name in (pynetdicom.__name__, "pydicom"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         warnings.filterwarnings("ignore", module=rf"{name}(\.|$)")

@@ -21,20 +21,8 @@ class ReportSender:
     """Sends documents in a thread of its own while its context is open, again until they arrive.
 
     When the context ends, it sends for `_STOP_S` more, and then cuts off an archive that does not
-    answer. The store keeps the names of what was not sent, which the folder's next run sends.
-
-    Parameters
-    ----------
-    results
-        The folder they are in, whose store notes what was sent.
-    remote
-        Where to.
-    ae_title
-        Under which it knows us.
-    tls
-        What the connection is secured with; None: nothing.
-    on_notice
-        Called with sentences on what could not be sent.
+    answer. The store of ``results`` keeps the names of what was not sent, which the folder's next
+    run sends; ``on_notice`` is called with sentences on it. For the others see `send_files`.
     """
 
     def __init__(
@@ -42,8 +30,8 @@ class ReportSender:
         results: Results,
         remote: Remote,
         ae_title: str,
-        tls: ssl.SSLContext | None = None,
-        on_notice: Callable[[str], None] = lambda text: None,
+        tls: ssl.SSLContext | None,
+        on_notice: Callable[[str], None],
     ) -> None:
         self._results, self._on_notice = results, on_notice
         self._remote, self._ae_title, self._tls = remote, ae_title, tls
@@ -51,7 +39,7 @@ class ReportSender:
         self._changed = threading.Condition()
         self._is_ending = False
         self._ends_s = float("inf")
-        self._cut_off: Callable[[], None] = lambda: None
+        self._opened: list[Callable[[], None]] = []  # what cuts an association off
         self._thread = threading.Thread(target=self._work, name="edgeseg-reports", daemon=True)
 
     def __enter__(self) -> ReportSender:
@@ -64,7 +52,8 @@ class ReportSender:
             self._changed.notify()
         self._thread.join(2 * _STOP_S)  # the last document may have begun just then
         if self._thread.is_alive():
-            self._cut_off()
+            for cut_off in self._opened[-1:]:
+                cut_off()
             self._thread.join(_STOP_S)
         if self._names:
             count = len(self._names)
@@ -95,24 +84,16 @@ class ReportSender:
     def _has_time(self) -> bool:
         return time.monotonic() < self._ends_s
 
-    def _on_open(self, cut_off: Callable[[], None]) -> None:
-        self._cut_off = cut_off
-
     def _send(self, names: list[str]) -> bool:
         """Send documents, and return whether any of them need not be sent again."""
         paths = [self._results.out / name for name in names]
-        outcomes = send_files(
-            paths,
-            self._remote,
-            ae_title=self._ae_title,
-            tls=self._tls,
-            may_go_on=self._has_time,
-            on_open=self._on_open,
-        )
-        ended = []
-        for name, path, outcome in zip(names, paths, outcomes, strict=True):
-            if outcome.is_sent or outcome.is_refused or not path.is_file():
-                ended.append(name)
+        to = self._remote, self._ae_title, self._tls
+        outcomes = send_files(paths, *to, may_go_on=self._has_time, on_open=self._opened.append)
+        ended = [
+            name
+            for name, path, outcome in zip(names, paths, outcomes, strict=True)
+            if outcome.is_done or not path.is_file()
+        ]
         for reason in dict.fromkeys(outcome.reason for outcome in outcomes if outcome.reason):
             self._on_notice(reason)
         try:

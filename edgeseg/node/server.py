@@ -1,4 +1,4 @@
-"""The run_server half of a node: pynetdicom's server, held within bounds.
+"""The receiving half of a node: pynetdicom's server, held within bounds.
 
 By itself it would read as much as a peer announces, and wait for it for ever.
 """
@@ -9,21 +9,17 @@ import contextlib
 import re
 import socket
 import socketserver
-import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from edgeseg.errors import ConfigError
-from edgeseg.node.addresses import Caller, find_fixed_addresses, normalize_address
-from edgeseg.node.association import bound_association, host_of
-from edgeseg.node.bounds import USUAL, Bounds
+from edgeseg.node.addresses import NodeAddress, find_fixed_addresses, normalize_address
+from edgeseg.node.bounds import Bounds, Status
 from edgeseg.node.library import pynetdicom
-from edgeseg.node.notices import Notices
 from edgeseg.node.spool import Sweeper, open_spool
-from edgeseg.node.terms import OWN_TITLE, Received, Status
 from edgeseg.system.addresses import in_brackets
 
 # Encodings that are read here; of several that are offered one of these is taken.
@@ -34,73 +30,50 @@ _READ_HERE = {
 _UID, _LONGEST_UID = re.compile(r"[0-9]+(\.[0-9]+)*"), 64
 _REJECTED_CALLER = (0x01, 0x01, 0x03)  # permanently, by the user, calling AE title not recognised
 _POLL_S, _ACCEPT_S = 0.05, 0.25
+_REACTOR_S = 0.005  # between looks of pynetdicom for something to do
 _LAST_WAIT_S = 0.5  # for threads whose connection was closed
+_QUICK_ACK = getattr(socket, "TCP_QUICKACK", None)  # of Linux; it holds for a while only
 
-Store = Callable[[Received], int]
+Store = Callable[[Path, str], int]
 
 
 @contextlib.contextmanager
 def run_server(
-    address: tuple[str, int],
-    store: Store,
-    spool: Path,
-    *,
-    ae_title: str = OWN_TITLE,
-    allow: Sequence[Caller] | None = None,
-    tls: ssl.SSLContext | None = None,
-    bounds: Bounds = USUAL,
-    on_notice: Callable[[str], None] = lambda text: None,
+    address: NodeAddress, store: Store, spool: Path, on_notice: Callable[[str], None]
 ) -> Iterator[tuple[str, int]]:
     """Serve echoes and stores of every class, in every encoding, while the context is open.
 
-    Leaving it takes nothing more, lets running stores end for ``bounds.stop_s``, and aborts what
-    then remains.
+    Leaving it takes nothing more, lets running stores end for ``stop_s`` of the bounds, and aborts
+    what then remains. Yields host and port that are listened on.
 
     Parameters
     ----------
     address
-        Host and port to listen on; port 0 takes one that is free.
+        Where to listen, and to whom.
     store
-        Called with each instance in its caller's thread, several at once; returns the `Status`
-        that is answered. What it raises is answered by a failure, and the node goes on.
+        Called with the DICOM file and the UID of each instance in its caller's thread, several at
+        once; returns the `Status` that is answered. The file is deleted afterwards if it is still
+        there. What it raises is answered by a failure, and the node goes on.
     spool
         A folder of this node alone, in which instances lie while they come.
-    ae_title
-        The node's own; callers may call it by any.
-    allow
-        Who may call; None: anybody.
-    tls
-        What connections are secured with; None: nothing.
-    bounds
-        What callers may take.
     on_notice
-        Takes a line about a caller that was turned away or failed, from any thread, at most 20 a
-        minute. Names AE titles and addresses, never what an instance holds.
-
-    Yields
-    ------
-    tuple of str and int
-        Host and port that are listened on.
+        Takes a line about a caller that was turned away or failed, from any thread; must not
+        raise. Names AE titles and addresses, never what an instance holds.
 
     Raises
     ------
-    ConfigError
-        If the address cannot be listened on.
-    OutputWriteError
-        If the folder cannot be written to.
-    MissingExtraError
-        If pynetdicom is not installed.
+    ConfigError, OutputWriteError
+        If the address cannot be listened on, or the folder not written to.
     """
-    package = pynetdicom()
-    notices = Notices(on_notice)
-    with open_spool(spool) as sweeper, contextlib.closing(notices):
-        node = _Node(store, allow, bounds, notices)
-        entity = package.AE(ae_title)
+    bounds = address.bounds
+    with open_spool(spool) as sweeper:
+        entity = pynetdicom().AE(address.ae_title)
         entity.add_supported_context("1.2.840.10008.1.1")  # the echo
         entity.maximum_associations, entity.maximum_pdu_size = bounds.associations, bounds.pdu_bytes
         entity.acse_timeout = bounds.association_s
         entity.dimse_timeout = entity.network_timeout = bounds.idle_s
-        server = _open_server(entity, address, node, tls, sweeper)
+        node = _Node(address, store, on_notice)
+        server = _open_server(entity, node, sweeper)
         accepting = threading.Thread(target=server.serve_forever, args=(_ACCEPT_S,), daemon=True)
         accepting.start()
         try:
@@ -110,20 +83,22 @@ def run_server(
             accepting.join()
             server.server_close()
             if not node.stop(bounds.stop_s):
-                notices("callers were cut off, as what they had sent did not end in time")
+                on_notice("callers were cut off, as what they had sent did not end in time")
             for association in server.active_associations:
                 association.dul.socket.close()
-            _wait(lambda: not server.active_associations, _LAST_WAIT_S)
+            deadline_s = time.monotonic() + _LAST_WAIT_S
+            while server.active_associations and time.monotonic() < deadline_s:
+                time.sleep(_POLL_S)
 
 
 class _Node:
     """Answers the events of pynetdicom, in the threads of its associations."""
 
     def __init__(
-        self, store: Store, allow: Sequence[Caller] | None, bounds: Bounds, notices: Notices
+        self, address: NodeAddress, store: Store, on_notice: Callable[[str], None]
     ) -> None:
-        self.store, self.allow, self.bounds, self.notices = store, allow, bounds, notices
-        self.addresses = None if allow is None else find_fixed_addresses(allow)
+        self.address, self.store, self.on_notice = address, store, on_notice
+        self.addresses = None if address.allow is None else find_fixed_addresses(address.allow)
         self.opening: set[Any] = set()  # connections that have no association yet, as in TLS
         self._unanswered: set[Any] = set()
         self._changed, self._is_stopping = threading.Condition(), False
@@ -136,10 +111,10 @@ class _Node:
 
     def on_request(self, event: Any) -> None:
         """Reject a caller that is not allowed, and prefer encodings that are read here."""
-        request, host = event.assoc.requestor.primitive, host_of(event.assoc)
-        title = request.calling_ae_title.strip()
-        if self.allow is not None and not any(c.admits(title, host) for c in self.allow):
-            self.notices(f"{title}@{host}: rejected, as it is not among the callers allowed")
+        request, host = event.assoc.requestor.primitive, _host_of(event.assoc)
+        title, allow = request.calling_ae_title.strip(), self.address.allow
+        if allow is not None and not any(caller.admits(title, host) for caller in allow):
+            self.on_notice(f"{title}@{host}: rejected, as it is not among the callers allowed")
             event.assoc.acse.send_reject(*_REJECTED_CALLER)
             event.assoc.kill()
             return
@@ -151,9 +126,9 @@ class _Node:
         """Store an instance, and return its status."""
         event.assoc.dul.socket.recv.taken_bytes = 0
         uid = str(event.request.AffectedSOPInstanceUID)
-        caller = f"{event.assoc.requestor.ae_title.strip()}@{host_of(event.assoc)}"
+        caller = f"{event.assoc.requestor.ae_title.strip()}@{_host_of(event.assoc)}"
         if not _UID.fullmatch(uid) or len(uid) > _LONGEST_UID:
-            self.notices(f"{caller}: an instance without a proper UID was refused")
+            self.on_notice(f"{caller}: an instance without a proper UID was refused")
             return Status.INVALID_INSTANCE
         with self._changed:
             if self._is_stopping:
@@ -161,10 +136,10 @@ class _Node:
             self._unanswered.add(event.assoc)
         try:
             event.request._dataset_file.close()  # Windows moves no file that is open
-            return self.store(Received(event.dataset_path, uid, caller))
+            return self.store(event.dataset_path, uid)
         except Exception as error:
             # its text might quote the instance, and with it the patient
-            self.notices(f"{caller}: an instance could not be stored: {type(error).__name__}")
+            self.on_notice(f"{caller}: an instance could not be stored: {type(error).__name__}")
             return Status.PROCESSING_FAILURE
 
     def on_sent(self, event: Any) -> None:
@@ -186,14 +161,8 @@ class _Node:
             self._changed.notify_all()
 
 
-def _open_server(
-    entity: Any,
-    address: tuple[str, int],
-    node: _Node,
-    tls: ssl.SSLContext | None,
-    sweeper: Sweeper,
-) -> Any:
-    package, bounds = pynetdicom(), node.bounds
+def _open_server(entity: Any, node: _Node, sweeper: Sweeper) -> Any:
+    package, address, bounds = pynetdicom(), node.address, node.address.bounds
     evt, transport = package.evt, package.transport
     # known only now, as nothing imports the package before a node starts
     Handled: Any = transport.RequestHandler
@@ -208,12 +177,12 @@ def _open_server(
             self.request.settimeout(bounds.association_s)
             # answers are small, and would wait for more to send with them
             self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if tls is not None:
-                self.request = tls.wrap_socket(self.request, server_side=True)
+            if address.tls is not None:
+                self.request = address.tls.wrap_socket(self.request, server_side=True)
 
         def _create_association(self) -> Any:
             association = super()._create_association()
-            bound_association(association, bounds, node.notices)
+            _bound_association(association, bounds, node.on_notice)
             return association
 
     class Server(Threaded):  # type: ignore[misc]
@@ -223,16 +192,14 @@ def _open_server(
 
         def verify_request(self, request: Any, client_address: Any) -> bool:
             host = normalize_address(str(client_address[0]))
-            is_known = node.addresses is None or host in node.addresses
-            if (
-                not is_known
-                or len(node.opening) + len(self.active_associations) >= bounds.connections
-            ):
-                why = "there are too many" if is_known else "no caller there is allowed"
-                node.notices(f"{host}: a connection was closed, as {why}")
-                return False
-            node.opening.add(request)
-            return True
+            count = len(node.opening) + len(self.active_associations)
+            if node.addresses is not None and host not in node.addresses:
+                node.on_notice(f"{host}: a connection was closed, as no caller there is allowed")
+            elif count >= bounds.connections:
+                node.on_notice(f"{host}: a connection was closed, as there are too many")
+            else:
+                node.opening.add(request)
+            return request in node.opening
 
         def process_request_thread(self, request: Any, client_address: Any) -> None:
             try:
@@ -245,7 +212,7 @@ def _open_server(
             sweeper.sweep(is_idle=not self.active_associations)
 
         def handle_error(self, request: Any, client_address: Any) -> None:
-            node.notices(f"{normalize_address(str(client_address[0]))}: a connection failed")
+            node.on_notice(f"{normalize_address(str(client_address[0]))}: a connection failed")
 
     handlers = [
         (evt.EVT_REQUESTED, node.on_request),
@@ -253,12 +220,12 @@ def _open_server(
         (evt.EVT_PDU_SENT, node.on_sent),
         (evt.EVT_CONN_CLOSE, node.on_close),
     ]
+    host, port = address.host, address.port
     try:
         return entity.make_server(
-            address, evt_handlers=handlers, server_class=Server, request_handler=Handler
+            (host, port), evt_handlers=handlers, server_class=Server, request_handler=Handler
         )
     except (OSError, OverflowError, UnicodeError) as error:
-        host, port = address
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(
             f"{in_brackets(host)}:{port}: cannot be listened on ({reason}); is another node there, "
@@ -266,7 +233,62 @@ def _open_server(
         ) from error
 
 
-def _wait(ready: Callable[[], bool], patience_s: float) -> None:
-    deadline_s = time.monotonic() + patience_s
-    while not ready() and time.monotonic() < deadline_s:
-        time.sleep(_POLL_S)
+def _bound_association(association: Any, bounds: Bounds, on_notice: Callable[[str], None]) -> None:
+    """Bound what an association reads, and turn what ends its threads into a notice."""
+    association.dul.socket.recv = _Receive(association, bounds, on_notice)
+    association.dul._run_loop_delay = _REACTOR_S
+    for thread in (association, association.dul):
+        thread.run = _guard(thread.run, on_notice)
+
+
+def _host_of(association: Any) -> str:
+    """Return the address of an association's caller."""
+    return normalize_address(str(association.requestor.address))
+
+
+class _Receive:
+    """Reads from a connection, no unit that is too long, and for none too long."""
+
+    def __init__(self, association: Any, bounds: Bounds, on_notice: Callable[[str], None]) -> None:
+        self._association, self._bounds, self._on_notice = association, bounds, on_notice
+        self.taken_bytes = 0  # since the last instance was whole
+
+    def __call__(self, n_bytes: int) -> bytearray:
+        """Return so many bytes, fewer where the connection has ended; see pynetdicom's `recv`."""
+        bounds = self._bounds
+        self.taken_bytes += n_bytes
+        if n_bytes > bounds.pdu_bytes or self.taken_bytes > bounds.instance_bytes:
+            what = "a unit" if n_bytes > bounds.pdu_bytes else "an instance"
+            self._on_notice(
+                f"{_host_of(self._association)}: {what} too large; the association was ended"
+            )
+            raise OSError
+        raw, unit = self._association.dul.socket.socket, bytearray(n_bytes)
+        deadline_s = time.monotonic() + bounds.pdu_s
+        left = memoryview(unit)
+        if _QUICK_ACK is not None:  # for peers that wait for it before they send the rest
+            raw.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
+        while left:
+            raw.settimeout(max(deadline_s - time.monotonic(), _POLL_S))
+            n_read = raw.recv_into(left)
+            if not n_read or time.monotonic() > deadline_s:
+                break
+            left = left[n_read:]
+        raw.settimeout(bounds.pdu_s)  # for what is sent
+        return unit[: len(unit) - len(left)]
+
+
+def _guard(run: Callable[[], None], on_notice: Callable[[str], None]) -> Callable[[], None]:
+    """Return a thread's work whose exception becomes a notice.
+
+    Of its text, which may quote an instance, only the system's words (the disk is full) are kept.
+    """
+
+    def guarded() -> None:
+        try:
+            run()
+        except Exception as error:
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            on_notice(f"an association broke down: {reason}")
+
+    return guarded

@@ -12,17 +12,9 @@ from edgeseg.errors import OutputWriteError
 from edgeseg.node.library import pynetdicom
 from edgeseg.system.files import sync
 
-_PATTERN = "tmp*"  # as tempfile names files
-
 
 class Sweeper:
-    """Deletes what came of instances whose association ended before they were whole.
-
-    Parameters
-    ----------
-    spool
-        Where they are.
-    """
+    """Deletes from a folder what came of instances whose association ended before their end."""
 
     def __init__(self, spool: Path) -> None:
         self._spool = spool
@@ -30,15 +22,16 @@ class Sweeper:
 
     def sweep(self, *, is_idle: bool) -> None:
         """Delete what was there at the last sweep already, if nobody is connected since then."""
-        found = {*self._spool.glob(_PATTERN)} if is_idle else set()
+        found = {*self._spool.glob("tmp*")} if is_idle else set()  # as tempfile names files
         for path in found & self._seen:
-            _delete(path)
+            with contextlib.suppress(OSError):
+                path.unlink()
         self._seen = found
 
     def empty(self) -> None:
         """Delete all."""
-        for path in self._spool.glob(_PATTERN):
-            _delete(path)
+        for _ in range(2):
+            self.sweep(is_idle=True)
 
 
 @contextlib.contextmanager
@@ -56,8 +49,7 @@ def open_spool(spool: Path) -> Iterator[Sweeper]:
         spool.mkdir(parents=True, exist_ok=True)
         sync(spool.parent)
         sweeper.empty()  # of a node that was killed
-        with tempfile.TemporaryFile(dir=spool):
-            pass
+        tempfile.TemporaryFile(dir=spool).close()
     except OSError as error:
         raise OutputWriteError(
             f"{spool}: instances cannot be written there ({error.strerror})"
@@ -69,8 +61,3 @@ def open_spool(spool: Path) -> Iterator[Sweeper]:
     finally:
         messages.NamedTemporaryFile = before
         sweeper.empty()
-
-
-def _delete(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        path.unlink()

@@ -5,97 +5,64 @@ TLS 1.2 at least, and OpenSSL's own choice of ciphers (BCP 195, as PS3.15, annex
 
 from __future__ import annotations
 
-import contextlib
 import ssl
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from edgeseg.errors import ConfigError, InputNotFoundError
 
 
 def server_tls(certificate: Path, key: Path, authority: Path | None = None) -> ssl.SSLContext:
-    """Return what a node is secured with.
+    """Return what a node is secured with, from PEM files; the key without a password.
 
-    Parameters
-    ----------
-    certificate, key
-        Its own, PEM; the key without a password.
-    authority
-        Certificates, PEM, one of which must have signed that of every caller; None: callers
-        need none.
+    One of the authority's certificates must have signed that of every caller; without an authority
+    callers need none.
 
     Raises
     ------
     InputNotFoundError, ConfigError
         If a file is missing, or not what is expected.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    _load_own(context, certificate, key)
+    context = _make_context(ssl.PROTOCOL_TLS_SERVER, authority, certificate, key)
     if authority is not None:
         context.verify_mode = ssl.CERT_REQUIRED
-        _load_authority(context, authority)
     return context
 
 
 def client_tls(
-    authority: Path | None = None,
-    certificate: Path | None = None,
-    key: Path | None = None,
+    authority: Path | None = None, certificate: Path | None = None, key: Path | None = None
 ) -> ssl.SSLContext:
     """Return what a connection to another node is secured with; its certificate must name its host.
 
-    Parameters
-    ----------
-    authority
-        Certificates, PEM, one of which must have signed the node's; None: those this system
-        trusts.
-    certificate, key
-        Shown to a node that asks for them, PEM; the key without a password.
-
-    Raises
-    ------
-    InputNotFoundError, ConfigError
-        If a file is missing, or not what is expected.
+    One of the authority's certificates, or of those this system trusts, must have signed the
+    node's. Certificate and key, both or neither, are shown to a node that asks for them. Errors are
+    those of `server_tls`.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context = _make_context(ssl.PROTOCOL_TLS_CLIENT, authority, certificate, key)
     if authority is None:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
-    else:
-        _load_authority(context, authority)
-    if (certificate is None) != (key is None):
-        raise ConfigError("a certificate and its key belong together: give both, or neither")
-    if certificate is not None and key is not None:
-        _load_own(context, certificate, key)
     return context
 
 
-def _load_own(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
-    expected = "a certificate and its own key, both PEM, the key without a password"
-    with _translate_errors((certificate, key), expected):
-        # without a function for it, OpenSSL would ask on the terminal for a password
-        context.load_cert_chain(certificate, key, password=lambda: "")
-
-
-def _load_authority(context: ssl.SSLContext, authority: Path) -> None:
-    with _translate_errors((authority,), "certificates in PEM"):
-        context.load_verify_locations(authority)
-
-
-@contextlib.contextmanager
-def _translate_errors(paths: Sequence[Path], expected: str) -> Iterator[None]:
-    """Name the file that cannot be read, or those that are not what is expected."""
-    for path in paths:
-        try:
-            path.open("rb").close()
-        except FileNotFoundError as error:
-            raise InputNotFoundError(f"{path}: no such file") from error
-        except OSError as error:
-            raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
+def _make_context(
+    protocol: int, authority: Path | None, certificate: Path | None, key: Path | None
+) -> ssl.SSLContext:
+    context = ssl.SSLContext(protocol)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    paths, expected = [path for path in (certificate, key) if path], "a file that can be read"
     try:
-        yield
+        for path in (*paths, *filter(None, [authority])):
+            path.open("rb").close()  # names the file if it cannot be read
+        if certificate is not None:
+            expected = "a certificate and its own key, both PEM, the key without a password"
+            # without a function for it, OpenSSL would ask on the terminal for a password
+            context.load_cert_chain(certificate, key, password=lambda: "")
+        if authority is not None:
+            paths, expected = [authority], "certificates in PEM"
+            context.load_verify_locations(authority)
+    except FileNotFoundError as error:
+        raise InputNotFoundError(f"{error.filename}: no such file") from error
     except (OSError, ValueError) as error:  # an SSLError is an OSError
-        names = " with ".join(map(str, paths))
         reason = getattr(error, "reason", None) or error
+        names = getattr(error, "filename", None) or " with ".join(map(str, paths))
         raise ConfigError(f"{names}: expected {expected} ({reason})") from error
+    return context

@@ -29,10 +29,11 @@ def fuzz(*command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(called, capture_output=True, text=True, cwd=BENCHMARKS, timeout=120)
 
 
-def test_a_node_that_holds_has_no_findings() -> None:
-    done = fuzz("fuzz_node.py", "--count", "60", "--at-once", "3")
+@pytest.mark.parametrize(("count", "at_once"), [("500", "1"), ("60", "3")])
+def test_a_node_that_holds_has_no_findings(count: str, at_once: str) -> None:
+    done = fuzz("fuzz_node.py", "--count", count, "--at-once", at_once)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1].startswith("| 60 | 0 | 3 |")
+    assert done.stdout.splitlines()[-1].startswith(f"| {count} | 0 | {at_once} |")
     assert done.stdout.endswith("| 0 |\n")
 
 

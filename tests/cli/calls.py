@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 from typer.testing import CliRunner, Result
 
 from edgeseg.cli import app
+from edgeseg.output.table import TIMING_COLUMNS
+from tests.tables import read_rows
 
 
 def call(*arguments: object, data: bytes | None = None) -> Result:
@@ -15,5 +16,8 @@ def call(*arguments: object, data: bytes | None = None) -> Result:
 
 
 def rows(out: Path, name: str = "results.csv") -> list[dict[str, str]]:
-    with (out / name).open(newline="", encoding="utf-8-sig") as stream:
-        return list(csv.DictReader(stream))
+    return read_rows(out / name)
+
+
+def untimed_rows(out: Path) -> list[dict[str, str]]:
+    return [{k: v for k, v in row.items() if k not in TIMING_COLUMNS} for row in rows(out)]

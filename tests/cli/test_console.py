@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgeseg.bench import table as benchmark_table
 from edgeseg.cli import console
-from tests.bench.test_table import report, result
 
 NAME = "a\x1b[2Jb\u202ec\nd"
 SHOWN = "a\\x1b[2Jb\\u202ec\\nd"
@@ -27,23 +25,6 @@ def test_cells_and_titles_are_escaped(capsys: pytest.CaptureFixture[str]) -> Non
     assert printed.count(SHOWN) == 2
     assert "[red]x[/red]" in printed
     assert "\u202e" not in printed
-
-
-def test_names_of_models_are_text_in_a_page_of_markdown() -> None:
-    hostile = "<img src=x>|\x1b[2J"
-    choice = {
-        "model": hostile, "threads": 1, "batch": 1, "p50_ms": 1.0, "hc_mad_mm": 2.0,
-        "judged_by": "cards", "smallest_hc_mad_mm": 2.0, "not_judged": [hostile],
-    }  # fmt: skip
-    page = benchmark_table.markdown(
-        report(result(model=hostile, precision=hostile, power_w=1.0))
-        | {"choice": choice, "command": f"edgeseg benchmark {hostile}\n```\n"}
-    )
-    before, fence, command = page.partition("```\n")
-    assert "<img" not in before and "\x1b" not in page
-    (row,) = [line for line in before.splitlines() if line.startswith("| &#60;img")]
-    assert row.count("|") == len(benchmark_table.TITLES) + 1
-    assert fence and command.count("\n") == 2  # the command is one line
 
 
 def test_a_remark_that_cannot_be_said_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

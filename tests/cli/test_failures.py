@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,95 +38,47 @@ def refused(*arguments: object) -> None:
 COMMANDS = [
     ["infer", "{}", "--out", "{out}"],
     ["infer", "{image}", "--out", "{}"],
-    ["infer", "{image}", "--out", "{}", "--overwrite"],
     ["infer", "{image}", "--out", "{}", "--resume"],
     ["infer", "{image}", "--out", "{out}", "--model", "{}"],
     ["infer", "{image}", "--out", "{out}", "--pixel-sizes", "{}"],
-    ["verify", "{}"],
     ["evaluate", "--data", "{}"],
     ["evaluate", "--data", "{out}", "--json", "{}"],
     ["challenge", "{}", "--out", "{out}"],
     ["challenge", "{out}", "--out", "{}"],
-    ["benchmark", "{}"],
     ["benchmark", "hc18-nano", "--compare", "{}"],
-    ["benchmark", "hc18-nano", "--markdown", "{}", "--data", "{out}"],
     ["models", "--json", "{}"],
     ["demo", "--shapes", "{}", "--count", "1"],
 ]
 
 
-@pytest.fixture
-def denied(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
-    """A folder into which nobody may look, root included."""
-    folder = tmp_path / "closed"
-    folder.mkdir()
-
-    def closing(call):  # type: ignore[no-untyped-def]
-        def maybe(path, *arguments, **options):  # type: ignore[no-untyped-def]
-            if isinstance(path, str | os.PathLike) and f"{folder}{os.sep}" in os.fspath(path):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
-            return call(path, *arguments, **options)
-
-        return maybe
-
-    with monkeypatch.context() as patch:
-        for name in ("stat", "lstat", "mkdir", "open", "scandir", "listdir"):
-            patch.setattr(os, name, closing(getattr(os, name)))
-        patch.setattr("io.open", closing(open))
-        yield folder / "x"
-
-
-@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
-def test_a_closed_folder(
-    arguments: list[str], denied: Path, image: Path, tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    places = {"image": image, "out": tmp_path / "out"}
-    refused(*(each.format(denied, **places) for each in arguments))
-    said = capsys.readouterr().err.splitlines()
-    assert said[-1].startswith("error: ")
-    assert str(denied) in said[-1]
-
-
 @posix
-@pytest.mark.parametrize("kind", ["a file above", "a circle", "nowhere", "too long", "deep"])
+@pytest.mark.parametrize("kind", ["a.png/x", "circle/x", "x" * 300, "x/" * 2500 + "x"], ids=len)
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
-def test_other_impossible_paths(
+def test_impossible_paths(
     arguments: list[str], kind: str, image: Path, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     (tmp_path / "circle").symlink_to("circle")
-    (tmp_path / "nowhere").symlink_to("none")
-    path = {
-        "a file above": image / "x",
-        "a circle": tmp_path / "circle" / "x",
-        "nowhere": tmp_path / "nowhere",
-        "too long": tmp_path / ("x" * 300),
-        "deep": tmp_path / ("x/" * 2500 + "x"),
-    }[kind]
-    if kind == "nowhere" and arguments[-1] == "{}" and "--out" not in arguments:
-        path /= "x"  # else it could be written
-    places = {"image": image, "out": tmp_path / "out"}
-    refused(*(each.format(path, **places) for each in arguments))
-    assert capsys.readouterr().err.splitlines()[-1].startswith("error: ")
+    path, out = tmp_path / kind, tmp_path / "out"
+    refused(*(each.format(path, image=image, out=out) for each in arguments))
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("error: ") and kind.split("/")[0] in said
 
 
 @pytest.mark.parametrize(
     ("error", "said"),
     [
         (DataError("x"), "x"),
-        (PermissionError(13, "Permission denied", "a/b"), "a/b: Permission denied"),
         (OSError(18, "Cross-device link", "a", None, "b"), "a, b: Cross-device link"),
         (OSError("libx.so: cannot open"), "libx.so: cannot open"),
         (OSError(28, "No space left"), "standard output cannot be written (No space left); what "
          "goes to files is there"),
         (MemoryError("Unable to allocate 9 GiB"), "not enough memory (Unable to allocate 9 GiB)"),
         (ImportError("halted", name="cv2.x"), "package opencv-python-headless cannot be"),
-        (ImportError("halted", name="numpy"), "package numpy cannot be imported (halted)"),
         (ImportError("halted"), "one of the packages cannot be imported (halted)"),
-        (ValueError("embedded null byte"), "a path holds a null character"),
+
         (RuntimeError("Symlink loop from 'a'"), "Symlink loop from 'a'"),
-        (ValueError("x"), None), (RuntimeError("x"), None), (KeyError("x"), None),
+        (ValueError("x"), None), (RuntimeError("x"), None),
     ],
 )  # fmt: skip
 def test_sentences(error: Exception, said: str | None) -> None:
@@ -160,8 +110,8 @@ INFER = f"{PYTHON} infer a.png --out out --pixel-size 0.2"
 def test_a_standard_output_that_cannot_be_written(
     image: Path, tmp_path: Path, redirected: str
 ) -> None:
-    commands = [INFER, f"{PYTHON} models", f"{PYTHON} --help", f"{PYTHON} models --json -"]
-    commands += [f"{PYTHON} --version", f"{PYTHON} models --json m.json"]
+    commands = [INFER, *(f"{PYTHON} {rest}" for rest in ("--help", "models --json -"))]
+    commands.append(f"{PYTHON} models --json m.json")
     for command in commands:
         done = shell(f"{command} {redirected}", tmp_path)
         assert done.returncode == 1
@@ -172,7 +122,7 @@ def test_a_standard_output_that_cannot_be_written(
 
 
 @posix
-@pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-", "2>/dev/full"])
+@pytest.mark.parametrize("closed", ["<&- >&- 2>&-", "2>/dev/full"])
 def test_results_are_whole_whatever_streams_are_there(
     image: Path, tmp_path: Path, closed: str
 ) -> None:
@@ -184,11 +134,10 @@ def test_results_are_whole_whatever_streams_are_there(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux's limit")
-@pytest.mark.parametrize("limit_mb", [110, 300])
-def test_without_memory_it_says_so(image: Path, tmp_path: Path, limit_mb: int) -> None:
-    done = shell(f"ulimit -v {limit_mb * 1000}; OMP_NUM_THREADS=1 {INFER}", tmp_path)
+def test_without_memory_it_says_so(image: Path, tmp_path: Path) -> None:
+    done = shell(f"ulimit -v 300000; OMP_NUM_THREADS=1 {INFER}", tmp_path)
     assert done.returncode != 0
-    assert "emory" in done.stderr.splitlines()[-1]  # OpenBLAS ends the process itself
+    assert "emory" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr and "reinstall" not in done.stderr
 
 
@@ -205,7 +154,7 @@ def test_nobody_listens_any_more(image: Path, tmp_path: Path) -> None:
 def test_of_a_package_that_does_not_load_info_says_what_it_can(tmp_path: Path) -> None:
     code = "import sys; sys.modules[sys.argv.pop(1)] = None; sys.argv[0] = 'edgeseg'\n"
     code += "from edgeseg.cli import main; main()"
-    for module, named in (("cv2", "opencv"), ("numpy", "numpy"), ("onnxruntime", "onnxruntime")):
+    for module, named in (("cv2", "opencv"), ("onnxruntime", "onnxruntime")):
         done = subprocess.run(
             [sys.executable, "-c", code, module, "info", "--json", str(tmp_path / "i.json")],
             capture_output=True, text=True, check=False,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -15,16 +14,13 @@ from pathlib import Path
 import pytest
 
 from edgeseg.cli.failures import describe_error
-from edgeseg.drawing.encode import encode
-from edgeseg.phantom.head import demo_phantoms
 from tests.cli.calls import call
 
 TIMEOUT_S = 60
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_says_its_address_measures_and_ends_when_it_is_told(number: signal.Signals) -> None:
+def test_it_says_its_address_and_ends_when_it_is_told() -> None:
     command = [sys.executable, "-m", "edgeseg", "serve", "--port", "0", "--device", "cpu"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as it:
         assert it.stdout is not None
@@ -33,14 +29,7 @@ def test_it_says_its_address_measures_and_ends_when_it_is_told(number: signal.Si
         assert "hc18-nano" in line
         with urllib.request.urlopen(address, timeout=TIMEOUT_S) as page:
             assert b"<h1>Head circumference</h1>" in page.read()
-        phantom = demo_phantoms()[0]
-        asked = urllib.request.Request(
-            f"{address}v1/measure?pixel_size={phantom.pixel_size_mm}", encode(".png", phantom.image)
-        )
-        with urllib.request.urlopen(asked, timeout=TIMEOUT_S) as answer:
-            row = json.loads(answer.read())
-        assert row["hc_mm"] == pytest.approx(phantom.hc_mm, rel=0.02)
-        it.send_signal(number)
+        it.send_signal(signal.SIGTERM)
         out, _ = it.communicate(timeout=TIMEOUT_S)
     assert it.returncode == 0
     assert "stopping" in out

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from edgeseg.cli.signals import interrupts
 from edgeseg.drawing.encode import encode
 from edgeseg.phantom.head import Phantom
 from edgeseg.run.store import Store
@@ -101,31 +100,29 @@ def test_a_signal_ends_a_run_that_can_be_gone_on_with(
     assert not list(out.rglob("*.part"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_second_signal_ends_at_once(command: list[str], number: int) -> None:
+def test_a_second_signal_ends_at_once(command: list[str]) -> None:
     with start(*command, patience=10 * LONG_S) as process:
-        process.send_signal(number)
+        process.send_signal(signal.SIGINT)
         wait_for_line(process, "seen\n")
         assert process.poll() is None
-        process.send_signal(number)
+        process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=LONG_S)
-    assert process.returncode == 128 + number
+    assert process.returncode == 130
     assert said.count("continue with") == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_network_in_the_main_thread_is_no_deafer(number: int) -> None:
+def test_a_network_in_the_main_thread_is_no_deafer() -> None:
     with start("verify", "hc18-nano", answers=0) as process:
-        process.send_signal(number)
+        process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=LONG_S)
-    assert process.returncode == 128 + number
+    assert process.returncode == 130
     assert set(said.split()) <= {"seen"}
 
 
 SCRIPTS = {
     "a library that stops in its own way is given the time": """
 with interrupts.handle():
-    with interrupts.leave_to_library():
+    with interrupts.wait_patiently(leave_sigterm=True):
         assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
         try: os.kill(os.getpid(), signal.SIGINT); time.sleep(60)
         except KeyboardInterrupt: time.sleep(0.5); print('goes on')
@@ -152,16 +149,6 @@ with interrupts.handle():
 def test_a_process_goes_on(name: str) -> None:
     code = "import os, signal, sys, time; from edgeseg.cli import signals\n"
     code += "from edgeseg.cli.signals import interrupts; signals._PATIENCE_S = 0.1\n"
-    done = subprocess.run(
-        [sys.executable, "-c", code + SCRIPTS[name]], capture_output=True, text=True, check=False,
-        timeout=LONG_S,
-    )  # fmt: skip
+    command = [sys.executable, "-c", code + SCRIPTS[name]]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LONG_S)
     assert (done.returncode, done.stdout, done.stderr) == (0, "goes on\n", "")
-
-
-def test_handlers_are_as_before_where_nothing_was_heard() -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    with interrupts.handle():
-        pass
-    assert signal.getsignal(signal.SIGTERM) == before
-    assert signal.set_wakeup_fd(-1) == -1

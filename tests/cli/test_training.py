@@ -29,7 +29,6 @@ def test_help_lists_every_value_with_its_default() -> None:
 @pytest.mark.parametrize(
     ("option", "value", "sentence"),
     [
-        ("--epohcs", "3", "--epochs"),
         ("--epochs", "three", "Invalid value for '--epochs': "),
         ("--loss", "dice", "loss is 'dice'; expected one of bce, bce+dice, bce+dice+hc"),
         ("--encoder-top", "perhaps", "encoder_top is 'perhaps'; expected bool"),

@@ -10,29 +10,23 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from edgeseg.node.server import run_server
-from edgeseg.node.terms import Received, Status
-
-
-def tool(name: str) -> str:
-    """A program of Debian's dcmtk, or of openssl."""
-    path = shutil.which(name)
-    if path is None:
-        pytest.skip(f"{name} is not installed")
-    return path
+from edgeseg.node.addresses import NodeAddress
+from edgeseg.node.server import Store, run_server
 
 
 def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a program of Debian's dcmtk, or openssl."""
     name, *rest = map(str, command)
-    return subprocess.run([tool(name), *rest], capture_output=True, text=True, timeout=30)
+    if shutil.which(name) is None:
+        pytest.skip(f"{name} is not installed")
+    return subprocess.run([name, *rest], capture_output=True, text=True, timeout=30)
 
 
 class Node(NamedTuple):
-    """A node that runs: its address, what it has received, and its notices."""
+    """A node that runs: its address, what it has received by UID, its notices and its folder."""
 
     address: tuple[str, int]
-    received: list[Received]
-    contents: list[bytes]
+    received: dict[str, bytes]
     notices: list[str]
     spool: Path
 
@@ -53,20 +47,17 @@ def started(tmp_path: Path) -> Iterator[Callable[..., Node]]:
     numbers = itertools.count()
     with ExitStack() as stack:
 
-        def start(**options: Any) -> Node:
-            received: list[Received] = []
-            contents: list[bytes] = []
+        def start(store: Store | None = None, **options: Any) -> Node:
+            received: dict[str, bytes] = {}
             notices: list[str] = []
 
-            def store(instance: Received) -> int:
-                contents.append(instance.path.read_bytes())
-                received.append(instance)
-                return Status.SUCCESS
+            def keep(path: Path, uid: str) -> int:
+                received[uid] = path.read_bytes()
+                return 0
 
-            spool = tmp_path / f"spool{next(numbers)}"
-            usual: dict[str, Any] = {"store": store, "spool": spool, "on_notice": notices.append}
-            address = stack.enter_context(run_server(("127.0.0.1", 0), **usual | options))
-            return Node(address, received, contents, notices, spool)
+            spool, address = tmp_path / f"spool{next(numbers)}", NodeAddress(port=0, **options)
+            server = run_server(address, store or keep, spool, notices.append)
+            return Node(stack.enter_context(server), received, notices, spool)
 
         yield start
 
@@ -80,11 +71,7 @@ def node(started: Callable[..., Node]) -> Node:
 def example() -> Callable[[str], Path]:
     """Real ultrasound files that come with pydicom: rgb_color, palette_color, ybr_color."""
     examples = pytest.importorskip("pydicom.examples")
-
-    def path(name: str) -> Path:
-        return Path(examples.get_path(name))
-
-    return path
+    return lambda name: Path(examples.get_path(name))
 
 
 class Certificates(NamedTuple):
@@ -94,23 +81,24 @@ class Certificates(NamedTuple):
     stranger: tuple[Path, Path]
 
 
+def make_certificate(folder: Path, name: str, *signed: str | Path) -> tuple[Path, Path]:
+    """Make a certificate and its key, signed by itself or as further arguments say."""
+    certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
+    done = run(
+        *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+        *("-nodes", "-days", "2", "-subj", f"/CN={name}", "-keyout", key, "-out", certificate),
+        *("-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost", *signed),
+    )
+    if done.returncode:
+        pytest.skip(f"this openssl makes no such certificate: {done.stderr[-200:]}")
+    return certificate, key
+
+
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     """Of an authority, a node and a caller it has signed, and one that signed itself."""
     folder = tmp_path_factory.mktemp("certificates")
-
-    def make(name: str, *signed: str) -> tuple[Path, Path]:
-        certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
-        done = run(
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
-            *("-nodes", "-days", "2", "-subj", f"/CN={name}", "-keyout", key, "-out", certificate),
-            *("-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost", *signed),
-        )
-        if done.returncode:
-            pytest.skip(f"this openssl makes no such certificate: {done.stderr[-200:]}")
-        return certificate, key
-
-    authority, authority_key = make("authority")
-    signed = [*("-CA", str(authority), "-CAkey", str(authority_key))]
-    signed += ["-addext", "basicConstraints=critical,CA:FALSE"]
-    return Certificates(authority, make("node", *signed), make("caller", *signed), make("stranger"))
+    authority, key = make_certificate(folder, "authority")
+    signed = ("-CA", authority, "-CAkey", key, "-addext", "basicConstraints=critical,CA:FALSE")
+    node, caller = (make_certificate(folder, name, *signed) for name in ("node", "caller"))
+    return Certificates(authority, node, caller, make_certificate(folder, "stranger"))

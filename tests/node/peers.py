@@ -44,7 +44,7 @@ def echoes(connection: socket.socket) -> bool:
     return bool(status_of(read_unit(connection)) == 0)
 
 
-def until(true: Callable[[], bool], seconds: float = 10) -> None:
+def until(true: Callable[[], bool], seconds: float = 60) -> None:
     """Wait until something is true."""
     deadline = time.monotonic() + seconds
     while not true():

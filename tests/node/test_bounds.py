@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 import time
@@ -11,10 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from edgeseg.errors import ConfigError
-from edgeseg.node.bounds import Bounds
+from edgeseg.node.addresses import NodeAddress
+from edgeseg.node.bounds import Bounds, Status
 from edgeseg.node.server import run_server
-from edgeseg.node.terms import Received, Status
 from tests.node.conftest import Node
 from tests.node.peers import (
     ACCEPTANCE,
@@ -30,10 +30,11 @@ from tests.node.peers import (
     until,
 )
 
-pydicom = pytest.importorskip("pydicom")
-pynetdicom = pytest.importorskip("pynetdicom")
+pytest.importorskip("pydicom")
+pytest.importorskip("pynetdicom")
 
 KIB = 1 << 10
+SMALL = store_command() + data(b"abc", last=True)
 
 
 def test_an_instance_above_its_bound_ends_the_association_while_it_comes(
@@ -59,20 +60,44 @@ def test_an_instance_above_its_bound_ends_the_association_while_it_comes(
             assert status_of(read_unit(peer)) == Status.SUCCESS
 
 
-@pytest.mark.parametrize("first", [True, False])
-@pytest.mark.parametrize("length", [0xFFFFFFFF, (512 * KIB) + 1])
+def resident_mib() -> float:
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        pytest.skip("this system does not tell a process its resident memory")
+    return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+
+
+def test_an_instance_is_never_whole_in_memory(started: Callable[..., Node]) -> None:
+    resident: list[float] = []
+
+    def store(path: Path, uid: str) -> int:
+        resident.append(resident_mib())
+        return 0
+
+    node = started(store=store)
+    part = data(bytes(1 << 18), last=False)
+    with associated(node.address) as peer:
+        for count in (1, 400):
+            peer.sendall(store_command())
+            for _ in range(count):
+                peer.sendall(part)
+            peer.sendall(data(b"", last=True))
+            assert status_of(read_unit(peer)) == 0
+    small, large = resident  # of 256 KiB, and of 100 MiB
+    assert large - small < 10
+
+
+@pytest.mark.parametrize(("first", "length"), [(True, 0xFFFFFFFF), (False, (512 * KIB) + 1)])
 def test_a_unit_above_its_bound_is_refused_by_its_header(
-    length: int, first: bool, node: Node
+    first: bool, length: int, node: Node
 ) -> None:
     with connected(node.address) if first else associated(node.address) as peer:
         peer.sendall(hostile.unit(1 if first else 4, b"", length))  # and no byte of it
         peer.settimeout(10)
         assert read_unit(peer)[0] == 0
     assert "a unit too large" in node.notices[0]
-
-
-def test_a_unit_of_its_bound_is_taken(node: Node) -> None:
-    with associated(node.address) as peer:
+    with associated(node.address) as peer:  # one of its bound is taken
         peer.sendall(store_command() + data(bytes(512 * KIB - 6), last=True))
         assert status_of(read_unit(peer)) == 0
 
@@ -105,28 +130,22 @@ def test_too_many_connections_are_closed(started: Callable[..., Node]) -> None:
     assert "there are too many" in node.notices[0]
 
 
-@pytest.mark.parametrize("said", [b"", b"\1\0\0", b"\1\0\0\0\1\0abc"])
 def test_a_peer_that_does_not_ask_for_an_association_is_let_go(
-    said: bytes, started: Callable[..., Node]
+    started: Callable[..., Node],
 ) -> None:
     node = started(bounds=Bounds(association_s=0.3, pdu_s=0.3))
     before = threading.active_count()
-    with connected(node.address) as peer:
-        peer.sendall(said)
-        assert read_unit(peer)[0] in (0, 7)
-    until(lambda: threading.active_count() <= before)
-
-
-def test_a_peer_that_drips_has_the_time_of_one_that_is_silent(
-    started: Callable[..., Node],
-) -> None:
-    node = started(bounds=Bounds(association_s=0.4, pdu_s=0.4))
+    for begun in (b"", b"\1\0\0\0\1\0abc"):
+        with connected(node.address) as peer:
+            peer.sendall(begun)
+            assert read_unit(peer)[0] in (0, 7)
     with connected(node.address) as peer, pytest.raises(ConnectionError):
         began = time.monotonic()
-        for byte in hostile.usual_request():
+        for byte in hostile.usual_request():  # it drips
             peer.sendall(bytes([byte]))
             time.sleep(0.05)
             assert time.monotonic() - began < 10
+    until(lambda: threading.active_count() <= before)
 
 
 def test_silence_ends_the_association(started: Callable[..., Node]) -> None:
@@ -148,86 +167,57 @@ def test_a_peer_that_resets_leaves_nothing(node: Node) -> None:
         assert echoes(peer)
 
 
-def test_a_stop_lets_a_store_end(tmp_path: Path) -> None:
-    before = threading.active_count()
-    storing, go_on = threading.Event(), threading.Event()
+class SlowStore:
+    """Stores nothing, and answers once it may go on."""
 
-    def slow(received: Received) -> int:
-        storing.set()
-        assert go_on.wait(10)
+    def __init__(self) -> None:
+        self.is_storing, self.may_go_on = threading.Event(), threading.Event()
+        self.taken: list[str] = []
+
+    def __call__(self, path: Path, uid: str) -> int:
+        self.taken.append(uid)
+        self.is_storing.set()
+        assert self.may_go_on.wait(10)
         return 0
 
+
+def test_a_stop_lets_a_store_end_and_takes_no_more(tmp_path: Path) -> None:
+    before, store = threading.active_count(), SlowStore()
     with contextlib.ExitStack() as peers:
-        with run_server(("127.0.0.1", 0), slow, tmp_path / "spool") as address:
-            peers.enter_context(associated(address))
-            busy = peers.enter_context(associated(address))
-            busy.sendall(store_command() + data(b"abc", last=True))
-            assert storing.wait(10)
-            threading.Timer(0.5, go_on.set).start()
+        node = NodeAddress(port=0)
+        with run_server(node, store, tmp_path, lambda text: None) as address:
+            busy, other = (peers.enter_context(associated(address)) for _ in range(2))
+            busy.sendall(SMALL)
+            assert store.is_storing.wait(10)
+
+            def send_late() -> None:
+                time.sleep(0.3)  # the stop has begun
+                other.sendall(SMALL)
+                assert status_of(read_unit(other)) == Status.OUT_OF_RESOURCES
+                store.may_go_on.set()
+
+            sending = threading.Thread(target=send_late)
+            sending.start()
+        sending.join()
         assert status_of(read_unit(busy)) == 0
         with pytest.raises(ConnectionRefusedError), connected(address):
             pass
     until(lambda: threading.active_count() <= before)
-    assert not [*(tmp_path / "spool").iterdir()]
-
-
-def test_a_stop_takes_no_more(tmp_path: Path) -> None:
-    storing, go_on, taken = threading.Event(), threading.Event(), list[str]()
-
-    def slow(received: Received) -> int:
-        taken.append(received.sop_instance)
-        storing.set()
-        assert go_on.wait(10)
-        return 0
-
-    with contextlib.ExitStack() as peers:
-        with run_server(("127.0.0.1", 0), slow, tmp_path) as address:
-            busy = peers.enter_context(associated(address))
-            other = peers.enter_context(associated(address))
-            busy.sendall(store_command() + data(b"abc", last=True))
-            assert storing.wait(10)
-
-            def late() -> None:
-                time.sleep(0.3)  # the stop has begun
-                other.sendall(store_command() + data(b"abc", last=True))
-                assert status_of(read_unit(other)) == Status.OUT_OF_RESOURCES
-                go_on.set()
-
-            sending = threading.Thread(target=late)
-            sending.start()
-        sending.join()
-        assert status_of(read_unit(busy)) == 0
-    assert len(taken) == 1
+    assert len(store.taken) == 1
+    assert not [*tmp_path.iterdir()]
 
 
 def test_a_stop_cuts_what_does_not_end(tmp_path: Path) -> None:
     notices: list[str] = []
-    storing, go_on = threading.Event(), threading.Event()
-
-    def endless(received: Received) -> int:
-        storing.set()
-        go_on.wait(10)
-        return 0
-
-    node = run_server(
-        *(("127.0.0.1", 0), endless, tmp_path),
-        bounds=Bounds(stop_s=0.3),
-        on_notice=notices.append,
-    )
+    store, node = SlowStore(), NodeAddress(port=0, bounds=Bounds(stop_s=0.3))
     with contextlib.ExitStack() as peers:
-        with node as address:
+        with run_server(node, store, tmp_path, notices.append) as address:
             peer = peers.enter_context(associated(address))
-            peer.sendall(store_command() + data(bytes(KIB), last=True))
-            assert storing.wait(10)
+            peer.sendall(SMALL)
+            assert store.is_storing.wait(10)
             began = time.monotonic()
         assert time.monotonic() - began < 5
         assert read_unit(peer)[0] == 0
     assert "cut off" in notices[0]
     assert not [*tmp_path.iterdir()]
-    go_on.set()
-
-
-@pytest.mark.parametrize("wrong", [{"associations": 0}, {"idle_s": float("nan")}, {"pdu_bytes": 9}])
-def test_bounds_that_cannot_be_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(ConfigError, match=next(iter(wrong))):
-        Bounds(**wrong)  # type: ignore[arg-type]
+    store.may_go_on.set()

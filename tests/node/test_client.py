@@ -12,80 +12,63 @@ from pathlib import Path
 import pytest
 
 from edgeseg.node.addresses import Caller, Remote
-from edgeseg.node.bounds import Bounds
-from edgeseg.node.client import send_files
+from edgeseg.node.client import Outcome, send_files
 from tests.node.conftest import Node
 
 pydicom = pytest.importorskip("pydicom")
 pytest.importorskip("pynetdicom")
 
 
-def remote(node: Node) -> Remote:
-    return Remote("NODE", *node.address)
+def send(paths: list[Path], address: tuple[str, int]) -> list[Outcome]:
+    return send_files(paths, Remote("NODE", *address), "EDGESEG")
 
 
-def test_files_come_whole_each_in_its_encoding(node: Node, example: Callable[[str], Path]) -> None:
-    paths = [example(name) for name in ("rgb_color", "palette_color", "ybr_color")]
-    assert [outcome.is_sent for outcome in send_files(paths, remote(node))] == [True] * 3
-    for path, content in zip(paths, node.contents, strict=True):
-        sent, got = pydicom.dcmread(path), pydicom.dcmread(io.BytesIO(content))
-        assert got == sent
-        assert got.file_meta.TransferSyntaxUID == sent.file_meta.TransferSyntaxUID
-    assert {received.caller for received in node.received} == {"EDGESEG@127.0.0.1"}
-
-
-def test_what_cannot_be_read_is_refused_and_the_others_sent(
+def test_files_come_whole_each_in_its_encoding_and_what_is_none_is_refused(
     node: Node, example: Callable[[str], Path], tmp_path: Path
 ) -> None:
     (text := tmp_path / "text.dcm").write_text("no DICOM")
-    outcomes = send_files([text, example("rgb_color"), tmp_path / "absent"], remote(node))
-    assert [outcome.is_sent for outcome in outcomes] == [False, True, False]
-    assert outcomes[0].is_refused
-    assert "text.dcm" in outcomes[0].reason
-    (alone,) = send_files([text], remote(node))
-    assert alone.is_refused
+    paths = [example(name) for name in ("rgb_color", "palette_color", "ybr_color")]
+    refused, *sent = send([text, *paths], node.address)
+    assert sent == [Outcome(True)] * 3
+    for path, content in zip(paths, node.received.values(), strict=True):
+        original, got = pydicom.dcmread(path), pydicom.dcmread(io.BytesIO(content))
+        assert got == original
+        assert got.file_meta.TransferSyntaxUID == original.file_meta.TransferSyntaxUID
+    assert refused.is_done and "text.dcm" in refused.reason
+    (alone,) = send([text], node.address)
+    assert alone.is_done and "text.dcm" in alone.reason
 
 
 @pytest.mark.parametrize(
-    ("status", "is_sent", "is_refused"),
-    [
-        (0x0000, True, False),
-        (0xB000, True, False),
-        (0xA700, False, False),
-        (0x0110, False, False),
-        (0xC000, False, True),
-    ],
+    ("status", "is_done"),
+    [(0x0000, True), (0xB000, True), (0xA700, False), (0x0110, False), (0xC000, True)],
 )
 def test_the_answer_says_whether_to_send_again(
-    status: int, is_sent: bool, is_refused: bool,
-    started: Callable[..., Node], example: Callable[[str], Path],
-) -> None:  # fmt: skip
-    node = started(store=lambda received: status)
-    (outcome,) = send_files([example("rgb_color")], remote(node))
-    assert (outcome.is_sent, outcome.is_refused) == (is_sent, is_refused)
-    assert bool(outcome.reason) == (not is_sent)
+    status: int, is_done: bool, started: Callable[..., Node], example: Callable[[str], Path]
+) -> None:
+    node = started(store=lambda path, uid: status)
+    (outcome,) = send([example("rgb_color")], node.address)
+    assert outcome.is_done == is_done
+    assert bool(outcome.reason) == (status not in (0, 0xB000))
 
 
-def test_a_rejection_is_a_sentence(
+def test_nobody_there_and_a_rejection_are_sentences(
     started: Callable[..., Node], example: Callable[[str], Path]
 ) -> None:
-    (outcome,) = send_files([example("rgb_color")], remote(started(allow=[Caller("OTHER")])))
-    assert not outcome.is_sent
-    assert not outcome.is_refused
-    assert "EDGESEG" in outcome.reason
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "no.such.host.invalid"])
-def test_nobody_there_is_a_sentence(host: str, example: Callable[[str], Path]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closing:
         port = closing.getsockname()[1]
-    (outcome,) = send_files([example("rgb_color")], Remote("NODE", host, port))
-    assert not outcome.is_sent
-    assert f"NODE@{host}:{port}" in outcome.reason
+    rejecting = started(allow=[Caller("OTHER")]).address
+    for host, at in (("127.0.0.1", port), ("no.such.host.invalid", port), rejecting):
+        (outcome,) = send([example("rgb_color")], (host, at))
+        assert not outcome.is_done
+        assert f"NODE@{host}:{at}" in outcome.reason and "EDGESEG" in outcome.reason
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
-def test_what_speaks_no_dicom_is_a_sentence(answer: bytes, example: Callable[[str], Path]) -> None:
+def test_what_speaks_no_dicom_is_a_sentence(
+    answer: bytes, example: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgeseg.node.client._ASSOCIATION_S", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def respond() -> None:
@@ -97,8 +80,6 @@ def test_what_speaks_no_dicom_is_a_sentence(answer: bytes, example: Callable[[st
 
         thread = threading.Thread(target=respond)
         thread.start()
-        reached, few_s = Remote("NODE", *server.getsockname()), Bounds(association_s=0.5)
-        (outcome,) = send_files([example("rgb_color")], reached, bounds=few_s)
+        (outcome,) = send([example("rgb_color")], server.getsockname())
         thread.join()
-    assert not outcome.is_sent
-    assert outcome.reason
+    assert not outcome.is_done and outcome.reason

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import itertools
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,19 +19,19 @@ from edgeseg.inputs.pixel_sizes import PixelSizes
 from edgeseg.inputs.source import Source
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.node import inbox as inbox_module
+from edgeseg.node.bounds import Status
 from edgeseg.node.inbox import Inbox
-from edgeseg.node.terms import Received, Status
 from edgeseg.run.engine import Engine
 from edgeseg.run.store import Store
 from edgeseg.run.worker import Options, Worker, read_source
 from tests.fakes import FakeSession, head_image, open_fake
+from tests.node.peers import until
 
 pydicom = pytest.importorskip("pydicom")
 
 from tests.images.dicom import files as dicom_files  # noqa: E402
 
 SCAN = head_image(Ellipse(30.0, 20.0, 16.0, 12.0, 0.3), (40, 60))
-FULL = OSError(errno.ENOSPC, "No space left on device")
 PATIENCE_S = 30
 
 
@@ -45,7 +45,7 @@ class Node:
         self.gate.set()
         self.notices: list[str] = []
         self.store: Store
-        self._measured, self._changed = list[str](), threading.Condition()
+        self._measured: list[str] = []
         self._segmenter = open_fake(monkeypatch, FakeSession())
         self._numbers = itertools.count()
 
@@ -59,29 +59,22 @@ class Node:
         ):
             stop = engine.stop
             engine.stop = lambda: (stop(), self.gate.set())  # type: ignore[method-assign]
-            with Inbox(
-                engine, self.store, self.spool, limit, self._on_measured, self.notices.append
-            ) as inbox:
+            listeners = self._measured.append, self.notices.append
+            with Inbox(engine, self.store, self.spool, limit, *listeners) as inbox:
                 yield inbox
 
     def _read(self, source: Source) -> Frame:
         assert self.gate.wait(PATIENCE_S)
         return read_source(source)
 
-    def _on_measured(self, file: str) -> None:
-        with self._changed:
-            self._measured.append(file)
-            self._changed.notify_all()
-
     def wait_measured(self, count: int) -> None:
-        with self._changed:
-            assert self._changed.wait_for(lambda: len(self._measured) >= count, PATIENCE_S)
+        until(lambda: len(self._measured) >= count)
 
-    def receive(self, uid: str = "1.2.3", frames: np.ndarray = SCAN) -> Received:
-        """Write an instance as it came over the network."""
+    def receive(self, uid: str = "1.2.3", frames: np.ndarray = SCAN) -> tuple[Path, str]:
+        """Write an instance as it came over the network, and return it with its UID."""
         path = self.spool / f"tmp{next(self._numbers)}.dcm"
         dicom_files.write(path, frames, SOPInstanceUID=uid)
-        return Received(path, uid, "PROBE@127.0.0.1")
+        return path, uid
 
     @property
     def spooled(self) -> set[str]:
@@ -95,31 +88,21 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Node:
 
 
 @pytest.mark.parametrize("n_frames", [1, 50])
-def test_the_answer_comes_before_the_instance_is_measured(node: Node, n_frames: int) -> None:
+def test_the_answer_comes_before_the_rows_which_are_there_once(node: Node, n_frames: int) -> None:
     frames = SCAN if n_frames == 1 else np.stack([SCAN] * n_frames)
     with node.run() as inbox:
         node.gate.clear()
-        assert inbox.take(node.receive(frames=frames)) == Status.SUCCESS
+        assert inbox.take(*node.receive(frames=frames)) == Status.SUCCESS
+        assert inbox.take(*node.receive(frames=frames)) == Status.SUCCESS  # it waits
         assert node.spooled == {"1.2.3.dcm"}
         assert node.store.waiting() == ["1.2.3.dcm"]
         assert len(node.store.packed_rows()) == 0
         node.gate.set()
         node.wait_measured(1)
+        assert inbox.take(*node.receive(frames=frames)) == Status.SUCCESS
         assert len(node.store.packed_rows()) == n_frames
         assert not node.spooled
         assert node.store.waiting() == []
-
-
-def test_what_is_sent_again_has_its_rows_once(node: Node) -> None:
-    with node.run() as inbox:
-        node.gate.clear()
-        first, second, third = (node.receive() for _ in range(3))
-        assert inbox.take(first) == inbox.take(second) == Status.SUCCESS  # it waits
-        node.gate.set()
-        node.wait_measured(1)
-        assert inbox.take(third) == Status.SUCCESS
-        assert node.store.waiting() == []
-        assert len(node.store.packed_rows()) == 1
 
 
 @pytest.mark.parametrize("is_full", [False, True])
@@ -134,13 +117,13 @@ def test_of_two_who_send_the_same_one_waits_for_the_other(
         keeping.set()
         assert may_go_on.wait(PATIENCE_S)
         if is_full:
-            raise FULL
+            fail()
 
     monkeypatch.setattr(inbox_module, "sync", slow_sync)
     with node.run() as inbox:
         answers: list[Status] = []
         threads = [
-            threading.Thread(target=lambda: answers.append(inbox.take(node.receive())))
+            threading.Thread(target=lambda: answers.append(inbox.take(*node.receive())))
             for _ in range(2)
         ]
         threads[0].start()
@@ -156,22 +139,16 @@ def test_of_two_who_send_the_same_one_waits_for_the_other(
         assert len(node.store.packed_rows()) == 1
 
 
-def raise_full(*_: object) -> None:
-    raise FULL
-
-
-def fail_to_note(*_: object) -> None:
+def fail(*_: object) -> None:
     raise OutputWriteError("the disk is full")
 
 
 @pytest.mark.parametrize(
     ("place", "failure"),
     [
-        ("pathlib.Path.replace", raise_full),
-        ("edgeseg.node.inbox.sync", raise_full),
-        ("edgeseg.run.store.Store.enqueue", fail_to_note),
-        ("edgeseg.node.inbox._RESERVE_BYTES", 1 << 80),
-        ("edgeseg.run.store.Store.enqueue", lambda *_: 1 / 0),
+        *(("pathlib.Path.replace", fail), ("edgeseg.node.inbox.sync", fail)),
+        *(("edgeseg.run.store.Store.enqueue", failure) for failure in (fail, lambda *_: 1 / 0)),
+        ("shutil.disk_usage", lambda _: SimpleNamespace(free=9, total=999)),
     ],
 )
 def test_what_cannot_be_kept_is_refused_and_nothing_of_it_is_left(
@@ -181,16 +158,12 @@ def test_what_cannot_be_kept_is_refused_and_nothing_of_it_is_left(
         received = node.receive()
         with monkeypatch.context() as patch, contextlib.suppress(ZeroDivisionError):
             patch.setattr(place, failure)
-            if place.endswith("BYTES"):
-                patch.setattr(
-                    "shutil.disk_usage", lambda _: type("", (), {"free": 9, "total": 999})
-                )
-            assert inbox.take(received) == Status.OUT_OF_RESOURCES
+            assert inbox.take(*received) == Status.OUT_OF_RESOURCES
             assert "refused" in node.notices[0]
         assert not node.spooled
         assert node.store.waiting() == []
-        received.path.unlink(missing_ok=True)  # as the server does
-        assert inbox.take(node.receive()) == Status.SUCCESS
+        received[0].unlink(missing_ok=True)  # as the server does
+        assert inbox.take(*node.receive()) == Status.SUCCESS
         node.wait_measured(1)
 
 
@@ -207,19 +180,19 @@ def test_the_note_is_durable_after_the_file_and_its_name(
     monkeypatch.setattr(inbox_module, "sync", steps.append)
     monkeypatch.setattr(Store, "enqueue", record)
     with node.run() as inbox:
-        assert inbox.take(node.receive()) == Status.SUCCESS
+        assert inbox.take(*node.receive()) == Status.SUCCESS
     assert steps == [node.spool / "1.2.3.dcm", node.spool, "1.2.3.dcm"]
 
 
 def test_a_full_queue_takes_more_once_something_is_measured(node: Node) -> None:
     with node.run(limit=2) as inbox:
         node.gate.clear()
-        answers = [inbox.take(node.receive(uid)) for uid in ("1.1", "1.2", "1.3", "1.1")]
+        answers = [inbox.take(*node.receive(uid)) for uid in ("1.1", "1.2", "1.3", "1.1")]
         assert answers == [0, 0, Status.OUT_OF_RESOURCES, 0]
         assert node.spooled == {"1.1.dcm", "1.2.dcm"}
         node.gate.set()
         node.wait_measured(2)
-        assert inbox.take(node.receive("1.3")) == Status.SUCCESS
+        assert inbox.take(*node.receive("1.3")) == Status.SUCCESS
         node.wait_measured(3)
         assert len(node.store.packed_rows()) == 3
 
@@ -229,7 +202,7 @@ def test_what_waits_is_measured_by_the_next_run(node: Node) -> None:
     with node.run() as inbox:
         node.gate.clear()
         for uid in uids:
-            inbox.take(node.receive(uid))
+            inbox.take(*node.receive(uid))
     with contextlib.closing(Store(node.out)) as store:
         waiting = store.waiting()
         assert waiting  # the engine measures only what had begun
@@ -244,10 +217,10 @@ def test_what_waits_is_measured_by_the_next_run(node: Node) -> None:
 
 def test_a_kill_between_two_steps_loses_nothing_and_repeats_nothing(node: Node) -> None:
     def place(uid: str) -> None:
-        node.receive(uid).path.replace(node.spool / f"{uid}.dcm")
+        node.receive(uid)[0].replace(node.spool / f"{uid}.dcm")
 
     with node.run() as inbox:
-        inbox.take(node.receive("1.1"))
+        inbox.take(*node.receive("1.1"))
         node.wait_measured(1)
     place("1.1")  # its rows are durable, its file not yet removed
     place("1.2")  # not noted, so not answered
@@ -261,7 +234,7 @@ def test_a_kill_between_two_steps_loses_nothing_and_repeats_nothing(node: Node) 
         assert len(node.store.packed_rows()) == 2
         assert not node.spooled
         assert node.store.waiting() == []
-        assert inbox.take(node.receive("1.4")) == Status.SUCCESS
+        assert inbox.take(*node.receive("1.4")) == Status.SUCCESS
         node.wait_measured(3)
     assert len(node.notices) == 1
     assert "1.4.dcm: removed before it was measured" in node.notices[0]
@@ -281,33 +254,25 @@ def test_rows_that_cannot_be_written_are_tried_again(
 
     monkeypatch.setattr(Store, step, failing)
     with node.run() as inbox:
-        assert inbox.take(node.receive()) == Status.SUCCESS
+        assert inbox.take(*node.receive()) == Status.SUCCESS
         node.wait_measured(1)
         assert len(node.store.packed_rows()) == 1
-    assert [notice.rpartition(": ")[2] for notice in node.notices] == [
-        "MemoryError",
-        "the disk is full",
-    ]
+    reasons = [notice.rpartition(": ")[2] for notice in node.notices]
+    assert reasons == ["MemoryError", "the disk is full"]
 
 
-def test_documents_are_left_out_and_counted(node: Node) -> None:
+def test_documents_are_left_out_and_counted_and_what_is_no_image_has_a_row(node: Node) -> None:
     with node.run() as inbox:
-        received = node.receive("1.1")
-        dataset = pydicom.dcmread(received.path)
+        path, uid = node.receive("1.1")
+        dataset = pydicom.dcmread(path)
         for keyword in ("Rows", "Columns", "PixelData"):
             delattr(dataset, keyword)
-        dataset.save_as(received.path)
-        assert inbox.take(received) == Status.SUCCESS
-        assert inbox.take(node.receive("1.2")) == Status.SUCCESS
+        dataset.save_as(path)
+        assert inbox.take(path, uid) == Status.SUCCESS
+        (path := node.spool / "tmp.dcm").write_bytes(b"no DICOM")
+        assert inbox.take(path, "1.2") == Status.SUCCESS
         node.wait_measured(1)
         assert node.store.files() == {"1.2.dcm"}
+        assert '"failed"' in node.store.packed_rows()[0]
         assert not node.spooled
     assert node.notices == ["DICOM documents left out, which hold no image: 1"]
-
-
-def test_what_is_no_image_has_a_row_that_says_so(node: Node) -> None:
-    with node.run() as inbox:
-        (path := node.spool / "tmp.dcm").write_bytes(b"no DICOM")
-        assert inbox.take(Received(path, "1.2", "PROBE@127.0.0.1")) == Status.SUCCESS
-        node.wait_measured(1)
-        assert '"failed"' in node.store.packed_rows()[0]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,106 +21,93 @@ from tests.node.peers import until
 
 pytest.importorskip("pynetdicom")
 
+Sending = Callable[..., contextlib.AbstractContextManager[ReportSender]]
+
 
 @pytest.fixture
-def owing(tmp_path: Path, example: Callable[[str], Path]) -> Callable[..., Any]:
-    """A folder with documents, which notes what was sent of them."""
+def sending(tmp_path: Path, example: Callable[[str], Path]) -> Sending:
+    """Send 0.dcm, 1.dcm and so on to a node, where ``note`` is called with those that are sent."""
 
-    def make(count: int, sent: Callable[[list[str]], None]) -> Any:
+    @contextlib.contextmanager
+    def send(
+        node: Node, count: int, note: Callable[[list[str]], None], said: list[str]
+    ) -> Iterator[ReportSender]:
         names = [f"{number}.dcm" for number in range(count)]
         for name in names:
             (tmp_path / name).write_bytes(example("rgb_color").read_bytes())
-        return SimpleNamespace(out=tmp_path, store=SimpleNamespace(note_sent=sent), owed=names)
+        results: Any = SimpleNamespace(out=tmp_path, store=SimpleNamespace(note_sent=note))
+        remote = Remote("NODE", *node.address)
+        with ReportSender(results, remote, "EDGESEG", None, said.append) as sender:
+            sender.add(names)
+            yield sender
 
-    return make
-
-
-def sender(results: Any, node: Node, said: list[str] | None = None) -> ReportSender:
-    on_notice = (said if said is not None else []).append
-    return ReportSender(results, Remote("NODE", *node.address), "EDGESEG", on_notice=on_notice)
+    return send
 
 
 @pytest.mark.parametrize("status", [0, 0xC000])
 def test_what_is_sent_or_refused_is_noted_and_not_sent_again(
-    status: int, started: Callable[..., Node], owing: Callable[..., Any]
+    status: int, started: Callable[..., Node], sending: Sending
 ) -> None:
     noted: list[str] = []
-    received: list[object] = []
+    received: list[str] = []
     notices: list[str] = []
 
-    def store(instance: object) -> int:
-        received.append(instance)
+    def store(path: Path, uid: str) -> int:
+        received.append(uid)
         return status
 
-    results = owing(3, noted.extend)
-    with sender(results, started(store=store), notices) as sending:
-        sending.add(results.owed)
+    with sending(started(store=store), 3, noted.extend, notices):
         until(lambda: len(noted) == 3)
-    assert noted == results.owed
+    assert noted == ["0.dcm", "1.dcm", "2.dcm"]
     assert len(received) == 3
     assert [("0xC000" in notice) for notice in notices] == [True] * 3 * bool(status)
 
 
 def test_a_full_disk_does_not_end_it(
-    node: Node, owing: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    node: Node, sending: Sending, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(report_sender, "_FIRST_WAIT_S", 0.01)
     noted: list[str] = []
-    is_full = [True]
+    said: list[str] = []
 
     def note(names: list[str]) -> None:
-        if is_full.pop() if is_full else False:
+        if not said:
             raise OutputWriteError("the disk is full")
         noted.extend(names)
 
-    said: list[str] = []
-    results = owing(1, note)
-    with sender(results, node, said) as sending:
-        sending.add(results.owed)
-        until(lambda: noted == results.owed)
+    with sending(node, 1, note, said):
+        until(lambda: noted == ["0.dcm"])
     assert said == ["the disk is full"]
 
 
-def test_a_stop_does_not_wait_for_an_archive_that_hangs(
-    started: Callable[..., Node], owing: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def hanging(started: Callable[..., Node], monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """An archive that answers once it is free, which a stop does not wait for."""
     monkeypatch.setattr(report_sender, "_STOP_S", 0.2)
-    reached, free = threading.Event(), threading.Event()
+    is_reached, is_free = threading.Event(), threading.Event()
 
-    def hang(_: object) -> int:
-        reached.set()
-        free.wait(30)
+    def hang(path: Path, uid: str) -> int:
+        is_reached.set()
+        is_free.wait(30)
         return 0
 
+    yield SimpleNamespace(node=started(store=hang), is_reached=is_reached, is_free=is_free)
+    is_free.set()
+
+
+def test_a_stop_does_not_wait_for_an_archive_that_hangs(hanging: Any, sending: Sending) -> None:
     said: list[str] = []
-    node = started(store=hang)
-    results = owing(2, lambda _: None)
-    with sender(results, node, said) as sending:
-        sending.add(results.owed)
-        assert reached.wait(10)
+    with sending(hanging.node, 2, lambda _: None, said) as sender:
+        assert hanging.is_reached.wait(10)
         began_s = time.monotonic()
     assert time.monotonic() - began_s < 10  # a minute's answer is waited for otherwise
-    until(lambda: sending._thread not in threading.enumerate())  # nor is a thread left
-    free.set()
+    until(lambda: sender._thread not in threading.enumerate())  # nor is a thread left
     assert said[-1].endswith("not sent yet: 2; the next start sends them")
 
 
-def test_a_stop_does_not_wait_for_all_that_is_owed(
-    started: Callable[..., Node], owing: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(report_sender, "_STOP_S", 0.2)
-    reached, free = threading.Event(), threading.Event()
-
-    def wait(_: object) -> int:
-        reached.set()
-        free.wait(30)
-        return 0
-
+def test_a_stop_does_not_wait_for_all_that_is_owed(hanging: Any, sending: Sending) -> None:
     noted: list[str] = []
-    node = started(store=wait)
-    results = owing(60, noted.extend)
-    with sender(results, node) as sending:
-        sending.add(results.owed)
-        assert reached.wait(10)
-        threading.Timer(0.3, free.set).start()
-    assert noted == results.owed[:1]
+    with sending(hanging.node, 60, noted.extend, []):
+        assert hanging.is_reached.wait(10)
+        threading.Timer(0.3, hanging.is_free.set).start()
+    assert noted == ["0.dcm"]

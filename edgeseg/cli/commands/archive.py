@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import re
 import time
 from collections import Counter
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeseg.cli import console
-from edgeseg.cli.options import JsonOption, ModelOptions, OverwriteOption, ScaleOptions, option
-from edgeseg.cli.reports import NeedsExtra, figures_to
+from edgeseg.cli import console, options
+from edgeseg.cli.options import count, option
+from edgeseg.cli.reports import figures_to, needs_extra
 from edgeseg.cli.signals import interrupts
 from edgeseg.errors import OutputExistsError
 
@@ -25,13 +26,13 @@ def manifest(
         typer.Argument(help="Files, folders (recursive), patterns, or URLs such as s3://bucket/a."),
     ],
     out: Annotated[str, option("Parquet file to write; a path or URL.")],
-    scale: ScaleOptions,
-    overwrite: OverwriteOption = False,
-    json_file: JsonOption = None,
+    scale: options.ScaleOptions,
+    overwrite: options.Overwrite = False,
+    json_file: options.Json = None,
 ) -> None:
     """List the frames of an archive in a Parquet file, for 'edgeseg archive'."""
     size_mm = scale.read_size()
-    with NeedsExtra("archive"):
+    with needs_extra("archive"):
         from edgeseg.archive.manifest_writer import write_manifest
         from edgeseg.archive.place import place_of
     place = place_of(out)
@@ -50,37 +51,26 @@ def manifest(
 def archive(
     manifest: Annotated[str, typer.Argument(help="What 'edgeseg manifest' wrote; path or URL.")],
     out: Annotated[str, option("Folder for the results; a path or URL.")],
-    model: ModelOptions,
-    part_size: Annotated[
-        int | None, option("Frames per part; default: 1000.", min=1, metavar="N")
-    ] = None,
-    processes: Annotated[
-        int | None, option("Processes; default: one for four threads.", min=1, metavar="N")
-    ] = None,
-    read_ahead: Annotated[
-        int, option("Files read ahead; more for slow stores.", min=0, metavar="N")
-    ] = 32,
+    model: options.ModelOptions,
+    part_size: Annotated[int | None, count("Frames per part; default: 1000.")] = None,
+    processes: Annotated[int | None, count("Processes; default: one for four threads.")] = None,
+    read_ahead: Annotated[int, count("Files read ahead; more for slow stores.", min=0)] = 32,
     masks: Annotated[bool, option("Write masks.", "--masks/--no-masks")] = False,
     overlays: Annotated[bool, option("Write overlays.", "--overlays/--no-overlays")] = False,
     shard: Annotated[str | None, option("Only every N-th part, from I on.", metavar="I/N")] = None,
-    ray: Annotated[
-        str | None, option("Run on a Ray cluster: its address, auto, or local.", metavar="ADDRESS")
-    ] = None,
-    collect: Annotated[
-        bool, option("Check all parts; write summary and report.", "--collect")
-    ] = False,
+    ray: Annotated[str | None, option("Address of a Ray cluster, auto, or local.")] = None,
+    collect: Annotated[bool, option("Check all parts; write the summary.", "--collect")] = False,
     progress_every_s: Annotated[
-        float | None,
-        option("Print the progress every S seconds.", "--progress-every", min=1, metavar="S"),
+        float | None, count("Seconds between lines of progress.", "--progress-every")
     ] = None,
-    json_file: JsonOption = None,
+    json_file: options.Json = None,
 ) -> None:
     """Measure the frames of a manifest in parts, each a Parquet file that is written once.
 
     Existing parts are skipped, so that the same command continues a run, and any number of machines
     can share the parts. Damaged parts are measured again.
     """
-    with NeedsExtra("archive"):
+    with needs_extra("archive"):
         from edgeseg.archive.manifest import Manifest
         from edgeseg.archive.place import place_of
         from edgeseg.archive.plan import Archive, Plan, read_record
@@ -122,14 +112,25 @@ def _measure(
     plan, (threads, processes) = opened.plan, cores
     todo = opened.find_missing(share, console.notice)
     n_rows = sum(stop - start for start, stop in map(opened.rows_of, todo))
-    started_s = time.perf_counter()
+    n_done, started_s = 0, time.monotonic()
+    printed_s = started_s if progress_every_s else math.inf
     statuses: Counter[str] = Counter()
     n_parts = 0
     advice = "what was measured is kept; the same command continues"
-    with interrupts.advise(advice), console.counting(n_rows, "measuring") as advance:
-        on_rows = _show_progress(n_rows, progress_every_s, advance)
+    with interrupts.advise(advice), console.progress(n_rows, "measuring") as advance:
+
+        def on_rows(count: int) -> None:
+            nonlocal n_done, printed_s
+            advance(count=count)
+            n_done += count
+            now_s = time.monotonic()
+            if now_s - printed_s >= (progress_every_s or 0):
+                printed_s, per_s = now_s, n_done / (now_s - started_s)
+                left_h = (n_rows - n_done) / per_s / 3600
+                console.say(f"{n_done} of {n_rows} frames, {per_s:.1f}/s, {left_h:.1f} h left")
+
         if ray is not None:
-            with NeedsExtra("ray"):
+            with needs_extra("ray"):
                 from edgeseg.archive.on_ray import measure_parts_on_ray
             done = measure_parts_on_ray(plan, todo, ray, threads, on_rows)
         else:
@@ -139,14 +140,11 @@ def _measure(
         for part in done:
             statuses.update(part.statuses)
             n_parts += 1
-    wall_s = time.perf_counter() - started_s
-    n_images = statuses.total()
+    wall_s, n_images = time.monotonic() - started_s, statuses.total()
     counts = console.format_counts(f"{n_images} frames in {n_parts} parts", statuses, "empty")
-    console.say(
-        f"{counts}; {wall_s:.1f} s ({n_images / max(wall_s, 1e-9):.1f}/s); "
-        f"{opened.n_parts - len(opened.list_parts())} of {opened.n_parts} parts are missing"
-    )
-    console.say(f"parts in {opened.parts.text}")
+    n_missing = opened.n_parts - len(opened.list_parts())
+    console.say(f"{counts}; {wall_s:.1f} s ({n_images / max(wall_s, 1e-9):.1f}/s)")
+    console.say(f"{n_missing} of {opened.n_parts} parts are missing in {opened.parts.text}")
     figures = {"counts": _counts(statuses), "n_parts": n_parts, "wall_s": round(wall_s, 3)}
     return statuses["failed"], figures
 
@@ -164,11 +162,8 @@ def _collect(opened: Archive) -> tuple[int, dict[str, Any]]:
     frames = f"{statuses.total()} of {found.n_rows} frames"
     console.say(console.format_counts(frames, statuses, "empty"))
     if found.missing:
-        first = ", ".join(map(str, found.missing[:5]))
-        console.notice(
-            f"{len(found.missing)} of {found.n_parts} parts are missing, such as {first}; run "
-            "'edgeseg archive' with the same arguments and without --collect again"
-        )
+        some = f"{len(found.missing)} of {found.n_parts} parts, such as {found.missing[0]}"
+        console.notice(f"{some}, are missing: run 'edgeseg archive' without --collect again")
     else:
         console.say("complete: every frame of the manifest has one row")
     console.say(f"results in {opened.plan.out}: {SUMMARY_NAME}, {FAILURES_NAME}, report.html")
@@ -191,32 +186,9 @@ def _read_shard(text: str | None) -> tuple[int, int]:
     """Return the parts of an archive that an option asks for; refuse others as wrong usage."""
     if text is None:
         return 0, 1
-    number, slash, of = text.partition("/")
-    is_share = slash and number.isdecimal() and of.isdecimal() and int(of) >= 1
-    if not is_share or int(number) > int(of):
+    found = re.fullmatch(r"(\d+)/(\d+)", text, re.ASCII)
+    if not found or not int(found[1]) <= int(found[2]) > 0:
         raise typer.BadParameter(
             f"--shard is {text!r}; expected one of N, such as 0/16 to 15/16, or 1/16 to 16/16"
         )
-    return int(number), int(of)
-
-
-def _show_progress(
-    total: int, every_s: float | None, advance: Callable[[int], None]
-) -> Callable[[int], None]:
-    """Return the function to call with numbers of frames, which prints the progress at times."""
-    started_s = last_s = time.monotonic()
-    n_images = 0
-
-    def on_rows(count: int) -> None:
-        nonlocal last_s, n_images
-        advance(count)
-        n_images += count
-        now_s = time.monotonic()
-        if every_s is None or now_s - last_s < every_s:
-            return
-        last_s = now_s
-        per_s = n_images / (now_s - started_s)
-        left_h = (total - n_images) / per_s / 3600
-        console.say(f"{n_images} of {total} frames, {per_s:.1f}/s, {left_h:.1f} h left")
-
-    return on_rows
+    return int(found[1]), int(found[2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -9,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeseg.cli import console
-from edgeseg.cli.options import DeviceOption, JsonOption, option
+from edgeseg.cli import console, options
+from edgeseg.cli.options import option
 from edgeseg.cli.reports import check_reports, figures_to
 from edgeseg.errors import EdgesegError
 
@@ -19,27 +20,17 @@ if TYPE_CHECKING:
 
 
 def benchmark(
-    models: Annotated[
-        list[str] | None, typer.Argument(help="Bundled models or ONNX files.")
-    ] = None,
-    data: Annotated[
-        Path | None, option("HC18 folder: time on its images and add the accuracy.")
-    ] = None,
-    device: DeviceOption = "cpu",
-    threads: Annotated[
-        str, option("Threads of one inference, a list such as 1,2,4. Default: 1 and all cores.")
-    ] = "",
+    models: Annotated[list[str] | None, typer.Argument(help="Models, or ONNX files.")] = None,
+    data: Annotated[Path | None, option("HC18 folder: its images, and the accuracy.")] = None,
+    device: options.Device = "cpu",
+    threads: Annotated[str, option("Threads of a run, such as 1,4; default: 1 and all.")] = "",
     batch: Annotated[str, option("Images in one run of the network, a list such as 1,8.")] = "1",
     runs: Annotated[int, option("Timed runs.", min=1)] = 100,
     warmup: Annotated[int, option("Untimed runs before the timed ones.", min=0)] = 10,
-    compare: Annotated[
-        Path | None, option("Earlier benchmark: print ratios and fail if worse.", metavar="JSON")
-    ] = None,
-    tolerance: Annotated[
-        float, option("With --compare: accepted growth, as a fraction.", min=0)
-    ] = 0.1,
+    compare: Annotated[Path | None, option("Earlier --json: print ratios, fail if worse.")] = None,
+    tolerance: Annotated[float, option("Growth that --compare accepts.", min=0)] = 0.1,
     markdown: Annotated[Path | None, option("Write the table here.")] = None,
-    json_file: JsonOption = None,
+    json_file: options.Json = None,
 ) -> None:
     """Measure latency, memory, size and, with --data, accuracy of models."""
     from edgeseg.bench import benchmark as bench
@@ -53,15 +44,8 @@ def benchmark(
     check_reports(markdown, json_file)
     earlier = benchmark_table.read_report(compare) if compare else None
     counts = _numbers("--threads", threads) if threads else sorted({1, usable_cores()})
-    jobs = bench.plan(
-        models or list(zoo.manifest()),
-        counts,
-        _numbers("--batch", batch),
-        str(data or ""),
-        device=device,
-        warmup=warmup,
-        runs=runs,
-    )
+    batches, how = _numbers("--batch", batch), {"device": device, "warmup": warmup, "runs": runs}
+    jobs = bench.plan(models or list(zoo.manifest()), counts, batches, str(data or ""), **how)
     with console.progress(len(jobs), "benchmarking") as advance:
         report = bench.run(jobs, advance)
     report["command"] = shlex.join(["edgeseg", *sys.argv[1:]])
@@ -82,28 +66,18 @@ def benchmark(
 
 def _print_comparison(changes: list[Change], remarks: list[str], tolerance: float) -> None:
     console.say("")
-    console.table(
-        ("row", "figure", "before", "now", "ratio", ""),
-        [
-            (c.row, c.figure, f"{c.before:.2f}", f"{c.now:.2f}", f"{c.ratio:.3f}",
-             "worse" if c.worse else "")
-            for c in changes
-        ],
-        numeric=(2, 3, 4),
-    )  # fmt: skip
-    for remark in remarks:
-        console.notice(remark)
+    lines = [
+        (c.row, c.figure, f"{c.before:.2f}", f"{c.now:.2f}", f"{c.ratio:.3f}", "worse" * c.worse)
+        for c in changes
+    ]
+    console.table(("row", "figure", "before", "now", "ratio", ""), lines, numeric=(2, 3, 4))
+    console.notice(*remarks)
     if n_worse := sum(change.worse for change in changes):
-        raise EdgesegError(
-            f"{n_worse} of {len(changes)} figures grew by more than {100 * tolerance:g} %"
-        )
+        worse = f"{n_worse} of {len(changes)} figures"
+        raise EdgesegError(f"{worse} grew by more than {100 * tolerance:g} %")
 
 
 def _numbers(option: str, text: str) -> list[int]:
-    try:
-        counts = [int(part) for part in text.split(",")]
-    except ValueError:
-        counts = []
-    if not counts or min(counts) < 1:
+    if not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", text, re.ASCII):
         raise typer.BadParameter(f"{option} is {text!r}; expected numbers such as 1,2,4")
-    return counts
+    return [int(part) for part in text.split(",")]

@@ -13,23 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeseg.cli import console
-from edgeseg.cli.options import (
-    RESUME_OR_OVERWRITE,
-    AgeOption,
-    DeviceOption,
-    JsonlOption,
-    JsonOption,
-    ModelOption,
-    ModelOptions,
-    OutputOptions,
-    OverwriteOption,
-    ScaleOptions,
-    SrOption,
-    arguments_of,
-    open_model,
-    option,
-)
+from edgeseg.cli import console, options
+from edgeseg.cli.options import count, option
 from edgeseg.cli.reports import check_reports, figures_to, lines_to
 from edgeseg.cli.signals import interrupts
 from edgeseg.errors import DataError, EdgesegError
@@ -48,32 +33,29 @@ _FEW = 10  # images whose figures are also printed
 def infer(
     context: typer.Context,
     inputs: Annotated[
-        list[str],
-        typer.Argument(help="Images, DICOM files, folders or patterns; - is standard input."),
+        list[str], typer.Argument(help="Images, DICOM, folders, patterns; - is standard input.")
     ],
     out: Annotated[Path, option("Folder for the results.")],
-    scale: ScaleOptions,
-    model: ModelOptions,
-    output: OutputOptions,
-    ga: AgeOption = None,
-    sr: SrOption = False,
+    scale: options.ScaleOptions,
+    model: options.ModelOptions,
+    output: options.OutputOptions,
+    ga: options.Age = None,
+    sr: options.Sr = False,
     resume: Annotated[bool, option("Continue an earlier run.", "--resume")] = False,
-    overwrite: OverwriteOption = False,
-    inference_threads: Annotated[
-        int, option("Threads of one inference.", min=1, metavar="N", panel="Model")
-    ] = 1,
-    json_file: JsonOption = None,
-    jsonl_file: JsonlOption = None,
+    overwrite: options.Overwrite = False,
+    inference_threads: Annotated[int, count("Threads of one inference.", panel="Model")] = 1,
+    json_file: options.Json = None,
+    jsonl_file: options.Jsonl = None,
 ) -> None:
     """Measure images: results.csv, masks, overlays and a report."""
     from edgeseg.run.folder import FolderRun
 
     if resume and overwrite:
-        raise typer.BadParameter(RESUME_OR_OVERWRITE)
-    arguments = arguments_of(context) | {"pixel_size": scale.read_size()}
+        raise typer.BadParameter(options.RESUME_OR_OVERWRITE)
+    arguments = options.arguments_of(context) | {"pixel_size": scale.read_size()}
     check_reports(json_file, jsonl_file)
     workers = model.count_workers(inference_threads)
-    options = output.collect(workers, sr=sr, resume=resume, overwrite=overwrite)
+    how = output.collect(workers, sr=sr, resume=resume, overwrite=overwrite)
     site = model.read_calibration()
     with (
         _open_sources(inputs, out) as sources,
@@ -84,10 +66,9 @@ def infer(
         ages = _find_ages(sources, ga, scale.pixel_sizes)
         segmenter = model.open(inference_threads, needs_head=ga is not None)
         if site and site.model_sha256 not in ("", segmenter.file.sha256):
-            console.notice(
-                f"{model.calibration} was determined with another model than {model.model}"
-            )
-        run = FolderRun(segmenter, sources, sizes, out, options, arguments, ages, site)
+            other = f"{model.calibration} was determined with another model than {model.model}"
+            console.notice(other)
+        run = FolderRun(segmenter, sources, sizes, out, how, arguments, ages, site)
         with (
             interrupts.advise(f"what was measured is kept; continue with: {_resume_command()}"),
             console.progress(len(sources), "measuring") as advance,
@@ -110,13 +91,11 @@ def infer(
 
 
 def demo(
-    model: ModelOption = "hc18-nano",
-    device: DeviceOption = "cpu",
-    shapes: Annotated[
-        Path | None, option("Instead, write a synthetic data set of two structures here.")
-    ] = None,
-    count: Annotated[int, option("Images of --shapes.", min=1)] = 150,
-    overwrite: OverwriteOption = False,
+    model: options.Model = "hc18-nano",
+    device: options.Device = "cpu",
+    shapes: Annotated[Path | None, option("Instead, write a synthetic data set here.")] = None,
+    n_shapes: Annotated[int, count("Images of --shapes.", "--count")] = 150,
+    overwrite: options.Overwrite = False,
 ) -> None:
     """Measure eight synthetic heads of exactly known size into ./edgeseg-demo."""
     from edgeseg.phantom import demo as demonstration
@@ -124,25 +103,18 @@ def demo(
     if shapes is not None:
         from edgeseg.phantom.shapes import write_pairs
 
-        write_pairs(shapes, count, overwrite=overwrite)
-        console.say(f"{count} images and masks in {shapes}; next: edgeseg train --data {shapes}")
+        write_pairs(shapes, n_shapes, overwrite=overwrite)
+        console.say(f"{n_shapes} images and masks in {shapes}; next: edgeseg train --data {shapes}")
         return
 
-    summary, measured = demonstration.run(open_model(model, device, task="head"))
-    console.table(
-        ("file", "HC true mm", "HC measured mm", "error %", "flags"),
-        [
-            (
-                m.file,
-                f"{m.hc_true_mm:.1f}",
-                "-" if m.hc_mm is None else f"{m.hc_mm:.1f}",
-                f"{100 * m.relative_error:+.2f}",
-                m.flags.replace(";", ", "),
-            )
-            for m in measured
-        ],
-        numeric=(1, 2, 3),
-    )
+    summary, measured = demonstration.run(options.open_model(model, device, task="head"))
+    lines = []
+    for m in measured:
+        hc_mm = "-" if m.hc_mm is None else f"{m.hc_mm:.1f}"
+        error = f"{100 * m.relative_error:+.2f}"
+        lines.append((m.file, f"{m.hc_true_mm:.1f}", hc_mm, error, m.flags.replace(";", ", ")))
+    titles = ("file", "HC true mm", "HC measured mm", "error %", "flags")
+    console.table(titles, lines, numeric=(1, 2, 3))
     console.say(f"pictures and report in {summary.out}: open {summary.out / 'report.html'}")
     worst = max(measured, key=lambda m: abs(m.relative_error))
     if abs(worst.relative_error) > demonstration.TOLERANCE:
@@ -155,12 +127,10 @@ def demo(
 def challenge(
     folder: Annotated[Path, typer.Argument(help="HC18 folder, or its test_set.")],
     out: Annotated[Path, option("CSV file to write.")],
-    model: ModelOption = "hc18-nano",
-    device: DeviceOption = "auto",
-    pixel_sizes: Annotated[
-        Path | None, option("Default: the table beside the images.", metavar="CSV")
-    ] = None,
-    overwrite: OverwriteOption = False,
+    model: options.Model = "hc18-nano",
+    device: options.Device = "auto",
+    pixel_sizes: Annotated[Path | None, option("Default: the table of the folder.")] = None,
+    overwrite: options.Overwrite = False,
 ) -> None:
     """Write the submission file of the HC18 challenge."""
     from edgeseg.score import challenge as submission
@@ -169,9 +139,8 @@ def challenge(
     check_reports(out)
     claim(out, overwrite)
     found, sizes = submission.find_images(folder, pixel_sizes)
-    for text in found.notices:
-        console.notice(text)
-    segmenter = open_model(model, device, task="head")
+    console.notice(*found.notices)
+    segmenter = options.open_model(model, device, task="head")
     with console.progress(len(found.items), "measuring") as advance:
         submission.write_submission(segmenter, found.items, sizes, out, advance)
     console.say(f"{len(found.items)} rows in {out}")
@@ -206,8 +175,7 @@ def _open_sources(inputs: list[str], out: Path) -> Iterator[list[Source]]:
     if named:
         found = discover(named, out)
         sources += found.items
-        for text in found.notices:
-            console.notice(text)
+        console.notice(*found.notices)
     with contextlib.ExitStack() as stack:
         if named != inputs:
             spool = stack.enter_context(spool_image(getattr(sys.stdin, "buffer", None)))
@@ -220,15 +188,14 @@ def _open_sources(inputs: list[str], out: Path) -> Iterator[list[Source]]:
         yield sorted(sources, key=lambda source: source.key)
 
 
-def _find_sizes(sources: list[Source], scale: ScaleOptions) -> PixelSizes:
+def _find_sizes(sources: list[Source], scale: options.ScaleOptions) -> PixelSizes:
     """Return the pixel sizes of sources, and print what is missing."""
     from edgeseg.inputs.pixel_sizes import PixelSizes
     from edgeseg.inputs.size_table import read_table
 
     table = read_table(scale.pixel_sizes, console.notice) if scale.pixel_sizes else None
     sizes = PixelSizes(sources, scale.read_size(), table)
-    for text in sizes.notices:
-        console.notice(text)
+    console.notice(*sizes.notices)
     scale.print_notices(sizes.is_given)
     return sizes
 
@@ -249,9 +216,6 @@ def _find_ages(sources: list[Source], age: str | None, pixel_sizes: Path | None)
 
 def _resume_command() -> str:
     """Return the command that continues this run."""
-    words = [word for word in sys.argv[1:] if word not in ("--overwrite", "--resume")]
-    if "infer" not in words:
-        return "edgeseg infer --resume and the same arguments"
-    words.insert(words.index("infer") + 1, "--resume")
+    words = [word for word in sys.argv[2:] if word not in ("--overwrite", "--resume")]
     join = subprocess.list2cmdline if os.name == "nt" else shlex.join
-    return join(["edgeseg", *words])
+    return join(["edgeseg", "infer", "--resume", *words])

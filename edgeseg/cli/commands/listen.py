@@ -3,44 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeseg.cli import console
-from edgeseg.cli.options import (
-    HostOption,
-    ModelOptions,
-    OutputOptions,
-    SrOption,
-    arguments_of,
-    option,
-)
+from edgeseg.cli import console, options
+from edgeseg.cli.options import count, option
+from edgeseg.cli.reports import needs_extra
 from edgeseg.cli.signals import interrupts, wait_for_end
 from edgeseg.errors import ConfigError
 
 if TYPE_CHECKING:
     import ssl
 
-    from edgeseg.node.node import NodeAddress
-    from edgeseg.node.notices import Notices
-    from edgeseg.node.report_sender import ReportSender
-    from edgeseg.run.engine import Engine
-    from edgeseg.run.results import Results
-
-
-def _tls_option(text: str) -> Any:
-    return option(text, metavar="PEM", panel="TLS")
+_tls_option = partial(option, panel="TLS", metavar="PEM")
 
 
 def listen(
     context: typer.Context,
     out: Annotated[Path, option("Folder for the results; continues an earlier node.")],
-    model: ModelOptions,
-    output: OutputOptions,
-    sr: SrOption = True,
-    host: HostOption = "127.0.0.1",
+    model: options.ModelOptions,
+    output: options.OutputOptions,
+    sr: options.Sr = True,
+    host: options.Host = "127.0.0.1",
     port: Annotated[int, option("Port to listen on.", min=0, max=65535, metavar="N")] = 11112,
     aet: Annotated[str, option("AE title of this node.")] = "EDGESEG",
     allow: Annotated[
@@ -49,21 +36,13 @@ def listen(
     return_to: Annotated[
         str | None, option("Send the reports there.", "--return", metavar="AET@HOST:PORT")
     ] = None,
-    most_mib: Annotated[
-        int, option("Largest instance accepted.", "--max-instance", min=1, metavar="MIB")
-    ] = 1024,
-    most_callers: Annotated[
-        int, option("Callers served at once.", "--max-associations", min=1, metavar="N")
-    ] = 8,
-    queue: Annotated[
-        int, option("Largest number of instances that wait.", min=1, metavar="N")
-    ] = 1000,
+    most_mib: Annotated[int, count("MiB of the largest instance.", "--max-instance")] = 1024,
+    most_callers: Annotated[int, count("Callers served at once.", "--max-associations")] = 8,
+    queue: Annotated[int, count("Largest number of instances that wait.")] = 1000,
     tls_cert: Annotated[Path | None, _tls_option("Certificate of this node.")] = None,
     tls_key: Annotated[Path | None, _tls_option("Its private key.")] = None,
     tls_ca: Annotated[Path | None, _tls_option("Authority of the others' certificates.")] = None,
-    return_tls: Annotated[
-        bool, option("Send reports over TLS.", "--return-tls", panel="TLS")
-    ] = False,
+    return_tls: Annotated[bool, _tls_option("Send reports over TLS.", "--return-tls")] = False,
 ) -> None:
     """Run a DICOM node: measure what ultrasound machines send, and send reports back.
 
@@ -72,15 +51,19 @@ def listen(
     """
     from edgeseg.inputs.ages import Ages
     from edgeseg.inputs.pixel_sizes import PixelSizes
-    from edgeseg.node.addresses import Caller, Remote, check_title
+    from edgeseg.node.addresses import Caller, NodeAddress, Remote, check_title
     from edgeseg.node.bounds import Bounds
-    from edgeseg.node.node import NodeAddress
+    from edgeseg.node.library import pynetdicom
+    from edgeseg.node.node import run_node
     from edgeseg.node.notices import Notices
     from edgeseg.node.report_sender import ReportSender
     from edgeseg.run.engine import Engine
     from edgeseg.run.results import open_results
     from edgeseg.run.worker import Worker
+    from edgeseg.system.addresses import in_brackets, is_loopback
 
+    with needs_extra("dicom-node"):
+        pynetdicom()
     title = check_title(aet)
     callers = [Caller.parse(text) for text in allow] if allow else None
     remote = Remote.parse(return_to) if return_to else None
@@ -94,43 +77,25 @@ def listen(
     worker = Worker(model.open(), PixelSizes([]), *known, on_notice=notices)
     with (
         contextlib.closing(notices),
-        open_results(worker, out, arguments_of(context), notices, resume=True) as results,
+        open_results(worker, out, options.arguments_of(context), notices, resume=True) as results,
     ):
         reports = ReportSender(results, remote, title, outward, notices) if remote else None
-        engine = Engine(
-            worker,
-            results.store,
-            out,
-            workers,
-            owes=remote is not None,
-            on_rows=lambda rows: results.note_change(),
-        )
-        with results.exporting(), engine:
-            _run(engine, results, address, reports, notices)
+
+        def on_rows(_: object) -> None:
+            results.note_change()
+
+        owes = remote is not None
+        engine = Engine(worker, results.store, out, workers, owes=owes, on_rows=on_rows)
+        node = run_node(engine, results, address, reports, notices)
+        with results.exporting(), engine, interrupts.wait_patiently(), node as (at, port):
+            console.say(f"{title} listens on {in_brackets(at)}:{port}; Ctrl-C stops it")
+            if not is_loopback(at) and callers is None:
+                console.notice("everyone on this network may send: --allow restricts that")
+            if not is_loopback(at) and inward is None:
+                console.notice("images are sent unencrypted: --tls-cert encrypts them")
+            wait_for_end()
         results.export("done")
     console.say(f"stopped; results in {out}: results.csv, report.html, run.json")
-
-
-def _run(
-    engine: Engine,
-    results: Results,
-    address: NodeAddress,
-    reports: ReportSender | None,
-    notices: Notices,
-) -> None:
-    """Run the node until a signal ends it."""
-    from edgeseg.node.node import run_node
-    from edgeseg.system.addresses import in_brackets, is_loopback
-
-    node = run_node(engine, results, address, reports, notices)
-    with interrupts.wait_patiently(), node as (host, port):
-        console.say(f"{address.ae_title} listens on {in_brackets(host)}:{port}; Ctrl-C stops it")
-        is_open = not is_loopback(host)
-        if is_open and address.allow is None:
-            console.notice("everyone on this network may send: --allow restricts that")
-        if is_open and address.tls is None:
-            console.notice("images are sent unencrypted: --tls-cert encrypts them")
-        wait_for_end()
 
 
 def _tls(
@@ -143,9 +108,5 @@ def _tls(
         raise ConfigError("--tls-cert and --tls-key belong together: give both, or neither")
     if certificate is None and authority is not None and not return_tls:
         raise ConfigError("--tls-ca checks certificates of TLS, which needs --tls-cert")
-    inward = outward = None
-    if certificate is not None and key is not None:
-        inward = server_tls(certificate, key, authority)
-    if return_tls:
-        outward = client_tls(authority, certificate, key)
-    return inward, outward
+    inward = server_tls(certificate, key, authority) if certificate and key else None
+    return inward, client_tls(authority, certificate, key) if return_tls else None

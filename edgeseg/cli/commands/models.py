@@ -7,52 +7,48 @@ from typing import Annotated, Any
 
 import typer
 
-from edgeseg.adopt.spec import AdoptSpec
-from edgeseg.cli import console
-from edgeseg.cli.options import DeviceOption, JsonOption, OverwriteOption, option
-from edgeseg.cli.parser import Values
+from edgeseg.cli import console, options
+from edgeseg.cli.options import option
+from edgeseg.cli.parser import takes_values
 from edgeseg.cli.reports import figures_to, print_figures, print_report
 
 
 def models(
-    name: Annotated[
-        str | None, typer.Argument(help="Bundled model or ONNX file to describe.")
-    ] = None,
-    json_file: JsonOption = None,
+    name: Annotated[str | None, typer.Argument(help="Bundled model or ONNX file.")] = None,
+    json_file: options.Json = None,
 ) -> None:
     """List the bundled models, or describe one of them or a model file."""
     from edgeseg.network import zoo
 
     if name is not None:
-        card = _card(name)
+        if zoo.find(name).bundled:
+            card = zoo.manifest()[name]
+        else:
+            from edgeseg.segmenter import Segmenter
+
+            segmenter = Segmenter(name, device="cpu", threads=1)
+            card = zoo.file_card(segmenter.file, segmenter.metadata)
         print_figures(card, zoo.card_lines(card), json_file)
         return
     listed = zoo.manifest()
     with figures_to(json_file) as write_figures:
         write_figures({"models": listed})
-        console.table(
-            ("name", "size MB", "input", "Dice %", "HC MAD mm", "SHA-256"),
-            [
-                (
-                    name,
-                    f"{card['size_bytes'] / 1e6:.2f}",
-                    f"{card['input_height']}x{card['input_width']}",
-                    f"{100 * card['metrics']['figures']['dice']:.2f}",
-                    f"{card['metrics']['figures']['hc_mad_mm']:.2f}",
-                    card["sha256"],
-                )
-                for name, card in listed.items()
-            ],
-            numeric=(1, 3, 4),
-        )
+        lines = []
+        for name, card in listed.items():
+            size, figures = f"{card['size_bytes'] / 1e6:.2f}", card["metrics"]["figures"]
+            shape = f"{card['input_height']}x{card['input_width']}"
+            dice, error = f"{100 * figures['dice']:.2f}", f"{figures['hc_mad_mm']:.2f}"
+            lines.append((name, size, shape, dice, error, card["sha256"]))
+        titles = ("name", "size MB", "input", "Dice %", "HC MAD mm", "SHA-256")
+        console.table(titles, lines, numeric=(1, 3, 4))
         for name, card in listed.items():
             console.say(f"{name}: {card['metrics']['data']}, {card['metrics']['split']}")
 
 
 def verify(
     model: Annotated[str, typer.Argument(help="Bundled model or ONNX file.")],
-    device: DeviceOption = "auto",
-    json_file: JsonOption = None,
+    device: options.Device = "auto",
+    json_file: options.Json = None,
 ) -> None:
     """Check a model's hash, metadata and graph, and measure a phantom with it."""
     from dataclasses import asdict
@@ -68,7 +64,7 @@ def verify(
         raise typer.Exit(1)
 
 
-def info(json_file: JsonOption = None) -> None:
+def info(json_file: options.Json = None) -> None:
     """Print versions, CPU and providers, for a bug report."""
     from edgeseg.system import host, telemetry
 
@@ -90,29 +86,19 @@ def info(json_file: JsonOption = None) -> None:
     print_figures(facts, lines, json_file)
 
 
-def _card(name: str) -> dict[str, Any]:
-    """Return a model's card, from the zoo or from a model file."""
-    from edgeseg.network import zoo
-
-    if zoo.find(name).bundled:
-        return zoo.manifest()[name]
-    from edgeseg.segmenter import Segmenter
-
-    segmenter = Segmenter(name, device="cpu", threads=1)
-    return zoo.file_card(segmenter.file, segmenter.metadata)
-
-
+@takes_values("edgeseg.adopt.spec", "AdoptSpec")
 def adopt(
     model: Annotated[Path, typer.Argument(help="ONNX segmentation model.")],
     out: Annotated[Path, option("ONNX file to write.")],
-    values: Annotated[Values, AdoptSpec],
-    overwrite: OverwriteOption = False,
-    json_file: JsonOption = None,
+    values: dict[str, Any],
+    overwrite: options.Overwrite = False,
+    json_file: options.Json = None,
 ) -> None:
     """Make your own ONNX a model of edgeseg: a copy that says how it is fed."""
-    spec = AdoptSpec(**{name: _read(name, value) for name, value in values.given().items()})
     from edgeseg.adopt.adopt import adopt as run_adopt
+    from edgeseg.adopt.spec import AdoptSpec
 
+    spec = AdoptSpec(**{name: _read(name, value) for name, value in values.items()})
     print_report(run_adopt(model, out, spec, overwrite=overwrite), json_file)
 
 

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeseg.cli import console
-from edgeseg.cli.options import (
-    JsonlOption,
-    ModelOptions,
-    OutputOptions,
-    ScaleOptions,
-    SrOption,
-    arguments_of,
-    option,
-)
+from edgeseg.cli import console, options
+from edgeseg.cli.options import count, option
 from edgeseg.cli.reports import lines_to
 from edgeseg.cli.signals import interrupts, wait_for_end
 from edgeseg.errors import InputNotFoundError
@@ -34,18 +26,14 @@ def watch(
     context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="Folder to watch, with the folders below it.")],
     out: Annotated[Path, option("Folder for the results; continues an earlier watch.")],
-    scale: ScaleOptions,
-    model: ModelOptions,
-    output: OutputOptions,
-    sr: SrOption = False,
-    every_s: Annotated[
-        float, option("Seconds between two looks.", "--every", min=0.05, metavar="S")
-    ] = 1.0,
+    scale: options.ScaleOptions,
+    model: options.ModelOptions,
+    output: options.OutputOptions,
+    sr: options.Sr = False,
+    every_s: Annotated[float, count("Seconds between two looks.", "--every", min=0.05)] = 1.0,
     resume: Annotated[bool, option("Repeat files that failed.", "--resume")] = False,
-    once: Annotated[
-        bool, option("Measure what is there, then exit, as for cron.", "--once")
-    ] = False,
-    jsonl_file: JsonlOption = None,
+    once: Annotated[bool, option("Measure what is there, then exit.", "--once")] = False,
+    jsonl_file: options.Jsonl = None,
 ) -> None:
     """Measure images that arrive in a folder, and again when they change.
 
@@ -58,7 +46,7 @@ def watch(
     from edgeseg.run.worker import Worker
 
     size_mm = scale.read_size()
-    arguments = arguments_of(context) | {"pixel_size": size_mm}
+    arguments = options.arguments_of(context) | {"pixel_size": size_mm}
     if not folder.is_dir() or not os.access(folder, os.R_OK):
         raise InputNotFoundError(f"{folder}: no folder that can be read; create it first")
     sizes = LiveSizes(size_mm, scale.pixel_sizes, console.notice)
@@ -88,22 +76,10 @@ def watch(
 
 def _run(watching: Watch, every_s: float, *, once: bool) -> None:
     """Watch until a signal asks to stop, then finish the images in progress."""
-    ending, failures = threading.Event(), []
-
-    def work() -> None:
-        try:
-            watching.run(every_s, ending, once=once)
-        except BaseException as error:
-            failures.append(error)
-        finally:
-            ending.set()
-
-    thread = threading.Thread(target=work, name="edgeseg-look")
-    with interrupts.wait_patiently():
-        thread.start()
+    ending = threading.Event()
+    with interrupts.wait_patiently(), ThreadPoolExecutor(1, "edgeseg-look") as pool:
+        looking = pool.submit(watching.run, every_s, ending, once=once)
+        looking.add_done_callback(lambda _: ending.set())
         wait_for_end(ending)
-        with contextlib.suppress(KeyboardInterrupt):
-            ending.set()
-            thread.join()
-    for error in failures:
-        raise error
+        ending.set()
+    looking.result()

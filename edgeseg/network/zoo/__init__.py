@@ -9,10 +9,12 @@ import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgeseg.errors import ModelError, ModelNotFoundError
-from edgeseg.network.metadata import ModelMetadata
+
+if TYPE_CHECKING:  # the rest of the network's house needs OpenCV, which delays every command
+    from edgeseg.network.metadata import ModelMetadata
 
 DEFAULT_MODEL = "hc18-nano"
 _FOLDER = Path(__file__).parent
