@@ -8,7 +8,6 @@ import numpy.typing as npt
 
 from edgeseg.errors import ImageDecodeError
 
-# Runs of equal pixels need neither a filter nor a search: a quarter of the usual time, and smaller.
 _OF_MASKS = (
     *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE),
     *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
@@ -19,6 +18,8 @@ def encode(
     extension: str, pixels: npt.NDArray[np.uint8], quality: int = 95, *, is_mask: bool = False
 ) -> bytes:
     """Encode pixels, (H, W) gray or (H, W, 3) BGR, as a PNG or JPEG file's bytes.
+
+    Masks are smaller, and take a quarter of the time, without filter and search.
 
     Raises ImageDecodeError if the format cannot hold an image of that size.
     """
@@ -33,8 +34,3 @@ def encode(
         height, width = pixels.shape[:2]
         raise ImageDecodeError(f"{width}x{height} pixels do not fit into a {extension} file")
     return encoded.tobytes()
-
-
-def encode_mask(mask: npt.NDArray[np.uint8]) -> bytes:
-    """Encode a mask, (H, W), as a PNG file's bytes; see `encode`."""
-    return encode(".png", mask, is_mask=True)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edgeseg.drawing import lettering
 from edgeseg.drawing.encode import encode
-from edgeseg.drawing.lettering import Line
 from edgeseg.drawing.thumbnail import add_thumbnail, shrink
 from edgeseg.images.frame import Frame, GrayImage
 from edgeseg.measure.ellipse import FloatArray
@@ -36,9 +36,21 @@ _MOST_DOUBTS = 2
 _BARS_MM = (1, 2, 5, 10, 20, 50, 100, 200)
 _LONGEST_BAR = 0.25  # of the image's width
 _JPEG_QUALITY = 88
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_LETTERS = 0.55  # size on a picture of scale 1
+_LINE_HEIGHT_PX = 22  # on one of scale 1
 
 Picture = npt.NDArray[np.uint8]
 """Shape (H, W, 3), blue first."""
+
+
+class Line(NamedTuple):
+    """A line of letters."""
+
+    text: str  # In ASCII; ``+/-`` is drawn as one sign.
+    left: float  # Where it begins and stands, in pixels.
+    base: float
+    colour: tuple[int, int, int]  # Blue, green, red.
 
 
 def colour_bgr(structure: int) -> tuple[int, int, int]:
@@ -107,19 +119,19 @@ def _write_figures(picture: Picture, frame: Frame, measurement: Measurement, tas
     """Write figures and doubts, and a scale bar where the size of pixels is known."""
     scale, pixel = _scale(picture), frame.pixel_size
     height, width = frame.size
-    left, step = _EDGE_PX * scale, lettering.line_height(scale)
+    left, step = _EDGE_PX * scale, _LINE_HEIGHT_PX * scale
     texts = [] if measurement.reason else measure_of(task).caption(measurement, task).split("; ")
     if pixel:
         texts.append(f"pixel {pixel.text()}")
-    why = lettering.wrap(_explain(frame, measurement, task), width - 2 * left, scale)
+    why = wrap(_explain(frame, measurement, task), width - 2 * left, scale)
     coloured = [(text, _WHITE_BGR) for text in texts] + [(text, _DOUBTFUL_BGR) for text in why]
     lines = [Line(t, left, (i + 1) * step, colour) for i, (t, colour) in enumerate(coloured)]
     longest_mm = _LONGEST_BAR * width * pixel.x_mm if pixel else 0.0
     if pixel and (fitting := [length for length in _BARS_MM if length <= longest_mm]):
         base = height - left
         _draw_bar(picture, (left, base), fitting[-1] / pixel.x_mm, scale)
-        lines.append(Line(f"{fitting[-1]} mm", left, base - 9 * scale))
-    lettering.write(picture, lines, scale)
+        lines.append(Line(f"{fitting[-1]} mm", left, base - 9 * scale, _WHITE_BGR))
+    write_lines(picture, lines, scale)
 
 
 def _explain(frame: Frame, measurement: Measurement, task: Task) -> str:
@@ -208,3 +220,38 @@ def _draw_bar(picture: Picture, start: tuple[float, float], length_px: float, sc
 def _scale(picture: Picture) -> float:
     width: int = picture.shape[1]
     return max(width / _TYPICAL_WIDTH_PX, 0.5)
+
+
+def write_lines(picture: npt.NDArray[np.uint8], lines: Sequence[Line], scale: float) -> None:
+    """Write lines on a picture, (H, W, 3), in place, with a dark rim that shows on any ground."""
+    # Bolder letters would be a rim too, but those of OpenCV 5 are wider as well.
+    rim = max(1, round(scale))
+    for line in lines:
+        for shift, colour in ((-rim, (0, 0, 0)), (rim, (0, 0, 0)), (0, line.colour)):
+            place = line._replace(left=line.left + shift, base=line.base + shift, colour=colour)
+            _write_line(picture, place, scale)
+
+
+def wrap(text: str, width_px: float, scale: float) -> list[str]:
+    """Break a sentence into lines that fit into a width; a word that does not stays whole."""
+    most = max(1, int(width_px / (_LETTERS * scale * 18)))  # a letter of this font is that wide
+    return textwrap.wrap(text, most, break_long_words=False, break_on_hyphens=False)
+
+
+def _write_line(picture: npt.NDArray[np.uint8], line: Line, scale: float) -> None:
+    """Write a line; plus or minus is drawn, as OpenCV's older fonts do not have it."""
+    (text, left, base, colour), size, thickness = line, _LETTERS * scale, max(1, round(scale))
+    arm, gap = 5 * size, 4 * size
+    for i, part in enumerate(text.split("+/-")):
+        if i:
+            middle, height = left + gap / 2 + arm, base - 12 * size
+            for x, y, dx, dy in (
+                (middle, height, arm, 0), (middle, height, 0, arm), (middle, base - size, arm, 0),
+            ):  # fmt: skip
+                ends = (round(x - dx), round(y - dy)), (round(x + dx), round(y + dy))
+                cv2.line(picture, *ends, colour, thickness, cv2.LINE_AA)
+            left += 2 * arm + gap
+        at = round(left), round(base)
+        cv2.putText(picture, part, at, _FONT, size, colour, thickness, cv2.LINE_AA)
+        (width, _), _ = cv2.getTextSize(part, _FONT, size, thickness)
+        left += width

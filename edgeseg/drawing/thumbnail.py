@@ -1,7 +1,6 @@
 """A small copy of a picture inside its own JPEG file, where reports and file browsers find it.
 
-It stands in a JFXX segment (JPEG File Interchange Format 1.02, page 6: extension code 0x10, a
-thumbnail coded as JPEG), which whatever does not know it passes over.
+It stands in a JFXX segment (JPEG File Interchange Format 1.02, page 6), which others pass over.
 """
 
 from __future__ import annotations

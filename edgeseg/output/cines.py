@@ -14,7 +14,7 @@ from edgeseg.network.task import Task
 from edgeseg.output.table import Row, Value, column_decimals, rounded, write_csv
 
 CINES_NAME = "cines.csv"
-_COUNTS = ("n_frames", "n_ok", "n_doubtful", "n_refused")
+_FIRST = ("file", "n_frames", "n_ok", "n_doubtful", "n_refused", "best_frame")
 _SURE = {"ok": 1, "doubtful": 0}
 
 
@@ -22,7 +22,7 @@ def columns(task: Task) -> tuple[str, ...]:
     """Return the columns of the summary of a task's films."""
     figures = measure_of(task).main_columns(task)
     named = (name for column in figures for name in (column.name, _spread(column)))
-    return ("file", *_COUNTS, "best_frame", *named)
+    return (*_FIRST, *named)
 
 
 def summaries(rows: Iterable[Mapping[str, Value]], task: Task) -> Iterator[Row]:
@@ -39,10 +39,10 @@ def summaries(rows: Iterable[Mapping[str, Value]], task: Task) -> Iterator[Row]:
         trusted = [row for row in frames if row["status"] == "ok"]
         n_doubtful = sum(row["status"] == "doubtful" for row in frames)
         n_refused = len(frames) - len(trusted) - n_doubtful
-        counts = (len(frames), len(trusted), n_doubtful, n_refused)
-        summary: Row = {"file": file, **dict(zip(_COUNTS, counts, strict=True))}
         best = best_frame(trusted)
-        summary["best_frame"] = best["frame"] if best else None
+        number = best["frame"] if best else None
+        values = (file, len(frames), len(trusted), n_doubtful, n_refused, number)
+        summary: Row = dict(zip(_FIRST, values, strict=True))
         for column in measure_of(task).main_columns(task):
             found = [value for row in trusted if (value := row[column.name]) is not None]
             median = spread = None

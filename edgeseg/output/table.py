@@ -134,9 +134,7 @@ def write_csv(
 ) -> None:
     """Write rows as CSV atomically, with a UTF-8 BOM, for Excel, and such that no text is run.
 
-    Names that are no Unicode are escaped.
-
-    Raises OutputWriteError if it cannot be written.
+    What is no Unicode is escaped. Raises OutputWriteError if it cannot be written.
     """
 
     def parts() -> Iterator[str]:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edgeseg.drawing.encode import encode, encode_mask
+from edgeseg.drawing.encode import encode
 from edgeseg.system.files import claim, csv_text, write_atomic
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def write_pairs(
     for number in range(count):
         shapes = make_shapes(number, height=height, width=width)
         write_atomic(folder / "images" / shapes.file, encode(".png", shapes.image))
-        write_atomic(folder / "masks" / shapes.file, encode_mask(shapes.mask))
+        write_atomic(folder / "masks" / shapes.file, encode(".png", shapes.mask, is_mask=True))
         groups.append((shapes.file, shapes.patient))
         sizes.append((shapes.file, repr(shapes.pixel_size_mm)))
     write_atomic(folder / "groups.csv", csv_text(groups).encode())

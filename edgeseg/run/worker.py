@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from edgeseg.drawing.encode import encode_mask
+from edgeseg.drawing.encode import encode
 from edgeseg.errors import DataError, EdgesegError, ImageDecodeError, OutputNameError
 from edgeseg.images import image_file
 from edgeseg.images.calibration import Calibration
@@ -194,7 +194,7 @@ class Worker:
     def _write_pictures(self, source: Source, prediction: Prediction, write: Write) -> None:
         names = picture_names(*source.key)
         if self.options.masks:
-            write(names["masks"], encode_mask(prediction.mask()))
+            write(names["masks"], encode(".png", prediction.mask(), is_mask=True))
         if self.options.overlays:
             write(names["overlays"], prediction.overlay_jpeg())
         if not source.frame:

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeseg.drawing import lettering
+from edgeseg.drawing import overlay
 from edgeseg.drawing.overlay import COLOURS_BGR, colour_bgr
 from edgeseg.drawing.thumbnail import read_thumbnail
 from edgeseg.measure.ellipse import Ellipse
@@ -91,14 +91,14 @@ def test_both_axes_are_drawn_with_calipers_at_their_ends(heads: Segmenter) -> No
 def letters(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What is written on pictures."""
     written: list[str] = []
-    put_text = lettering.cv2.putText
+    put_text = overlay.cv2.putText
 
     def spy(picture: np.ndarray, text: str, *rest: object) -> object:
         if text not in written:
             written.append(text)
         return put_text(picture, text, *rest)
 
-    monkeypatch.setattr(lettering.cv2, "putText", spy)
+    monkeypatch.setattr(overlay.cv2, "putText", spy)
     return written
 
 
@@ -119,20 +119,20 @@ def test_figures_doubts_and_the_size_of_pixels_are_written(
 
 def test_plus_or_minus_is_one_sign(letters: list[str]) -> None:
     picture = np.zeros((40, 200, 3), np.uint8)
-    lettering.write(picture, [lettering.Line("HC +/- mm", 10, 30)], 1.0)
+    overlay.write_lines(picture, [overlay.Line("HC +/- mm", 10, 30, (255, 255, 255))], 1.0)
     assert letters == ["HC ", " mm"]
-    (left, _), _ = lettering.cv2.getTextSize("HC ", 0, 0.55, 1)
+    (left, _), _ = overlay.cv2.getTextSize("HC ", 0, 0.55, 1)
     sign = near(picture[:, 10 + left : 18 + left], (255, 255, 255), 120).any(axis=1)
     assert len(np.flatnonzero(np.diff(sign.astype(int)) == 1)) == 2  # plus above, minus below
 
 
 def test_a_sentence_is_broken_where_the_picture_ends() -> None:
     sentence = "unusual field-of-view: check the incomprehensibilities"
-    lines = lettering.wrap(sentence, 250, 1.0)
+    lines = overlay.wrap(sentence, 250, 1.0)
     assert " ".join(lines) == sentence
     assert len(lines) > 2
     for line in lines[:-1]:
-        assert lettering.cv2.getTextSize(line, 0, 0.55, 1)[0][0] <= 250
+        assert overlay.cv2.getTextSize(line, 0, 0.55, 1)[0][0] <= 250
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeseg.drawing.encode import encode, encode_mask
+from edgeseg.drawing.encode import encode
 from edgeseg.drawing.thumbnail import add_thumbnail, read_thumbnail, shrink
 from edgeseg.errors import ImageDecodeError
 from edgeseg.images import image_file
@@ -54,7 +54,7 @@ def test_what_has_no_small_copy(tmp_path: Path) -> None:
 
 def test_a_mask_comes_back_as_it_was_and_small() -> None:
     mask = Ellipse(400.0, 270.0, 180.0, 140.0, 0.3).mask(540, 800)
-    data = encode_mask(mask)
+    data = encode(".png", mask, is_mask=True)
     assert np.array_equal(image_file.decode_gray(data), mask)
     assert data[24:26] == bytes([8, 0])  # 8 bits, gray: 0 and 255 in any reader
     assert len(data) < len(encode(".png", mask))

@@ -126,7 +126,7 @@ def test_pictures_within_the_page_are_those_that_need_a_look(
         (2, [sure, doubtful, failed], [False, True, False]),
         (1, [sure, unsure], [False, True]),
     ):
-        monkeypatch.setattr("edgeseg.output.report.data.MAX_THUMBNAILS", most)
+        monkeypatch.setattr("edgeseg.output.report.page.MAX_THUMBNAILS", most)
         images = data_of(written(each, tmp_path / "overlays", tmp_path))["images"]
         assert ["thumbnail" in image for image in images] == expected
 

@@ -79,15 +79,15 @@ def test_errors_are_shown_where_there_are_labels(page: Any, tmp_path: Path) -> N
     assert f"{bias - half:+.2f} and {bias + half:+.2f} mm" in captions
     page.select_option("#sort", "error, largest first")
     assert names(page) == ["4.png", "3.png", "2.png", "1.png", "0.png", "unlabelled.png"]
-    # points are walked by keys, in the order of the labels, and the card is returned to
-    page.locator("svg:has(circle)").last.locator("circle[tabindex='0']").focus()
+    # points are walked by keys, in the order of sizes, and the card is returned to
+    page.locator("svg:has(circle)").locator("circle[tabindex='0']").focus()
     for key in ("ArrowRight", "ArrowRight", "Enter"):
         page.keyboard.press(key)
-    assert page.locator("#name").text_content() == "2.png"
+    assert page.locator("#name").text_content() == "3.png"
     page.keyboard.press("ArrowRight")
     page.evaluate("viewer.close()")  # as browsers do by themselves
     wait_until(page, "document.activeElement.matches('.card')")
-    assert "1.png" in page.evaluate("document.activeElement.textContent")
+    assert "2.png" in page.evaluate("document.activeElement.textContent")
 
 
 def test_classes_are_told_apart_by_colour_and_name(page: Any, tmp_path: Path) -> None:

@@ -25,7 +25,6 @@ from edgeseg_training.data import EpochSampler, load_example
 from edgeseg_training.distributed import DealtBatches, part_of_batch
 from edgeseg_training.module import TrainingModule
 from edgeseg_training.train import train
-from edgeseg_training.trainer import build_trainer
 from edgeseg_training.validation import Validator
 from tests.training import two_processes
 from tests.training.tiny import TINY
@@ -142,18 +141,6 @@ def test_what_cannot_be_trained_on_is_refused(
     with pytest.raises(ConfigError, match=reason):
         train(phantom_data, tmp_path / "run", tiny.updated(values))
     assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize(
-    ("values", "finds"),
-    [({}, False), ({"encoder": "resnet18"}, True), ({"distributed_strategy": "ddp"}, False)],
-)
-def test_weights_that_no_image_reaches_are_expected_of_other_encoders(
-    tiny: TrainConfig, tmp_path: Path, values: dict[str, Any], finds: bool
-) -> None:
-    config = tiny.updated({"devices": 2, "accelerator": "cpu"} | values)
-    keywords = build_trainer(tmp_path, config, progress=False).strategy._ddp_kwargs
-    assert keywords.get("find_unused_parameters", False) is finds
 
 
 def test_synchronised_batchnorms_of_frozen_parts_stay_frozen(tiny: TrainConfig) -> None:

@@ -54,14 +54,10 @@ def test_a_map_of_two_regions_is_left_as_it_is() -> None:
 
 
 def test_no_pixel_gains_more_than_the_strength_whatever_the_map() -> None:
-    rng = torch.Generator().manual_seed(0)
-    maps = [
-        torch.full((1, 1, *SIZE), -200.0),  # sigmoid is 0
-        torch.full((1, 1, *SIZE), 200.0),
-        torch.full((1, 1, *SIZE), -200.0).index_fill(2, torch.tensor([5]), 9.0),  # a line
-        torch.randn((1, 1, *SIZE), generator=rng) * 5,
-    ]
-    for logits in maps:
+    low = torch.full((1, 1, *SIZE), -200.0)  # sigmoid is 0
+    line = low.index_fill(2, torch.tensor([5]), 9.0)
+    noise = torch.randn(low.shape, generator=torch.Generator().manual_seed(0)) * 5
+    for logits in (low, -low, line, noise):
         added = prior(2.0)(logits) - logits
         assert torch.isfinite(added).all()
         assert added.abs().max() <= 2.0001

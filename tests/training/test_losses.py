@@ -43,11 +43,11 @@ def test_images_without_a_head_add_no_circumference() -> None:
 
 def test_each_term_adds_to_the_loss() -> None:
     logits = torch.zeros(1, 1, 96, 144)
-    losses = [float(segmentation_loss(logits, _map(HEAD), k)) for k in ("bce", "bce+dice")]
-    assert losses[0] == pytest.approx(0.6931, abs=1e-3)
-    assert 0 < losses[1] - losses[0] < 1
-    assert float(segmentation_loss(logits, _map(HEAD), "bce+dice+hc")) > losses[1]
-    once, thrice = (
-        float(segmentation_loss(logits, _map(HEAD), "bce+dice+hc", weight)) for weight in (1, 3)
+    terms = [("bce", 1), ("bce+dice", 1), ("bce+dice+hc", 1), ("bce+dice+hc", 3)]
+    bce, dice, once, thrice = (
+        float(segmentation_loss(logits, _map(HEAD), kind, weight)) for kind, weight in terms
     )
-    assert thrice - losses[1] == pytest.approx(3 * (once - losses[1]), rel=1e-4)
+    assert bce == pytest.approx(0.6931, abs=1e-3)
+    assert bce < dice < bce + 1
+    assert once > dice
+    assert thrice - dice == pytest.approx(3 * (once - dice), rel=1e-4)

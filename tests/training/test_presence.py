@@ -13,7 +13,6 @@ from onnx import TensorProto, helper
 from edgeseg.drawing.encode import encode
 from edgeseg.errors import DataError, ModelError, OutputExistsError
 from edgeseg.network import zoo
-from edgeseg.network.limits import Limits
 from edgeseg.phantom.head import make_phantom
 from edgeseg.segmenter import Segmenter
 from edgeseg_training.presence import observe
@@ -28,7 +27,7 @@ from edgeseg_training.presence.graph import (
 )
 from edgeseg_training.presence.images import changed, no_scan, shrunk, without_head
 from edgeseg_training.presence.observe import Examples, Images, Observer, gather, with_features
-from edgeseg_training.presence.teach import load_model, teach, write_taught
+from edgeseg_training.presence.teach import load_model, write_taught
 from tests.phantoms import write_hc18
 
 GRAY = np.random.default_rng(0).integers(0, 256, (2, 1, 128, 192), dtype=np.uint8)
@@ -119,6 +118,9 @@ def test_images_are_changed_and_stay_images() -> None:
 def test_a_model_that_was_taught_tells_phantoms_from_drawings(
     monkeypatch: pytest.MonkeyPatch, nano: onnx.ModelProto, tmp_path: Path
 ) -> None:
+    monkeypatch.setattr(observe, "_NO_SCANS", 5)
+    with pytest.raises(DataError, match="too few to learn from"):
+        gather(Observer(with_features(nano)), Images([], [], []))
     monkeypatch.setattr(observe, "_NO_SCANS", 200)
     heads = [make_phantom(seed) for seed in range(16)]
     write_hc18(heads[:12], tmp_path / "data")
@@ -138,20 +140,3 @@ def test_a_model_that_was_taught_tells_phantoms_from_drawings(
     assert drawn.count("ok") <= 2
     with pytest.raises(OutputExistsError):
         write_taught(tmp_path / "plain.onnx", tmp_path / "data", others, None, out)
-
-
-@pytest.mark.nightly
-def test_limits_go_into_the_file_and_too_few_images_are_refused(
-    monkeypatch: pytest.MonkeyPatch, nano: onnx.ModelProto
-) -> None:
-    width = with_features(nano).graph.output[-1].type.tensor_type.shape.dim[1].dim_value
-    drawn = np.random.default_rng(0).normal(size=(80, width)).astype(np.float32)
-    is_head = np.array([1.0, 0.0] * 40, np.float32)
-    cloud = Examples(drawn, is_head, np.full(80, 1 / 80, np.float32))
-    monkeypatch.setattr("edgeseg_training.presence.teach.gather", lambda *_: cloud)
-    taught = teach(nano, Images([], [], []), Limits(presence_refused=0.12))
-    assert observe.read(taught).limits.presence_refused == 0.12
-    assert observe.read(teach(nano, Images([], [], []))).limits == observe.read(nano).limits
-    monkeypatch.setattr(observe, "_NO_SCANS", 5)
-    with pytest.raises(DataError, match="too few to learn from"):
-        gather(Observer(with_features(nano)), Images([], [], []))

@@ -82,8 +82,8 @@ def test_a_folder_is_measured_scored_timed_and_checked(folder: Path, tmp_path: P
     edgeseg("infer", data / "images", "--model", model, "--pixel-sizes", sizes, "--out", out)
     for row in read_rows(out / "results.csv"):
         mask = cv2.imread(str(out / "masks" / row["file"]), cv2.IMREAD_UNCHANGED)
-        assert float(row["cyst_area_px"]) == np.count_nonzero(mask == 1)
-        assert float(row["crescent_area_px"]) == np.count_nonzero(mask == 2)
+        for number, name in enumerate(("cyst", "crescent"), start=1):
+            assert float(row[f"{name}_area_px"]) == np.count_nonzero(mask == number)
         area = float(row["cyst_area_px"]) * float(row["pixel_size_x_mm"]) ** 2
         assert float(row["cyst_area_mm2"]) == pytest.approx(area, abs=0.01)
     assert "Areas: cyst, crescent" in (out / "report.html").read_text(encoding="utf-8")
@@ -144,9 +144,6 @@ def test_probabilities_leave_the_background_out_and_the_loss_counts_it() -> None
     assert found[0, 0, 0, 0] == pytest.approx(float(torch.softmax(logits, 1)[0, 1, 0, 0]))
     nothing, first = torch.zeros((1, 2, 4, 4)), torch.zeros((1, 2, 4, 4))
     first[:, 0] = 1
-    assert segmentation_loss(logits, first, "bce") == pytest.approx(
-        -float(torch.log_softmax(logits, 1)[0, 1, 0, 0])
-    )
-    assert segmentation_loss(logits, nothing, "bce") == pytest.approx(
-        -float(torch.log_softmax(logits, 1)[0, 0, 0, 0])
-    )
+    for label, number in ((nothing, 0), (first, 1)):
+        expected = -float(torch.log_softmax(logits, 1)[0, number, 0, 0])
+        assert segmentation_loss(logits, label, "bce") == pytest.approx(expected)

@@ -38,6 +38,7 @@ _LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageComp
 # For highdicom every source is a single image of ultrasound: it refuses classes that are retired or
 # a maker's own, and a frame of a cine without coordinates. `_correct_references` says which it is.
 _STAND_IN = "1.2.840.10008.5.1.4.1.1.6.1"
+_Build = Callable[[ModuleType, Any, Origin], Any]
 
 
 def make_structured_report(
@@ -85,11 +86,7 @@ def make_segmentation(
 
 
 def _make_object(
-    build: Callable[[ModuleType, Any, Origin], Any],
-    header: Any,
-    frame: int,
-    prediction: Prediction,
-    model_file: ModelFile,
+    build: _Build, header: Any, frame: int, prediction: Prediction, model_file: ModelFile
 ) -> bytes:
     """Build an object and write it, quietly; whatever the packages raise is a `DataError`."""
     hd = require_highdicom()

@@ -61,51 +61,42 @@ function histogram(column, title, unit) {
   return [holder];
 }
 
-/* Points { image, x, y } with guide lines at some heights; a point opens its image. The tab key stops
-   at one of them, arrows move to the next. */
-function scatter(points, caption, guides) {
-  const rangeY = rangeOf([...points.map(({ y }) => y), ...guides]);
-  const { svg, x, y, holder } = axes(
-    rangeOf(points.map(({ x }) => x)), rangeY, "measured − label, mm", caption,
-  );
-  for (const height of guides) {
-    svg.append(draw("line", { class: "guide", x1: LEFT, x2: WIDE - RIGHT, y1: y(height), y2: y(height) }));
-  }
-  for (const { image, ...point } of [...points].sort((one, other) => one.x - other.x)) {
-    svg.append(draw("circle", {
-      class: `point ${image.status}`, cx: x(point.x), cy: y(point.y), r: 3,
-      "data-number": image.number, tabindex: -1, role: "button",
-      "aria-label": `${visible(image.name)}: ${signed(point.y)} mm`,
-    }, draw("title", {}, image.name)));
-  }
-  svg.querySelector(".point").setAttribute("tabindex", 0);
-  onPress(svg, ({ target }) => {
-    const number = target.closest("[data-number]")?.dataset.number;
-    if (number) openViewer(images[number]);
-  });
-  svg.addEventListener("keydown", walkPoints);
-  return holder;
-}
-
-/* Differences against means (Bland and Altman 1986), and errors against size. */
+/* Errors, and differences against means (Bland and Altman 1986). Of the points the tab key stops at
+   one, arrows move to the next. */
 function errorCharts() {
-  const known = images.filter((i) => figure(i, "hc_error_mm") !== null);
+  const known = images.filter((image) => figure(image, "hc_error_mm") !== null);
   if (known.length < 2) return [];
   const errors = known.map((image) => figure(image, "hc_error_mm"));
   const meanOf = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
   const bias = meanOf(errors), mad = meanOf(errors.map(Math.abs));
   const variance = meanOf(errors.map((error) => (error - bias) ** 2));
   const half = 1.96 * Math.sqrt((variance * errors.length) / (errors.length - 1));
-  const against = (value) => known.map((image, i) => ({ image, x: value(image), y: errors[i] }));
-  const label = (image) => figure(image, "hc_reference_mm");
-  const limits = `bias ${signed(bias, 2)} mm, limits of agreement ${signed(bias - half, 2)} and ` +
-    `${signed(bias + half, 2)} mm`;
-  return [
-    ...histogram("hc_error_mm", `Error of HC (mean absolute error ${mad.toFixed(2)} mm)`, "mm"),
-    scatter(against((image) => (figure(image, "hc_mm") + label(image)) / 2),
-      `Bland-Altman, against the mean of both: ${limits}`, [bias - half, bias, bias + half]),
-    scatter(against(label), "Error against the label's HC, mm", [0]),
-  ];
+  const meanHc = (image) => (figure(image, "hc_mm") + figure(image, "hc_reference_mm")) / 2;
+  known.sort((one, other) => meanHc(one) - meanHc(other));
+  const guides = [bias - half, bias, bias + half];
+  const caption = `Bland-Altman, against the mean of both: bias ${signed(bias, 2)} mm, limits of ` +
+    `agreement ${signed(guides[0], 2)} and ${signed(guides[2], 2)} mm`;
+  const { svg, x, y, holder } = axes(
+    rangeOf(known.map(meanHc)), rangeOf([...errors, ...guides]), "measured − label, mm", caption,
+  );
+  for (const height of guides.map(y)) {
+    svg.append(draw("line", { class: "guide", x1: LEFT, x2: WIDE - RIGHT, y1: height, y2: height }));
+  }
+  for (const image of known) {
+    const error = figure(image, "hc_error_mm");
+    svg.append(draw("circle", {
+      class: `point ${image.status}`, cx: x(meanHc(image)), cy: y(error), r: 3,
+      "data-number": image.number, tabindex: image === known[0] ? 0 : -1, role: "button",
+      "aria-label": `${visible(image.name)}: ${signed(error)} mm`,
+    }, draw("title", {}, image.name)));
+  }
+  onPress(svg, ({ target }) => {
+    const number = target.closest("[data-number]")?.dataset.number;
+    if (number) openViewer(images[number]);
+  });
+  svg.addEventListener("keydown", walkPoints);
+  const title = `Error of HC (mean absolute error ${mad.toFixed(2)} mm)`;
+  return [...histogram("hc_error_mm", title, "mm"), holder];
 }
 
 function walkPoints(event) {

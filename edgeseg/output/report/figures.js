@@ -12,9 +12,7 @@ const headFigures = (() => {
   const HADLOCK_TWO_SD_WEEKS = [[144, 1.19], [219, 1.48], [280, 2.06], [325, 2.98], [360, 3.2]];
 
   /* The figures of an image without a head. */
-  function none() {
-    return Object.fromEntries(NAMES.map((name) => [name, null]));
-  }
+  const none = () => Object.fromEntries(NAMES.map((name) => [name, null]));
 
   /* Every figure of an ellipse in pixels. Without a pixel size those in mm and weeks are null, without
      an interval HC has no range. `calibration` is { factor, shiftMm } of a site, for ellipses that
@@ -37,10 +35,8 @@ const headFigures = (() => {
     const [bpdMm, ofdMm] = [2 * inMm.semiMinor, 2 * inMm.semiMajor]
       .map((mm) => calibrated(mm, shiftMm / Math.PI));
     const halfMm = interval ? halfWidthMm(interval, hcMm, confidence) : 0;
-    if (interval) {
-      Object.assign(figures, { hc_low_mm: Math.max(hcMm - halfMm, 0), hc_high_mm: hcMm + halfMm });
-    }
     return Object.assign(figures, {
+      ...(interval && { hc_low_mm: Math.max(hcMm - halfMm, 0), hc_high_mm: hcMm + halfMm }),
       ...hadlock(hcMm, halfMm),
       hc_mm: hcMm,
       bpd_mm: bpdMm,
@@ -80,8 +76,8 @@ const headFigures = (() => {
 
   /* The figures without ages: none is derived from an HC that is doubtful. */
   function dropAges(figures) {
-    const ages = NAMES.filter((name) => name.startsWith("ga_"));
-    return { ...figures, ...Object.fromEntries(ages.map((name) => [name, null])) };
+    const entries = Object.entries(figures);
+    return Object.fromEntries(entries.map(([name, v]) => [name, name.startsWith("ga_") ? null : v]));
   }
 
   /* A figure as people read it; empty where there is none. */
@@ -112,9 +108,7 @@ const headFigures = (() => {
     return `${Math.floor(days / 7)}w${days % 7}d`;
   }
 
-  function lateNote(weeks) {
-    return weeks >= LATE_WEEKS ? " (late: HC may read 2 weeks young)" : "";
-  }
+  const lateNote = (weeks) => (weeks >= LATE_WEEKS ? " (late: HC may read 2 weeks young)" : "");
 
   /* The lines of a picture's caption. */
   function captionLines(figures) {
