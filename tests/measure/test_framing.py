@@ -32,9 +32,6 @@ def test_an_inverted_view_turns_gray_values_but_not_what_lies_beyond() -> None:
     seen = View(-10, 0, 30, 60, inverted=True).cut(GRAY)
     np.testing.assert_array_equal(seen[:, 10:], 255 - GRAY[:, :20])
     assert not seen[:, :10].any()
-
-
-def test_the_whole_image_is_not_copied() -> None:
     assert np.shares_memory(View.whole(SIZE).cut(GRAY), GRAY)
 
 

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-from dataclasses import astuple
+from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
 
 from edgeseg.errors import DataError
 from edgeseg.measure.interval import conformal_quantile, fit_interval
-from edgeseg.network.limits import Interval
 
 
 def heads(n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -17,12 +16,6 @@ def heads(n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     confidence = 1 - generator.gamma(2.0, 0.006, n)
     scale_mm = 0.3 + 0.1 * (hc_mm / 100) ** 3 + 80 * (1 - confidence)
     return hc_mm, scale_mm * generator.standard_normal(n), confidence
-
-
-def test_the_half_width_is_its_formula_and_never_below_the_floor() -> None:
-    interval = Interval(0.9, 0.5, 0.2, 100.0, 2.0)
-    assert interval.half_width_mm(200.0, 0.97) == pytest.approx(0.5 + 0.2 * 8 + 100 * 0.03)
-    assert interval.half_width_mm(50.0, 1.0) == 2.0
 
 
 def test_it_holds_its_share_of_new_heads_of_every_size_and_doubt() -> None:
@@ -44,7 +37,7 @@ def test_what_does_not_grow_has_no_coefficient() -> None:
     error_mm = np.where(np.arange(600) % 2, 1, -1) * (6 - hc_mm / 100 - 20 * (1 - sure))
     interval = fit_interval(hc_mm, error_mm, sure)
     assert interval.cubic_mm == interval.doubt_mm == 0
-    assert interval.half_width_mm(60.0, 0.99) == interval.half_width_mm(300.0, 0.7)
+    assert replace(interval, floor_mm=99).half_width_mm(60.0, 0.99) == 99
 
 
 def test_coefficients_floor_and_weights_are_those_of_the_method() -> None:

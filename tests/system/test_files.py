@@ -14,12 +14,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from edgeseg.errors import (
-    OutputExistsError,
-    OutputLockedError,
-    OutputNameError,
-    OutputWriteError,
-)
+from edgeseg.errors import OutputExistsError, OutputLockedError, OutputNameError, OutputWriteError
 from edgeseg.system import files
 
 # The process holds the folder and has a child, which outlives it.
