@@ -142,7 +142,8 @@ def probabilities(
     tensor = np.repeat(tensor, count, axis=0).astype(INPUT_TYPES[given.type])
     maps = run.run(None, {given.name: tensor})[0][0]
     if activation == "indices":
-        maps = np.stack([maps.reshape(gray.shape) == i for i in range(1, 3)])
+        n_structures = 1 if maps.dtype == bool else 2
+        maps = np.stack([maps.reshape(gray.shape) == i + 1 for i in range(n_structures)])
     elif nhwc:
         maps = maps.transpose(2, 0, 1)
     maps = maps.astype(np.float64)

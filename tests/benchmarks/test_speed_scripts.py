@@ -46,9 +46,3 @@ def test_the_plain_loop_measures_what_infer_does(
     assert rows[0] == rows[1]
     assert len(rows[0]) == 3
     assert len([*(tmp_path / "loop").rglob("*.*g")]) == 6
-
-
-def test_live_compares_a_stream_and_the_bare_network(segmenter: Segmenter) -> None:
-    found = benchmark_script("live").compare(segmenter, 0.0, rounds=2, runs=3)
-    ratio = found["stream_ms"]["p99"] / found["bare_ms"]["p99"]
-    assert found["p99_ratio"] == pytest.approx(ratio, abs=0.002)

@@ -13,7 +13,7 @@ from edgeseg.errors import ModelError
 from edgeseg.network.adapter import Adapter
 from edgeseg.network.limits import Interval, Limits
 from edgeseg.network.metadata import ModelMetadata, TrainData
-from edgeseg.network.task import Task
+from edgeseg.network.task import Task, check_classes
 
 METADATA = ModelMetadata(
     name="tiny",
@@ -74,6 +74,9 @@ def test_what_is_lacking_has_its_default() -> None:
     old = json.loads(without("task")) | {"schema_version": 1}  # which knows no task but the head
     for values in (old, old | {"task": {"kind": "x"}}):
         assert ModelMetadata.from_json(json.dumps(values)).task == Task()
+    regions = ModelMetadata.from_json(changed(task={"kind": "x", "classes": ["a", "b", "c"]})).task
+    assert regions == Task("x", ("a", "b", "c"), exclusive=True)
+    assert regions.structures == ("b", "c")
 
 
 @pytest.mark.parametrize(
@@ -120,6 +123,7 @@ WRONG: dict[str, tuple[str, list[Any]]] = {
     "train_data": ("training data", [DATA | {key: [5]} for key in DATA]),
     "metrics": ("metrics", ["x", [1], {"a": [{"dice": math.inf}]}, nested(20)]),
     "task": ("task", [None, "head", {}, {"kind": 3}]),
+    "task.kind": ("classes", ["regions"]),  # which has none
     "interval": ("interval", [3, {}, {"level": 0.9}]),
     "limits": ("limits", [3]),
     "adapter": ("adapter", [None, {}, {"type": "uint8"}]),
@@ -182,3 +186,18 @@ def test_any_value_of_any_field_is_metadata_or_a_model_error(value: object) -> N
         except ModelError:
             continue
         assert ModelMetadata.from_json(metadata.to_json()) == metadata
+
+
+@pytest.mark.parametrize(
+    "name", [*["", "  ", 3, None, "a" * 201], *(f"a{c}b" for c in '",;\n\t\ud800\x1b\u202e')]
+)
+def test_a_name_that_cannot_title_a_column_is_refused(name: Any) -> None:
+    with pytest.raises(ModelError, match="is no class name"):
+        check_classes(["background", name])
+
+
+@pytest.mark.parametrize("names", [[], ["a"], ["a", "b", "b"], [f"c{i}" for i in range(257)]])
+def test_there_are_2_to_256_different_names(names: list[str]) -> None:
+    with pytest.raises(ModelError, match="expected 2 to 256 different names"):
+        check_classes(names)
+    assert len(check_classes([f"class {i}" for i in range(256)])) == 256

@@ -64,14 +64,6 @@ def in_function(location: str) -> Any:
     return model([node], [], functions=[function])
 
 
-def in_sparse(location: str) -> Any:
-    made = model([DIVIDE], [])
-    indices = helper.make_tensor("i", onnx.TensorProto.INT64, [1], [0])
-    values = elsewhere("w", location)
-    made.graph.sparse_initializer.add(values=values, indices=indices, dims=[1])
-    return made
-
-
 @pytest.fixture(params=["cpu", "openvino"])
 def device(request: pytest.FixtureRequest) -> str:
     if request.param == "openvino":
@@ -79,7 +71,7 @@ def device(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.mark.parametrize("place", [in_initializer, in_function, in_sparse])
+@pytest.mark.parametrize("place", [in_initializer, in_function])
 def test_a_tensor_that_lies_elsewhere_is_refused_wherever_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: Callable[[str], Any], device: str
 ) -> None:
