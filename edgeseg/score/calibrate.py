@@ -25,12 +25,6 @@ _MAX_SPREAD = 0.10
 _MAX_SPREAD_UNLIKE = 0.03
 _UNLIKE = 0.7
 _OUTLIER, _OUTLIER_SPREADS = 0.03, 6.0
-_HINTS = (
-    (0.08, 0.125, "centimetres instead of millimetres"),
-    (8.0, 12.5, "edgeseg's in centimetres, or with a pixel size ten times too small"),
-    (0.2, 0.45, "a diameter instead of a circumference"),
-    (2.2, 5.0, "columns swapped with those of a diameter"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +56,8 @@ def calibrate(site: SiteHeads) -> SiteOffset:
 
     The offset is the median over heads of the site's circumference over the model's, or of their
     difference if that tells heads left out markedly better. They should be heads of different
-    pregnancies.
-
-    Raises
-    ------
-    DataError
-        If there are fewer than ``MIN_HEADS`` heads, or the two circumferences cannot be of the same
-        heads in the same unit.
+    pregnancies. Raises `DataError` if there are fewer than ``MIN_HEADS`` heads, or the two
+    circumferences cannot be of the same heads in the same unit.
     """
     heads = site.heads
     if len(heads) < MIN_HEADS:
@@ -79,7 +68,12 @@ def calibrate(site: SiteHeads) -> SiteOffset:
     own = np.array([head.site_mm for head in heads])
     model = np.array([head.model_mm for head in heads])
     _check_pairs(own, model)
-    left_out = {kind: _learn_without_each(kind, own, model) for kind in ("ratio", "shift")}
+    left_out = {
+        kind: [
+            _learn_offset(kind, np.delete(own, i), np.delete(model, i)) for i in range(len(heads))
+        ]
+        for kind in ("ratio", "shift")
+    }
     errors = {
         kind: np.array([c.circumference_mm(mm) for c, mm in zip(learnt, model, strict=True)]) - own
         for kind, learnt in left_out.items()
@@ -91,10 +85,6 @@ def calibrate(site: SiteHeads) -> SiteOffset:
             f"the site's outlines make HC {learnt.shift_mm:+.1f} mm longer at every size; "
             f"expected at most {MAX_SHIFT_MM:g} mm. Is it another structure, or another pixel size?"
         )
-    before = after = None
-    if all(head.half_width_mm is not None for head in heads):
-        before = _measure_coverage([Calibration()] * len(heads), heads)
-        after = _measure_coverage(left_out[kind], heads)
     return SiteOffset(
         calibration=learnt,
         kind=kind,
@@ -102,8 +92,8 @@ def calibrate(site: SiteHeads) -> SiteOffset:
         hc_range_mm=(float(model.min()), float(model.max())),
         error_before_mm=float(np.abs(model - own).mean()),
         error_after_mm=float(np.abs(errors[kind]).mean()),
-        coverage_before=before,
-        coverage_after=after,
+        coverage_before=_measure_coverage([Calibration()] * len(heads), heads),
+        coverage_after=_measure_coverage(left_out[kind], heads),
         notices=(*site.notices, *_list_notices(learnt, kind, heads, own, model)),
     )
 
@@ -136,11 +126,6 @@ def _learn_offset(
     return Calibration(shift_mm=offset, shift_half_width_mm=half, model_sha256=model_sha256)
 
 
-def _learn_without_each(kind: str, own: FloatArray, model: FloatArray) -> list[Calibration]:
-    everything = np.arange(len(own))
-    return [_learn_offset(kind, own[everything != i], model[everything != i]) for i in everything]
-
-
 def _spread(values: FloatArray) -> float:
     """Return a standard deviation that a few wrong heads do not move."""
     return 1.4826 * float(np.median(np.abs(values - np.median(values))))
@@ -153,10 +138,13 @@ def _is_clearly_smaller(errors: FloatArray, others: FloatArray) -> bool:
     return float(gain.mean()) > max(noise, 0.1 * float(np.abs(others).mean()))
 
 
-def _measure_coverage(calibrations: Sequence[Calibration], heads: Sequence[Head]) -> Share:
+def _measure_coverage(calibrations: Sequence[Calibration], heads: Sequence[Head]) -> Share | None:
+    """Return the share of heads within their intervals; None if some have no interval."""
     held = 0
     for calibration, head in zip(calibrations, heads, strict=True):
-        half_mm = calibration.half_width_mm(head.model_mm, head.half_width_mm or 0.0)
+        if head.half_width_mm is None:
+            return None
+        half_mm = calibration.half_width_mm(head.model_mm, head.half_width_mm)
         held += abs(calibration.circumference_mm(head.model_mm) - head.site_mm) <= half_mm
     return wilson(held, len(heads))
 
@@ -167,10 +155,9 @@ def _check_pairs(own: FloatArray, model: FloatArray) -> None:
     ratio, spread = math.exp(float(np.median(logs))), _spread(logs)
     low, high = FACTOR_RANGE
     if not low <= ratio <= high:
-        hint = next((text for a, b, text in _HINTS if a <= ratio <= b), "another unit or figure")
         raise DataError(
-            f"the site's circumferences are {ratio:.3g} times edgeseg's ({hint}?); expected both "
-            f"in mm, from {low:g} to {high:g} times"
+            f"the site's circumferences are {ratio:.3g} times edgeseg's; expected {low:g} to "
+            f"{high:g} times. Are some in centimetres, or diameters, or of a wrong pixel size?"
         )
     # the same values paired at random would spread so
     unlike = math.hypot(_spread(np.log(own)), _spread(np.log(model)))

@@ -20,27 +20,15 @@ COLUMNS = (
     "filename", "center_x_mm", "center_y_mm", "semi_axes_a_mm", "semi_axes_b_mm", "angle_rad",
 )  # fmt: skip
 
-_TEST_FOLDER = "test_set"
-
 
 def find_images(folder: Path, table: Path | None = None) -> tuple[Found, PixelSizes]:
-    """Find the images and pixel sizes of a challenge folder.
+    """Find the images of the HC18 folder, or of its ``test_set``, and their pixel sizes.
 
-    Parameters
-    ----------
-    folder
-        The HC18 folder, with ``test_set/`` in it, or any folder of images.
-    table
-        Pixel-size CSV; by default ``<images folder>_pixel_size*.csv`` beside the images' folder.
-
-    Raises
-    ------
-    InputNotFoundError
-        If there is no image or no table.
-    DataError
-        If there are several tables, or the table is not one.
+    These are in a table, by default ``<images folder>_pixel_size*.csv`` beside the images' folder.
+    Raises `InputNotFoundError` if there is no image or no table, and `DataError` if there are
+    several tables, or the table is not one.
     """
-    images = folder / _TEST_FOLDER if (folder / _TEST_FOLDER).is_dir() else folder
+    images = folder / "test_set" if (folder / "test_set").is_dir() else folder
     found = discover([str(images)])
     if table is None:
         beside, name = images.resolve().parent, images.resolve().name
@@ -66,9 +54,8 @@ def write_submission(
 ) -> None:
     """Measure every image and write the submission, columns ``COLUMNS``.
 
-    Raises `DataError` if an image has no pixel size, or no head was found in it: the challenge
-    takes complete files only, so nothing is written then, and `ImageDecodeError` if an image cannot
-    be read.
+    The challenge takes complete files only: nothing is written, but `DataError` raised, if an image
+    has no pixel size or no head is found in it, and `ImageDecodeError` if it cannot be read.
     """
 
     def measure(source: Source) -> tuple[str, ...]:

@@ -122,18 +122,8 @@ def score_all(
     """Score all cases, in their order, on ``workers`` threads (None: one for each core).
 
     A model of heads is scored by its outline where the labels are outlines, any other by its mask.
-
-    Parameters
-    ----------
-    on_score
-        Called with each score, in order.
-    on_prediction
-        Called with each case and what was measured on it, from several threads, in any order.
-
-    Raises
-    ------
-    EdgesegError
-        If an image or its label cannot be read.
+    ``on_score`` is called in order, ``on_prediction`` from several threads, in any order. Raises
+    `EdgesegError` if an image or its label cannot be read.
     """
 
     def score(case: Labelled) -> AnyScore:

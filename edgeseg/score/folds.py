@@ -71,13 +71,7 @@ def data_sha256(cases: Iterable[Labelled]) -> str:
 
 
 def grouped_folds(cases: Sequence[Labelled], count: int, seed: int) -> list[list[str]]:
-    """Distribute groups, not images, over folds of nearly equal size.
-
-    Returns
-    -------
-    list of list of str
-        File names, sorted within each fold; all images of a group are in one fold.
-    """
+    """Return file names, sorted within each fold: groups are kept whole, folds nearly equal."""
     groups: dict[str, list[str]] = {}
     for case in cases:
         groups.setdefault(case.group, []).append(case.file)
@@ -92,14 +86,9 @@ def grouped_folds(cases: Sequence[Labelled], count: int, seed: int) -> list[list
 def read_folds(path: Path) -> list[list[str]]:
     """Read a split file: JSON with ``folds``, a list of lists of file names.
 
-    The record of a training run, ``run.json``, is one too: its one fold is what it held out.
-
-    Raises
-    ------
-    InputNotFoundError
-        If there is no such file.
-    DataError
-        If it is not a split, or a file is in two folds.
+    The record of a training run, ``run.json``, is one too: its one fold is what it held out. Raises
+    `InputNotFoundError` if there is no such file, `DataError` if it is not a split, or a file is in
+    two folds.
     """
     try:
         split = json.loads(path.read_text(encoding="utf-8"))

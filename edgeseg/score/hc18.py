@@ -82,14 +82,9 @@ def load_data(root: Path, group_pattern: str = "") -> LabelledData:
     """Find the labelled images of an HC18-shaped folder, sorted by file name.
 
     Images and annotations may lie in folders below, be of any kind that is read, and be a part of
-    those that the table lists; of ``group_pattern`` see `edgeseg.score.names.find_groups`.
-
-    Raises
-    ------
-    InputNotFoundError
-        If the folder, its CSV or its ``training_set`` is missing, or there is no image.
-    DataError
-        If an image lacks its annotation or its row.
+    those that the table lists; of ``group_pattern`` see `edgeseg.score.names.find_groups`. Raises
+    `InputNotFoundError` if the folder, its CSV, its ``training_set`` or an image is missing, and
+    `DataError` if an image lacks its annotation or its row.
     """
     folder = root / FOLDER_NAME
     if not folder.is_dir():
@@ -122,12 +117,8 @@ def read_annotation(path: Path, size: tuple[int, int]) -> list[Ellipse]:
     HC18 draws the outline; some copies hold filled discs. An outline means its mid-line. A disc
     means either its edge or, if it was filled to the outer edge of the outline, an ellipse smaller
     by half the outline's width; only the table's HC can tell which. Whatever the drawn pixels were
-    saved as counts: 1, 255, a colour on black, with the noise of JPEG.
-
-    Raises
-    ------
-    DataError
-        If the file holds no ellipse or is not of ``size``, (height, width).
+    saved as counts: 1, 255, a colour on black, with the noise of JPEG. Raises `DataError` if the
+    file holds no ellipse or is not of ``size``, (height, width).
     """
     values = read_gray(path)
     if not values.any():

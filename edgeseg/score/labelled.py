@@ -58,11 +58,8 @@ def load_labelled(root: Path, kind: str = "auto", group_pattern: str = "") -> La
 
     Raises
     ------
-    InputNotFoundError
-        If there is no such folder, or no image in it.
-    DataError
-        If an image lacks its label, labels are no classes or do not fit the kind, or groups are
-        incomplete.
+    InputNotFoundError, DataError
+        If there is no image, or its label, class or group is missing or does not fit the kind.
     """
     shape = f"an HC18 folder with '{hc18.FOLDER_NAME}/' and '{hc18.CSV_NAME}'"
     if not root.is_dir():

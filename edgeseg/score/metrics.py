@@ -81,12 +81,8 @@ def pooled_by_batch(overlaps: Sequence[Overlap], batch: int = 10) -> dict[str, f
     """Metrics as arXiv 2307.09067 reports them: pooled over batches, then averaged.
 
     Pixels of ``batch`` consecutive images are counted together, each batch gives one figure, and
-    the figures are averaged (the last batch may be smaller). Head class only.
-
-    Returns
-    -------
-    dict
-        ``pixel_accuracy``, ``dice``, ``miou``, fractions in [0, 1]; NaN without images.
+    the figures are averaged (the last batch may be smaller). Head class only. Fractions in [0, 1];
+    NaN without images.
     """
     none = Overlap(0, 0, 0, 0)
     starts = range(0, len(overlaps), batch)
@@ -111,11 +107,8 @@ def describe_distances(values: Sequence[float]) -> dict[str, float | None]:
 def describe_errors(errors: Sequence[float]) -> dict[str, float | None]:
     """Return size and spread of signed errors, prediction minus reference.
 
-    Returns
-    -------
-    dict
-        ``mad`` and ``mad_sd`` (mean and SD of the absolute errors), ``bias`` and ``sd`` (of the
-        errors), ``p95`` and ``max`` (of the absolute errors); None where there are too few values.
+    ``mad`` and ``mad_sd`` are mean and SD of the absolute errors, ``bias`` and ``sd`` those of the
+    errors, ``p95`` and ``max`` of the absolute errors; None where there are too few values.
     """
     sizes = [abs(error) for error in errors]
     return {

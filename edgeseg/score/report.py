@@ -23,17 +23,7 @@ from edgeseg.system.files import claim, write_atomic
 class EvaluationReport:
     """A folder that gets ``report.html``, and ``overlays/`` with what it shows.
 
-    Parameters
-    ----------
-    folder
-        It must be empty, or not there.
-    segmenter
-        The model that is evaluated.
-
-    Raises
-    ------
-    OutputExistsError, OutputWriteError
-        If the folder holds something, or cannot be looked at.
+    Raises `OutputExistsError` or `OutputWriteError` if it holds something or cannot be looked at.
     """
 
     def __init__(self, folder: Path, segmenter: Segmenter) -> None:

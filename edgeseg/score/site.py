@@ -17,15 +17,11 @@ from edgeseg.system.cells import unshield
 
 TITLES = "file,hc_site_mm,hc_edgeseg_mm"
 # as `normalize_title` returns them
-_OF_SITE = frozenset(
-    ("hcsitemm", "hcsite", "sitehcmm", "sitehc", "hcreferencemm", "hcmanualmm", "hcmanual")
-)
-_OF_MODEL = frozenset(
-    ("hcedgesegmm", "hcedgeseg", "edgeseghcmm", "modelhcmm", "hcmodelmm", "predictedhcmm")
-)
-_OF_EITHER = frozenset(
-    ("hcmm", "hc", "headcircumferencemm", "headcircumference", "kopfumfangmm", "kopfumfang")
-)
+_OF_SITE = ("hcsitemm", "hcsite", "sitehcmm", "sitehc", "hcreferencemm", "hcmanualmm", "hcmanual")
+_OF_MODEL = "hcedgesegmm", "hcedgeseg", "edgeseghcmm", "modelhcmm", "hcmodelmm", "predictedhcmm"
+_OF_EITHER = (
+    "hcmm", "hc", "headcircumferencemm", "headcircumference", "kopfumfangmm", "kopfumfang",
+)  # fmt: skip
 
 Record = Mapping[str, str]
 
@@ -50,13 +46,9 @@ class SiteHeads(NamedTuple):
 def read_site(path: Path, results: Path | None = None) -> SiteHeads:
     """Read a site's own circumferences and the model's.
 
-    Parameters
-    ----------
-    path
-        CSV with a header, a column of files and the site's circumferences in mm; without
-        ``results`` the model's too. What ``edgeseg evaluate --csv`` writes is such a table.
-    results
-        The ``results.csv`` that ``edgeseg infer`` wrote for these images.
+    The table has a column of files and the site's circumferences in mm, as ``edgeseg evaluate
+    --csv`` writes; the model's are in it too, or in the ``results.csv`` that ``edgeseg infer``
+    wrote for these images.
 
     Raises
     ------
@@ -156,12 +148,8 @@ def _pair_heads(
         site_mm, model_mm = _read_mm(own, site, where), _read_mm(measured, model, where)
         half_mm = _read_mm(measured, "hc_high_mm", where) - model_mm if high else None
         heads.append(Head(file, site_mm, model_mm, half_mm))
-    if not left_out:
-        return heads, []
-    return heads, [
-        f"heads left out (flagged, without a head, or without millimetres): {len(left_out)}, "
-        f"such as {left_out[0]!r}"
-    ]
+    what = "heads left out (flagged, without a head, or without millimetres)"
+    return heads, [f"{what}: {len(left_out)}, such as {left_out[0]!r}"] if left_out else []
 
 
 def _read_mm(row: Record, title: str, where: str) -> float:

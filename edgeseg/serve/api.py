@@ -29,17 +29,7 @@ class Busy(Exception):
 
 
 class Measurer:
-    """Measures images of several callers.
-
-    Parameters
-    ----------
-    segmenter
-        The model, opened with one thread.
-    workers
-        Images measured at once.
-    queue
-        Further images that may wait.
-    """
+    """Measures images of several callers: ``workers`` at once, while ``queue`` further ones wait."""
 
     def __init__(self, segmenter: Segmenter, workers: int, queue: int) -> None:
         self.segmenter = segmenter
@@ -65,17 +55,8 @@ class Measurer:
     def measure(self, data: bytes, parameters: Mapping[str, str]) -> dict[str, Any]:
         """Measure an image file when its turn comes, for a caller that holds a place.
 
-        ``parameters`` are texts by the names of `PARAMETERS`.
-
-        Returns
-        -------
-        dict
-            The row of ``results.csv`` as values, and the pictures asked for in base64.
-
-        Raises
-        ------
-        EdgesegError
-            If the image cannot be measured, or a parameter is unknown or invalid.
+        Returns the row of ``results.csv`` as values, and the pictures asked for in base64; raises
+        `EdgesegError` if the image cannot be measured, or a parameter is unknown or invalid.
         """
         return self._pool.submit(_measure, self.segmenter, data, parameters).result()
 

@@ -182,14 +182,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Answers requests for the page, ``/v1/measure`` and ``/health``.
+    """Answers requests for the page, ``/v1/measure`` and ``/health`` at a host and port.
 
-    Parameters
-    ----------
-    place
-        Host and port to listen on; port 0 takes a free one.
-    assets
-        Files of the page by address; without ``index.html`` the first page says that there is none.
+    Port 0 takes a free one. ``assets`` are the files of the page by address; without ``index.html``
+    the first page says that there is none.
     """
 
     daemon_threads = True

@@ -26,19 +26,11 @@ _PAGE = Path(__file__).with_name("page")
 _SHARED = Path(report.__file__).parent
 _SHARED_NAMES = ("ellipse.js", "figures.js", "text.js")  # with the report
 _WORKER = "sw.js"
+_TEXT_TYPES = {".css": "css", ".html": "html", ".js": "javascript", ".mjs": "javascript"}
 _TYPES = {
-    ".css": "text/css; charset=utf-8",
-    ".gz": "application/gzip",
-    ".html": "text/html; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".json": "application/json",
-    ".md": "text/plain; charset=utf-8",
-    ".mjs": "text/javascript; charset=utf-8",
-    ".onnx": "application/octet-stream",
-    ".png": "image/png",
-    ".webmanifest": "application/manifest+json",
-    "": "text/plain; charset=utf-8",
-}
+    ".gz": "application/gzip", ".json": "application/json", ".onnx": "application/octet-stream",
+    ".png": "image/png", ".webmanifest": "application/manifest+json",
+}  # fmt: skip
 
 
 class Asset:
@@ -63,20 +55,15 @@ def site(segmenter: Segmenter) -> dict[str, Asset]:
     policy = CONTENT_SECURITY_POLICY.encode()
     files["index.html"] = files["index.html"].replace(b"CONTENT_SECURITY_POLICY", policy)
     files[_WORKER] = _add_file_list(files)
-    return {name: Asset(content, _TYPES[Path(name).suffix]) for name, content in files.items()}
+    return {name: Asset(content, _type_of(Path(name).suffix)) for name, content in files.items()}
 
 
 def export(out: Path, segmenter: Segmenter, *, overwrite: bool) -> list[Path]:
     """Write the site into a folder that any web server may serve, and return its files.
 
-    Files that are no part of the site are left alone.
-
-    Raises
-    ------
-    ModelError
-        If the page cannot measure with this model.
-    OutputExistsError, OutputWriteError
-        If the folder holds something and ``overwrite`` is false, or it cannot be written.
+    Files that are no part of the site are left alone. Raises `ModelError` as `site`, and
+    `OutputExistsError` or `OutputWriteError` if the folder holds something and ``overwrite`` is
+    false, or it cannot be written.
     """
     assets = site(segmenter)
     claim(out, overwrite)
@@ -105,6 +92,10 @@ def check_runs_in_page(segmenter: Segmenter) -> None:
         reason = "the page passes one gray image at a time, but this model takes another input"
     if reason:
         raise ModelError(f"{segmenter.file.name} does not run in the page: {reason}; use hc18-nano")
+
+
+def _type_of(suffix: str) -> str:
+    return _TYPES.get(suffix) or f"text/{_TEXT_TYPES.get(suffix, 'plain')}; charset=utf-8"
 
 
 def _describe_model(segmenter: Segmenter) -> dict[str, Any]:

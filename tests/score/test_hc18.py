@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -190,23 +189,6 @@ def test_a_part_of_the_images_goes_with_the_whole_table(data: Path) -> None:
     cases, _, (notice,) = hc18.load_data(data)
     assert "002_HC.png" not in [case.file for case in cases]
     assert notice.endswith(": 1, such as 002_HC.png")
-
-
-def in_folders(path: Path) -> Path:
-    return path.parent / ("labels" if "Annotation" in path.name else "images") / path.name
-
-
-@pytest.mark.parametrize(
-    "place", [in_folders, lambda path: path.parent / path.name[:3] / path.name]
-)
-def test_folders_as_people_have_them(data: Path, place: Callable[[Path], Path]) -> None:
-    expected = {case.file: reference(case) for case in hc18.load_cases(data)}
-    for path in sorted((data / "training_set").glob("[0-9]*.png")):
-        place(path).parent.mkdir(exist_ok=True)
-        path.rename(place(path))
-    cases = hc18.load_cases(data)
-    assert [Path(case.file).name for case in cases] == list(expected)
-    assert [reference(case) for case in cases] == list(expected.values())
 
 
 def test_the_datas_hash_covers_names_table_and_bytes(data: Path) -> None:

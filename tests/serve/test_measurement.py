@@ -140,23 +140,17 @@ def test_points_that_determine_no_ellipse_give_none(page: Any) -> None:
     assert page.evaluate("(points) => t.fitEllipse(points)", line) is None
 
 
-def test_agreement_is_that_of_python(page: Any) -> None:
-    """Also with an ellipse far larger than the map, as a fit to a short straight arc may be."""
-    rng = np.random.default_rng(4)
-    cases = []
-    for major in rng.uniform(8, 80, 20):
-        minor, angle = major * rng.uniform(0.3, 1), rng.uniform(0, 3)
-        cases.append((Ellipse(*rng.uniform(20, 150, 2), major, minor, angle), 2e-4))
-    for center, angle in ((-1e6, 0.3), (1e6, 2.0), (-1e6, 1.5)):
-        place = 96 + center * np.cos(angle), 64 + center * np.sin(angle)
-        cases.append((Ellipse(*place, 1e6, 9e5, angle), 0.02))
-    map_ = rng.random(INPUT, dtype=np.float32)
-    for ellipse, tolerance in cases:
-        found = page.evaluate(
-            "([m, e]) => t.agreement({ values: t.floats(m), width: 192, height: 128 }, e)",
-            [packed(map_), ellipse_fields(ellipse)],
-        )
-        assert found == pytest.approx(agreement(map_, ellipse), abs=tolerance)
+@pytest.mark.parametrize(("center", "angle"), [(-1e6, 0.3), (1e6, 2.0), (-1e6, 1.5)])
+def test_agreement_with_a_huge_ellipse(page: Any, center: float, angle: float) -> None:
+    """Such as a fit to a short straight arc may be."""
+    map_ = np.random.default_rng(4).random(INPUT, dtype=np.float32)
+    place = 96 + center * np.cos(angle), 64 + center * np.sin(angle)
+    ellipse = Ellipse(*place, 1e6, 9e5, angle)
+    found = page.evaluate(
+        "([m, e]) => t.agreement({ values: t.floats(m), width: 192, height: 128 }, e)",
+        [packed(map_), ellipse_fields(ellipse)],
+    )
+    assert found == pytest.approx(agreement(map_, ellipse), abs=0.02)
 
 
 def assert_as_in_python(page: Any, data: bytes, prediction: Prediction, pixel: Any) -> None:

@@ -22,13 +22,8 @@ function say(text, isWrong = false) {
   byId("state").classList.toggle("wrong", isWrong);
 }
 
-function sayError(error) {
-  say(error.message, true);
-}
-
-function sayReady() {
-  say(`Ready: ${measured.length} measured in this visit.`);
-}
+const sayError = (error) => say(error.message, true);
+const sayReady = () => say(`Ready: ${measured.length} measured in this visit.`);
 
 async function load() {
   if (!("WebAssembly" in window && "DecompressionStream" in window && "OffscreenCanvas" in window)) {
@@ -177,10 +172,6 @@ async function savePicture() {
   saveFile(blob, `${name.replace(/\.[^.]*$/, "")}-measured.png`);
 }
 
-function saveTable() {
-  saveFile(new Blob([tableText(measured, model.columns)], { type: "text/csv" }), "results.csv");
-}
-
 /* Measure the example with its own pixel size; that in the fields is for the user's images. */
 async function tryExample() {
   const { name, pixel_size_mm: mm } = await (await fetchChecked("example.json")).json();
@@ -232,7 +223,10 @@ function stopCamera() {
 function listen() {
   const onClick = {
     "example": () => tryExample().catch(sayError), "save-picture": savePicture,
-    "save-table": saveTable, "camera": runCamera,
+    "camera": runCamera,
+    "save-table": () => {
+      saveFile(new Blob([tableText(measured, model.columns)], { type: "text/csv" }), "results.csv");
+    },
     "confirm": () => {
       confirmPixelSize(shown.gray);
       measureAgain();

@@ -56,6 +56,4 @@ function mayBeStretched({ pixels, width, height }, { xMm, yMm }) {
   });
 }
 
-function isOutside(value, [low, high]) {
-  return !(low * 0.999 <= value && value <= high * 1.001);
-}
+const isOutside = (value, [low, high]) => !(low * 0.999 <= value && value <= high * 1.001);

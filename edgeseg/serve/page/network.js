@@ -17,21 +17,17 @@ export async function openNetwork(modelBytes, wasm, { input_width: width, input_
       this.spentMs += performance.now() - started;
       const values = (answers.probability ?? answers[session.outputNames[0]]).data;
       const presence = answers.presence ? answers.presence.data[0] : null;
-      checkAnswer(values, presence, width * height);
+      if (values.length !== width * height) {
+        throw new Error(`the model answers with ${values.length} values, not ${width * height}`);
+      }
+      // as edgeseg/network/answers.py; NaN is no probability either
+      const isWrong = (value) => !(value >= -ROUNDING && value <= 1 + ROUNDING);
+      if (values.some(isWrong) || (presence !== null && isWrong(presence))) {
+        throw new Error("the model's answers are not probabilities from 0 to 1");
+      }
       return { values, presence };
     },
   };
-}
-
-/* Refuse answers that are not probabilities, as edgeseg/network/answers.py does; NaN is not one. */
-function checkAnswer(values, presence, count) {
-  if (values.length !== count) {
-    throw new Error(`the model answers with ${values.length} values; expected ${count}`);
-  }
-  const isWrong = (value) => !(value >= -ROUNDING && value <= 1 + ROUNDING);
-  if (values.some(isWrong) || (presence !== null && isWrong(presence))) {
-    throw new Error("the model's answers are not probabilities from 0 to 1");
-  }
 }
 
 export async function fetchChecked(url) {

@@ -59,9 +59,7 @@ export function fitEllipse(points) {
   return found && ellipseOf(found, origin, unit);
 }
 
-export function meanOf(values) {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
-}
+export const meanOf = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 function median(values) {
   const sorted = Float64Array.from(values).sort();

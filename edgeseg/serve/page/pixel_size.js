@@ -50,9 +50,7 @@ export function confirmationText(image) {
     `${sidesText(image)} pixels?`;
 }
 
-function sidesText({ width, height }) {
-  return `${width} × ${height}`;
-}
+const sidesText = ({ width, height }) => `${width} × ${height}`;
 
 /* A pixel size as people read it. */
 export function sizeText({ xMm, yMm }) {

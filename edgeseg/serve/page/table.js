@@ -2,9 +2,7 @@
 
 const MS = 3, CONFIDENCE = 4; // decimals
 
-function number(value, decimals) {
-  return value === null || value === undefined ? "" : value.toFixed(decimals);
-}
+const number = (value, decimals) => value?.toFixed(decimals) ?? "";
 
 function cells({ name, pixelSize, prediction, decodeMs, inferenceMs, restMs }, columns) {
   const { status, reason, flags, confidence, figures } = prediction;
