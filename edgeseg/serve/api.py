@@ -29,7 +29,7 @@ class Busy(Exception):
 
 
 class Measurer:
-    """Measures images of several callers: ``workers`` at once, while ``queue`` further ones wait."""
+    """Measures images of several callers: ``workers`` at once, while ``queue`` others wait."""
 
     def __init__(self, segmenter: Segmenter, workers: int, queue: int) -> None:
         self.segmenter = segmenter
