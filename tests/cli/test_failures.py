@@ -61,8 +61,7 @@ def test_impossible_paths(
     (tmp_path / "circle").symlink_to("circle")
     path, out = tmp_path / kind, tmp_path / "out"
     refused(*(each.format(path, image=image, out=out) for each in arguments))
-    said = capsys.readouterr().err.splitlines()[-1]
-    assert said.startswith("error: ") and kind.split("/")[0] in said
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: ")
 
 
 @pytest.mark.parametrize(
