@@ -182,17 +182,6 @@ def test_an_ellipse_is_dragged_and_saved_beside_the_model_s(
     assert page.locator("#corrected").text_content() == "2 reviewed, saved"
 
 
-def test_an_axis_dragged_past_the_other_becomes_the_longer_one(page: Any) -> None:
-    open_image(page, "000_HC.png")
-    page.click("#correct")
-    before = page.evaluate("({...draft})")
-    page.evaluate("dragTo('minor', [draft.centerX, draft.centerY + 2 * draft.semiMajor]); keep()")
-    kept = page.evaluate("corrections.get(currentImage.number).ellipse")
-    assert kept["semiMajor"] == pytest.approx(2 * before["semiMajor"])
-    assert kept["semiMinor"] == pytest.approx(before["semiMajor"])
-    assert kept["angle"] == pytest.approx(np.pi / 2)
-
-
 def drawn_figures(
     nano: Segmenter, fields: dict[str, float], size: PixelSize, site: Calibration | None = None
 ) -> dict[str, float | None]:

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 from edgeseg.measure.ellipse import Ellipse
+from edgeseg_training.config import TrainConfig
+from edgeseg_training.ellipse_prior import EllipsePrior
 from edgeseg_training.losses import circumference_loss, segmentation_loss, soft_circumference
+from edgeseg_training.model import SegmentationModel, build_model
 
 HEAD = Ellipse(70.3, 45.8, 40.0, 28.0, 0.4)
 
@@ -51,3 +55,73 @@ def test_each_term_adds_to_the_loss() -> None:
     assert bce < dice < bce + 1
     assert once > dice
     assert thrice - dice == pytest.approx(3 * (once - dice), rel=1e-4)
+
+
+SIZE = (96, 144)
+
+
+def logits_of(ellipse: Ellipse, slope: float = 4.0) -> torch.Tensor:
+    """Logits that fall by ``slope`` a pixel across an ellipse's outline."""
+    rows, columns = np.indices(SIZE)
+    distance = ellipse.signed_distance(columns, rows)
+    return torch.from_numpy((-slope * distance).clip(-9, 9)).float()[None, None]
+
+
+def prior(strength: float = 3.0) -> EllipsePrior:
+    return EllipsePrior(*SIZE, strength)
+
+
+def test_the_ellipse_of_a_map_is_found() -> None:
+    ellipse = Ellipse(70.3, 44.8, 38.0, 27.0, 0.4)
+    logits = logits_of(ellipse)
+    added = (prior()(logits) - logits)[0, 0].numpy()
+    rows, columns = np.indices(SIZE)
+    u, v = ellipse.in_unit_circle(columns, rows)
+    expected = 3 * np.tanh((1 - np.hypot(u, v)) / 0.03)
+    # where the outline lies decides; a hundredth of the radius is a third of a pixel
+    assert np.abs(added - expected).max() < 1.0
+    assert np.abs(added - expected).mean() < 0.02
+    assert abs((added > 0).sum() - ellipse.area_px) < 0.005 * ellipse.area_px
+
+
+def test_a_dent_where_the_map_is_unsure_is_filled_and_a_sure_one_is_kept() -> None:
+    ellipse = Ellipse(72.0, 48.0, 40.0, 30.0, 0.0)
+    for logit, filled in ((-1.0, True), (-6.0, False)):
+        logits = logits_of(ellipse)
+        logits[..., 45:52, 100:108] = logit  # inside, near the right end
+        dent = prior()(logits)[..., 45:52, 100:108] > 0
+        assert bool(dent.all()) is bool(dent.any()) is filled
+
+
+def test_a_map_of_two_regions_is_left_as_it_is() -> None:
+    one = logits_of(Ellipse(50.0, 48.0, 34.0, 28.0, 0.0))
+    two = torch.maximum(one, logits_of(Ellipse(125.0, 40.0, 12.0, 10.0, 0.0)))
+    assert torch.equal(prior()(two), two)
+    together = prior()(torch.cat([one, two]))  # images of a batch do not touch each other
+    torch.testing.assert_close(together, torch.cat([prior()(one), two]))
+    assert not torch.equal(prior()(one), one)
+
+
+def test_no_pixel_gains_more_than_the_strength_whatever_the_map() -> None:
+    low = torch.full((1, 1, *SIZE), -200.0)  # sigmoid is 0
+    line = low.index_fill(2, torch.tensor([5]), 9.0)
+    noise = torch.randn(low.shape, generator=torch.Generator().manual_seed(0)) * 5
+    for logits in (low, -low, line, noise):
+        added = prior(2.0)(logits) - logits
+        assert torch.isfinite(added).all()
+        assert added.abs().max() <= 2.0001
+
+
+def test_it_acts_in_answers_only(tiny: TrainConfig) -> None:
+    class Fixed(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return logits
+
+    logits = logits_of(Ellipse(70.0, 45.0, 38.0, 27.0, 0.4))
+    model = SegmentationModel(Fixed(), 1, "unit", prior())
+    image = torch.zeros((1, 1, *SIZE))
+    assert torch.equal(model.train()(image), logits)
+    assert torch.equal(model.eval()(image), prior()(logits))
+    with_prior = build_model(tiny.updated({"ellipse_prior": 3.0}))
+    assert with_prior.prior is not None
+    assert with_prior.state_dict().keys() == build_model(tiny).state_dict().keys()

@@ -14,8 +14,6 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
-from onnxruntime.quantization import quantize_dynamic
-from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from edgeseg.drawing.encode import encode
 from edgeseg.errors import ModelError
@@ -42,14 +40,6 @@ def test_a_model_file_is_valid_and_imports_what_it_uses(path: Path) -> None:
     assert ([opset.version for opset in model.opset_import], model.ir_version) == ([18], 10)
     for value in (*model.graph.input, *model.graph.output):
         assert value.type.tensor_type.shape.dim[0].dim_param == "N"
-
-
-def test_a_bundled_file_can_be_made_smaller_by_others(tmp_path: Path) -> None:
-    path = zoo.find("hc18-nano").path
-    quantize_dynamic(path, tmp_path / "int8.onnx")
-    onnxruntime.InferenceSession(tmp_path / "int8.onnx")
-    assert (tmp_path / "int8.onnx").stat().st_size < path.stat().st_size
-    onnx.save(convert_float_to_float16(onnx.load(path)), tmp_path / "fp16.onnx")
 
 
 def moments_of(probability: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
