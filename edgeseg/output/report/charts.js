@@ -129,8 +129,3 @@ function toggleRange(bar, range) {
 function releaseBars() {
   for (const bar of document.querySelectorAll("rect.bar")) bar.setAttribute("aria-pressed", "false");
 }
-
-function showCharts() {
-  const own = measures.flatMap(({ title, column, unit }) => histogram(column, `${title} by the model`, unit));
-  byId("charts").append(...own, ...(isHead ? errorCharts() : []));
-}

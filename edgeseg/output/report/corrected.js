@@ -65,7 +65,8 @@ function decimalText(name, figures) {
 
 /* Show and store a correction that was made or taken back. */
 function changeCorrection(image) {
-  rebuild(image);
+  const button = document.querySelector(`main button[data-number="${image.number}"]`);
+  button?.closest("li, tr").replaceWith(asTable ? tableRow(image) : card(image));
   showFigures(image);
   storeCorrections();
 }

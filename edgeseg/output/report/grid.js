@@ -107,12 +107,6 @@ function buildMore() {
   else grid.append(...portion.map(card));
 }
 
-/* Show an image anew, whose correction has changed. */
-function rebuild(image) {
-  const button = document.querySelector(`main button[data-number="${image.number}"]`);
-  button?.closest("li, tr").replaceWith(asTable ? tableRow(image) : card(image));
-}
-
 function showImages() {
   nBuilt = 0;
   grid.replaceChildren();

@@ -80,5 +80,8 @@ addEventListener("beforeprint", () => { if (!paper.childElementCount) layOutPape
 addEventListener("afterprint", () => paper.replaceChildren());
 
 recallCorrections();
-showCharts();
+byId("charts").append(
+  ...measures.flatMap(({ title, column, unit }) => histogram(column, `${title} by the model`, unit)),
+  ...(isHead ? errorCharts() : []),
+);
 refresh();

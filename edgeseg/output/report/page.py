@@ -99,10 +99,8 @@ def _calibration_note(calibration: Mapping[str, Any] | None) -> str:
         return ""
     factor, shift_mm = calibration["factor"], calibration["shift_mm"]
     how = f"multiplied by {factor:.4f}" if factor != 1 else f"moved, HC by {shift_mm:+.1f} mm"
-    return (
-        f"<p>Calibrated: millimetres are {how}, as this site measures; pixels are the model's "
-        "own.</p>"
-    )
+    text = f"Calibrated: millimetres are {how}, as this site measures; pixels are the model's own."
+    return f"<p>{text}</p>"
 
 
 def _table(lines: Iterable[Iterable[str]]) -> str:
