@@ -120,12 +120,8 @@ def measure(job: Job) -> dict[str, Any]:
     encoded = [Path(image).read_bytes() for image in job.images]
     metadata = segmenter.metadata
     sides = metadata.input_height, metadata.input_width
-    tensor = np.concatenate(
-        [
-            preprocess(image_file.decode_gray(data), *sides)
-            for data in itertools.islice(itertools.cycle(encoded), job.batch)
-        ]
-    )
+    images = map(image_file.decode_gray, itertools.cycle(encoded))
+    tensor = np.concatenate([preprocess(next(images), *sides) for _ in range(job.batch)])
     first_ms = _timed_ms(lambda: segmenter.infer(tensor))
     for _ in range(job.warmup):
         segmenter.infer(tensor)

@@ -40,7 +40,6 @@ _PACKAGES = {
     "directml": "onnxruntime-directml",
     "coreml": "onnxruntime (for macOS)",
 }
-
 Session = Any
 """An `onnxruntime.InferenceSession`, or an `OpenVinoSession` with the methods used of it."""
 

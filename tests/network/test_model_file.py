@@ -49,10 +49,6 @@ def whole() -> Any:
     return model([DIVIDE], [helper.make_tensor("w", F32, [1], [255.0])])
 
 
-def in_initializer(location: str) -> Any:
-    return model([DIVIDE], [elsewhere("w", location)])
-
-
 def in_function(location: str) -> Any:
     constant = helper.make_node("Constant", [], ["w"])
     attribute = constant.attribute.add(name="value", type=onnx.AttributeProto.TENSOR)
@@ -71,7 +67,9 @@ def device(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.mark.parametrize("place", [in_initializer, in_function])
+@pytest.mark.parametrize(
+    "place", [lambda location: model([DIVIDE], [elsewhere("w", location)]), in_function]
+)
 def test_a_tensor_that_lies_elsewhere_is_refused_wherever_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: Callable[[str], Any], device: str
 ) -> None:
