@@ -117,16 +117,15 @@ def find_images(
     Raises InputNotFoundError if it does not exist or cannot be read.
     """
     path, shown = Path(given), left_out.show_name(given)
+    if path.name.lower() == left_out.INDEX and path.is_file():
+        from edgeseg.images.dicom.directory import list_images  # imports pydicom
+
+        return path.parent, _find_named(list_images(path), tally, out)
     try:
         if stat.S_ISDIR(path.stat().st_mode):
             os.scandir(path).close()
             return path, _find_below(str(path), tally, out)
-        paths = [path]
-        if path.name.lower() == left_out.INDEX:
-            from edgeseg.images.dicom.directory import list_images  # imports pydicom
-
-            paths = list_images(path)
-        return path.parent, _find_named(paths, tally, out)
+        return path.parent, _find_named([path], tally, out)
     except (FileNotFoundError, NotADirectoryError):
         is_pattern = glob.has_magic(given)
     except OSError as error:
@@ -152,12 +151,10 @@ def find_images(
 
 
 def walk_files(top: str, tally: Tally, out: Path | None = None) -> Iterator[FoundFile]:
-    """Yield the files in a folder and below that may be images by their names.
+    """Yield the files in a folder and below that may be images by their names; see `is_image`.
 
-    Whether they are, `is_image` tells, which looks into those whose name does not say it. Folders
-    of systems and of results are left out, links to folders are not followed, a folder that cannot
-    be read is passed over. What is left out is counted in ``tally``; ``out`` is the folder of
-    results of this run.
+    Folders of systems and of results are left out, those of this run's ``out`` too, links to
+    folders are not followed, and what cannot be read is passed over: ``tally`` counts them.
     """
     folders = [top]
     while folders:

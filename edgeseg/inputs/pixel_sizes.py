@@ -52,11 +52,8 @@ class PixelSizes:
     def size_of(self, source: Source, shape: tuple[int, ...] | None = None) -> PixelSize | None:
         """Return the pixel size of an image, or None if it is unknown.
 
-        ``shape`` is (height, width), once it is read: where the table says that its sizes are of an
-        image of other sides, this one is a copy, and the size of its pixels is unknown.
-
-        Raises DataError if the table has no row for the image, one that cannot be used, or one that
-        fits two images.
+        ``shape`` is (height, width), once it is read: where the table says another, the image is a
+        copy, of pixels of unknown size. Raises DataError if its row is missing, wrong or another's.
         """
         if self._one is not None or self._table is None:
             return self._one
@@ -104,10 +101,9 @@ class PixelSizes:
 def describe_fit(
     unused: tuple[Any, ...], elsewhere: tuple[Any, ...], without_size: tuple[Any, ...]
 ) -> Iterator[str]:
-    """Yield notices on how a table's rows fit images, from counts with an example if above 0.
+    """Yield notices on how a table's rows fit images, from counts, each with an example.
 
-    ``unused``: rows without an image, their count and a name; ``elsewhere``: images whose row names
-    other folders, with a file and its row's name; ``without_size``: those whose row gives none.
+    The examples are a row's name; a file and its row's name, of other folders; and a file.
     """
     table = "pixel-size table"
     if unused[0]:

@@ -96,14 +96,11 @@ def read_rows(
     """Read a table's titles at once, and its rows one by one; blank lines are left out.
 
     UTF-8, UTF-16 or Windows-1252, separated by commas, semicolons, tabs or bars: by the one that
-    gives most known titles. A first line such as ``sep=;`` says it too, as Excel writes it.
-
-    ``what`` it should be, such as ``a table of ages``, is for messages. ``on_notice`` is called
-    with a sentence if names may have been read wrongly. A file of more than ``max_bytes`` is
-    refused; infinite where rows are not kept in memory.
+    gives most known titles, or that a line ``sep=;`` of Excel's says. ``what`` it should be, such
+    as ``a table of ages``, is for messages; ``on_notice`` hears if names may be read wrongly.
 
     Raises InputNotFoundError if there is no such file; DataError if it cannot be read, is empty or
-    is too large; from the rows, if one has extra cells.
+    of more than ``max_bytes``; from the rows, if one has extra cells.
     """
     lines = _read_lines(path, what, on_notice, max_bytes)
     first = next(lines, None)

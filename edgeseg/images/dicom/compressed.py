@@ -29,17 +29,14 @@ _DAMAGED = (
 
 
 def decode_jpeg(data: bytes, size: tuple[int, int], photometric: str) -> tuple[Pixels, bool]:
-    """Decode a JPEG frame of (height, width).
+    """Decode a JPEG frame of (height, width), or raise an ImageDecodeError.
 
     JFIF's segment says that colours are YCbCr, Adobe's which they are; without either, DICOM's
     photometric interpretation decides, as in pydicom and dcmtk. Components that are called R, G
     and B are these, and where some have fewer samples than others they are not.
 
-    Returned are gray values, (height, width), or colours in the order of the file, (height, width,
-    3); and whether these are red, green and blue for certain. Those of lossless files are as they
-    were coded, and DICOM says what they are.
-
-    Raises ImageDecodeError if it is damaged, or of another size.
+    Returned are gray values or colours in the order of the file, and whether these are red, green
+    and blue for certain: those of lossless files are as they were coded, and DICOM says what.
     """
     with _refuse_damage():
         found = jpeg.parse(data)
