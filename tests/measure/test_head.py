@@ -129,7 +129,7 @@ def test_the_threshold_is_the_model_s() -> None:
 
 def test_a_second_region_raises_doubt_but_hides_no_head() -> None:
     probability = coverage()
-    probability[8:80, 225:285] = 1.0
+    probability[8:80, 265:285] = 1.0  # beyond the second view
     found = measured(probability)
     assert found.status == "doubtful"
     assert "several_regions" in found.flags
