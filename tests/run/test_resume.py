@@ -108,3 +108,14 @@ def test_overwriting_removes_nothing_outside_the_folder(
         store.announce([Picture(name, "a.png", 4)])
     run(segmenter, scans, out, overwrite=True)
     assert mine.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("how", ["resume", "overwrite"])
+def test_a_folder_of_version_0_2_is_refused_with_the_reports_it_still_owes(
+    segmenter: Segmenter, scans: Path, tmp_path: Path, how: str
+) -> None:
+    journal = tmp_path / ".edgeseg.journal"
+    journal.write_text('["owed", "sr/a.dcm", "sr/b.dcm"]\n["sent", "sr/a.dcm"]\n["owed", "sr/c')
+    with pytest.raises(OutputExistsError, match=r"\b1 of its reports"):
+        run(segmenter, scans, tmp_path, **{how: True})
+    assert not (tmp_path / STORE_NAME).exists()
