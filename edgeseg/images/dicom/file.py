@@ -197,11 +197,7 @@ def inflate(stream: BinaryIO) -> bytes | None:
 
 
 def read_head(stream: BinaryIO) -> DicomFile:
-    """Return what an open file says; pixels that are not in pieces are all there.
-
-    Raises ImageDecodeError if it is damaged, cut short or no ultrasound image; MissingExtraError
-    if pydicom is not installed.
-    """
+    """Return what an open file says, its uncompressed pixels all there, or raise an error."""
     stream.seek(0)
     dataset = library.read_elements(stream, _ELEMENTS)
     syntax = library.syntax_of(dataset)
