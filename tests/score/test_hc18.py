@@ -99,12 +99,6 @@ def test_a_disc_is_resolved_by_the_tables_hc(tmp_path: Path, grown_px: float, be
     assert case.reference_ellipse(SIZE) == candidates[best]
 
 
-def test_a_disc_cut_by_the_border_is_completed(tmp_path: Path) -> None:
-    ellipse = Ellipse(60.0, 270.0, 210.0, 160.0, 0.1)
-    edge, _ = hc18.read_annotation(write_annotation(tmp_path, ellipse.mask(*SIZE)), SIZE)
-    assert edge.circumference_px == pytest.approx(ellipse.circumference_px, rel=3e-3)
-
-
 def test_annotations_that_contradict_image_or_table_are_refused(
     tmp_path: Path, phantom_data: Path
 ) -> None:

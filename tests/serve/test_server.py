@@ -335,11 +335,8 @@ def test_callers_that_break_off_leave_nothing_behind(nano: Segmenter) -> None:
 def test_a_connection_asks_again_and_again(server: Server, scan_file: bytes) -> None:
     connection = http.client.HTTPConnection(*server.server_address[:2], timeout=30)
     with contextlib.closing(connection):
-        for method, path, body in (
-            ("GET", "/none", None), ("POST", MEASURE, scan_file), ("POST", MEASURE, b"no image"),
-            ("GET", "/health", None),
-        ):  # fmt: skip
-            connection.request(method, path, body)
+        for body in (None, scan_file, b"no image", None):
+            connection.request("POST" if body else "GET", MEASURE if body else "/health", body)
             answer = connection.getresponse()
             assert answer.read()
             assert answer.headers["Connection"] is None
