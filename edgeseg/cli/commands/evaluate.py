@@ -115,7 +115,7 @@ def _region_lines(data: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[t
         for key, title in (("dice", "Dice %"), ("iou", "IoU %")):
             text = f"{_fill(_SPREAD, figures[key], 100)}, {figures['n_images']} images"
             if key == "dice":
-                text += _fill("; pooled {pooled_dice}", figures["dice"], 100)
+                text += _fill("; pooled {pooled_dice}", figures, 100)
             lines.append((f"{name}: {title}", text))
     lines.append(("pixel accuracy %", _fill("{mean}", metrics["pixel_accuracy"], 100)))
     return lines
