@@ -35,7 +35,7 @@ def site(
     return make_heads(own_mm.tolist(), model_mm.tolist(), half_mm)
 
 
-def test_a_site_that_measures_inside_is_learnt_as_a_ratio() -> None:
+def test_a_ratio_is_learnt_or_a_shift() -> None:
     found = calibrate(site())
     learnt = found.calibration
     assert found.kind == "ratio"
@@ -44,18 +44,13 @@ def test_a_site_that_measures_inside_is_learnt_as_a_ratio() -> None:
     assert found.error_after_mm < 0.6 * found.error_before_mm
     assert found.coverage_after.value > found.coverage_before.value
     assert not found.notices
-
-
-def test_a_site_off_by_a_distance_is_learnt_as_a_shift() -> None:
     found = calibrate(site(factor=1.0, shift_mm=-8.0))
     assert found.kind == "shift"
     assert found.calibration.shift_mm == pytest.approx(-8, abs=0.8)
     assert (found.calibration.factor, found.calibration.factor_half_width) == (1.0, 0.0)
     assert found.calibration.shift_half_width_mm > 0
     assert found.error_after_mm < 1.5
-
-
-def test_where_neither_is_clearly_better_the_ratio_is_kept() -> None:
+    # where neither is clearly better, the ratio is kept
     kinds = {calibrate(site(factor=0.99, noise=0.015, seed=seed)).kind for seed in range(20)}
     assert kinds == {"ratio"}
 
@@ -82,8 +77,7 @@ def test_no_head_calibrates_itself() -> None:
     """Of ten heads at two ratios each one's own side is the smaller one without it."""
     model = [200.0 + i for i in range(10)]
     own = [mm * (0.97 if i % 2 else 0.99) for i, mm in enumerate(model)]
-    heads = (Head(str(i), a, b, 0.012 * b) for i, (a, b) in enumerate(zip(own, model, strict=True)))
-    found = calibrate(SiteHeads(tuple(heads)))
+    found = calibrate(make_heads(own, model, 2.4))
     assert found.calibration.factor == pytest.approx(0.98)
     assert found.error_after_mm == pytest.approx(0.02 * np.mean(model))
     assert found.coverage_after.value == 0
@@ -109,7 +103,7 @@ def test_few_heads_are_refused_and_not_many_are_noticed() -> None:
         assert "lies within its noise" in text
 
 
-def test_other_units_and_rows_that_are_mixed_up_are_refused() -> None:
+def test_other_units_mixed_up_rows_and_too_large_a_shift_are_refused() -> None:
     with pytest.raises(DataError, match=r"are 0\.1 times edgeseg's.*centimetres"):
         calibrate(site(factor=0.1, noise=0.0))
     own, model = ([head[i] for head in site(30).heads] for i in (1, 2))
@@ -123,21 +117,17 @@ def test_other_units_and_rows_that_are_mixed_up_are_refused() -> None:
     own = 0.983 * 172 * (1 + 0.012 * generator.standard_normal(30))
     found = calibrate(make_heads(own, one_size, None))
     assert found.calibration.factor == pytest.approx(0.983, abs=0.01)
-
-
-def test_too_large_a_shift_is_refused() -> None:
     model = [130.0 + 20 * i for i in range(20)]
     with pytest.raises(DataError, match=r"\+25.0 mm longer at every size; expected at most 20 mm"):
         calibrate(make_heads([mm + 25 for mm in model], model, None))
 
 
-@pytest.mark.parametrize(
-    ("held", "count", "low", "high"), [(27, 30, 0.744, 0.965), (0, 10, 0.0, 0.278)]
-)
-def test_wilson_s_interval(held: int, count: int, low: float, high: float) -> None:
-    share = wilson(held, count)
-    assert share.value == held / count
-    assert [share.low, share.high] == pytest.approx([low, high], abs=1e-3)
+def test_wilson_s_interval() -> None:
+    for held, count, ends in ((27, 30, (0.744, 0.965)), (0, 10, (0.0, 0.278))):
+        share = wilson(held, count)
+        assert (share.value, share.low, share.high) == pytest.approx(
+            (held / count, *ends), abs=1e-3
+        )
 
 
 def test_what_is_written_is_what_infer_reads(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from edgeseg.drawing.encode import encode
 from edgeseg.errors import DataError, InputNotFoundError
 from edgeseg.phantom.head import Phantom
-from edgeseg.score.challenge import COLUMNS, find_images, write_submission
+from edgeseg.score.challenge import find_images, write_submission
 from edgeseg.segmenter import Segmenter
 
 
@@ -25,16 +25,14 @@ def root(tmp_path: Path, phantoms: list[Phantom]) -> Path:
     return tmp_path / "hc18"
 
 
-@pytest.mark.parametrize("below", ["", "test_set"])
 def test_the_submission_holds_one_row_an_image_in_mm(
-    segmenter: Segmenter, root: Path, phantoms: list[Phantom], below: str
+    segmenter: Segmenter, root: Path, phantoms: list[Phantom]
 ) -> None:
-    found, sizes = find_images(root / below)
+    found, sizes = find_images(root / "test_set")
     out = root / "submission.csv"
     write_submission(segmenter, found.items, sizes, out)
     with out.open(newline="") as stream:
         titles, *rows = csv.reader(stream)
-    assert tuple(titles) == COLUMNS
     assert ",".join(titles) == (
         "filename,center_x_mm,center_y_mm,semi_axes_a_mm,semi_axes_b_mm,angle_rad"
     )
@@ -46,15 +44,6 @@ def test_the_submission_holds_one_row_an_image_in_mm(
         assert [float(cell) for cell in row[1:]] == pytest.approx(
             [*expected, ellipse.angle_rad], abs=1e-6
         )
-
-
-def test_an_image_without_a_head_leaves_no_file(segmenter: Segmenter, root: Path) -> None:
-    path = root / "test_set" / "000_HC.png"
-    path.write_bytes(encode(".png", np.zeros((270, 400), np.uint8)))
-    found, sizes = find_images(root)
-    with pytest.raises(DataError, match="no head was found"):
-        write_submission(segmenter, found.items, sizes, root / "submission.csv")
-    assert not (root / "submission.csv").exists()
 
 
 def test_a_folder_s_name_is_no_pattern_and_what_is_left_out_is_said(root: Path) -> None:
@@ -77,12 +66,15 @@ def test_a_folder_s_name_is_no_pattern_and_what_is_left_out_is_said(root: Path) 
     [
         ("filename,pixel size(mm),width,height\n000_HC.png,0.1,800,540\n", "400x270 instead"),
         ("filename,pixel size(mm)\n000_HC.png,NA\n", "no pixel size is given for it"),
+        ("filename,pixel size(mm)\n000_HC.png,0.1\n", "no head was found"),
     ],
 )
-def test_an_image_without_a_size_is_named(
+def test_an_image_without_a_size_or_a_head_is_named_and_leaves_no_file(
     segmenter: Segmenter, root: Path, table: str, said: str
 ) -> None:
     (root / "test_set_pixel_size.csv").write_text(table)
+    (root / "test_set" / "000_HC.png").write_bytes(encode(".png", np.zeros((270, 400), np.uint8)))
     found, sizes = find_images(root)
     with pytest.raises(DataError, match=rf"000_HC\.png: .*{said}"):
         write_submission(segmenter, found.items[:1], sizes, root / "submission.csv")
+    assert not (root / "submission.csv").exists()

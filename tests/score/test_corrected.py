@@ -26,36 +26,31 @@ def cells(ellipse: Ellipse | None, pixel_mm: float | None) -> list[str]:
 
 
 def row(
-    file: str, own: Ellipse | None, model: Ellipse | None, pixel_mm: float | None = PIXEL_MM
+    name: str, own: Ellipse | None, model: Ellipse | None, pixel_mm: float | None = PIXEL_MM
 ) -> list[str]:
+    """Return the row of an image, such as ``a.dcm 2``: a frame of a film."""
+    file, _, frame = name.partition(" ")
     size = str(pixel_mm or "")
-    return [file, "", *cells(own, pixel_mm), size, size, *cells(model, pixel_mm)]
+    return [file, frame, *cells(own, pixel_mm), size, size, *cells(model, pixel_mm)]
 
 
-@pytest.fixture
-def table(tmp_path: Path) -> Path:
-    return tmp_path / "corrected.csv"
-
-
-def write(path: Path, *rows: list[str]) -> Path:
+def write(tmp_path: Path, *rows: list[str]) -> Path:
+    path = tmp_path / "corrected.csv"
     path.write_text(SIGNATURE + csv_text([COLUMNS, *rows]), encoding="utf-8")
     return path
 
 
-def test_the_model_is_held_to_what_was_corrected(table: Path) -> None:
-    write(
-        table,
-        row("a.png", HEAD, LARGER),
-        row("b.png", HEAD, HEAD),
-        row("c.png", HEAD, None),
-        row("d.png", HEAD, LARGER, None),
-    )
-    summary = summarize_corrections(read_corrections(table))
+def test_the_model_is_held_to_what_was_corrected(tmp_path: Path) -> None:
+    film = row("a.dcm 1", HEAD, LARGER), row("a.dcm 2", HEAD, HEAD)
+    images = row("c.png", HEAD, None), row("d.png", HEAD, LARGER, None)
+    corrections = read_corrections(write(tmp_path, *film, *images))
+    assert [c.frame for c in corrections] == ["1", "2", "", ""]
+    summary = summarize_corrections(corrections)
     assert summary["n_images"] == 4
     assert summary["n_changed"] == 3
     assert summary["n_missed"] == 1
     off_mm = (LARGER.circumference_px - HEAD.circumference_px) * PIXEL_MM
-    errors = summary["hc_error_mm"]  # of a and b: the others have no two circumferences in mm
+    errors = summary["hc_error_mm"]  # of the film: the others have no two circumferences in mm
     assert errors["max"] == pytest.approx(off_mm, abs=2e-3)
     assert errors["bias"] == pytest.approx(off_mm / 2, abs=2e-3)
     share = LARGER.circumference_px / HEAD.circumference_px - 1
@@ -67,12 +62,6 @@ def test_the_model_is_held_to_what_was_corrected(table: Path) -> None:
     assert summary["dice_ellipse"]["mean"] == pytest.approx((2 * dice + 1) / 3, abs=1e-3)
 
 
-def test_frames_of_one_film_are_images_of_their_own(table: Path) -> None:
-    one, two = row("a.dcm", HEAD, HEAD), row("a.dcm", HEAD, LARGER)
-    one[1], two[1] = "1", "2"
-    assert [c.frame for c in read_corrections(write(table, one, two))] == ["1", "2"]
-
-
 @pytest.mark.parametrize(
     ("rows", "sentence"),
     [
@@ -82,9 +71,12 @@ def test_frames_of_one_film_are_images_of_their_own(table: Path) -> None:
         ([[*row("a.png", HEAD, HEAD)[:-1], "north"]], "model_angle_rad is 'north'"),
     ],
 )
-def test_a_table_that_is_none_is_refused(table: Path, rows: list[list[str]], sentence: str) -> None:
+def test_a_table_that_is_none_is_refused(
+    tmp_path: Path, rows: list[list[str]], sentence: str
+) -> None:
+    table = write(tmp_path, *rows)
     with pytest.raises(DataError, match=sentence):
-        read_corrections(write(table, *rows))
+        read_corrections(table)
     table.write_text("file,hc_mm\na.png,170\n")
     with pytest.raises(DataError, match="no column frame, hc_px"):
         read_corrections(table)

@@ -95,15 +95,10 @@ def test_jpeg_noise_around_two_levels_is_cut_at_half(tmp_path: Path) -> None:
     assert np.count_nonzero(code.read(path) != ONE) <= 3
 
 
-def middle_level() -> np.ndarray:
-    """Two levels, and a small third one that must not be smoothed away."""
-    levels = np.zeros((200, 300), dtype=np.uint8)
-    levels[20:180, 20:200] = 255
-    levels[50:60, 220:240] = 128
-    return levels
-
-
 NOISE = np.random.default_rng(0).integers(0, 255, (40, 60, 3)).astype(np.uint8)
+MIDDLE = np.zeros((200, 300), dtype=np.uint8)  # a third level that must not be smoothed away
+MIDDLE[20:180, 20:200] = 255
+MIDDLE[50:60, 220:240] = 128
 
 
 @pytest.mark.parametrize(
@@ -114,7 +109,7 @@ NOISE = np.random.default_rng(0).integers(0, 255, (40, 60, 3)).astype(np.uint8)
         (paint(BLACK, GREEN, RED), "m.png", 3, r"3 colours, .*classes\.txt"),
         (np.zeros_like(TRUTH), "m.png", 0, "every mask of the data is empty"),
         (paint(0, 1, 255), "m.png", 0, "the value 255.*'ignore'"),
-        (middle_level(), "m.jpg", 0, "must not be smoothed or saved as JPEG"),
+        (MIDDLE, "m.jpg", 0, "must not be smoothed or saved as JPEG"),
         (np.dstack([TRUTH, TRUTH, TRUTH, ONE * 255]), "m.png", 0, "are transparent"),
         (NOISE.astype(np.uint16), "m.png", 0, "colours of 16 bits"),
     ],

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -42,12 +40,20 @@ def test_images_masks_classes_patients_and_pixel_sizes_are_read(shapes: Path) ->
 
 
 def test_without_names_and_groups_each_image_is_its_own(shapes: Path) -> None:
+    """Also where it is called like another's label; labels without an image are counted."""
+    for folder in ("images", "masks"):
+        (shapes / folder / "p000_1.png").rename(shapes / folder / "p000_0_seg.png")
+    (shapes / "images" / "p000_2.png").unlink()
     for name in ("classes.txt", "groups.csv", "pixel_sizes.csv"):
         (shapes / name).unlink()
     data = load_labelled(shapes)
     assert data.task.classes == ("background", "class_1", "class_2")
     assert len({pair.group for pair in data.cases}) == len(data.cases)
     assert {pair.pixel_size_mm for pair in data.cases} == {None}
+    for case, name in zip(data.cases[:2], ("p000_0.png", "p000_0_seg.png"), strict=True):
+        assert (case.file, case.label_path.name) == (name, name)
+    (notice,) = data.notices
+    assert notice.endswith(": 1, such as masks/p000_2.png")
 
 
 def test_other_folders_suffixes_endings_and_nesting(shapes: Path, tmp_path: Path) -> None:
@@ -75,48 +81,24 @@ def test_other_folders_suffixes_endings_and_nesting(shapes: Path, tmp_path: Path
     assert np.array_equal(data.cases[4].mask(SIZE), truth.mask)
 
 
-def test_images_may_be_called_like_labels_of_others(shapes: Path) -> None:
-    for folder in ("images", "masks"):
-        (shapes / folder / "p000_1.png").rename(shapes / folder / "p000_0_seg.png")
-    for name in ("groups.csv", "pixel_sizes.csv"):
-        (shapes / name).unlink()
-    first, second = load_labelled(shapes).cases[:2]
-    assert (first.file, first.label_path.name) == ("p000_0.png", "p000_0.png")
-    assert (second.file, second.label_path.name) == ("p000_0_seg.png", "p000_0_seg.png")
-
-
-def test_labels_without_an_image_are_counted(shapes: Path) -> None:
-    (shapes / "images" / "p000_0.png").unlink()
-    (notice,) = load_labelled(shapes).notices
-    assert notice.endswith(": 1, such as masks/p000_0.png")
-
-
-def copy_under_two_endings(masks: Path) -> None:
-    shutil.copy(masks / "p000_2.png", masks / "p000_2_mask.png")
-    (masks / "p000_2.png").rename(masks / "p000_2_gt.png")
+TWO = {"images/p000_1.png": "masks/p000_2_mask.png", "masks/p000_2.png": "masks/p000_2_gt.png"}
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("moves", "message"),
     [
-        (lambda masks: (masks / "p000_1.png").unlink(), r"p000_1\.png: its label is missing"),
-        (copy_under_two_endings, r"p000_2\.png: it has 2 labels"),
-        (
-            lambda masks: (masks.parent / "images" / "p000_0.png").rename(
-                masks.parent / "images" / "p000_1.jpg"
-            ),
-            "have one label",
-        ),
-        (
-            lambda masks: shutil.copytree(masks.parent / "images", masks.parent / "scans"),
-            r"would both be called p000_0\.png; rename one",
-        ),
+        ({"masks/p000_1.png": "p000_1.txt"}, r"p000_1\.png: its label is missing"),
+        (TWO, r"p000_2\.png: it has 2 labels"),
+        ({"images/p000_0.png": "images/p000_1.jpg"}, "have one label"),
+        ({"images/p000_1.png": "scans/p000_0.png"}, r"would both be called p000_0\.png"),
     ],
 )
 def test_images_and_labels_that_do_not_pair_are_named(
-    shapes: Path, change: Callable[[Path], object], message: str
+    shapes: Path, moves: dict[str, str], message: str
 ) -> None:
-    change(shapes / "masks")
+    (shapes / "scans").mkdir()
+    for source, target in moves.items():
+        (shapes / source).rename(shapes / target)
     with pytest.raises(DataError, match=message):
         load_labelled(shapes)
 

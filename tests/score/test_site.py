@@ -121,8 +121,5 @@ def test_results_that_cannot_be_used_are_refused(
     results.write_text(measured)
     with pytest.raises(DataError, match=message):
         read_site(table(tmp_path, site), results)
-
-
-def test_results_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputNotFoundError, match=r"none\.csv"):
         read_site(table(tmp_path, "file,hc_mm\na.png,172\n"), tmp_path / "none.csv")
