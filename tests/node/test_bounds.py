@@ -17,8 +17,8 @@ from edgeseg.node.bounds import Bounds, Status
 from edgeseg.node.server import run_server
 from tests.node.conftest import Node
 from tests.node.peers import (
-    ACCEPTANCE,
     REJECTION,
+    answers_echo,
     associated,
     connected,
     data,
@@ -107,13 +107,7 @@ def test_too_many_associations_are_asked_to_come_back(started: Callable[..., Nod
     with associated(node.address), associated(node.address), connected(node.address) as third:
         third.sendall(hostile.usual_request())
         assert read_unit(third) == (REJECTION, b"\0\2\3\2")  # transient: local limit exceeded
-
-    def is_free() -> bool:
-        with connected(node.address) as peer:
-            peer.sendall(hostile.usual_request())
-            return read_unit(peer)[0] == ACCEPTANCE
-
-    until(is_free)
+    until(lambda: bool(answers_echo(node.address)))
 
 
 def test_too_many_connections_are_closed(started: Callable[..., Node]) -> None:
@@ -130,10 +124,11 @@ def test_too_many_connections_are_closed(started: Callable[..., Node]) -> None:
     assert "there are too many" in node.notices[0]
 
 
-def test_a_peer_that_does_not_ask_for_an_association_is_let_go(
+def test_a_peer_that_does_not_ask_for_an_association_or_is_silent_is_let_go(
     started: Callable[..., Node],
 ) -> None:
     node = started(bounds=Bounds(association_s=0.3, pdu_s=0.3))
+    silent = started(bounds=Bounds(idle_s=0.3))
     before = threading.active_count()
     for begun in (b"", b"\1\0\0\0\1\0abc"):
         with connected(node.address) as peer:
@@ -145,16 +140,12 @@ def test_a_peer_that_does_not_ask_for_an_association_is_let_go(
             peer.sendall(bytes([byte]))
             time.sleep(0.05)
             assert time.monotonic() - began < 10
-    until(lambda: threading.active_count() <= before)
-
-
-def test_silence_ends_the_association(started: Callable[..., Node]) -> None:
-    node = started(bounds=Bounds(idle_s=0.3))
-    for began in (b"", store_command() + data(b"abc", last=False)):
-        with associated(node.address) as peer:
-            peer.sendall(began)
+    for first in (b"", store_command() + data(b"abc", last=False)):
+        with associated(silent.address) as peer:
+            peer.sendall(first)
             assert read_unit(peer)[0] in (0, 7)
-    until(lambda: not [*node.spool.iterdir()])
+    until(lambda: not [*silent.spool.iterdir()])
+    until(lambda: threading.active_count() <= before)
 
 
 def test_a_peer_that_resets_leaves_nothing(node: Node) -> None:

@@ -89,7 +89,7 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Node:
 
 @pytest.mark.parametrize("n_frames", [1, 50])
 def test_the_answer_comes_before_the_rows_which_are_there_once(node: Node, n_frames: int) -> None:
-    frames = SCAN if n_frames == 1 else np.stack([SCAN] * n_frames)
+    frames = np.stack([SCAN] * n_frames)
     with node.run() as inbox:
         node.gate.clear()
         assert inbox.take(*node.receive(frames=frames)) == Status.SUCCESS

@@ -49,14 +49,10 @@ def test_what_is_sent_or_refused_is_noted_and_not_sent_again(
     status: int, started: Callable[..., Node], sending: Sending
 ) -> None:
     noted: list[str] = []
-    received: list[str] = []
+    received: list[Path] = []
     notices: list[str] = []
-
-    def store(path: Path, uid: str) -> int:
-        received.append(uid)
-        return status
-
-    with sending(started(store=store), 3, noted.extend, notices):
+    node = started(store=lambda path, uid: received.append(path) or status)
+    with sending(node, 3, noted.extend, notices):
         until(lambda: len(noted) == 3)
     assert noted == ["0.dcm", "1.dcm", "2.dcm"]
     assert len(received) == 3

@@ -23,7 +23,9 @@ pytestmark = [
 
 
 def test_both_sides_are_checked(started: Callable[..., Node], certificates: Certificates) -> None:
-    node = started(tls=server_tls(*certificates.node, certificates.authority))
+    context = server_tls(*certificates.node, certificates.authority)
+    assert context.minimum_version >= ssl.TLSVersion.TLSv1_2 <= client_tls().minimum_version
+    node = started(tls=context)
     authority, stranger = certificates.authority, certificates.stranger
     assert answers_echo(node.address, client_tls(authority, *certificates.caller))
     assert not answers_echo(node.address, client_tls(authority, *stranger))
@@ -44,11 +46,6 @@ def test_reports_are_sent_over_tls_to_the_host_that_a_certificate_names(
     (outcome,) = send_files(files, elsewhere, "EDGESEG", context)
     assert not outcome.is_done
     assert "certificate" in outcome.reason
-
-
-def test_tls_before_1_2_is_refused(certificates: Certificates) -> None:
-    assert server_tls(*certificates.node).minimum_version >= ssl.TLSVersion.TLSv1_2
-    assert client_tls().minimum_version >= ssl.TLSVersion.TLSv1_2
 
 
 def test_a_handshake_that_hangs_holds_nobody_up_and_counts_among_the_connections(
@@ -76,7 +73,6 @@ def test_files_that_do_not_serve_are_named(certificates: Certificates, tmp_path:
     assert done.returncode == 0, done.stderr
     calls: list[tuple[Callable[[], object], type[EdgesegError], str]] = [
         (lambda: server_tls(absent, key), InputNotFoundError, "absent.pem"),
-        (lambda: client_tls(absent), InputNotFoundError, "absent.pem"),
         (lambda: server_tls(text, key), ConfigError, "text.pem.*PEM"),
         (lambda: server_tls(certificate, certificates.caller[1]), ConfigError, "its own key"),
         (lambda: server_tls(certificate, locked), ConfigError, "without a password"),
