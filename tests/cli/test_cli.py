@@ -12,10 +12,8 @@ import typer.main
 import edgeseg
 from edgeseg.bench import benchmark
 from edgeseg.cli import app
-from edgeseg.drawing.encode import encode
 from edgeseg.errors import ModelNotFoundError, OutputExistsError
 from edgeseg.network import zoo
-from edgeseg.phantom.head import Phantom
 from tests.cli.calls import call, rows
 from tests.conftest import BENCHMARKS
 
@@ -97,13 +95,17 @@ def test_demo_writes_a_data_set(tmp_path: Path) -> None:
     assert isinstance(again.exception, OutputExistsError)
 
 
-def test_evaluate_agrees_with_infer(phantom_data: Path, tmp_path: Path) -> None:
+def test_evaluate_and_challenge_agree_with_infer(phantom_data: Path, tmp_path: Path) -> None:
     table = phantom_data / "training_set_pixel_size_and_HC.csv"
     images = phantom_data / "training_set"
     call("infer", images, "--pixel-sizes", table, "--out", tmp_path / "out")
     call("evaluate", "--data", phantom_data, "--csv", tmp_path / "scores.csv")
     inferred, scored = rows(tmp_path / "out"), rows(tmp_path, "scores.csv")
-    assert len(scored) == 12
+    challenge = ("challenge", images, "--pixel-sizes", table, "--out", tmp_path / "s.csv")
+    assert call(*challenge).exit_code == 0
+    assert isinstance(call(*challenge).exception, OutputExistsError)
+    assert call(*challenge, "--overwrite").exit_code == 0
+    assert len(scored) == len(rows(tmp_path, "s.csv")) == 12
     for name in ("file", "hc_mm", "confidence", "flags"):
         assert [row[name] for row in inferred] == [row[name] for row in scored]
 
@@ -169,14 +171,3 @@ def test_json_to_standard_output_is_all_that_is_there(
     assert keys <= json.loads(result.stdout).keys()
     assert result.stderr  # the table
     assert sorted(path.name for path in tmp_path.iterdir()) == ["-", "split.json"]
-
-
-def test_challenge_refuses_what_exists(phantoms: list[Phantom], tmp_path: Path) -> None:
-    (scans := tmp_path / "scans").mkdir()
-    (scans / "000_HC.png").write_bytes(encode(".png", phantoms[0].image))
-    (table := tmp_path / "sizes.csv").write_text("filename,pixel size(mm)\n000_HC.png,0.1\n")
-    command = ("challenge", scans, "--pixel-sizes", table, "--out", tmp_path / "s.csv")
-    assert call(*command).exit_code == 0
-    assert len((tmp_path / "s.csv").read_text().splitlines()) == 2
-    assert isinstance(call(*command).exception, OutputExistsError)
-    assert call(*command, "--overwrite").exit_code == 0

@@ -6,11 +6,9 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
-from typer.testing import Result
 
 from edgeseg.images.image_file import read_gray
 from edgeseg.phantom.head import make_phantom
@@ -23,10 +21,6 @@ from tests.images.dicom.files import TOKEN, Region  # noqa: E402
 
 SIZE_MM = 0.35
 NO_PICTURES = ("--no-masks", "--no-overlays")
-
-
-def infer(*arguments: object) -> Result:
-    return call("infer", *arguments)
 
 
 def write_scans(folder: Path, film: np.ndarray) -> Path:
@@ -54,33 +48,24 @@ def folder(film: np.ndarray, tmp_path: Path) -> Path:
     return write_scans(tmp_path / "scans", film)
 
 
-class Run(NamedTuple):
-    """The scans, and what was measured of them, which tests must not change."""
-
-    folder: Path
-    out: Path
-    result: Result
-
-
 @pytest.fixture(scope="module")
-def measured(film: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def measured(film: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of the scans, and out, what was measured of them; tests must not change it."""
     pytest.importorskip("highdicom")
     base = tmp_path_factory.mktemp("measured")
     folder, out = write_scans(base / "scans", film), base / "out"
-    result = infer(
-        folder, "--out", out, "--sr", "--seg", "--keep-ids", "--json", base / "figures.json"
-    )
+    options = ("--sr", "--seg", "--keep-ids", "--json", base / "figures.json")
+    result = call("infer", folder, "--out", out, *options)
     assert result.exit_code == 0, result.output
-    return Run(folder, out, result)
+    assert "unsized.dcm: no SR was made of it" in result.output
+    return base
 
 
-def test_a_row_a_frame_and_a_summary_of_each_film(measured: Run) -> None:
-    out, found = measured.out, rows(measured.out)
-    assert [(row["file"], row["frame"]) for row in found] == [
-        *(("IM0001", number) for number in "123"),
-        ("one.dcm", ""),
-        ("unsized.dcm", ""),
-    ]
+def test_a_row_a_frame_and_a_summary_of_each_film(measured: Path) -> None:
+    found = rows(out := measured / "out")
+    film = [("IM0001", number) for number in "123"]
+    places = [(row["file"], row["frame"]) for row in found]
+    assert places == [*film, ("one.dcm", ""), ("unsized.dcm", "")]
     assert [row["status"] for row in found] == ["ok", "ok", "empty", "ok", "doubtful"]
     assert {row["pixel_size_source"] for row in found[:4]} == {"dicom"}
     assert {row["pixel_size_x_mm"] for row in found[:4]} == {str(SIZE_MM)}
@@ -98,15 +83,14 @@ def test_a_row_a_frame_and_a_summary_of_each_film(measured: Run) -> None:
     assert (out / "report.html").read_text().count('"thumbnail":') == 5
 
 
-def test_identifiers_are_kept_where_that_is_asked_for(measured: Run) -> None:
-    dataset = pydicom.dcmread(measured.folder / "one.dcm")
-    row = rows(measured.out)[3]
-    assert [*row][-4:] == [
-        *("patient_id", "accession_number", "study_instance_uid", "sop_instance_uid"),
-    ]
+def test_identifiers_are_kept_where_that_is_asked_for(measured: Path) -> None:
+    dataset = pydicom.dcmread(measured / "scans" / "one.dcm")
+    row = rows(measured / "out")[3]
+    named = ["patient_id", "accession_number", "study_instance_uid", "sop_instance_uid"]
+    assert [*row][-4:] == named
     assert row["patient_id"] == dataset.PatientID
     assert row["sop_instance_uid"] == dataset.SOPInstanceUID
-    again = infer(measured.folder, "--out", measured.out, "--resume")
+    again = call("infer", measured / "scans", "--out", measured / "out", "--resume")
     assert again.exit_code == 1  # other columns
 
 
@@ -136,8 +120,8 @@ def test_letters_around_the_scan_are_not_in_the_pictures(scan: np.ndarray, tmp_p
     dicom_files.write(folder / "region.dcm", screen, regions=[region])
     dicom_files.write(folder / "unnamed.dcm", screen, pixel_mm=None)
     dicom_files.write(folder / "clean.dcm", screen, pixel_mm=None, BurnedInAnnotation="NO")
-    infer(folder, "--out", tmp_path / "out", "--no-masks")
-    infer(folder / "unnamed.dcm", "--out", tmp_path / "kept", "--no-masks", "--keep-ids")
+    call("infer", folder, "--out", tmp_path / "out", "--no-masks")
+    call("infer", folder / "unnamed.dcm", "--out", tmp_path / "kept", "--no-masks", "--keep-ids")
 
     def brightness(out: str, name: str) -> float:
         picture = read_gray(tmp_path / out / "overlays" / f"{name}.dcm.jpg")
@@ -152,7 +136,9 @@ def test_letters_around_the_scan_are_not_in_the_pictures(scan: np.ndarray, tmp_p
 def test_a_size_that_is_given_beats_the_files(folder: Path, tmp_path: Path) -> None:
     table = tmp_path / "sizes.csv"
     table.write_text("filename,pixel size (mm)\nIM0001,NA\none.dcm,0.5\nunsized.dcm,0.35\n")
-    result = infer(folder, "--pixel-sizes", table, "--out", tmp_path / "table", *NO_PICTURES)
+    result = call(
+        "infer", folder, "--pixel-sizes", table, "--out", tmp_path / "table", *NO_PICTURES
+    )
     assert "IM0001" in result.output
     found = rows(tmp_path / "table")
     assert [row["pixel_size_x_mm"] for row in found] == ["", "", "", "0.5", "0.35"]
@@ -164,29 +150,27 @@ def test_missing_packages_are_named(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "pydicom", None)
-        assert infer(folder, "--out", tmp_path / "out").exit_code == 1
+        assert call("infer", folder, "--out", tmp_path / "out").exit_code == 1
     found = rows(tmp_path / "out")
     assert [row["file"] for row in found] == ["IM0001", "one.dcm", "unsized.dcm"]
     assert all("pip install 'edgeseg[dicom]'" in row["reason"] for row in found)
     monkeypatch.setitem(sys.modules, "highdicom", None)
-    result = infer(folder, "--out", tmp_path / "report", "--sr")
+    result = call("infer", folder, "--out", tmp_path / "report", "--sr")
     assert result.exit_code == 1
     assert "pip install 'edgeseg[dicom-report]'" in str(result.exception)
     assert not (tmp_path / "report" / "results.csv").exists()
 
 
-def test_documents_go_back_of_images_and_of_the_best_frame(measured: Run, tmp_path: Path) -> None:
-    out = measured.out
+def test_documents_go_back_of_images_and_of_the_best_frame(measured: Path, tmp_path: Path) -> None:
+    out = measured / "out"
     assert {path.name for path in (out / "sr").iterdir()} == {"IM0001.img.dcm", "one.dcm"}
-    assert "unsized.dcm: no SR was made of it" in measured.result.output
-    assert {path.name for path in (out / "seg").iterdir()} == {
-        *("IM0001.img.dcm", "one.dcm", "unsized.dcm")
-    }
+    segmented = {path.name for path in (out / "seg").iterdir()}
+    assert segmented == {"IM0001.img.dcm", "one.dcm", "unsized.dcm"}
     (summary,) = rows(out, "cines.csv")
     elements = pydicom.dcmread(out / "sr" / "IM0001.img.dcm").iterall()
     frames = {str(e.value) for e in elements if e.keyword == "ReferencedFrameNumber"}
     assert frames == {summary["best_frame"]}
-    nothing = infer(out, "--out", tmp_path / "none")  # its documents are no images
+    nothing = call("infer", out, "--out", tmp_path / "none")  # its documents are no images
     assert nothing.exit_code == 1
 
 
@@ -197,14 +181,14 @@ def test_documents_are_of_what_was_measured_last(folder: Path, tmp_path: Path) -
 
     def measure(*options: object) -> str:
         """Return the UID of a report, which is another one for other figures."""
-        assert infer(folder, "--out", out, *NO_PICTURES, *options).exit_code == 0
+        assert call("infer", folder, "--out", out, *NO_PICTURES, *options).exit_code == 0
         return str(pydicom.dcmread(report).SOPInstanceUID)
 
     first = measure("--sr", "--pixel-size", "0.35")
     report.unlink()
     assert measure("--sr", "--pixel-size", "0.35", "--resume") == first
     # measured again without documents, which are then asked for again
-    infer(folder, "--out", out, *NO_PICTURES, "--pixel-size", "0.5", "--resume")
+    call("infer", folder, "--out", out, *NO_PICTURES, "--pixel-size", "0.5", "--resume")
     assert measure("--sr", "--pixel-size", "0.5", "--resume") != first
-    infer(folder, "--out", out, "--overwrite")
+    call("infer", folder, "--out", out, "--overwrite")
     assert not report.exists()

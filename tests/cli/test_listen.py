@@ -237,7 +237,6 @@ def test_an_archive_routes_images_here_and_takes_reports_back(
         (("--aet", "A TITLE FAR TOO LONG"), "1 to 16 characters"),
         (("--return", "ARCHIVE"), "AET@HOST:PORT"),
         (("--tls-cert", "cert.pem"), "--tls-key"),
-        (("--tls-cert", "cert.pem", "--tls-key", "key.pem"), "cert.pem"),
         (("--tls-ca", "ca.pem"), "--tls-cert"),
         (("--no-sr", "--return", "A@b:1"), "--seg"),
     ],

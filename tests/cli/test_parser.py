@@ -52,10 +52,8 @@ def outcome(group: Any, kind: Any, arguments: list[str]) -> tuple[int, str, Any]
         ("a --out o --text= --file= --fast", 0),
         ("a --out o --count 0", 2),
         ("a --out o --count 3", 2),
-        ("a --out o --count 2.5", 2),
         ("a --out o --size -1", 2),
         ("a --out o --size wide", 2),
-        ("a", 2),
         ("--out o", 2),
     ],
 )

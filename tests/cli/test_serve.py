@@ -49,5 +49,3 @@ def test_the_page_is_written_for_other_servers(tmp_path: Path) -> None:
     result = call("serve", "--export", out, "--device", "cpu")
     assert result.exit_code == 0, result.output
     assert (out / "index.html").is_file() and (out / "model.onnx").is_file()
-    again = call("serve", "--export", out, "--device", "cpu")
-    assert "--overwrite" in str(again.exception)

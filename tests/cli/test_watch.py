@@ -18,7 +18,7 @@ import pytest
 
 from edgeseg.drawing.encode import encode
 from edgeseg.errors import InputNotFoundError
-from edgeseg.phantom.head import Phantom, make_phantom
+from edgeseg.phantom.head import make_phantom
 from tests.cli.calls import call, untimed_rows
 
 TIMEOUT_S = 120
@@ -27,8 +27,8 @@ needs_signals = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTE
 
 
 @pytest.fixture(scope="module")
-def scans() -> list[Phantom]:
-    return [make_phantom(i, height=135, width=200, name=f"{i}.png") for i in range(6)]
+def scans() -> list[bytes]:
+    return [encode(".png", make_phantom(i, height=135, width=200).image) for i in range(6)]
 
 
 @pytest.fixture
@@ -82,18 +82,16 @@ def inferred(tmp_path: Path, folder: Path, *more: object) -> dict[str, dict[str,
 
 @needs_signals
 def test_what_comes_is_measured_as_infer_does(
-    tmp_path: Path, folder: Path, scans: list[Phantom]
+    tmp_path: Path, folder: Path, scans: list[bytes]
 ) -> None:
     out = folder / "results"
-    (folder / "0.png").write_bytes(encode(".png", scans[0].image))
+    (folder / "0.png").write_bytes(scans[0])
     with watching(folder, out, "--pixel-size", "0.4") as process:
         files = [next_row(process)["file"]]
         (folder / "sub").mkdir()
-        data = encode(".png", scans[1].image)
-        with (folder / "sub" / "<b>\x1b.png").open("wb") as slow:
-            for start in range(0, len(data), len(data) // 5):
-                slow.write(data[start : start + len(data) // 5])
-                slow.flush()
+        with (folder / "sub" / "<b>\x1b.png").open("wb", buffering=0) as slow:
+            for start in range(0, len(scans[1]), 2000):
+                slow.write(scans[1][start : start + 2000])
                 time.sleep(0.03)  # a writer slower than the looks
         (folder / "bad.png").write_bytes(b"no image")
         files += [next_row(process)["file"] for _ in range(2)]
@@ -108,13 +106,13 @@ def test_what_comes_is_measured_as_infer_does(
 
 @needs_signals
 def test_killed_at_any_time_every_file_has_one_row(
-    tmp_path: Path, folder: Path, scans: list[Phantom]
+    tmp_path: Path, folder: Path, scans: list[bytes]
 ) -> None:
     out, chance = tmp_path / "out", random.Random(0)
     for part in range(3):
         for i in range(6):
-            (folder / f"{part * 6 + i}.png").write_bytes(encode(".png", scans[i].image))
-        (folder / "0.png").write_bytes(encode(".png", scans[part].image))  # what is known changes
+            (folder / f"{part * 6 + i}.png").write_bytes(scans[i])
+        (folder / "0.png").write_bytes(scans[part])  # what is known changes
         with watching(folder, out, *QUICK) as process:
             next_row(process)
             time.sleep(chance.random() * 0.1)
@@ -128,11 +126,11 @@ def test_killed_at_any_time_every_file_has_one_row(
 
 @needs_signals
 def test_a_table_that_grows_gives_sizes_to_what_waited_for_them(
-    tmp_path: Path, folder: Path, scans: list[Phantom]
+    tmp_path: Path, folder: Path, scans: list[bytes]
 ) -> None:
     out, table = tmp_path / "out", tmp_path / "sizes.csv"
-    for phantom in scans[:2]:
-        (folder / phantom.name).write_bytes(encode(".png", phantom.image))
+    for i in (0, 1):
+        (folder / f"{i}.png").write_bytes(scans[i])
     table.write_text("filename,pixel size (mm)\n0.png,0.4\n")
     with watching(folder, out, "--pixel-sizes", table, *QUICK) as process:
         first = {row["file"]: row["status"] for row in (next_row(process) for _ in range(2))}
