@@ -15,16 +15,14 @@ def source(file: str) -> Source:
     return Source(file, f"/data/{file}")
 
 
-def test_one_size_beats_the_table() -> None:
-    sizes = PixelSizes([source("a.png")], 0.2, {"a.png": TableRow(A_MM)})
-    assert sizes.size_of(source("a.png")) == PixelSize(0.2, 0.2, "option")
+def test_one_size_beats_the_table_whose_wrong_rows_cost_their_image_alone() -> None:
+    table = {"a.png": TableRow(A_MM), "b.png": TableRow(None), "c.png": TableRow(None, reason="x")}
+    sources = [source(name) for name in table]
+    one = PixelSizes(sources, 0.2, table)
+    assert one.size_of(source("a.png")) == PixelSize(0.2, 0.2, "option")
     assert not PixelSizes().is_given
     assert PixelSizes().size_of(source("a.png")) is None
-
-
-def test_a_row_without_size_or_with_a_reason_costs_its_image_alone() -> None:
-    table = {"a.png": TableRow(A_MM), "b.png": TableRow(None), "c.png": TableRow(None, reason="x")}
-    sizes = PixelSizes([source(name) for name in table], table=table)
+    sizes = PixelSizes(sources, table=table)
     assert sizes.size_of(source("a.png")) == A_MM
     assert sizes.size_of(source("b.png")) is None
     with pytest.raises(DataError, match="x"):
@@ -33,22 +31,13 @@ def test_a_row_without_size_or_with_a_reason_costs_its_image_alone() -> None:
     assert "without a size in the pixel-size table: 1, such as 'b.png'" in notice
 
 
-@pytest.mark.parametrize("is_known_before", [True, False])
-def test_images_may_come_one_by_one(is_known_before: bool) -> None:
-    table = {"a.png": TableRow(A_MM), "B": TableRow(A_MM)}
-    sources = [source("x/b.png"), source("c.png")]
-    sizes = PixelSizes(sources if is_known_before else (), table=table)
-    assert sizes.size_of(sources[0]) == A_MM
-    with pytest.raises(DataError, match=r"no row for 'c\.png'"):
-        sizes.size_of(sources[1])
-
-
 def test_rows_and_images_that_do_not_meet_are_noticed() -> None:
     table = {name: TableRow(A_MM) for name in ("D:\\x\\a.png", "c.png", "d.png")}
     sizes = PixelSizes([source("a.png"), source("b.png")], table=table)
-    assert sizes.size_of(source("a.png")) == A_MM
-    with pytest.raises(DataError, match=r"no row for 'b\.png'"):
-        sizes.size_of(source("b.png"))
+    for each in (sizes, PixelSizes(table=table)):  # images may come one by one
+        assert each.size_of(source("a.png")) == A_MM
+        with pytest.raises(DataError, match=r"no row for 'b\.png'"):
+            each.size_of(source("b.png"))
     unused, other_folders = sizes.notices
     assert "2, such as 'c.png'" in unused
     assert r"1, such as 'a.png', for which its row 'D:\\x\\a.png'" in other_folders
