@@ -7,29 +7,17 @@ import pytest
 from edgeseg.errors import DataError
 from edgeseg.measure import biometry
 
+# between two bands the wider holds
+TWO_SD = {68: 1.19, 144: 1.19, 144.1: 1.48, 219: 1.48, 219.1: 2.06, 280: 2.06, 280.1: 2.98}
+TWO_SD |= {325: 2.98, 325.1: 3.2, 360: 3.2, 67.9: None, 360.1: None}
 
-@pytest.mark.parametrize(
-    ("hc_mm", "weeks"),
+
+def test_hadlock_known_answers() -> None:
     # by hand: 8.96 + 0.540 * 17.5 + 0.0003 * 17.5**3 and so on
-    [(80.0, 13.4336), (175.0, 20.0178125), (300.0, 33.26), (67.9, None), (360.1, None)],
-)
-def test_hadlock_known_answers(hc_mm: float, weeks: float | None) -> None:
-    assert biometry.ga_weeks_hadlock(hc_mm) == (weeks and pytest.approx(weeks, abs=1e-9))
-
-
-@pytest.mark.parametrize(
-    ("hc_mm", "two_sd"),
-    [
-        *[(68, 1.19), (144, 1.19), (219, 1.48), (280, 2.06), (325, 2.98), (360, 3.2)],
-        # between two bands the wider holds
-        *[(144.1, 1.48), (219.1, 2.06), (280.1, 2.98), (325.1, 3.2), (67.9, None), (360.1, None)],
-    ],
-)
-def test_hadlock_two_sd_known_answers(hc_mm: float, two_sd: float | None) -> None:
-    assert biometry.ga_weeks_hadlock_half_width(hc_mm) == two_sd
-
-
-def test_how_far_hc_is_off_widens_the_age() -> None:
+    for hc_mm, weeks in ((80, 13.4336), (175, 20.0178125), (300, 33.26), (67.9, None), (361, None)):
+        assert biometry.ga_weeks_hadlock(hc_mm) == (weeks and pytest.approx(weeks, abs=1e-9))
+    assert {hc_mm: biometry.ga_weeks_hadlock_half_width(hc_mm) for hc_mm in TWO_SD} == TWO_SD
+    # how far HC is off widens the age
     weeks_per_mm = (0.540 + 0.0009 * 17.5**2) / 10
     expected = math.hypot(1.48, weeks_per_mm * 6)
     assert biometry.ga_weeks_hadlock_half_width(175.0, 6.0) == pytest.approx(expected)
@@ -64,6 +52,11 @@ _TABLES = {
     "BPD": {14: (26.3, 27.4, 29.6, 31.8, 32.9), 40: (87.5, 89.9, 94.9, 99.9, 102.3)},
     "OFD": {14: (30.1, 31.3, 33.8, 36.2, 37.4), 40: (104.1, 107.8, 115.8, 123.7, 127.4)},
 }
+_AT_28_WEEKS = {
+    "HC": (250.0, 4.749583285135905),
+    "BPD": (70.0, 5.019169974848148),
+    "OFD": (92.0, 34.99650087799201),
+}
 
 
 @pytest.mark.parametrize("name", _TABLES)
@@ -74,26 +67,11 @@ def test_centiles_are_those_of_the_published_tables(name: str) -> None:
             # the printed value is rounded to 0.1 mm, and so was its normal deviate
             assert centile_of(name, mm - 0.08, weeks) < centile < centile_of(name, mm + 0.08, weeks)
     assert {centile_of(name, 50.0, weeks) for weeks in (13.99, 40.01, math.nan)} == {None}
+    # the tables' one decimal does not show the coefficients' last digits
+    value_mm, centile = _AT_28_WEEKS[name]
+    assert centile_of(name, value_mm, 28.5) == pytest.approx(centile, abs=1e-9)
 
 
-@pytest.mark.parametrize(
-    ("name", "value_mm", "weeks", "centile"),
-    [
-        ("HC", 250.0, 28.5, 4.749583285135905),
-        ("BPD", 70.0, 28.5, 5.019169974848148),
-        ("OFD", 92.0, 28.5, 34.99650087799201),
-    ],
-)
-def test_centiles_to_the_last_digit_of_the_coefficients(
-    name: str, value_mm: float, weeks: float, centile: float
-) -> None:
-    """The tables' one decimal does not show them."""
-    assert biometry.centile_intergrowth(name, value_mm, weeks) == pytest.approx(centile, abs=1e-9)
-
-
-@pytest.mark.parametrize(
-    ("weeks", "text"),
-    [(19.6, "19w4d"), (19.93, "20w0d"), (0.0, "0w0d"), (19 + 3.49 / 7, "19w3d"), (0.5, "0w4d")],
-)
-def test_weeks_are_written_with_days(weeks: float, text: str) -> None:
-    assert biometry.format_weeks(weeks) == text
+def test_weeks_are_written_with_days() -> None:
+    texts = {19.6: "19w4d", 19.93: "20w0d", 0.0: "0w0d", 19 + 3.49 / 7: "19w3d", 0.5: "0w4d"}
+    assert {weeks: biometry.format_weeks(weeks) for weeks in texts} == texts

@@ -46,10 +46,13 @@ def test_circumference_is_the_length_of_the_outline(ellipse: Ellipse) -> None:
     assert ellipse.circumference_px == pytest.approx(length, rel=3e-7)
 
 
-def test_angle_turns_from_x_to_y_down() -> None:
+def test_angles_turn_from_x_to_y_down_and_resizing_keeps_corners() -> None:
     assert Ellipse(3, 4, 20, 10, 1).signed_distance(3, 4) == -10  # finite at the centre
     tip = Ellipse(100, 50, 20, 10, math.pi / 4).points(4)[0]
     assert tip == pytest.approx([100 + 20 / math.sqrt(2), 50 + 20 / math.sqrt(2)])
+    # a circle filling the image fills it at any size; the corner is at -0.5
+    circle = Ellipse(49.5, 49.5, 50, 50, 0)
+    assert_same(circle.resized((100, 100), (10, 10)), Ellipse(4.5, 4.5, 5, 5, 0))
 
 
 @given(ellipses(), floats(0.3, 3), floats(0.3, 3), floats(-1, 1))
@@ -60,12 +63,6 @@ def test_a_transformed_ellipse_holds_the_transformed_points(
     moved = ellipse.points(40) @ matrix[:, :2].T + matrix[:, 2]
     distance = ellipse.transformed(matrix).signed_distance(moved[:, 0], moved[:, 1])
     assert np.abs(distance).max() < 1e-6
-
-
-def test_resizing_keeps_pixel_corners_not_centres() -> None:
-    # A circle filling the image fills it at any size; the corner is at -0.5.
-    circle = Ellipse(49.5, 49.5, 50, 50, 0)
-    assert_same(circle.resized((100, 100), (10, 10)), Ellipse(4.5, 4.5, 5, 5, 0))
 
 
 @given(ellipses(), floats(-0.08, 0.08), st.integers(0, 7))

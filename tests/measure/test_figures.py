@@ -127,13 +127,10 @@ def test_where_there_is_no_age_or_a_poor_one_people_read_why(
     assert hadlock.replace("±", "+/-") in figures.caption_lines(head(hc_mm))[1]
 
 
-def test_centiles_are_read_without_decimals() -> None:
+def test_the_caption_says_what_was_given() -> None:
     for value, text in ((0.49, "below 1"), (0.5, "0"), (43.4, "43"), (99.5, "above 99")):
         found = head(175.0, ga_weeks_given=20.0, hc_centile_intergrowth=value)
         assert figures.format_centile(found, "hc_centile_intergrowth") == text
-
-
-def test_the_caption_says_what_was_given() -> None:
     centiles = dict(zip(CENTILES.values(), (40.0, 41.0, 0.1), strict=True))
     found = head(175.0, ga_weeks_given=20.5, calibration_factor=0.98, **centiles)
     lines = figures.caption_lines(found)

@@ -28,14 +28,11 @@ def test_what_is_cut_lies_where_it_was(view: View) -> None:
     assert np.count_nonzero(seen) == inside.sum()  # black beyond the image
 
 
-def test_an_inverted_view_turns_gray_values_but_not_what_lies_beyond() -> None:
+def test_a_view_may_be_inverted_or_of_one_scan() -> None:
     seen = View(-10, 0, 30, 60, inverted=True).cut(GRAY)
     np.testing.assert_array_equal(seen[:, 10:], 255 - GRAY[:, :20])
-    assert not seen[:, :10].any()
+    assert not seen[:, :10].any()  # beyond the image
     assert np.shares_memory(View.whole(SIZE).cut(GRAY), GRAY)
-
-
-def test_a_view_within_a_scan_sees_nothing_else() -> None:
     view = View(-1, 0, 4, 3).of_scan(Area(2, 3, 7, 9))
     seen = view.cut(GRAY)
     np.testing.assert_array_equal(seen[:, 0], 0)

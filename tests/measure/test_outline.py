@@ -128,6 +128,5 @@ def test_arc_fraction_tells_how_much_was_seen() -> None:
     probability[:, 100:] = 0.0  # the right half is lost; the cut is a straight edge inside
     fit = fitted(probability, probability.shape)
     assert fit is not None
-    assert fit.arc_fraction < 0.7
-    assert fit.residual_px > 3
+    assert fit.arc_fraction < 0.7 and fit.residual_px > 3
     assert fitted(np.ones((192, 288), np.float32), (192, 288)) is None  # without a boundary

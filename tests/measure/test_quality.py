@@ -65,11 +65,8 @@ def test_how_much_is_let_pass(name: str, good: float, bad: float, flag: str) -> 
     assert flags(**{name: bad}) == (flag,)
 
 
-def test_a_cut_head_may_fill_less_of_its_ellipse() -> None:
+def test_a_cut_head_may_fill_less_and_without_a_pixel_size_none_is_too_small() -> None:
     assert flags(x=150.0, filled=0.8) == ("touches_border",)
-
-
-def test_only_with_a_pixel_size_a_head_can_be_too_small() -> None:
     assert flags(pixel_mm=0.03) == ("hc_out_of_range", "field_of_view_out_of_range")
     assert flags(pixel_mm=None) == ()
 
@@ -89,9 +86,8 @@ def squared(bars: int, size_mm: PixelSize | None = SQUARE, turn: int = 0) -> Fra
         (squared(0, None), False),
         (squared(30), False),
         (squared(30, turn=1), False),
-        (squared(5), True),
+        (squared(5), True),  # a frame line
     ],
-    ids=["square", "stretched", "no size", "letterboxed", "pillarboxed", "a frame line"],
 )
 def test_a_square_image_may_be_stretched(frame: Frame, is_flagged: bool) -> None:
     assert ("square_image" in flags(frame=frame)) == is_flagged

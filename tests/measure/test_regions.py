@@ -54,6 +54,12 @@ def test_each_class_has_its_area_and_count() -> None:
     assert found.confidence == pytest.approx(2 * 0.7 / 1.7)
     assert found.mask is not None
     assert (found.mask[20, 20], found.mask[45, 110], found.mask[0, 0]) == (1, 2, 0)
+    assert regions.caption(found, TASK) == "lesion 90 mm2, cyst 20 mm2"
+    assert regions.title(TASK) == "Areas: lesion, cyst"
+    maps = two_lesions_and_a_cyst()
+    maps[1] = 0
+    foreign = replace(LESIONS, task=replace(TASK, classes=("background", "lésion", "cyst")))
+    assert regions.caption(measured(maps, foreign), foreign.task) == "l?sion 900 px"
 
 
 def test_areas_are_of_the_image_s_own_pixels() -> None:
@@ -92,8 +98,8 @@ def test_speckle_has_area_but_is_no_piece_and_corners_do_not_join() -> None:
     maps[0, 80, 80] = 1.0
     maps[1, 50:60, 120:130] = 1.0
     figures = measured(maps).figures
-    assert (figures["lesion_area_px"], figures["lesion_count"]) == (901, 2)
-    assert figures["cyst_count"] == 2
+    assert [figures[f"{n}_count"] for n in ("lesion", "cyst")] == [2, 2]
+    assert figures["lesion_area_px"] == 901
     assert figures["lesion_area_mm2"] is figures["cyst_area_mm2"] is None  # no pixel size
 
 
@@ -108,10 +114,8 @@ def test_where_nothing_is_found_the_highest_probabilities_are_told() -> None:
     maps = np.zeros((2, *MAP))
     maps[0, 5, 5], maps[1, 6, 6] = 0.41, 0.3
     found = measured(maps)
-    assert found.status == "empty"
+    assert (found.status, found.confidence, found.figures["lesion_area_px"]) == ("empty", 0, 0)
     assert found.reason == "nothing found: highest probability lesion 0.41, cyst 0.30"
-    assert found.confidence == 0
-    assert found.figures["lesion_area_px"] == 0
     assert regions.caption(found, TASK) == "nothing found"
     assert regions.strokes(found) == []
 
@@ -123,17 +127,6 @@ def test_strokes_run_along_each_piece_and_hole() -> None:
     assert [stroke.structure for stroke in strokes] == [1, 1, 1, 2]
     assert strokes[-1].points.min(axis=0).tolist() == [100, 40]  # (x, y)
     assert strokes[-1].points.max(axis=0).tolist() == [119, 49]
-
-
-def test_the_caption_names_what_is_there() -> None:
-    found = measured(two_lesions_and_a_cyst(), pixel_size=PixelSize(0.2, 0.5, "dicom"))
-    assert regions.caption(found, TASK) == "lesion 90 mm2, cyst 20 mm2"
-    assert regions.title(TASK) == "Areas: lesion, cyst"
-    maps = two_lesions_and_a_cyst()
-    maps[1] = 0
-    assert regions.caption(measured(maps), TASK) == "lesion 900 px"
-    foreign = replace(ONE, task=Task("regions", ("background", "lésion")))
-    assert regions.caption(measured(maps[:1], foreign), foreign.task) == "l?sion 900 px"
 
 
 def test_a_task_of_a_newer_edgeseg_is_refused_with_advice() -> None:

@@ -34,8 +34,7 @@ def test_a_scan_on_a_screen_is_measured_as_if_alone(nano: Segmenter, scan: np.nd
     """To the last digit, in the pixels of the screen, with a mask of the screen's size."""
     alone = nano.predict(scan, SIZE)
     found = nano.predict(screen(scan, scan[:, ::-1], LEFT))
-    assert found.ellipse is not None
-    assert alone.ellipse is not None
+    assert found.ellipse is not None and alone.ellipse is not None
     assert found.ellipse == alone.ellipse.moved(40, 60)
     moved = {"center_x_px": found.ellipse.center_x_px, "center_y_px": found.ellipse.center_y_px}
     assert found.figures == {**alone.figures, **moved}
@@ -57,8 +56,7 @@ def test_of_two_scans_the_one_with_the_head_counts_at_its_own_scale(
     assert in_right.hc_mm == pytest.approx(2 * in_left.hc_mm)
     frame = screen(scan, None, LEFT._replace(pixel_size=None), right)
     unknown = nano.predict(replace(frame, screen=frame.screen._replace(refused="no scale")))
-    assert unknown.hc_mm is None
-    assert unknown.hc_px is not None
+    assert unknown.hc_mm is None and unknown.hc_px is not None
     assert (unknown.status, unknown.reason) == ("doubtful", "no scale")
     given = nano.predict(screen(scan, None, LEFT, RIGHT), 0.5)  # what a user says comes first
     assert given.pixel_size == (0.5, 0.5, "option")

@@ -100,17 +100,15 @@ def test_however_its_place_is_written(tmp_path: Path, tag: bytes, length: bytes)
         read_model(path)
 
 
-def test_parts_compiled_for_one_device_are_refused(tmp_path: Path) -> None:
-    made = whole()
+def test_files_that_are_compiled_for_one_device_too_large_or_not_there_are_refused(
+    tmp_path: Path,
+) -> None:
+    made, path = whole(), tmp_path / "m.onnx"
     made.graph.node.add(op_type="EPContext", domain="com.microsoft", output=["x"])
-    path = tmp_path / "m.onnx"
     path.write_bytes(made.SerializeToString())
     with pytest.raises(ModelError, match="compiled for one device"):
         read_model(path)
     assert read_model(path, known=True)
-
-
-def test_a_file_that_cannot_be_read_or_is_too_large_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"none\.onnx"):
         read_model(tmp_path / "none.onnx")
     large = tmp_path / "large.onnx"

@@ -82,15 +82,11 @@ def test_what_is_no_model_of_ours_is_refused(
         opened(path)
 
 
-@pytest.mark.parametrize(
-    ("shape", "runs"),
-    [
-        *[(None, False), (["N", 1, "h", 288], False), (["N", 2, 192, 288], False)],
-        *[(["N", 1, 192, 288], True), ([2, 1, 192, 288], True)],
-    ],
-)
+@pytest.mark.parametrize("shape", [
+    None, ["N", 1, "h", 288], ["N", 2, 192, 288], ["N", 1, 192, 288], [2, 1, 192, 288],
+])  # fmt: skip
 def test_a_float_graph_runs_if_its_shape_is_the_metadata_s(
-    opened: Callable[[Path], Segmenter], tmp_path: Path, shape: list[int | str] | None, runs: bool
+    opened: Callable[[Path], Segmenter], tmp_path: Path, shape: list[int | str] | None
 ) -> None:
     onnx = pytest.importorskip("onnx")
     path, kind = tmp_path / "model.onnx", onnx.TensorProto.FLOAT
@@ -103,7 +99,7 @@ def test_a_float_graph_runs_if_its_shape_is_the_metadata_s(
     model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8)
     model.metadata_props.add(key="edgeseg", value=METADATA.to_json())
     path.write_bytes(model.SerializeToString())
-    if not runs:
+    if not shape or shape[1:] != [1, 192, 288]:
         with pytest.raises(ModelError, match="expected one input"):
             opened(path)
         return

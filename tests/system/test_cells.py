@@ -15,13 +15,9 @@ TEXTS = st.text(alphabet="=+-@'\t\r\n;, a1\"\uff1d\ud800", max_size=12)
 @example("'")
 @example("''=1")
 @example("\t\t=1")
-def test_what_is_shielded_comes_back_exactly(text: str) -> None:
-    assert unshield(shield(text)) == text
-
-
-@given(TEXTS)
-def test_no_cell_of_what_is_shielded_is_a_formula(text: str) -> None:
+def test_what_is_shielded_comes_back_and_no_cell_of_it_is_a_formula(text: str) -> None:
     """However the spreadsheet separates cells: at our commas in quotes, or at its own signs."""
+    assert unshield(shield(text)) == text
     line = io.StringIO(newline="")
     csv.writer(line).writerow([shield(text), "x"])
     (cells,) = csv.reader(io.StringIO(line.getvalue(), newline=""))

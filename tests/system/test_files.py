@@ -105,39 +105,32 @@ def test_claim(tmp_path: Path) -> None:
     assert (tmp_path / "result").exists()
 
 
-@pytest.mark.parametrize(
-    ("broken", "error", "expected"),
-    [
-        ("open", OSError(errno.ENOSPC, "No space left"), OutputWriteError),
-        ("replace", OSError(errno.ENAMETOOLONG, "Name too long"), OutputNameError),
-        ("replace", KeyboardInterrupt(), KeyboardInterrupt),
-    ],
-)
 def test_a_write_that_fails_leaves_the_old_file(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    broken: str,
-    error: BaseException,
-    expected: type[BaseException],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "a" / "b ü" / "file.bin"
     files.write_atomic(path, (part for part in (b"one", b"", b" two")))
-    with monkeypatch.context() as patch, pytest.raises(expected) as raised:
-        patch.setattr(Path, broken, Mock(side_effect=error))
-        files.write_atomic(path, b"new")
-    assert expected is KeyboardInterrupt or str(path) in str(raised.value)
-    assert path.read_bytes() == b"one two"
-    assert [p.name for p in path.parent.iterdir()] == ["file.bin"]
+    cases: list[tuple[str, BaseException, type[BaseException]]] = [
+        ("open", OSError(errno.ENOSPC, "No space left"), OutputWriteError),
+        ("replace", OSError(errno.ENAMETOOLONG, "Name too long"), OutputNameError),
+        ("replace", KeyboardInterrupt(str(path)), KeyboardInterrupt),
+    ]
+    for broken, error, expected in cases:
+        with monkeypatch.context() as patch, pytest.raises(expected) as raised:
+            patch.setattr(Path, broken, Mock(side_effect=error))
+            files.write_atomic(path, b"new")
+        assert str(path) in str(raised.value)
+        assert path.read_bytes() == b"one two"
+        assert [p.name for p in path.parent.iterdir()] == ["file.bin"]
 
 
 def test_a_report_that_cannot_be_written_is_found_before(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     files.check_targets(None, tmp_path / "new" / "deep" / "report.json", tmp_path / "file")
     assert not (tmp_path / "new").exists()
-    with pytest.raises(OutputWriteError, match="is a folder"):
-        files.check_targets(tmp_path / "report.json", tmp_path)
-    with pytest.raises(OutputWriteError, match="file"):
-        files.check_targets(tmp_path / "file" / "report.json")
+    for wrong in (tmp_path, tmp_path / "file" / "report.json"):
+        with pytest.raises(OutputWriteError, match=r"is a folder|file"):
+            files.check_targets(tmp_path / "report.json", wrong)
     with pytest.raises(OutputWriteError, match="file"):
         files.locked(tmp_path / "file" / "out").__enter__()
 

@@ -19,16 +19,12 @@ from edgeseg.system.memory import is_out_of_memory
         RuntimeError("can't start new thread"),
         ImportError("libavcodec.so.62: failed to map segment from shared object", name="cv2"),
     ],
-    ids=repr,
 )
-def test_errors_of_libraries_that_ran_out_of_memory(error: Exception) -> None:
+def test_errors_of_libraries_that_ran_out_of_memory_and_others(error: Exception) -> None:
     assert is_out_of_memory(error)
     wrapped = ModelError("the network failed")
     wrapped.__cause__ = error
     assert is_out_of_memory(wrapped)
-
-
-def test_other_errors() -> None:
     text = "cv2.so: failed to map segment from shared object: Operation not permitted"
     denied = OSError(errno.EACCES, "Permission denied", "bad_alloc.png")
     assert not any(map(is_out_of_memory, (None, denied, ImportError(text))))

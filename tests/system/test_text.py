@@ -36,16 +36,10 @@ def test_of_what_an_engine_says_the_first_line_is_kept() -> None:
     assert first_line(RuntimeError("a" * 10_000 + "\nb")) == "a" * 1000 + "…"
 
 
-@pytest.mark.parametrize(
-    ("data", "word"),
-    [
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
-        (b"\n <!DOCTYPE html><html>", "web page"),
-        (b"<HTML><head>", "web page"),
-    ],
-)
-def test_texts_in_the_place_of_files(data: bytes, word: str) -> None:
-    assert word in describe_text_file(data)
-    with pytest.raises(ImageDecodeError, match=word):
-        decode_gray(data)
+def test_texts_in_the_place_of_files() -> None:
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n"
+    for page in (b"\n <!DOCTYPE html><html>", b"<HTML><head>"):
+        assert "web page" in describe_text_file(page)
+    with pytest.raises(ImageDecodeError, match="git lfs pull"):
+        decode_gray(pointer)
     assert describe_text_file(b"\x89PNG") == ""
