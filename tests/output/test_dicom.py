@@ -74,8 +74,9 @@ def value_of(dataset: Any, meaning: str) -> str:
     return str(item.TextValue if "TextValue" in item else item.ConceptCodeSequence[0].CodeMeaning)
 
 
-def test_the_figures_have_their_codes_and_are_in_mm() -> None:
-    prediction = head()
+def test_the_figures_have_their_codes_and_are_in_mm_with_ranges_of_uncertainty() -> None:
+    """Of the figures themselves: rounded ones would make an even interval uneven."""
+    prediction = head(hc_mm=145.0006, hc_low_mm=140.0003, hc_high_mm=152.0009)
     made = report(prediction=prediction)
     for meaning, code, figure in (
         ("Head Circumference", "11984-2", prediction.hc_mm),
@@ -85,11 +86,6 @@ def test_the_figures_have_their_codes_and_are_in_mm() -> None:
         (item,) = items(made, meaning)
         assert coded(item) == (code, "LN")
         assert number(item) == (pytest.approx(figure, abs=0.005), "mm")
-
-
-def test_the_interval_is_there_as_ranges_of_uncertainty_and_its_level_is_said() -> None:
-    """Of the figures themselves: rounded ones would make an even interval uneven."""
-    made = report(prediction=head(hc_mm=145.0006, hc_low_mm=140.0003, hc_high_mm=152.0009))
     (hc,) = items(made, "Head Circumference")
     assert [(meaning_of(item), *number(item)) for item in hc.ContentSequence] == [
         ("+, range of upper measurement uncertainty", 7.0, "mm"),
@@ -192,17 +188,27 @@ def test_a_doubtful_measurement_says_so_at_every_figure_and_why() -> None:
         assert (qualifier.CodeValue, qualifier.CodeMeaning) == ("114011", "Value indeterminate")
 
 
-def test_of_regions_the_area_of_each_class_is_reported() -> None:
-    made = report(prediction=lesions(("background", "lésion", "cyst")))
+def test_of_regions_each_class_is_an_area_and_a_segment() -> None:
+    prediction = lesions(("background", "lésion", "cyst"))
+    made, found = report(prediction=prediction), segmented(prediction=prediction)
     areas = items(made, "Area")
     assert [number(item) for item in areas] == [(150.0, "mm2"), (50.0, "mm2")]
     assert [coded(item) for item in areas] == [("42798000", "SCT")] * 2
-    found = [item.ConceptCodeSequence[0] for item in items(made, "Finding")]
-    codes = [(code.CodeValue, code.CodeMeaning) for code in found]
-    assert codes == [("class 1", "l&#233;sion"), ("class 2", "cyst")]
+    codes = [item.ConceptCodeSequence[0] for item in items(made, "Finding")]
+    assert [(code.CodeValue, code.CodeMeaning) for code in codes] == [
+        ("class 1", "l&#233;sion"),
+        ("class 2", "cyst"),
+    ]
     assert not [item for item in content(made) if item.ValueType == "SCOORD"]
     assert len([item for item in content(made) if item.ValueType == "IMAGE"]) == 2
     assert not items(made, "Subject Class")
+    assert [each.SegmentLabel for each in found.SegmentSequence] == ["l&#233;sion", "cyst"]
+    groups = found.PerFrameFunctionalGroupsSequence
+    numbers = [g.SegmentIdentificationSequence[0].ReferencedSegmentNumber for g in groups]
+    assert numbers == [1, 2]
+    for class_, plane in zip(numbers, bits(found), strict=True):
+        assert (plane == (prediction.mask() == class_)).all()
+        assert plane.any()
 
 
 @pytest.mark.parametrize(
@@ -248,17 +254,6 @@ def test_a_head_is_one_segment_of_the_masks_pixels() -> None:
     (algorithm,) = segment.SegmentationAlgorithmIdentificationSequence
     assert algorithm.AlgorithmVersion == __version__
     assert f"model SHA-256={MODEL.sha256}" in algorithm.AlgorithmParameters
-
-
-def test_of_regions_each_class_is_a_segment() -> None:
-    found = segmented(prediction=(prediction := lesions()))
-    assert [segment.SegmentLabel for segment in found.SegmentSequence] == ["lesion", "cyst"]
-    groups = found.PerFrameFunctionalGroupsSequence
-    numbers = [g.SegmentIdentificationSequence[0].ReferencedSegmentNumber for g in groups]
-    assert numbers == [1, 2]
-    for number_, plane in zip(numbers, bits(found), strict=True):
-        assert (plane == (prediction.mask() == number_)).all()
-        assert plane.any()
 
 
 def test_loss_in_the_source_is_noted_in_its_segmentation() -> None:

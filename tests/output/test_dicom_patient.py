@@ -72,29 +72,22 @@ def test_what_is_made_twice_is_the_same_object(make: Make) -> None:
 
 
 @BOTH
-@pytest.mark.parametrize(
-    ("source", "frame", "prediction", "model"),
-    [
-        (cine(), 3, head(), MODEL),
-        (cine(SOPInstanceUID="1.2.3.5"), 2, head(), MODEL),
-        (cine(), 2, head(), MODEL._replace(sha256="2e" * 32)),
-        (cine(), 2, head(pixel_size=PixelSize(0.5, 0.51, "option")), MODEL),
-        (cine(), 2, head(calibration=Calibration(1.01)), MODEL),
-    ],
-)
 def test_whatever_changes_the_content_makes_another_object(
-    make: Make, source: Any, frame: int, prediction: Any, model: Any
+    make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = read(make(cine(), 2, head(), MODEL))
-    other = read(make(source, frame, prediction, model))
-    assert first.SOPInstanceUID != other.SOPInstanceUID
-
-
-@BOTH
-def test_another_version_makes_another_object(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = read(make(cine(), 2, head(), MODEL))
+    given = {"source": cine(), "frame": 2, "prediction": head(), "model": MODEL}
+    first = read(make(*given.values()))
+    for change in (
+        {"frame": 3},
+        {"source": cine(SOPInstanceUID="1.2.3.5")},
+        {"model": MODEL._replace(sha256="2e" * 32)},
+        {"prediction": head(pixel_size=PixelSize(0.5, 0.51, "option"))},
+        {"prediction": head(calibration=Calibration(1.01))},
+    ):
+        other = read(make(*(given | change).values()))
+        assert first.SOPInstanceUID != other.SOPInstanceUID, change
     monkeypatch.setattr("edgeseg.output.dicom.origin.__version__", "99.0")
-    later = read(make(cine(), 2, head(), MODEL))
+    later = read(make(*given.values()))
     assert first.SOPInstanceUID != later.SOPInstanceUID
     assert first.SeriesInstanceUID != later.SeriesInstanceUID
 
@@ -129,20 +122,18 @@ def test_frames_and_instances_have_numbers_of_their_own(
 
 
 @BOTH
-def test_only_patient_and_study_are_the_sources(make: Make) -> None:
-    made = read(make(header(InstitutionName="Hospital"), 0, head(), MODEL))
-    assert made.SeriesInstanceUID != header().SeriesInstanceUID
-    assert "InstitutionName" not in made
-    assert made.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.1"
-    assert made.Manufacturer == "edgeseg"
-
-
-@BOTH
-def test_what_a_source_lacks_is_empty(make: Make, tmp_path: Path) -> None:
+def test_what_a_source_lacks_is_empty_and_what_is_its_alone_stays_there(
+    make: Make, tmp_path: Path
+) -> None:
     lacking = (*IDENTIFYING[1:], "InstanceNumber", "Manufacturer", "Modality")
     model = MODEL._replace(name="kopf\\größe^" + 80 * "x")  # any letters fit
-    data = make(header(**dict.fromkeys(lacking, None)), 0, head(), model)
+    source = header(InstitutionName="Hospital", **dict.fromkeys(lacking))
+    data = make(source, 0, head(), model)
     made = read(data)
+    assert "InstitutionName" not in made
+    assert made.SeriesInstanceUID != source.SeriesInstanceUID
+    assert made.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.1"
+    assert made.Manufacturer == "edgeseg"
     assert {made[keyword].value or "" for keyword in IDENTIFYING[1:]} == {""}
     assert complaints(data, tmp_path) == []
 

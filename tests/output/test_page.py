@@ -29,9 +29,9 @@ HOSTILE = '</script><b>"\x1b[31m\n<!-- data -->.png'
 Rows = list[dict[str, str]]
 
 
-def written(rows: Rows, overlays: Path | None, path: Path, task: Task = HEAD, **record: Any) -> str:
-    rows_ = [*map(values_of, rows)]
-    page.write_page(path / "report.html", task, rows_, RECORD | record, overlays)
+def written(rows: Rows, overlays: Path | None, path: Path, **record: Any) -> str:
+    values = [*map(values_of, rows)]
+    page.write_page(path / "report.html", HEAD, values, RECORD | record, overlays)
     return (path / "report.html").read_text(encoding="utf-8")
 
 
@@ -63,7 +63,9 @@ def rows(tmp_path: Path) -> Rows:
     return [blank | good, blank | flagged | {"flags": "touches_border"}, blank | failed]
 
 
-def test_the_page_is_self_contained_and_escaped(rows: Rows, tmp_path: Path) -> None:
+def test_the_page_is_self_contained_and_escaped_and_runs_its_own_scripts_alone(
+    rows: Rows, tmp_path: Path
+) -> None:
     text = written(rows, tmp_path / "overlays", tmp_path)
     assert not re.search(r"<[^>]* (?:src|href)=", re.sub("(?s)<script.*?</script>", "", text))
     assert "</script><b>" not in text
@@ -72,10 +74,6 @@ def test_the_page_is_self_contained_and_escaped(rows: Rows, tmp_path: Path) -> N
     assert data_of(text)["images"][2]["cells"][0] == HOSTILE
     assert "Not a medical device" in text
     assert "3 images: 1 ok, 1 doubtful, 0 no head, 1 failed." in text
-
-
-def test_the_policy_lets_in_the_page_s_own_scripts_alone(rows: Rows, tmp_path: Path) -> None:
-    text = written(rows, tmp_path / "overlays", tmp_path)
     scripts = re.findall(r"(?s)<(?:script|style)>(.*?)</(?:script|style)>", text)
     assert len(scripts) == 1 + len(page.SCRIPTS)
     (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="(.*?)"', text)
@@ -155,14 +153,3 @@ def test_ages_and_calibration_are_on_the_page_where_they_were_given(
         ({"factor": 1.0, "shift_mm": -8.04}, "millimetres are moved, HC by -8.0 mm"),
     ):
         assert text in written(rows, tmp_path, tmp_path, calibration=site)
-
-
-def test_classes_have_the_colours_of_the_overlays(tmp_path: Path) -> None:
-    task = Task("regions", ("background", "lesion", "cyst"))
-    row = dict.fromkeys(columns(task), "") | {"file": "a.png", "status": "ok"}
-    text = written([row | {"lesion_area_px": "120", "cyst_area_px": "0"}], None, tmp_path, task)
-    assert data_of(text)["structures"] == [
-        {"name": "lesion", "colour": "rgb(60, 220, 80)"},
-        {"name": "cyst", "colour": "rgb(86, 180, 233)"},
-    ]
-    assert texts(text)["lesion_area_px"] == "120"

@@ -239,31 +239,8 @@ def test_millimetres_of_a_drawn_head_are_calibrated_as_the_run_was(
     assert found == {name: pytest.approx(expected[name]) for name in found}
 
 
-def touch_and_drag(page: Any, handle: str, x: float, y: float) -> None:
-    """Correct an image with a finger, and a second one that comes in between."""
-    page.tap("#correct")
-    places = []
-    for number, name in enumerate((handle, "major2")):  # which goes along with the middle
-        box = page.locator(f"[data-handle={name}]").bounding_box()
-        at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2, "id": number}
-        places += [at, at | {"x": at["x"] + x, "y": at["y"] + y}]
-    at, far, _, other = places
-    before = page.evaluate("({...draft})")
-    zoom = page.locator("#picture").bounding_box()["width"] / page.evaluate("picture.naturalWidth")
-    fingers = page.context.new_cdp_session(page)
-    for kind, points in [
-        ("touchStart", [at]), ("touchMove", [far]), ("touchStart", [far, other]),
-        ("touchMove", [far, other | {"y": other["y"] + 60}]), ("touchEnd", []),
-    ]:  # fmt: skip
-        fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
-    after = page.evaluate("({...draft})")
-    assert after["centerX"] - before["centerX"] == pytest.approx(x / zoom, abs=1)
-    assert after["centerY"] - before["centerY"] == pytest.approx(y / zoom, abs=1)
-    assert after["semiMajor"] == before["semiMajor"]
-    page.evaluate("corrections.clear()")  # else leaving asks
-
-
-def test_on_a_phone_nothing_is_wider_than_the_screen(chromium: Any, report: Path) -> None:
+def test_on_a_phone_all_fits_and_a_finger_drags_alone(chromium: Any, report: Path) -> None:
+    """A second finger that comes in between changes nothing."""
     phone = {"size": PHONE, "color_scheme": "dark", "has_touch": True, "is_mobile": True}
     with opened(chromium, report.as_uri(), **phone) as page:
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
@@ -271,9 +248,29 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(chromium: Any, report: Path
         box = page.locator("#picture").bounding_box()
         assert box["width"] <= PHONE["width"]
         assert box["width"] / box["height"] == pytest.approx(400 / 270, rel=0.01)
-        touch_and_drag(page, "center", 20, 10)
         ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert ground == "rgb(20, 23, 27)"
+        page.tap("#correct")
+        places = []
+        for number, handle in enumerate(("center", "major2")):  # which goes along with the middle
+            at = page.locator(f"[data-handle={handle}]").bounding_box()
+            places.append({"x": at["x"] + at["width"] / 2, "y": at["y"] + at["height"] / 2})
+            places[-1]["id"] = number
+        at, other = places
+        before = page.evaluate("({...draft})")
+        fingers = page.context.new_cdp_session(page)
+        far = at | {"x": at["x"] + 20, "y": at["y"] + 10}
+        for kind, points in [
+            ("touchStart", [at]), ("touchMove", [far]), ("touchStart", [far, other]),
+            ("touchMove", [far, other | {"y": other["y"] + 60}]), ("touchEnd", []),
+        ]:  # fmt: skip
+            fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        after = page.evaluate("({...draft})")
+        zoom = box["width"] / 400
+        assert after["centerX"] - before["centerX"] == pytest.approx(20 / zoom, abs=1)
+        assert after["centerY"] - before["centerY"] == pytest.approx(10 / zoom, abs=1)
+        assert after["semiMajor"] == before["semiMajor"]
+        page.evaluate("corrections.clear()")  # else leaving asks
 
 
 def test_an_image_a_page_is_printed(page: Any) -> None:

@@ -102,8 +102,9 @@ def test_classes_are_told_apart_by_colour_and_name(page: Any, tmp_path: Path) ->
     assert names(page) == ["b.png", "a.png"]
     figures = page.locator(".card").first.locator(".figure").all_text_contents()
     assert figures == ["lesion 40 px", "cyst 700 px"]
-    swatch = page.locator(".card .swatch").nth(1)
-    assert swatch.evaluate("e => e.style.background") == "rgb(86, 180, 233)"
+    swatches = page.locator(".card").first.locator(".swatch")
+    colours = swatches.evaluate_all("all => all.map((each) => each.style.background)")
+    assert colours == ["rgb(60, 220, 80)", "rgb(86, 180, 233)"]  # as in overlays
     page.locator(".card").first.click()
     assert not page.locator("#correct").is_visible()
 

@@ -50,10 +50,7 @@ def test_the_record_says_what_was_asked_and_what_came(segmenter: Segmenter) -> N
         "task": {"kind": "head"},
         "provider": "CPUExecutionProvider",
     }
-
-
-def test_a_run_that_began_has_no_results_yet(segmenter: Segmenter) -> None:
-    record = record_of(segmenter, ASKED, status="running", n_images=4)
+    record = record_of(segmenter, ASKED, status="running", n_images=4)  # it has no results yet
     assert record["status"] == "running"
     assert set(record["counts"].values()) == {4, 0}
     assert set(record["timings"]["stages_ms"].values()) == {None}
@@ -81,33 +78,22 @@ FILM = [
 
 
 def test_a_film_is_summed_up_by_the_frames_to_be_trusted() -> None:
+    """Without any it has no figures; without millimetres pixels remain."""
     rows = [frame_row("A.png", 0, "ok", 50.0), *FILM, frame_row("b.png", 0, "ok", 60.0)]
     (found,) = cines.summaries(rows, HEAD)
     counts = {"n_frames": 6, "n_ok": 3, "n_doubtful": 1, "n_refused": 2, "best_frame": 2}
     medians = {"hc_mm": 102.0, "hc_spread_mm": 2.0, "hc_px": 1020.0, "hc_spread_px": 20.0}
     assert found == {"file": "a.dcm"} | counts | medians
     assert tuple(found) == cines.columns(HEAD)
-
-
-def test_a_film_that_cannot_be_trusted_has_no_figures() -> None:
     (found,) = cines.summaries(FILM[2:5], HEAD)
     values = [found[name] for name in ("n_ok", "best_frame", "hc_mm", "hc_spread_mm")]
     assert values == [0, None, None, None]
-
-
-def test_without_millimetres_pixels_remain() -> None:
     rows = [frame_row("a.dcm", i, "ok", 90.0) | {"hc_mm": None} for i in (1, 2)]
     (found,) = cines.summaries(rows, HEAD)
     assert (found["hc_mm"], found["hc_px"]) == (None, 900.0)
-
-
-def test_the_best_frame_is_an_undoubted_one_if_there_is_any() -> None:
     for frames, expected in ((FILM, 2), (FILM[2:5], 3), (FILM[3:5], None)):
         best = cines.best_frame(frames)
         assert (best and best["frame"]) == expected
-
-
-def test_areas_of_classes_are_summed_up_too() -> None:
     assert cines.columns(Task("regions", ("background", "cyst")))[6:] == (
         "cyst_area_px", "cyst_area_spread_px", "cyst_area_mm2", "cyst_area_spread_mm2",
     )  # fmt: skip

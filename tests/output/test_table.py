@@ -23,7 +23,7 @@ from edgeseg.output.table import (
     write_csv,
 )
 from edgeseg.segmenter import Segmenter
-from tests.fakes import FakeSession, head_image, open_fake
+from tests.fakes import LESIONS, FakeSession, head_image, open_fake
 from tests.tables import read_rows
 
 HEAD = Task("head")
@@ -41,30 +41,20 @@ def write(path: Path, *rows: Row) -> Path:
     return path
 
 
+FIRST = "file,frame,status,reason,flags,confidence,"
+HEAD_FIGURES = (
+    "hc_mm,hc_low_mm,hc_high_mm,bpd_mm,ofd_mm,cephalic_index,area_mm2,ga_weeks_hadlock,"
+    "ga_low_weeks_hadlock,ga_high_weeks_hadlock,ga_weeks_intergrowth,hc_px,center_x_px,"
+    "center_y_px,semi_major_px,semi_minor_px,angle_rad,"
+)
+AREAS = "lesion_area_px,lesion_area_mm2,lesion_count,cyst_area_px,cyst_area_mm2,cyst_count,"
+LAST = "pixel_size_x_mm,pixel_size_y_mm,pixel_size_source,"
+TIMES = "decode_ms,preprocess_ms,inference_ms,postprocess_ms"
+
+
 def test_columns_are_the_contract() -> None:
-    first, last = (
-        "file,frame,status,reason,flags,confidence,",
-        (
-            "pixel_size_x_mm,pixel_size_y_mm,pixel_size_source,decode_ms,preprocess_ms,inference_ms,"
-            "postprocess_ms"
-        ),
-    )
-    assert (
-        ",".join(columns(HEAD))
-        == first
-        + (
-            "hc_mm,hc_low_mm,hc_high_mm,bpd_mm,ofd_mm,cephalic_index,area_mm2,ga_weeks_hadlock,"
-            "ga_low_weeks_hadlock,ga_high_weeks_hadlock,ga_weeks_intergrowth,hc_px,center_x_px,"
-            "center_y_px,semi_major_px,semi_minor_px,angle_rad,"
-        )
-        + last
-    )
-    assert (
-        ",".join(columns(Task("regions", ("background", "lesion", "cyst"))))
-        == first
-        + ("lesion_area_px,lesion_area_mm2,lesion_count,cyst_area_px,cyst_area_mm2,cyst_count,")
-        + last
-    )
+    for task, figures in ((HEAD, HEAD_FIGURES), (LESIONS.task, AREAS)):
+        assert ",".join(columns(task)) == FIRST + figures + LAST + TIMES
 
 
 @pytest.mark.parametrize(
@@ -85,14 +75,13 @@ def test_texts_cannot_run_as_formulas_and_come_back(tmp_path: Path, name: str) -
     assert path.read_bytes().startswith(b"\xef\xbb\xbffile,frame,")
 
 
-def test_titles_of_odd_classes_cannot_run_as_formulas(tmp_path: Path) -> None:
+def test_titles_of_odd_classes_are_shielded_and_what_is_no_unicode_ends_no_run(
+    tmp_path: Path,
+) -> None:
+    """As a path that is not UTF-8 comes into the sentence of an error."""
     task, path = Task("regions", ("background", "=1+1")), tmp_path / "results.csv"
     write_csv(path, columns(task), [], column_decimals(task))
     assert b",'=1+1_area_px," in path.read_bytes()
-
-
-def test_a_text_that_is_no_unicode_ends_no_run(tmp_path: Path) -> None:
-    """As a path that is not UTF-8 comes into the sentence of an error."""
     row = failed_row("a.png", "b\udcfc.png: no file", HEAD)
     assert Table(row, [pack(row)])[0] == row
     assert read_rows(write(tmp_path / "a.csv", row))[0]["reason"] == "b\\udcfc.png: no file"
@@ -117,9 +106,7 @@ def test_a_row_holds_every_figure_rounded_to_its_decimals(heads: Segmenter, tmp_
     assert tuple(given) == tuple(row)
     for name, value in row.items():
         assert value == (pytest.approx(given[name], abs=5e-3) if given[name] else given[name])
-
-
-def test_negative_numbers_and_whole_ones_keep_their_form(tmp_path: Path) -> None:
+    # negative numbers and whole ones keep their form
     row = failed_row("a.png", "", HEAD, frame=3) | {"center_x_px": -3.5}
     (texts,) = read_rows(write(tmp_path / "results.csv", row))
     assert (texts["center_x_px"], texts["frame"], texts["hc_mm"]) == ("-3.500", "3", "")
