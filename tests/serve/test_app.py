@@ -188,9 +188,14 @@ def test_images_come_in_any_way(page: Any, phantoms: list[Phantom], how: str) ->
     assert figure(page).endswith("px (no pixel size)")
 
 
-def test_a_bad_file_is_explained_and_the_others_go_on(page: Any, phantoms: list[Phantom]) -> None:
-    hostile = "<b>x\x1b[31m.png"
-    first, second = add(page, {hostile: b"no image", "good.png": scan(phantoms[0])})
+def test_doubts_and_bad_files_are_explained_and_the_others_go_on(
+    page: Any, nano: Segmenter, phantoms: list[Phantom]
+) -> None:
+    half = phantoms[2].image[:, : phantoms[2].image.shape[1] // 2]
+    files = {"<b>x\x1b[31m.png": b"no image", "good.png": scan(phantoms[0])}
+    first, second, _ = add(page, files | {"half.png": encode(".png", half)})
+    assert page.locator("#verdict").get_attribute("class") == "doubtful"
+    assert "; ".join(page.locator("#doubts li").all_text_contents()) == nano.predict(half).reason
     assert first.text_content().startswith("<b>x\\x1b[31m.png: ")
     assert second.get_attribute("class") == "ok"
     first.click()
@@ -199,23 +204,10 @@ def test_a_bad_file_is_explained_and_the_others_go_on(page: Any, phantoms: list[
     assert page.locator("#measured b").count() == 0
 
 
-def test_doubts_are_shown_with_their_meaning(
-    page: Any, nano: Segmenter, phantoms: list[Phantom]
-) -> None:
-    image = phantoms[2].image[:, : phantoms[2].image.shape[1] // 2]
-    prediction = nano.predict(image)
-    assert prediction.status == "doubtful"
-    add(page, {"half.png": encode(".png", image)})
-    assert page.locator("#verdict").get_attribute("class") == "doubtful"
-    doubts = page.locator("#doubts li").all_text_contents()
-    assert "; ".join(doubts) == prediction.reason
-
-
-@pytest.mark.parametrize("text", ["abc", "11"])
-def test_a_wrong_pixel_size_is_refused(page: Any, phantoms: list[Phantom], text: str) -> None:
-    assert "in pixels" in page.locator("#size-note").text_content()
-    enter(page, text)
-    assert "expected mm" in page.locator("#size-note").text_content()
+def test_a_wrong_pixel_size_is_refused(page: Any, phantoms: list[Phantom]) -> None:
+    for text, said in (("", "in pixels"), ("abc", "expected mm"), ("11", "expected mm")):
+        enter(page, text)
+        assert said in page.locator("#size-note").text_content()
     before = count(page)
     choose(page, {"a.png": scan(phantoms[0])})
     wait_until(page, "document.getElementById('state').classList.contains('wrong')")

@@ -36,9 +36,8 @@ def gray(pixels: np.ndarray) -> list[Any]:
 
 
 SIZES = [
-    (256, 384), (384, 576), (256, 576), (512, 768),  # factors without a rest
-    (540, 800), (539, 791), (129, 193), (1500, 2000), (97, 4160), (128, 192),
-    (64, 96), (127, 191), (100, 33), (8, 8), (100, 800), (1000, 96),  # larger
+    (256, 384), (256, 576), (128, 192),  # factors without a rest
+    (539, 791), (129, 193), (97, 4160), (127, 191), (8, 8), (100, 800), (1000, 96),
     (320, 640),  # means of which many are halves
 ]  # fmt: skip
 
@@ -134,15 +133,11 @@ def test_outlines_are_the_same_on_the_same_map(page: Any, map_: np.ndarray) -> N
     assert found["confidence"] == pytest.approx(expected.confidence, abs=1e-4)
 
 
-def test_points_that_determine_no_ellipse_give_none(page: Any) -> None:
+@pytest.mark.parametrize(("center", "angle"), [(-1e6, 0.3), (1e6, 2.0)])
+def test_a_line_gives_no_ellipse_or_a_huge_one(page: Any, center: float, angle: float) -> None:
     line = [[float(i), 2.0 * i] for i in range(40)]
     assert fit_ellipse(np.array(line)) is None
     assert page.evaluate("(points) => t.fitEllipse(points)", line) is None
-
-
-@pytest.mark.parametrize(("center", "angle"), [(-1e6, 0.3), (1e6, 2.0), (-1e6, 1.5)])
-def test_agreement_with_a_huge_ellipse(page: Any, center: float, angle: float) -> None:
-    """Such as a fit to a short straight arc may be."""
     map_ = np.random.default_rng(4).random(INPUT, dtype=np.float32)
     place = 96 + center * np.cos(angle), 64 + center * np.sin(angle)
     ellipse = Ellipse(*place, 1e6, 9e5, angle)
@@ -179,9 +174,7 @@ CHANGES: dict[str, Any] = {
     "none": lambda image: image,
     "letterboxed": framed,
     "black on white": lambda image: 255 - framed(image),
-    "a quarter": lambda image: cv2.resize(
-        image, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA
-    ),
+    "a quarter": lambda image: cv2.resize(image, (100, 68), interpolation=cv2.INTER_AREA),
     "square": lambda image: cv2.resize(image, (500, 500), interpolation=cv2.INTER_AREA),
     "cut": lambda image: image[:, : image.shape[1] // 2],
     "black": np.zeros_like,
@@ -198,14 +191,9 @@ def test_changed_images_are_judged_alike(
 
 
 @pytest.mark.hc18
-@pytest.mark.parametrize("extension", [".png", ".jpg"])
-def test_heads_measure_as_in_python(
-    page: Any, nano: Segmenter, hc18_root: Path, extension: str
-) -> None:
+def test_heads_measure_as_in_python(page: Any, nano: Segmenter, hc18_root: Path) -> None:
     """Ten images, over all sizes of heads."""
     cases = sorted(hc18.load_cases(hc18_root), key=lambda case: case.hc_reference_mm)
     for case in cases[:: len(cases) // 10][:10]:
         data = case.image_path.read_bytes()
-        if extension == ".jpg":
-            data = encode(".jpg", cv2.imdecode(np.frombuffer(data, np.uint8), 0), 90)
         assert_as_in_python(page, data, nano.predict(data, case.pixel_size_mm), case.pixel_size_mm)

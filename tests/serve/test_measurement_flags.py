@@ -93,10 +93,11 @@ FACTS = {
 }
 
 
-def raised(page: Any, facts: quality.Facts) -> Any:
-    """Return the flags that the page raises for facts."""
+@pytest.mark.parametrize("name", FACTS)
+def test_flags(page: Any, name: str) -> None:
+    facts = FACTS[name]
     outline, view = facts.outline, facts.look.view
-    region = {"area": outline.region.area_px, "otherArea": outline.region.other_area_px}
+    areas = {"area": outline.region.area_px, "otherArea": outline.region.other_area_px}
     fit = {
         "ellipse": ellipse_fields(outline.fit.ellipse),
         "residual": outline.fit.residual_px,
@@ -105,7 +106,7 @@ def raised(page: Any, facts: quality.Facts) -> Any:
     look = {
         "outline": {
             "fit": fit,
-            "region": region | {"height": INPUT[0], "width": INPUT[1]},
+            "region": areas | {"height": INPUT[0], "width": INPUT[1]},
             "confidence": outline.confidence,
         },
         "ellipse": ellipse_fields(facts.ellipse),
@@ -114,7 +115,7 @@ def raised(page: Any, facts: quality.Facts) -> Any:
     }
     looked = {"change": facts.looked.change, "otherShare": facts.looked.other_share}
     height, width = facts.frame.size
-    return page.evaluate(
+    raised = page.evaluate(
         """([look, looked, pixels, width, height, size, limits]) => {
           const gray = { pixels: t.bytes(pixels), width, height };
           return t.raisedFlags(look, looked, gray, size, { ...t.model, limits });
@@ -124,11 +125,7 @@ def raised(page: Any, facts: quality.Facts) -> Any:
             *(size_fields(facts.frame.pixel_size), json.loads(json.dumps(asdict(facts.limits)))),
         ],
     )
-
-
-@pytest.mark.parametrize("name", FACTS)
-def test_flags(page: Any, name: str) -> None:
-    assert raised(page, FACTS[name]) == list(quality.flags(FACTS[name]))
+    assert raised == list(quality.flags(facts))
 
 
 def test_those_facts_raise_every_flag() -> None:

@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import cv2
 import numpy as np
@@ -241,18 +240,6 @@ def test_a_body_must_say_its_length_and_be_bounded(nano: Segmenter, scan_file: b
         assert send(server, head % length + scan_file) == [100, 200]
 
 
-class Held(Segmenter):
-    """Predicts once it is let go."""
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.go = threading.Event()
-
-    def predict(self, *arguments: Any, **named: Any) -> Any:
-        self.go.wait()
-        return super().predict(*arguments, **named)
-
-
 def wait_for(condition: Callable[[], bool]) -> None:
     """Wait until something holds that other threads bring about."""
     for _ in range(3000):
@@ -262,9 +249,14 @@ def wait_for(condition: Callable[[], bool]) -> None:
     raise AssertionError("never")
 
 
-def test_more_images_than_places_get_503(scan_file: bytes) -> None:
-    held = Held("hc18-nano", device="cpu", threads=1)
-    with running(held, workers=1, queue=2) as server, ThreadPoolExecutor(3) as callers:
+def test_more_images_than_places_get_503(
+    nano: Segmenter, scan_file: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, predict = threading.Event(), nano.predict
+    monkeypatch.setattr(
+        nano, "predict", lambda *args, **named: go.wait() and predict(*args, **named)
+    )
+    with running(nano, workers=1, queue=2) as server, ThreadPoolExecutor(3) as callers:
         try:
             answers = [callers.submit(ask, server, "POST", MEASURE, scan_file) for _ in range(3)]
             wait_for(lambda: server.measurer.taken == 3)
@@ -273,7 +265,7 @@ def test_more_images_than_places_get_503(scan_file: bytes) -> None:
             assert (status, headers["Retry-After"]) == (503, "1")
             assert "again later" in json.loads(body)["error"]
         finally:
-            held.go.set()
+            go.set()
         assert [answer.result()[0] for answer in answers] == [200] * 3
 
 
