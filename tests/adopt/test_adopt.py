@@ -158,6 +158,9 @@ def test_what_lies_between_0_and_1_gets_no_activation_unless_asked_for(tmp_path:
     report = adopt(source, out, AdoptSpec(**NORMALIZED), overwrite=True)
     assert report.activation == "none"
     assert any("taken for probabilities" in text for text in report.notices)
+    (folder := tmp_path / "blind").mkdir()
+    said = {"scale": 1e9, "logits": True, **SIGMOID, **PLAIN}
+    assert "check --scale" in take(float_model(), folder, **said)[2].notices[0]
 
 
 def test_a_model_of_heads_is_not_for_the_page(tmp_path: Path) -> None:
@@ -172,17 +175,16 @@ def test_a_model_of_heads_is_not_for_the_page(tmp_path: Path) -> None:
         check_runs_in_page(Segmenter(out, device="cpu"))
 
 
+MIXED = [node("ReduceMean", ["maps"], ["m"], axes=[0]), node("Add", ["maps", "m"], ["end"])]
+
+
 @pytest.mark.parametrize(
     ("extra", "any_batch"),
     [
-        (chain("Gather", [0], axis=0), False),
-        (chain("Reshape", [1, 1, -1, W]), False),
-        ([node("ReduceMean", ["maps"], ["m"], axes=[0]),
-          node("Add", ["maps", "m"], ["end"])], False),
-        (chain("Add", np.float32(0)), True),
+        *[(chain("Gather", [0], axis=0), False), (chain("Reshape", [1, 1, -1, W]), False)],
+        *[(MIXED, False), (chain("Add", np.float32(0)), True)],
     ],
-    ids=["first", "joined", "mixed", "apart"],
-)  # fmt: skip
+)
 def test_images_that_change_each_other_are_run_one_at_a_time(
     tmp_path: Path, grays: list[GrayImage], extra: list[onnx.NodeProto], any_batch: bool
 ) -> None:
@@ -218,12 +220,6 @@ def test_weights_are_taken_in_from_the_models_own_folder_only(
         assert not out.exists()
 
 
-def test_a_model_that_sees_nothing_is_noticed(tmp_path: Path) -> None:
-    said = {"scale": 1e9, "logits": True, **SIGMOID, **PLAIN}
-    _, _, report, _ = take(float_model(), tmp_path, **said)
-    assert "check --scale" in report.notices[0]
-
-
 def test_a_model_that_differs_leaves_no_file(tmp_path: Path) -> None:
     """As one that was exported while it was training, and still adds its noise."""
     noise = node("RandomNormalLike", ["maps"], ["noise"])
@@ -251,12 +247,9 @@ def test_the_command_prints_what_it_did(tmp_path: Path, grays: list[GrayImage]) 
     assert_same(source, out, grays, activation="softmax", background=True)
     again = CliRunner().invoke(app, [str(part) for part in command])
     assert "--overwrite" in str(again.exception)
-
-
-@pytest.mark.parametrize("option", [("--input", "256"), ("--mean", "0.4;0.5")])
-def test_values_that_are_none_are_wrong_usage(option: tuple[str, str]) -> None:
-    result = CliRunner().invoke(app, ["adopt", "m.onnx", "--out", "o.onnx", *option])
-    assert result.exit_code == 2 and option[0] in result.stderr
+    for option, value in (("--input", "256"), ("--mean", "0.4;0.5")):
+        result = CliRunner().invoke(app, ["adopt", "m.onnx", "--out", "o.onnx", option, value])
+        assert result.exit_code == 2 and option in result.stderr
 
 
 def with_input(kind: int, shape: Any, *others: Any) -> onnx.ModelProto:

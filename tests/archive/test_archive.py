@@ -130,9 +130,8 @@ def test_pictures_survive_a_power_cut_if_their_part_does(
 
     plan = replace(plan, masks=True, overlays=True)
     worker, out = PartWorker(plan), plan.place.local
-    with monkeypatch.context() as patch:
-        patch.setattr(Place, "write", note)
-        list(worker.run([0]))
+    monkeypatch.setattr(Place, "write", note)
+    list(worker.run([0]))
     pictures = {"masks/a b/a.png", "masks/a b/ü.png", "overlays/a b/a.jpg", "overlays/a b/ü.jpg"}
     folders = {out / "masks" / "a b", out / "overlays" / "a b"}
     assert {*events[:-1]} == {out / name for name in pictures} | folders
@@ -149,9 +148,9 @@ def test_collecting_tells_what_is_missing_and_what_failed(plan: Plan, tmp_path: 
     assert not found.missing and found.statuses == {"ok": 4, "failed": 3}
     summary = json.loads((tmp_path / "out" / "summary.json").read_text("utf-8"))
     assert summary["status"] == "done" and summary["counts"]["failed"] == 3
-    values = [row["hc_mm"] for row in rows_of(plan) if row["hc_mm"]]
+    mean = sum(row["hc_mm"] or 0 for row in rows_of(plan)) / 4
     assert summary["figures"]["hc_mm"]["n"] == 4
-    assert summary["figures"]["hc_mm"]["mean"] == pytest.approx(sum(values) / 4)
+    assert summary["figures"]["hc_mm"]["mean"] == pytest.approx(mean)
     failures = (tmp_path / "out" / "failures.csv").read_text("utf-8-sig").splitlines()
     files = ["file", "broken.png", "empty.png", "text.png"]
     assert [line.split(",")[0] for line in failures] == files
@@ -176,17 +175,14 @@ def test_a_part_of_other_rows_or_another_archive_is_found_out(plan: Plan) -> Non
         collect(open_archive(plan))
 
 
-def flip(data: bytes, i: int) -> bytes:
-    return data[:i] + bytes([data[i] ^ 1]) + data[i + 1 :]
-
-
 def test_a_damaged_part_is_found_and_measured_again(
     plan: Plan, scans: Path, tmp_path: Path
 ) -> None:
     list(measure(plan))
     path, notices = part_path(plan, 1), list[str]()
     whole = path.read_bytes()
-    flipped = [flip(whole, i * (len(whole) - 1) // 8) for i in range(9)]
+    places = [i * (len(whole) - 1) // 8 for i in range(9)]
+    flipped = [whole[:i] + bytes([whole[i] ^ 1]) + whole[i + 1 :] for i in places]
     for damaged in (b"", whole[: len(whole) // 2], whole + b"\0", *flipped):
         path.write_bytes(damaged)
         notices.clear()

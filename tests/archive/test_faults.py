@@ -94,7 +94,9 @@ def test_a_part_that_cannot_be_read_now_is_not_damaged(plan: Plan) -> None:
         assert "damaged" not in str(raised.value)
 
 
-def test_a_full_disk_is_told(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_written_is_told(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -105,8 +107,6 @@ def test_a_full_disk_is_told(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> Non
             list(worker.run([0]))
     assert not open_archive(plan).parts.list_names()
     assert [done.number for done in worker.run([0])] == [0]
-
-
-def test_an_output_of_no_name_is_told_by_a_process(plan: Plan, tmp_path: Path) -> None:
+    # and a process tells of an output of no name
     with pytest.raises(OutputWriteError, match=r"archive\.json: cannot be written|File name too"):
         list(measure(replace(plan, out=str(tmp_path / ("a" * 300))), processes=2))

@@ -34,11 +34,11 @@ def test_a_manifest_of_another_program_is_read_whatever_its_types(
     pq.write_table(pa.table(columns), plan.manifest)
     list(measure(plan))
     assert not collect(open_archive(plan)).missing
-
-    def measures(rows: list[dict[str, Any]]) -> list[list[Any]]:
-        return [[row["file"], row["status"], row["hc_mm"]] for row in rows]
-
-    assert measures(rows_of(plan)) == measures(measured_by_infer(scans, tmp_path / "folder"))
+    found, expected = (
+        [(row["file"], row["status"], row["hc_mm"]) for row in rows]
+        for rows in (rows_of(plan), measured_by_infer(scans, tmp_path / "folder"))
+    )
+    assert found == expected
 
 
 def test_a_frame_that_is_listed_twice_is_refused_however_far_apart(

@@ -82,14 +82,14 @@ def test_pixel_sizes_are_matched_as_in_a_folder(tmp_path: Path, table: str) -> N
 
 
 def test_a_table_of_no_image_is_refused(tmp_path: Path) -> None:
-    scans = images(tmp_path / "scans", "a.png")
-    (tmp_path / "sizes.csv").write_text("filename,pixel size(mm)\nx.png,0.1\n")
+    scans, table = images(tmp_path / "scans", "a.png"), tmp_path / "sizes.csv"
+    table.write_text("filename,pixel size(mm)\nx.png,0.1\n")
     with pytest.raises(DataError, match="no row of the pixel-size table is of any image"):
-        make([scans], tmp_path / "m.parquet", table=tmp_path / "sizes.csv")
+        make([scans], tmp_path / "m.parquet", table=table)
     with pytest.raises(InputNotFoundError, match="no image in"):
         make([images(tmp_path / "none", "a.txt")], tmp_path / "m.parquet")
     with pytest.raises(DataError, match="not a table of Parquet"):
-        Manifest(str(tmp_path / "sizes.csv"))
+        Manifest(str(table))
 
 
 def test_values_that_changed_or_changed_places_are_another_manifest(tmp_path: Path) -> None:

@@ -24,14 +24,7 @@ from tests.archive.parts import measured_by_infer, open_archive, rows_of
 from tests.conftest import benchmark_script
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="ray")]
-
-
 processes_below = benchmark_script("archive_deaths").processes_below
-
-
-def command(plan: Plan) -> list[str]:
-    given = ["archive", plan.manifest, "--out", plan.out, "--part-size", str(plan.part_size)]
-    return [sys.executable, "-m", "edgeseg", *given, "--ray", "local", "--threads", "2"]
 
 
 def test_each_frame_has_one_row_though_processes_and_driver_are_killed(
@@ -40,11 +33,10 @@ def test_each_frame_has_one_row_though_processes_and_driver_are_killed(
     for i in range(40):  # enough parts that some are under way whenever something dies
         os.link(scans / "a.png", scans / f"more{i}.png")
     write_manifest([str(scans)], place_of(plan.manifest), 0.2)
-    plan = replace(plan, part_size=3)
+    command = [sys.executable, "-m", "edgeseg", "archive", plan.manifest, "--out", plan.out]
+    command += ["--part-size", "3", "--ray", "local", "--threads", "2"]
     for kill_driver in (True, False):
-        process = subprocess.Popen(
-            command(plan), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             while process.poll() is None:
                 busy = processes_below(process.pid, b"ray::measure_part")
@@ -57,8 +49,8 @@ def test_each_frame_has_one_row_though_processes_and_driver_are_killed(
         finally:
             process.kill()
             process.wait()
-    archive = open_archive(plan)
-    assert not archive.find_missing()
+    plan = replace(plan, part_size=3)
+    assert not open_archive(plan).find_missing()
     assert rows_of(plan) == measured_by_infer(scans, tmp_path / "folder")
 
 

@@ -136,7 +136,7 @@ def test_a_manifest_that_goes_with_its_store_makes_no_rows(
     assert not worker.archive.list_parts()
 
 
-@pytest.mark.parametrize("cut", CUTS, ids=lambda cut: cut.__name__)
+@pytest.mark.parametrize("cut", CUTS)
 def test_answers_that_are_cut_off_are_asked_for_again(
     store: str, scans: Path, tmp_path: Path, proxy: CuttingProxy, cut: Cut,
     monkeypatch: pytest.MonkeyPatch,
