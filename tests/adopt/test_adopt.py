@@ -10,17 +10,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from edgeseg import errors
 from edgeseg.bench.verify import verify
 from edgeseg.cli import app
-from edgeseg.errors import (
-    ConfigError,
-    EdgesegError,
-    ModelError,
-    ModelNotFoundError,
-    OutputExistsError,
-    OutputWriteError,
-    ParityError,
-)
+from edgeseg.errors import EdgesegError, ModelError
 from edgeseg.images.frame import GrayImage
 from edgeseg.network.preprocess import preprocess
 from edgeseg.phantom.head import Phantom
@@ -33,7 +26,7 @@ from onnx import TensorProto, helper  # noqa: E402
 
 from edgeseg.adopt.adopt import AdoptReport, adopt  # noqa: E402
 from edgeseg.adopt.spec import AdoptSpec  # noqa: E402
-from tests.adopt.graphs import (  # noqa: E402  # noqa: E402
+from tests.adopt.graphs import (  # noqa: E402
     MEAN,
     SD,
     H,
@@ -195,9 +188,8 @@ def test_images_that_change_each_other_are_run_one_at_a_time(
     assert_same(source, out, grays, activation="sigmoid")
 
 
-@pytest.mark.parametrize("location", ["user.data", "gone.data", "../outside.data"])
 def test_weights_are_taken_in_from_the_models_own_folder_only(
-    tmp_path: Path, grays: list[GrayImage], location: str
+    tmp_path: Path, grays: list[GrayImage]
 ) -> None:
     """They lie beside a model that torch's newer exporter writes."""
     (folder := tmp_path / "apart").mkdir()
@@ -206,18 +198,18 @@ def test_weights_are_taken_in_from_the_models_own_folder_only(
     onnx.save(float_model(), source, **values)
     shutil.copy(folder / "user.data", tmp_path / "outside.data")
     model = onnx.load(source, load_external_data=False)
-    for tensor in model.graph.initializer:
-        tensor.external_data[0].value = location
-    source.write_bytes(model.SerializeToString())
     said = AdoptSpec(**NORMALIZED, **SIGMOID)
-    if location == "user.data":
-        adopt(source, out, said)
-        assert_same(source, out, grays, activation="sigmoid")
-        onnx.checker.check_model(onnx.load(out))
-    else:
-        with pytest.raises(ModelError):
-            adopt(source, out, said)
-        assert not out.exists()
+    for location in ("gone.data", "../outside.data", "user.data"):
+        for tensor in model.graph.initializer:
+            tensor.external_data[0].value = location
+        source.write_bytes(model.SerializeToString())
+        if location != "user.data":
+            with pytest.raises(ModelError):
+                adopt(source, out, said)
+            assert not out.exists()
+    adopt(source, out, said)
+    assert_same(source, out, grays, activation="sigmoid")
+    onnx.checker.check_model(onnx.load(out))
 
 
 def test_a_model_that_differs_leaves_no_file(tmp_path: Path) -> None:
@@ -226,7 +218,7 @@ def test_a_model_that_differs_leaves_no_file(tmp_path: Path) -> None:
     model = float_model(extra=[noise, node("Add", ["maps", "noise"], ["end"])])
     source, out = save(model, tmp_path), tmp_path / "mine.onnx"
     out.write_bytes(b"mine")
-    with pytest.raises(ParityError):
+    with pytest.raises(errors.ParityError):
         adopt(source, out, AdoptSpec(activation="sigmoid"), overwrite=True)
     assert out.read_bytes() == b"mine"
     assert len(list(tmp_path.iterdir())) == 2
@@ -255,8 +247,7 @@ def test_the_command_prints_what_it_did(tmp_path: Path, grays: list[GrayImage]) 
 def with_input(kind: int, shape: Any, *others: Any) -> onnx.ModelProto:
     """Return a model that does nothing with an input of this type and shape."""
     given, made = (helper.make_tensor_value_info(name, kind, shape) for name in "xy")
-    same = node("Identity", ["x"], ["y"])
-    graph = helper.make_graph([same], "user", [given, *others], [made])
+    graph = helper.make_graph([node("Identity", "x", "y")], "user", [given, *others], [made])
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
@@ -321,9 +312,9 @@ def test_what_cannot_be_adopted_is_refused(tmp_path: Path, case: str) -> None:
     ],
 )
 def test_values_that_no_model_has_are_refused(name: str, value: Any) -> None:
-    with pytest.raises(ConfigError, match=f"^{name} is .*; expected"):
+    with pytest.raises(errors.ConfigError, match=f"^{name} is .*; expected"):
         adopt(Path("never-read.onnx"), Path("mine.onnx"), AdoptSpec(**{name: value}))
-    with pytest.raises(ConfigError, match="no scale"):
+    with pytest.raises(errors.ConfigError, match="no scale"):
         AdoptSpec(scale=1.0, per_image="z-score").check()
 
 
@@ -334,15 +325,15 @@ def test_files_that_are_no_models_and_outputs_that_exist_are_sentences(tmp_path:
         with pytest.raises(error, match=word):
             adopt(model, out, AdoptSpec(activation="sigmoid"))
 
-    refused(tmp_path / "gone.onnx", out, ModelNotFoundError, "gone.onnx")
-    refused(tmp_path, out, ModelNotFoundError, "expected an ONNX file")
+    refused(tmp_path / "gone.onnx", out, errors.ModelNotFoundError, "gone.onnx")
+    refused(tmp_path, out, errors.ModelNotFoundError, "expected an ONNX file")
     text.write_bytes(b"not a model at all")
     refused(text, out, ModelError, "a.onnx")
     text.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
     refused(text, out, ModelError, "git lfs pull")
     out.write_bytes(b"mine")
-    refused(source, out, OutputExistsError, "mine.onnx")
+    refused(source, out, errors.OutputExistsError, "mine.onnx")
     assert out.read_bytes() == b"mine"
-    refused(source, tmp_path, OutputWriteError, tmp_path.name)
+    refused(source, tmp_path, errors.OutputWriteError, tmp_path.name)
     with pytest.raises(ModelError, match=r"'edgeseg adopt .*user.onnx --out FILE --sca"):
         verify(source)

@@ -110,21 +110,16 @@ def test_people_read_one_decimal_and_days() -> None:
     assert by_name["bpd_mm"].text(BLANK) == by_name["hc_mm"].text(BLANK) == ""
 
 
-@pytest.mark.parametrize(
-    ("hc_mm", "hadlock", "intergrowth"),
-    [
+def test_where_there_is_no_age_or_a_poor_one_people_read_why() -> None:
+    for hc_mm, hadlock, intergrowth in (
         (60.0, "none, HC is below 68 mm", "none, age is below 14 weeks"),
         (318.0, "35w5d ± 3w0d", "35w3d"),
         (350.0, "40w5d ± 3w1d (late: HC may read 2 weeks young)", "none, age is above 40 weeks"),
         (370.0, "none, HC is above 360 mm", "none, age is above 40 weeks"),
-    ],
-)
-def test_where_there_is_no_age_or_a_poor_one_people_read_why(
-    hc_mm: float, hadlock: str, intergrowth: str
-) -> None:
-    assert figures.format_age_hadlock(head(hc_mm)) == hadlock
-    assert figures.format_age_intergrowth(head(hc_mm)) == intergrowth
-    assert hadlock.replace("±", "+/-") in figures.caption_lines(head(hc_mm))[1]
+    ):
+        assert figures.format_age_hadlock(head(hc_mm)) == hadlock
+        assert figures.format_age_intergrowth(head(hc_mm)) == intergrowth
+        assert hadlock.replace("±", "+/-") in figures.caption_lines(head(hc_mm))[1]
 
 
 def test_the_caption_says_what_was_given() -> None:

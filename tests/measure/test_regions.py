@@ -73,24 +73,19 @@ def test_areas_are_of_the_image_s_own_pixels() -> None:
     assert not regions.mask(Measurement(), size, ONE).any()
 
 
-@pytest.mark.parametrize(
-    ("artery", "vein", "metadata", "expected"),
-    [
+def test_which_class_a_pixel_belongs_to() -> None:
+    for artery, vein, metadata, expected in (
         (0.3, 0.2, LESIONS, 0),
         (0.5, 0.2, LESIONS, 1),  # at the threshold it counts
         (0.6, 0.7, LESIONS, 2),
         (0.3, 0.2, SOFTMAX, 0),  # the background has the other half
         (0.45, 0.2, SOFTMAX, 1),  # more than the background's 0.35, whatever the threshold
-    ],
-)
-def test_which_class_a_pixel_belongs_to(
-    artery: float, vein: float, metadata: ModelMetadata, expected: int
-) -> None:
-    maps = np.empty((2, *MAP), np.float32)
-    maps[0], maps[1] = artery, vein
-    assert not regions.label(maps[:1], ONE.task, artery + 0.01).any()
-    assert regions.label(maps[:1], ONE.task, artery).all()
-    assert set(np.unique(regions.label(maps, metadata.task, metadata.threshold))) == {expected}
+    ):
+        maps = np.full((2, *MAP), np.float32(artery))
+        assert not regions.label(maps[:1], ONE.task, artery + 0.01).any()
+        assert regions.label(maps[:1], ONE.task, artery).all()
+        maps[1] = vein
+        assert set(np.unique(regions.label(maps, metadata.task, metadata.threshold))) == {expected}
 
 
 def test_speckle_has_area_but_is_no_piece_and_corners_do_not_join() -> None:

@@ -34,18 +34,14 @@ SERVER = {
 }
 
 
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [(PI, ("ondemand", 1950.0, 61.3, "0x50005")), (SERVER, (None, 2700.0, 52.5, 7))],
-)
-def test_clock_heat_and_throttling(
-    tmp_path: Path, files: dict[str, str], expected: tuple[object, ...]
-) -> None:
-    write(tmp_path, files)
+def test_clock_heat_and_throttling(tmp_path: Path) -> None:
+    pi, server, nothing = (tmp_path / name for name in ("pi", "server", "nothing"))
+    write(pi, PI)
+    write(server, SERVER)
     names = ("frequency_mhz", "temperature_c", "throttled")
-    assert sensors.state(tmp_path) == dict(zip(names, expected[1:], strict=True))
-    assert sensors.governor(tmp_path) == expected[0]
-    nothing = tmp_path / "nothing"
+    assert sensors.state(pi) == dict(zip(names, (1950.0, 61.3, "0x50005"), strict=True))
+    assert sensors.state(server) == dict(zip(names, (2700.0, 52.5, 7), strict=True))
+    assert (sensors.governor(pi), sensors.governor(server)) == ("ondemand", None)
     assert {sensors.governor(nothing), *sensors.state(nothing).values()} == {None}
     assert sensors.EnergyMeter(nothing).power_w() is None
 
