@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 import pydicom
 import pytest
-from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
@@ -79,16 +78,6 @@ def as_read(dataset: Dataset) -> Dataset:
     return pydicom.dcmread(BytesIO(file.getvalue()), stop_before_pixels=True, force=True)
 
 
-def packaged(name: str) -> Dataset:
-    """Return the header of an image that a package carries."""
-    path = get_testdata_file(name, download=False)
-    if path is None:
-        pytest.skip(f"{name} is not there: it comes with the package pydicom-data")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return pydicom.dcmread(path, stop_before_pixels=True)
-
-
 def head(
     size: tuple[int, int] = SIZE,
     ellipse: Ellipse = HEAD,
@@ -148,26 +137,18 @@ def meaning_of(item: Dataset) -> str:
 
 def complaints(data: bytes, folder: Path) -> list[str]:
     """Return the errors that David Clunie's dciodvfy finds in a file."""
-    path = folder / "judged.dcm"
-    path.write_bytes(data)
-    done = run("dciodvfy", path, package="dicom3tools")
+    done = judged("dciodvfy", data, folder)
     lines = (done.stdout + done.stderr).splitlines()
     assert {"ComprehensiveSR", "Segmentation"} & set(lines), lines  # it knew what to look for
     return [line for line in lines if line.startswith("Error")]
 
 
-def dumped(data: bytes, folder: Path) -> str:
-    """Return a report as DCMTK's dsrdump shows it, which must have nothing to say against it."""
+def judged(tool: str, data: bytes, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Return what Debian's dciodvfy, of dicom3tools, or dsrdump, of dcmtk, says of a file."""
+    if shutil.which(tool) is None:
+        pytest.skip(f"{tool} is not there: it comes with Debian's dicom3tools or dcmtk")
     path = folder / "judged.dcm"
     path.write_bytes(data)
-    done = run("dsrdump", path, package="dcmtk")
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout
-
-
-def run(tool: str, path: Path, package: str) -> subprocess.CompletedProcess[str]:
-    if shutil.which(tool) is None:
-        pytest.skip(f"{tool} is not there: it comes with Debian's {package}")
     return subprocess.run(
         [tool, str(path)], capture_output=True, text=True, errors="replace", check=False, timeout=60
     )

@@ -140,11 +140,7 @@ def test_people_read_one_decimal(rows: Rows, tmp_path: Path) -> None:
     assert not any((*texts(text, 2).values(), *texts(text, 3).values()))
     assert "ga_weeks_given" not in read
     assert "alibrated: millimetres" not in text
-
-
-def test_ages_and_calibration_are_on_the_page_where_they_were_given(
-    rows: Rows, tmp_path: Path
-) -> None:
+    # ages and a calibration are there where they were given
     rows[0] |= {"ga_weeks_given": "20.0000", "hc_centile_intergrowth": "53.81"}
     read = texts(written(rows[:1], tmp_path, tmp_path))
     assert (read["ga_weeks_given"], read["hc_centile_intergrowth"]) == ("20w0d", "54")

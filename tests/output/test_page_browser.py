@@ -225,15 +225,11 @@ def test_corrected_figures_are_shown_beside_the_model_s(
         page.evaluate("factor => { corrections.get(0).ellipse.semiMajor *= factor; }", factor)
         page.select_option("#sort", f"HC, {order} first")
         assert page.locator("#table tbody button").first.text_content() == "000_HC.png"
-
-
-def test_millimetres_of_a_drawn_head_are_calibrated_as_the_run_was(
-    page: Any, nano: Segmenter
-) -> None:
-    row = {"pixel_size_x_mm": "0.2", "pixel_size_y_mm": "0.3"}
-    row |= {"calibration_factor": "0.98", "calibration_shift_mm": "-3"}
+    # millimetres are calibrated as the run was
+    given = {"pixel_size_x_mm": "0.2", "pixel_size_y_mm": "0.3"}
+    given |= {"calibration_factor": "0.98", "calibration_shift_mm": "-3"}
     fields = {"centerX": 100, "centerY": 80, "semiMajor": 60, "semiMinor": 50, "angle": 0.4}
-    found = page.evaluate("([row, e]) => figuresOf({ row }, e)", [row, fields])
+    found = page.evaluate("([row, e]) => figuresOf({ row }, e)", [given, fields])
     size, site = PixelSize(0.2, 0.3, "table"), Calibration(0.98, -3.0)
     expected = drawn_figures(nano, fields, size, site)
     assert found == {name: pytest.approx(expected[name]) for name in found}

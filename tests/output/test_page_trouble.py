@@ -165,7 +165,7 @@ def test_corrections_outlive_a_page_without_their_image(page: Any, tmp_path: Pat
         assert names(page) == ["a.png", "b.png"]
 
 
-def test_a_tall_window_is_filled_and_the_rest_is_left(page: Any, tmp_path: Path) -> None:
+def test_windows_of_any_size_are_filled(page: Any, tmp_path: Path) -> None:
     url = written(tmp_path, [{"file": f"{i}.png"} for i in range(2000)])
     page.set_viewport_size({"width": DESK["width"], "height": 16_000})
     page.goto(url)
@@ -174,9 +174,7 @@ def test_a_tall_window_is_filled_and_the_rest_is_left(page: Any, tmp_path: Path)
     page.click("#view")
     wait_until(page, "document.getElementById('more').getBoundingClientRect().top > 16_000")
     assert page.locator("#table tbody tr").count() < 1500
-
-
-def test_long_names_and_all_that_is_folded_fit_a_phone(page: Any, tmp_path: Path) -> None:
+    # long names, and all that is folded, fit a phone
     cells = [{"file": f"{'very' * 40}{i}.png", "hc_mm": f"{i + 150}"} for i in range(4)]
     page.set_viewport_size({"width": 360, "height": 740})
     page.goto(written(tmp_path, cells))

@@ -12,7 +12,6 @@ import pytest
 from edgeseg.drawing.encode import encode
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.network import session, zoo
-from edgeseg.network.port import Answers
 from edgeseg.network.session import session_options
 from edgeseg.score import hc18
 from edgeseg.score.evaluate import score_all, score_head, summarize, write_csv
@@ -24,13 +23,6 @@ from tests.fakes import FakeSession, head_image, open_fake
 
 ROOT = Path(__file__).parents[2]
 FOLD_0 = sorted((ROOT / "benchmarks" / "folds").glob("*-fold0.onnx"))
-
-
-class Blind(Segmenter):
-    """Sees no head anywhere."""
-
-    def _answers(self, tensor: np.ndarray) -> Answers:  # type: ignore[type-arg]
-        return Answers(np.zeros(tensor.shape, dtype=np.float32), None)
 
 
 def test_figures_are_the_contract_and_follow_from_the_rows(
@@ -69,9 +61,9 @@ def test_figures_are_the_contract_and_follow_from_the_rows(
 
 
 def test_an_image_without_a_head_counts_in_full_and_its_name_runs_nothing(
-    phantom_data: Path, tmp_path: Path
+    phantom_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    blind = Blind("hc18-nano", device="cpu", threads=1)
+    blind = open_fake(monkeypatch, FakeSession(lambda gray: np.zeros_like(gray, np.float32)))
     case = hc18.load_cases(phantom_data)[0]
     cases = [replace(case, file=name) for name in ("=1+1.png", "M\u00fcller.png", "b\udcfc.png")]
     scores = score_all(blind, cases)

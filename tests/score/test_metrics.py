@@ -85,10 +85,7 @@ def test_values_are_described_by_mean_spread_and_worst() -> None:
     assert found["max"] == 10
     assert set(describe_errors([]).values()) == {None}
     assert describe_errors([2.0])["sd"] is None
-    assert describe_overlaps([0.5, 1.0]) == {
-        "mean": 0.75, "sd": pytest.approx(math.sqrt(0.125)), "min": 0.5,
-    }  # fmt: skip
-    assert describe_distances([1.0, 3.0]) == {
-        "mean": 2.0, "sd": pytest.approx(math.sqrt(2)), "max": 3.0,
-    }  # fmt: skip
+    spread = pytest.approx(math.sqrt(0.125))
+    assert describe_overlaps([0.5, 1.0]) == {"mean": 0.75, "sd": spread, "min": 0.5}
+    assert describe_distances([0.5, 1.0]) == {"mean": 0.75, "sd": spread, "max": 1.0}
     assert set(describe_overlaps([]).values()) == set(describe_distances([]).values()) == {None}

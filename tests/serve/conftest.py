@@ -4,7 +4,7 @@ import functools
 import http.server
 import threading
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
@@ -14,25 +14,12 @@ from tests.browser import opened, wait_until
 from tests.serve.window import MODULES, PREPARE
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serves a folder as any static host does, without a word."""
-
-    extensions_map: ClassVar[dict[str, str]] = {
-        **http.server.SimpleHTTPRequestHandler.extensions_map,
-        ".mjs": "text/javascript",
-        ".gz": "application/gzip",
-    }
-
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture(scope="session")
 def address(nano: Segmenter, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where the exported site is served."""
     folder = tmp_path_factory.mktemp("site")
     export(folder, nano, overwrite=False)
-    handler = functools.partial(Quiet, directory=str(folder))
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()

@@ -32,7 +32,6 @@ PREPARE = """(names) => {
   prepare().catch((error) => { window.failure = String(error); });
 }"""
 """Imports all modules of the page as ``t``."""
-_FIELDS = ("centerX", "centerY", "semiMajor", "semiMinor", "angle")
 
 
 def packed(data: bytes | npt.NDArray[Any]) -> str:
@@ -48,7 +47,8 @@ def unpacked(text: str, *shape: int) -> npt.NDArray[np.uint8]:
 
 def ellipse_fields(ellipse: Ellipse) -> dict[str, float]:
     """Return an ellipse as the page has it."""
-    return dict(zip(_FIELDS, astuple(ellipse), strict=True))
+    names = ("centerX", "centerY", "semiMajor", "semiMinor", "angle")
+    return dict(zip(names, astuple(ellipse), strict=True))
 
 
 def size_fields(size: PixelSize | None) -> dict[str, Any] | None:
