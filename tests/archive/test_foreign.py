@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -69,20 +68,17 @@ def test_a_name_leads_nowhere_out_of_the_results(plan: Plan, scans: Path, tmp_pa
     assert len([*masks.rglob("*.png")]) == len([*tmp_path.rglob("*.png")]) - 6 == len(names)
 
 
-@pytest.mark.parametrize(
-    ("table", "says"),
-    [
+def test_what_is_no_manifest_is_told(plan: Plan) -> None:
+    for table, says in (
         (pa.table({"name": ["a"]}), "expected 'path'"),
         (pa.table([["a"], ["b"]], ["path", "path"]), "at most once each"),
         (pa.table({"path": ["/a.png", None]}), "row 1, counted from 0, has the path ''"),
         (pa.table({"path": ["imgs/a.png"]}), "row 0, .* begins in no folder"),
         (pa.table({"path": ["/a\0.png"]}), "a character that no name has"),
-    ],
-)
-def test_what_is_no_manifest_is_told(plan: Plan, table: Any, says: str) -> None:
-    pq.write_table(table, plan.manifest)
-    with pytest.raises(DataError, match=says):
-        list(measure(plan))
+    ):
+        pq.write_table(table, plan.manifest)
+        with pytest.raises(DataError, match=says):
+            list(measure(plan))
 
 
 def test_odd_paths_are_rows_and_hide_no_disk_that_is_gone(plan: Plan, scans: Path) -> None:

@@ -18,15 +18,13 @@ def test_ages_as_people_write_them() -> None:
     assert read_age("21.5 weeks", "days") == 21.5
 
 
-@pytest.mark.parametrize(
-    ("text", "why"),
-    [*((text, "expected 21w3d") for text in ("", "21w7d", "-21", "nan", "w3d", "9" * 5000)),
-     *((text, "4 to 45 weeks") for text in ("3w6d", "45.1", "150", "27d"))],
-)  # fmt: skip
-def test_what_is_no_age_is_refused(text: str, why: str) -> None:
-    """As 150 where weeks are meant."""
-    with pytest.raises(DataError, match=why):
-        read_age(text)
+def test_what_is_no_age_is_refused() -> None:
+    for text in ("", "21w7d", "-21", "nan", "w3d", "9" * 5000):
+        with pytest.raises(DataError, match="expected 21w3d"):
+            read_age(text)
+    for text in ("3w6d", "45.1", "150", "27d"):  # 150 where weeks are meant
+        with pytest.raises(DataError, match="4 to 45 weeks"):
+            read_age(text)
 
 
 def write_table(tmp_path: Path, text: str) -> Path:

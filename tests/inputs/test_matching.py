@@ -37,11 +37,9 @@ def test_one_image_under_another_name(file: str, name: str) -> None:
     assert rows_of(file, name) == {file: name}
 
 
-@pytest.mark.parametrize(
-    "name", ["b.png", "aa.png", "a.png.bak", "png", "'a.png", "a.1", "a.2.png"]
-)
-def test_another_image_s_name(name: str) -> None:
-    assert "no row" in rows_of("s/a.png", name)["s/a.png"]
+def test_another_image_s_name() -> None:
+    for name in ("b.png", "aa.png", "a.png.bak", "png", "'a.png", "a.1", "a.2.png"):
+        assert "no row" in rows_of("s/a.png", name)["s/a.png"]
 
 
 def test_the_row_with_most_in_common_is_taken() -> None:

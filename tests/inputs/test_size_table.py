@@ -133,25 +133,6 @@ def test_a_row_that_is_wrong_costs_its_image_alone(tmp_path: Path, cell: str, me
         read_table(write_table(tmp_path, f"{TITLES}\nb.png,{cell}\n"))
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (
-            "filename,pixel size,PixelSpacing\na,0.1,0.2\\0.2\n",
-            "says 0.1 mm and 'PixelSpacing' 0.2",
-        ),
-        ("filename,pixel size x,pixel size x (mm),pixel size y\na,0.1,0.2,0.1\n", "keep the"),
-        ("filename,pixel size,unit\na.png,0.1,cm\n", "'unit' is not read; .*'pixel size"),
-        ("filename,pixel size (um)\na.png,0.1\n", "expected a positive number of mm from 0.001"),
-    ],
-)
-def test_columns_that_contradict_each_other_give_no_size(
-    tmp_path: Path, text: str, message: str
-) -> None:
-    with pytest.raises(DataError, match=message):
-        read_table(write_table(tmp_path, text))
-
-
 def test_rows_of_one_name_that_differ_cost_that_image(tmp_path: Path) -> None:
     text = f"{TITLES}\na.png,0.1\nb.png,0.1\nb.png,0.2\nb.png,0.1\nc.png,0.3\nc.png,0.3\n"
     table = read_table(write_table(tmp_path, text))
@@ -184,13 +165,22 @@ def test_sides_of_the_original_image(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
+        (
+            b"filename,pixel size,PixelSpacing\na,0.1,0.2\\0.2\n",
+            "says 0.1 mm and 'PixelSpacing' 0.2",
+        ),
+        (b"filename,pixel size x,pixel size x (mm),pixel size y\na,0.1,0.2,0.1\n", "keep the"),
+        (b"filename,pixel size,unit\na.png,0.1,cm\n", "'unit' is not read; .*'pixel size"),
+        (b"filename,pixel size (um)\na.png,0.1\n", "expected a positive number of mm from 0.001"),
         *[(b"PK\x03\x04...", "a workbook, not a CSV.*CSV UTF-8"), (b"", "empty")],
         (b"\xff\xfe\x00pixel\x80", "not a readable CSV"),
         (b"filename,pixel size(mm)\na.png\x00,0.1\n", "bytes of 0"),
         (b'filename,pixel size(mm)\na.png,"' + b"1" * 200_000 + b'"\n', "not a readable CSV"),
     ],
 )
-def test_files_that_are_no_csv(tmp_path: Path, data: bytes, message: str) -> None:
+def test_columns_that_contradict_each_other_and_files_that_are_no_csv_are_refused(
+    tmp_path: Path, data: bytes, message: str
+) -> None:
     path = tmp_path / "table.csv"
     path.write_bytes(data)
     with pytest.raises(DataError, match=message):

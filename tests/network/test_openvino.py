@@ -82,9 +82,10 @@ def test_what_is_no_model_of_ours_is_refused(
         opened(path)
 
 
-@pytest.mark.parametrize("shape", [
-    None, ["N", 1, "h", 288], ["N", 2, 192, 288], ["N", 1, 192, 288], [2, 1, 192, 288],
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "shape",
+    [None, ["N", 1, "h", 288], ["N", 2, 192, 288], ["N", 1, 192, 288], [2, 1, 192, 288]],
+)
 def test_a_float_graph_runs_if_its_shape_is_the_metadata_s(
     opened: Callable[[Path], Segmenter], tmp_path: Path, shape: list[int | str] | None
 ) -> None:
