@@ -55,20 +55,15 @@ def test_tables_as_people_have_them(tmp_path: Path, text: str, known: object) ->
     assert (ages and {file: weeks for file, weeks in ages.items() if weeks is not None}) == known
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
+def test_tables_that_contradict_themselves_are_refused(tmp_path: Path) -> None:
+    for text, message in (
         ("file,ga,gestational age\na,20,20\n", "'ga', 'gestational age' are all ages"),
         ("file,ga\na,20\na,21\n", "row 3: 'a' is there twice"),
         ("file,ga\na,20\nb,200\n", r"row 3 \('b'\): gestational age is '200'"),
         ("scan no,ga\na,20\n", "no column of files"),
-    ],
-)
-def test_tables_that_contradict_themselves_are_refused(
-    tmp_path: Path, text: str, message: str
-) -> None:
-    with pytest.raises(DataError, match=message):
-        read_ages(write_table(tmp_path, text))
+    ):
+        with pytest.raises(DataError, match=message):
+            read_ages(write_table(tmp_path, text))
 
 
 def test_ages_are_found_as_pixel_sizes_are_and_one_for_all_beats_them() -> None:

@@ -65,9 +65,8 @@ def test_rows_that_fit_equally_are_one_if_they_are_equal(monkeypatch: pytest.Mon
     assert "2 rows that fit 'a.png'" in rows_of("a.png", "x/a.png|y/a.png", "AA")["a.png"]
 
 
-@pytest.mark.parametrize(
-    ("files", "name", "owner"),
-    [
+def test_one_row_is_of_one_image_or_of_none() -> None:
+    for files, name, owner in (
         ("x/a.png|y/a.png", "a.png", ""),
         ("a.png|x/a.png", "a.png", ""),
         ("a.png|a.jpg", "a", ""),
@@ -76,15 +75,10 @@ def test_rows_that_fit_equally_are_one_if_they_are_equal(monkeypatch: pytest.Mon
         ("s2/b.png|b.png", "D:\\s2\\b.png", "s2/b.png"),
         ("s1/b.png|s3/b.png", "s1/b.png", "s1/b.png"),
         ("a.png|x/a.jpg", "a.png", "a.png"),
-    ],
-)
-def test_one_row_is_of_one_image_or_of_none(files: str, name: str, owner: str) -> None:
-    found = rows_of(files, name)
-    for file in files.split("|"):
-        if file == owner:
-            assert found[file] == name
-        else:
-            assert f"2 images have that name; name this one as {file!r}" in found[file]
+    ):
+        for file, found in rows_of(files, name).items():
+            expected = f"2 images have that name; name this one as {file!r}"
+            assert found == name if file == owner else expected in found
 
 
 def test_rows_that_name_other_folders_are_marked() -> None:

@@ -165,10 +165,7 @@ def test_sides_of_the_original_image(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (
-            b"filename,pixel size,PixelSpacing\na,0.1,0.2\\0.2\n",
-            "says 0.1 mm and 'PixelSpacing' 0.2",
-        ),
+        (b"file,pixel size,PixelSpacing\na,0.1,0.2\\0.2\n", "0.1 mm and 'PixelSpacing' 0.2"),
         (b"filename,pixel size x,pixel size x (mm),pixel size y\na,0.1,0.2,0.1\n", "keep the"),
         (b"filename,pixel size,unit\na.png,0.1,cm\n", "'unit' is not read; .*'pixel size"),
         (b"filename,pixel size (um)\na.png,0.1\n", "expected a positive number of mm from 0.001"),
@@ -181,10 +178,9 @@ def test_sides_of_the_original_image(tmp_path: Path) -> None:
 def test_columns_that_contradict_each_other_and_files_that_are_no_csv_are_refused(
     tmp_path: Path, data: bytes, message: str
 ) -> None:
-    path = tmp_path / "table.csv"
-    path.write_bytes(data)
+    (tmp_path / "table.csv").write_bytes(data)
     with pytest.raises(DataError, match=message):
-        read_table(path)
+        read_table(tmp_path / "table.csv")
     with pytest.raises(InputNotFoundError, match="a table of pixel sizes was expected"):
         read_table(tmp_path / "none.csv")
 

@@ -41,8 +41,7 @@ def changed(metadata: ModelMetadata = METADATA, **changes: object) -> str:
 
 def without(key: str) -> str:
     values = json.loads(METADATA.to_json())
-    del values[key]
-    return json.dumps(values)
+    return json.dumps({name: value for name, value in values.items() if name != key})
 
 
 @pytest.mark.parametrize(
