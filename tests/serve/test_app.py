@@ -151,10 +151,15 @@ def test_a_pixel_size_measures_the_image_again(
         enter(page, *size)
         hc_mm = nano.predict(phantoms[0].image, size).hc_mm
         assert wait_for_figure(page, f"HC {hc_mm:.1f}".replace(".", r"\.")) > 0
-    enter(page, "0.1.2")
-    wait_for_figure(page, " px")
-    assert "expected mm" in page.locator("#size-note").text_content()
+    for text, said in (("", "in pixels"), ("abc", "expected mm"), ("11", "expected mm")):
+        enter(page, text)
+        wait_for_figure(page, " px")
+        assert said in page.locator("#size-note").text_content()
     assert not page.locator("#confirmation").is_visible()
+    before = count(page)  # what is wrong is refused
+    choose(page, {"a.png": scan(phantoms[0])})
+    wait_until(page, "document.getElementById('state').classList.contains('wrong')")
+    assert count(page) == before
 
 
 def test_a_pixel_size_is_confirmed_for_images_of_another_size(
@@ -181,19 +186,12 @@ def test_a_pixel_size_is_confirmed_for_images_of_another_size(
     assert [" px" in button.text_content() for button in buttons] == [False, False, True]
 
 
-@pytest.mark.parametrize("how", ["drop", "paste"])
-def test_images_come_in_any_way(page: Any, phantoms: list[Phantom], how: str) -> None:
-    buttons = add(page, {"a.png": scan(phantoms[0]), "b.png": scan(phantoms[1])}, how)
-    assert [each.text_content().split(":")[0] for each in buttons] == ["a.png", "b.png"]
-    assert figure(page).endswith("px (no pixel size)")
-
-
 def test_doubts_and_bad_files_are_explained_and_the_others_go_on(
     page: Any, nano: Segmenter, phantoms: list[Phantom]
 ) -> None:
     half = phantoms[2].image[:, : phantoms[2].image.shape[1] // 2]
     files = {"<b>x\x1b[31m.png": b"no image", "good.png": scan(phantoms[0])}
-    first, second, _ = add(page, files | {"half.png": encode(".png", half)})
+    first, second, _ = add(page, files | {"half.png": encode(".png", half)}, "drop")
     assert page.locator("#verdict").get_attribute("class") == "doubtful"
     assert "; ".join(page.locator("#doubts li").all_text_contents()) == nano.predict(half).reason
     assert first.text_content().startswith("<b>x\\x1b[31m.png: ")
@@ -204,21 +202,11 @@ def test_doubts_and_bad_files_are_explained_and_the_others_go_on(
     assert page.locator("#measured b").count() == 0
 
 
-def test_a_wrong_pixel_size_is_refused(page: Any, phantoms: list[Phantom]) -> None:
-    for text, said in (("", "in pixels"), ("abc", "expected mm"), ("11", "expected mm")):
-        enter(page, text)
-        assert said in page.locator("#size-note").text_content()
-    before = count(page)
-    choose(page, {"a.png": scan(phantoms[0])})
-    wait_until(page, "document.getElementById('state').classList.contains('wrong')")
-    assert count(page) == before
-
-
 def test_picture_and_table_are_saved(
     page: Any, nano: Segmenter, phantoms: list[Phantom], tmp_path: Path
 ) -> None:
     name = "=1+1,b.png"
-    first, _ = add(page, {name: scan(phantoms[0]), "bad.png": b"no image"})
+    first, _ = add(page, {name: scan(phantoms[0]), "bad.png": b"no image"}, "paste")
     first.click()
     enter(page, "0,2", "0.25")
     wait_for_figure(page, " mm")

@@ -54,15 +54,11 @@ def test_images_are_stretched_to_the_same_bytes(page: Any, size: tuple[int, int]
 
 
 @pytest.mark.parametrize("view", [
-    View(0, 0, 60, 40), View(-10, -5, 90, 70), View(20, 10, 25, 15), View(100, 100, 20, 20),
-    View(5, 30, 90, 40, inverted=True),
+    View(-10, -5, 90, 70), View(100, 100, 20, 20), View(5, 30, 90, 40, inverted=True),
 ])  # fmt: skip
 def test_views_are_cut_alike(page: Any, view: View) -> None:
     image = np.random.default_rng(1).integers(0, 256, (40, 60), dtype=np.uint8)
-    fields = {
-        "left": view.left_px, "top": view.top_px, "width": view.width_px,
-        "height": view.height_px, "inverted": view.inverted,
-    }  # fmt: skip
+    fields = {name.removesuffix("_px"): value for name, value in view._asdict().items()}
     got = page.evaluate(
         "([p, width, height, view]) =>"
         " t.text(t.cut({ pixels: t.bytes(p), width, height }, view).pixels)",
