@@ -238,7 +238,7 @@ def bits(dataset: Any) -> np.ndarray:
     return unpacked.reshape(dataset.NumberOfFrames, dataset.Rows, dataset.Columns)
 
 
-def test_a_head_is_one_segment_of_the_masks_pixels() -> None:
+def test_a_head_is_one_segment_and_loss_in_the_source_is_noted() -> None:
     prediction = head(pixel_size=None)  # which a mask does not need
     found = segmented(prediction=prediction)
     assert found.SOPClassUID == "1.2.840.10008.5.1.4.1.1.66.4"
@@ -254,9 +254,6 @@ def test_a_head_is_one_segment_of_the_masks_pixels() -> None:
     (algorithm,) = segment.SegmentationAlgorithmIdentificationSequence
     assert algorithm.AlgorithmVersion == __version__
     assert f"model SHA-256={MODEL.sha256}" in algorithm.AlgorithmParameters
-
-
-def test_loss_in_the_source_is_noted_in_its_segmentation() -> None:
     lossy = header(
         LossyImageCompression="01", LossyImageCompressionRatio="12.5",
         LossyImageCompressionMethod="ISO_10918_1",

@@ -43,6 +43,12 @@ def test_a_table_of_both(tmp_path: Path) -> None:
     assert found.model_sha256 == ""
     (text,) = found.notices
     assert ": 1, such as 'c.png'" in text
+    # what evaluate writes is one too
+    row = "a.png,0.9,0.9,0.9,0.9,1.0,175.0,172.0,3.0,0.99,"
+    flagged = "b.png,0.9,0.9,0.9,0.9,1.0,175.0,172.0,3.0,0.99,low_confidence"
+    found = read_site(table(tmp_path, f"{','.join(CSV_COLUMNS)}\n{row}\n{flagged}\n"))
+    assert found.heads == (Head("a.png", 172.0, 175.0, None),)
+    assert len(found.notices) == 1
 
 
 @pytest.mark.parametrize(
@@ -53,14 +59,6 @@ def test_titles_as_people_write_them(tmp_path: Path, titles: str) -> None:
     row = separator.join(("a.png", "172", "175"))
     (head,) = read_site(table(tmp_path, f"{titles}\n{row}\n")).heads
     assert (head.site_mm, head.model_mm) == (172, 175)
-
-
-def test_what_evaluate_writes_is_such_a_table(tmp_path: Path) -> None:
-    row = "a.png,0.9,0.9,0.9,0.9,1.0,175.0,172.0,3.0,0.99,"
-    flagged = "b.png,0.9,0.9,0.9,0.9,1.0,175.0,172.0,3.0,0.99,low_confidence"
-    found = read_site(table(tmp_path, f"{','.join(CSV_COLUMNS)}\n{row}\n{flagged}\n"))
-    assert found.heads == (Head("a.png", 172.0, 175.0, None),)
-    assert len(found.notices) == 1
 
 
 def test_results_are_joined_by_file(tmp_path: Path, results: Path) -> None:
