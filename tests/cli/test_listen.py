@@ -68,7 +68,6 @@ class Node:
         command = [sys.executable, "-u", "-m", "edgeseg", "listen", "--out", out, "--port", 0]
         words, pipe = [*map(str, [*command, *options])], subprocess.PIPE
         self.process = subprocess.Popen(words, stdout=pipe, stderr=subprocess.STDOUT, text=True)
-        assert self.process.stdout is not None
         while " listens on " not in (line := self.process.stdout.readline()):
             assert line, "it ended before"
         self.port = line.split(":")[1].split(";")[0]
@@ -171,7 +170,6 @@ def _send_and_kill(node: Node, paths: Sequence[Path], numbers: random.Random) ->
     n_answers = numbers.randint(1, len(paths))
     answered: set[str] = set()
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as sending:
-        assert sending.stderr is not None
         for line in sending.stderr:
             if "Sending file: " in line:
                 file = Path(line.split("Sending file: ")[1].strip()).name

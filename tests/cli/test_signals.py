@@ -65,7 +65,6 @@ def start(*arguments: str, answers: int = 3, patience: float = 2.0) -> subproces
 
 
 def wait_for_line(process: subprocess.Popen[str], expected: str) -> None:
-    assert process.stderr is not None
     while (line := process.stderr.readline()) != expected:
         assert line, "it ended before"
 
@@ -84,7 +83,7 @@ def test_a_signal_ends_a_run_that_can_be_gone_on_with(
     command: list[str], tmp_path: Path, number: int, code: int
 ) -> None:
     with start(*command, "--overwrite", "--jsonl", "-") as process:
-        assert process.stdout is not None and process.stdout.readline()  # a row is written
+        assert process.stdout.readline()  # a row is written
         process.send_signal(number)
         _, said = process.communicate(timeout=LONG_S)
     assert process.returncode == code

@@ -56,10 +56,11 @@ def test_values_that_are_given_reach_the_run(
     file.write_text("epochs = 7\nbatch_size = 4\n")
     said(
         "--data", "d", "--out", "o", "--config", str(file), "--batch_size", "6", "--fold", "-1",
-        "--decoder-channels", "16,16,8,8,8", "--encoder-top", "false", code=0,
+        "--decoder-channels", "16,16,8,8,8", "--encoder-top", "false", "--learning-rate", "1e-3",
+        code=0,
     )  # fmt: skip
     (config,) = seen
     assert (config.epochs, config.batch_size, config.fold) == (7, 6, -1)
     assert config.decoder_channels == (16, 16, 8, 8, 8)
     assert config.encoder_top is False
-    assert config.learning_rate == TrainConfig().learning_rate
+    assert (config.learning_rate, config.loss) == (1e-3, TrainConfig().loss)

@@ -52,7 +52,6 @@ def watching(folder: Path, out: Path, *more: object) -> Iterator[subprocess.Pope
 
 
 def next_row(process: subprocess.Popen[str]) -> dict[str, Any]:
-    assert process.stdout is not None
     line = process.stdout.readline()
     assert line, "it ended before"
     row: dict[str, Any] = json.loads(line)

@@ -39,11 +39,6 @@ def data(part: bytes, *, last: bool) -> bytes:
     return bytes(hostile.fragments((3, 2 if last else 0, part)))
 
 
-def echoes(connection: socket.socket) -> bool:
-    connection.sendall(hostile.fragments((1, 3, hostile.command(0x30, data=False))))
-    return bool(status_of(read_unit(connection)) == 0)
-
-
 def until(true: Callable[[], bool], seconds: float = 60) -> None:
     """Wait until something is true."""
     deadline = time.monotonic() + seconds

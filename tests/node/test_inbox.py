@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -47,7 +46,6 @@ class Node:
         self.store: Store
         self._measured: list[str] = []
         self._segmenter = open_fake(monkeypatch, FakeSession())
-        self._numbers = itertools.count()
 
     @contextlib.contextmanager
     def run(self, limit: int = 1000) -> Iterator[Inbox]:
@@ -72,7 +70,7 @@ class Node:
 
     def receive(self, uid: str = "1.2.3", frames: np.ndarray = SCAN) -> tuple[Path, str]:
         """Write an instance as it came over the network, and return it with its UID."""
-        path = self.spool / f"tmp{next(self._numbers)}.dcm"
+        path = self.spool / f"tmp{pydicom.uid.generate_uid()}.dcm"
         dicom_files.write(path, frames, SOPInstanceUID=uid)
         return path, uid
 

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -101,10 +102,7 @@ def store(node: Node, uid: str = "1.2.3") -> int:
 def test_an_exception_in_store_is_a_status_and_a_notice_without_the_patient(
     started: Callable[..., Node], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def failing(path: Path, uid: str) -> int:
-        raise ValueError("Doe^Jane")
-
-    node = started(store=failing)
+    node = started(store=Mock(side_effect=ValueError("Doe^Jane")))
     assert store(node) == store(node) == Status.PROCESSING_FAILURE  # it goes on
     assert len(node.notices) == 2
     assert "SCANNER@127.0.0.1" in node.notices[0]
@@ -179,9 +177,7 @@ def test_notices_left_out_are_counted_when_a_minute_is_over(
 def test_what_ends_an_association_is_a_notice_in_the_systems_words(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device", "Doe^Jane")
-
+    full = Mock(side_effect=OSError(28, "No space left on device", "Doe^Jane"))
     monkeypatch.setattr("pynetdicom.dimse_messages.NamedTemporaryFile", full)
     with associated(node.address) as peer:
         peer.sendall(store_command() + data(b"abc", last=True))

@@ -16,7 +16,9 @@ from edgeseg_training.config import TrainConfig, load_config
 from edgeseg_training.data import EpochSampler, ViewDataset, load_example, split_cases
 
 
-def test_heads_are_never_on_both_sides(tiny: TrainConfig, phantom_data: Path) -> None:
+def test_heads_are_never_on_both_sides_and_a_fraction_is_of_heads(
+    tiny: TrainConfig, phantom_data: Path
+) -> None:
     cases = hc18.load_cases(phantom_data)
     held_out = []
     for fold in range(5):
@@ -25,12 +27,6 @@ def test_heads_are_never_on_both_sides(tiny: TrainConfig, phantom_data: Path) ->
         assert not {c.group for c in split.training} & {c.group for c in split.validation}
         held_out += [c.file for c in split.validation]
     assert sorted(held_out) == [c.file for c in cases]
-
-
-def test_a_fraction_is_of_heads_and_leaves_the_validation_alone(
-    tiny: TrainConfig, phantom_data: Path
-) -> None:
-    cases = hc18.load_cases(phantom_data)
     whole, half = (split_cases(cases, tiny.updated({"fraction": f})) for f in (1.0, 0.5))
     assert half.validation == whole.validation
     heads = {c.group for c in half.training}
@@ -47,9 +43,7 @@ def test_a_view_depends_on_seed_epoch_and_index_alone(
     first = views[4, 1]
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(99)
-    again = ViewDataset(examples, tiny)[4, 1]
-    assert torch.equal(first[0], again[0])
-    assert torch.equal(first[1], again[1])
+    assert all(map(torch.equal, first, ViewDataset(examples, tiny)[4, 1]))
     assert not torch.equal(first[0], views[5, 1][0])
     assert not torch.equal(first[0], ViewDataset(examples, tiny.updated({"seed": 1}))[4, 1][0])
 
@@ -68,12 +62,11 @@ def test_the_mask_follows_the_image(tiny: TrainConfig, phantom_data: Path) -> No
 
 def test_every_index_comes_once_an_epoch_in_an_order_of_its_own() -> None:
     sampler = EpochSampler(20, seed=1)
-    first = list(sampler)
+    first = [i for _, i in sampler]
     sampler.set_epoch(1)
-    second = list(sampler)
-    assert sorted(i for _, i in first) == list(range(20))
-    assert [i for _, i in first] != [i for _, i in second]
-    assert {epoch for epoch, _ in second} == {1}
+    assert sorted(first) == list(range(20))
+    assert {epoch for epoch, _ in sampler} == {1}
+    assert [i for _, i in sampler] != first
 
 
 def test_some_images_may_be_empty(tiny: TrainConfig, phantom_data: Path) -> None:
@@ -111,19 +104,7 @@ def test_the_paper_s_recipe_is_the_paper_s() -> None:
     assert (config.batch_size, config.epochs, config.loss) == (10, 20, "bce")
     assert (config.rotate_deg, config.horizontal_flip, config.vertical_flip) == (25.0, 0.5, 0.1)
     assert config.normalization == "unit"
-    assert config.decoder_channels == (256, 128, 64, 32, 16)
     assert not config.freeze_batchnorm_statistics
-
-
-def test_text_becomes_the_value_s_type() -> None:
-    config = TrainConfig().updated(
-        {"epochs": "3", "learning_rate": "1e-3", "decoder_channels": "64,32,24,16,8",
-         "freeze_batchnorm_statistics": "false", "name": "mine"}
-    )  # fmt: skip
-    assert (config.epochs, config.learning_rate, config.name) == (3, 1e-3, "mine")
-    assert config.decoder_channels == (64, 32, 24, 16, 8)
-    assert config.freeze_batchnorm_statistics is False
-    assert TrainConfig().updated(config.as_dict()) == config
 
 
 @pytest.mark.parametrize(
@@ -132,14 +113,11 @@ def test_text_becomes_the_value_s_type() -> None:
         ({"epoch": 3}, "did you mean 'epochs'"),
         ({"epochs": 2.5}, "expected int"),
         ({"epochs": 0}, "1 or more"),
-        ({"input_height": 100}, "multiple of 32"),
-        ({"loss": "mse"}, "expected one of bce"),
         ({"fraction": 0}, "more than 0"),
         ({"decoder_channels": "8,8"}, "5 widths, or 4"),
         ({"scale_range": "2,1"}, "smallest, largest"),
         ({"ema_decay": 1}, "below 1"),
         ({"devices": -1}, "0 for all"),
-        ({"freeze_batchnorm_statistics": "maybe"}, "expected bool"),
     ],
 )
 def test_impossible_values_are_refused(values: dict[str, Any], reason: str) -> None:
@@ -150,10 +128,8 @@ def test_impossible_values_are_refused(values: dict[str, Any], reason: str) -> N
 def test_broken_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputNotFoundError):
         load_config(tmp_path / "none.toml")
-    path = tmp_path / "bad.toml"
-    path.write_text("epochs = ")
-    with pytest.raises(ConfigError, match="not valid TOML"):
-        load_config(path)
-    path.write_text("epochs = 1\n[a]\nepochs = 2\n")
-    with pytest.raises(ConfigError, match="set twice"):
-        load_config(path)
+    path, twice = tmp_path / "bad.toml", "epochs = 1\n[a]\nepochs = 2\n"
+    for text, reason in (("epochs = ", "not valid TOML"), (twice, "set twice")):
+        path.write_text(text)
+        with pytest.raises(ConfigError, match=reason):
+            load_config(path)

@@ -9,7 +9,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-import lightning
 import numpy as np
 import pytest
 import torch
@@ -87,16 +86,15 @@ def test_two_processes_do_what_one_does_killed_and_resumed(
     train(phantom_data, two, config, resume=True)  # it may go on elsewhere
 
 
-def trainer(rank: int, world: int) -> lightning.Trainer:
-    return cast(lightning.Trainer, SimpleNamespace(global_rank=rank, world_size=world))
-
-
-@pytest.mark.parametrize("world", [1, 2, 5])
+@pytest.mark.parametrize("world", [2, 5])
 def test_the_processes_take_every_image_once(world: int) -> None:
-    whole = list(DealtBatches(EpochSampler(16, seed=1), 5, trainer(0, 1)))
+    def deal(rank: int, world: int) -> list[Any]:
+        trainer: Any = SimpleNamespace(global_rank=rank, world_size=world)
+        return list(DealtBatches(EpochSampler(16, seed=1), 5, trainer))
+
+    whole = deal(0, 1)
     assert [len(batch) for batch in whole] == [5, 5, 5, 1]
-    trainers = [trainer(rank, world) for rank in range(world)]
-    dealt = [list(DealtBatches(EpochSampler(16, seed=1), 5, each)) for each in trainers]
+    dealt = [deal(rank, world) for rank in range(world)]
     for i, batch in enumerate(whole):
         parts = [part_of_batch(i, 16, 5, rank, world) for rank in range(world)]
         counts = [part.stop - part.start for part in parts]

@@ -5,9 +5,10 @@ import copy
 import json
 import math
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -91,7 +92,6 @@ def test_every_precision_agrees_with_torch_and_runs(
     metadata = segmenter.metadata
     assert (metadata.name, metadata.precision, metadata.strategy) == ("tiny", precision, "full")
     assert metadata.metrics["figures"]["dice"] > 0
-    assert metadata.train_data is not None
     assert metadata.train_data.count == load_trained(trained).facts["data"]["n_training"]
     assert segmenter.infer(np.zeros((3, 1, 64, 96), np.uint8)).shape == (3, 1, 64, 96)
 
@@ -105,11 +105,8 @@ def test_the_graph_is_static_but_for_the_batch_and_names_no_path(graph: onnx.Mod
 
 
 def test_a_head_that_only_torch_finds_counts_in_full(trained: Path, phantom_data: Path) -> None:
-    class Blind:
-        def infer(self, tensor: np.ndarray) -> np.ndarray:
-            return np.zeros(tensor.shape, np.float32)
-
-    loaded, blind = load_trained(trained), cast(Segmenter, Blind())
+    loaded = load_trained(trained)
+    blind: Any = SimpleNamespace(infer=lambda tensor: np.zeros(tensor.shape, np.float32))
     samples = find_samples(loaded, phantom_data).parity
     differences = compare(loaded, blind, samples)
     assert differences.mean_dice == 0
@@ -140,10 +137,9 @@ def test_a_model_that_differs_leaves_no_file(
 ) -> None:
     def broken(trained: Trained) -> onnx.ModelProto:
         model = right(trained)
-        for tensor in model.graph.initializer:
-            if len(tensor.dims) == 4:
-                changed = onnx.numpy_helper.to_array(tensor) * 1.01
-                tensor.CopyFrom(onnx.numpy_helper.from_array(changed, tensor.name))
+        for tensor in (each for each in model.graph.initializer if len(each.dims) == 4):
+            changed = numpy_helper.to_array(tensor) * 1.01
+            tensor.CopyFrom(numpy_helper.from_array(changed, tensor.name))
         return model
 
     right = exporting.to_onnx
@@ -157,7 +153,6 @@ def test_a_model_that_differs_leaves_no_file(
     ("precision", "differences", "holds"),
     [
         ("fp32", (4e-4, 0.04, 1.0, 0.001, 9), True),
-        ("fp32", (0.0, 0.06, 1.0, 0.001, 9), False),
         ("fp16", (4e-3, 0.03, 1.0, 0.001, 9), False),
         ("int8", (0.9, 9.0, 0.995, 0.5, 9), True),
         ("int8", (0.0, 0.0, 0.9949, 0.0, 9), False),
@@ -210,12 +205,10 @@ def make_model(
     nodes: list[onnx.NodeProto], shapes: list[list[Any]], weights: dict[str, np.ndarray]
 ) -> onnx.ModelProto:
     """Return a model from ``x`` to ``y``."""
-    x, y = (
-        helper.make_tensor_value_info(n, 1, shape) for n, shape in zip("xy", shapes, strict=True)
-    )
+    x, y = map(helper.make_tensor_value_info, "xy", (1, 1), shapes)
     tensors = [numpy_helper.from_array(v.astype(np.float32), n) for n, v in weights.items()]
     graph = helper.make_graph(nodes, "g", [x], [y], tensors)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
 
 
 @pytest.mark.parametrize("pads", [[1, 1, 1, 1], [0, 2, 1, 0]])
@@ -258,45 +251,32 @@ def soft_map(logit: float, semi_major_px: float) -> npt.NDArray[np.float32]:
     return (1 / (1 + np.exp(-z.clip(-12, 12)))).astype(np.float32)
 
 
-def shifted(maps: list[npt.NDArray[np.float32]]) -> Callable[[float], list[Any]]:
-    """Answer as a network whose logits are moved as told."""
-
-    def answers(shift: float) -> list[Any]:
-        odds = [m / (1 - m) * np.exp(shift) for m in maps]
-        return [(o / (1 + o)).astype(np.float32) for o in odds]
-
-    return answers
-
-
 @pytest.mark.parametrize("moved", [0.0, -0.7])
 def test_maps_that_were_moved_are_moved_back(moved: float) -> None:
     """Those without a sure head move nothing."""
     noise = np.random.default_rng(0).uniform(0.3, 0.7, SIZE).astype(np.float32)
     source = [*(soft_map(0.0, axis) for axis in (40.0, 50.0, 60.0)), noise]
     maps = [*(soft_map(moved, axis) for axis in (40.0, 50.0, 60.0)), noise**2]
-    samples = [Sample(np.zeros(SIZE, np.uint8), 0.5)] * 4
-    assert logit_shift(source, shifted(maps), samples) == pytest.approx(-moved, abs=0.01)
     empty = [np.full(SIZE, 0.01, np.float32)]
-    assert logit_shift(empty, shifted(empty), samples[:1]) == 0
+
+    def answers(shift: float, maps: Sequence[Any] = maps) -> list[Any]:
+        odds = [m / (1 - m) * np.exp(shift) for m in maps]
+        return [(o / (1 + o)).astype(np.float32) for o in odds]
+
+    samples = [Sample(np.zeros(SIZE, np.uint8), 0.5)] * 4
+    assert logit_shift(source, answers, samples) == pytest.approx(-moved, abs=0.01)
+    assert logit_shift(empty, lambda shift: answers(shift, empty), samples[:1]) == 0
 
 
 def test_the_last_bias_takes_the_shift(monkeypatch: pytest.MonkeyPatch) -> None:
-    weights = [
-        numpy_helper.from_array(np.ones((1, 1, 1, 1), np.float32), "w"),
-        numpy_helper.from_array(np.array([2.0], np.float32), "first"),
-        numpy_helper.from_array(np.array([-1.0], np.float32), "last"),
-    ]
     nodes = [
-        helper.make_node("Conv", ["image", "w", "first"], ["hidden"]),
-        helper.make_node("Conv", ["hidden", "w", "last"], ["probability"]),
+        helper.make_node("Conv", ["x", "w", "first"], ["hidden"]),
+        helper.make_node("Conv", ["hidden", "w", "last"], ["y"]),
     ]
-    image, probability = (
-        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 1, 4, 4])
-        for name in ("image", "probability")
-    )
-    graph = helper.make_graph(nodes, "two", [image], [probability], weights)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    weights = {"w": np.ones((1, 1, 1, 1)), "first": np.array([2.0]), "last": np.array([-1.0])}
+    model = make_model(nodes, [[1, 1, 4, 4]] * 2, weights)
     monkeypatch.setattr(recentring, "logit_shift", lambda *_: 0.25)
+    monkeypatch.setattr(recentring, "_maps", lambda *_: [])
     assert recentring.recentre(model, model, [], []) == 0.25
     found = {t.name: numpy_helper.to_array(t).item() for t in model.graph.initializer}
     assert found == {"w": 1.0, "first": 2.0, "last": -0.75}

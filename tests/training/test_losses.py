@@ -13,40 +13,28 @@ from edgeseg_training.model import SegmentationModel, build_model
 HEAD = Ellipse(70.3, 45.8, 40.0, 28.0, 0.4)
 
 
+SIZE = (96, 144)
+
+
 def _map(ellipse: Ellipse) -> torch.Tensor:
-    return torch.from_numpy(ellipse.coverage(96, 144))[None, None]
-
-
-def test_the_soft_circumference_is_the_ellipse_s() -> None:
-    other = Ellipse(50.0, 40.0, 30.0, 29.9, 2.0)
-    maps = torch.cat([_map(HEAD), _map(other)])
-    expected = torch.tensor([HEAD.circumference_px, other.circumference_px], dtype=torch.float32)
-    torch.testing.assert_close(soft_circumference(maps), expected, rtol=1e-3, atol=0.0)
+    return torch.from_numpy(ellipse.coverage(*SIZE))[None, None]
 
 
 def test_the_circumference_loss_is_the_relative_error_and_pulls_towards_it() -> None:
+    maps = torch.cat([_map(HEAD), _map(other := Ellipse(50.0, 40.0, 30.0, 29.9, 2.0))])
+    expected = torch.tensor([HEAD.circumference_px, other.circumference_px], dtype=torch.float32)
+    torch.testing.assert_close(soft_circumference(maps), expected, rtol=1e-3, atol=0.0)
     larger = Ellipse(70.3, 45.8, 40.0 * 1.05, 28.0 * 1.05, 0.4)
     assert float(circumference_loss(_map(HEAD), _map(HEAD))) == pytest.approx(0, abs=1e-6)
     assert float(circumference_loss(_map(larger), _map(HEAD))) == pytest.approx(0.0488, rel=0.02)
     logits = torch.logit(_map(larger), eps=1e-2).requires_grad_()
     circumference_loss(torch.sigmoid(logits), _map(HEAD)).backward()
     # descending lowers the probability at the outline, where the larger head goes beyond it
-    assert logits.grad is not None
     assert float(logits.grad[0, 0, 46, 110]) > 0
 
 
-def test_images_without_a_head_add_no_circumference() -> None:
-    nothing = torch.zeros(2, 1, 96, 144)
-    logits = torch.randn(2, 1, 96, 144, requires_grad=True)
-    loss = segmentation_loss(logits, nothing, "bce+dice+hc")
-    loss.backward()
-    assert logits.grad is not None
-    assert bool(torch.isfinite(logits.grad).all())
-    torch.testing.assert_close(loss, segmentation_loss(logits, nothing, "bce+dice"))
-
-
-def test_each_term_adds_to_the_loss() -> None:
-    logits = torch.zeros(1, 1, 96, 144)
+def test_each_term_adds_to_the_loss_and_images_without_a_head_add_no_circumference() -> None:
+    logits = torch.zeros(1, 1, *SIZE)
     terms = [("bce", 1), ("bce+dice", 1), ("bce+dice+hc", 1), ("bce+dice+hc", 3)]
     bce, dice, once, thrice = (
         float(segmentation_loss(logits, _map(HEAD), kind, weight)) for kind, weight in terms
@@ -55,9 +43,12 @@ def test_each_term_adds_to_the_loss() -> None:
     assert bce < dice < bce + 1
     assert once > dice
     assert thrice - dice == pytest.approx(3 * (once - dice), rel=1e-4)
-
-
-SIZE = (96, 144)
+    nothing = torch.zeros(2, 1, *SIZE)
+    logits = torch.randn(2, 1, *SIZE, requires_grad=True)
+    loss = segmentation_loss(logits, nothing, "bce+dice+hc")
+    loss.backward()
+    assert bool(torch.isfinite(logits.grad).all())
+    torch.testing.assert_close(loss, segmentation_loss(logits, nothing, "bce+dice"))
 
 
 def logits_of(ellipse: Ellipse, slope: float = 4.0) -> torch.Tensor:
@@ -113,15 +104,10 @@ def test_no_pixel_gains_more_than_the_strength_whatever_the_map() -> None:
 
 
 def test_it_acts_in_answers_only(tiny: TrainConfig) -> None:
-    class Fixed(torch.nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return logits
-
     logits = logits_of(Ellipse(70.0, 45.0, 38.0, 27.0, 0.4))
-    model = SegmentationModel(Fixed(), 1, "unit", prior())
-    image = torch.zeros((1, 1, *SIZE))
-    assert torch.equal(model.train()(image), logits)
-    assert torch.equal(model.eval()(image), prior()(logits))
+    model = SegmentationModel(torch.nn.Identity(), 1, "unit", prior())
+    torch.testing.assert_close(model.train()(255 * logits), logits)
+    torch.testing.assert_close(model.eval()(255 * logits), prior()(logits))
     with_prior = build_model(tiny.updated({"ellipse_prior": 3.0}))
     assert with_prior.prior is not None
     assert with_prior.state_dict().keys() == build_model(tiny).state_dict().keys()

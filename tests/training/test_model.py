@@ -27,8 +27,7 @@ def test_a_gray_encoder_answers_as_the_rgb_one_to_a_gray_image(
     torch.manual_seed(0)
     rgb = build_model(tiny.updated({"input_mode": "rgb", "normalization": "unit"})).eval()
     path = save_encoder(rgb, tmp_path)
-    values = {"encoder_weights": str(path), "normalization": "unit"}
-    gray = build_model(tiny.updated(values)).eval()
+    gray = build_model(tiny.updated({"encoder_weights": str(path)})).eval()
     x = torch.randint(0, 255, (1, 1, 64, 96)) / 255
     with torch.inference_mode():
         ours = gray.network.encoder(x)
@@ -47,16 +46,16 @@ def test_normalisation_is_that_of_imagenet() -> None:
 
 
 def test_files_that_are_not_the_encoder_s_are_refused(tiny: TrainConfig, tmp_path: Path) -> None:
-    path = tmp_path / "other.safetensors"
-    config = tiny.updated({"encoder_weights": str(path)})
-    with pytest.raises(InputNotFoundError, match="no such file"):
-        build_model(config)
-    path.write_text("no")
-    with pytest.raises(ModelError, match="not a safetensors file"):
-        build_model(config)
-    save_file({"a": torch.zeros(1)}, path)
-    with pytest.raises(ModelError, match=r"features\.0\.0\.weight"):
-        build_model(config)
+    absent, text, other = (tmp_path / name for name in ("absent", "text", "other"))
+    text.write_text("no")
+    save_file({"a": torch.zeros(1)}, other)
+    for path, error, reason in (
+        (absent, InputNotFoundError, "no such file"),
+        (text, ModelError, "not a safetensors file"),
+        (other, ModelError, r"features\.0\.0\.weight"),
+    ):
+        with pytest.raises(error, match=reason):
+            build_model(tiny.updated({"encoder_weights": str(path)}))
 
 
 @pytest.mark.parametrize(("widths", "top"), [("16,16,8,8,8", True), ("16,16,8,8", False)])
@@ -144,7 +143,6 @@ def test_strided_depthwise_convolutions_do_their_arithmetic_in_float32() -> None
     assert plain.weight.grad is not None and plain.weight.grad.dtype == torch.float32
 
 
-TRAINING = Path(__file__).parents[2] / "training"
 # arXiv 2307.09067: its table in millions, the authors' notebook to the unit
 PAPER_COUNTS = {
     "full": 6_628_945,
@@ -158,24 +156,13 @@ PAPER_COUNTS = {
 }
 
 
-@pytest.fixture(scope="module")
-def paper() -> TrainConfig:
-    return load_config(TRAINING / "paper.toml").updated({"encoder_weights": "none"})
-
-
-def test_trainable_parameters_are_the_paper_s(paper: TrainConfig) -> None:
+def test_trainable_parameters_are_the_paper_s() -> None:
+    recipe = Path(__file__).parents[2] / "training" / "paper.toml"
+    paper = load_config(recipe).updated({"encoder_weights": "none"})
     for strategy, count in PAPER_COUNTS.items():
         assert strategies.apply(build_model(paper).network, strategy) == count
     network = build_model(paper.updated({"strategy": "baseline"})).network
     assert strategies.apply(network, "baseline") == pytest.approx(31.0e6, rel=0.005)
-
-
-def test_an_unknown_strategy_is_refused(paper: TrainConfig) -> None:
-    with pytest.raises(ConfigError, match="expected one of baseline, full"):
-        strategies.apply(build_model(paper).network, "decoder-5")
-    with pytest.raises(ConfigError, match="needs a network with an encoder"):
-        plain = build_model(paper.updated({"architecture": "unet-plain"})).network
-        strategies.apply(plain, "decoder")
 
 
 @pytest.mark.parametrize("frozen", [True, False])
@@ -191,10 +178,16 @@ def test_frozen_batchnorm_statistics_move_only_where_a_recipe_says_so(
     assert any("encoder" in name for name in moved) is not frozen
 
 
-def test_a_decoder_of_four_blocks_has_no_fifth_to_train(tiny: TrainConfig) -> None:
+def test_a_strategy_that_is_unknown_or_not_for_a_network_is_refused(tiny: TrainConfig) -> None:
     network = build_model(tiny.updated({"decoder_channels": "16,16,8,8"})).network
     trained = strategies.apply(network, "decoder")
     heads = sum(p.numel() for p in network.segmentation_head.parameters())
     assert trained == heads + sum(p.numel() for p in network.decoder.parameters())
-    with pytest.raises(ConfigError, match="trains D4, which this decoder lacks"):
-        strategies.apply(network, "decoder-4")
+    plain = build_model(tiny.updated({"architecture": "unet-plain"})).network
+    for refusing, strategy, reason in (
+        (network, "decoder-4", "trains D4, which this decoder lacks"),
+        (network, "decoder-5", "expected one of baseline, full"),
+        (plain, "decoder", "needs a network with an encoder"),
+    ):
+        with pytest.raises(ConfigError, match=reason):
+            strategies.apply(refusing, strategy)

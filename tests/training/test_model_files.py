@@ -81,28 +81,19 @@ def test_moments_of_several_maps_and_of_an_empty_one() -> None:
     np.testing.assert_allclose(moments[0, 1], moments_of(maps[0, 1]), rtol=1e-4, atol=1e-5)
 
 
-def test_the_map_is_found_by_its_name_or_as_the_only_output(tmp_path: Path) -> None:
-    model = onnx.load(zoo.find("hc18-nano").path)
-    outputs = list(model.graph.output)
+def test_the_map_is_found_by_its_name_and_no_other_is_taken(tmp_path: Path) -> None:
+    model, path = onnx.load(zoo.find("hc18-nano").path), tmp_path / "model.onnx"
     scan = make_phantom(81)
     expected = Segmenter("hc18-nano", device="cpu").predict(scan.image).ellipse
-    path = tmp_path / "model.onnx"
-
-    def save(*chosen: onnx.ValueInfoProto) -> None:
-        del model.graph.output[:]
-        model.graph.output.extend(chosen)
-        onnx.save(model, path)
-
-    save(*reversed(outputs))
+    model.graph.output.sort(key=lambda output: output.name)  # moments come first
+    onnx.save(model, path)
     assert Segmenter(path, device="cpu").predict(scan.image).ellipse == expected
     logits = next(node.input[0] for node in model.graph.node if "probability" in node.output)
     hidden = helper.make_tensor_value_info(logits, TensorProto.FLOAT, ["N", 1, 128, 192])
-    save(outputs[1], hidden)
+    model.graph.output[-1].CopyFrom(hidden)
+    onnx.save(model, path)
     with pytest.raises(ModelError, match="an output 'probability'"):
         Segmenter(path, device="cpu")
-    save(hidden)
-    with pytest.raises(ModelError, match=r"answers run from .* If these are logits"):
-        Segmenter(path, device="cpu").infer(np.zeros((1, 1, 128, 192), np.uint8))
 
 
 def test_the_readme_s_lines_measure_a_head_without_edgeseg(
@@ -117,7 +108,6 @@ def test_the_readme_s_lines_measure_a_head_without_edgeseg(
     found: dict[str, float] = {}
     exec(lines, found)
     ellipse = Segmenter("hc18-nano", device="cpu").predict(scan.image).ellipse
-    assert ellipse is not None
     for name in ("semi_major_px", "semi_minor_px", "area_px"):
         assert found[name] == pytest.approx(getattr(ellipse, name), rel=0.01)
     assert found["center_px"] == pytest.approx(tuple(ellipse.center), abs=0.5)

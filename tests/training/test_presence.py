@@ -15,16 +15,9 @@ from edgeseg.errors import DataError, ModelError, OutputExistsError
 from edgeseg.network import zoo
 from edgeseg.phantom.head import make_phantom
 from edgeseg.segmenter import Segmenter
-from edgeseg_training.presence import observe
+from edgeseg_training.presence import graph, observe
 from edgeseg_training.presence.fit import fit
-from edgeseg_training.presence.graph import (
-    FEATURES,
-    PRESENCE,
-    add_features,
-    add_presence,
-    find_taps,
-    remove_presence,
-)
+from edgeseg_training.presence.graph import FEATURES, PRESENCE, remove_presence
 from edgeseg_training.presence.images import changed, no_scan, shrunk, without_head
 from edgeseg_training.presence.observe import Examples, Images, Observer, gather, with_features
 from edgeseg_training.presence.teach import load_model, write_taught
@@ -48,7 +41,7 @@ def answers(model: onnx.ModelProto, *names: str) -> list[np.ndarray]:
 
 def test_features_are_means_maxima_and_means_under_the_map(nano: onnx.ModelProto) -> None:
     model = with_features(nano)
-    taps = find_taps(nano)
+    taps = graph.find_taps(nano)
     assert [tap.shape for tap in taps] == [(96, 8, 12), (32, 16, 24), (24, 32, 48)]
     for tap in taps:
         model.graph.output.append(helper.make_tensor_value_info(tap.name, TensorProto.FLOAT, None))
@@ -73,7 +66,7 @@ def test_the_graph_s_presence_is_the_perceptron_s_and_leaves_the_map(
     is_head = np.array([1.0, 0.0] * 30, np.float32)
     noisy = features[np.arange(60) % 2] + generator.normal(0, 0.01, (60, features.shape[1]))
     layers = fit(Examples(noisy.astype(np.float32), is_head, np.full(60, 1 / 60, np.float32)))
-    add_presence(model, layers)
+    graph.add_presence(model, layers)
     presence, maps = answers(model, PRESENCE, "probability")
     hidden = np.maximum(features @ layers.hidden_weight + layers.hidden_bias, 0)
     logit = hidden @ layers.weight + layers.bias
@@ -96,7 +89,7 @@ def test_what_is_no_u_net_is_refused(tmp_path: Path) -> None:
     node = helper.make_node("Sigmoid", ["image"], ["probability"])
     model = helper.make_model(helper.make_graph([node], "g", [given], [answer]))
     with pytest.raises(ModelError, match="not that of a U-Net"):
-        add_features(model)
+        graph.add_features(model)
 
 
 def test_images_are_changed_and_stay_images() -> None:

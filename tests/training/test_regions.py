@@ -84,9 +84,6 @@ def test_a_folder_is_measured_scored_timed_and_checked(folder: Path, tmp_path: P
         mask = cv2.imread(str(out / "masks" / row["file"]), cv2.IMREAD_UNCHANGED)
         for number, name in enumerate(("cyst", "crescent"), start=1):
             assert float(row[f"{name}_area_px"]) == np.count_nonzero(mask == number)
-        area = float(row["cyst_area_px"]) * float(row["pixel_size_x_mm"]) ** 2
-        assert float(row["cyst_area_mm2"]) == pytest.approx(area, abs=0.01)
-    assert "Areas: cyst, crescent" in (out / "report.html").read_text(encoding="utf-8")
     scores = tmp_path / "scores.json"
     said = edgeseg(
         "evaluate", model, "--data", data, "--split", split, "--json", scores,
