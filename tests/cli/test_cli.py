@@ -109,9 +109,7 @@ def test_evaluate_and_challenge_agree_with_infer(phantom_data: Path, tmp_path: P
 
 
 @pytest.mark.slow
-def test_benchmark_writes_json_and_markdown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_benchmark_writes_its_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options = ("--threads", "1", "--runs", 3, "--warmup", 1)
     files = ("--json", tmp_path / "b.json", "--markdown", tmp_path / "b.md")
     result = call("benchmark", "hc18-edge", *options, *files)

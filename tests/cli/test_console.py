@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
@@ -31,7 +32,7 @@ def test_cells_and_titles_are_escaped(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_a_remark_that_cannot_be_said_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     full = Mock(side_effect=OSError(28, "No space left on device"))
-    monkeypatch.setattr("sys.stderr", Mock(write=full))
+    monkeypatch.setattr("sys.stderr", SimpleNamespace(encoding="utf-8", write=full))
     console.notice("x")
     console.failure("y")
     assert full.called

@@ -107,9 +107,7 @@ INFER = f"{PYTHON} infer a.png --out out --pixel-size 0.2"
 @posix
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is full")
 @pytest.mark.parametrize("redirected", [">/dev/full", ">&-"])
-def test_a_standard_output_that_cannot_be_written(
-    image: Path, tmp_path: Path, redirected: str
-) -> None:
+def test_a_standard_output_that_takes_nothing(image: Path, tmp_path: Path, redirected: str) -> None:
     commands = [INFER, *(f"{PYTHON} {rest}" for rest in ("--help", "models --json -"))]
     commands.append(f"{PYTHON} models --json m.json")
     for command in commands:
@@ -123,9 +121,7 @@ def test_a_standard_output_that_cannot_be_written(
 
 @posix
 @pytest.mark.parametrize("closed", ["<&- >&- 2>&-", "2>/dev/full"])
-def test_results_are_whole_whatever_streams_are_there(
-    image: Path, tmp_path: Path, closed: str
-) -> None:
+def test_results_are_whole_whatever_streams_exist(image: Path, tmp_path: Path, closed: str) -> None:
     """A stream that is missing would give its number to a file of results."""
     done = shell(f"{INFER} --model hc18-nano {closed}", tmp_path)
     assert done.returncode == (1 if ">&- " in closed else 0)

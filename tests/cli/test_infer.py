@@ -40,9 +40,7 @@ def write_table(path: Path, *lines: str) -> Path:
     return path
 
 
-def test_it_writes_results_and_counts_them_with_the_size_that_is_given(
-    scans: Path, tmp_path: Path
-) -> None:
+def test_it_writes_results_and_counts_them_with_the_given_size(scans: Path, tmp_path: Path) -> None:
     out, table = tmp_path / "out", write_table(tmp_path / "t.csv", "file,pixel size(mm)", "a,0.2")
     sizes = ("--pixel-sizes", table, "--pixel-size", "0.2x0.21")
     result = call("infer", scans, "--out", out, *sizes)
@@ -59,9 +57,7 @@ def test_it_writes_results_and_counts_them_with_the_size_that_is_given(
     assert size == ("0.2", "0.21", "option")
 
 
-def test_without_sizes_it_warns_once_and_pictures_can_be_left_out(
-    scans: Path, tmp_path: Path
-) -> None:
+def test_without_sizes_it_warns_and_pictures_can_be_left_out(scans: Path, tmp_path: Path) -> None:
     result = infer(scans, "--out", tmp_path / "out", "--jsonl", "-")
     assert result.exit_code == 0
     assert result.stderr.count("no pixel size given") == 1
@@ -84,9 +80,7 @@ def test_a_failed_file_is_1_and_the_others_go_on(scans: Path, tmp_path: Path) ->
     assert [json.loads(line) for line in lines] == images
 
 
-def test_a_few_images_are_printed_many_only_counted(
-    scans: Path, png: bytes, tmp_path: Path
-) -> None:
+def test_few_images_are_printed_many_only_counted(scans: Path, png: bytes, tmp_path: Path) -> None:
     result = infer(scans, "--pixel-size", 0.2, "--out", tmp_path / "out", "--ga", "20+3")
     row = rows(tmp_path / "out")[0]
     assert row["ga_weeks_given"] == f"{20 + 3 / 7:.4f}"
@@ -181,9 +175,7 @@ def test_a_site_is_calibrated_and_then_measured_as_it_measures(scans: Path, tmp_
     assert f"another model than {zoo.DEFAULT_MODEL}" in other.stderr
 
 
-def test_ages_and_calibrations_are_of_heads(
-    scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_of_heads(scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     session = FakeSession(bright_and_gray, LESIONS)
     monkeypatch.setattr("edgeseg.segmenter.open_session", lambda *_, **__: session)
     site = tmp_path / "site.json"

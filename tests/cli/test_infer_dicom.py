@@ -145,9 +145,7 @@ def test_a_size_that_is_given_beats_the_files(folder: Path, tmp_path: Path) -> N
     assert [row["hc_mm"] for row in found[:3]] == [""] * 3
 
 
-def test_missing_packages_are_named(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_packages(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "pydicom", None)
         assert call("infer", folder, "--out", tmp_path / "out").exit_code == 1

@@ -239,18 +239,14 @@ def test_an_archive_routes_images_here_and_takes_reports_back(
         (("--no-sr", "--return", "A@b:1"), "--seg"),
     ],
 )
-def test_wrong_options_are_refused_at_once(
-    options: tuple[str, ...], why: str, tmp_path: Path
-) -> None:
+def test_wrong_options_are_refused(options: tuple[str, ...], why: str, tmp_path: Path) -> None:
     result = call("listen", "--out", tmp_path / "out", *options)
     assert result.exit_code in (1, 2)
     assert why in f"{result.output} {result.exception}".replace("\n", " ")
     assert not (tmp_path / "out").exists()
 
 
-def test_without_its_package_a_node_names_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_its_package_it_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynetdicom", None)
     result = call("listen", "--out", tmp_path / "out")
     assert isinstance(result.exception, MissingExtraError)

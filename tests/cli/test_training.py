@@ -35,16 +35,12 @@ def test_help_lists_every_value_with_its_default() -> None:
         ("--input_height", "65", "input_height is 65; expected a multiple of 32"),
     ],
 )
-def test_what_is_wrong_with_a_value_is_wrong_usage(
-    tmp_path: Path, option: str, value: str, sentence: str
-) -> None:
+def test_wrong_values_are_refused(tmp_path: Path, option: str, value: str, sentence: str) -> None:
     text = said("--data", str(tmp_path), "--out", str(tmp_path / "o"), option, value, code=2)
     assert sentence in text
 
 
-def test_values_that_are_given_reach_the_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_given_values_reach_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch")
     import edgeseg_training.train
 

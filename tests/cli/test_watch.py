@@ -80,9 +80,7 @@ def inferred(tmp_path: Path, folder: Path, *more: object) -> dict[str, dict[str,
 
 
 @needs_signals
-def test_what_comes_is_measured_as_infer_does(
-    tmp_path: Path, folder: Path, scans: list[bytes]
-) -> None:
+def test_it_measures_as_infer_does(tmp_path: Path, folder: Path, scans: list[bytes]) -> None:
     out = folder / "results"
     (folder / "0.png").write_bytes(scans[0])
     with watching(folder, out, "--pixel-size", "0.4") as process:
@@ -104,9 +102,7 @@ def test_what_comes_is_measured_as_infer_does(
 
 
 @needs_signals
-def test_killed_at_any_time_every_file_has_one_row(
-    tmp_path: Path, folder: Path, scans: list[bytes]
-) -> None:
+def test_killed_every_file_has_one_row(tmp_path: Path, folder: Path, scans: list[bytes]) -> None:
     out, chance = tmp_path / "out", random.Random(0)
     for part in range(3):
         for i in range(6):

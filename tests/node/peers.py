@@ -13,7 +13,7 @@ from tests.conftest import benchmark_script
 hostile: ModuleType = benchmark_script("library.hostile.dicom_peer")
 read_unit, status_of = hostile.read_unit, hostile.status_of
 answers_echo = hostile.answers_echo
-ABORT, REJECTION, ACCEPTANCE = 7, 3, 2
+ABORT, ACCEPTANCE = 7, 2
 
 
 @contextlib.contextmanager

@@ -165,9 +165,7 @@ def test_what_cannot_be_kept_is_refused_and_nothing_of_it_is_left(
         node.wait_measured(1)
 
 
-def test_the_note_is_durable_after_the_file_and_its_name(
-    node: Node, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_note_is_durable_after_its_file(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[object] = []
     enqueue = Store.enqueue
 

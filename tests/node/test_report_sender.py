@@ -59,9 +59,7 @@ def test_what_is_sent_or_refused_is_noted_and_not_sent_again(
     assert [("0xC000" in notice) for notice in notices] == [True] * 3 * bool(status)
 
 
-def test_a_full_disk_does_not_end_it(
-    node: Node, sending: Sending, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_is_said(node: Node, sending: Sending, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report_sender, "_FIRST_WAIT_S", 0.01)
     noted: list[str] = []
     said: list[str] = []

@@ -75,9 +75,7 @@ def by_pynetdicom(node: Node, sop_class: str, syntax: str, title: str = "SCANNER
         ("1.3.12.2.1107.5.9.1", "1.3.12.2.1107.9.9"),  # both of a maker
     ],
 )
-def test_a_class_or_encoding_that_nobody_knows_is_taken_too(
-    sop_class: str, syntax: str, node: Node
-) -> None:
+def test_an_unknown_class_or_encoding_is_taken_too(sop_class: str, syntax: str, node: Node) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         association = by_pynetdicom(node, sop_class, syntax)
@@ -139,9 +137,7 @@ def serve(host: str, port: int, spool: Path) -> Any:
     return run_server(NodeAddress(host, port), lambda path, uid: 0, spool, lambda text: None)
 
 
-def test_a_port_that_was_left_is_free_at_once_and_what_a_killed_node_left_is_deleted(
-    tmp_path: Path,
-) -> None:
+def test_a_port_is_free_at_once_and_what_a_killed_node_left_is_deleted(tmp_path: Path) -> None:
     address = ("127.0.0.1", 0)
     for _ in range(2):
         (tmp_path / "tmpabc.dcm").write_bytes(b"of a patient")
@@ -159,9 +155,7 @@ def test_an_address_or_a_spool_that_cannot_serve_is_named(node: Node, tmp_path: 
         pytest.fail("it listens")
 
 
-def test_notices_left_out_are_counted_when_a_minute_is_over(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_notices_left_out_are_counted_after_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     now, said = [0.0], list[str]()
     monkeypatch.setattr("edgeseg.node.notices.time.monotonic", lambda: now[0])
     notices = Notices(said.append)

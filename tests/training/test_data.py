@@ -16,9 +16,7 @@ from edgeseg_training.config import TrainConfig, load_config
 from edgeseg_training.data import EpochSampler, ViewDataset, load_example, split_cases
 
 
-def test_heads_are_never_on_both_sides_and_a_fraction_is_of_heads(
-    tiny: TrainConfig, phantom_data: Path
-) -> None:
+def test_sides_and_fractions_are_of_whole_heads(tiny: TrainConfig, phantom_data: Path) -> None:
     cases = hc18.load_cases(phantom_data)
     held_out = []
     for fold in range(5):
@@ -34,9 +32,7 @@ def test_heads_are_never_on_both_sides_and_a_fraction_is_of_heads(
     assert {c.file for c in whole.training if c.group in heads} == {c.file for c in half.training}
 
 
-def test_a_view_depends_on_seed_epoch_and_index_alone(
-    tiny: TrainConfig, phantom_data: Path
-) -> None:
+def test_a_view_depends_on_seed_epoch_and_index(tiny: TrainConfig, phantom_data: Path) -> None:
     examples = [load_example(c, tiny, Task()) for c in hc18.load_cases(phantom_data)[:3]]
     views = ViewDataset(examples, tiny)
     before = torch.get_rng_state()

@@ -32,15 +32,10 @@ from edgeseg.errors import (
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.segmenter import Segmenter
 from edgeseg_training import export as exporting
+from edgeseg_training import graph as graphs
 from edgeseg_training import recentre as recentring
 from edgeseg_training.checkpoint import Trained, load_trained
 from edgeseg_training.export import ExportReport, export
-from edgeseg_training.graph import (
-    multiply_accumulates,
-    to_onnx,
-    turn_convolution,
-    turn_thin_convolutions,
-)
 from edgeseg_training.parity import Bounds, Differences, Sample, compare, find_samples
 from edgeseg_training.recentre import logit_shift
 
@@ -50,7 +45,7 @@ LOOSE = {"max_dice_drop": 0.5, "max_hc_change_mm": 50.0}  # a model of twelve ep
 @pytest.fixture(scope="module", autouse=True)
 def graph(trained: Path) -> Iterator[onnx.ModelProto]:
     """Trace the model once for all tests: it takes torch many seconds and gives the same graph."""
-    traced = to_onnx(load_trained(trained))
+    traced = graphs.to_onnx(load_trained(trained))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(exporting, "to_onnx", lambda _: copy.deepcopy(traced))
         yield traced
@@ -225,11 +220,11 @@ def test_a_turned_convolution_gives_the_same(pads: list[int]) -> None:
     feed = {"x": rng.random((1, 4, 6, 7), np.float32)}
     (expected,) = ReferenceEvaluator(model).run(None, feed)
     before = model.SerializeToString()
-    turn_thin_convolutions(model)
+    graphs.turn_thin_convolutions(model)
     assert [node.op_type for node in graph.node] == ["Conv", "ConvTranspose"]
     onnx.checker.check_model(model)
     np.testing.assert_allclose(ReferenceEvaluator(model).run(None, feed)[0], expected, rtol=1e-5)
-    turn_convolution(graph.node[1], graph.initializer[0])
+    graphs.turn_convolution(graph.node[1], graph.initializer[0])
     assert model.SerializeToString() == before
 
 
@@ -237,7 +232,7 @@ def test_multiply_accumulates_of_a_known_convolution() -> None:
     node = helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])
     shapes = [["N", 4, 8, 6], ["N", 5, 8, 6]]
     model = make_model([node], shapes, {"w": np.zeros((5, 4, 3, 3))})
-    assert multiply_accumulates(model) == 8 * 6 * 5 * 4 * 9
+    assert graphs.multiply_accumulates(model) == 8 * 6 * 5 * 4 * 9
 
 
 SIZE = (128, 192)

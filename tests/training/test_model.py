@@ -21,9 +21,7 @@ def save_encoder(model: SegmentationModel, folder: Path) -> Path:
     return path
 
 
-def test_a_gray_encoder_answers_as_the_rgb_one_to_a_gray_image(
-    tiny: TrainConfig, tmp_path: Path
-) -> None:
+def test_a_gray_encoder_answers_as_the_rgb_one_to_gray(tiny: TrainConfig, tmp_path: Path) -> None:
     torch.manual_seed(0)
     rgb = build_model(tiny.updated({"input_mode": "rgb", "normalization": "unit"})).eval()
     path = save_encoder(rgb, tmp_path)
@@ -166,9 +164,7 @@ def test_trainable_parameters_are_the_paper_s() -> None:
 
 
 @pytest.mark.parametrize("frozen", [True, False])
-def test_frozen_batchnorm_statistics_move_only_where_a_recipe_says_so(
-    tiny: TrainConfig, frozen: bool
-) -> None:
+def test_frozen_batchnorms_move_where_a_recipe_says_so(tiny: TrainConfig, frozen: bool) -> None:
     config = tiny.updated({"strategy": "decoder", "freeze_batchnorm_statistics": frozen})
     module = TrainingModule(config, Task(), 1, []).train()
     before = {k: v.clone() for k, v in module.model.state_dict().items()}

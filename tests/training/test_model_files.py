@@ -96,9 +96,7 @@ def test_the_map_is_found_by_its_name_and_no_other_is_taken(tmp_path: Path) -> N
         Segmenter(path, device="cpu")
 
 
-def test_the_readme_s_lines_measure_a_head_without_edgeseg(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_readme_s_lines_measure_a_head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     section = README.read_text(encoding="utf-8").partition("## The model file")[2]
     lines = section.partition("```python\n")[2].partition("```")[0]
     scan = make_phantom(81)
@@ -150,9 +148,7 @@ def test_the_card_is_the_model_s_own_description(tmp_path: Path) -> None:
     assert card["train_command"] == "edgeseg train"
 
 
-def test_a_model_of_unknown_data_is_not_bundled(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_unknown_training_data_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     fake = open_fake(monkeypatch, FakeSession(metadata=replace(METADATA, name="mine")))
     monkeypatch.setattr(bundle, "Segmenter", lambda *_, **__: fake)
     with pytest.raises(ModelError, match="does not say what it was trained on"):

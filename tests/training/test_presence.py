@@ -57,9 +57,7 @@ def test_features_are_means_maxima_and_means_under_the_map(nano: onnx.ModelProto
 
 
 @pytest.mark.nightly
-def test_the_graph_s_presence_is_the_perceptron_s_and_leaves_the_map(
-    nano: onnx.ModelProto,
-) -> None:
+def test_the_graph_s_presence_is_the_perceptron_s(nano: onnx.ModelProto) -> None:
     model = with_features(nano)
     (features,) = answers(model, FEATURES)
     generator = np.random.default_rng(1)
