@@ -109,8 +109,10 @@ def _open_association(
         yield association
         association.release()
     finally:
-        for connection in connections:
-            connection.close()  # which pynetdicom leaves to the collector where a peer has gone
+        for connection in connections:  # which pynetdicom leaves open where a peer has gone
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)  # ends a thread that still reads from it
+            connection.close()
 
 
 def _read_kind(path: Path) -> tuple[str, str] | None:
