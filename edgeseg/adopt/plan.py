@@ -218,8 +218,11 @@ def _name_classes(
         if not of_indices:
             add_up = "the first of" if adapter.has_background else "which do not add up to 1 with"
             meaning += f", {add_up} the background"
+        wanted = f"at least {max(1, high) + 1:g}" if of_indices else f"{max(1, n_structures) + 1}"
+        if spec.task == "head":
+            wanted = "one map, of the head, with --task head: 2"
         raise ModelError(
-            f"{where}, {meaning}; expected {BACKGROUND} and a name for each structure in "
-            f"--classes, at least one, and with --task head no more; got {len(classes)} names"
+            f"{where}, {meaning}; expected {wanted} names in --classes, {BACKGROUND} first; got "
+            f"{len(classes)}"
         )
     return classes

@@ -64,6 +64,7 @@ class _Image(NamedTuple):
     part: _Part
     listed: ManifestRow
     data: Future[bytes] | None
+    size_bytes: int  # that are read for it: none for a film's next frame
 
 
 class PartWorker:
@@ -125,12 +126,17 @@ class PartWorker:
     def _read_ahead(self, parts: Iterable[int], files: FileReader) -> Iterator[_Image]:
         """Yield the images of parts, whose files are being read; those of the next ones are too."""
         started: deque[_Image] = deque()
-        size_bytes = 0
+        film = ""  # whose bytes were counted last
         for part, row in self._list_images(parts):
-            started.append(_Image(part, row, files.start(row)))
-            size_bytes += _bytes_of(row)
-            while started and (len(started) > self._plan.read_ahead or size_bytes > _BYTES_AHEAD):
-                size_bytes -= _bytes_of(started[0].listed)
+            source = row.source
+            is_counted = source.frame > 0 and source.location == film
+            film = source.location if source.frame else ""
+            size_bytes = 0 if is_counted else row.size_bytes or 0
+            started.append(_Image(part, row, files.start(row), size_bytes))
+            while started and (
+                len(started) > self._plan.read_ahead
+                or sum(image.size_bytes for image in started) > _BYTES_AHEAD
+            ):
                 yield started.popleft()
         yield from started
 
@@ -186,11 +192,6 @@ class PartWorker:
             with contextlib.suppress(DataError):  # a URL of no store
                 found.append(place_of(row.source.location))
         return found
-
-
-def _bytes_of(row: ManifestRow) -> int:
-    """Return how many bytes are read for an image: none for a film's second frame."""
-    return 0 if row.source.frame > 1 else row.size_bytes or 0
 
 
 _workers: dict[tuple[Plan, int], PartWorker] = {}  # of this process: one, kept for its next part

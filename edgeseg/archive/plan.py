@@ -55,6 +55,8 @@ class Archive:
     """A plan beside its manifest and results: which parts there are, and which are done."""
 
     def __init__(self, plan: Plan, manifest: Manifest) -> None:
+        if plan.part_size < 1 or plan.read_ahead < 0:
+            raise DataError("part size must be 1 or more, read ahead 0 or more")
         self.plan, self.manifest = plan, manifest
         self.n_parts = -(-manifest.n_rows // plan.part_size)
 
@@ -179,7 +181,8 @@ def _parse_record(data: bytes) -> dict[str, Any] | None:
     try:
         record = json.loads(data)
         is_whole = bool(record["model"]["sha256"] and record["manifest"]["sha256"])
-        if is_whole and record["part_size"] > 0 and "overlays" in record:
+        has_size = isinstance(record["part_size"], int) and record["part_size"] > 0
+        if is_whole and has_size and "overlays" in record:
             read_task(record["model"]["task"])
             return dict(record)
     except (ValueError, KeyError, TypeError, RecursionError, EdgesegError):
@@ -200,9 +203,9 @@ def differences(record: Mapping[str, Any], other: Mapping[str, Any]) -> list[str
 def _common(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return what all parts have in common, by words for it."""
     return {
-        "model": record["model"]["sha256"],
-        "manifest": record["manifest"]["sha256"],
-        "part size": record["part_size"],
+        "model": record.get("model", {}).get("sha256"),
+        "manifest": record.get("manifest", {}).get("sha256"),
+        "part size": record.get("part_size"),
         "calibration": record.get("calibration"),
         "choice of masks": record.get("masks"),
         "choice of overlays": record.get("overlays"),

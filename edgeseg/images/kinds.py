@@ -31,8 +31,11 @@ _MARKS = [
     (re.compile(mark, re.DOTALL), kind)
     for mark, kind in (
         # without the preamble: the first element's type, group length, or short text
-        (rb"[\x02\x08]\0.\0(A[EST]|CS|D[AST]|F[LD]|IS|L[OT]|O[BW]|PN|S[HLST]|TM|U[ILST])", DICOM),
-        (rb"[\x02\x08]\0(\0\0\x04|.\0[\x02-\x40]\0\0\0[\w. \\]{2})", DICOM),
+        (
+            rb"(?=.{16})[\x02\x08]\0.\0(A[EST]|CS|D[AST]|F[LD]|IS|L[OT]|O[BW]|PN|S[HLST]|TM|U[ILST])",
+            DICOM,
+        ),
+        (rb"(?=.{16})[\x02\x08]\0(\0\0\x04\0\0\0|.\0[\x02-\x40]\0\0\0[\w. \\]{2})", DICOM),
         (rb"\x89PNG\r\n\x1a\n", PNG),
         (rb"\xff\xd8\xff", JPEG),
         (rb"BM", BMP),

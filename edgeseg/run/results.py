@@ -148,7 +148,7 @@ def open_results(
         If the run there was of another model, engine or table, or its store is damaged.
     """
     is_ours = (out / STORE_NAME).exists()
-    if not is_ours and (out / _JOURNAL_NAME).exists():
+    if not is_ours and (out / _JOURNAL_NAME).is_file():
         raise OutputExistsError(
             f"{out} holds results of edgeseg 0.2, which this version does not continue"
             f"{_count_unsent(out / _JOURNAL_NAME)}; choose another folder"
@@ -174,7 +174,10 @@ def open_results(
 def _count_unsent(journal: Path) -> str:
     """Say how many reports a node of version 0.2 still owed an archive."""
     owed: set[str] = set()
-    for line in journal.read_text(encoding="utf-8", errors="replace").splitlines():
+    text = ""
+    with contextlib.suppress(OSError):
+        text = journal.read_text(encoding="utf-8", errors="replace")
+    for line in text.splitlines():
         with contextlib.suppress(ValueError, TypeError):
             kind, *names = json.loads(line)
             if kind in ("owed", "sent"):
@@ -223,11 +226,13 @@ def _open_store(out: Path, *, has_locks: bool, anew: bool) -> Store:
 def _keys_of_table(path: Path) -> Iterator[tuple[str, int]]:
     """Yield the files and frames that a table of results names, as far as it can be read."""
     with (
-        contextlib.suppress(OSError, ValueError, KeyError, TypeError, csv.Error),
+        contextlib.suppress(OSError, ValueError, csv.Error),
         path.open(encoding="utf-8-sig", newline="") as stream,
     ):
         for row in csv.DictReader(stream):
-            yield unshield(row["file"]), int(row.get("frame") or 0)
+            frame = row.get("frame") or ""
+            if file := row.get("file"):
+                yield unshield(file), int(frame) if frame.isdecimal() else 0
 
 
 def _remove_earlier(out: Path, store: Store) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -79,6 +80,7 @@ class Worker:
     read: Callable[[Source], Frame] = read_source
     on_notice: Callable[[str], None] = lambda text: None  # for the user, from any thread
     _notices: set[str] = field(default_factory=set, init=False)
+    _noticing: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def __post_init__(self) -> None:
         if self.options.sr or self.options.seg:
@@ -219,6 +221,8 @@ class Worker:
 
     def _notice(self, text: str) -> None:
         """Say something once."""
-        if text not in self._notices:
+        with self._noticing:
+            is_new = text not in self._notices
             self._notices.add(text)
+        if is_new:
             self.on_notice(text)

@@ -157,7 +157,8 @@ def _check_pairs(own: FloatArray, model: FloatArray) -> None:
     if not low <= ratio <= high:
         raise DataError(
             f"the site's circumferences are {ratio:.3g} times edgeseg's; expected {low:g} to "
-            f"{high:g} times. Are some in centimetres, or diameters, or of a wrong pixel size?"
+            f"{high:g} times, both in mm. Are some in centimetres, or diameters, or of a wrong "
+            "pixel size?"
         )
     # the same values paired at random would spread so
     unlike = math.hypot(_spread(np.log(own)), _spread(np.log(model)))

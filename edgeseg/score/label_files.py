@@ -134,7 +134,7 @@ def learn_code(
             return _learn_gray(counts["gray"], n_named, "gray")
         return _learn_colours(counts["colour"], n_named)
     except DataError as error:
-        raise DataError(f"{paths[0]}: {error}") from None
+        raise DataError(f"{paths[0].parent}: {error}") from None
 
 
 def _learn_gray(counts: Counter[int], n_named: int, kind: str) -> LabelCode:

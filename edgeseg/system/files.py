@@ -45,6 +45,7 @@ def write_atomic(path: Path, data: bytes | Iterable[bytes], *, durable: bool = F
         If it cannot be written.
     """
     part = path.parent / new_part()
+    _check_encodable(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -130,6 +131,7 @@ def check_targets(*paths: Path | None) -> None:
         If one is a folder, or its folder is not writable.
     """
     for path in filter(None, paths):
+        _check_encodable(path)
         try:
             above = next(parent for parent in path.absolute().parents if parent.exists())
             is_folder = path.is_dir()
@@ -151,6 +153,7 @@ def claim(path: Path, overwrite: bool, why: str = "") -> None:
     OutputWriteError
         If it cannot be read.
     """
+    _check_encodable(path)
     try:
         if overwrite or not path.exists():
             return
@@ -205,6 +208,7 @@ def locked(folder: Path, on_notice: Callable[[str], None] = lambda text: None) -
     OutputWriteError
         If the folder cannot be created, written or locked.
     """
+    _check_encodable(folder)
     # Not filelock: it fails on drives without locks too, and importing it delays every command.
     trouble = ""
     with contextlib.ExitStack() as stack:
@@ -255,6 +259,16 @@ def _lock(descriptor: int) -> tuple[bool, str]:
             raise
         return True, str(error.strerror)
     return True, ""
+
+
+def _check_encodable(path: Path) -> None:
+    """Raise if a path cannot be encoded for this system."""
+    try:
+        broken = b"\0" in os.fsencode(path)
+    except UnicodeEncodeError:
+        broken = True
+    if broken:
+        raise OutputNameError(f"{path}: cannot be written: the name is not valid on this system")
 
 
 def _finite(value: Any) -> Any:

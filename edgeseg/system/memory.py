@@ -17,11 +17,13 @@ _TEXTS = re.compile(
 
 def is_out_of_memory(error: BaseException | None) -> bool:
     """Return whether an error, or one that led to it, means that memory ran out."""
-    if error is None:
-        return False
-    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
-        return True
-    # Only of libraries: a path in a message of edgeseg's own may contain anything.
-    if not isinstance(error, OSError) and _TEXTS.search(str(error)):
-        return True
-    return is_out_of_memory(error.__cause__ or error.__context__)
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+            return True
+        # Only of libraries: a path in a message of edgeseg's own may contain anything.
+        if not isinstance(error, OSError) and _TEXTS.search(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

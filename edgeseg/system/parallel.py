@@ -52,13 +52,14 @@ def _find_quotas(root: Path) -> Iterator[float]:
         controllers, _, group = rest.partition(":")
         if controllers and "cpu" not in controllers.split(","):
             continue
-        top = root / "sys/fs/cgroup" / ("cpu" if controllers else "")
-        own = top / group.strip("/")
-        for folder in (own, *own.parents[: len(own.parts) - len(top.parts)]):
-            names = ("cpu.cfs_quota_us", "cpu.cfs_period_us") if controllers else ("cpu.max",)
-            words = " ".join(read_text(folder / name) for name in names).split()
-            if len(words) == 2 and all(word.isdigit() and int(word) for word in words):
-                yield int(words[0]) / int(words[1])
+        names = ("cpu.cfs_quota_us", "cpu.cfs_period_us") if controllers else ("cpu.max",)
+        for mount in {"cpu", controllers} if controllers else {""}:  # such as cpu,cpuacct
+            top = root / "sys/fs/cgroup" / mount
+            own = top / group.strip("/")
+            for folder in (own, *own.parents[: len(own.parts) - len(top.parts)]):
+                words = " ".join(read_text(folder / name) for name in names).split()
+                if len(words) == 2 and all(word.isdigit() and int(word) for word in words):
+                    yield int(words[0]) / int(words[1])
 
 
 def ordered_map(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:

@@ -280,7 +280,7 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
     "boxes": (detection, SIGMOID | {"output": "output0"}, r"\[1, 37, 84\]"),
     "cropped": (ending_in(*chain("MaxPool", kernel_shape=[3, 3])), SIGMOID, r"\[1, 1, 22, 38\]"),
     "no activation": (float_model, {}, "give --activation"),
-    "one softmax": (float_model, SOFTMAX, "in --classes, at least one"),
+    "one softmax": (float_model, SOFTMAX, "2 names in --classes"),
     "no names": (ending_in(maps=3), SOFTMAX, "3 maps.*--classes"),
     "both signs": (ending_in(*chain("Tanh")), NONE, "no probabilities"),
     "two heads": (ending_in(maps=2), SIGMOID | NAMES | {"task": "head"}, "--task head"),

@@ -42,6 +42,16 @@ def test_white_is_zero_is_turned_round(
     assert np.array_equal(found, scan)
 
 
+def test_white_is_zero_leaves_transparency_as_it_is(tmp_path: Path, scan: np.ndarray) -> None:
+    how = {"photometric": "miniswhite", "extrasamples": ["unassalpha"], "planarconfig": "contig"}
+    for alpha in (255, 0):
+        data = tiff((np.dstack([255 - scan, np.full_like(scan, alpha)]), how))
+        if alpha:
+            assert np.array_equal(read(tmp_path, data, "a.tif"), scan)
+        else:
+            assert "transparent" in refused(tmp_path, data, "a.tif")
+
+
 @pytest.mark.parametrize("byteorder", ["<", ">"])
 def test_bigtiff_is_read(tmp_path: Path, scan: np.ndarray, byteorder: str) -> None:
     data = tiff((scan.astype(np.uint16) * 257, {}), bigtiff=True, byteorder=byteorder)

@@ -79,7 +79,9 @@ class DicomFile:
     def find_frames(self, stream: BinaryIO) -> list[list[encapsulated.Fragment]]:
         """Return where the pieces of each frame are; see `encapsulated.find_frames`."""
         stream.seek(self.start)
-        table = library.value_of(self.dataset, "ExtendedOffsetTable", bytes) or b""
+        # a memoryview is of bytes alone, where bytes() makes as many as a number says
+        as_bytes = lambda value: bytes(memoryview(value))  # noqa: E731
+        table = library.value_of(self.dataset, "ExtendedOffsetTable", as_bytes) or b""
         return encapsulated.find_frames(stream, self.n_frames, table)
 
     def samples(self, number: int) -> tuple[Samples, str]:

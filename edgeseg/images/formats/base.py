@@ -96,10 +96,10 @@ def decode_by_pillow(image: Any) -> Pixels:
         raise ImageDecodeError(CUT_SHORT) from error
     if pixels.ndim == 3:
         return np.concatenate([pixels[..., 2::-1], pixels[..., 3:]], axis=2)
-    if pixels.dtype == np.int32 and pixels.min() >= -(1 << 15) and pixels.max() < 1 << 16:
-        return pixels.astype(
-            np.int16 if pixels.min() < 0 else np.uint16
-        )  # of signed files, and PGM
+    if pixels.dtype == np.int32:  # of signed files, and PGM
+        for kind in (np.uint16, np.int16):
+            if np.iinfo(kind).min <= pixels.min() and pixels.max() <= np.iinfo(kind).max:
+                return pixels.astype(kind)
     return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
 
 

@@ -44,6 +44,7 @@ _UNSIGNED, _SIGNED, _ALPHA = 1, 2, 2
 _TYPES = {1: "unsigned", 2: "signed", 3: "float"}
 _NONE, _DEFLATE = 1, (8, 32946)
 _COMPRESSIONS = (_NONE, 5, 7, *_DEFLATE, 32773)  # LZW, JPEG and runs of bytes besides
+_GRAY_OR_RGB = "as gray or RGB"
 _MOST_SAMPLES = 5
 _MOST_UNPACKED = 8 * MAX_PIXELS  # bytes, as of the largest image with four samples of 16 bits
 _AT_ONCE = 1 << 20  # bytes
@@ -82,7 +83,10 @@ def parse(data: bytes) -> Header:
         pixels = decode_by_pillow(image)
         if not is_white_zero:
             return pixels
-        return np.asarray(white - pixels.astype(np.int64)).astype(pixels.dtype)
+        inverted = np.asarray(white - pixels.astype(np.int64)).astype(pixels.dtype)
+        if pixels.ndim == 3:
+            inverted[..., 3:] = pixels[..., 3:]  # how opaque they are
+        return inverted
 
     return Header(
         width,
@@ -105,21 +109,23 @@ def _check_kind(page: Directory) -> None:
     n_colours = _COLOURS.get(photometric, 1)
     gray_depths = {_UNSIGNED: (8, 12, 16), _SIGNED: (16,)}.get(kind, ())
     depths = gray_depths if photometric in _GRAY else (8,)
-    for is_refused, what in (
-        (compression not in _COMPRESSIONS, f"its compression ({compression}) is"),
-        (photometric not in (*_GRAY, *_COLOURS), f"its colours ({photometric}) are"),
+    for is_refused, what, how in (
+        (compression not in _COMPRESSIONS, f"its compression ({compression}) is", "without it"),
+        (photometric not in (*_GRAY, *_COLOURS), f"its colours ({photometric}) are", _GRAY_OR_RGB),
         (
             not n_colours <= samples <= min(n_colours + (_EXTRA in page.fields), _MOST_SAMPLES),
             f"pixels of {samples} samples are",
+            _GRAY_OR_RGB,
         ),
-        (page.number(_PLANES, 1) != 1 and samples > 1, f"{samples} separate planes are"),
+        (page.number(_PLANES, 1) != 1 and samples > 1, f"{samples} separate planes are", "without"),
         (
             len({*bits}) > 1 or bits[0] not in depths,
             f"pixels of {bits[0]} bits ({_TYPES.get(kind, kind)}) are",
+            "as gray of 8 or 16 bits, or RGB of 8",
         ),
     ):
         if is_refused:
-            raise ImageDecodeError(f"{what} not read; save the image as PNG, gray or RGB of 8 bits")
+            raise ImageDecodeError(f"{what} not read; save the image {how}")
 
 
 def _check_whole(page: Directory) -> None:

@@ -262,6 +262,18 @@ def test_every_cut_of_a_file_is_refused(coded: Path) -> None:
                 decode_frame(data[:end])
 
 
+def test_a_number_in_place_of_a_table_of_offsets_is_refused(
+    gray: np.ndarray, tmp_path: Path
+) -> None:
+    maker = Maker(dicom_files.write(tmp_path / "plain.dcm", gray), tmp_path)
+    path = maker.coded("MONOCHROME2", jpeg, uid.JPEGBaseline8Bit)
+    dataset = pydicom.dcmread(path)
+    dataset.add_new("ExtendedOffsetTable", "UL", 1000)
+    dataset.save_as(path)
+    with pytest.raises(ImageDecodeError, match="ExtendedOffsetTable"):
+        count_frames(path)
+
+
 def test_a_jpeg_that_lacks_its_end_or_is_of_another_size_is_refused(coded: Path) -> None:
     dataset = pydicom.dcmread(coded)
     (whole,) = pydicom.encaps.generate_frames(dataset.PixelData, number_of_frames=1)
