@@ -71,7 +71,9 @@ Device = Annotated[
         autocompletion=complete_device,
     ),
 ]
-Threads = Annotated[int | None, count("Images measured at once; default: cores.", panel="Model")]
+Threads = Annotated[
+    int | None, count("Images measured at once; default: all cores.", panel="Model")
+]
 Age = Annotated[
     str | None,
     _scale(
@@ -97,7 +99,9 @@ class ScaleOptions:
     pixel_size: Annotated[
         str | None, _scale("Millimetres per pixel: 0.12, or 0.12x0.11 for x and y.", metavar="MM")
     ] = None
-    pixel_sizes: Annotated[Path | None, _scale("CSV of filename and pixel size (mm).")] = None
+    pixel_sizes: Annotated[
+        Path | None, _scale("CSV of filename and pixel size (mm), or x and y.")
+    ] = None
 
     def read_size(self) -> float | tuple[float, float] | None:
         """Return the size of all pixels in mm, one number or (x, y); refuse nonsense as usage."""
@@ -150,7 +154,9 @@ class OutputOptions:
     overlays: Annotated[bool, _output("Write overlays.", "--overlays/--no-overlays")] = True
     masks: Annotated[bool, _output("Write masks.", "--masks/--no-masks")] = True
     seg: Annotated[bool, _output("Write a segmentation for each DICOM file.", "--seg")] = False
-    keep_ids: Annotated[bool, _output("Keep patient identifiers.", "--keep-ids")] = False
+    keep_ids: Annotated[
+        bool, _output("Keep identifiers of DICOM files in results.", "--keep-ids")
+    ] = False
 
     def collect(self, workers: int, *, sr: bool, **more: bool) -> Options:
         """Return the options of a run."""

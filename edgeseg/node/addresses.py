@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 import ssl
 from collections.abc import Iterable, Sequence
@@ -10,9 +11,10 @@ from dataclasses import dataclass, field
 
 from edgeseg.errors import DataError
 from edgeseg.node.bounds import Bounds
-from edgeseg.system.addresses import in_brackets, parse_authority
+from edgeseg.system.addresses import in_brackets
 from edgeseg.system.text import short
 
+_PLACE = re.compile(r"(?:\[([^\[\]]+)\]|([^\s:@/\\\[\]]{1,253}))(?::([0-9]{1,6}))?")
 _LONGEST_TITLE = 16  # DICOM PS3.5, table 6.2-1: AE
 
 
@@ -31,13 +33,12 @@ class Remote:
     def parse(cls, text: str) -> Remote:
         """Read ``AET@HOST:PORT``, IPv6 in brackets; anything else is a DataError."""
         title, _, place = text.rpartition("@")
-        try:
-            host, port = parse_authority(place)
-            if not port:
-                raise ValueError
-        except ValueError:
-            expected = "AET@HOST:PORT, such as ARCHIVE@10.0.0.5:104 or ARCHIVE@[fd00::5]:104"
-            raise DataError(f"{short(text)}: expected {expected}") from None
+        host, port = _split_place(place)
+        if host is None or port is None or not 0 < port < 1 << 16:
+            raise DataError(
+                f"{short(text)}: expected AET@HOST:PORT, such as ARCHIVE@10.0.0.5:104 or "
+                "ARCHIVE@[fd00::5]:104, with a port of 1 to 65535"
+            )
         return cls(check_title(title), host, port)
 
 
@@ -54,13 +55,10 @@ class Caller:
         title, at, place = text.rpartition("@")
         if not at:
             return cls(check_title(text))
-        try:
-            host, port = (place, None) if _is_address(place) else parse_authority(place)
-            if port is not None:
-                raise ValueError
-        except ValueError:
+        host, port = (place, None) if _is_address(place) else _split_place(place)
+        if host is None or port is not None:
             expected = "AET or AET@HOST, such as PROBE@10.0.0.7"
-            raise DataError(f"{short(text)}: expected {expected}") from None
+            raise DataError(f"{short(text)}: expected {expected}")
         return cls(check_title(title), normalize_address(host) if _is_address(host) else host)
 
     def admits(self, title: str, address: str) -> bool:
@@ -119,6 +117,15 @@ def _find_addresses(host: str) -> set[str]:
     except (OSError, UnicodeError):
         return set()
     return {normalize_address(str(entry[4][0])) for entry in found}
+
+
+def _split_place(text: str) -> tuple[str | None, int | None]:
+    """Return host and port, None without one; no host of what is none. IPv6 has brackets."""
+    found = _PLACE.fullmatch(text)
+    host = found and (found[1] or found[2])
+    if not found or not host or (found[1] and not _is_address(host)):
+        return None, None
+    return host.lower(), None if found[3] is None else int(found[3])
 
 
 def _is_address(text: str) -> bool:

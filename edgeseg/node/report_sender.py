@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 
 from edgeseg.errors import EdgesegError
@@ -39,7 +40,7 @@ class ReportSender:
         self._changed = threading.Condition()
         self._is_ending = False
         self._ends_s = float("inf")
-        self._opened: list[Callable[[], None]] = []  # what cuts an association off
+        self._opened: deque[Callable[[], None]] = deque(maxlen=1)  # cuts the association off
         self._thread = threading.Thread(target=self._work, name="edgeseg-reports", daemon=True)
 
     def __enter__(self) -> ReportSender:
@@ -52,7 +53,7 @@ class ReportSender:
             self._changed.notify()
         self._thread.join(2 * _STOP_S)  # the last document may have begun just then
         if self._thread.is_alive():
-            for cut_off in self._opened[-1:]:
+            for cut_off in tuple(self._opened):
                 cut_off()
             self._thread.join(_STOP_S)
         if self._names:

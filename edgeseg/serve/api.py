@@ -56,7 +56,8 @@ class Measurer:
         """Measure an image file when its turn comes, for a caller that holds a place.
 
         Returns the row of ``results.csv`` as values, and the pictures asked for in base64; raises
-        `EdgesegError` if the image cannot be measured, or a parameter is unknown or invalid.
+        `EdgesegError` if the image cannot be measured or a parameter is invalid. Their names are
+        checked before, by `check_parameters`.
         """
         return self._pool.submit(_measure, self.segmenter, data, parameters).result()
 
@@ -65,11 +66,22 @@ class Measurer:
         self._pool.shutdown()
 
 
-def _measure(segmenter: Segmenter, data: bytes, parameters: Mapping[str, str]) -> dict[str, Any]:
-    kinds = [kind for kind in parameters.get("include", "").split(",") if kind]
-    for what, found, known in (("parameter", parameters, PARAMETERS), ("picture", kinds, _INCLUDE)):
+def check_parameters(parameters: Mapping[str, str]) -> None:
+    """Refuse what is no parameter or picture with a `DataError`, before an image is read."""
+    for what, found, known in (
+        ("parameter", parameters, PARAMETERS),
+        ("picture", _list_pictures(parameters), _INCLUDE),
+    ):
         if unknown := [name for name in found if name not in known]:
             raise DataError(f"there is no {what} {unknown[0]!r}; expected {', '.join(known)}")
+
+
+def _list_pictures(parameters: Mapping[str, str]) -> list[str]:
+    return [kind for kind in parameters.get("include", "").split(",") if kind]
+
+
+def _measure(segmenter: Segmenter, data: bytes, parameters: Mapping[str, str]) -> dict[str, Any]:
+    kinds = _list_pictures(parameters)
     size_mm = parse_pixel_size(parameters["pixel_size"]) if "pixel_size" in parameters else None
     weeks = read_age(parameters["ga"]) if "ga" in parameters else None
     frames: list[Frame] = []

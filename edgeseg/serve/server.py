@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from edgeseg.errors import EdgesegError, ModelError
-from edgeseg.serve.api import Busy, Measurer
+from edgeseg.serve.api import Busy, Measurer, check_parameters
 from edgeseg.serve.request import RefusedRequest, Request, read_request
 from edgeseg.serve.site import CONTENT_SECURITY_POLICY, Asset
 from edgeseg.system.addresses import caller_key, is_loopback
@@ -130,6 +130,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def _measure(self, length: int) -> None:
         measurer = self.server.measurer
         try:
+            check_parameters(self._head.query)
             with measurer.place():  # before the body is read: waiting ones would fill memory
                 if self._head.headers.get("expect", "").lower() == "100-continue":
                     self.send_response_only(HTTPStatus.CONTINUE)

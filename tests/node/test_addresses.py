@@ -14,6 +14,8 @@ from edgeseg.node.addresses import Caller, Remote, find_fixed_addresses, normali
     [
         (" A B  @pacs.local:11112", Remote("A B", "pacs.local", 11112)),
         ("me@home@[FD00::5]:65535", Remote("me@home", "fd00::5", 65535)),
+        ("A@[fe80::1%eth0]:104", Remote("A", "fe80::1%eth0", 104)),
+        ("A@k\u00f6ln.local:104", Remote("A", "k\u00f6ln.local", 104)),
     ],
 )
 def test_a_remote_is_read_and_written(text: str, remote: Remote) -> None:

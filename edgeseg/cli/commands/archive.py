@@ -59,7 +59,9 @@ def archive(
     overlays: Annotated[bool, option("Write overlays.", "--overlays/--no-overlays")] = False,
     shard: Annotated[str | None, option("Only every N-th part, from I on.", metavar="I/N")] = None,
     ray: Annotated[str | None, option("Address of a Ray cluster, auto, or local.")] = None,
-    collect: Annotated[bool, option("Check all parts; write the summary.", "--collect")] = False,
+    collect: Annotated[
+        bool, option("Check all parts; write summary and report.", "--collect")
+    ] = False,
     progress_every_s: Annotated[
         float | None, count("Seconds between lines of progress.", "--progress-every")
     ] = None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ from edgeseg.cli import console, options
 from edgeseg.cli.options import option
 from edgeseg.cli.reports import check_reports, figures_to
 from edgeseg.errors import EdgesegError
+from edgeseg.system.text import short
 
 if TYPE_CHECKING:
     from edgeseg.bench.table import Change
@@ -28,7 +28,7 @@ def benchmark(
     runs: Annotated[int, option("Timed runs.", min=1)] = 100,
     warmup: Annotated[int, option("Untimed runs before the timed ones.", min=0)] = 10,
     compare: Annotated[Path | None, option("Earlier --json: print ratios, fail if worse.")] = None,
-    tolerance: Annotated[float, option("Growth that --compare accepts.", min=0)] = 0.1,
+    tolerance: Annotated[float, option("Growth that --compare accepts, a fraction.", min=0)] = 0.1,
     markdown: Annotated[Path | None, option("Write the table here.")] = None,
     json_file: options.Json = None,
 ) -> None:
@@ -78,6 +78,10 @@ def _print_comparison(changes: list[Change], remarks: list[str], tolerance: floa
 
 
 def _numbers(option: str, text: str) -> list[int]:
-    if not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", text, re.ASCII):
-        raise typer.BadParameter(f"{option} is {text!r}; expected numbers such as 1,2,4")
-    return [int(part) for part in text.split(",")]
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        numbers = [0]
+    if min(numbers) < 1:
+        raise typer.BadParameter(f"{option} is {short(text)}; expected numbers such as 1,2,4")
+    return numbers

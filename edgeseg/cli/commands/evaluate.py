@@ -130,8 +130,11 @@ def _number(value: float | None, factor: float) -> str:
     return "-" if value is None else f"{factor * value:.2f}"
 
 
+_SITE = "CSV of 20 to 30 heads: file, your HC in mm and, without --results, edgeseg's."
+
+
 def calibrate(
-    site: Annotated[Path, typer.Argument(help="CSV of 20 to 30 heads: file, your HC in mm.")],
+    site: Annotated[Path, typer.Argument(help=_SITE)],
     out: Annotated[Path, option("File to write, for 'edgeseg infer --calibration'.")],
     results: Annotated[Path | None, option("results.csv of these images.")] = None,
     overwrite: options.Overwrite = False,

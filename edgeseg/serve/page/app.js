@@ -205,7 +205,7 @@ async function runCamera() {
       await new Promise(requestAnimationFrame);
     }
   } catch (error) {
-    say(`the camera cannot be used: ${error.message}`, true);
+    say(video.srcObject ? error.message : `the camera cannot be used: ${error.message}`, true);
   }
   stopCamera();
   const time = new Date().toISOString().slice(0, 19).replaceAll(":", "");
