@@ -19,7 +19,7 @@ from edgeseg.cli import console
 from edgeseg.errors import OutputWriteError
 
 _PATIENCE_S = 0.7
-_A_DAY_S = 86_400  # a wait without a limit ignores signals on Windows
+_LOOK_S = 0.5  # a signal that comes just as a wait begins, or on Windows, does not end it
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -27,7 +27,7 @@ def wait_for_end(ending: threading.Event | None = None) -> None:
     """Wait until an event is set, or a signal asks to stop, which is then printed."""
     ending = ending or threading.Event()
     try:
-        while not ending.wait(_A_DAY_S):
+        while not ending.wait(_LOOK_S):
             pass
     except (KeyboardInterrupt, SystemExit):
         console.say("stopping after the images in progress")
