@@ -29,11 +29,11 @@ from pool import read_rows
 
 from edgeseg.errors import DataError, EdgesegError
 from edgeseg.images.calibration import Calibration
-from edgeseg.measure.interval import fit_interval
 from edgeseg.network.limits import Interval
 from edgeseg.score.calibrate import calibrate
 from edgeseg.score.site import Head, SiteHeads
 from edgeseg.system.files import write_json
+from edgeseg_training.interval import fit_interval
 
 LEVEL = 0.9
 SITE_FACTOR = 1 - 0.017

@@ -16,7 +16,7 @@ class Interval:
     """Coefficients of the half width of a head circumference's interval, in mm.
 
     The half width is ``offset_mm + cubic_mm (HC / 100 mm)³ + doubt_mm (1 - confidence)``, and never
-    less than ``floor_mm``. `edgeseg.measure.interval.fit_interval` learns them.
+    less than ``floor_mm``. `edgeseg_training.interval.fit_interval` learns them.
 
     Attributes
     ----------

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import DataError
-from edgeseg.measure.interval import conformal_quantile, fit_interval
+from edgeseg_training.interval import conformal_quantile, fit_interval
 
 
 def heads(n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
