@@ -30,12 +30,15 @@ processes_below = benchmark_script("archive_deaths").processes_below
 def test_each_frame_has_one_row_though_processes_and_driver_are_killed(
     plan: Plan, scans: Path, tmp_path: Path
 ) -> None:
-    for i in range(40):  # enough parts that some are under way whenever something dies
+    for i in range(20):  # enough parts that some are under way whenever something dies
         os.link(scans / "a.png", scans / f"more{i}.png")
     write_manifest([str(scans)], place_of(plan.manifest), 0.2)
     command = [sys.executable, "-m", "edgeseg", "archive", plan.manifest, "--out", plan.out]
     command += ["--part-size", "3", "--ray", "local", "--threads", "2"]
+    whole = replace(plan, part_size=3)
     for kills in ("driver", "task", "nothing"):  # a busy machine may not start Ray at the first try
+        if kills == "nothing" and not open_archive(whole).find_missing():
+            break
         with (tmp_path / kills).open("wb") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
@@ -49,9 +52,8 @@ def test_each_frame_has_one_row_though_processes_and_driver_are_killed(
         finally:
             process.kill()
             process.wait()
-    plan = replace(plan, part_size=3)
-    assert not open_archive(plan).find_missing(), (tmp_path / "nothing").read_text()
-    assert rows_of(plan) == measured_by_infer(scans, tmp_path / "folder")
+    assert not open_archive(whole).find_missing(), (tmp_path / "task").read_text()
+    assert rows_of(whole) == measured_by_infer(scans, tmp_path / "folder")
 
 
 def test_an_address_where_nobody_listens_is_told_at_once(plan: Plan) -> None:

@@ -48,8 +48,8 @@ def run(script: Path, *asked: object) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("kind", "count"),
     [
-        *[pytest.param(kind, 150, marks=pytest.mark.slow) for kind in ("image", "dicom")],
-        *[("table", 400), ("metadata", 400), pytest.param("model", 150, marks=pytest.mark.nightly)],
+        *[pytest.param(kind, 50, marks=pytest.mark.slow) for kind in ("image", "dicom")],
+        *[("table", 200), ("metadata", 200), pytest.param("model", 150, marks=pytest.mark.nightly)],
     ],
 )
 def test_hostile_files_are_read_or_refused(kind: str, count: int, tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def test_the_readme_s_table_is_that_of_the_cards() -> None:
 @pytest.mark.parametrize("name", zoo.manifest())
 def test_bundled_models_measure_real_heads(hc18_root: Path, name: str) -> None:
     """Most of these images were trained on: this guards the file and the path, not the claim."""
-    cases = hc18.load_cases(hc18_root)[::5]
+    cases = hc18.load_cases(hc18_root)[::8]
     segmenter = Segmenter(name, device="cpu")
     metrics = summarize(segmenter, cases, score_all(segmenter, cases), 1)["metrics"]
     assert metrics["dice"]["mean"] >= 0.973
@@ -152,7 +152,13 @@ def sum_exactly(threads: int | None, *, spin: bool) -> onnxruntime.SessionOption
 
 @pytest.mark.hc18
 @pytest.mark.slow
-@pytest.mark.parametrize("path", FOLD_0, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.stem, marks=[pytest.mark.nightly] * ("int8" in path.stem))
+        for path in FOLD_0
+    ],
+)
 def test_a_fold_s_model_measures_what_its_results_say(
     hc18_root: Path, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
