@@ -101,7 +101,7 @@ def test_a_new_version_replaces_rows_and_pictures(
         scan.write_bytes(b"no image")
         (row,) = engine.submit(source(scan, version="3")).result()
         assert row["status"] == "failed"
-        assert names(out) == set()  # of what it was
+        assert names(out) == {*store.pictures()} == set()  # of what it was
         assert len(store.packed_rows()) == 1
     assert not (out / PARTS_NAME).exists()
 
@@ -155,13 +155,32 @@ def test_an_error_reaches_the_caller_and_the_file_can_be_submitted_again(
 ) -> None:
     out = tmp_path / "out"
     with opened(segmenter, out) as (engine, store):
-        for error in (OSError(errno.ENOSPC, "No space left on device"), MemoryError()):
+        full = OSError(errno.ENOSPC, "No space left on device")
+        for error, expected in ((full, OutputWriteError), (MemoryError(), MemoryError)):
             with monkeypatch.context() as patch:
                 patch.setattr(Path, "write_bytes", Mock(side_effect=error))
-                with pytest.raises((OutputWriteError, MemoryError)):
+                with pytest.raises(expected):
                     engine.submit(source(scan)).result()
             assert (store.files(), names(out)) == (set(), set())
         assert len(engine.submit(source(scan)).result()) == 1
+
+
+def test_after_an_exception_what_has_not_begun_is_left_to_the_next_run(
+    monkeypatch: pytest.MonkeyPatch, scan: Path, tmp_path: Path
+) -> None:
+    go_on = threading.Event()
+
+    def wait(gray: np.ndarray) -> np.ndarray:
+        assert go_on.wait(30)
+        return bright(gray)
+
+    futures = []
+    fake = open_fake(monkeypatch, FakeSession(wait))
+    with pytest.raises(KeyboardInterrupt), opened(fake, tmp_path / "out", 1) as (engine, _):
+        monkeypatch.setattr(engine, "stop", lambda: (Engine.stop(engine), go_on.set()))
+        futures += [engine.submit(source(scan, f"{i}.png")) for i in range(3)]
+        raise KeyboardInterrupt
+    assert isinstance(futures[2].exception(), OutputWriteError)
 
 
 class Killed(BaseException):
