@@ -119,3 +119,15 @@ def test_a_folder_of_version_0_2_is_refused_with_the_reports_it_still_owes(
     with pytest.raises(OutputExistsError, match=r"\b1 of its reports"):
         run(segmenter, scans, tmp_path, **{how: True})
     assert not (tmp_path / STORE_NAME).exists()
+
+
+def test_resume_refuses_to_replace_what_somebody_put_between_its_pictures(
+    segmenter: Segmenter, scans: Path, tmp_path: Path
+) -> None:
+    run(segmenter, scans, tmp_path / "out")
+    (scans / "new.png").write_bytes((scans / "a.png").read_bytes())
+    mine = tmp_path / "out" / "masks" / "new.png"
+    mine.write_bytes(b"mine")
+    with pytest.raises(OutputExistsError, match=r"new\.png"):
+        run(segmenter, scans, tmp_path / "out", resume=True)
+    assert mine.read_bytes() == b"mine"
