@@ -91,10 +91,7 @@ class FolderRun:
             store = results.store
             todo = self._find_unmeasured(worker, store, on_notice)
             n_kept = len(self.sources) - sum(map(len, todo))
-
-            def on_rows(_: list[Row]) -> None:
-                results.note_change()
-
+            on_rows = results.note_change
             engine = Engine(worker, store, out, threads, retry_failed=True, on_rows=on_rows)
             with results.exporting(), engine:
                 for row in _measure(engine, worker, todo):

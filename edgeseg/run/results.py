@@ -51,8 +51,8 @@ class Results:
         self._started_s = time.perf_counter()
         self._changed, self._ending = threading.Event(), threading.Event()
 
-    def note_change(self) -> None:
-        """Note that the store has other rows than the exports."""
+    def note_change(self, _: Sequence[Row]) -> None:
+        """Note that the store has rows that the exports lack; for `Engine`'s ``on_rows``."""
         self._changed.set()
 
     def export(

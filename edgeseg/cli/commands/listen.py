@@ -80,11 +80,7 @@ def listen(
         open_results(worker, out, options.arguments_of(context), notices, resume=True) as results,
     ):
         reports = ReportSender(results, remote, title, outward, notices) if remote else None
-
-        def on_rows(_: object) -> None:
-            results.note_change()
-
-        owes = remote is not None
+        owes, on_rows = remote is not None, results.note_change
         engine = Engine(worker, results.store, out, workers, owes=owes, on_rows=on_rows)
         node = run_node(engine, results, address, reports, notices)
         with results.exporting(), engine, interrupts.wait_patiently(), node as (at, port):

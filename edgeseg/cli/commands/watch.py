@@ -60,7 +60,7 @@ def watch(
     ):
 
         def on_rows(rows: Sequence[Row]) -> None:
-            results.note_change()
+            results.note_change(rows)
             for row in rows:
                 console.row(row, segmenter.metadata.task)
                 write_line(row)
