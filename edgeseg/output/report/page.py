@@ -69,7 +69,7 @@ def write_page(
         ),
         "calibration": _calibration_note(record.get("calibration")),
         "flags": _table([("flag", "meaning"), *measure.FLAGS.items()]),
-        "facts": _table([("", ""), *_facts(record)]),
+        "facts": _table([("name", "value"), *_facts(record)]),
         "data": _DATA,
         "scripts": "\n".join(f"<script>{script}</script>" for script in scripts),
     }
