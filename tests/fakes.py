@@ -1,4 +1,4 @@
-"""A network whose answers tests know, behind the session that `edgeseg.segmenter` opens."""
+"""A network whose answers tests know, behind the session that `edgeseg.segmenter` opens; a log."""
 
 from __future__ import annotations
 
@@ -126,3 +126,18 @@ class Clock:
             return call(*args, **kwargs)
 
         return timed
+
+
+def record_calls(
+    patch: pytest.MonkeyPatch, log: list[Any], owner: Any, name: str, what: Callable[..., Any]
+) -> None:
+    """Have a function log what ``what`` makes of its arguments, unless None, once it has run."""
+    original = getattr(owner, name)
+
+    def call(*args: Any, **more: Any) -> Any:
+        result = original(*args, **more)
+        if (entry := what(*args)) is not None:
+            log.append(entry)
+        return result
+
+    patch.setattr(owner, name, call)

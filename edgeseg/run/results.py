@@ -78,10 +78,9 @@ class Results:
         overlays = out / "overlays" if self._worker.options.overlays else None
         write_page(out / REPORT_NAME, task, rows, record, overlays)
         if status == "done":
-            for name in _EXPORTS:
+            for path in (*map(out.joinpath, _EXPORTS), out):
                 with contextlib.suppress(FileNotFoundError):
-                    sync(out / name)
-            sync(out)
+                    sync(path)
         return rows, cines, wall_s
 
     @contextlib.contextmanager

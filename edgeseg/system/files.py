@@ -51,10 +51,11 @@ def write_atomic(path: Path, data: bytes | Iterable[bytes], *, durable: bool = F
         try:
             with part.open("wb") as stream:
                 stream.writelines([data] if isinstance(data, bytes) else data)
-                if durable:
-                    stream.flush()
-                    os.fsync(stream.fileno())
+            if durable:
+                sync(part)
             part.replace(path)
+            if durable:
+                sync(path.parent)
         except BaseException:
             part.unlink(missing_ok=True)
             raise

@@ -24,7 +24,9 @@ from edgeseg.archive.place import Place, place_of
 from edgeseg.archive.plan import Plan
 from edgeseg.errors import DataError, OutputExistsError
 from edgeseg.segmenter import Segmenter
+from edgeseg.system import files
 from tests.archive.parts import measure, measured_by_infer, open_archive, part_path, rows_of
+from tests.fakes import record_calls
 
 
 def test_rows_are_those_of_a_folder_digit_for_digit_and_typed(
@@ -120,22 +122,20 @@ def test_a_part_is_whole_or_not_there(
 def test_pictures_survive_a_power_cut_if_their_part_does(
     plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    events: list[Path] = []
-    monkeypatch.setattr(part_worker, "sync", events.append)
-    write = Place.write
-
-    def note(place: Place, data: bytes) -> None:
-        events.append(place.local)
-        write(place, data)
-
+    events: list[tuple[str, Path]] = []
     plan = replace(plan, masks=True, overlays=True)
     worker, out = PartWorker(plan), plan.place.local
-    monkeypatch.setattr(Place, "write", note)
+    for module in (part_worker, files):
+        record_calls(monkeypatch, events, module, "sync", lambda path: ("flush", path))
+    record_calls(monkeypatch, events, Path, "replace", lambda _, new: ("name", new))
     list(worker.run([0]))
     pictures = {"masks/a b/a.png", "masks/a b/ü.png", "overlays/a b/a.jpg", "overlays/a b/ü.jpg"}
     folders = {out / "masks" / "a b", out / "overlays" / "a b"}
-    assert {*events[:-1]} == {out / name for name in pictures} | folders
-    assert events[-1] == part_path(plan, 0)
+    *before, (_, part), named, flushed = events
+    flushes = {path for what, path in before if what == "flush"}
+    assert flushes == {*map(out.joinpath, pictures), *folders}
+    path = part_path(plan, 0)
+    assert files.is_part(part.name) and [named, flushed] == [("name", path), ("flush", path.parent)]
     collect(open_archive(plan))
     assert "data:image/jpeg" in (out / "report.html").read_text("utf-8")
 

@@ -19,9 +19,9 @@ from edgeseg.archive.collect import collect
 from edgeseg.archive.manifest import Manifest, ManifestRow
 from edgeseg.archive.manifest_writer import write_manifest
 from edgeseg.archive.part_worker import PartWorker
-from edgeseg.archive.place import place_of
+from edgeseg.archive.place import Place, place_of
 from edgeseg.archive.plan import Plan
-from edgeseg.errors import DataError, InputNotFoundError
+from edgeseg.errors import DataError, InputNotFoundError, OutputWriteError
 from tests.archive.parts import measure, measured_by_infer, open_archive, placeless, rows_of, upload
 from tests.archive.proxy import CUTS, Cut, CuttingProxy, within_head
 
@@ -42,6 +42,23 @@ def test_an_archive_in_a_store_is_that_of_a_folder(store: str, scans: Path, tmp_
     assert not list(measure(plan))
     assert not collect(open_archive(plan)).missing
     assert (place_of(out) / "report.html").exists()
+
+
+def test_a_part_is_not_written_without_its_pictures(
+    store: str, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = PartWorker(replace(plan, out=f"s3://archive/pictures{store}", masks=True))
+    write = Place.write
+
+    def no_masks(place: Place, data: bytes) -> None:
+        if "/masks/" in place.path:
+            raise OutputWriteError(place.text)
+        write(place, data)
+
+    monkeypatch.setattr(Place, "write", no_masks)
+    with pytest.raises(OutputWriteError, match="masks"):
+        list(worker.run([0]))
+    assert not worker.archive.list_parts()
 
 
 def test_patterns_and_what_is_not_there(store: str, scans: Path, tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import errno
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -27,7 +28,7 @@ from edgeseg.run.engine import Engine
 from edgeseg.run.store import Store
 from edgeseg.run.worker import Options, Worker
 from edgeseg.segmenter import Segmenter
-from tests.fakes import FakeSession, bright, head_image, open_fake
+from tests.fakes import FakeSession, bright, head_image, open_fake, record_calls
 
 HEAD = Ellipse(150.0, 100.0, 70.0, 54.0, 0.3)
 
@@ -230,30 +231,18 @@ def test_flushes_and_renames_come_in_an_order_that_survives_a_power_cut(
     segmenter: Segmenter, scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pictures are announced, then flushed, then named, then their names flushed, then the row."""
-    out, log = tmp_path / "out", []
-
-    def recorded(owner: Any, name: str, what: Callable[..., str | None]) -> None:
-        original = getattr(owner, name)
-
-        def call(*args: Any, **more: Any) -> Any:
-            result = original(*args, **more)
-            if (text := what(*args)) is not None:
-                log.append(text)
-            return result
-
-        monkeypatch.setattr(owner, name, call)
+    out, log = tmp_path / "out", list[str]()
+    record = partial(record_calls, monkeypatch, log)
 
     def flushed(path: Path) -> str:
         if path.parent.name == PARTS_NAME:
             return "flush part"
         return f"flush {path.relative_to(out).as_posix()}"
 
-    recorded(commit, "sync", flushed)
-    recorded(Store, "announce", lambda *_: "announce")
-    recorded(Store, "replace_rows", lambda *_: "rows")
-    recorded(
-        Path, "replace", lambda part, new: f"name {new.name}" if new.is_relative_to(out) else None
-    )
+    record(commit, "sync", flushed)
+    record(Store, "announce", lambda *_: "announce")
+    record(Store, "replace_rows", lambda *_: "rows")
+    record(Path, "replace", lambda _, new: f"name {new.name}" if new.is_relative_to(out) else None)
     with opened(segmenter, out, on_rows=lambda _: log.append("told")) as (engine, store):
         assert store._db.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
         engine.submit(source(scan)).result()

@@ -8,8 +8,10 @@ import pytest
 
 from edgeseg.drawing.encode import encode
 from edgeseg.errors import OutputLockedError, OutputWriteError
+from edgeseg.run import results
 from edgeseg.segmenter import Segmenter
 from edgeseg.system.files import locked
+from tests.fakes import record_calls
 from tests.run.folders import run
 from tests.tables import read_rows
 
@@ -44,6 +46,17 @@ def test_everything_the_contract_names_is_written(
     }  # fmt: skip
     assert record["model"]["sha256"] == segmenter.file.sha256
     assert {"arguments", "versions", "host", "timings"} <= record.keys()
+
+
+def test_exports_outlive_a_power_cut_once_a_run_ends(
+    segmenter: Segmenter, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log: list[str] = []
+    record_calls(monkeypatch, log, results, "sync", lambda path: f"flush {path.name}")
+    record_calls(monkeypatch, log, Path, "replace", lambda _, new: f"name {new.name}")
+    run(segmenter, scans, tmp_path / "out")
+    names = ("results.csv", "run.json", "report.html")
+    assert log[-7:] == [f"{what} {n}" for what in ("name", "flush") for n in names] + ["flush out"]
 
 
 def test_overwrite_replaces_its_own_files_and_keeps_the_user_s(
