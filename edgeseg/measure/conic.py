@@ -88,8 +88,10 @@ def direct_fit(scatter: FloatArray) -> Conic | None:
     if inverse is None:
         return None
     t = [[-_dot(row, column) for column in s2] for row in inverse]  # -S3⁻¹ S2', so (d, e, f) = T v1
+    columns = [*zip(*t, strict=True)]
     reduced_scatter = [
-        [s1[i][j] + sum(s2[i][k] * t[k][j] for k in range(3)) for j in range(3)] for i in range(3)
+        [each + _dot(row2, column) for each, column in zip(row1, columns, strict=True)]
+        for row1, row2 in zip(s1, s2, strict=True)
     ]
     v1 = _least_under_constraint(reduced_scatter)
     if v1 is None:

@@ -156,7 +156,7 @@ class Committer:
         What is about to be written is durable before a picture's name appears, and a row only
         after its pictures.
         """
-        pictures, folders = [], set[Path]()
+        pictures, folders = [], set[str]()
         for job in group:
             for name, (_, _, size) in [*job.parts.items()]:
                 if self._is_of_others(name):
@@ -168,8 +168,10 @@ class Committer:
         self._sync([part for job in group for part, _, _ in job.parts.values()])
         for job in group:
             for name in [*job.parts]:
-                folders.update(self._publish(job, name))
-        self._sync(sorted(folders))
+                if self._publish(job, name):
+                    folders.add(os.path.dirname(name))  # noqa: PTH120 (for each picture)
+        names = {each for folder in folders for each in (Path(folder), *Path(folder).parents)}
+        self._sync(sorted(self._out / name for name in names))
         files = [job.file_rows(self._worker.kinds, owes=self._owes) for job in group]
         outdated = self._store.replace_rows(files)
         for name in outdated:
@@ -188,18 +190,21 @@ class Committer:
             return False
         return is_there and not self._store.has_picture(name)
 
-    def _publish(self, job: Job, name: str) -> list[Path]:
-        """Give a picture its name; returns the folders that changed."""
-        final = self._out / name
+    def _publish(self, job: Job, name: str) -> bool:
+        """Give a picture its name, if it can have it."""
+        part, final = job.parts[name][0], self._out / name
         try:
-            final.parent.mkdir(parents=True, exist_ok=True)
-            job.parts[name][0].replace(final)
+            try:
+                part.replace(final)
+            except FileNotFoundError:
+                final.parent.mkdir(parents=True, exist_ok=True)
+                part.replace(final)
         except OSError as error:
             if not is_name_error(error):
                 raise _unwritten(final, error) from error
             self._drop(job, name, str(_unwritten(final, error)))
-            return []
-        return [self._out / folder for folder in Path(name).parents]
+            return False
+        return True
 
     def _drop(self, job: Job, name: str, sentence: str) -> None:
         """Leave a picture out that cannot have its name: its frame has failed."""

@@ -104,7 +104,8 @@ class FolderRun:
     ) -> list[list[Source]]:
         """Return the frames of each file that must be measured."""
         files = [[*frames] for _, frames in groupby(self.sources, lambda source: source.file)]
-        strangers = store.files().difference(frames[0].file for frames in files)
+        measured = store.files()
+        strangers = measured.difference(frames[0].file for frames in files)
         if strangers:
             raise DataError(
                 f"{self.out}: the run there measured {len(strangers)} files that are not in the "
@@ -113,10 +114,14 @@ class FolderRun:
             )
         todo, changed = [], []
         for frames in files:
-            file, version = frames[0].file, worker.version(frames[0])
+            file = frames[0].file
+            if file not in measured:
+                todo.append(frames)
+                continue
+            version = worker.version(frames[0])
             if not store.has(file, version, worker.kinds, retry_failed=True):
                 todo.append(frames)
-                if store.version_of(file) not in (None, version):
+                if store.version_of(file) != version:
                     changed.append(file)
         if changed:
             count = f"{len(changed)} {'files are' if len(changed) > 1 else 'file is'}"

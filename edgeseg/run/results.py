@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _EXPORTS = (RESULTS_NAME, RUN_NAME, REPORT_NAME, CINES_NAME)
 _JOURNAL_NAME = ".edgeseg.journal"  # of version 0.2
-_EVERY_S, _REST = 5.0, 50  # between exports: seconds, and times as long as the last one took
+_EVERY_S, _REST = 5.0, 100  # between exports: seconds, and times as long as the last one took
 
 
 class Results:
@@ -101,7 +101,7 @@ class Results:
             raise
 
     def _export_often(self) -> None:
-        rest_s = _EVERY_S
+        rest_s = 2 * _EVERY_S  # most folders are measured by then
         while not self._ending.wait(rest_s):
             self._changed.wait()
             if self._ending.is_set():
