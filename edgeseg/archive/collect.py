@@ -36,8 +36,7 @@ from edgeseg.system.cells import SIGNATURE, shield
 from edgeseg.system.files import csv_text, json_text
 from edgeseg.system.parallel import ordered_map
 
-_STATUSES = ("ok", "doubtful", "empty", "failed")
-_NEED = {"failed": 0.0, "doubtful": 2.0, "empty": 4.0, "ok": 6.0}  # of a look; and the confidence
+_NEED = {"ok": 6.0, "doubtful": 2.0, "empty": 4.0, "failed": 0.0}  # of a look; and the confidence
 _MOST_SHOWN = 10_000  # rows of the report: what a browser opens in a second
 _MAX_MISSING = 1000  # missing parts that the summary lists
 _FAILURES = ("file", "frame", "reason", "path")
@@ -48,8 +47,6 @@ _FIRST_FAILURES = 10
 class Collected:
     """What an archive holds of the frames and parts that its manifest lists."""
 
-    n_rows: int
-    n_parts: int
     missing: list[int]  # numbers of the parts that are not written yet
     statuses: Counter[str] = field(default_factory=Counter)  # how many rows have which
     flags: Counter[str] = field(default_factory=Counter)
@@ -59,15 +56,9 @@ class Collected:
 def collect(archive: Archive, on_part: Callable[[], None] = lambda: None) -> Collected:
     """Check an archive against its manifest, and write summary, failures and report beside it.
 
-    Memory does not grow with the number of parts; ``on_part`` is called after each.
-
-    Raises
-    ------
-    DataError
-        If there is no archive, or a part is damaged, is of another one, or has not the rows
-        that the manifest lists; the sentence names it.
-    OutputWriteError
-        If something cannot be written.
+    Memory does not grow with the number of parts; ``on_part`` is called after each. Raises
+    `DataError`, which names it, if there is no archive, or a part is damaged, is of another one, or
+    has not the rows that the manifest lists; `OutputWriteError` if something cannot be written.
     """
     out, record = archive.plan.place, _read_own_record(archive)
     task = read_task(record["model"]["task"])
@@ -75,7 +66,7 @@ def collect(archive: Archive, on_part: Callable[[], None] = lambda: None) -> Col
     moments = {name: _Moments() for name in (*figures, *TIMING_COLUMNS)}
     done = sorted(archive.list_parts())
     missing = sorted({*range(archive.n_parts)}.difference(done))
-    found = Collected(archive.manifest.n_rows, archive.n_parts, missing)
+    found = Collected(missing)
     needed: list[tuple[float, int, int]] = []  # need of a look, part, and row in it
     with_failures: list[int] = []
     open_part = partial(_open_part, archive, record)
@@ -92,14 +83,14 @@ def collect(archive: Archive, on_part: Callable[[], None] = lambda: None) -> Col
         if "failed" in columns["status"]:
             with_failures.append(number)
         on_part()
-    counts = {status: found.statuses[status] for status in _STATUSES}
+    counts = {status: found.statuses[status] for status in _NEED}
     means = {name.removesuffix("_ms"): moments[name].as_dict()["mean"] for name in TIMING_COLUMNS}
     summary = {
         "status": "running" if missing else "done",
         **record,
         "counts": {"n_images": found.statuses.total(), **counts},
-        "n_rows": found.n_rows,
-        "n_parts": found.n_parts,
+        "n_rows": archive.manifest.n_rows,
+        "n_parts": archive.n_parts,
         "n_missing_parts": len(missing),
         "missing_parts": missing[:_MAX_MISSING],
         "flags": dict(sorted(found.flags.items())),
@@ -107,8 +98,7 @@ def collect(archive: Archive, on_part: Callable[[], None] = lambda: None) -> Col
         "timings": {"stages_ms": means},
     }
     (out / SUMMARY_NAME).write(json_text(summary).encode())
-    failures = _find_failures(archive, with_failures, open_part)
-    (out / FAILURES_NAME).write(_failures_csv(failures, found.failures))
+    (out / FAILURES_NAME).write(_failures_csv(archive, with_failures, open_part, found.failures))
     rows = _read_rows(sorted(key[1:] for key in sorted(needed)[:_MOST_SHOWN]), open_part)
     _write_report(out, task, rows, summary)
     if not missing:  # else somebody may be writing one
@@ -151,26 +141,24 @@ def _open_part(archive: Archive, record: Mapping[str, Any], number: int) -> parq
     return part
 
 
-def _find_failures(
-    archive: Archive, numbers: Sequence[int], open_part: Callable[[int], parquet.Reader]
-) -> Iterator[Row]:
-    """Yield file, frame and reason of the failed rows of parts, and the path of the file."""
+def _failures_csv(
+    archive: Archive,
+    numbers: Sequence[int],
+    open_part: Callable[[int], parquet.Reader],
+    first: list[Row],
+) -> Iterator[bytes]:
+    """Yield the table of the failed rows of parts in pieces, and note the first of them."""
+    yield (SIGNATURE + csv_text([_FAILURES])).encode()
     for number, part in zip(numbers, ordered_map(open_part, numbers, READS), strict=True):
         columns = part.rows(0, part.n_rows, ["file", "frame", "reason", "status"])
         listed = archive.manifest.read_rows(*archive.rows_of(number))
         for *cells, status, row in zip(*columns.values(), listed, strict=True):
             if status == "failed":
-                yield dict(zip(_FAILURES, (*cells, row.source.location), strict=True))
-
-
-def _failures_csv(rows: Iterable[Row], first: list[Row]) -> Iterator[bytes]:
-    """Yield a table of failures in pieces, and note the first of them."""
-    yield (SIGNATURE + csv_text([_FAILURES])).encode()
-    for row in rows:
-        if len(first) < _FIRST_FAILURES:
-            first.append(row)
-        cells = [shield(str(cell or "")) for cell in row.values()]
-        yield csv_text([cells]).encode(errors="replace")
+                cells.append(row.source.location)
+                if len(first) < _FIRST_FAILURES:
+                    first.append(dict(zip(_FAILURES, cells, strict=True)))
+                line = csv_text([[shield(str(cell or "")) for cell in cells]])
+                yield line.encode(errors="replace")
 
 
 def _read_rows(
@@ -222,9 +210,6 @@ class _Moments:
 
     def as_dict(self) -> dict[str, float | int | None]:
         sd = math.sqrt(self.squares / (self.n - 1)) if self.n > 1 else None
-        if not self.n:
-            return {"n": 0, "mean": None, "sd": None, "min": None, "max": None}
-        return {
-            "n": self.n, "mean": self.mean, "sd": sd,
-            "min": float(self.low), "max": float(self.high),
-        }  # fmt: skip
+        known = self.mean, sd, float(self.low), float(self.high)
+        figures = known if self.n else [None] * 4
+        return {"n": self.n, **dict(zip(("mean", "sd", "min", "max"), figures, strict=True))}

@@ -52,12 +52,9 @@ def list_images(text: str, tally: Tally) -> Iterator[ListedFile]:
     """Yield the images of a path, folder or pattern, or of a URL that is one, as they are found.
 
     What is an image and what is left out is as `edgeseg.inputs.discover.discover` has it. At most
-    the names of one folder of a store are in memory at once, and none of a folder here.
-
-    Raises
-    ------
-    InputNotFoundError, MissingExtraError
-        If it does not exist or cannot be read, or there is DICOM and pydicom is not installed.
+    the names of one folder of a store are in memory at once, and none of a folder here. Raises
+    `InputNotFoundError` if it does not exist or cannot be read, `MissingExtraError` if there is
+    DICOM and pydicom is not installed.
     """
     files = _find_in_store(place_of(text), tally) if is_url(text) else _find_local(text, tally)
     groups = iter(lambda: list(itertools.islice(files, _GROUP)), [])
@@ -163,11 +160,12 @@ def _may_be_image(place: Place, tally: Tally) -> bool:
 
 def _inspect(files: list[ListedFile]) -> list[ListedFile | _LeftOut | None]:
     """Return files with their numbers of frames, or what those of a store are instead."""
-    return [_inspect_local(f) if f.place.is_local else _inspect_in_store(f, files) for f in files]
-
-
-def _inspect_local(file: ListedFile) -> ListedFile:
-    return _count_frames(file) if left_out.may_be_dicom(file.place.path) else file
+    return [
+        _inspect_in_store(file, files) if not file.place.is_local
+        else _count_frames(file) if left_out.may_be_dicom(file.place.path)
+        else file
+        for file in files
+    ]  # fmt: skip
 
 
 def _inspect_in_store(

@@ -62,12 +62,8 @@ class ManifestRow(NamedTuple):
 class Manifest:
     """A manifest that is read, of edgeseg or another program's making.
 
-    ``text`` is its path, which is whole, or its URL; ``digest`` tells it from any other.
-
-    Raises
-    ------
-    InputNotFoundError, DataError
-        If it cannot be read, or is no table of Parquet that lists paths.
+    ``text`` is its path, which is whole, or its URL; ``digest`` tells it from any other. Raises
+    `InputNotFoundError` if it cannot be read, `DataError` if it is no table that lists paths.
     """
 
     def __init__(self, text: str) -> None:

@@ -99,31 +99,18 @@ def write_manifest(
 ) -> ManifestSize:
     """List the frames of files, folders and patterns, of this machine or of stores.
 
-    What is found goes into a file beside ``out``, about 0.5 KB each, which is removed again.
+    What is found goes into a file beside ``out``, about 0.5 KB each, which is removed again. See
+    `edgeseg.inputs.discover.discover` for what is an image, and
+    `edgeseg.inputs.pixel_sizes.PixelSizes` for ``pixel_size_mm``, of all images, and ``table``.
+    ``on_notice`` is called with sentences that a user should read, ``on_file`` for each file.
 
-    Parameters
-    ----------
-    inputs
-        Paths, patterns and URLs; see `edgeseg.inputs.discover.discover` for what is an image.
-    pixel_size_mm, table
-        Of all images, or a table of pixel sizes; see `edgeseg.inputs.pixel_sizes.PixelSizes`.
-    on_notice
-        Called with sentences that a user should read.
-    on_file
-        Called for each file that was found.
-
-    Raises
-    ------
-    InputNotFoundError
-        If an input does not exist or cannot be read, or there is no image in any.
-    DataError
-        If two files cannot be distinguished by name, or no row of the table is of any image.
-    OutputWriteError
-        If the list cannot be written.
+    Raises `InputNotFoundError` if an input does not exist or cannot be read, or there is no image
+    in any; `DataError` if two files cannot be distinguished by name, or no row of the table is of
+    any image; `OutputWriteError` if the list cannot be written.
     """
     tally, size = Tally(), as_pixel_size(pixel_size_mm)
     folder = out.local.parent if out.is_local else None
-    with _translate_errors(), _open_list(folder) as db:
+    with _open_list(folder) as db:
         for text in inputs:
             db.executemany(_ADD_FILE, _file_cells(list_images(text, tally), on_file))
         notices = tally.sentences()
@@ -149,19 +136,27 @@ def write_manifest(
 @contextlib.contextmanager
 def _open_list(folder: Path | None) -> Iterator[sqlite3.Connection]:
     """Yield an empty list in a file below a folder, which is made; None: among temporary files."""
-    with contextlib.ExitStack() as stack:
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-        where = Path(tempfile.mkdtemp(prefix=".edgeseg-", dir=folder))
-        stack.callback(shutil.rmtree, where, ignore_errors=True)
-        db = stack.enter_context(contextlib.closing(sqlite3.connect(where / "list")))
-        db.executescript(_TABLES)
-        db.create_function("name_below", 3, _name_below, deterministic=True)
-        # what is open stays when its name goes, so a killed run leaves nothing; not on Windows
-        with contextlib.suppress(OSError):
-            (where / "list").unlink()
-            where.rmdir()
-        yield db
+    try:
+        with contextlib.ExitStack() as stack:
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
+            where = Path(tempfile.mkdtemp(prefix=".edgeseg-", dir=folder))
+            stack.callback(shutil.rmtree, where, ignore_errors=True)
+            db = stack.enter_context(contextlib.closing(sqlite3.connect(where / "list")))
+            db.executescript(_TABLES)
+            db.create_function("name_below", 3, _name_below, deterministic=True)
+            # what is open stays when its name goes, so a killed run leaves nothing; not on Windows
+            with contextlib.suppress(OSError):
+                (where / "list").unlink()
+                where.rmdir()
+            yield db
+    except (sqlite3.Error, OSError) as error:
+        if isinstance(error, EdgesegError):
+            raise
+        raise OutputWriteError(
+            f"the list cannot be made on this disk ({first_line(error)}): it takes about 0.5 KB a "
+            "file beside the manifest"
+        ) from error
 
 
 def _file_cells(
@@ -271,16 +266,3 @@ def _list_rows(db: sqlite3.Connection, size: PixelSize | None) -> Iterator[tuple
         known = sizes if size is None else (*size, None, None)
         for number in frame_numbers(n_frames):
             yield place, file, number or None, *known, size_bytes, modified_us, reason
-
-
-@contextlib.contextmanager
-def _translate_errors() -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        if isinstance(error, EdgesegError):
-            raise
-        raise OutputWriteError(
-            f"the list cannot be made on this disk ({first_line(error)}): it takes about 0.5 KB a "
-            "file beside the manifest"
-        ) from error

@@ -37,22 +37,10 @@ def measure_parts_on_ray(
     """Measure parts on a cluster, and yield each once it is written.
 
     Every machine of the cluster needs edgeseg, and must see manifest, images, model and results
-    under the same paths or URLs.
-
-    Parameters
-    ----------
-    parts
-        Their numbers; those that are there already are passed over.
-    address, cores
-        Of the cluster; ``auto`` is the one this machine belongs to, ``local`` one of its own, with
-        so many cores or all.
-    on_rows
-        Called with the number of images of each part.
-
-    Raises
-    ------
-    EdgesegError
-        If there is no such cluster, or as `edgeseg.archive.pool.measure_parts` does.
+    under the same paths or URLs. Parts that are there already are passed over. The address ``auto``
+    is the cluster this machine belongs to, ``local`` one of its own, with so many cores or all.
+    ``on_rows`` is called with the number of images of each part. Raises `EdgesegError` if there is
+    no such cluster, or as `edgeseg.archive.pool.measure_parts` does.
     """
     with _connect(address, cores):
         PartWorker(plan)  # raises here, once, if something cannot be opened

@@ -70,12 +70,8 @@ class _Image(NamedTuple):
 class PartWorker:
     """A session of a plan's model, and all else that one process needs to measure parts.
 
-    ``threads`` images are worked on at once.
-
-    Raises
-    ------
-    EdgesegError
-        If manifest or model cannot be opened, or the archive is one of others.
+    ``threads`` images are worked on at once. Raises `EdgesegError` if manifest or model cannot be
+    opened, or the archive is one of others.
     """
 
     def __init__(self, plan: Plan, threads: int = 1) -> None:
@@ -94,13 +90,9 @@ class PartWorker:
     ) -> Iterator[Done]:
         """Measure parts and yield each once it is written; those that are there are passed over.
 
-        ``on_rows`` is called with the number of images that were just measured.
-
-        Raises
-        ------
-        InputNotFoundError, OutputWriteError, MissingExtraError
-            If a disk or store does not answer, something cannot be written, or an image needs
-            pydicom, which is not installed: nothing is written of parts that need it.
+        ``on_rows`` is called with the number of images that were just measured. Nothing is written
+        of a part if a disk or store does not answer (`InputNotFoundError`), something cannot be
+        written (`OutputWriteError`), or an image needs pydicom (`MissingExtraError`).
         """
         with contextlib.ExitStack() as stack:
             files = stack.enter_context(FileReader(self._plan.read_ahead, self._sample_places))

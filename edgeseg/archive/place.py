@@ -31,18 +31,11 @@ class Place:
 
     What reads it raises `InputNotFoundError` if it does not exist or cannot be read, what writes
     it `OutputWriteError`.
-
-    Parameters
-    ----------
-    start, query
-        Scheme and host of its URL, and what follows the question mark; empty of paths.
-    path
-        Below that, as the store has it, or the path of this machine.
     """
 
-    start: str
-    path: str
-    query: str = ""
+    start: str  # scheme and host of its URL; empty of paths
+    path: str  # below that, as the store has it, or the path of this machine
+    query: str = ""  # the question mark of its URL, and what follows it
 
     def __truediv__(self, name: str) -> Place:
         """Return what a name with forward slashes names below it."""
@@ -220,13 +213,7 @@ def _open_local(path: str) -> BinaryIO:
 
 
 def place_of(text: str) -> Place:
-    """Return the place that a path or URL names; paths become whole.
-
-    Raises
-    ------
-    DataError
-        If it is a URL of a store that pyarrow does not know.
-    """
+    """Return the place of a path, which becomes whole, or URL; `DataError` of unknown stores."""
     if text.lower().startswith(_FILE):
         host, _, path = text[len(_FILE) :].partition("/")
         if host not in ("", "localhost"):

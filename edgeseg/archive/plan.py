@@ -105,11 +105,8 @@ class Archive:
     def claim(self, segmenter: Segmenter) -> dict[str, Any]:
         """Write what all parts must have in common, or hold this to it; returns it.
 
-        Raises
-        ------
-        DataError, OutputExistsError
-            If an archive of another manifest, model, size or kind is there, or something else that
-            would be overwritten, or if the manifest lists a frame twice.
+        Raises `DataError` if an archive of another manifest, model, size or kind is there, or the
+        manifest lists a frame twice; `OutputExistsError` if something else would be overwritten.
         """
         record, out = self._record(segmenter), self.plan.place
         earlier = read_record(out)

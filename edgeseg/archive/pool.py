@@ -38,20 +38,10 @@ def measure_parts(
 ) -> Iterator[Done]:
     """Measure parts on this machine, and yield each once it is written.
 
-    Parameters
-    ----------
-    parts
-        Their numbers; those that are there already are passed over.
-    threads, processes
-        Images worked on at once in all, by default one for each core; and the processes that share
-        them, each with a session, by default one for four threads, or one alone for a card.
-    on_rows
-        Called with the number of images that were just measured.
-
-    Raises
-    ------
-    EdgesegError
-        As `PartWorker` and its ``run`` do, or as `run_tasks` does.
+    Parts that are there already are passed over. ``threads`` images are worked on at once in all,
+    by default one for each core; ``processes`` share them, each with a session, by default one for
+    four threads, or one alone for a card. ``on_rows`` is called with the number of images that were
+    just measured. Raises what `PartWorker`, its ``run`` and `run_tasks` do.
     """
     threads = threads or usable_cores()
     if processes is None:
@@ -86,11 +76,8 @@ def run_tasks(
     ``submit`` starts the task of a part, of which there may be ``max_tasks()`` at once; it fails
     with one of ``death_errors`` if its process died. ``report`` is called now and then.
 
-    Raises
-    ------
-    OutputWriteError
-        If processes die of one part again and again, once all others are written; or if nothing
-        but deaths is seen. What tasks fail with otherwise is raised as it is.
+    Raises `OutputWriteError` if processes die of one part again and again, once all others are
+    written; or if nothing but deaths is seen. What tasks fail with otherwise is raised as it is.
     """
     todo = deque(parts)
     running: dict[Future[list[Done]], int] = {}

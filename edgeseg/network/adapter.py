@@ -48,47 +48,26 @@ _SMALLEST_SD = np.float32(1e-8)  # gray values; for an image of one gray value
 class Adapter:
     """What stands between gray images and a network with an input and output of its own.
 
-    The defaults are those of a model that edgeseg exports, which needs no change of either.
-
-    Attributes
-    ----------
-    output
-        Name of the output that holds the maps.
-    type
-        Of the input, a key of `TENSOR_TYPES`. Bytes go in as they are.
-    layout, channels
-        Axes of the input, one of `LAYOUTS`, and its channels, each of which gets the gray image.
-    scale, mean, sd
-        A float network sees ``(gray / scale - mean) / sd``; mean and SD for each channel.
-    per_image
-        None, or what takes the place of ``gray / scale``: ``z-score`` (less the image's own mean,
-        over its own SD) or ``maximum`` (over its own largest value).
-    output_layout
-        ``nchw``, ``nhwc``, or ``nhw`` of an output without an axis for its maps.
-    activation
-        What makes probabilities of the output: ``sigmoid``, ``softmax``, ``none``, or ``indices``
-        of one map with each pixel's class.
-    has_background
-        Whether the first map is the background's, which is left out.
-    enlarge
-        How many input pixels a side a pixel of the maps covers; they are enlarged bilinearly.
-    batch
-        Images in one run; None for any number, or the one that the graph says.
+    The defaults are those of a model that edgeseg exports, which needs no change of either. Bytes
+    go in as they are; a float network sees ``(gray / scale - mean) / sd``.
     """
 
-    output: str = PROBABILITY
-    type: str = BYTES
-    layout: str = "nchw"
-    channels: int = 1
+    output: str = PROBABILITY  # name of the output that holds the maps
+    type: str = BYTES  # of the input, a key of `TENSOR_TYPES`
+    layout: str = "nchw"  # axes of the input, one of `LAYOUTS`
+    channels: int = 1  # each of which gets the gray image
     scale: float = 255.0
-    mean: tuple[float, ...] = (0.0,)
+    mean: tuple[float, ...] = (0.0,)  # for each channel
     sd: tuple[float, ...] = (1.0,)
+    # what takes the place of ``gray / scale``: ``z-score`` (less the image's own mean, over its own
+    # SD) or ``maximum`` (over its own largest value)
     per_image: str | None = None
-    output_layout: str = "nchw"
+    output_layout: str = "nchw"  # or ``nhwc``, or ``nhw`` of an output without an axis for its maps
+    # what makes probabilities of the output, one of `ACTIVATIONS`; ``indices``: each pixel's class
     activation: str = "none"
-    has_background: bool = False
-    enlarge: int = 1
-    batch: int | None = None
+    has_background: bool = False  # whether the first map is the background's, which is left out
+    enlarge: int = 1  # input pixels a side that a pixel of the maps covers; enlarged bilinearly
+    batch: int | None = None  # images in one run; None for any number, or the one the graph says
 
     def input_shape(self, height: int, width: int) -> tuple[int, int, int]:
         """Return the input's shape for one image, without the batch's axis."""

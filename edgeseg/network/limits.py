@@ -17,21 +17,14 @@ class Interval:
 
     The half width is ``offset_mm + cubic_mm (HC / 100 mm)³ + doubt_mm (1 - confidence)``, and never
     less than ``floor_mm``. `edgeseg_training.interval.fit_interval` learns them.
-
-    Attributes
-    ----------
-    level
-        Share of heads whose HC lies within, in (0, 1).
-    floor_mm
-        Positive; the others are 0 or more, so that a larger head and a less certain one have no
-        narrower interval.
     """
 
-    level: float
+    level: float  # share of heads whose HC lies within, in (0, 1)
+    # 0 or more, so that a larger head and a less certain one have no narrower interval
     offset_mm: float
     cubic_mm: float
     doubt_mm: float
-    floor_mm: float
+    floor_mm: float  # positive
 
     def half_width_mm(self, hc_mm: float, confidence: float) -> float:
         """Return half the interval's width at a circumference and a confidence in [0, 1]."""
@@ -43,42 +36,24 @@ class Interval:
 class Limits:
     """Limits beyond which a model's measurements of heads are doubtful or refused.
 
-    The values here are those of a file that gives none.
-
-    Attributes
-    ----------
-    agreement
-        Soft Dice between map and ellipse below which no head is claimed.
-    confidence
-        The same, below which a measurement is doubtful.
-    presence_refused, presence_doubted
-        Probability that there is a head, below which none is claimed, or one is doubtful; of models
-        that answer it.
-    rare_hc_mm
-        Circumference below which the model has learnt so few heads that what it would refuse is
-        doubtful instead, where the size of pixels is known.
-    cut_share
-        Share of the outline outside the image from which on a measurement is doubtful.
-    look_change
-        Change of the circumference from one look to the next, as a fraction, from which on a
-        measurement is doubtful.
-    view_shares
-        Of the second look's (width, height), at most which the head's box fills.
-    field_of_view_mm, hc_mm, axis_ratio
-        (smallest, largest) width of the image, circumference, and shorter over longer axis.
+    The values here are those of a file that gives none; pairs are (smallest, largest).
     """
 
-    agreement: float = 0.75
-    confidence: float = 0.96
+    agreement: float = 0.75  # soft Dice between map and ellipse below which no head is claimed
+    confidence: float = 0.96  # the same, below which a measurement is doubtful
+    # probability of a head, below which none is claimed, or one is doubtful; of models that tell it
     presence_refused: float = 0.5
     presence_doubted: float = 0.5
+    # circumference below which the model has learnt so few heads that what it would refuse is
+    # doubtful instead, where the size of pixels is known
     rare_hc_mm: float = 0.0
-    cut_share: float = 0.2
-    look_change: float = 0.03
+    cut_share: float = 0.2  # of the outline outside the image, from which on one is doubtful
+    look_change: float = 0.03  # of HC from one look to the next, a fraction, likewise
+    # of the second look's (width, height), at most which the head's box fills
     view_shares: tuple[float, float] = (0.58, 0.70)
-    field_of_view_mm: tuple[float, float] = (40.0, 279.0)
+    field_of_view_mm: tuple[float, float] = (40.0, 279.0)  # width of the image
     hc_mm: tuple[float, float] = (40.0, 400.0)
-    axis_ratio: tuple[float, float] = (0.62, 0.97)
+    axis_ratio: tuple[float, float] = (0.62, 0.97)  # shorter over longer
 
 
 def read_interval(value: Any) -> Interval | None:

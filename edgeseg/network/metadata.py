@@ -37,53 +37,28 @@ class TrainData:
 
 @dataclass(frozen=True, slots=True)
 class ModelMetadata:
-    """Everything the runtime must know to use a model, and a user to judge it.
+    """Everything the runtime must know to use a model, and a user to judge it."""
 
-    Attributes
-    ----------
-    name, architecture, strategy, precision
-        What it is and how it was trained; ``precision`` is ``fp32``, ``fp16`` or ``int8``.
-    input_height, input_width
-        Network input, pixels.
-    threshold
-        Probability from which a pixel belongs to a structure.
-    train_data, train_pixel_size_mm_range
-        What it has seen; the range is (smallest, largest) mm per pixel. None if unknown.
-    metrics
-        ``{"data": ..., "split": ..., "figures": {...}}`` as measured, empty if never measured.
-    licence, intended_use
-        Terms and limits.
-    parameters, gmac
-        Weights, and 1e9 multiply-accumulates for one image; None if unknown.
-    task
-        What it measures; files of schema 1 are of heads.
-    limits
-        Limits beyond which a head's figures are doubtful or refused.
-    interval
-        Half width of a head circumference's interval; None if it was never measured.
-    adapter
-        How a network with an input and output of its own is fed; None of those edgeseg exports.
-    """
-
-    name: str
+    name: str  # what it is, and how it was trained
     architecture: str
     strategy: str
-    precision: str
-    input_height: int
+    precision: str  # ``fp32``, ``fp16`` or ``int8``
+    input_height: int  # of the network, pixels
     input_width: int
-    train_data: TrainData | None
-    train_pixel_size_mm_range: tuple[float, float] | None
+    train_data: TrainData | None  # what it has seen; None if unknown
+    train_pixel_size_mm_range: tuple[float, float] | None  # (smallest, largest) per pixel
     edgeseg_version: str
-    threshold: float = 0.5
+    threshold: float = 0.5  # probability from which a pixel belongs to a structure
+    # ``{"data": ..., "split": ..., "figures": {...}}`` as measured, empty if never measured
     metrics: Mapping[str, Any] = field(default_factory=dict, hash=False)
     licence: str = "unknown"
     intended_use: str = INTENDED_USE
-    parameters: int | None = None
-    gmac: float | None = None
-    task: Task = field(default_factory=Task)
-    limits: Limits = field(default_factory=Limits)
-    interval: Interval | None = None
-    adapter: Adapter | None = None
+    parameters: int | None = None  # weights; None if unknown
+    gmac: float | None = None  # 1e9 multiply-accumulates for one image
+    task: Task = field(default_factory=Task)  # what it measures; files of schema 1 are of heads
+    limits: Limits = field(default_factory=Limits)  # of a head's figures
+    interval: Interval | None = None  # of a head's circumference; None if it was never measured
+    adapter: Adapter | None = None  # of a network with an input and output of its own
     schema_version: int = SCHEMA_VERSION
 
     def to_json(self) -> str:
@@ -97,13 +72,7 @@ class ModelMetadata:
 
     @classmethod
     def from_json(cls, text: str) -> ModelMetadata:
-        """Parse and check the JSON text; unknown keys are ignored.
-
-        Raises
-        ------
-        ModelError
-            If it is not this schema.
-        """
+        """Parse and check the JSON text, or raise `ModelError`; unknown keys are ignored."""
         try:
             if len(text) > _LONGEST:
                 raise ValueError(f"{len(text)} characters")

@@ -20,36 +20,18 @@ _ROUNDING = 1e-3  # of half-precision and 8-bit networks
 
 
 class Answers(NamedTuple):
-    """What a network answers for images.
+    """What a network answers for N images, in [0, 1]."""
 
-    Attributes
-    ----------
-    maps
-        Shape (N, C, h, w), float32, in [0, 1].
-    presence
-        Shape (N,), float32, in [0, 1]: whether the structure is there; None if it does not tell.
-    """
-
-    maps: Maps
-    presence: npt.NDArray[np.float32] | None
+    maps: Maps  # shape (N, C, h, w)
+    presence: npt.NDArray[np.float32] | None  # (N,): whether there is one; None if it does not tell
 
 
 class Port:
     """A session with what its file says of itself: how it is fed, and in how many runs.
 
-    Attributes
-    ----------
-    metadata, adapter
-        The file's own, and what makes its input and reads its output.
-    input_name, output_names
-        Of the image, and of the maps and, where there is one, the presence.
-    batch
-        The one batch size that the graph takes; None if any.
-
-    Raises
-    ------
-    ModelError
-        If there is no metadata, it is damaged, or the graph is another than it says.
+    ``adapter`` makes its input and reads its output; ``batch`` is the one batch size that the graph
+    takes, None if any. Raises `ModelError` if there is no metadata, it is damaged, or the graph is
+    another.
     """
 
     def __init__(self, session: Session, path: Path) -> None:

@@ -15,21 +15,13 @@ _LONGEST_NAME = 200  # characters
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A model's task, as its metadata says it.
+    """A model's task, as its metadata says it."""
 
-    Attributes
-    ----------
-    kind
-        A key of `edgeseg.measure.tasks.TASKS`.
-    classes
-        Names, the background first; a class's place is its number in masks.
-    exclusive
-        Whether the maps and a background share each pixel's probability (softmax), so that the
-        largest of them decides; else a class needs the threshold, and the largest of those wins.
-    """
-
-    kind: str = "head"
+    kind: str = "head"  # a key of `edgeseg.measure.tasks.TASKS`
+    # the background first; a class's place is its number in masks
     classes: tuple[str, ...] = ("background", "head")
+    # whether the maps and a background share each pixel's probability (softmax), so that the
+    # largest of them decides; else a class needs the threshold, and the largest of those wins
     exclusive: bool = True
 
     @property

@@ -23,33 +23,16 @@ class Bounds:
 
     Memory is bounded by ``connections`` threads with a buffer of ``pdu_bytes`` each, disk by
     ``associations`` instances of ``instance_bytes``.
-
-    Attributes
-    ----------
-    instance_bytes
-        One instance. 1 GiB holds 12 s of uncompressed colour at 1024 x 768, 30 frames a second.
-    pdu_bytes
-        One protocol data unit. The longest proper request, of 128 presentation contexts with 40
-        transfer syntaxes each, has 360 KB.
-    associations
-        Callers served at once; more are rejected for the moment.
-    connections
-        Connections at once; more are closed before they have a thread.
-    queue
-        Instances that wait to be measured; more are answered "out of resources".
-    association_s, idle_s, stop_s
-        From the connection to the end of the request, TLS included; silence between messages; and
-        for running messages to end when the node stops.
-    pdu_s
-        One protocol data unit from first to last byte, and each write.
     """
 
+    # 1 GiB holds 12 s of uncompressed colour at 1024 x 768, 30 frames a second
     instance_bytes: int = 1024 * _MIB
-    pdu_bytes: int = _MIB // 2
-    associations: int = 8
-    connections: int = 32
-    queue: int = 1000
-    association_s: float = 10.0
-    idle_s: float = 60.0
-    pdu_s: float = 30.0
-    stop_s: float = 10.0
+    # the longest proper request, of 128 contexts with 40 transfer syntaxes each, has 360 KB
+    pdu_bytes: int = _MIB // 2  # of one protocol data unit
+    associations: int = 8  # callers served at once; more are rejected for the moment
+    connections: int = 32  # at once; more are closed before they have a thread
+    queue: int = 1000  # instances that wait; more are answered "out of resources"
+    association_s: float = 10.0  # from the connection to the end of the request, TLS included
+    idle_s: float = 60.0  # of silence between messages
+    pdu_s: float = 30.0  # for one protocol data unit from first to last byte, and each write
+    stop_s: float = 10.0  # for running messages to end when the node stops

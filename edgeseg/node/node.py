@@ -29,12 +29,8 @@ def run_node(
     An instance is answered once it is safe on disk, and measured afterwards, after a restart too.
     However often it is sent, it has its rows once. An image that cannot be measured has a row that
     says why; documents have none. ``on_notice`` is called with sentences for the user, from any
-    thread, and must not raise. Yields host and port that are listened on.
-
-    Raises
-    ------
-    ConfigError, OutputWriteError
-        If the address cannot be listened on, or the folder not written to.
+    thread, and must not raise. Yields host and port that are listened on. Raises `ConfigError` if
+    there is no listening there, `OutputWriteError` if the folder cannot be written to.
     """
     out, store, spool = results.out, results.store, results.out / _SPOOL
 

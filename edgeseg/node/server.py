@@ -12,6 +12,7 @@ import socketserver
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,24 +47,15 @@ def run_server(
     Leaving it takes nothing more, lets running stores end for ``stop_s`` of the bounds, and aborts
     what then remains. Yields host and port that are listened on.
 
-    Parameters
-    ----------
-    address
-        Where to listen, and to whom.
-    store
-        Called with the DICOM file and the UID of each instance in its caller's thread, several at
-        once; returns the `Status` that is answered. The file is deleted afterwards if it is still
-        there. What it raises is answered by a failure, and the node goes on.
-    spool
-        A folder of this node alone, in which instances lie while they come.
-    on_notice
-        Takes a line about a caller that was turned away or failed, from any thread; must not
-        raise. Names AE titles and addresses, never what an instance holds.
+    ``store`` is called with the DICOM file and the UID of each instance in its caller's thread,
+    several at once, and returns the `Status` that is answered. The file, in ``spool``, a folder of
+    this node alone, is deleted afterwards if it is still there. What ``store`` raises is answered
+    by a failure, and the node goes on. ``on_notice`` takes a line about a caller that was turned
+    away or failed, from any thread, and must not raise. It names AE titles and addresses, never
+    what an instance holds.
 
-    Raises
-    ------
-    ConfigError, OutputWriteError
-        If the address cannot be listened on, or the folder not written to.
+    Raises `ConfigError` if the address cannot be listened on, `OutputWriteError` if the folder
+    cannot be written to.
     """
     bounds = address.bounds
     with open_spool(spool) as sweeper:
@@ -234,15 +226,25 @@ def _open_server(entity: Any, node: _Node, sweeper: Sweeper) -> Any:
 
 
 def _bound_association(association: Any, bounds: Bounds, on_notice: Callable[[str], None]) -> None:
-    """Bound what an association reads, and turn what ends its threads into a notice."""
+    """Bound what an association reads, and turn what ends its threads into a notice.
+
+    Of an exception's text, which may quote an instance, only the system's words are kept.
+    """
+
+    def guard(run: Callable[[], None]) -> None:
+        try:
+            run()
+        except Exception as error:
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            on_notice(f"an association broke down: {reason}")
+
     association.dul.socket.recv = _Receive(association, bounds, on_notice)
     association.dul._run_loop_delay = _REACTOR_S
     for thread in (association, association.dul):
-        thread.run = _guard(thread.run, on_notice)
+        thread.run = partial(guard, thread.run)
 
 
 def _host_of(association: Any) -> str:
-    """Return the address of an association's caller."""
     return normalize_address(str(association.requestor.address))
 
 
@@ -276,19 +278,3 @@ class _Receive:
             left = left[n_read:]
         raw.settimeout(bounds.pdu_s)  # for what is sent
         return unit[: len(unit) - len(left)]
-
-
-def _guard(run: Callable[[], None], on_notice: Callable[[str], None]) -> Callable[[], None]:
-    """Return a thread's work whose exception becomes a notice.
-
-    Of its text, which may quote an instance, only the system's words (the disk is full) are kept.
-    """
-
-    def guarded() -> None:
-        try:
-            run()
-        except Exception as error:
-            reason = getattr(error, "strerror", None) or type(error).__name__
-            on_notice(f"an association broke down: {reason}")
-
-    return guarded

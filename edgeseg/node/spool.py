@@ -38,10 +38,7 @@ class Sweeper:
 def open_spool(spool: Path) -> Iterator[Sweeper]:
     """Have pynetdicom write what it receives into a folder; incomplete instances are deleted.
 
-    Raises
-    ------
-    OutputWriteError
-        If it cannot be written to.
+    Raises `OutputWriteError` if it cannot be written to.
     """
     messages = pynetdicom().dimse_messages
     sweeper = Sweeper(spool)

@@ -15,12 +15,8 @@ def server_tls(certificate: Path, key: Path, authority: Path | None = None) -> s
     """Return what a node is secured with, from PEM files; the key without a password.
 
     One of the authority's certificates must have signed that of every caller; without an authority
-    callers need none.
-
-    Raises
-    ------
-    InputNotFoundError, ConfigError
-        If a file is missing, or not what is expected.
+    callers need none. Raises `InputNotFoundError` if a file is missing, `ConfigError` if it is not
+    what is expected.
     """
     context = _make_context(ssl.PROTOCOL_TLS_SERVER, authority, certificate, key)
     if authority is not None:

@@ -46,12 +46,8 @@ def run(
 ) -> tuple[Summary, list[Measured]]:
     """Write the phantoms to ``out/phantoms``, measure them into ``out`` and compare.
 
-    The results of an earlier demo in that folder are replaced.
-
-    Raises
-    ------
-    OutputLockedError, OutputWriteError
-        If the folder is in use or cannot be written.
+    The results of an earlier demo in that folder are replaced. Raises `OutputLockedError` if it is
+    in use, `OutputWriteError` if it cannot be written.
     """
     phantoms = {phantom.name: phantom for phantom in demo_phantoms()}
     inputs = out / "phantoms"

@@ -43,9 +43,7 @@ class Phantom:
     def probability(self, height: int, width: int) -> npt.NDArray[np.float32]:
         """Return the map of a perfect network of an input size: the share of each pixel inside.
 
-        Returns
-        -------
-        ndarray, shape (height, width), float32 in [0, 1]
+        Its shape is (height, width), float32, in [0, 1].
         """
         size = (self.image.shape[0], self.image.shape[1])
         return self.ellipse.resized(size, (height, width)).coverage(height, width)
@@ -60,21 +58,11 @@ def make_phantom(
     name: str | None = None,
     hc_mm: float | None = None,
 ) -> Phantom:
-    """Draw a synthetic scan; the same arguments give the same scan.
+    """Draw a synthetic scan of (height, width) pixels; the same arguments give the same scan.
 
-    Parameters
-    ----------
-    seed
-        Seed of numpy's PCG64.
-    height, width
-        Size of the image in pixels.
-    cut_by_border
-        Whether an eighth of the outline lies outside the image.
-    name
-        File name; ``phantom_<seed>.png`` by default.
-    hc_mm
-        Head circumference; random from 70 to 330 mm by default. It is reduced if the pixel size
-        would exceed 0.39 mm.
+    ``seed`` is that of numpy's PCG64; the file's name is ``phantom_<seed>.png`` by default. With
+    ``cut_by_border`` an eighth of the outline lies outside the image. The head circumference is
+    random from 70 to 330 mm by default, and reduced if the pixel size would exceed 0.39 mm.
     """
     rng = np.random.Generator(np.random.PCG64(seed))
     ellipse = _draw_ellipse(rng, height, width)

@@ -70,10 +70,7 @@ def write_pairs(
 ) -> None:
     """Write a data set that `edgeseg.score.labelled` reads, with patients and pixel sizes.
 
-    Raises
-    ------
-    OutputExistsError, OutputWriteError
-        If the folder is not empty, or cannot be written.
+    Raises `OutputExistsError` if the folder is not empty, `OutputWriteError` if it is not writable.
     """
     claim(folder, overwrite)
     groups, sizes = [("file", "group")], [("filename", "pixel size(mm)")]

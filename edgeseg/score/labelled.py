@@ -46,20 +46,11 @@ class Pair(Labelled):
 def load_labelled(root: Path, kind: str = "auto", group_pattern: str = "") -> LabelledData:
     """Load a folder's labelled images, sorted by file.
 
-    Parameters
-    ----------
-    root
-        HC18-shaped (see `edgeseg.score.hc18`), or with ``images/`` and ``masks/``.
-    kind
-        ``head`` needs HC18's shape; ``regions`` takes both, HC18's heads as filled ellipses;
-        ``auto`` is the first where it can be.
-    group_pattern
-        See `edgeseg.score.names.find_groups`.
-
-    Raises
-    ------
-    InputNotFoundError, DataError
-        If there is no image, or its label, class or group is missing or does not fit the kind.
+    The folder is HC18-shaped (see `edgeseg.score.hc18`), or has ``images/`` and ``masks/``. The
+    kind ``head`` needs HC18's shape; ``regions`` takes both, HC18's heads as filled ellipses;
+    ``auto`` is the first where it can be. For ``group_pattern`` see
+    `edgeseg.score.names.find_groups`. Raises `InputNotFoundError` if there is no image, `DataError`
+    if its label, class or group is missing or does not fit the kind.
     """
     shape = f"an HC18 folder with '{hc18.FOLDER_NAME}/' and '{hc18.CSV_NAME}'"
     if not root.is_dir():

@@ -48,15 +48,9 @@ def read_site(path: Path, results: Path | None = None) -> SiteHeads:
 
     The table has a column of files and the site's circumferences in mm, as ``edgeseg evaluate
     --csv`` writes; the model's are in it too, or in the ``results.csv`` that ``edgeseg infer``
-    wrote for these images.
-
-    Raises
-    ------
-    InputNotFoundError
-        If a file is missing.
-    DataError
-        If a table is not one, its columns cannot be told apart, a file is there twice, a row fits
-        two images, a value is not a positive number of mm, or the results are calibrated already.
+    wrote for these images. Raises `InputNotFoundError` if a file is missing; `DataError` if a table
+    is not one, its columns cannot be told apart, a file is there twice, a row fits two images, a
+    value is not a positive number of mm, or the results are calibrated already.
     """
     titles, rows = _read_records(path, "a table of a site's head circumferences")
     site, model = _find_columns(path, titles, has_results=results is not None)

@@ -14,11 +14,7 @@ def parse_authority(text: str) -> tuple[str, int | None]:
     """Parse the host and port of a URL or of a Host header.
 
     The host comes in lower case, without brackets and a final dot; without a port that is None.
-
-    Raises
-    ------
-    ValueError
-        If it is anything else, such as a host with a user's name before it.
+    Raises `ValueError` if it is anything else, such as a host with a user's name before it.
     """
     found = _AUTHORITY.fullmatch(text) if text.isascii() else None
     if found is None:

@@ -35,14 +35,8 @@ _NO_LOCKS = frozenset((errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSU
 def write_atomic(path: Path, data: bytes | Iterable[bytes], *, durable: bool = False) -> None:
     """Write a file atomically, whole or in parts: readers see either the old or the new content.
 
-    Missing parent folders are created. A ``durable`` file survives a power cut.
-
-    Raises
-    ------
-    OutputNameError
-        If it cannot be written under this name.
-    OutputWriteError
-        If it cannot be written.
+    Missing parent folders are created. A ``durable`` file survives a power cut. Raises
+    `OutputNameError` if it cannot be written under this name, `OutputWriteError` if not at all.
     """
     part = path.parent / new_part()
     _check_encodable(path)
@@ -67,12 +61,8 @@ def write_atomic(path: Path, data: bytes | Iterable[bytes], *, durable: bool = F
 def write_first(path: Path, data: bytes) -> bool:
     """Write a file atomically unless it exists; return whether the drive could guarantee that.
 
-    On a drive without hard links the last of several concurrent writers wins.
-
-    Raises
-    ------
-    OutputWriteError
-        If it cannot be written.
+    On a drive without hard links the last of several concurrent writers wins. Raises
+    `OutputWriteError` if it cannot be written.
     """
     ours = path.parent / new_part()
     write_atomic(ours, data, durable=True)
@@ -94,13 +84,7 @@ def is_name_error(error: OSError) -> bool:
 
 
 def sync(path: Path) -> None:
-    """Have a file, or the names in a folder, outlive a power cut; waits for the drive.
-
-    Raises
-    ------
-    OSError
-        If the drive fails.
-    """
+    """Have a file, or the names in a folder, outlive a power cut, or raise an `OSError`."""
     if path.is_dir() and os.name == "nt":  # which does not open folders
         return
     descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
@@ -126,10 +110,7 @@ def is_part(name: str) -> bool:
 def check_targets(*paths: Path | None) -> None:
     """Check before a long run that files can be written; None is skipped.
 
-    Raises
-    ------
-    OutputWriteError
-        If one is a folder, or its folder is not writable.
+    Raises `OutputWriteError` if one is a folder, or its folder is not writable.
     """
     for path in filter(None, paths):
         _check_encodable(path)
@@ -145,14 +126,9 @@ def check_targets(*paths: Path | None) -> None:
 
 
 def claim(path: Path, overwrite: bool, why: str = "") -> None:
-    """Raise if an output exists and may not be overwritten.
+    """Raise `OutputExistsError` if an output exists and may not be overwritten.
 
-    Raises
-    ------
-    OutputExistsError
-        If ``path`` exists, is not an empty folder, and ``overwrite`` is false.
-    OutputWriteError
-        If it cannot be read.
+    A folder that is empty may be. Raises `OutputWriteError` if it cannot be looked at.
     """
     _check_encodable(path)
     try:
@@ -195,19 +171,9 @@ def locked(folder: Path, on_notice: Callable[[str], None] = lambda text: None) -
     """Lock a folder for one run; the system releases the lock when the process ends.
 
     The folder is created if missing. If the drive has no locks, ``on_notice`` gets a sentence, and
-    the folder is only locked against other runs in this process.
-
-    Yields
-    ------
-    bool
-        Whether the drive has locks.
-
-    Raises
-    ------
-    OutputLockedError
-        If another run has locked the folder.
-    OutputWriteError
-        If the folder cannot be created, written or locked.
+    the folder is only locked against other runs in this process. Yields whether it has locks.
+    Raises `OutputLockedError` if another run has locked the folder, `OutputWriteError` if it cannot
+    be created, written or locked.
     """
     _check_encodable(folder)
     # Not filelock: it fails on drives without locks too, and importing it delays every command.

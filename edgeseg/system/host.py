@@ -66,11 +66,8 @@ def providers() -> list[str]:
 def describe() -> dict[str, Any]:
     """Return facts about this machine; None where the system does not provide one.
 
-    Returns
-    -------
-    dict
-        ``cpu``, ``cores`` this process may use, ``memory_mb``, ``os``, ``machine``, ``governor``,
-        and what `edgeseg.system.sensors.state` returns.
+    ``cpu``, ``cores`` this process may use, ``memory_mb``, ``os``, ``machine``, ``governor``, and
+    what `edgeseg.system.sensors.state` returns.
     """
     return {
         "cpu": _cpu_name(),

@@ -67,12 +67,8 @@ def ordered_map(function: Callable[[T], R], items: Iterable[T], workers: int) ->
 
     Decoding, resizing and the network release the GIL, so threads can share one session and one
     copy of the weights. Only a few items are in flight at a time. OpenCV's own threads are switched
-    off meanwhile, since they would compete with the workers.
-
-    Raises
-    ------
-    Exception
-        The function's exception on the first item that fails; later items are not started.
+    off meanwhile, since they would compete with the workers. What the function raises of the first
+    item that fails is raised, and later items are not started.
     """
     pending: deque[Future[R]] = deque()
     with single_threaded_opencv, ThreadPoolExecutor(workers) as pool:

@@ -23,13 +23,10 @@ _CPUS = "sys/devices/system/cpu"
 def state(root: Path = _ROOT) -> dict[str, Any]:
     """Return the processor's current state.
 
-    Returns
-    -------
-    dict
-        ``frequency_mhz``, the mean over the cores; ``temperature_c``, of the hottest zone;
-        ``throttled``: on a Raspberry Pi the firmware's bits as hexadecimal text (bits 0 to 3: low
-        voltage, capped, throttled, hot, now; the same from bit 16 on: since the start), elsewhere
-        the number of times that cores were throttled since the start.
+    ``frequency_mhz``, the mean over the cores; ``temperature_c``, of the hottest zone;
+    ``throttled``: on a Raspberry Pi the firmware's bits as hexadecimal text (bits 0 to 3: low
+    voltage, capped, throttled, hot, now; the same from bit 16 on: since the start), elsewhere the
+    number of times that cores were throttled since the start.
     """
     clocks_khz = _numbers((root / _CPUS).glob("cpu[0-9]*/cpufreq/scaling_cur_freq"))
     listed = re.findall(r"^cpu MHz\s*:\s*([\d.]+)$", read_text(root / "proc/cpuinfo"), re.M)

@@ -161,18 +161,18 @@ def _collect(opened: Archive) -> tuple[int, dict[str, Any]]:
     for row in found.failures:
         console.notice(f"{row['file']}: {row['reason']}")
     statuses = found.statuses
-    frames = f"{statuses.total()} of {found.n_rows} frames"
+    frames = f"{statuses.total()} of {opened.manifest.n_rows} frames"
     console.say(console.format_counts(frames, statuses, "empty"))
     if found.missing:
-        some = f"{len(found.missing)} of {found.n_parts} parts, such as {found.missing[0]}"
+        some = f"{len(found.missing)} of {opened.n_parts} parts, such as {found.missing[0]}"
         console.notice(f"{some}, are missing: run 'edgeseg archive' without --collect again")
     else:
         console.say("complete: every frame of the manifest has one row")
     console.say(f"results in {opened.plan.out}: {SUMMARY_NAME}, {FAILURES_NAME}, report.html")
     figures = {
         "complete": not found.missing,
-        "n_rows": found.n_rows,
-        "n_parts": found.n_parts,
+        "n_rows": opened.manifest.n_rows,
+        "n_parts": opened.n_parts,
         "missing_parts": found.missing,
         "counts": _counts(statuses),
         "flags": dict(found.flags),

@@ -84,12 +84,8 @@ def _figure(value: Any) -> str:
 def find(name_or_path: str | os.PathLike[str]) -> ModelFile:
     """Find a bundled model by name, or an ONNX file by path.
 
-    Raises
-    ------
-    ModelNotFoundError
-        If it is neither.
-    ModelError
-        If a bundled file is not what the manifest says, or the path is not a file that can be read.
+    Raises `ModelNotFoundError` if it is neither; `ModelError` if a bundled file is not what the
+    manifest says, or the path is not a file that can be read.
     """
     try:
         name = os.fsdecode(name_or_path)
