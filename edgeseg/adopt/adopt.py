@@ -16,10 +16,9 @@ from edgeseg.errors import ModelError, ModelNotFoundError, ParityError
 from edgeseg.images.frame import GrayImage
 from edgeseg.network.adapter import Adapter, Maps
 from edgeseg.network.metadata import ADAPTER_SCHEMA_VERSION, METADATA_KEY, ModelMetadata
-from edgeseg.network.model_file import read_bytes, refers_to_files
 from edgeseg.network.port import Port
 from edgeseg.network.preprocess import preprocess
-from edgeseg.network.session import open_data
+from edgeseg.network.session import open_data, read_bytes, refers_to_files
 from edgeseg.network.task import Task, check_classes
 from edgeseg.phantom.head import make_phantom
 from edgeseg.system.files import check_targets, claim, write_atomic

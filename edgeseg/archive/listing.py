@@ -78,7 +78,6 @@ def _find_local(text: str, tally: Tally) -> Iterator[ListedFile]:
 
 
 def _find_in_store(given: Place, tally: Tally) -> Iterator[ListedFile]:
-    """Yield what is found in a store, folder by folder."""
     entry = given.info()
     if entry is not None and not entry.is_folder:
         root = given.path.rpartition("/")[0]

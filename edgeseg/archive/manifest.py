@@ -17,7 +17,7 @@ from edgeseg.archive import parquet
 from edgeseg.archive.place import is_url, place_of
 from edgeseg.archive.stores import ERRORS
 from edgeseg.errors import DataError, EdgesegError
-from edgeseg.images.frame import PixelSize, check_pixel_size
+from edgeseg.images.frame import PixelSize, as_pixel_size
 from edgeseg.inputs.size_table import TableRow
 from edgeseg.inputs.source import Source
 from edgeseg.system.text import first_line, printable
@@ -149,17 +149,15 @@ def _parse_size(row: dict[str, Any]) -> TableRow | None:
     """Return the pixel size of a row, or why it is unknown."""
     x_mm, source = row.get("pixel_size_x_mm"), row.get("pixel_size_source")
     y_mm = row.get("pixel_size_y_mm")
-    y_mm = x_mm if y_mm is None else y_mm
+    sides_mm: Any = x_mm, x_mm if y_mm is None else y_mm
     reason = row.get("reason") or ""
     if x_mm is None and not source and not reason:
         return None
     sides = row.get("width_px"), row.get("height_px")
     try:
-        for side_mm in (x_mm, y_mm):
-            check_pixel_size(side_mm)
+        size = None if x_mm is None else as_pixel_size(sides_mm, source or "table")
     except EdgesegError as error:
         return TableRow(None, reason=str(error))
-    size = None if x_mm is None or y_mm is None else PixelSize(x_mm, y_mm, source or "table")
     known_sides = None if None in sides else (int(sides[0] or 0), int(sides[1] or 0))
     return TableRow(size, None, known_sides, reason)
 

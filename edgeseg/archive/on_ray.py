@@ -55,7 +55,7 @@ def measure_parts_on_ray(
             for done in run_tasks(
                 parts, lambda number: task.remote(plan, 1, number).future(), _max_tasks, _DIED
             ):
-                on_rows(done.n_rows)
+                on_rows(sum(done.statuses.values()))
                 yield done
         except ray.exceptions.RayTaskError as error:
             cause = error.cause
@@ -70,7 +70,6 @@ def _max_tasks() -> int:
 
 @contextlib.contextmanager
 def _connect(address: str, cores: int | None) -> Iterator[None]:
-    """Be a driver of a cluster in the context."""
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         _check_address(address)

@@ -41,11 +41,6 @@ class Done(NamedTuple):
     number: int
     statuses: dict[str, int]
 
-    @property
-    def n_rows(self) -> int:
-        """Rows of the part."""
-        return sum(self.statuses.values())
-
 
 class _Part:
     """A part under way."""

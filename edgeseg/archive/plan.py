@@ -198,7 +198,6 @@ def differences(record: Mapping[str, Any], other: Mapping[str, Any]) -> list[str
 
 
 def _common(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what all parts have in common, by words for it."""
     return {
         "model": record.get("model", {}).get("sha256"),
         "manifest": record.get("manifest", {}).get("sha256"),

@@ -181,10 +181,7 @@ def _end_with_stdin() -> None:
 
 
 def _in_fresh_process(job: Job) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return a job's result and the versions of the packages it used.
-
-    The process ends with this one, however that ends: then its standard input is closed.
-    """
+    """Return a job's result and the versions of the packages it used."""
     # -P and this process's own path: the same modules, whatever lies in the working folder
     code = f"import sys; sys.path[:] = {sys.path!r}; from edgeseg.bench.benchmark import worker; "
     code += f"worker({json.dumps(asdict(job))!r})"
@@ -195,7 +192,7 @@ def _in_fresh_process(job: Job) -> tuple[dict[str, Any], dict[str, str]]:
             stdin=stdin, capture_output=True, encoding="utf-8", errors="replace", check=False,
         )  # fmt: skip
     finally:
-        os.close(stdin)
+        os.close(stdin)  # the process ends when this one's end closes, however that ends
         os.close(open_end)
     try:
         answer = json.loads(done.stdout)

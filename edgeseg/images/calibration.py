@@ -54,16 +54,14 @@ def read_calibration(path: Path) -> Calibration:
     """Read what ``edgeseg calibrate`` wrote, or raise an InputNotFoundError or DataError."""
     try:
         values = json.loads(path.read_text(encoding="utf-8-sig"))
+        if values["format"] != FORMAT:
+            raise ValueError("another format")
     except FileNotFoundError:
-        raise InputNotFoundError(
-            f"{path}: no such file; 'edgeseg calibrate' writes a calibration"
-        ) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not a calibration ({error})") from error
-    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        raise InputNotFoundError(f"{path}: no such file; expected a calibration") from None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(
-            f"{path}: not a calibration; expected a file that 'edgeseg calibrate' wrote"
-        )
+            f"{path}: not a calibration ({error}); expected a file that 'edgeseg calibrate' wrote"
+        ) from error
     if values.get("version") != VERSION:
         raise DataError(
             f"{path}: a calibration of version {values.get('version')!r}, this edgeseg reads "
@@ -76,9 +74,8 @@ def read_calibration(path: Path) -> Calibration:
         is_near = low <= factor <= high and abs(shift_mm) <= MAX_SHIFT_MM
         if is_near and all(0 <= half < math.inf for half in halves):
             model = str(values.get("model_sha256") or "")
-            return Calibration(
-                **dict(zip(_NUMBERS, map(float, numbers), strict=True)), model_sha256=model
-            )
+            read = dict(zip(_NUMBERS, map(float, numbers), strict=True))
+            return Calibration(**read, model_sha256=model)
     raise DataError(
         f"{path}: {', '.join(_NUMBERS)} are {', '.join(map(repr, numbers))}; expected a factor of "
         f"{low:g} to {high:g}, a shift of at most {MAX_SHIFT_MM:g} mm, and half widths of 0 or more"

@@ -119,8 +119,13 @@ def as_pixel_size(value: Size, source: str = "option") -> PixelSize | None:
             f"pixel size is {value!r}, in DICOM's order: down, then across; expected (x, y): "
             f"({y_mm:g}, {x_mm:g})"
         )
-    check_pixel_size(x_mm)
-    check_pixel_size(y_mm)
+    low, high = PIXEL_SIZE_RANGE_MM
+    for side_mm in sides_mm:
+        if not low <= side_mm <= high:
+            raise DataError(
+                f"pixel size is {side_mm:g}; expected a positive number of mm from {low:g} to "
+                f"{high:g}"
+            )
     return PixelSize(x_mm, y_mm, source)
 
 
@@ -134,10 +139,10 @@ def parse_pixel_size(text: str) -> float | tuple[float, float]:
             f"pixel size is {text!r}; expected mm, such as 0.12, or across and down, such as "
             f"0.12x0.11{hint}"
         )
-    sides_mm = [float(side) for side in found.groups() if side is not None]
-    for side_mm in sides_mm:
-        check_pixel_size(side_mm)
-    return sides_mm[0] if len(sides_mm) == 1 else (sides_mm[0], sides_mm[1])
+    x, y = found.groups()
+    size_mm = float(x) if y is None else (float(x), float(y))
+    as_pixel_size(size_mm)
+    return size_mm
 
 
 def _sides(value: Any) -> list[float]:
@@ -157,16 +162,6 @@ def _sides(value: Any) -> list[float]:
         return [float(side) for side in given]
     except (TypeError, ValueError, OverflowError):
         return []
-
-
-def check_pixel_size(pixel_size_mm: float | None, where: str = "") -> None:
-    """Raise a DataError that begins with ``where`` of what lies outside the range; None is fine."""
-    low, high = PIXEL_SIZE_RANGE_MM
-    if pixel_size_mm is not None and not low <= pixel_size_mm <= high:
-        raise DataError(
-            f"{where}pixel size is {pixel_size_mm:g}; expected a positive number of mm from "
-            f"{low:g} to {high:g}"
-        )
 
 
 def check_sides(width: int, height: int) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgeseg.errors import DataError
-from edgeseg.images.frame import PixelSize, check_pixel_size
+from edgeseg.images.frame import PixelSize, as_pixel_size
 from edgeseg.inputs.rows import (
     EXPECTED,
     MAX_BYTES,
@@ -173,10 +173,7 @@ class _Columns:
                     )
         if len(sides) < 2:
             return None
-        size = PixelSize(sides["x"][1], sides["y"][1], "table")
-        check_pixel_size(size.x_mm)
-        check_pixel_size(size.y_mm)
-        return size
+        return as_pixel_size((sides["x"][1], sides["y"][1]), "table")
 
     def _number(self, cells: tuple[str, ...], kind: str) -> float | None:
         """Return the positive number in the column of a kind, if there is one."""

@@ -114,10 +114,7 @@ class Port:
 
 
 def _guess_adapter(taken: Any, outputs: list[str]) -> Adapter:
-    """Return how a network is fed whose metadata does not say: as its graph's input is.
-
-    Besides gray bytes, graphs that edgeseg did not write may take gray values over 255 as floats.
-    """
+    """Return how a network is fed whose metadata does not say: bytes, or gray / 255 as floats."""
     output = PROBABILITY if len(outputs) > 1 else outputs[0]
     if taken.type == TENSOR_TYPES[BYTES]:
         return Adapter(output)

@@ -1,4 +1,4 @@
-"""An onnxruntime session on the device that was asked for, and on no other."""
+"""A model file's bytes, and its onnxruntime session on the device that was asked for alone."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import io
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,10 @@ import numpy  # noqa: F401 - onnxruntime prints a traceback of its own if it can
 import onnxruntime
 
 from edgeseg.errors import DeviceError, ModelError
-from edgeseg.network.model_file import read_model
 from edgeseg.system import telemetry
 from edgeseg.system.memory import is_out_of_memory
 from edgeseg.system.parallel import usable_cores
-from edgeseg.system.text import first_line
+from edgeseg.system.text import describe_text_file, first_line
 
 telemetry.switch_off_loaded(onnxruntime)
 PROVIDERS: dict[str, str] = {
@@ -40,6 +40,12 @@ _PACKAGES = {
     "directml": "onnxruntime-directml",
     "coreml": "onnxruntime (for macOS)",
 }
+_LARGEST = 2**31 - 1  # bytes that protobuf reads
+# OpenVINO reads values from other files in any folder, and onnxruntime 1.20 some from the folder in
+# which it was started. Their place stands under the key `location`: the first field of a protobuf
+# message, its tag and its length written in any of the ways that parsers read.
+_ELSEWHERE = re.compile(rb"(?:\x0a|\x8a\x80*\x00)(?:\x08|\x88\x80*\x00)location")
+_COMPILED_PART = b"EPContext"  # an operator whose work lies in a file made for one device
 Session = Any
 """An `onnxruntime.InferenceSession`, or an `OpenVinoSession` with the methods used of it."""
 
@@ -75,6 +81,45 @@ def open_session(
 def open_data(path: Path, data: bytes) -> Session:
     """Open a model's bytes on the CPU, or raise `ModelError`; ``path`` is how that names it."""
     return _open_on(path, data, "cpu", session_options(None, spin=False))
+
+
+def read_model(path: Path, *, known: bool = False) -> bytes:
+    """Read a model file; `ModelError` if it cannot be read whole, or keeps parts in other files.
+
+    One that is ``known``, since its hash says what it is, is not looked through.
+    """
+    data = read_bytes(path)
+    if known:
+        return data
+    if refers_to_files(data):
+        raise ModelError(
+            f"{path}: the model keeps values in another file (or calls a value 'location'); save "
+            "it as a single file, with onnx.save(onnx.load(FILE), OUT)"
+        )
+    if _COMPILED_PART in data:
+        raise ModelError(
+            f"{path}: the model holds parts that were compiled for one device ('EPContext'); use "
+            "the file they were made from"
+        )
+    return data
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a file that may be a model; `ModelError` if it cannot be one."""
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise ModelError(f"{path}: larger than the 2 GiB that a single ONNX file can have")
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
+    if text := describe_text_file(data):
+        raise ModelError(f"{path}: {text}")
+    return data
+
+
+def refers_to_files(data: bytes) -> bool:
+    """Tell whether an ONNX file says of a tensor that it lies in another (or may say so)."""
+    return _ELSEWHERE.search(data) is not None
 
 
 def may_use_card(device: str) -> bool:
@@ -134,10 +179,7 @@ def _open_on(path: Path, data: bytes, device: str, options: Any, *, alone: bool 
 
 
 def _load_cuda() -> str:
-    """Load CUDA's libraries where pip has put them; return what failed, for an error.
-
-    Without, only those of the system are found.
-    """
+    """Load CUDA's libraries where pip has put them, else not found; return what failed."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import socket
 import ssl
@@ -11,7 +10,7 @@ from dataclasses import dataclass, field
 
 from edgeseg.errors import DataError
 from edgeseg.node.bounds import Bounds
-from edgeseg.system.addresses import in_brackets
+from edgeseg.system.addresses import in_brackets, parse_address
 from edgeseg.system.text import short
 
 _PLACE = re.compile(r"(?:\[([^\[\]]+)\]|([^\s:@/\\\[\]]{1,253}))(?::([0-9]{1,6}))?")
@@ -96,9 +95,8 @@ def check_title(text: str) -> str:
 
 
 def normalize_address(text: str) -> str:
-    """Return an IP address in its one spelling: an IPv4 one within IPv6 alone, without a zone."""
-    address = ipaddress.ip_address(text.partition("%")[0])
-    return str(getattr(address, "ipv4_mapped", None) or address)
+    """Return an IP address in its one spelling; see `parse_address`."""
+    return str(parse_address(text))
 
 
 def find_fixed_addresses(callers: Iterable[Caller]) -> set[str] | None:
@@ -130,7 +128,7 @@ def _split_place(text: str) -> tuple[str | None, int | None]:
 
 def _is_address(text: str) -> bool:
     try:
-        ipaddress.ip_address(text.partition("%")[0])
+        parse_address(text)
     except ValueError:
         return False
     return True

@@ -21,10 +21,8 @@ _WARNING = 0xB  # first digit of statuses: it is stored all the same
 class Outcome(NamedTuple):
     """What became of a file that was to be sent."""
 
-    is_done: bool
-    """It need not be sent again: the peer keeps it, or refuses it for good."""
-    reason: str = ""
-    """Why it was not sent; empty also of what was not tried."""
+    is_done: bool  # it need not be sent again: the peer keeps it, or refuses it for good
+    reason: str = ""  # why it was not sent; empty also of what was not tried
 
 
 def send_files(

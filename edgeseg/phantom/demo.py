@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,7 +15,6 @@ from edgeseg.run.folder import FolderRun, Options
 from edgeseg.system.files import write_atomic
 
 if TYPE_CHECKING:
-    from edgeseg.output.table import Row
     from edgeseg.run.folder import Summary
     from edgeseg.segmenter import Segmenter
 
@@ -39,11 +37,7 @@ class Measured(NamedTuple):
         return ((self.hc_mm or 0.0) - self.hc_true_mm) / self.hc_true_mm
 
 
-def run(
-    segmenter: Segmenter,
-    out: Path = FOLDER,
-    on_row: Callable[[Row], None] = lambda row: None,
-) -> tuple[Summary, list[Measured]]:
+def run(segmenter: Segmenter, out: Path = FOLDER) -> tuple[Summary, list[Measured]]:
     """Write the phantoms to ``out/phantoms``, measure them into ``out`` and compare.
 
     The results of an earlier demo in that folder are replaced. Raises `OutputLockedError` if it is
@@ -56,7 +50,7 @@ def run(
     write_atomic(out / "phantoms.csv", table(phantoms.values()).encode())
     items = [Source(name, str(inputs / name)) for name in phantoms]
     pixel_sizes = PixelSizes(items, table=read_table(out / "phantoms.csv"))
-    summary = FolderRun(segmenter, items, pixel_sizes, out, Options(overwrite=True)).run(on_row)
+    summary = FolderRun(segmenter, items, pixel_sizes, out, Options(overwrite=True)).run()
     measured = []
     for row in summary.rows:
         file, hc_mm = str(row["file"]), figures_of(row, segmenter.metadata.task)["hc_mm"]

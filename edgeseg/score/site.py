@@ -67,7 +67,6 @@ def read_site(path: Path, results: Path | None = None) -> SiteHeads:
 def _read_records(
     path: Path, what: str, *, skip_frames: bool = False
 ) -> tuple[tuple[str, ...], dict[str, Record]]:
-    """Read a table's titles, and its rows by file."""
     titles, rows = read_rows(path, what)
     if twice := [title for title, n in Counter(titles).items() if n > 1 and title]:
         raise DataError(f"{path}: two columns are called {twice[0]!r}")
@@ -86,7 +85,6 @@ def _read_records(
 
 
 def _find_columns(path: Path, titles: Sequence[str], *, has_results: bool) -> tuple[str, str]:
-    """Return the titles of the site's and of the model's column."""
     sites, models, others = (
         [title for title in titles if normalize_title(title) in known]
         for known in (_OF_SITE, _OF_MODEL, _OF_EITHER)

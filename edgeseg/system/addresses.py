@@ -36,14 +36,14 @@ def is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
     try:
-        return _parse_address(host).is_loopback
+        return parse_address(host).is_loopback
     except ValueError:
         return False
 
 
 def caller_key(address: str) -> str:
     """Return what counts as one caller: an IPv4 address, or the /64 network of an IPv6 address."""
-    parsed = _parse_address(address.partition("%")[0])
+    parsed = parse_address(address)
     bits = 32 if parsed.version == 4 else 64  # what one customer has
     return str(ipaddress.ip_network((parsed, bits), strict=False))
 
@@ -53,7 +53,7 @@ def in_brackets(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """Parse an IP address; one of IPv4 that is mapped into IPv6 counts as IPv4."""
-    address = ipaddress.ip_address(text)
+def parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Parse an IP address without its zone, IPv4 within IPv6 as IPv4, or raise ValueError."""
+    address = ipaddress.ip_address(text.partition("%")[0])
     return getattr(address, "ipv4_mapped", None) or address

@@ -229,7 +229,6 @@ def _lock(descriptor: int) -> tuple[bool, str]:
 
 
 def _check_encodable(path: Path) -> None:
-    """Raise if a path cannot be encoded for this system."""
     try:
         broken = b"\0" in os.fsencode(path)
     except UnicodeEncodeError:

@@ -94,7 +94,6 @@ def peak_rss_mb() -> float | None:
 
 
 def _runtime_package() -> str:
-    """Return the name of the package that provides onnxruntime."""
     try:
         from onnxruntime.capi import build_and_package_info
     except ImportError:  # 1.20 lacks the module

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from edgeseg.bench import table as benchmark_table
-from edgeseg.bench.choice import choice_text
-from edgeseg.bench.choice import choose as choice_of
+from edgeseg.bench.table import choice_text
+from edgeseg.bench.table import choose as choice_of
 from edgeseg.errors import DataError, InputNotFoundError
 
 

@@ -51,7 +51,7 @@ def test_what_is_no_calibration_is_refused(tmp_path: Path, value: object, messag
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(InputNotFoundError, match="'edgeseg calibrate' writes a calibration"):
+    with pytest.raises(InputNotFoundError, match="expected a calibration"):
         read_calibration(tmp_path / "none.json")
     with pytest.raises(DataError, match="not a calibration"):
         read_calibration(tmp_path)

@@ -11,7 +11,7 @@ import pytest
 
 from edgeseg.errors import ModelError
 from edgeseg.network.metadata import METADATA_KEY
-from edgeseg.network.model_file import read_model
+from edgeseg.network.session import read_model
 from edgeseg.segmenter import Segmenter
 from tests.fakes import HEIGHT, METADATA, WIDTH
 

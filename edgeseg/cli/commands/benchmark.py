@@ -35,7 +35,6 @@ def benchmark(
     """Measure latency, memory, size and, with --data, accuracy of models."""
     from edgeseg.bench import benchmark as bench
     from edgeseg.bench import table as benchmark_table
-    from edgeseg.bench.choice import choice_text, choose
     from edgeseg.network import zoo
     from edgeseg.system.files import write_atomic
     from edgeseg.system.parallel import usable_cores
@@ -49,7 +48,7 @@ def benchmark(
     with console.progress(len(jobs), "benchmarking") as advance:
         report = bench.run(jobs, advance)
     report["command"] = shlex.join(["edgeseg", *sys.argv[1:]])
-    report["choice"] = choose(report["results"], zoo.manifest())
+    report["choice"] = benchmark_table.choose(report["results"], zoo.manifest())
     with figures_to(json_file) as write_figures:
         if markdown:
             write_atomic(markdown, benchmark_table.markdown(report).encode())
@@ -57,7 +56,7 @@ def benchmark(
         lines = [benchmark_table.cells(result) for result in report["results"]]
         console.table(benchmark_table.TITLES, lines, numeric=benchmark_table.NUMERIC)
         if choice := report["choice"]:
-            console.say(choice_text(choice))
+            console.say(benchmark_table.choice_text(choice))
         for text in benchmark_table.states(report["host"]):
             console.say(text)
         if earlier:

@@ -80,7 +80,6 @@ def evaluate(
 
 
 def _accuracy_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return an evaluation's figures as names and texts."""
     data, metrics = summary["data"], summary["metrics"]
     if "classes" in metrics:
         return _region_lines(data, metrics)

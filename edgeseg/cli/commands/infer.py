@@ -21,7 +21,6 @@ from edgeseg.errors import DataError, EdgesegError
 
 if TYPE_CHECKING:
     from edgeseg.inputs.ages import Ages
-    from edgeseg.inputs.pixel_sizes import PixelSizes
     from edgeseg.inputs.source import Source
     from edgeseg.network.task import Task
     from edgeseg.output.table import Row
@@ -48,6 +47,8 @@ def infer(
     jsonl_file: options.Jsonl = None,
 ) -> None:
     """Measure images: results.csv, masks, overlays and a report."""
+    from edgeseg.inputs.pixel_sizes import PixelSizes
+    from edgeseg.inputs.size_table import read_table
     from edgeseg.run.folder import FolderRun
 
     if resume and overwrite:
@@ -62,7 +63,10 @@ def infer(
         figures_to(json_file) as write_figures,
         lines_to(jsonl_file) as write_line,
     ):
-        sizes = _find_sizes(sources, scale)
+        table = read_table(scale.pixel_sizes, console.notice) if scale.pixel_sizes else None
+        sizes = PixelSizes(sources, scale.read_size(), table)
+        console.notice(*sizes.notices)
+        scale.print_notices(sizes.is_given)
         ages = _find_ages(sources, ga, scale.pixel_sizes)
         segmenter = model.open(inference_threads, needs_head=ga is not None)
         if site and site.model_sha256 not in ("", segmenter.file.sha256):
@@ -147,7 +151,6 @@ def challenge(
 
 
 def _print_summary(summary: Summary, task: Task) -> None:
-    """Print how a run went, and the figures of a few images."""
     from edgeseg.measure.tasks import measure_of
 
     for row in summary.rows:
@@ -188,18 +191,6 @@ def _open_sources(inputs: list[str], out: Path) -> Iterator[list[Source]]:
         yield sorted(sources, key=lambda source: source.key)
 
 
-def _find_sizes(sources: list[Source], scale: options.ScaleOptions) -> PixelSizes:
-    """Return the pixel sizes of sources, and print what is missing."""
-    from edgeseg.inputs.pixel_sizes import PixelSizes
-    from edgeseg.inputs.size_table import read_table
-
-    table = read_table(scale.pixel_sizes, console.notice) if scale.pixel_sizes else None
-    sizes = PixelSizes(sources, scale.read_size(), table)
-    console.notice(*sizes.notices)
-    scale.print_notices(sizes.is_given)
-    return sizes
-
-
 def _find_ages(sources: list[Source], age: str | None, pixel_sizes: Path | None) -> Ages:
     """Return the gestational ages of sources: one for all, or of a table."""
     from edgeseg.inputs.ages import Ages, read_age, read_ages
@@ -215,7 +206,6 @@ def _find_ages(sources: list[Source], age: str | None, pixel_sizes: Path | None)
 
 
 def _resume_command() -> str:
-    """Return the command that continues this run."""
     words = [word for word in sys.argv[2:] if word not in ("--overwrite", "--resume")]
     join = subprocess.list2cmdline if os.name == "nt" else shlex.join
     return join(["edgeseg", "infer", "--resume", *words])
