@@ -159,18 +159,13 @@ def _may_be_image(place: Place, tally: Tally) -> bool:
 
 def _inspect(files: list[ListedFile]) -> list[ListedFile | _LeftOut | None]:
     """Return files with their numbers of frames, or what those of a store are instead."""
-    return [
-        _inspect_in_store(file, files) if not file.place.is_local
-        else _count_frames(file) if left_out.may_be_dicom(file.place.path)
-        else file
-        for file in files
-    ]  # fmt: skip
+    return [_inspect_file(file, files) for file in files]
 
 
-def _inspect_in_store(
-    file: ListedFile, beside: Sequence[ListedFile]
-) -> ListedFile | _LeftOut | None:
+def _inspect_file(file: ListedFile, beside: Sequence[ListedFile]) -> ListedFile | _LeftOut | None:
     place = file.place
+    if place.is_local:
+        return _count_frames(file) if left_out.may_be_dicom(place.path) else file
     has_image_suffix = left_out.has_image_suffix(place.path)
     if has_image_suffix and not left_out.has_dicom_suffix(place.path):
         return file

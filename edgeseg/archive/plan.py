@@ -55,8 +55,6 @@ class Archive:
     """A plan beside its manifest and results: which parts there are, and which are done."""
 
     def __init__(self, plan: Plan, manifest: Manifest) -> None:
-        if plan.part_size < 1 or plan.read_ahead < 0:
-            raise DataError("part size must be 1 or more, read ahead 0 or more")
         self.plan, self.manifest = plan, manifest
         self.n_parts = -(-manifest.n_rows // plan.part_size)
 

@@ -12,17 +12,7 @@ from typing import Annotated
 import typer
 
 from edgeseg.cli import console, failures
-from edgeseg.cli.commands import (
-    archive,
-    benchmark,
-    evaluate,
-    infer,
-    listen,
-    models,
-    serve,
-    train,
-    watch,
-)
+from edgeseg.cli.commands import archive, benchmark, evaluate, infer, models, services, train, watch
 from edgeseg.cli.parser import COMMAND_CLASSES, Command, Group, expand_options, rename
 from edgeseg.cli.signals import interrupts
 from edgeseg.system.version import __version__
@@ -48,8 +38,8 @@ _SECTIONS: dict[str, dict[Callable[..., None], str]] = {
         archive.archive: "edgeseg archive m.parquet --out s3://bucket/results --shard 0/16",
     },
     "Services": {
-        listen.listen: "edgeseg listen --out results --return ARCHIVE@10.0.0.5:104",
-        serve.serve: "edgeseg serve --port 8000",
+        services.listen: "edgeseg listen --out results --return ARCHIVE@10.0.0.5:104",
+        services.serve: "edgeseg serve --port 8000",
     },
     "Models and training": {
         models.models: "edgeseg models hc18-nano",

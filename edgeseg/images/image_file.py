@@ -11,12 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edgeseg.errors import (
-    EdgesegError,
-    ImageDecodeError,
-    InputNotFoundError,
-    MissingExtraError,
-)
+from edgeseg.errors import EdgesegError, ImageDecodeError, InputNotFoundError, MissingExtraError
 from edgeseg.images import kinds
 from edgeseg.images.formats import jpeg, png, tiff
 from edgeseg.images.formats.base import CUT_SHORT, Header, Pixels, parse_by_pillow

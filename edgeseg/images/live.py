@@ -25,11 +25,8 @@ def iterate_frames(source: Any) -> Iterable[Any]:
 
 
 def _read_capture(capture: Any) -> Iterator[Any]:
-    while True:
-        is_there, frame = capture.read()
-        if not is_there:
-            return
-        yield frame
+    while (read := capture.read())[0]:  # whether there was a frame
+        yield read[1]
 
 
 def take_newest(frames: Iterable[T]) -> Iterator[T]:

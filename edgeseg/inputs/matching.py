@@ -102,10 +102,7 @@ def match_rows(
 
 
 def find_row(
-    source: Source,
-    keys: Callable[[bool], RowKeys],
-    row_of: Callable[[str], Any],
-    what: str = SIZES,
+    source: Source, keys: Callable[[bool], RowKeys], row_of: Callable[[str], Any], what: str = SIZES
 ) -> RowMatch:
     """Return the row of one image, wherever rows are kept.
 

@@ -86,10 +86,7 @@ def read_table(
 
 
 def read_table_rows(
-    path: Path,
-    on_notice: Callable[[str], None] = lambda text: None,
-    *,
-    max_bytes: float = math.inf,
+    path: Path, on_notice: Callable[[str], None] = lambda text: None, *, max_bytes: float = math.inf
 ) -> Iterator[tuple[str, TableRow]]:
     """Yield name and row, one by one, of a table that may be larger than the memory.
 

@@ -73,10 +73,7 @@ def _send_file(association: Any, path: Path, remote: Remote) -> Outcome:
 
 @contextlib.contextmanager
 def _open_association(
-    remote: Remote,
-    kinds: Sequence[tuple[str, str]],
-    ae_title: str,
-    tls: ssl.SSLContext | None,
+    remote: Remote, kinds: Sequence[tuple[str, str]], ae_title: str, tls: ssl.SSLContext | None
 ) -> Iterator[Any]:
     """Give an association in which kinds of instances may be sent; None if there is none."""
     entity = pynetdicom().AE(ae_title)

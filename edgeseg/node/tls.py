@@ -11,38 +11,22 @@ from pathlib import Path
 from edgeseg.errors import ConfigError, InputNotFoundError
 
 
-def server_tls(certificate: Path, key: Path, authority: Path | None = None) -> ssl.SSLContext:
-    """Return what a node is secured with, from PEM files; the key without a password.
-
-    One of the authority's certificates must have signed that of every caller; without an authority
-    callers need none. Raises `InputNotFoundError` if a file is missing, `ConfigError` if it is not
-    what is expected.
-    """
-    context = _make_context(ssl.PROTOCOL_TLS_SERVER, authority, certificate, key)
-    if authority is not None:
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context
-
-
-def client_tls(
-    authority: Path | None = None, certificate: Path | None = None, key: Path | None = None
+def make_tls(
+    authority: Path | None = None,
+    certificate: Path | None = None,
+    key: Path | None = None,
+    *,
+    is_node: bool = False,
 ) -> ssl.SSLContext:
-    """Return what a connection to another node is secured with; its certificate must name its host.
+    """Return what connections to a node are secured with, at its end or a caller's, from PEM files.
 
-    One of the authority's certificates, or of those this system trusts, must have signed the
-    node's. Certificate and key, both or neither, are shown to a node that asks for them. Errors are
-    those of `server_tls`.
+    A node needs a certificate and its key, without a password; a caller shows them, both or
+    neither, to a node that asks. One of the authority's certificates must have signed that of the
+    other end; without an authority callers need none, and a node's is held to those that this
+    system trusts. It must name the node's host. Raises `InputNotFoundError` if a file is missing,
+    `ConfigError` if it is not what is expected.
     """
-    context = _make_context(ssl.PROTOCOL_TLS_CLIENT, authority, certificate, key)
-    if authority is None:
-        context.load_default_certs(ssl.Purpose.SERVER_AUTH)
-    return context
-
-
-def _make_context(
-    protocol: int, authority: Path | None, certificate: Path | None, key: Path | None
-) -> ssl.SSLContext:
-    context = ssl.SSLContext(protocol)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if is_node else ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     paths, expected = [path for path in (certificate, key) if path], "a file that can be read"
     try:
@@ -55,6 +39,9 @@ def _make_context(
         if authority is not None:
             paths, expected = [authority], "certificates in PEM"
             context.load_verify_locations(authority)
+            context.verify_mode = ssl.CERT_REQUIRED
+        elif not is_node:
+            context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     except FileNotFoundError as error:
         raise InputNotFoundError(f"{error.filename}: no such file") from error
     except (OSError, ValueError) as error:  # an SSLError is an OSError

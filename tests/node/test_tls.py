@@ -11,7 +11,7 @@ from edgeseg.errors import ConfigError, EdgesegError, InputNotFoundError
 from edgeseg.node.addresses import Remote
 from edgeseg.node.bounds import Bounds
 from edgeseg.node.client import Outcome, send_files
-from edgeseg.node.tls import client_tls, server_tls
+from edgeseg.node.tls import make_tls
 from tests.node.conftest import Certificates, Node, run
 from tests.node.peers import answers_echo, connected, read_unit, until
 
@@ -23,14 +23,14 @@ pytestmark = [
 
 
 def test_both_sides_are_checked(started: Callable[..., Node], certificates: Certificates) -> None:
-    context = server_tls(*certificates.node, certificates.authority)
-    assert context.minimum_version >= ssl.TLSVersion.TLSv1_2 <= client_tls().minimum_version
+    context = make_tls(certificates.authority, *certificates.node, is_node=True)
+    assert context.minimum_version >= ssl.TLSVersion.TLSv1_2 <= make_tls().minimum_version
     node = started(tls=context)
     authority, stranger = certificates.authority, certificates.stranger
-    assert answers_echo(node.address, client_tls(authority, *certificates.caller))
-    assert not answers_echo(node.address, client_tls(authority, *stranger))
-    assert not answers_echo(node.address, client_tls(authority))
-    assert not answers_echo(node.address, client_tls(stranger[0], *certificates.caller))
+    assert answers_echo(node.address, make_tls(authority, *certificates.caller))
+    assert not answers_echo(node.address, make_tls(authority, *stranger))
+    assert not answers_echo(node.address, make_tls(authority))
+    assert not answers_echo(node.address, make_tls(stranger[0], *certificates.caller))
     assert not answers_echo(node.address)  # in the clear
     assert any("a connection failed" in notice for notice in node.notices)
 
@@ -38,8 +38,9 @@ def test_both_sides_are_checked(started: Callable[..., Node], certificates: Cert
 def test_reports_are_sent_over_tls_to_the_host_that_a_certificate_names(
     started: Callable[..., Node], certificates: Certificates, example: Callable[[str], Path]
 ) -> None:
-    node = started(tls=server_tls(*certificates.node))  # callers need no certificate
-    context, files = client_tls(certificates.authority), [example("rgb_color")]
+    # callers need no certificate
+    node = started(tls=make_tls(None, *certificates.node, is_node=True))
+    context, files = make_tls(certificates.authority), [example("rgb_color")]
     (outcome,) = send_files(files, Remote("NODE", *node.address), "EDGESEG", context)
     assert outcome == Outcome(True)
     elsewhere = Remote("NODE", "127.1", node.address[1])  # the same machine
@@ -52,10 +53,11 @@ def test_a_handshake_that_hangs_holds_nobody_up_and_counts_among_the_connections
     started: Callable[..., Node], certificates: Certificates
 ) -> None:
     node = started(
-        tls=server_tls(*certificates.node), bounds=Bounds(association_s=2, connections=3)
+        tls=make_tls(None, *certificates.node, is_node=True),
+        bounds=Bounds(association_s=2, connections=3),
     )
     before = threading.active_count()
-    context = client_tls(certificates.authority)
+    context = make_tls(certificates.authority)
     with connected(node.address) as one, connected(node.address) as other:
         one.sendall(b"\x16\x03\x01")
         assert answers_echo(node.address, context)  # while both hang
@@ -72,11 +74,11 @@ def test_files_that_do_not_serve_are_named(certificates: Certificates, tmp_path:
     done = run("openssl", "ec", "-aes256", "-passout", "pass:x", "-in", key, "-out", locked)
     assert done.returncode == 0, done.stderr
     calls: list[tuple[Callable[[], object], type[EdgesegError], str]] = [
-        (lambda: server_tls(absent, key), InputNotFoundError, "absent.pem"),
-        (lambda: server_tls(text, key), ConfigError, "text.pem.*PEM"),
-        (lambda: server_tls(certificate, certificates.caller[1]), ConfigError, "its own key"),
-        (lambda: server_tls(certificate, locked), ConfigError, "without a password"),
-        (lambda: server_tls(certificate, key, text), ConfigError, "text.pem.*PEM"),
+        (lambda: make_tls(None, absent, key), InputNotFoundError, "absent.pem"),
+        (lambda: make_tls(None, text, key), ConfigError, "text.pem.*PEM"),
+        (lambda: make_tls(None, certificate, certificates.caller[1]), ConfigError, "its own key"),
+        (lambda: make_tls(None, certificate, locked), ConfigError, "without a password"),
+        (lambda: make_tls(text, certificate, key), ConfigError, "text.pem.*PEM"),
     ]
     for call, error, why in calls:
         with pytest.raises(error, match=why):

@@ -13,13 +13,7 @@ import zlib
 import numpy as np
 
 from edgeseg.errors import ImageDecodeError
-from edgeseg.images.formats.base import (
-    CUT_SHORT,
-    Header,
-    Pixels,
-    decode_by_pillow,
-    open_by_pillow,
-)
+from edgeseg.images.formats.base import CUT_SHORT, Header, Pixels, decode_by_pillow, open_by_pillow
 from edgeseg.images.formats.directories import Directory, read_directories
 from edgeseg.images.formats.tiff_scale import count_images, read_pixel_size
 from edgeseg.images.frame import MAX_PIXELS, check_sides
