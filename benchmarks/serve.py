@@ -113,7 +113,7 @@ async def _ask(port: int, request: bytes) -> str:
 
 def _in_process_cpu_ms(image: bytes, count: int) -> float:
     segmenter = Segmenter("hc18-nano", device="cpu", threads=1)
-    with single_threaded_opencv:
+    with single_threaded_opencv():
         for i in range(count + 50):
             if i == 50:
                 started = time.process_time()

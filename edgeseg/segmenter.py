@@ -203,7 +203,7 @@ class Segmenter:
         taken = iterate_frames(frames)
         if drop_late:
             taken = take_newest(np.array(f) if isinstance(f, np.ndarray) else f for f in taken)
-        with single_threaded_opencv:
+        with single_threaded_opencv():
             for frame in taken:
                 yield frame, self.predict(frame, pixel_size_mm)
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.phantom.scan import Scan
@@ -39,14 +38,6 @@ class Phantom:
     def hc_mm(self) -> float:
         """True head circumference in millimetres."""
         return self.ellipse.circumference_px * self.pixel_size_mm
-
-    def probability(self, height: int, width: int) -> npt.NDArray[np.float32]:
-        """Return the map of a perfect network of an input size: the share of each pixel inside.
-
-        Its shape is (height, width), float32, in [0, 1].
-        """
-        size = (self.image.shape[0], self.image.shape[1])
-        return self.ellipse.resized(size, (height, width)).coverage(height, width)
 
 
 def make_phantom(

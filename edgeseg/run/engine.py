@@ -67,7 +67,7 @@ class Engine:
         remove_parts(self._out)
         with ExitStack() as stack:
             stack.callback(remove_parts, self._out)
-            stack.enter_context(single_threaded_opencv)
+            stack.enter_context(single_threaded_opencv())
             commits = threading.Thread(target=self._committer.run, name="edgeseg-commit")
             commits.start()
             stack.callback(commits.join)

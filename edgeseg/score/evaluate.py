@@ -12,6 +12,8 @@ import onnxruntime
 
 from edgeseg.images.image_file import read_gray
 from edgeseg.network.openvino import PROVIDER as OPENVINO
+from edgeseg.output import table
+from edgeseg.output.table import Row
 from edgeseg.prediction import Prediction
 from edgeseg.score import metrics
 from edgeseg.score.folds import Labelled, data_sha256
@@ -19,8 +21,6 @@ from edgeseg.score.hc18 import Case
 from edgeseg.score.metrics import Overlap
 from edgeseg.segmenter import Segmenter
 from edgeseg.system import host
-from edgeseg.system.cells import SIGNATURE, number, shield
-from edgeseg.system.files import csv_text, write_atomic
 from edgeseg.system.parallel import ordered_map, usable_cores
 
 CSV_COLUMNS = (
@@ -53,14 +53,13 @@ class Score:
         """Whether no head was found."""
         return self.hausdorff_mm is None
 
-    def cells(self) -> dict[str, str]:
+    def row(self) -> Row:
         """Return the image's row in a CSV, by title."""
         overlap = self.overlap
         shares = overlap.dice, overlap.iou, overlap.pixel_accuracy, self.dice_ellipse
         lengths_mm = self.hausdorff_mm, self.hc_mm, self.hc_reference_mm, self.hc_error_mm
-        figures = *(number(v, 6) for v in shares), *(number(v, 3) for v in lengths_mm)
-        cells = (self.file, *figures, number(self.confidence, 4), ";".join(self.flags))
-        return dict(zip(CSV_COLUMNS, cells, strict=True))
+        values = (self.file, *shares, *lengths_mm, self.confidence, ";".join(self.flags))
+        return dict(zip(CSV_COLUMNS, values, strict=True))
 
     def errors(self) -> dict[str, float | None]:
         """Return what a report shows of it, by column."""
@@ -84,13 +83,11 @@ class ClassScore:
         """Whether nothing was found where the label has something."""
         return self.confidence == 0 and bool(self.present())
 
-    def cells(self) -> dict[str, str]:
+    def row(self) -> Row:
         """Return the image's row in a CSV, by title."""
-        figures = {title: number(value, 6) for title, value in self._figures("dice", "iou").items()}
-        return {
-            "file": self.file, **figures, "pixel_accuracy": number(self.accuracy, 6),
-            "confidence": number(self.confidence, 4), "flags": ";".join(self.flags),
-        }  # fmt: skip
+        figures = {**self._figures("dice", "iou"), "pixel_accuracy": self.accuracy}
+        doubt: Row = {"confidence": self.confidence, "flags": ";".join(self.flags)}
+        return {"file": self.file, **figures, **doubt}
 
     def errors(self) -> dict[str, float | None]:
         """Return what a report shows of it, by column."""
@@ -222,11 +219,10 @@ def summarize(
 
 def write_csv(path: Path, scores: Sequence[AnyScore]) -> None:
     """Write one row an image, replacing the file; raises `OutputWriteError` if it cannot."""
-    rows = [score.cells() for score in scores]
-    titles = rows[0] if rows else CSV_COLUMNS
-    lines = [[shield(row["file"]), *list(row.values())[1:]] for row in rows]
-    text = SIGNATURE + csv_text([[*map(shield, titles)], *lines])
-    write_atomic(path, text.encode(errors="backslashreplace"))
+    rows = [score.row() for score in scores]
+    titles = [*rows[0]] if rows else CSV_COLUMNS
+    decimals = {title: 3 if title.endswith("_mm") else 6 for title in titles} | {"confidence": 4}
+    table.write_csv(path, titles, rows, decimals)
 
 
 def _summarize_heads(scores: Sequence[Score]) -> dict[str, Any]:

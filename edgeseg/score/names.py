@@ -19,6 +19,7 @@ READABLE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 GROUPS_NAME = "groups.csv"
 _IMAGE_FOLDERS = ("images", "image", "imgs", "img", "scans")
 _LABEL_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "annotation", "gt")
+_FOLDERS = (*_IMAGE_FOLDERS, *_LABEL_FOLDERS)
 _LABEL_ENDINGS = ("_annotation", "_mask", "_label", "_seg", "_gt")
 # HC18 names images of one head alike: 010_HC.png, 010_2HC.png
 _HC18_NAME = re.compile(r"(\d+)_\d*HC")
@@ -140,15 +141,14 @@ def _picture_files(root: Path) -> Iterator[Path]:
 def _is_label(below: Path) -> bool:
     """Return whether a picture is a label, by the nearest folder that tells, else by its name."""
     for folder in reversed(below.parts[:-1]):
-        if folder.lower() in (*_IMAGE_FOLDERS, *_LABEL_FOLDERS):
+        if folder.lower() in _FOLDERS:
             return folder.lower() in _LABEL_FOLDERS
     return below.stem.lower().endswith(_LABEL_ENDINGS)
 
 
 def _plain_path(below: Path) -> Path:
     """Return a path without the folders that only tell images from labels."""
-    others = (*_IMAGE_FOLDERS, *_LABEL_FOLDERS)
-    return Path(*(part for part in below.parts[:-1] if part.lower() not in others), below.name)
+    return Path(*(part for part in below.parts[:-1] if part.lower() not in _FOLDERS), below.name)
 
 
 def _image_names(label: Path) -> list[str]:

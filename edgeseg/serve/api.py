@@ -97,7 +97,7 @@ def _measure(segmenter: Segmenter, data: bytes, parameters: Mapping[str, str]) -
 
     options = Options(masks="mask" in kinds, overlays="overlay" in kinds)
     sizes = PixelSizes(pixel_size_mm=size_mm)
-    with single_threaded_opencv:
+    with single_threaded_opencv():
         worker = Worker(segmenter, sizes, options, Ages(weeks=weeks), read=read)
         row = worker.measure(Source(parameters.get("name", ""), ""), write)
     if row["status"] == "failed":

@@ -25,8 +25,3 @@ def shield(text: str) -> str:
 def unshield(text: str) -> str:
     """Undo `shield`."""
     return _SHIELDED.sub("", text) if "'" in text else text
-
-
-def number(value: float | None, decimals: int) -> str:
-    """Return a number with fixed decimals; None becomes an empty cell."""
-    return "" if value is None else f"{value:.{decimals}f}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import threading
@@ -15,6 +16,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _ROOT = Path("/")
+_switching = threading.Lock()
+_n_users = _threads_before = 0  # of `single_threaded_opencv`
 _AHEAD = 3  # items in flight per worker: enough to hide one slow image, with little memory
 
 
@@ -71,7 +74,7 @@ def ordered_map(function: Callable[[T], R], items: Iterable[T], workers: int) ->
     item that fails is raised, and later items are not started.
     """
     pending: deque[Future[R]] = deque()
-    with single_threaded_opencv, ThreadPoolExecutor(workers) as pool:
+    with single_threaded_opencv(), ThreadPoolExecutor(workers) as pool:
         try:
             for item in items:
                 pending.append(pool.submit(function, item))
@@ -84,31 +87,21 @@ def ordered_map(function: Callable[[T], R], items: Iterable[T], workers: int) ->
                 future.cancel()
 
 
-class _SingleThreadedOpenCv:
-    """Switches OpenCV's threads off until its last user exits."""
+@contextlib.contextmanager
+def single_threaded_opencv() -> Iterator[None]:
+    """Switch off OpenCV's threads in the whole process until its last user's context ends."""
+    global _n_users, _threads_before
+    import cv2  # not at the top: the number of cores does not need it
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._users = 0
-        self._threads_before = 0
-
-    def __enter__(self) -> None:
-        import cv2  # not at the top: the number of cores does not need it
-
-        with self._lock:
-            if self._users == 0:
-                self._threads_before = cv2.getNumThreads()
-                cv2.setNumThreads(1)
-            self._users += 1
-
-    def __exit__(self, *_: object) -> None:
-        import cv2
-
-        with self._lock:
-            self._users -= 1
-            if self._users == 0:
-                cv2.setNumThreads(self._threads_before)
-
-
-single_threaded_opencv = _SingleThreadedOpenCv()
-"""Context manager that switches off OpenCV's threads in the whole process; reentrant."""
+    with _switching:
+        if not _n_users:
+            _threads_before = cv2.getNumThreads()
+            cv2.setNumThreads(1)
+        _n_users += 1
+    try:
+        yield
+    finally:
+        with _switching:
+            _n_users -= 1
+            if not _n_users:
+                cv2.setNumThreads(_threads_before)

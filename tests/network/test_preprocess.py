@@ -25,7 +25,7 @@ def test_it_does_not_shift_the_picture(phantoms: list[Phantom]) -> None:
     native = np.round(255 * phantom.ellipse.coverage(*phantom.image.shape)).astype(np.uint8)
     for size in ((192, 288), (100, 100), (540, 800)):
         tensor = preprocess(native, *size)[0, 0]
-        expected = phantom.probability(*size)
+        expected = phantom.ellipse.resized(native.shape, size).coverage(*size)
         assert np.abs(tensor / 255 - expected).mean() < 0.003
         center = np.mean(np.nonzero(tensor > 127), axis=1)
         assert center == pytest.approx(np.mean(np.nonzero(expected > 0.5), axis=1), abs=0.1)

@@ -15,7 +15,7 @@ def test_a_perfect_network_measures_the_true_hc(seed: int, cut_by_border: bool, 
     phantom = make_phantom(seed, height=270, width=400, cut_by_border=cut_by_border)
     outside = share_outside(phantom.ellipse, (270, 400))
     assert (0.1 < outside < 0.2) if cut_by_border else outside == 0
-    probability = phantom.probability(192, 288)
+    probability = phantom.ellipse.resized((270, 400), (192, 288)).coverage(192, 288)
     assert (probability.min(), probability.max()) == (0, 1)
     found = find(probability, (270, 400))
     assert not isinstance(found, str)
