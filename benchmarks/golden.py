@@ -32,8 +32,8 @@ from library.golden.trees import REPOSITORY, Tree, version_0_2
 INTENDED: tuple[Intended, ...] = (
     Intended("*", "reason", "the sentences were written anew"),
     Intended("sr/*", "Comment*", "the sentences were written anew"),
-    Intended("*overlays/*", "pixels", "doubts are drawn in the new words"),
-    Intended("*", "overlay", "doubts are drawn in the new words"),
+    Intended("*overlays/*", "pixels", "letters, calipers and doubts are drawn anew"),
+    Intended("*", "overlay", "letters, calipers and doubts are drawn anew"),
 )
 _PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "pydicom", "pyarrow", "highdicom")
 

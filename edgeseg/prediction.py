@@ -208,7 +208,7 @@ class Prediction:
     def _repr_html_(self) -> str:
         """Show itself in a notebook: the overlay, what was measured, and what speaks against it."""
         picture = base64.b64encode(self.overlay_jpeg()).decode("ascii")
-        text = self.reason if self.status == "empty" else self.caption().replace("+/-", "±")
+        text = self.reason if self.status == "empty" else self.caption()
         lines = [f"<b>{escape(self.status)}</b>", *map(escape, text.split("; "))]
         if self.flags:
             lines += [escape(self.reason)]
@@ -219,7 +219,7 @@ class Prediction:
         )
 
     def caption(self) -> str:
-        """Return the measurement in one line of ASCII."""
+        """Return the measurement in one line."""
         return measure_of(self.task).caption(self.measurement, self.task)
 
     @property

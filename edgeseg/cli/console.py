@@ -113,5 +113,4 @@ def row(measured: Row, task: Task) -> None:
     empty = str(measured["reason"]) if measured["status"] == "empty" else ""
     found = Measurement(figures_of(measured, task), reason=empty)
     flags = f"; {str(measured['flags']).replace(';', ', ')}" if measured["flags"] else ""
-    caption = measure_of(task).caption(found, task).replace("+/-", "±")
-    say(f"{name(measured)}: {caption}{flags}")
+    say(f"{name(measured)}: {measure_of(task).caption(found, task)}{flags}")

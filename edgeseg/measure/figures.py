@@ -135,7 +135,7 @@ def format_centile(figures: Figures, name: str) -> str:
 
 
 def caption_lines(figures: Figures) -> list[str]:
-    """Return a head's caption as lines of ASCII."""
+    """Return a head's caption as lines."""
     if figures["hc_mm"] is None:
         return [f"HC {figures['hc_px']:.1f} px (no pixel size)"]
     calibrated = ", calibrated" if figures.get("calibration_factor") is not None else ""
@@ -149,7 +149,7 @@ def caption_lines(figures: Figures) -> list[str]:
             each = centiles["HC"]
         if each:
             lines.append(f"centiles at {known}: {each}")
-    return [line.replace("±", "+/-") for line in lines]
+    return lines
 
 
 def _late_note(weeks: float) -> str:

@@ -131,12 +131,11 @@ def mask(measurement: Measurement, size: tuple[int, int], metadata: ModelMetadat
 
 
 def strokes(measurement: Measurement, /) -> list[Stroke]:
-    """Return the ellipse and its two axes."""
+    """Return the ellipse, and calipers at the ends of its axes."""
     if measurement.ellipse is None:
         return []
     points = measurement.ellipse.points(180)  # they start on the major axis
-    axes = (points[[0, 90]], points[[45, 135]])
-    return [Stroke(points), *(Stroke(axis, closed=False, thin=True) for axis in axes)]
+    return [Stroke(points), Stroke(points[::45], closed=False)]
 
 
 def caption(measurement: Measurement, _task: Task, /) -> str:

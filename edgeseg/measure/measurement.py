@@ -56,8 +56,7 @@ class Stroke(NamedTuple):
 
     points: FloatArray  # shape (n, 2), (x, y) in pixels of the image
     structure: int = 1  # number of its class
-    closed: bool = True
-    thin: bool = False  # a help line between two calipers, not an outline
+    closed: bool = True  # an outline; otherwise calipers, a cross at each point
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,4 +137,4 @@ class TaskMeasure(Protocol):
         """Return what an overlay draws of it."""
 
     def caption(self, measurement: Measurement, task: Task, /) -> str:
-        """Return it in one line of ASCII, which OpenCV's fonts can draw; ``; `` may part it."""
+        """Return it in one line; ``; `` may part it."""

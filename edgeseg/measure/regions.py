@@ -148,7 +148,7 @@ def caption(measurement: Measurement, task: Task, /) -> str:
         if area_px:
             area = f"{area_px:.0f} px" if area_mm2 is None else f"{area_mm2:.0f} mm2"
             parts.append(f"{name} {area}")
-    return ", ".join(parts).encode("ascii", "replace").decode()
+    return ", ".join(parts)
 
 
 def _pieces(of_class: npt.NDArray[np.bool_]) -> tuple[float, float]:

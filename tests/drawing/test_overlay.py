@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeseg.drawing import overlay
+from edgeseg.drawing import letters
 from edgeseg.drawing.overlay import COLOURS_BGR, colour_bgr
 from edgeseg.drawing.thumbnail import read_thumbnail
 from edgeseg.measure.ellipse import Ellipse
@@ -16,6 +17,7 @@ from tests.fakes import LESIONS, FakeSession, bright, bright_and_gray, head_imag
 
 GREEN, ORANGE = (80, 220, 60), (0, 150, 255)  # blue, green, red
 SIZE = (540, 800)
+DOUBTS = ("hc_out_of_range", "field_of_view_out_of_range")
 HEAD = Ellipse(400.0, 300.0, 190.0, 150.0, 0.4)
 
 
@@ -29,11 +31,9 @@ def near(picture: np.ndarray, colour: tuple[int, int, int], within: float = 60) 
     return np.abs(picture.astype(int) - colour).max(axis=2) < within
 
 
-def off_the_axes(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Tell which pixels lie on neither axis of the head, nor on the crosses at their ends."""
-    u, v = HEAD.in_unit_circle(columns, rows)
-    far = (np.abs(u * HEAD.semi_major_px) > 9) & (np.abs(v * HEAD.semi_minor_px) > 9)
-    return np.asarray(far | (np.hypot(u, v) > 1.1))
+def off_the_calipers(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Tell which pixels are far from the crosses at the ends of the head's axes."""
+    return np.all([np.hypot(columns - x, rows - y) > 9 for x, y in HEAD.points(4)], axis=0)
 
 
 def on_the_outline(picture: np.ndarray, colour: tuple[int, int, int]) -> float:
@@ -41,7 +41,7 @@ def on_the_outline(picture: np.ndarray, colour: tuple[int, int, int]) -> float:
     rows, columns = np.nonzero(near(picture, colour))
     below_the_letters = rows > 130
     off = np.abs(HEAD.signed_distance(columns, rows)) > 2
-    assert not np.any(off & off_the_axes(rows, columns) & below_the_letters)
+    assert not np.any(off & off_the_calipers(rows, columns) & below_the_letters)
     x, y = np.round(HEAD.points(720)).astype(int).T
     thick = cv2.dilate(near(picture, colour, 120).astype(np.uint8), np.ones((3, 3), np.uint8))
     return float(thick[y, x].mean())
@@ -57,7 +57,7 @@ def test_the_outline_is_drawn_where_it_was_measured(heads: Segmenter) -> None:
     assert not near(picture, ORANGE).any()
     rows, columns = np.ogrid[: SIZE[0], : SIZE[1]]
     free = (np.abs(HEAD.signed_distance(columns, rows)) > 4) & (rows > 80) & (rows < 500)
-    free &= off_the_axes(rows, columns)  # elsewhere it is the image
+    free &= off_the_calipers(rows, columns)  # elsewhere it is the image
     assert np.array_equal(picture[free], np.repeat(image[free][:, None], 3, axis=1))
 
 
@@ -69,70 +69,63 @@ def test_a_doubtful_outline_is_orange_and_dashed(heads: Segmenter) -> None:
     assert not near(picture, GREEN).any()
 
 
-def test_both_axes_are_drawn_with_calipers_at_their_ends(heads: Segmenter) -> None:
-    picture = heads.predict(head_image(HEAD, SIZE), 0.2).overlay()
-    drawn = near(picture, GREEN, 100)
-    steps = np.linspace(0.1, 0.9, 80)[:, None]
-    points = HEAD.points(180)
-
-    def along(ends: list[int]) -> float:
-        x, y = np.round(points[ends[0]] + steps * (points[ends[1]] - points[ends[0]])).astype(int).T
-        return float(drawn[y, x].mean())
-
-    assert along([0, 90]) > 0.6 and along([45, 135]) > 0.6
-    assert along([20, 110]) < 0.1
-    for x, y in np.round(points[[0, 45, 90, 135]]).astype(int):
+def test_calipers_stand_at_the_ends_of_the_axes(heads: Segmenter) -> None:
+    drawn = near(heads.predict(head_image(HEAD, SIZE), 0.2).overlay(), GREEN, 100)
+    for x, y in np.round(HEAD.points(4)).astype(int):
         across, down = drawn[y - 1 : y + 2, x - 5 : x + 6], drawn[y - 5 : y + 6, x - 1 : x + 2]
         assert across.any(axis=0).all()
         assert down.any(axis=1).all()
 
 
 @pytest.fixture
-def letters(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is written on pictures."""
-    written: list[str] = []
-    put_text = overlay.cv2.putText
+def written(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """What is written on pictures, and how large; a line that is cut off fails."""
+    lines: list[tuple[str, int]] = []
+    draw = letters._draw
 
-    def spy(picture: np.ndarray, text: str, *rest: object) -> object:
-        if text not in written:
-            written.append(text)
-        return put_text(picture, text, *rest)
+    def spy(room: np.ndarray, text: str, size_px: int, colour: letters.Colour) -> None:
+        lines.append((text, size_px))
+        blank = np.full((*room.shape[:2], 3), 128, np.uint8)
+        draw(blank, text, size_px, colour)
+        assert (blank[-1] == 128).all() and (blank[:, -1] == 128).all(), text
+        draw(room, text, size_px, colour)
 
-    monkeypatch.setattr(overlay.cv2, "putText", spy)
-    return written
+    monkeypatch.setattr(letters, "_draw", spy)
+    return lines
 
 
 def test_figures_doubts_and_the_size_of_pixels_are_written(
-    heads: Segmenter, letters: list[str]
+    heads: Segmenter, written: list[tuple[str, int]]
 ) -> None:
     prediction = heads.predict(head_image(HEAD, SIZE), 9.0)
     picture = prediction.overlay()
-    hc, age = prediction.caption().split("; ")
-    assert letters[:3] == [hc, age, "pixel 9 mm (option)"]
-    *why, bar = letters[3:]
-    assert " ".join(why) == prediction.reason
+    bar, *figures, doubt = [text for text, _ in written]
+    assert figures == [*prediction.caption().split("; "), "pixel 9 mm (option)"]
+    assert doubt == prediction.reason
     assert bar == "200 mm"
-    assert all(len(line) < 80 for line in letters)  # what the image has room for
     assert near(picture[:60], (255, 255, 255)).sum() > 200
     assert near(picture[70:130], ORANGE).sum() > 100
 
 
-def test_plus_or_minus_is_one_sign(letters: list[str]) -> None:
-    picture = np.zeros((40, 200, 3), np.uint8)
-    overlay.write_lines(picture, [overlay.Line("HC +/- mm", 10, 30, (255, 255, 255))], 1.0)
-    assert letters == ["HC ", " mm"]
-    (left, _), _ = overlay.cv2.getTextSize("HC ", 0, 0.55, 1)
-    sign = near(picture[:, 10 + left : 18 + left], (255, 255, 255), 120).any(axis=1)
-    assert len(np.flatnonzero(np.diff(sign.astype(int)) == 1)) == 2  # plus above, minus below
-
-
-def test_a_sentence_is_broken_where_the_picture_ends() -> None:
-    sentence = "unusual field-of-view: check the incomprehensibilities"
-    lines = overlay.wrap(sentence, 250, 1.0)
-    assert " ".join(lines) == sentence
-    assert len(lines) > 2
-    for line in lines[:-1]:
-        assert overlay.cv2.getTextSize(line, 0, 0.55, 1)[0][0] <= 250
+@pytest.mark.parametrize(
+    ("size", "letters_px"),
+    [((256, 256), 11), ((3000, 4000), 80), ((4000, 3000), 80), ((60, 90), 1)],
+)
+def test_letters_are_readable_and_hide_no_outline(
+    heads: Segmenter, written: list[tuple[str, int]], size: tuple[int, int], letters_px: int
+) -> None:
+    """Where an image is too small for that, they fit at least."""
+    axis = 0.36 * min(size)
+    head = Ellipse(size[1] / 2, size[0] / 2, axis, 0.8 * axis, 0.1)
+    prediction = heads.predict(head_image(head, size), 5.0)
+    prediction = replace(prediction, measurement=replace(prediction.measurement, flags=DOUBTS))
+    picture = prediction.overlay()
+    assert " ".join(text for text, _ in written).endswith(prediction.reason)
+    assert min(size_px for _, size_px in written) >= letters_px
+    if letters_px > 1:
+        x, y = np.round(head.points(720)).astype(int).T
+        share = near(picture, ORANGE, 120)[y, x].mean()
+        assert share > 0.4
 
 
 @pytest.mark.parametrize(
@@ -140,24 +133,26 @@ def test_a_sentence_is_broken_where_the_picture_ends() -> None:
     [(0.05, 10), ((0.4, 0.1), 50), (0.004, None), (None, None)],
 )
 def test_a_scale_bar_is_as_long_as_it_says(
-    heads: Segmenter, letters: list[str], pixel_mm: Any, length_mm: int | None
+    heads: Segmenter, written: list[tuple[str, int]], pixel_mm: Any, length_mm: int | None
 ) -> None:
     """It lies across the image, so the pixels' width counts."""
     picture = heads.predict(head_image(HEAD, SIZE), pixel_mm).overlay()
-    bar = near(picture[526:530, :300], (255, 255, 255), 30).any(axis=0)
+    bar = near(picture[530:534, :300], (255, 255, 255), 30).any(axis=0)
     if length_mm is None:
         assert not bar.any()
         return
     width_mm = pixel_mm if isinstance(pixel_mm, float) else pixel_mm[0]
-    assert f"{length_mm} mm" in letters
-    assert np.flatnonzero(bar)[[0, -1]] == pytest.approx([12, 12 + length_mm / width_mm], abs=1.5)
+    assert f"{length_mm} mm" in dict(written)
+    assert np.flatnonzero(bar)[[0, -1]] == pytest.approx([8, 8 + length_mm / width_mm], abs=1.5)
 
 
-def test_an_empty_image_has_no_line_but_says_why(heads: Segmenter, letters: list[str]) -> None:
+def test_an_empty_image_has_no_line_but_says_why(
+    heads: Segmenter, written: list[tuple[str, int]]
+) -> None:
     prediction = heads.predict(np.zeros(SIZE, np.uint8))
     picture = prediction.overlay()
     assert not picture[60:].any()
-    assert " ".join(letters) == prediction.reason
+    assert " ".join(dict(written)) == prediction.reason
 
 
 def test_the_thumbnail_shows_the_outline_without_letters(heads: Segmenter, tmp_path: Path) -> None:

@@ -64,9 +64,11 @@ def test_the_figures_are_the_head_s() -> None:
         assert found.figures[name] == (value and pytest.approx(value, rel=0.01)), name
     assert list(found.figures) == [column.name for column in head.columns(Task())]
     assert head.caption(found, Task()).startswith("HC 156.")
-    outline, *axes = head.strokes(found)
+    outline, calipers = head.strokes(found)
     assert np.abs(HEAD.signed_distance(*outline.points.T)).max() < 1
-    assert all(axis.thin and not axis.closed for axis in axes)
+    assert not calipers.closed
+    ends = HEAD.points(4)
+    assert calipers.points == pytest.approx(ends, abs=1)
 
 
 def test_pixels_that_are_not_square_give_the_ellipse_in_millimetres() -> None:

@@ -166,7 +166,7 @@ function details({ name, pixelSize, prediction, decodeMs = 0, inferenceMs, restM
 
 async function savePicture() {
   const { name, gray, pixelSize, prediction } = shown;
-  const canvas = make("canvas"), scale = Math.max(gray.width / 800, 0.5);
+  const canvas = make("canvas"), scale = Math.max(Math.sqrt(gray.width * gray.height) / 657, 0.5);
   drawMeasured(canvas, gray, prediction, pixelSize, { scale, lettered: true });
   const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
   saveFile(blob, `${name.replace(/\.[^.]*$/, "")}-measured.png`);

@@ -1,7 +1,7 @@
-/* Draw a result as overlays show it: outline, axes, calipers, scale bar. */
+/* Draw a result as overlays show it: outline, calipers at the ends of its axes, scale bar. */
 
 const GREEN = "#3cdc50", ORANGE = "#ff9600", WHITE = "#fff", BLACK = "#000";
-const DASH = 9, CALIPER = 6, EDGE = 12, LINE = 22, LETTER = 15; // px at scale 1
+const DASH = 9, CALIPER = 6, EDGE = 8, LINE = 22, LETTER = 16; // px at scale 1
 const BARS_MM = [1, 2, 5, 10, 20, 50, 100, 200], LONGEST_BAR = 0.25, POINTS = 180;
 
 /* Draw an image and what was measured on it, at the image's own size.
@@ -37,14 +37,10 @@ function drawEllipse(context, { ellipse, status }, scale) {
   context.setLineDash(status === "ok" ? [] : [DASH * scale, DASH * scale]);
   line(context, points, true);
   context.setLineDash([]);
-  context.lineWidth = scale;
   const arm = CALIPER * scale;
-  for (const [one, other] of [[0, 90], [45, 135]]) {
-    line(context, [points[one], points[other]]);
-    for (const [x, y] of [points[one], points[other]]) {
-      line(context, [[x - arm, y], [x + arm, y]]);
-      line(context, [[x, y - arm], [x, y + arm]]);
-    }
+  for (const [x, y] of [0, 45, 90, 135].map((end) => points[end])) {
+    line(context, [[x - arm, y], [x + arm, y]]);
+    line(context, [[x, y - arm], [x, y + arm]]);
   }
 }
 

@@ -1,0 +1,160 @@
+"""Letters on pictures: one font on every machine, with a dark rim, where they hide least."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edgeseg.measure.ellipse import FloatArray
+
+Picture = npt.NDArray[np.uint8]
+"""Shape (H, W, 3), blue first."""
+Colour = tuple[int, int, int]
+"""Blue, green, red."""
+
+BOTTOM_LEFT = (False, True)  # a corner: whether it is at the right, and at the bottom
+_CORNERS = ((False, False), BOTTOM_LEFT, (True, False), (True, True))
+_SHARES = (1.0, 0.7, 0.5, 0.35)  # of a picture's width that a block may take
+_SMALLER = (1.0, 0.8, 0.6, 0.4)  # what is tried where letters do not fit
+_LINE = 1.25  # from line to line, in sizes of letters
+_RIM = 0.07  # likewise
+_CELL_PX = 4  # of the grid that says what should not be hidden
+_TAKEN = 255  # there, by other letters; a line has 1
+
+
+class _Block(NamedTuple):
+    """Lines of letters, and the rectangle where they stand, in pixels."""
+
+    lines: Sequence[str]
+    corner: tuple[bool, bool]
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+class Lettering:
+    """Writes blocks of lines into the corners of a picture, in place.
+
+    Parameters
+    ----------
+    picture
+        Shape (H, W, 3), uint8.
+    size_px, margin_px
+        Size of the letters, and how far they stay from the edges.
+    outlines
+        What they should not hide: closed lines of points (n, 2), (x, y) in pixels.
+    """
+
+    def __init__(
+        self, picture: Picture, size_px: float, margin_px: float, outlines: Iterable[FloatArray]
+    ) -> None:
+        self._picture, self._size_px, self._margin_px = picture, size_px, round(margin_px)
+        self._used_px = dict.fromkeys(_CORNERS, self._margin_px)  # of each corner's height
+        self._grid = np.zeros([side // _CELL_PX + 1 for side in picture.shape[:2]], np.uint8)
+        for points in outlines:
+            cells = np.round(points / _CELL_PX).astype(np.int32)
+            cv2.polylines(self._grid, [cells], True, 1)
+
+    def write(
+        self, texts: Sequence[str], colour: Colour, corners: Sequence[tuple[bool, bool]] = _CORNERS
+    ) -> None:
+        """Write lines, broken or smaller if they must be, in the corner where they hide least."""
+        height, width = self._picture.shape[:2]
+        for share in _SMALLER:
+            size_px = max(1, round(share * self._size_px))
+            blocks = [*self._arrange(texts, size_px, corners)]
+            fitting = [each for each in blocks if each.right <= width and each.bottom <= height]
+            if fitting:
+                break
+        best = min(fitting or blocks, key=lambda block: int(self._below(block).sum()))
+        for i, line in enumerate(best.lines):
+            top = best.top + i * _line_height(size_px)
+            _draw(self._picture[top:, best.left :], line, size_px, colour)
+        self._below(best)[:] = _TAKEN
+        self._used_px[best.corner] += best.bottom - best.top
+
+    def _arrange(
+        self, texts: Sequence[str], size_px: int, corners: Sequence[tuple[bool, bool]]
+    ) -> Iterator[_Block]:
+        """Yield the blocks that texts can be, the preferred ones first."""
+        (height, width), margin = self._picture.shape[:2], self._margin_px
+        rooms = [share * (width - 2 * margin) for share in _SHARES]
+        wrapped = [[part for text in texts for part in _wrap(text, px, size_px)] for px in rooms]
+        for corner in corners:
+            for lines in wrapped:
+                wide = max(_measure(line, size_px) for line in lines)
+                high = len(lines) * _line_height(size_px)
+                left = max(width - margin - wide, 0) if corner[0] else margin
+                top = self._used_px[corner]
+                if corner[1]:
+                    top = max(height - top - high, 0)
+                yield _Block(lines, corner, left, top, left + wide, top + high)
+
+    def _below(self, block: _Block) -> npt.NDArray[np.uint8]:
+        """Return the cells of the grid that a block covers."""
+        left, top, right, bottom = (side // _CELL_PX for side in block[2:])
+        return self._grid[top:bottom, left:right]
+
+
+def _line_height(size_px: int) -> int:
+    """Return how far lines of letters are apart, in pixels."""
+    return round(_LINE * size_px) + 2 * _rim(size_px)
+
+
+@functools.lru_cache(maxsize=4096)
+def _measure(text: str, size_px: int) -> int:
+    """Return how wide a line of letters is, in pixels."""
+    return sum(_glyph(letter, size_px)[1] for letter in text) + 2 * _rim(size_px)
+
+
+def _wrap(text: str, width_px: float, size_px: int) -> list[str]:
+    """Break a text into lines that fit into a width; a word that does not stays whole."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and _measure(longer, size_px) <= width_px:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
+def _draw(picture: Picture, text: str, size_px: int, colour: Colour) -> None:
+    """Draw a line from a picture's top left corner, in place."""
+    letters, left = np.zeros((_line_height(size_px), _measure(text, size_px)), dtype=np.uint8), 0
+    for letter in text:
+        glyph, advance = _glyph(letter, size_px)
+        part = letters[:, left : left + glyph.shape[1]]
+        np.maximum(part, glyph, out=part)
+        left += advance
+    region = picture[: letters.shape[0], : letters.shape[1]]
+    if region.size:  # of a picture smaller than a letter
+        letters = letters[: region.shape[0], : region.shape[1]]
+        side = 2 * _rim(size_px) + 1
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+        ground = cv2.merge([255 - cv2.dilate(letters, disc)] * 3)
+        light = cv2.merge([cv2.convertScaleAbs(letters, alpha=part / 255) for part in colour])
+        region[:] = cv2.add(cv2.multiply(region, ground, scale=1 / 255), light)
+
+
+@functools.lru_cache(maxsize=4096)
+def _glyph(letter: str, size_px: int) -> tuple[npt.NDArray[np.uint8], int]:
+    """Return a letter's gray pixels, as high as a line, and the distance to the next in pixels."""
+    from PIL import Image, ImageDraw, ImageFont  # take long to import
+
+    font: Any = ImageFont.load_default(size_px)  # part of Pillow, the same with every version
+    rim = _rim(size_px)
+    advance = round(font.getlength(letter))
+    image = Image.new("L", (advance + 2 * rim, _line_height(size_px)))
+    ImageDraw.Draw(image).text((rim, rim + size_px), letter, 255, font, anchor="ls")
+    return np.asarray(image), advance
+
+
+def _rim(size_px: int) -> int:
+    return max(1, round(_RIM * size_px))
