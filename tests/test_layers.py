@@ -34,11 +34,11 @@ NEVER = {
     "onnx",
 }  # fmt: skip
 # All that needs it stays in one place.
-OF_ONE_PLACE = {
+OF_ONE_PLACE: dict[str, str | tuple[str, ...]] = {
     "highdicom": "edgeseg.output.dicom.objects",
     "openvino": "edgeseg.network.openvino",
     "pyarrow": "edgeseg.archive",
-    "PIL": "edgeseg.images.formats",
+    "PIL": ("edgeseg.images.formats", "edgeseg.drawing.letters"),
     "pydicom": "edgeseg.images.dicom.library",
     "pynetdicom": "edgeseg.node.library",
     "ray": "edgeseg.archive.on_ray",
