@@ -31,6 +31,15 @@ _SAME_HEAD = 0.05  # of its circumference may two scans of one head differ
 _WIDEST, _LARGEST, _SMALL_PX = 4, 4, 1_000_000
 
 FLAGS: Mapping[str, str] = quality.FLAGS
+TERMS: Mapping[str, str] = {
+    "HC": "head circumference: that of an ellipse around the outer edge of the skull",
+    "BPD": "biparietal diameter: the shorter axis of that ellipse, outer to outer",
+    "OFD": "occipitofrontal diameter: its longer axis, outer to outer",
+    "GA": "gestational age in weeks and days, read off HC: 20w3d",
+    "±": "half a 90 % interval: it held the expert's HC in 90 % of held-out heads; behind an age "
+    "that interval together with two standard deviations of Hadlock's method",
+    "centile": "how many of 100 healthy fetuses of the age given are smaller (INTERGROWTH-21st)",
+}
 NOTHING = "no head"
 
 

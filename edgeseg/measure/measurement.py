@@ -105,6 +105,8 @@ class TaskMeasure(Protocol):
 
     FLAGS: Mapping[str, str]
     """Every flag with its meaning."""
+    TERMS: Mapping[str, str]
+    """What people read of a figure, such as ``HC``, with its meaning."""
     NOTHING: str
     """What images are called in which nothing was found, such as ``no head``."""
 

@@ -25,6 +25,7 @@ FLAGS: Mapping[str, str] = {
     "touches_border": "a region reaches the image border; what lies outside is not counted",
     **screen.FLAGS,
 }
+TERMS: Mapping[str, str] = {"pieces": "connected regions, without specks"}
 NOTHING = "nothing found"
 # A piece below this share of the image is speckle: it adds to the area, not to the count.
 MIN_PIECE_FRACTION = 1e-4

@@ -44,6 +44,7 @@ def mask(found: Measurement, size: tuple[int, int], _: ModelMetadata, /) -> Mask
 
 SPOT = SimpleNamespace(
     FLAGS=FLAGS,
+    TERMS={},
     NOTHING="no spot",
     title=lambda task: "Spots",
     columns=lambda task: COLUMNS,

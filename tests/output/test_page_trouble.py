@@ -77,6 +77,8 @@ def test_errors_are_shown_where_there_are_labels(page: Any, tmp_path: Path) -> N
     captions = " ".join(page.locator("figcaption").all_text_contents()).replace("\u2212", "-")
     assert f"bias {bias:+.2f} mm" in captions
     assert f"{bias - half:+.2f} and {bias + half:+.2f} mm" in captions
+    counts = page.locator(".chart:has(rect) text[text-anchor=end]").all_text_contents()
+    assert [float(text).is_integer() for text in counts] == [True] * len(counts)  # of images
     page.select_option("#sort", "error, largest first")
     assert names(page) == ["4.png", "3.png", "2.png", "1.png", "0.png", "unlabelled.png"]
     # points are walked by keys, in the order of sizes, and the card is returned to
@@ -133,7 +135,11 @@ def test_corrections_of_a_name_that_is_no_text_find_their_image(page: Any, tmp_p
     ellipse = {"center_x_px": "50.000", "center_y_px": "40.000", "semi_major_px": "30.000"}
     ellipse |= {"semi_minor_px": "20.000", "angle_rad": "0.500000", "hc_px": "158.653"}
     page.goto(written(tmp_path, [{"file": "=\udcff.png"} | ellipse]))
-    page.evaluate("currentImage = images[0]; acceptMeasured(); openViewer(currentImage)")
+    page.evaluate("""() => {
+      corrections.set(0, { ellipse: measuredEllipse(images[0]), saved: false });
+      storeCorrections();
+      openViewer(images[0]);
+    }""")
     assert page.locator("#live").text_content().endswith("px (accepted)")
     page.click("#close")
     with page.expect_download() as saving:
@@ -142,6 +148,29 @@ def test_corrections_of_a_name_that_is_no_text_find_their_image(page: Any, tmp_p
     (found,) = read_corrections(tmp_path / "corrected.csv")
     assert found.file == "=\\udcff.png"  # as results.csv has it
     assert not found.is_changed
+    page.evaluate("corrections.clear()")
+    page.set_input_files("#load", tmp_path / "corrected.csv")
+    wait_until(page, "corrections.get(0)?.saved === true")
+
+
+def test_heads_stand_among_the_centiles_of_the_ages_given(page: Any, tmp_path: Path) -> None:
+    """Sizes that are unusual for the age are not green."""
+    centiles = {f"{name}_centile_intergrowth": "40.00" for name in ("hc", "bpd", "ofd")}
+    known = {"hc_mm": "172.483", "ga_weeks_given": "20.0000"} | centiles
+    cells = [{"file": f"{i}.png"} | known for i in range(3)]
+    cells[1] |= {"hc_mm": "150.000", "hc_centile_intergrowth": "1.00"}
+    cells[2] |= {"ofd_centile_intergrowth": "98.00", "ga_weeks_given": "21.0000"}
+    page.goto(written(tmp_path, cells))
+    badges = page.locator(".badge").evaluate_all("all => all.map((each) => each.className)")
+    assert badges == ["badge ok", "badge doubtful", "badge doubtful"]
+    chart = page.locator(".chart", has_text="INTERGROWTH-21st")
+    points = chart.locator("circle").evaluate_all(
+        "all => all.map(({ cx, cy }) => `${cx.baseVal.value} ${cy.baseVal.value}`)"
+    )
+    median = chart.locator("path.curve").nth(2).get_attribute("d")[1:].split("L")[12]
+    assert [float(x) for x in points[0].split()] == pytest.approx(
+        [*map(float, median.split())], abs=0.1
+    )
 
 
 def test_corrections_outlive_a_page_without_their_image(page: Any, tmp_path: Path) -> None:
@@ -154,7 +183,7 @@ def test_corrections_outlive_a_page_without_their_image(page: Any, tmp_path: Pat
     page.evaluate(correct, [0, given])
     written(tmp_path, [second])
     page.reload()
-    assert not page.locator("#corrections").is_visible()
+    assert not page.locator("#save").is_visible()
     page.evaluate(correct, [0, given])
     written(tmp_path, [first, second])
     page.reload()

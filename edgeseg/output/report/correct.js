@@ -8,7 +8,9 @@ const FIELDS = [
 ];
 const STORED = `edgeseg corrected ${location.pathname}`;
 const LEAST_PX = 2;
-const HANDLE_PX = matchMedia("(pointer: coarse)").matches ? 18 : 9; // of the screen; fingers are wide
+const isCoarse = matchMedia("(pointer: coarse)").matches; // fingers are wide
+// of the screen: rings lie beyond the ends of the axes, where they hide no bone
+const RING_PX = isCoarse ? 18 : 9, GAP_PX = isCoarse ? 40 : 24;
 /* What a key does: moves by pixels across and down, stretches of the longer and the shorter axis by
    hundredths, a turn by degrees. */
 const KEYS = {
@@ -27,10 +29,6 @@ let drag = null; // { name } of the handle, { offset } of its middle, { pointer 
 function measuredEllipse({ row }) {
   if (!row.semi_major_px) return null;
   return Object.fromEntries(FIELDS.map(([field, column]) => [field, Number(row[column])]));
-}
-
-function pictureSize() {
-  return currentImage.size ?? [picture.naturalWidth, picture.naturalHeight];
 }
 
 function startingEllipse() {
@@ -60,10 +58,9 @@ function leaveCorrecting() {
   if (drag) changeCorrection(currentImage); // a key ended it while a finger was down
   draft = drag = null;
   pen.toggleAttribute("hidden", true);
-  const possible = canCorrect(currentImage);
-  for (const id of ["correct", "accept", "reset", "help"]) byId(id).hidden = !possible;
-  byId("accept").hidden ||= !currentImage.row.semi_major_px;
+  for (const id of ["correct", "reset"]) byId(id).hidden = !canCorrect(currentImage);
   byId("correct").setAttribute("aria-pressed", "false");
+  showView();
   showCircumference();
 }
 
@@ -74,45 +71,43 @@ function toggleCorrecting() {
   draft = { ...(kept ?? measuredEllipse(currentImage) ?? startingEllipse()) };
   byId("correct").setAttribute("aria-pressed", "true");
   pen.toggleAttribute("hidden", false);
-  placePen();
+  showView();
   showCircumference();
   pen.focus();
 }
 
-/* Lay the pen over the picture, with the picture's pixels as its coordinates. */
-function placePen() {
-  if (!draft) return;
-  const [width, height] = pictureSize(), shown = picture.getBoundingClientRect();
-  pen.setAttribute("viewBox", `-0.5 -0.5 ${width} ${height}`); // (0, 0) is a pixel's centre
-  pen.setAttribute("width", shown.width);
-  pen.setAttribute("height", shown.height);
-  drawEllipse();
+/* A length on the screen, in pixels of the picture. */
+function inPicture(lengthPx) {
+  return lengthPx * pen.viewBox.baseVal.width / stage.clientWidth;
 }
 
-/* Where the handles are: the centre, and both ends of both axes. */
-function handlePlaces(ellipse) {
-  const [major, minor, major2, minor2] = ellipses.points(ellipse, 4);
+/* Where the handles are: the centre, and beyond both ends of both axes. */
+function handlePlaces({ semiMajor, semiMinor, ...ellipse }) {
+  const gap = inPicture(GAP_PX);
+  const outside = { ...ellipse, semiMajor: semiMajor + gap, semiMinor: semiMinor + gap };
+  const [major, minor, major2, minor2] = ellipses.points(outside, 4);
   return { center: [ellipse.centerX, ellipse.centerY], major, major2, minor, minor2 };
 }
 
 function drawEllipse() {
   const points = ellipses.points(draft, 180).map((point) => point.join(",")).join(" ");
-  const r = HANDLE_PX * pen.viewBox.baseVal.width / (pen.getBoundingClientRect().width || 1);
   const handles = Object.entries(handlePlaces(draft)).map(([name, [cx, cy]]) =>
-    draw("circle", { class: "handle", cx, cy, r, "data-handle": name }));
-  pen.replaceChildren(draw("polygon", { class: "drawn", points }), ...handles);
+    draw("circle", { class: "handle", cx, cy, r: inPicture(RING_PX), "data-handle": name }));
+  pen.replaceChildren(draw("polygon", { points }), ...handles);
 }
 
 /* Keep the draft as the image's correction. */
 function keep() {
   corrections.set(currentImage.number, { ellipse: ordered(draft), saved: false });
   drawEllipse();
+  showFigures(currentImage);
   showCircumference();
 }
 
 function showCircumference() {
   const ellipse = draft ?? corrections.get(currentImage.number)?.ellipse;
   const live = byId("live"), review = reviewOf(currentImage);
+  byId("accept").hidden = !canCorrect(currentImage) || !(review || measuredEllipse(currentImage));
   if (!ellipse) return void (live.textContent = "");
   const { hc_mm: mm, hc_px: px } = figuresOf(currentImage, ellipse);
   const text = mm === null ? `HC ${px.toFixed(1)} px` : `HC ${mm.toFixed(1)} mm, ${px.toFixed(1)} px`;
@@ -124,7 +119,7 @@ function dragTo(name, [x, y]) {
   if (name === "center") return void Object.assign(draft, { centerX: x, centerY: y });
   const sign = name.endsWith("2") ? -1 : 1;
   const dx = sign * (x - draft.centerX), dy = sign * (y - draft.centerY);
-  const length = Math.max(LEAST_PX, Math.hypot(dx, dy));
+  const length = Math.max(LEAST_PX, Math.hypot(dx, dy) - inPicture(GAP_PX));
   if (name.startsWith("major")) {
     Object.assign(draft, { semiMajor: length, angle: Math.atan2(dy, dx) });
   } else {
@@ -139,7 +134,7 @@ function pointOf(event) {
 
 pen.addEventListener("pointerdown", (event) => {
   const name = event.target.dataset.handle;
-  if (!name || drag) return;
+  if (!name || drag || fingers.size) return;
   const [x, y] = pointOf(event), [placeX, placeY] = handlePlaces(draft)[name];
   drag = { name, offset: [placeX - x, placeY - y], pointer: event.pointerId };
   pen.setPointerCapture(event.pointerId);
@@ -177,10 +172,16 @@ function correctByKey(event) {
   return true;
 }
 
-function acceptMeasured() {
-  corrections.set(currentImage.number, { ellipse: measuredEllipse(currentImage), saved: false });
+/* Keep the head as it is seen, the model's where nobody corrected it, and go on. */
+function accept() {
+  if (byId("accept").hidden) return;
+  const { number } = currentImage;
+  if (!corrections.has(number)) {
+    corrections.set(number, { ellipse: measuredEllipse(currentImage), saved: false });
+  }
   leaveCorrecting();
   changeCorrection(currentImage);
+  go(1);
 }
 
 function resetCorrection() {
@@ -189,6 +190,4 @@ function resetCorrection() {
   changeCorrection(currentImage);
 }
 
-onClick({ correct: toggleCorrecting, accept: acceptMeasured, reset: resetCorrection });
-picture.addEventListener("load", placePen);
-addEventListener("resize", placePen);
+onClick({ correct: toggleCorrecting, accept, reset: resetCorrection });

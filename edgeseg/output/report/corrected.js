@@ -18,7 +18,8 @@ function figuresOf({ row }, ellipse) {
   const [xMm, yMm] = SIZES.map((column) => Number(row[column]));
   const calibration = row.calibration_factor
     ? { factor: Number(row.calibration_factor), shiftMm: Number(row.calibration_shift_mm) } : null;
-  return headFigures.measure(ellipse, { pixelSize: xMm ? { xMm, yMm } : null, calibration });
+  const pixelSize = xMm ? { xMm, yMm } : null, weeks = figure({ row }, "ga_weeks_given");
+  return headFigures.measure(ellipse, { pixelSize, calibration, weeks });
 }
 
 /* "corrected", "accepted", or empty where nobody has reviewed an image. */
@@ -37,13 +38,13 @@ function correctedFigures(image) {
 /* A figure of an image as it is now: corrected, or the model's; null where it has none. */
 function currentFigure(image, column) {
   const corrected = correctedFigures(image);
-  return corrected ? corrected[column] : figure(image, column);
+  return corrected && column in corrected ? corrected[column] : figure(image, column);
 }
 
 /* A value of the model, or a corrected one with the model's beside it. */
 function besideModel(image, name, model, format) {
   const corrected = correctedFigures(image);
-  if (!corrected || !(name in corrected || name.endsWith("_centile_intergrowth"))) return model;
+  if (!corrected || !(name in corrected)) return model;
   const own = format(name, corrected);
   return own || model ? `${own || "–"} (model ${model || "–"})` : "";
 }
@@ -92,6 +93,28 @@ function identity({ row }) {
   return JSON.stringify([row.file, row.frame, ...OWN.map((column) => row[column])]);
 }
 
+/* Take over the heads of a corrected.csv, and say how many; of those not saved yet here none. */
+function loadCorrections(text) {
+  const names = images.map(({ row }) => [cellText(row.file), row.frame]);
+  const written = readCsv(csvText([["file", "frame"], ...names])); // as they stand in such a table
+  const numbers = new Map(written.map((name, number) => [JSON.stringify(name), number]));
+  const rows = readCsv(text), loaded = [], kept = [];
+  for (const row of rows) {
+    const number = numbers.get(JSON.stringify({ file: row.file, frame: row.frame }));
+    const ellipse = measuredEllipse({ row });
+    if (number === undefined || !ellipse || !Object.values(ellipse).every(isFinite)) continue;
+    const isOwn = corrections.get(number)?.saved === false;
+    (isOwn ? kept : loaded).push([number, { ellipse: ordered(ellipse), saved: true }]);
+  }
+  loaded.forEach(([number, correction]) => corrections.set(number, correction));
+  storeCorrections();
+  drawCharts();
+  refresh();
+  return `${loaded.length} of ${rows.length} rows loaded` +
+    (kept.length ? `; ${kept.length} not: heads that are not saved yet here stay` : "") +
+    (loaded.length + kept.length < rows.length ? "; the others are no heads of images here" : "");
+}
+
 function countUnsaved() {
   return [...corrections.values()].filter(({ saved }) => !saved).length;
 }
@@ -99,8 +122,8 @@ function countUnsaved() {
 function showCounts() {
   const unsaved = countUnsaved(), count = corrections.size;
   const rest = unsaved ? `${unsaved < count ? `${unsaved} ` : ""}not saved yet` : "saved";
-  byId("corrections").hidden = !count;
-  byId("corrected").textContent = `${count} reviewed, ${rest}`;
+  byId("save").hidden = !count;
+  byId("corrected").textContent = count ? `${count} reviewed, ${rest}` : "";
 }
 
 function storeCorrections() {
@@ -134,3 +157,8 @@ addEventListener("beforeunload", (event) => {
 });
 
 onClick({ save: saveCorrections });
+byId("corrections").hidden = !isHead;
+byId("load").addEventListener("change", async ({ target }) => {
+  byId("loaded").textContent = loadCorrections(await target.files[0].text());
+  target.value = ""; // the same file may be chosen again
+});

@@ -16,8 +16,9 @@ const headFigures = (() => {
 
   /* Every figure of an ellipse in pixels. Without a pixel size those in mm and weeks are null, without
      an interval HC has no range. `calibration` is { factor, shiftMm } of a site, for ellipses that
-     people drew, which have no interval. */
-  function measure(ellipse, { pixelSize, confidence = 0, interval = null, calibration = null }) {
+     people drew, which have no interval. With an age in weeks, known otherwise, there are centiles. */
+  function measure(ellipse, given) {
+    const { pixelSize, confidence = 0, interval = null, calibration = null, weeks = null } = given;
     const figures = {
       ...none(),
       hc_px: ellipses.circumference(ellipse),
@@ -44,6 +45,11 @@ const headFigures = (() => {
       cephalic_index: (100 * bpdMm) / ofdMm,
       area_mm2: (Math.PI / 4) * bpdMm * ofdMm,
       ga_weeks_intergrowth: weeksIntergrowth(hcMm),
+      ...(weeks !== null && {
+        hc_centile_intergrowth: centile("hc", hcMm, weeks),
+        bpd_centile_intergrowth: centile("bpd", bpdMm, weeks),
+        ofd_centile_intergrowth: centile("ofd", ofdMm, weeks),
+      }),
     });
   }
 
@@ -74,6 +80,32 @@ const headFigures = (() => {
     return weeks >= INTERGROWTH_WEEKS[0] && weeks <= INTERGROWTH_WEEKS[1] ? weeks : null;
   }
 
+  /* Mean and SD in mm of the heads of an age in weeks, as biometry.py has them and their source. */
+  function expected(name, weeks) {
+    const log = Math.log(weeks), square = weeks ** 2, cubic = weeks ** 3;
+    if (name === "hc") {
+      const mean = -28.2849 + 1.69267 * square - 0.397485 * square * log;
+      return [mean, 1.98735 + cubic * (0.0136772 - 0.00726264 * log + 0.000976253 * log ** 2)];
+    }
+    if (name === "bpd") {
+      const spread = 0.00150557 - 0.000771535 * log + 0.0000999638 * log ** 2;
+      return [5.60878 + 0.158369 * square - 0.00256379 * cubic, Math.exp(0.101242 + cubic * spread)];
+    }
+    const spread = 0.0631165 - 0.0317136 * log + 0.00408302 * log ** 2;
+    return [-12.4097 + square * (0.626342 - 0.148075 * log), Math.exp(-0.880034 + square * spread)];
+  }
+
+  /* The centile for an age in weeks; null outside 14 to 40. */
+  function centile(name, mm, weeks) {
+    if (weeks < INTERGROWTH_WEEKS[0] || weeks > INTERGROWTH_WEEKS[1]) return null;
+    const [mean, sd] = expected(name, weeks), z = (mm - mean) / sd;
+    // the error function by Abramowitz and Stegun 7.1.26, within 1.5e-7
+    const t = 1 / (1 + 0.3275911 * Math.abs(z) * Math.SQRT1_2);
+    const tail = [1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592]
+      .reduce((sum, factor) => (sum + factor) * t, 0) * Math.exp(-(z ** 2) / 2);
+    return z < 0 ? 50 * tail : 100 - 50 * tail;
+  }
+
   /* The figures without ages: none is derived from an HC that is doubtful. */
   function dropAges(figures) {
     const entries = Object.entries(figures);
@@ -84,6 +116,7 @@ const headFigures = (() => {
   function text(name, figures) {
     const value = figures[name] ?? null, hcMm = figures.hc_mm;
     if (name === "ga_weeks_hadlock") return ageHadlock(figures);
+    if (name.endsWith("_centile_intergrowth")) return centileText(value);
     if (name === "ga_weeks_intergrowth" && hcMm !== null) {
       if (value !== null) return weeksDays(value) + lateNote(value);
       if (weeksIntergrowth(hcMm) !== null) return "";
@@ -93,6 +126,11 @@ const headFigures = (() => {
     if (value === null) return "";
     const high = name === "hc_mm" ? figures.hc_high_mm : null;
     return value.toFixed(1) + (high === null ? "" : ` ± ${(high - value).toFixed(1)}`);
+  }
+
+  function centileText(value) {
+    if (value === null) return `none, age is outside ${INTERGROWTH_WEEKS.join(" to ")} weeks`;
+    return value < 0.5 ? "below 1" : value >= 99.5 ? "above 99" : value.toFixed(0);
   }
 
   function ageHadlock({ hc_mm: hcMm, ga_weeks_hadlock: weeks, ga_high_weeks_hadlock: high }) {
@@ -118,5 +156,5 @@ const headFigures = (() => {
     return [`HC ${text("hc_mm", figures)} mm`, ...(age ? [line] : [])];
   }
 
-  return { none, measure, dropAges, text, captionLines };
+  return { none, measure, expected, dropAges, text, captionLines };
 })();

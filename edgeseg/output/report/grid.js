@@ -1,7 +1,9 @@
 "use strict";
 
 /* The images as cards or as a table, built in portions as the reader scrolls. */
-const PORTION = 120, MOST_DOUBTS = 2;
+const PORTION = 60, MOST_DOUBTS = 2;
+const CENTILES = ["HC", "BPD", "OFD"]
+  .map((title) => [title, `${title.toLowerCase()}_centile_intergrowth`]);
 const STATUS_SIGNS = { ok: "✓", doubtful: "?", empty: "○", failed: "✗" };
 
 const grid = byId("grid"), tableOf = byId("table"), end = byId("more");
@@ -23,14 +25,15 @@ function pictureOf(image) {
   return small;
 }
 
-function statusName(status) {
-  return status === "empty" ? run.nothing : status;
+function badge(image) {
+  const { status } = image, unusual = isUnusual(image) && "unusual size for the age";
+  const text = [statusName(status), unusual, reviewOf(image)].filter(Boolean).join(", ");
+  const kind = unusual ? "doubtful" : status;
+  return make("span", { class: `badge ${kind}` }, `${STATUS_SIGNS[status]} ${text}`);
 }
 
-function badge(image) {
-  const review = reviewOf(image), { status } = image;
-  const text = `${STATUS_SIGNS[status]} ${statusName(status)}${review && `, ${review}`}`;
-  return make("span", { class: `badge ${status}` }, text);
+function statusName(status) {
+  return status === "empty" ? run.nothing : status;
 }
 
 /* The figures as lines of a card: of regions each class beside its colour. */
@@ -48,16 +51,26 @@ function figureLines(image) {
   });
 }
 
+/* Whether a size is unusual for the age that was given. */
+function isUnusual(image) {
+  return CENTILES.map(([, column]) => currentFigure(image, column))
+    .some((centile) => centile !== null && (centile < 3 || centile > 97));
+}
+
 /* The smaller lines of a card: age, what else was corrected, error, doubts. */
 function noteLines(image) {
   const lines = [], age = textIn(image, "ga_weeks_hadlock");
   if (age) lines.push(`${age.startsWith("none") ? "GA:" : "GA by HC"} ${age}`);
+  const centiles = CENTILES.map(([title, column]) => `${title} ${textIn(image, column)}`);
+  if (figure(image, "hc_centile_intergrowth") !== null) {
+    lines.push(`centiles at ${image.texts.ga_weeks_given}: ${centiles.join(", ")}`);
+  }
   if (correctedFigures(image)?.hc_mm) {
     lines.push(`BPD ${textIn(image, "bpd_mm")} mm`, `OFD ${textIn(image, "ofd_mm")} mm`);
   }
   const error = errorOf(image);
   if (error !== null) {
-    lines.push(isHead ? `error ${signed(error)} mm` : `lowest Dice ${(1 - error).toFixed(3)}`);
+    lines.push(hasErrors ? `error ${signed(error)} mm` : `lowest Dice ${(1 - error).toFixed(3)}`);
   }
   const doubts = doubtsOf(image), rest = doubts.length - MOST_DOUBTS;
   lines.push(...doubts.slice(0, MOST_DOUBTS));
@@ -90,16 +103,6 @@ function card(image) {
   return make("li", {}, button);
 }
 
-function tableRow(image) {
-  const cells = run.titles.slice(2).map((title) => make("td", {}, cellIn(image, title)));
-  return make("tr", {}, make("td", {}, opener(image, image.name)), ...cells);
-}
-
-function newTable() {
-  const titles = ["image", ...run.titles.slice(2)].map((title) => make("th", { scope: "col" }, title));
-  return make("table", {}, make("thead", {}, make("tr", {}, ...titles)), make("tbody"));
-}
-
 function buildMore() {
   const portion = shownImages.slice(nBuilt, nBuilt + PORTION);
   nBuilt += portion.length;
@@ -113,6 +116,8 @@ function showImages() {
   tableOf.replaceChildren(...(asTable ? [newTable()] : []));
   grid.hidden = asTable;
   tableOf.hidden = !asTable;
+  if (asTable) tableOf.append(end);
+  else grid.after(end);
   buildMore();
   const all = shownImages.length === images.length;
   const count = all ? `${images.length}` : `${shownImages.length} of ${images.length}`;
@@ -125,5 +130,5 @@ const nearEnd = new IntersectionObserver((seen) => {
   // it reports changes only, and a portion may leave the end as near as it was
   nearEnd.unobserve(end);
   nearEnd.observe(end);
-}, { rootMargin: "1500px" });
+}, { rootMargin: "1500px", scrollMargin: "1500px" });
 nearEnd.observe(end);

@@ -19,6 +19,8 @@ const images = run.images.map(({ cells, texts, ...picture }, number) => {
   };
 });
 
+const byName = new Intl.Collator("en", { numeric: true }); // many times faster than localeCompare
+
 /* A figure of an image as the model measured it; null where it has none. */
 function figure(image, column) {
   const cell = image.row[column];
@@ -35,54 +37,70 @@ function makeMeasure(title, stem, unit, colour) {
 const measures = isHead ? [makeMeasure("HC", "hc", "mm")]
   : run.structures.map(({ name, colour }) => makeMeasure(name, `${name}_area`, "mm2", colour));
 
+const hasErrors = run.titles.includes("hc_error_mm"); // of HC
+const diceColumns = hasErrors ? [] : run.titles.filter((title) => title.endsWith("_dice"));
+
 /* Error of the model against an image's label: mm of HC, or 1 - the lowest Dice of a class. */
 function errorOf(image) {
-  if (isHead) return figure(image, "hc_error_mm");
-  const dices = run.structures.map(({ name }) => figure(image, `${name}_dice`));
-  const seen = dices.filter((dice) => dice !== null);
+  if (hasErrors) return figure(image, "hc_error_mm");
+  const seen = diceColumns.map((column) => figure(image, column)).filter((dice) => dice !== null);
   return seen.length ? 1 - Math.min(...seen) : null;
 }
 
 const WORST_FIRST = ["failed", "doubtful", "empty", "ok"];
 
-/* Order by a number, the smallest first, or with sign -1 the largest; images without it come last. */
-function orderBy(value, sign = 1) {
+/* Order by numbers or texts, the smallest first, or with sign -1 the largest; images without one
+   come last. */
+function orderBy(value, sign) {
   return (one, other) => {
     const [a, b] = [value(one), value(other)];
-    const order = a === null || b === null ? (a === null) - (b === null) : sign * (a - b);
+    const order = a === null || b === null ? (a === null) - (b === null)
+      : sign * (typeof a === "string" ? byName.compare(a, b) : a - b);
     return order || one.number - other.number;
   };
 }
 
-const orders = new Map();
-orders.set("most doubtful first", orderBy((i) => WORST_FIRST.indexOf(i.status) + i.confidence / 2));
-if (images.some((image) => errorOf(image) !== null)) {
-  orders.set("error, largest first", orderBy((i) => errorOf(i) && Math.abs(errorOf(i)), -1));
+/* What else than columns images are ordered by. */
+const MERITS = {
+  doubt: (image) => WORST_FIRST.indexOf(image.status) + image.confidence / 2,
+  error: (image) => errorOf(image) && Math.abs(errorOf(image)),
+  name: (image) => image.name,
+};
+
+/* The order of a key: a merit or a column, with - before it the largest first. */
+function orderOf(key) {
+  const name = key.replace(/^-/, ""), isText = images.some(({ row }) => isNaN(row[name] ?? ""));
+  const value = MERITS[name] ?? ((image) => (isText ? image.row[name] || null : currentFigure(image, name)));
+  return orderBy(value, name === key ? 1 : -1);
 }
-for (const { title, column } of measures) {
-  orders.set(`${title}, smallest first`, orderBy((image) => currentFigure(image, column)));
-  orders.set(`${title}, largest first`, orderBy((image) => currentFigure(image, column), -1));
-}
-orders.set("confidence, lowest first", orderBy((image) => image.confidence));
-const byName = new Intl.Collator("en", { numeric: true }); // many times faster than localeCompare
-orders.set("name", (one, other) => byName.compare(one.name, other.name) || one.number - other.number);
+
+const orders = [
+  ["doubt", "most doubtful first"],
+  ...(images.some((image) => errorOf(image) !== null) ? [["-error", "error, largest first"]] : []),
+  ...measures.flatMap(({ title, column }) => [
+    [column, `${title}, smallest first`], [`-${column}`, `${title}, largest first`],
+  ]),
+  ["confidence", "confidence, lowest first"],
+  ["name", "name"],
+];
 
 /* The filters; `range` is { column, low, high } of a bar that was chosen. */
-const filters = { order: orders.keys().next().value, status: "", flag: "", text: "", range: null };
+const filters = { order: "doubt", status: "", flag: "", review: "", text: "", range: null };
 
 function passesFilters(image) {
-  const { status, flag, text, range } = filters;
+  const { status, flag, review, text, range } = filters;
   if (status && image.status !== status) return false;
   if (flag && !image.flags.includes(flag)) return false;
+  if (review && review !== (reviewOf(image) ? "yes" : "no")) return false;
   if (text && !image.name.toLowerCase().includes(text)) return false;
   if (!range) return true;
-  const value = figure(image, range.column);
+  const value = currentFigure(image, range.column);
   return value !== null && value >= range.low && value < range.high;
 }
 
 let shownImages = []; // those that pass the filters, in order
 
 function refresh() {
-  shownImages = images.filter(passesFilters).sort(orders.get(filters.order));
+  shownImages = images.filter(passesFilters).sort(orderOf(filters.order));
   showImages();
 }

@@ -17,10 +17,11 @@ function countValues(values, nameOf) {
   return [["", "all"], ...[...counts].map(([value, n]) => [value, `${nameOf(value)} (${n})`])];
 }
 
-addOptions("sort", "order", [...orders.keys()].map((name) => [name, name]));
+addOptions("sort", "order", orders);
 addOptions("status", "status", countValues(images.map(({ status }) => status), statusName));
 addOptions("flag", "flag",
   countValues(images.flatMap(({ flags }) => flags), (flag) => run.flags[flag] ?? flag));
+addOptions("review", "review", [["", "all"], ["no", "not reviewed"], ["yes", "reviewed"]]);
 
 byId("search").addEventListener("input", ({ target }) => {
   filters.text = target.value.trim().toLowerCase();
@@ -28,8 +29,8 @@ byId("search").addEventListener("input", ({ target }) => {
 });
 
 byId("clear").addEventListener("click", () => {
-  Object.assign(filters, { status: "", flag: "", text: "", range: null });
-  for (const id of ["status", "flag", "search"]) byId(id).value = "";
+  Object.assign(filters, { status: "", flag: "", review: "", text: "", range: null });
+  for (const id of ["status", "flag", "review", "search"]) byId(id).value = "";
   releaseBars();
   refresh();
 });
@@ -46,7 +47,9 @@ byId("controls").addEventListener("submit", (event) => event.preventDefault());
 function sheet(image) {
   const figures = run.columns.map(({ title, name }) => [title, textIn(image, name)])
     .filter(([, text]) => text).map((each) => each.join(" "));
-  const lines = [image.name, badge(image).textContent, image.row.reason, figures.join("; ")];
+  const day = new Date().toLocaleDateString("sv"); // 2026-01-31
+  const heading = `${byId("heading").textContent} Printed ${day}.`;
+  const lines = [heading, image.name, badge(image).textContent, image.row.reason, figures.join("; ")];
   if (correctedFigures(image)) lines.push("The picture shows the model's outline.");
   const found = make("figure", {}, ...lines.filter(Boolean).map((line) => make("p", {}, line)));
   if (!image.overlay) return found;
@@ -55,7 +58,7 @@ function sheet(image) {
     large.onerror = null;
     if (image.thumbnail) large.src = thumbnailOf(image);
   };
-  found.prepend(large);
+  found.firstChild.after(large);
   return found;
 }
 
@@ -80,8 +83,5 @@ addEventListener("beforeprint", () => { if (!paper.childElementCount) layOutPape
 addEventListener("afterprint", () => paper.replaceChildren());
 
 recallCorrections();
-byId("charts").append(
-  ...measures.flatMap(({ title, column, unit }) => histogram(column, `${title} by the model`, unit)),
-  ...(isHead ? errorCharts() : []),
-);
+drawCharts();
 refresh();

@@ -27,8 +27,8 @@ from edgeseg.system.text import visible
 
 REPORT_NAME = "report.html"
 SCRIPTS = (
-    "text.js", "images.js", "ellipse.js", "figures.js", "charts.js", "grid.js", "viewer.js",
-    "correct.js", "corrected.js", "main.js",
+    "text.js", "images.js", "ellipse.js", "figures.js", "charts.js", "grid.js", "table.js",
+    "viewer.js", "zoom.js", "correct.js", "corrected.js", "main.js",
 )  # fmt: skip
 """In the order in which the page loads them; they share one scope."""
 MAX_THUMBNAILS = 2000
@@ -41,6 +41,8 @@ _POLICY = (
     "default-src 'none'; img-src 'self' file: data: blob:; base-uri 'none'; form-action 'none'; "
     "style-src {style}; script-src {scripts}"
 )
+
+_LEGEND = "<p>Pink: the label. Other colours: what was measured; orange and dashed: doubtful.</p>"
 
 Rows = Sequence[Mapping[str, table.Value]]
 
@@ -57,7 +59,7 @@ def write_page(
 
     Raises OutputWriteError if the page cannot be written.
     """
-    measure = measure_of(task)
+    measure, facts = measure_of(task), _facts(record)
     style, *scripts = ((_HERE / name).read_text("utf-8") for name in ("style.css", *SCRIPTS))
     marks = {
         "policy": _POLICY.format(style=_hash(style), scripts=" ".join(map(_hash, scripts))),
@@ -67,9 +69,13 @@ def write_page(
         "summary": escape(
             _summary(record["counts"], measure.NOTHING, has_pictures=overlays is not None)
         ),
+        "model": escape(visible(facts.get("model: name", "unknown"))),
+        "version": escape(facts.get("versions: edgeseg", "unknown")),
+        "legend": _LEGEND if rows and any(name.endswith("dice") for name in rows[0]) else "",
         "calibration": _calibration_note(record.get("calibration")),
+        "terms": _table([("figure", "meaning"), *measure.TERMS.items()]),
         "flags": _table([("flag", "meaning"), *measure.FLAGS.items()]),
-        "facts": _table([("name", "value"), *_facts(record)]),
+        "facts": _table([("name", "value"), *facts.items()]),
         "data": _DATA,
         "scripts": "\n".join(f"<script>{script}</script>" for script in scripts),
     }
@@ -111,7 +117,7 @@ def _table(lines: Iterable[Iterable[str]]) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
 
 
-def _facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _facts(record: Mapping[str, Any]) -> dict[str, str]:
     """Flatten a run's record into names and values a person can read."""
 
     def text(value: Any) -> str:
@@ -119,19 +125,20 @@ def _facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
             return "not available"
         return f"{value:.2f}" if isinstance(value, float) else str(value)
 
-    facts = []
+    facts = {}
     for section in ("model", "timings", "host", "versions", "arguments"):
         for key, value in record.get(section, {}).items():
             if isinstance(value, Mapping):
                 value = ", ".join(f"{name} {text(each)}" for name, each in value.items())
             if value is not None:
-                facts.append((f"{section}: {key}", str(value)))
+                facts[f"{section}: {key}"] = str(value)
     return facts
 
 
 def _data(task: Task, rows: Rows, overlays: Path | None) -> Iterator[str]:
     """Yield the JSON of a page in parts, one an image, such that no part can end a script."""
     measure, titles = measure_of(task), [*rows[0]] if rows else []
+    decimals = table.column_decimals(task)
     columns = [c for c in table.known_columns(task) if c.title and c.name in titles]
     colours = [colour_bgr(number) for number, _ in enumerate(task.structures, start=1)]
     head = {
@@ -145,11 +152,10 @@ def _data(task: Task, rows: Rows, overlays: Path | None) -> Iterator[str]:
         ],
         "flags": dict(measure.FLAGS),
         "nothing": measure.NOTHING,
-        "decimals": {column.name: column.decimals for column in measure.columns(task)},
+        "decimals": decimals,
     }
     yield _json(head)[:-1] + ',"images":['
     within = _most_doubtful(rows) if overlays else frozenset()
-    decimals = table.column_decimals(task)
     for i, row in enumerate(rows):
         image: dict[str, Any] = {"cells": table.cells(row, decimals), "texts": [""] * len(columns)}
         if row["status"] in ("ok", "doubtful"):

@@ -43,6 +43,17 @@ function csvText(rows) {
   return `\ufeff${rows.map((cells) => `${cells.join(",")}\n`).join("")}`.replace(/\p{Cs}/gu, escaped);
 }
 
+/* The rows of a CSV file that csvText wrote, each with its cells by title. */
+function readCsv(text) {
+  const rows = [[]], cell = /(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r?\n|$)/g;
+  for (const [, quoted, plain, end] of text.replace(/^\ufeff/, "").matchAll(cell)) {
+    rows.at(-1).push(quoted?.replaceAll('""', '"') ?? plain);
+    if (end !== ",") rows.push([]);
+  }
+  const [titles, ...others] = rows.filter((cells) => cells.length > 1);
+  return others.map((cells) => Object.fromEntries(cells.map((text, i) => [titles[i], text])));
+}
+
 /* Let the user save a file. */
 function saveFile(blob, name) {
   const link = make("a", { href: URL.createObjectURL(blob), download: name });

@@ -10,11 +10,12 @@ let currentImage = null; // the image that is open
 
 function openViewer(image) {
   currentImage = image;
+  view = null;
   byId("name").textContent = visible(image.name);
   showPicture(image);
   showFigures(image);
-  leaveCorrecting();
   if (!viewer.open) viewer.showModal();
+  leaveCorrecting();
 }
 
 function showPicture(image) {
@@ -24,18 +25,10 @@ function showPicture(image) {
   picture.onerror = () => {
     picture.onerror = null;
     note.textContent = "The picture at full size is not beside this page, in overlays/, or cannot be read.";
-    if (image.thumbnail) picture.src = enlarged(image);
+    if (image.thumbnail) picture.src = thumbnailOf(image);
   };
   if (image.overlay) picture.src = image.overlay;
   else picture.removeAttribute("src");
-}
-
-/* The thumbnail as a picture of the whole one's size, as zoom and pen need it. */
-function enlarged(image) {
-  const [width, height] = image.size;
-  const small = draw("image", { width, height, href: thumbnailOf(image), preserveAspectRatio: "none" });
-  const svg = new XMLSerializer().serializeToString(draw("svg", { width, height }, small));
-  return `data:image/svg+xml,${encodeURIComponent(svg)}`;
 }
 
 function showFigures(image) {
@@ -63,14 +56,10 @@ function go(places) {
   openViewer(shownImages[place]);
 }
 
-function toggleZoom() {
-  byId("zoom").setAttribute("aria-pressed", stage.classList.toggle("full"));
-  placePen();
-}
-
 /* Also when the browser closes the viewer by itself, on a second Escape. */
 viewer.addEventListener("close", () => {
   leaveCorrecting();
+  drawCharts();
   const card = document.querySelector(`button[data-number="${currentImage.number}"]`);
   card?.focus();
   card?.scrollIntoView({ block: "nearest" });
@@ -86,7 +75,9 @@ viewer.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.altKey || event.metaKey) return;
   if (draft && correctByKey(event)) return;
   const act = {
-    ArrowLeft: () => go(-1), ArrowRight: () => go(1), z: toggleZoom, c: toggleCorrecting,
+    ArrowLeft: () => go(-1), ArrowRight: () => go(1), c: toggleCorrecting, y: accept, 0: fit,
+    z: zoomActs.in, "+": zoomActs.in, Z: zoomActs.out, "-": zoomActs.out,
+    i: zoomActs.up, j: zoomActs.left, k: zoomActs.down, l: zoomActs.right,
   }[event.key];
   if (!act) return;
   event.preventDefault();
@@ -99,7 +90,7 @@ function onClick(acts) {
 }
 
 onClick({
-  previous: () => go(-1), next: () => go(1), zoom: toggleZoom, close: () => viewer.close(),
+  previous: () => go(-1), next: () => go(1), close: () => viewer.close(),
 });
 
 document.addEventListener("click", ({ target }) => {
