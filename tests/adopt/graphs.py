@@ -18,6 +18,13 @@ from edgeseg.segmenter import Segmenter
 
 H, W = 24, 40
 MEAN, SD = (0.1, 0.3, 0.55), (0.5, 0.25, 0.125)
+# what users say of their models
+SIGMOID, SOFTMAX, NONE, INDICES = (
+    {"activation": name} for name in ("sigmoid", "softmax", "none", "indices")
+)
+NORMALIZED = {"mean": MEAN, "sd": SD}
+THREE = ("background", "left", "right")
+NAMES, LESION = {"classes": THREE}, {"classes": ("background", "lesion")}
 IR = {9: 4, 10: 5, 11: 6, 17: 8, 23: 11}
 node = helper.make_node
 Map = npt.NDArray[np.float64]
@@ -95,6 +102,11 @@ def chain(operator: str, *constants: Any, **attributes: Any) -> list[onnx.NodePr
     names = [f"c{i}" for i in range(len(constants))]
     last = node(operator, ["maps", *names], ["end"], **attributes)
     return [*map(constant, names, constants), last]
+
+
+def ending_in(*nodes: Any, **values: Any) -> Any:
+    """Return a maker of a model of these nodes, from ``maps`` to ``end``."""
+    return lambda: float_model(extra=[*nodes], **values)
 
 
 def class_indices(kind: int = TensorProto.INT64, keepdims: int = 1, **values: Any) -> Any:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from edgeseg import errors
 from edgeseg.bench.verify import verify
 from edgeseg.cli import app
-from edgeseg.errors import EdgesegError, ModelError
+from edgeseg.errors import ModelError
 from edgeseg.images.frame import GrayImage
 from edgeseg.network.preprocess import preprocess
 from edgeseg.phantom.head import Phantom
@@ -22,27 +22,32 @@ from edgeseg.serve.site import check_runs_in_page
 
 onnx = pytest.importorskip("onnx")
 
-from onnx import TensorProto, helper  # noqa: E402
+from onnx import TensorProto  # noqa: E402
 
 from edgeseg.adopt.adopt import AdoptReport, adopt  # noqa: E402
 from edgeseg.adopt.spec import AdoptSpec  # noqa: E402
 from tests.adopt.graphs import (  # noqa: E402
+    INDICES,
+    LESION,
     MEAN,
+    NAMES,
+    NONE,
+    NORMALIZED,
     SD,
+    SIGMOID,
+    SOFTMAX,
+    THREE,
     H,
     W,
     assert_same,
     chain,
     class_indices,
     constant,
+    ending_in,
     float_model,
     node,
     save,
 )
-
-THREE = ("background", "left", "right")
-SIGMOID, SOFTMAX = {"activation": "sigmoid"}, {"activation": "softmax"}
-NORMALIZED = {"mean": MEAN, "sd": SD}
 
 
 @pytest.fixture(scope="session")
@@ -65,11 +70,6 @@ def take(
     return source, out, report, json.loads(texts["edgeseg"])
 
 
-def ending_in(*nodes: Any, **values: Any) -> Any:
-    """Return a maker of a model of these nodes, from ``maps`` to ``end``."""
-    return lambda: float_model(extra=[*nodes], **values)
-
-
 QUANTIZED = ending_in(
     *map(constant, "sz", (np.array(0.02, np.float32), np.array(100, np.uint8))),
     node("QuantizeLinear", ["maps", "s", "z"], ["q"]),
@@ -82,9 +82,7 @@ CUT_SOFTMAX = ending_in(
     maps=3,
 )
 F16, U8, BOOL, I32 = (getattr(TensorProto, k) for k in ("FLOAT16", "UINT8", "BOOL", "INT32"))
-NAMES, LESION = {"classes": THREE}, {"classes": ("background", "lesion")}
 PLAIN, ONE = {"mean": (0.0,), "sd": (1.0,)}, {"mean": (0.4,), "sd": (1.0,)}
-NONE, INDICES = {"activation": "none"}, {"activation": "indices"}
 BACKGROUND, LAST = {"background": True}, {"nhwc": True}
 # a model, what its user says of it, and what its own code does
 TAKEN: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
@@ -242,98 +240,3 @@ def test_the_command_prints_what_it_did(tmp_path: Path, grays: list[GrayImage]) 
     for option, value in (("--input", "256"), ("--mean", "0.4;0.5")):
         result = CliRunner().invoke(app, ["adopt", "m.onnx", "--out", "o.onnx", option, value])
         assert result.exit_code == 2 and option in result.stderr
-
-
-def with_input(kind: int, shape: Any, *others: Any) -> onnx.ModelProto:
-    """Return a model that does nothing with an input of this type and shape."""
-    given, made = (helper.make_tensor_value_info(name, kind, shape) for name in "xy")
-    graph = helper.make_graph([node("Identity", "x", "y")], "user", [given, *others], [made])
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-
-
-def detection() -> onnx.ModelProto:
-    """Return a model with boxes and prototypes of masks, as ultralytics exports them."""
-    model = float_model(maps=32)
-    model.graph.node.append(constant("output0", np.zeros((1, 37, 84), np.float32)))
-    port = helper.make_tensor_value_info("output0", FLOAT, (1, 37, 84))
-    model.graph.output.insert(0, port)
-    return model
-
-
-HALVES = (
-    node("SpaceToDepth", ["maps"], ["deep"], blocksize=16),
-    node("DepthToSpace", ["deep"], ["end"], blocksize=16),
-)
-EACH = np.arange(4, dtype=np.float32).reshape(4, 1, 1, 1)
-FLOAT = TensorProto.FLOAT
-PROMPT = helper.make_tensor_value_info("prompt", FLOAT, (1, 4))
-# a model, what its user says of it, and what the refusal must name
-REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
-    "inputs": (lambda: with_input(FLOAT, (1, 3, H, W), PROMPT), SIGMOID, "prompt"),
-    "scaled bytes": (lambda: with_input(U8, (1, 3, H, W)), {}, "--scale"),
-    "volumes": (lambda: with_input(FLOAT, (1, 1, 8, H, W)), SIGMOID, "four axes"),
-    "4 channels": (lambda: with_input(FLOAT, (1, 4, H, W)), SIGMOID, "4 channels.*--layout"),
-    "other channels": (float_model, SIGMOID | {"channels": 1}, "--channels"),
-    "open size": (ending_in(size=("height", "width")), SIGMOID, "--input.*give it"),
-    "two means": (float_model, SIGMOID | {"mean": (0.1, 0.2)}, "--mean has 2"),
-    "outputs": (detection, SIGMOID, "output0 .*--output NAME"),
-    "boxes": (detection, SIGMOID | {"output": "output0"}, r"\[1, 37, 84\]"),
-    "cropped": (ending_in(*chain("MaxPool", kernel_shape=[3, 3])), SIGMOID, r"\[1, 1, 22, 38\]"),
-    "no activation": (float_model, {}, "give --activation"),
-    "one softmax": (float_model, SOFTMAX, "2 names in --classes"),
-    "no names": (ending_in(maps=3), SOFTMAX, "3 maps.*--classes"),
-    "both signs": (ending_in(*chain("Tanh")), NONE, "no probabilities"),
-    "two heads": (ending_in(maps=2), SIGMOID | NAMES | {"task": "head"}, "--task head"),
-    "not finite": (ending_in(*chain("Log")), SIGMOID, "not finite"),
-    "sides": (ending_in(*HALVES, size=("h", "w")), SIGMOID | {"input_size": (48, 72)}, "--input"),
-    "answers": (ending_in(*chain("Gather", [0, -1, 0], axis=0)), SIGMOID, r"\[3, 1, 24, 40\]"),
-    "four": (ending_in(*chain("Add", EACH), batch=4), SIGMOID, "4 images at once"),
-    "more indices than names": (class_indices, LESION, "to 2, class indices"),
-    "halves for indices": (float_model, INDICES | LESION, "class indices"),
-}
-
-
-@pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_be_adopted_is_refused(tmp_path: Path, case: str) -> None:
-    make, said, sentence = REFUSED[case]
-    source = save(make(), tmp_path)
-    with pytest.raises(ModelError, match=sentence):
-        adopt(source, tmp_path / "mine.onnx", AdoptSpec(**(NORMALIZED | said)))
-    assert [p.name for p in tmp_path.iterdir()] == ["user.onnx"]
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        *[("scale", 0.0), ("sd", (1.0, 0.0, 1.0)), ("mean", (float("nan"),)), ("threshold", 1.0)],
-        *[("per_image", "median"), ("input_size", (0, 5)), ("channels", 2), ("layout", "hwc")],
-        *[("activation", "relu"), ("task", "heart"), ("classes", ("lesion",))],
-        *[("classes", ("background",)), ("classes", ("background", "a", "a"))],
-    ],
-)
-def test_values_that_no_model_has_are_refused(name: str, value: Any) -> None:
-    with pytest.raises(errors.ConfigError, match=f"^{name} is .*; expected"):
-        adopt(Path("never-read.onnx"), Path("mine.onnx"), AdoptSpec(**{name: value}))
-    with pytest.raises(errors.ConfigError, match="no scale"):
-        AdoptSpec(scale=1.0, per_image="z-score").check()
-
-
-def test_files_that_are_no_models_and_outputs_that_exist_are_sentences(tmp_path: Path) -> None:
-    source, text, out = save(float_model(), tmp_path), tmp_path / "a.onnx", tmp_path / "mine.onnx"
-
-    def refused(model: Path, out: Path, error: type[EdgesegError], word: str) -> None:
-        with pytest.raises(error, match=word):
-            adopt(model, out, AdoptSpec(activation="sigmoid"))
-
-    refused(tmp_path / "gone.onnx", out, errors.ModelNotFoundError, "gone.onnx")
-    refused(tmp_path, out, errors.ModelNotFoundError, "expected an ONNX file")
-    text.write_bytes(b"not a model at all")
-    refused(text, out, ModelError, "a.onnx")
-    text.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
-    refused(text, out, ModelError, "git lfs pull")
-    out.write_bytes(b"mine")
-    refused(source, out, errors.OutputExistsError, "mine.onnx")
-    assert out.read_bytes() == b"mine"
-    refused(source, tmp_path, errors.OutputWriteError, tmp_path.name)
-    with pytest.raises(ModelError, match=r"'edgeseg adopt .*user.onnx --out FILE --sca"):
-        verify(source)

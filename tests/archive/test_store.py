@@ -171,11 +171,18 @@ def test_answers_that_are_cut_off_are_asked_for_again(
     assert proxy.n_cut > 10
     expected = measured_by_infer(scans, tmp_path / "folder")
     assert placeless(rows_of(plan)) == placeless(expected)
-    again = replace(plan, out=str(tmp_path / "out"))
-    proxy.cut(rb"HEAD .*\.(png|jpg)", within_head)  # always: the run ends without rows
+
+
+def test_a_store_that_cuts_all_answers_off_ends_the_run_without_rows(
+    store: str, proxy: CuttingProxy, scans: Path, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgeseg.archive.place._RETRY_AFTER_S", (0.01,) * 8)
+    upload(scans, "s3://archive/cut", store)
+    write_manifest([f"s3://archive/cut{proxy.query}"], place_of(plan.manifest), 0.2)
+    proxy.cut(rb"HEAD .*\.(png|jpg)", within_head)
     with pytest.raises(InputNotFoundError, match="no other of the manifest can be read there"):
-        list(measure(again, threads=1))
-    assert not open_archive(again).list_parts()
+        list(measure(plan, threads=1))
+    assert not open_archive(plan).list_parts()
 
 
 def test_keys_with_two_slashes_are_told_and_end_nothing(

@@ -8,9 +8,13 @@ from typing import Any
 
 import pytest
 
+from edgeseg.drawing.encode import encode
+from edgeseg.phantom.head import Phantom
 from edgeseg.segmenter import Segmenter
+from edgeseg.serve.server import Server
 from edgeseg.serve.site import export
 from tests.browser import opened, wait_until
+from tests.serve.callers import running
 from tests.serve.window import MODULES, PREPARE
 
 
@@ -37,3 +41,14 @@ def page(chromium: Any, address: str) -> Iterator[Any]:
         assert page.evaluate("window.failure") == ""
         wait_until(page, "document.body.dataset.ready === 'true'")
         yield page
+
+
+@pytest.fixture(scope="package")
+def server(nano: Segmenter) -> Iterator[Server]:
+    with running(nano) as server:
+        yield server
+
+
+@pytest.fixture(scope="package")
+def scan_file(phantoms: list[Phantom]) -> bytes:
+    return encode(".png", phantoms[0].image)
