@@ -23,6 +23,7 @@ def trained(
     """The folder of a finished run of some more epochs, so that heads are found."""
     from edgeseg_training.train import train
 
-    out = tmp_path_factory.mktemp("run") / "trained"
-    train(phantom_data, out, tiny.updated({"epochs": 30, "name": "tiny", "learning_rate": 5e-3}))
+    out, values = tmp_path_factory.mktemp("run") / "trained", {"name": "tiny", "batch_size": 3}
+    values |= {"encoder_expansion": 2, "epochs": 20, "validate_every": 20, "learning_rate": 5e-3}
+    train(phantom_data, out, tiny.updated(values))
     return out

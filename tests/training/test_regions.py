@@ -28,7 +28,7 @@ from tests.training.tiny import TINY
 SIZE = (64, 96)
 VALUES = TINY | {
     **{"encoder_stages": 4, "encoder_expansion": 2, "decoder_channels": "16,16,8"},
-    **{"epochs": 50, "batch_size": 5, "learning_rate": 5e-3, "validate_every": 50},
+    **{"epochs": 15, "batch_size": 2, "learning_rate": 1e-2, "validate_every": 15},
 }
 
 
