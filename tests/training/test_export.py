@@ -40,6 +40,7 @@ from edgeseg_training.export import ExportReport, export
 from edgeseg_training.parity import Bounds, Differences, Sample, compare, find_samples
 from edgeseg_training.recentre import logit_shift
 
+pytestmark = pytest.mark.slow
 LOOSE = {"max_dice_drop": 0.5, "max_hc_change_mm": 50.0}  # a model of few epochs is no judge
 
 

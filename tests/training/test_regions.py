@@ -25,6 +25,7 @@ from edgeseg_training.train import train
 from tests.tables import read_rows
 from tests.training.tiny import TINY
 
+pytestmark = pytest.mark.slow
 SIZE = (64, 96)
 VALUES = TINY | {
     **{"encoder_stages": 4, "encoder_expansion": 2, "decoder_channels": "16,16,8"},

@@ -17,6 +17,8 @@ from edgeseg_training.strategies import STRATEGIES
 from edgeseg_training.train import train
 from tests.training.tiny import TINY
 
+pytestmark = pytest.mark.slow
+
 
 def history(out: Path) -> list[dict[str, Any]]:
     record = json.loads((out / "run.json").read_text())
