@@ -6,6 +6,7 @@ All text is made `visible` first, since names of files and models may hold contr
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -34,6 +35,16 @@ def notice(*texts: str) -> None:
     """Print notices to standard error, apart from results."""
     for text in texts:
         _print_coloured(text, typer.colors.YELLOW)
+
+
+def qr_code(text: str) -> None:
+    """Print a QR code, dark on light whatever the colours, and on a terminal only."""
+    if sys.stdout.isatty():
+        import segno
+
+        drawn = io.StringIO()
+        segno.make_qr(text).terminal(drawn, border=2, compact=True)
+        typer.secho(drawn.getvalue(), fg="bright_white", bg="black")
 
 
 def failure(text: str) -> None:

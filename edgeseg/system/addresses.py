@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
+import socket
+from pathlib import Path
 
 _AUTHORITY = re.compile(
     r"(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z_-]+(?:\.[0-9A-Za-z_-]+)*\.?)(?::(\d{1,5}))?"
@@ -39,6 +42,18 @@ def is_loopback(host: str) -> bool:
         return parse_address(host).is_loopback
     except ValueError:
         return False
+
+
+def find_own_addresses() -> list[str]:
+    """Return the IPv4 addresses by which others reach this machine, the likeliest one first."""
+    found: list[str] = []
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # sends nothing: it chooses a route
+        found.append(probe.getsockname()[0])
+    with contextlib.suppress(OSError):  # Linux lists them all, those of a network of its own too
+        table = Path("/proc/net/fib_trie").read_text("ascii")
+        found += re.findall(r"\|-- (\S+)\n\s+/32 host LOCAL", table)
+    return [each for each in dict.fromkeys(found) if not is_loopback(each)]
 
 
 def caller_key(address: str) -> str:

@@ -78,7 +78,7 @@ def test_the_page_measures_as_infer_does(
     window.click("#measured button")
     window.click("#save-picture")
     picture = cv2.imread(str(window.saved("a-measured.png", b"IEND\xaeB`\x82"))).astype(int)
-    assert picture.shape[:2] == first.shape
+    picture = picture[: first.shape[0]]  # below it are sentences
     assert np.count_nonzero(picture[..., 1] > picture[..., 2] + 60) > 200  # the green outline
     window.click("#example")
     wait_for_results(window, 5)

@@ -42,10 +42,8 @@ def page(window: Any) -> Any:
     return window
 
 
-def enter(page: Any, across: object, down: object = "") -> None:
-    page.fill("#size-y", "")
-    page.fill("#size-x", str(across))
-    page.fill("#size-y", str(down))
+def enter(page: Any, size: object) -> None:
+    page.fill("#size-x", str(size))
 
 
 def count(page: Any) -> int:
@@ -103,6 +101,16 @@ def wait_for_figure(page: Any, pattern: str) -> float:
     return float(figure(page).split()[1])
 
 
+def save(page: Any, button: str, path: Path) -> None:
+    with page.expect_download() as saving:
+        page.click(button)
+    saving.value.save_as(path)
+
+
+def asks_before_leaving(page: Any) -> bool:
+    return not page.evaluate("dispatchEvent(new Event('beforeunload', { cancelable: true }))")
+
+
 def run_example(page: Any) -> None:
     before = count(page)
     page.click("#example")
@@ -148,14 +156,14 @@ def test_a_pixel_size_measures_the_image_again(
     add(page, {"a.png": scan(phantoms[0])})
     assert "px" in figure(page)
     for size in ((ENTERED_MM, ENTERED_MM), (ENTERED_MM, 0.15)):
-        enter(page, *size)
+        enter(page, "{} x {}".format(*size))
         hc_mm = nano.predict(phantoms[0].image, size).hc_mm
         assert wait_for_figure(page, f"HC {hc_mm:.1f}".replace(".", r"\.")) > 0
-    for text, said in (("", "in pixels"), ("abc", "expected mm"), ("11", "expected mm")):
+    for text, said in (("", "in pixels"), ("0.1x", "expected mm"), ("11", "expected mm")):
         enter(page, text)
         wait_for_figure(page, " px")
         assert said in page.locator("#size-note").text_content()
-    assert not page.locator("#confirmation").is_visible()
+    assert not page.locator("#confirm").is_visible()
     before = count(page)  # what is wrong is refused
     choose(page, {"a.png": scan(phantoms[0])})
     wait_until(page, "document.getElementById('state').classList.contains('wrong')")
@@ -169,21 +177,51 @@ def test_a_pixel_size_is_confirmed_for_images_of_another_size(
     add(page, {"a.png": scan(phantoms[0])})
     enter(page, ENTERED_MM)
     hc_mm = wait_for_figure(page, " mm")
-    assert not page.locator("#confirmation").is_visible()
+    assert not page.locator("#confirm").is_visible()
     add(page, {"cut.png": encode(".png", image[4:-4])})
     assert " px" in figure(page)
-    question = page.locator("#question").text_content()
+    question = page.locator("#size-note").text_content()
     height, width = image.shape
     assert all(str(n) in question for n in (ENTERED_MM, width, height, height - 8))
     page.click("#confirm")
     assert wait_for_figure(page, " mm") == pytest.approx(hc_mm, rel=0.02)
-    assert not page.locator("#confirmation").is_visible()
+    assert not page.locator("#confirm").is_visible()
     page.reload()  # it is remembered, and so is what it is for
     wait_until(page, READY)
     assert page.input_value("#size-x") == str(ENTERED_MM)
     files = {"a.png": image, "cut.png": image[4:-4], "narrow.png": image[:, 4:-4]}
     buttons = add(page, {name: encode(".png", pixels) for name, pixels in files.items()})
     assert [" px" in button.text_content() for button in buttons] == [False, False, True]
+
+
+def test_a_ruler_in_the_image_sets_the_scale(
+    page: Any, nano: Segmenter, phantoms: list[Phantom], tmp_path: Path
+) -> None:
+    image, name = phantoms[0].image, "ruled.png"
+    add(page, {name: scan(phantoms[0])})
+    page.click("#set-scale")
+    assert page.locator("#scale-use").is_disabled()
+    box = page.locator("#picture").bounding_box()
+    shown, x = box["width"] / image.shape[1], box["x"] + 20
+    page.mouse.click(x, box["y"] + 20 * shown)
+    page.mouse.move(x, box["y"] + 200 * shown)
+    page.mouse.down()
+    page.mouse.move(x, box["y"] + 300 * shown)  # 20 pixels in the magnifier
+    page.mouse.up()
+    page.press(".mark >> nth=1", "ArrowDown")
+    page.fill("#distance", "24,12")
+    page.click("#scale-use")
+    hc_mm = nano.predict(image, 0.12).hc_mm
+    assert wait_for_figure(page, " mm") == pytest.approx(hc_mm, rel=0.002)
+    assert f"ruler in {name}" in page.locator("#figures").text_content()
+    (same,) = add(page, {"same.png": scan(phantoms[0])})
+    assert " mm" in same.text_content()
+    same.click()
+    assert 0 <= page.locator("#result").bounding_box()["y"] < PHONE["height"] / 4
+    save(page, "#save-table", tmp_path / "results.csv")
+    assert read_rows(tmp_path / "results.csv")[-1]["pixel_size_source"] == "ruler"
+    page.click("#remove-size")
+    wait_for_figure(page, " px")
 
 
 def test_doubts_and_bad_files_are_explained_and_the_others_go_on(
@@ -193,8 +231,18 @@ def test_doubts_and_bad_files_are_explained_and_the_others_go_on(
     files = {"<b>x\x1b[31m.png": b"no image", "good.png": scan(phantoms[0])}
     first, second, _ = add(page, files | {"half.png": encode(".png", half)}, "drop")
     assert page.locator("#verdict").get_attribute("class") == "doubtful"
-    assert "; ".join(page.locator("#doubts li").all_text_contents()) == nano.predict(half).reason
-    assert first.text_content().startswith("<b>x\\x1b[31m.png: ")
+    reason = nano.predict(half).reason
+    assert "; ".join(page.locator("#doubts li").all_text_contents()) == reason
+    written = page.evaluate("""() => {
+      const texts = [], kind = CanvasRenderingContext2D.prototype, { fillText } = kind;
+      kind.fillText = (text) => texts.push(text);
+      document.getElementById("save-picture").click();
+      kind.fillText = fillText;
+      return texts.join();
+    }""")
+    for text in (*reason.split("; "), "unknown", nano.metadata.intended_use):
+        assert text in written
+    assert first.text_content().startswith("\u2717 failed \u00b7 <b>x\\x1b[31m.png: ")
     assert second.get_attribute("class") == "ok"
     first.click()
     assert page.locator("#verdict").get_attribute("class") == "failed"
@@ -208,15 +256,16 @@ def test_picture_and_table_are_saved(
     name = "=1+1,b.png"
     first, _ = add(page, {name: scan(phantoms[0]), "bad.png": b"no image"}, "paste")
     first.click()
-    enter(page, "0,2", "0.25")
+    enter(page, "0,2x0.25")
     wait_for_figure(page, " mm")
-    for button, file in (("#save-picture", "picture.png"), ("#save-table", "results.csv")):
-        with page.expect_download() as saving:
-            page.click(button)
-        saving.value.save_as(tmp_path / file)
+    save(page, "#save-picture", tmp_path / "picture.png")
+    assert asks_before_leaving(page)
+    save(page, "#save-table", tmp_path / "results.csv")
+    assert not asks_before_leaving(page)
     picture = cv2.imread(str(tmp_path / "picture.png"))
     assert picture is not None
-    assert picture.shape[:2] == phantoms[0].image.shape
+    height, width = phantoms[0].image.shape
+    picture = picture[:height, :width]  # below it are sentences
     blue, green, red = (picture[..., i].astype(int) for i in range(3))
     outline = (green > red + 60) & (green > blue + 60)
     prediction = nano.predict(phantoms[0].image, (0.2, 0.25))
@@ -298,4 +347,4 @@ def test_the_camera_is_measured_in_pixels_until_it_is_stopped(
         enter(page, 0.2)
         (button,) = page.locator("#measured button").all()
         assert " px" in button.text_content()
-        assert not page.locator("#confirmation").is_visible()
+        assert not page.locator("#confirm").is_visible()

@@ -112,7 +112,7 @@ def serve(
     from edgeseg.serve import site
     from edgeseg.serve.api import Measurer
     from edgeseg.serve.server import Bounds, Server, run_server
-    from edgeseg.system.addresses import in_brackets
+    from edgeseg.system.addresses import find_own_addresses, in_brackets
     from edgeseg.system.parallel import usable_cores
 
     segmenter = options.open_model(model, device)
@@ -136,12 +136,17 @@ def serve(
         ) from error
     with interrupts.wait_patiently(), run_server(server):
         host, port = str(server.server_address[0]), server.server_address[1]
-        shown = "localhost" if host in ("0.0.0.0", "::") else in_brackets(host)
+        listens_on_all = host in ("0.0.0.0", "::")
+        shown = "localhost" if listens_on_all else in_brackets(host)
         console.say(f"{segmenter.file.name}: open http://{shown}:{port}/ (Ctrl-C stops it)")
         if not server.is_local:
+            hosts = find_own_addresses() if listens_on_all else [shown]
+            if urls := [f"http://{each}:{port}/" for each in hosts]:
+                console.say(f"on a phone: {' or '.join(urls)}")
+                console.qr_code(urls[0])
             console.notice(
-                f"everyone on this network can open http://ADDRESS:{port}/ and send images, "
-                "unencrypted; the camera and offline use need HTTPS"
+                "everyone on this network can open it and send images, unencrypted; the camera "
+                "and offline use need HTTPS"
             )
         wait_for_end()
 

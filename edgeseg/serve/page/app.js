@@ -4,17 +4,16 @@ import { drawMeasured } from "./drawing.js";
 import { measure } from "./measure.js";
 import { fetchChecked, fetchPacked, openNetwork } from "./network.js";
 import {
-  confirmationText, confirmPixelSize, enterPixelSize, pixelSizeFor, readPixelSize, showPixelSize,
+  confirmPixelSize, enterPixelSize, fillPixelSize, pixelSizeFor, readPixelSize, showPixelSize,
   sizeText,
 } from "./pixel_size.js";
+import { isSettingScale, startScale, stopScale } from "./scale.js";
 import { tableText } from "./table.js";
 
-const WORDS = {
-  ok: "✓ ok", doubtful: "? doubtful: check it before use", empty: "○ no head", failed: "✗ failed",
-};
+const WORDS = { ok: "✓ ok", doubtful: "? doubtful", empty: "○ no head", failed: "✗ failed" };
 const byId = (id) => document.getElementById(id);
 const measured = []; // of this visit: what measureFile returns, and a button each
-let shown = null, model = null, network = null;
+let shown = null, model = null, network = null, isSaved = true;
 let queue = Promise.resolve();
 
 function say(text, isWrong = false) {
@@ -37,7 +36,7 @@ async function load() {
   model = described;
   network = await openNetwork(new Uint8Array(bytes), wasm, model);
   byId("intended").textContent = model.intended_use;
-  byId("controls").hidden = false;
+  byId("controls").hidden = byId("pixel-size").hidden = false;
   byId("camera").hidden = !navigator.mediaDevices?.getUserMedia;
   say(`Ready: ${model.name}, on this device.`);
   document.body.dataset.ready = "true";
@@ -50,23 +49,18 @@ function enqueue(task) {
   return run;
 }
 
-/* Measure gray values, and note how long each step took. */
+/* Measure gray values, and note how long it took. */
 async function measureGray(gray, pixelSize) {
   const started = performance.now();
-  network.spentMs = 0;
   const prediction = await measure(gray, pixelSize, network, model);
-  const inferenceMs = network.spentMs;
-  const restMs = performance.now() - started - inferenceMs;
-  return { gray, pixelSize, prediction, inferenceMs, restMs };
+  return { gray, pixelSize, prediction, spentMs: performance.now() - started };
 }
 
 /* Measure an image file with a pixel size that its gray values may decide. */
 async function measureFile(file, sizeFor) {
-  const started = performance.now();
   try {
     const gray = await decodeGray(file);
-    const decodeMs = performance.now() - started;
-    return { name: file.name, decodeMs, ...await measureGray(gray, sizeFor(gray)) };
+    return { name: file.name, ...await measureGray(gray, sizeFor(gray)) };
   } catch (error) {
     const prediction = { status: "failed", reason: error.message, flags: [], figures: {}, lines: [] };
     return { name: file.name, gray: null, pixelSize: null, prediction };
@@ -93,7 +87,7 @@ function measureFiles(files) {
   });
 }
 
-/* Measure the image that is shown with the pixel size in the fields as it is by then. */
+/* Measure the image that is shown with the pixel size in the field as it is by then. */
 function measureAgain() {
   const result = shown;
   if (!canTakePixelSize(result) || result.isWaiting) return;
@@ -106,23 +100,49 @@ function measureAgain() {
   }).catch(sayError);
 }
 
-/* Whether the pixel size in the fields is for a result: not for the example or a camera's frame. */
+/* Take the pixel size that stands in the field now. `from`: see enterPixelSize. */
+function changePixelSize(from) {
+  enterPixelSize(canTakePixelSize(shown) ? shown.gray : null, from);
+  measureAgain();
+}
+
+/* Let the user set the pixel size by the ruler in the image that is shown. */
+function setScale() {
+  const result = shown;
+  drawMeasured(byId("picture"), result.gray, {}, null, 1);
+  byId("result").scrollIntoView();
+  startScale((mm) => {
+    display(result);
+    if (mm) {
+      fillPixelSize(mm);
+      changePixelSize(result.name);
+    }
+    byId("set-scale").focus({ preventScroll: true });
+  });
+}
+
+/* Whether the pixel size in the field is for a result: not for the example or a camera's frame. */
 function canTakePixelSize(result) {
   return Boolean(result?.takesPixelSize && result.gray);
 }
 
 function add(result) {
   result.button = make("button", { type: "button" });
-  result.button.addEventListener("click", () => display(result));
+  result.button.addEventListener("click", () => {
+    display(result);
+    byId("result").scrollIntoView();
+  });
   measured.push(result);
   describe(result);
   byId("measured").append(make("li", {}, result.button));
-  display(result);
+  if (!isSettingScale()) display(result);
 }
 
-function describe({ button, name, prediction }) {
-  button.textContent = visible(`${name}: ${prediction.lines[0] ?? prediction.reason}`);
-  button.className = prediction.status;
+/* Describe a result in the list, which now holds more than what was saved. */
+function describe({ button, name, prediction: { status, lines, reason } }) {
+  isSaved = false;
+  button.textContent = visible(`${WORDS[status]} · ${name}: ${lines[0] ?? reason}`);
+  button.className = status;
 }
 
 /* Show a result: its picture, figures and doubts. */
@@ -130,28 +150,30 @@ function display(result) {
   const { name, gray, pixelSize, prediction } = result;
   const { status, reason, flags, lines } = prediction;
   shown = result;
+  stopScale();
   for (const { button } of measured) button.setAttribute("aria-current", button === result.button);
-  byId("result").hidden = false;
+  byId("result").hidden = byId("details").hidden = false;
   byId("picture-box").hidden = byId("save-picture").hidden = !gray;
   if (gray) {
     const canvas = byId("picture");
     const box = Math.min(byId("picture-box").clientWidth || gray.width, gray.width);
-    drawMeasured(canvas, gray, prediction, pixelSize, { scale: gray.width / box, lettered: false });
+    drawMeasured(canvas, gray, prediction, pixelSize, gray.width / box);
     canvas.setAttribute("aria-label", `${visible(name)}: ${lines[0] ?? reason}`);
   }
   byId("figure").textContent = lines[0] ?? "";
-  byId("verdict").textContent = WORDS[status];
+  byId("verdict").textContent = WORDS[status] + (flags.length ? ": check it before use" : "");
   byId("verdict").className = status;
-  const doubts = flags.length ? flags.map((flag) => model.flags[flag]) : reason ? [reason] : [];
-  byId("doubts").replaceChildren(...doubts.map((text) => make("li", {}, text)));
+  byId("doubts").replaceChildren(...doubtsOf(prediction).map((text) => make("li", {}, text)));
   byId("figures").replaceChildren(...details(result));
-  // ask about the pixel size in the fields for an image that was measured without it
-  const isOpen = canTakePixelSize(result) && !pixelSize;
-  byId("question").textContent = isOpen ? confirmationText(gray) : "";
-  byId("confirmation").hidden = !byId("question").textContent;
+  byId("set-scale").hidden = !canTakePixelSize(result);
+  showPixelSize(canTakePixelSize(result) && !pixelSize ? gray : null);
 }
 
-function details({ name, pixelSize, prediction, decodeMs = 0, inferenceMs, restMs }) {
+function doubtsOf({ flags, reason }) {
+  return flags.length ? flags.map((flag) => model.flags[flag]) : reason ? [reason] : [];
+}
+
+function details({ name, pixelSize, prediction, spentMs }) {
   const { figures, lines, confidence } = prediction;
   const entries = [["image", name], ...lines.slice(1).map((line) => ["age", line])];
   for (const [title, column] of [["BPD", "bpd_mm"], ["OFD", "ofd_mm"], ["HC", "hc_px"]]) {
@@ -159,26 +181,32 @@ function details({ name, pixelSize, prediction, decodeMs = 0, inferenceMs, restM
     if (value !== null) entries.push([title, `${value.toFixed(1)} ${column.slice(-2)}`]);
   }
   if (confidence) entries.push(["confidence", confidence.toFixed(2)]);
-  entries.push(["pixel size", pixelSize ? sizeText(pixelSize) : "unknown: HC is in pixels"]);
-  if (restMs) entries.push(["time", `${Math.round(decodeMs + inferenceMs + restMs)} ms`]);
+  entries.push(["pixel size", pixelSizeText(pixelSize)]);
+  if (spentMs) entries.push(["time", `${Math.round(spentMs)} ms`]);
   return entries.flatMap(([title, text]) => [make("dt", {}, title), make("dd", {}, text)]);
 }
+
+const pixelSizeText = (size) => (size ? sizeText(size) : "unknown: HC is in pixels");
 
 async function savePicture() {
   const { name, gray, pixelSize, prediction } = shown;
   const canvas = make("canvas"), scale = Math.max(Math.sqrt(gray.width * gray.height) / 657, 0.5);
-  drawMeasured(canvas, gray, prediction, pixelSize, { scale, lettered: true });
+  drawMeasured(canvas, gray, prediction, pixelSize, scale, [
+    ...prediction.lines.map((text) => [text]),
+    ...doubtsOf(prediction).map((text) => [`${WORDS[prediction.status]}: ${text}`, true]),
+    [`Pixel size: ${pixelSizeText(pixelSize)}`], [model.intended_use],
+  ]);
   const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
   saveFile(blob, `${name.replace(/\.[^.]*$/, "")}-measured.png`);
 }
 
-/* Measure the example with its own pixel size; that in the fields is for the user's images. */
+/* Measure the example with its own pixel size; that in the field is for the user's images. */
 async function tryExample() {
   const { name, pixel_size_mm: mm } = await (await fetchChecked("example.json")).json();
   const file = new File([await (await fetchChecked(name)).blob()], name);
   await enqueue(async () => {
     say("Measuring the example…");
-    add(await measureFile(file, () => ({ xMm: mm, yMm: mm, source: "option" })));
+    add(await measureFile(file, () => ({ xMm: mm, yMm: mm, source: "option", origin: "example" })));
     sayReady();
   });
 }
@@ -197,10 +225,7 @@ async function runCamera() {
     byId("camera").textContent = "Stop";
     byId("camera").setAttribute("aria-pressed", "true");
     while (video.srcObject) {
-      const started = performance.now();
-      const gray = grayOf(video);
-      const decodeMs = performance.now() - started;
-      last = { name: "camera", decodeMs, ...await enqueue(() => measureGray(gray, null)) };
+      last = { name: "camera", ...await enqueue(() => measureGray(grayOf(video), null)) };
       if (video.srcObject) display(last);
       await new Promise(requestAnimationFrame);
     }
@@ -226,10 +251,16 @@ function listen() {
     "camera": runCamera,
     "save-table": () => {
       saveFile(new Blob([tableText(measured, model.columns)], { type: "text/csv" }), "results.csv");
+      isSaved = true;
     },
     "confirm": () => {
       confirmPixelSize(shown.gray);
       measureAgain();
+    },
+    "set-scale": setScale,
+    "remove-size": () => {
+      fillPixelSize(null);
+      changePixelSize();
     },
   };
   for (const [id, run] of Object.entries(onClick)) byId(id).addEventListener("click", run);
@@ -237,11 +268,9 @@ function listen() {
     measureFiles(target.files);
     target.value = "";
   });
-  byId("controls").addEventListener("submit", (event) => event.preventDefault());
-  byId("controls").addEventListener("input", ({ target }) => {
-    if (target.type === "file") return;
-    enterPixelSize(canTakePixelSize(shown) ? shown.gray : null);
-    measureAgain();
+  byId("pixel-size").addEventListener("input", () => changePixelSize());
+  addEventListener("beforeunload", (event) => {
+    if (!isSaved) event.preventDefault();
   });
   document.addEventListener("paste", ({ clipboardData }) => measureFiles(clipboardData.files));
   for (const name of ["dragover", "dragleave", "drop"]) {

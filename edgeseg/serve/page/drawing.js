@@ -2,26 +2,28 @@
 
 const GREEN = "#3cdc50", ORANGE = "#ff9600", WHITE = "#fff", BLACK = "#000";
 const DASH = 9, CALIPER = 6, EDGE = 8, LINE = 22, LETTER = 16; // px at scale 1
+const TYPICAL_WIDTH = 800, LEAST_WIDTH = 600; // px; a picture with text is not narrower
 const BARS_MM = [1, 2, 5, 10, 20, 50, 100, 200], LONGEST_BAR = 0.25, POINTS = 180;
 
-/* Draw an image and what was measured on it, at the image's own size.
+/* Draw an image, at its own size, and what was measured on it; below it sentences, each of them [text,
+   whether it is a doubt].
 
-   scale: pixels of the image for each of a line; lettered: whether figures are written too. */
-export function drawMeasured(canvas, gray, prediction, pixelSize, { scale, lettered }) {
-  canvas.width = gray.width;
-  canvas.height = gray.height;
+   scale: pixels of the image for each of a line. */
+export function drawMeasured(canvas, gray, prediction, pixelSize, scale, sentences = []) {
+  canvas.width = sentences.length ? Math.max(gray.width, LEAST_WIDTH) : gray.width;
+  const letters = canvas.width / TYPICAL_WIDTH;
+  canvas.height = gray.height + (sentences.length && sentences.length + 1) * LINE * letters;
   const context = canvas.getContext("2d");
+  context.fillRect(0, 0, canvas.width, canvas.height);
   context.putImageData(imageOf(gray), 0, 0);
+  sentences.forEach(([text, isDoubt], i) => {
+    const base = gray.height + (i + 1) * LINE * letters, colour = isDoubt ? ORANGE : WHITE;
+    write(context, text, EDGE * letters, base, colour, letters);
+  });
   context.translate(0.5, 0.5); // (0, 0) is a pixel's centre
   context.lineCap = "round";
   if (prediction.ellipse) drawEllipse(context, prediction, scale);
   if (pixelSize) drawBar(context, gray, pixelSize, scale);
-  if (!lettered) return;
-  const { lines, reason } = prediction;
-  [...lines, reason].filter(Boolean).forEach((text, i) => {
-    const colour = text === reason ? ORANGE : WHITE;
-    write(context, text, EDGE * scale, (i + 1) * LINE * scale, colour, scale);
-  });
 }
 
 function imageOf({ pixels, width, height }) {
@@ -66,11 +68,13 @@ function drawBar(context, { width, height }, { xMm }, scale) {
   write(context, `${mm} mm`, left, base - 9 * scale, WHITE, scale);
 }
 
+/* Write a line, squeezed where it is wider than the picture. */
 function write(context, text, x, y, colour, scale) {
+  const room = context.canvas.width - 2 * x;
   context.font = `${LETTER * scale}px system-ui, sans-serif`;
   context.lineWidth = 3 * scale;
   context.strokeStyle = BLACK;
   context.fillStyle = colour;
-  context.strokeText(text, x, y);
-  context.fillText(text, x, y);
+  context.strokeText(text, x, y, room);
+  context.fillText(text, x, y, room);
 }

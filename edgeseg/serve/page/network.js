@@ -8,13 +8,10 @@ export async function openNetwork(modelBytes, wasm, { input_width: width, input_
   Object.assign(ort.env.wasm, { numThreads: 1, proxy: false, wasmBinary: wasm });
   const session = await ort.InferenceSession.create(modelBytes, { executionProviders: ["wasm"] });
   return {
-    spentMs: 0, // the time of all its runs, for whoever sets it to 0
     /* Answer for gray bytes of the model's size: { values: Float32Array, presence or null }. */
     async run(pixels) {
-      const started = performance.now();
       const tensor = new ort.Tensor("uint8", pixels, [1, 1, height, width]);
       const answers = await session.run({ [session.inputNames[0]]: tensor });
-      this.spentMs += performance.now() - started;
       const values = (answers.probability ?? answers[session.outputNames[0]]).data;
       const presence = answers.presence ? answers.presence.data[0] : null;
       if (values.length !== width * height) {

@@ -1,24 +1,29 @@
-/* Millimetres per pixel, as the user enters them. The browser keeps them from visit to visit, with
-   the width and height of the images that they were entered for. */
+/* Millimetres per pixel, as the user enters them or a ruler in the image gives them. The browser keeps
+   them from visit to visit, with the width and height of the images that they are for. */
 
 const LEAST_MM = 0.001, MOST_MM = 10, STORED = "edgeseg pixel size of images";
-const [across, down, note] = ["size-x", "size-y", "size-note"].map((id) =>
-  document.getElementById(id));
+const [field, note, question, remove] =
+  ["size-x", "size-note", "confirm", "remove-size"].map((id) => document.getElementById(id));
 let sides = []; // of images that the size was entered or confirmed for, such as "800 × 540"
+let ruler = ""; // the name of the image whose ruler gave the size; empty if it was entered
 
-/* The pixel size in the fields, or null where they are empty; throws an Error with a message if
-   they hold anything else. */
+/* The pixel size in the field, or null where it is empty; throws an Error with a message if it holds
+   anything else. */
 export function readPixelSize() {
-  const [x, y] = [across, down].map(({ value }) => value.trim());
-  if (!x && !y) return null;
-  if (!x) throw new Error("enter the pixel size across; down is only needed where it differs");
-  const [xMm, yMm] = [x, y || x].map((text) => {
-    const mm = /^[+]?(\d+[.,]?\d*|[.,]\d+)$/.test(text) ? Number(text.replace(",", ".")) : NaN;
-    if (mm >= LEAST_MM && mm <= MOST_MM) return mm;
-    throw new Error(
-      `the pixel size is ${text}; expected mm from ${LEAST_MM} to ${MOST_MM}, such as 0.12`);
-  });
-  return { xMm, yMm, source: "option" };
+  const text = field.value.trim();
+  if (!text) return null;
+  const [xMm, yMm = xMm, more] = text.split(/\s*[x×]\s*/i).map(readNumber);
+  if (more !== undefined || ![xMm, yMm].every((mm) => mm >= LEAST_MM && mm <= MOST_MM)) {
+    throw new Error(`the pixel size is ${text}; expected mm from ${LEAST_MM} to ${MOST_MM}, such as ` +
+      "0.12, or across and down, such as 0.12x0.11");
+  }
+  return ruler ? { xMm, yMm, source: "ruler", origin: `ruler in ${ruler}` }
+    : { xMm, yMm, source: "option", origin: "entered" };
+}
+
+/* A number above zero with a point or a comma; NaN for any other text. */
+export function readNumber(text) {
+  return /^[+]?(\d+[.,]?\d*|[.,]\d+)$/.test(text) ? Number(text.replace(",", ".")) : NaN;
 }
 
 /* The pixel size to measure an image with: null if there is none, or if it was entered for images
@@ -35,48 +40,53 @@ export function confirmPixelSize(image) {
   storePixelSize();
 }
 
-/* Take a pixel size that was just entered: for an image, or null for the next one. */
-export function enterPixelSize(image) {
+/* Take a pixel size that was just entered: for an image, or null for the next one. `from` names the
+   image whose ruler gave it. */
+export function enterPixelSize(image, from = "") {
+  ruler = from;
   sides = showPixelSize() && image ? [sidesText(image)] : [];
   storePixelSize();
 }
 
-/* What to ask before an image is measured with the pixel size in the fields; empty without one. */
-export function confirmationText(image) {
-  const size = showPixelSize();
-  if (!size) return "";
-  const entered = sides.length ? `, entered for images of ${sides.join(" and ")} pixels,` : "";
-  return `Use the pixel size ${sizeText(size)}${entered} for this image of ` +
-    `${sidesText(image)} pixels?`;
+/* Put millimetres per pixel into the field, or null for none. */
+export function fillPixelSize(mm) {
+  field.value = mm === null ? "" : +mm.toPrecision(4);
 }
 
 const sidesText = ({ width, height }) => `${width} × ${height}`;
 
-/* A pixel size as people read it. */
-export function sizeText({ xMm, yMm }) {
+/* A pixel size as people read it, and where it comes from. */
+export function sizeText({ xMm, yMm, origin }) {
   const [x, y] = [xMm, yMm].map((mm) => +mm.toPrecision(4));
-  return x === y ? `${x} mm` : `${x} × ${y} mm`;
+  return `${x === y ? x : `${x} × ${y}`} mm (${origin})`;
 }
 
-/* Say below the fields what their pixel size means, or what is wrong with it; return it or null. */
-export function showPixelSize() {
+/* Say below the field what its pixel size means, or what is wrong with it; return it or null. For
+   an image that was measured without it, ask whether to use it. */
+export function showPixelSize(image = null) {
   let size = null, text = "Without a pixel size HC is in pixels, and there is no age.";
   note.className = "";
   try {
     size = readPixelSize();
     if (size) text = "HC is in millimetres.";
+    if (size && ruler) text += ` By the ruler in ${ruler}: set it again where depth or zoom differ.`;
   } catch (error) {
     text = error.message;
     note.className = "wrong";
   }
-  note.textContent = text;
+  remove.hidden = !field.value;
+  question.hidden = !size || !image;
+  if (!question.hidden) {
+    const known = sides.length ? `, of images of ${sides.join(" and ")} pixels,` : "";
+    text = `Use the pixel size ${sizeText(size)}${known} for this image of ${sidesText(image)} pixels?`;
+  }
+  note.textContent = visible(text);
   return size;
 }
 
 function storePixelSize() {
   try {
-    const kept = { texts: [across.value, down.value], sides };
-    localStorage.setItem(STORED, JSON.stringify(kept));
+    localStorage.setItem(STORED, JSON.stringify({ text: field.value, sides, ruler }));
   } catch {
     // a browser that keeps nothing
   }
@@ -84,7 +94,7 @@ function storePixelSize() {
 
 try {
   const kept = JSON.parse(localStorage.getItem(STORED));
-  [[across.value, down.value], sides] = [kept.texts.map(String), kept.sides.map(String)];
+  [field.value, sides, ruler] = [String(kept.text), kept.sides.map(String), String(kept.ruler)];
 } catch {
   // nothing is kept, or it is not ours
 }
