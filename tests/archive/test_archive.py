@@ -204,13 +204,13 @@ def test_each_frame_has_one_row_though_it_is_killed_again_and_again(
     command = [sys.executable, "-m", "edgeseg", "archive", plan.manifest, "--out", plan.out]
     command += ["--part-size", "2", "--threads", "2", "--processes", "2"]
     for n_parts in (0, 1, 2, 3):  # that are written when it is killed, or more
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         while process.poll() is None:
             has_begun = (plan.place / "archive.json").exists()
             if has_begun and len(open_archive(plan).list_parts()) >= n_parts:
                 break
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.communicate(timeout=60)  # until its processes have ended too
     assert subprocess.run(command, check=False, capture_output=True).returncode in (0, 1)
     assert rows_of(plan) == measured_by_infer(scans, tmp_path / "folder")

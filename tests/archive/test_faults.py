@@ -94,16 +94,18 @@ def test_a_part_that_cannot_be_read_now_is_not_damaged(plan: Plan) -> None:
         assert "damaged" not in str(raised.value)
 
 
+@pytest.mark.parametrize("masks", [False, True])
 def test_what_cannot_be_written_is_told(
-    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, masks: bool
 ) -> None:
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    worker = PartWorker(plan)
+    worker = PartWorker(replace(plan, masks=masks))
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        with pytest.raises(OutputWriteError, match=r"part-00000000\.parquet: .*No space left"):
+        what = "out" if masks else r"part-00000000\.parquet"
+        with pytest.raises(OutputWriteError, match=f"{what}: .*No space left"):
             list(worker.run([0]))
     assert not open_archive(plan).parts.list_names()
     assert [done.number for done in worker.run([0])] == [0]

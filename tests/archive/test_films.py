@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("pydicom")
 from pydicom import dcmread, uid
 
-from edgeseg.archive import stores
+from edgeseg.archive import files, stores
 from edgeseg.archive.collect import collect
 from edgeseg.archive.manifest_writer import write_manifest
 from edgeseg.archive.place import place_of
@@ -24,6 +24,7 @@ from edgeseg.drawing.encode import encode
 from edgeseg.errors import InputNotFoundError, MissingExtraError, OutputWriteError
 from edgeseg.phantom.head import make_phantom
 from tests.archive.parts import measure, measured_by_infer, open_archive, placeless, rows_of, upload
+from tests.fakes import record_calls
 from tests.images.dicom import files as dicom_files
 
 FILM = [("a/film.dcm", i) for i in range(1, 6)]
@@ -83,21 +84,20 @@ def test_films_of_a_store_are_fetched_once_a_part_and_removed_or_make_no_rows(
     assert (made.n_files, made.n_frames) == (5, 9)
     assert any("2 DICOM document, 1 DICOM index" in text for text in notices)
     threads: list[str] = []
-    read_store = stores.Store.read
 
-    def note(store: stores.Store, path: str, at_most: int | None = None) -> bytes:
-        if path.endswith("a/film.dcm"):
-            threads.append(threading.current_thread().name)
-        return read_store(store, path, at_most)
+    def reader(_: stores.Store, path: str, *__: object) -> str | None:
+        return threading.current_thread().name if path.endswith("a/film.dcm") else None
 
     with monkeypatch.context() as patch:
-        patch.setattr(stores.Store, "read", note)
+        record_calls(patch, threads, stores.Store, "read", reader)
         list(measure(plan, threads=2))
     expected = measured_by_infer(films, tmp_path / "folder", None)
     assert placeless(rows_of(plan)) == placeless(expected)
     assert 1 <= len(threads) <= 2 and not list(scratch.iterdir())
     assert all(thread.startswith("edgeseg-read") for thread in threads)  # before it is wanted
-    scratch.rmdir()
+    with pytest.raises(TypeError):
+        files._write_film(None)  # type: ignore[arg-type]
+    scratch.rmdir()  # nothing of it is left
     again = replace(plan, out=plan.out + "2")
     with pytest.raises(OutputWriteError, match=r"a film of \d+ bytes cannot be kept .* TMPDIR"):
         list(measure(again, threads=1))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
+from functools import partial
 from multiprocessing import active_children
 from pathlib import Path
 
@@ -36,6 +39,15 @@ def test_processes_share_parts_and_one_that_dies_is_replaced(
     assert killed and sum(counts) >= 7
     assert not open_archive(plan).find_missing() and not active_children()
     assert rows_of(plan) == measured_by_infer(scans, tmp_path / "folder")
+
+
+def test_a_process_ends_though_it_measures(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "partial", lambda *_: partial(time.sleep, 30))
+    lane = pool._Lane(plan, 1)
+    future = lane.submit(0)
+    lane.close()
+    with pytest.raises(BrokenProcessPool):
+        future.result()
 
 
 class Death(Exception):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 from urllib.parse import parse_qs
 
 import pyarrow as pa
@@ -19,11 +20,11 @@ from edgeseg.archive.collect import collect
 from edgeseg.archive.manifest import Manifest, ManifestRow
 from edgeseg.archive.manifest_writer import write_manifest
 from edgeseg.archive.part_worker import PartWorker
-from edgeseg.archive.place import Place, place_of
+from edgeseg.archive.place import place_of
 from edgeseg.archive.plan import Plan
 from edgeseg.errors import DataError, InputNotFoundError, OutputWriteError
 from tests.archive.parts import measure, measured_by_infer, open_archive, placeless, rows_of, upload
-from tests.archive.proxy import CUTS, Cut, CuttingProxy, within_head
+from tests.archive.proxy import CUTS, Cut, CuttingProxy, within_head, within_length
 
 
 def test_an_archive_in_a_store_is_that_of_a_folder(store: str, scans: Path, tmp_path: Path) -> None:
@@ -48,17 +49,9 @@ def test_a_part_is_not_written_without_its_pictures(
     store: str, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker = PartWorker(replace(plan, out=f"s3://archive/pictures{store}", masks=True))
-    write = Place.write
-
-    def no_masks(place: Place, data: bytes) -> None:
-        if "/masks/" in place.path:
-            raise OutputWriteError(place.text)
-        write(place, data)
-
-    monkeypatch.setattr(Place, "write", no_masks)
+    monkeypatch.setattr(stores.Store, "write", Mock(side_effect=OSError("full")))
     with pytest.raises(OutputWriteError, match="masks"):
         list(worker.run([0]))
-    assert not worker.archive.list_parts()
 
 
 def test_patterns_and_what_is_not_there(store: str, scans: Path, tmp_path: Path) -> None:
@@ -81,15 +74,25 @@ def test_an_object_is_whole_or_as_it_was(store: str, monkeypatch: pytest.MonkeyP
         yield bytes(1 << 23)
         raise KeyboardInterrupt
 
-    place = place_of(f"s3://archive/whole.csv{store}")
+    place = place_of(f"s3://archive/whole/a.csv{store}")
     with monkeypatch.context() as patch:  # a small one is written by one request
         patch.setattr(S3Backend, "create_multipart_upload", lambda *_, **__: 1 / 0)
         place.write(b"as it was")
     with pytest.raises(KeyboardInterrupt):
         place.write(interrupted())
     assert place.read() == b"as it was"
+    assert place_of(f"s3://archive/whole{store}").list_names() == {"a.csv"}
     place.write(iter([b"an", b"other"]))
     assert place.read() == b"another"
+    monkeypatch.setattr(stores.Store, "write_and_rename", beside := Mock())
+    monkeypatch.setattr(stores.store_of("s3://archive", store), "is_whole_at_once", False)
+    place.write(b"where others would see it grow")
+    beside.assert_called_once()
+    # what is not whole is taken if it comes twice
+    answers = [OSError("away"), b"other", b"cut", b"cut"]
+    monkeypatch.setattr(stores.Store, "read", Mock(side_effect=answers))
+    monkeypatch.setattr("edgeseg.archive.place.time.sleep", lambda _: None)
+    assert place.read_whole(lambda data: False) == b"cut"
 
 
 @pytest.mark.parametrize("start", ["", "s3://archive"])
@@ -171,6 +174,13 @@ def test_answers_that_are_cut_off_are_asked_for_again(
     assert proxy.n_cut > 10
     expected = measured_by_infer(scans, tmp_path / "folder")
     assert placeless(rows_of(plan)) == placeless(expected)
+    place = place_of(f"{folder}/a.png{proxy.query}")
+    if cut is within_length:
+        proxy.cut(rb"GET", cut)  # always
+        with pytest.raises(InputNotFoundError, match="cut off"):
+            place.read()
+    proxy.cut(rb"HEAD", cut, every=2)
+    assert place.info() == place_of(f"{folder}/a.png{store}").info()
 
 
 def test_a_store_that_cuts_all_answers_off_ends_the_run_without_rows(

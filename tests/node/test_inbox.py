@@ -23,7 +23,7 @@ from edgeseg.node.inbox import Inbox
 from edgeseg.run.engine import Engine
 from edgeseg.run.store import Store
 from edgeseg.run.worker import Options, Worker, read_source
-from tests.fakes import FakeSession, head_image, open_fake
+from tests.fakes import FakeSession, head_image, open_fake, record_calls
 from tests.node.peers import until
 
 pydicom = pytest.importorskip("pydicom")
@@ -167,14 +167,8 @@ def test_what_cannot_be_kept_is_refused_and_nothing_of_it_is_left(
 
 def test_the_note_is_durable_after_its_file(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[object] = []
-    enqueue = Store.enqueue
-
-    def record(store: Store, file: str) -> None:
-        steps.append(file)
-        enqueue(store, file)
-
-    monkeypatch.setattr(inbox_module, "sync", steps.append)
-    monkeypatch.setattr(Store, "enqueue", record)
+    record_calls(monkeypatch, steps, inbox_module, "sync", lambda path: path)
+    record_calls(monkeypatch, steps, Store, "enqueue", lambda _, file: file)
     with node.run() as inbox:
         assert inbox.take(*node.receive()) == Status.SUCCESS
     assert steps == [node.spool / "1.2.3.dcm", node.spool, "1.2.3.dcm"]

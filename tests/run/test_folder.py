@@ -8,7 +8,8 @@ import pytest
 
 from edgeseg.drawing.encode import encode
 from edgeseg.errors import OutputLockedError, OutputWriteError
-from edgeseg.run import results
+from edgeseg.run import folder, results
+from edgeseg.run.store import STORE_NAME
 from edgeseg.segmenter import Segmenter
 from edgeseg.system.files import locked
 from tests.fakes import record_calls
@@ -54,8 +55,12 @@ def test_exports_outlive_a_power_cut_once_a_run_ends(
     log: list[str] = []
     record_calls(monkeypatch, log, results, "sync", lambda path: f"flush {path.name}")
     record_calls(monkeypatch, log, Path, "replace", lambda _, new: f"name {new.name}")
-    run(segmenter, scans, tmp_path / "out")
     names = ("results.csv", "run.json", "report.html")
+    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+        patch.setattr(folder, "_measure", lambda *_: 1 / 0)
+        run(segmenter, scans, tmp_path / "out")
+    assert log == [f"name {name}" for name in names]
+    run(segmenter, scans, tmp_path / "out", resume=True)
     assert log[-7:] == [f"{what} {n}" for what in ("name", "flush") for n in names] + ["flush out"]
 
 
@@ -97,10 +102,15 @@ def test_a_long_narrow_image_is_measured_and_reported(segmenter: Segmenter, tmp_
 
 
 def test_a_folder_in_use_or_not_writable_is_refused(
-    segmenter: Segmenter, scans: Path, tmp_path: Path
+    segmenter: Segmenter, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with locked(tmp_path / "out"), pytest.raises(OutputLockedError):
         run(segmenter, scans, tmp_path / "out")
     run(segmenter, scans, tmp_path / "out")
     with pytest.raises(OutputWriteError):
         run(segmenter, scans, scans / "a.png" / "out")
+    late = tmp_path / "late"
+    late.mkdir()
+    monkeypatch.setattr(results, "claim", lambda *_: (late / STORE_NAME).touch())  # meanwhile
+    with pytest.raises(OutputLockedError):
+        run(segmenter, scans, late)
