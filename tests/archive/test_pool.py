@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -44,6 +45,8 @@ def test_processes_share_parts_and_one_that_dies_is_replaced(
 def test_a_process_ends_though_it_measures(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "partial", lambda *_: partial(time.sleep, 30))
     lane = pool._Lane(plan, 1)
+    heeds = lane._pool.submit(signal.getsignal, signal.SIGINT)
+    assert heeds.result() == signal.SIG_IGN  # Ctrl-C reaches it too
     future = lane.submit(0)
     lane.close()
     with pytest.raises(BrokenProcessPool):
