@@ -81,8 +81,10 @@ class Prediction:
 
     @property
     def reason(self) -> str:
-        """Why nothing was found, or what speaks against what was; empty if it is to be trusted."""
-        doubts = meanings(measure_of(self.task), self.frame, self.flags)
+        """Why nothing was found, what speaks against what was, or why there are no millimetres."""
+        doubts, ruler = meanings(measure_of(self.task), self.frame, self.flags), self.frame.ruler
+        if ruler is not None and self.pixel_size is None:
+            doubts.append(f"{ruler.reason}: lengths are in pixels")
         return self.measurement.reason or "; ".join(doubts)
 
     @property

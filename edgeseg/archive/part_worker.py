@@ -75,7 +75,8 @@ class PartWorker:
         self.segmenter = Segmenter(plan.model, device=plan.device, threads=1)
         self._record = self.archive.claim(self.segmenter) | {"host": describe()}
         self._out = plan.place
-        known = Options(masks=plan.masks, overlays=plan.overlays), Ages([]), plan.calibration
+        how = Options(masks=plan.masks, overlays=plan.overlays, ruler=plan.ruler)
+        known = how, Ages([]), plan.calibration
         self._worker = Worker(self.segmenter, PixelSizes([]), *known)
         self._schema = part_schema(self.segmenter.metadata.task, self._worker.titles)
         self._may_upload = threading.BoundedSemaphore(_UPLOADS)

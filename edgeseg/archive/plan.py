@@ -15,6 +15,7 @@ from edgeseg.archive.manifest import Manifest
 from edgeseg.archive.place import Place, place_of
 from edgeseg.errors import DataError, EdgesegError, OutputExistsError
 from edgeseg.images.calibration import Calibration
+from edgeseg.images.ruler import RulerOption
 from edgeseg.network.task import Task, read_task
 from edgeseg.output import table
 from edgeseg.output.pictures import PICTURES
@@ -44,6 +45,7 @@ class Plan:
     masks: bool = False  # whether these pictures are written, below ``out``
     overlays: bool = False
     calibration: Calibration | None = None  # how the site measures
+    ruler: RulerOption = None  # whether, and how, the ruler in a picture is read
 
     @property
     def place(self) -> Place:
@@ -153,6 +155,7 @@ class Archive:
             "masks": plan.masks,
             "overlays": plan.overlays,
             "calibration": None if plan.calibration is None else asdict(plan.calibration),
+            "ruler": plan.ruler,
         }
 
 
@@ -201,6 +204,7 @@ def _common(record: Mapping[str, Any]) -> dict[str, Any]:
         "manifest": record.get("manifest", {}).get("sha256"),
         "part size": record.get("part_size"),
         "calibration": record.get("calibration"),
+        "choice of ruler": record.get("ruler"),
         "choice of masks": record.get("masks"),
         "choice of overlays": record.get("overlays"),
         "version of edgeseg": record.get("edgeseg"),

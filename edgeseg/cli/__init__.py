@@ -12,7 +12,17 @@ from typing import Annotated
 import typer
 
 from edgeseg.cli import console, failures
-from edgeseg.cli.commands import archive, benchmark, evaluate, infer, models, services, train, watch
+from edgeseg.cli.commands import (
+    archive,
+    benchmark,
+    evaluate,
+    infer,
+    models,
+    ruler,
+    services,
+    train,
+    watch,
+)  # fmt: skip
 from edgeseg.cli.parser import COMMAND_CLASSES, Command, Group, expand_options, rename
 from edgeseg.cli.signals import interrupts
 from edgeseg.system.version import __version__
@@ -33,6 +43,7 @@ _SECTIONS: dict[str, dict[Callable[..., None], str]] = {
         infer.infer: "edgeseg infer scans/ --pixel-sizes sizes.csv --out results",
         infer.demo: "edgeseg demo",
         watch.watch: "edgeseg watch scans/ --pixel-sizes sizes.csv --out results",
+        ruler.ruler: "edgeseg ruler scans/ --out rulers",
         archive.manifest: "edgeseg manifest s3://bucket/scans --pixel-sizes sizes.csv "
         "--out m.parquet",
         archive.archive: "edgeseg archive m.parquet --out s3://bucket/results --shard 0/16",

@@ -14,6 +14,7 @@ from edgeseg.errors import DataError, ModelError
 
 if TYPE_CHECKING:
     from edgeseg.images.calibration import Calibration
+    from edgeseg.images.ruler import RulerOption
     from edgeseg.run.worker import Options
 
 RESUME_OR_OVERWRITE = "--resume keeps and --overwrite replaces an earlier run; give one"
@@ -43,6 +44,22 @@ def check_age(value: str | None) -> str | None:
         except DataError as error:
             raise typer.BadParameter(str(error)) from None
     return value
+
+
+def check_ruler(value: str | None) -> str | None:
+    """Refuse what is neither auto nor a distance in mm, as wrong usage."""
+    try:
+        read_ruler(value)
+    except DataError as error:
+        raise typer.BadParameter(str(error)) from None
+    return value
+
+
+def read_ruler(value: str | None) -> RulerOption:
+    """Return how rulers are read, None if they are not."""
+    from edgeseg.images.ruler import parse_ruler
+
+    return None if value is None else parse_ruler(value)
 
 
 def complete_model(incomplete: str) -> list[str]:
@@ -80,6 +97,14 @@ Age = Annotated[
         "Gestational age, such as 21w3d, or a table of ages; for centiles.",
         metavar="AGE",
         callback=check_age,
+    ),
+]
+Ruler = Annotated[
+    str | None,
+    _scale(
+        "Read the ruler in pictures: auto, or the mm between neighbouring ticks.",
+        metavar="auto|MM",
+        callback=check_ruler,
     ),
 ]
 Json = Annotated[Path | None, _output("Write the figures here; - is standard output.", "--json")]
@@ -158,7 +183,7 @@ class OutputOptions:
         bool, _output("Keep identifiers of DICOM files in results.", "--keep-ids")
     ] = False
 
-    def collect(self, workers: int, *, sr: bool, **more: bool) -> Options:
+    def collect(self, workers: int, *, sr: bool, **more: Any) -> Options:
         """Return the options of a run."""
         from edgeseg.run.worker import Options
 

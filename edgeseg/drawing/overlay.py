@@ -12,7 +12,8 @@ import numpy.typing as npt
 from edgeseg.drawing.encode import encode
 from edgeseg.drawing.letters import BOTTOM_LEFT, Colour, Lettering, Picture
 from edgeseg.drawing.thumbnail import add_thumbnail, shrink
-from edgeseg.images.frame import Frame, GrayImage
+from edgeseg.images.frame import RULER, Frame, GrayImage
+from edgeseg.images.ticks import Ticks
 from edgeseg.measure.ellipse import FloatArray
 from edgeseg.measure.measurement import Measurement, Stroke
 from edgeseg.measure.screen import meanings
@@ -27,6 +28,7 @@ COLOURS_BGR = (
 _DOUBTFUL_BGR = (0, 150, 255)
 _REFERENCE_BGR = (255, 80, 255)  # pink, which no structure has
 _WHITE_BGR = (255, 255, 255)
+_RULER_BGR = (0, 255, 255)
 _TINT = 0.25  # how much of its colour a class lays over its pixels
 _SHIFT = 4  # sub-pixel bits of cv2's drawing
 _TYPICAL_SIDE_PX = 657  # of a square with as many pixels as 800x540
@@ -71,6 +73,24 @@ def draw_jpeg(
     return add_thumbnail(encode(".jpg", picture, _JPEG_QUALITY), thumbnail)
 
 
+def draw_ticks(gray: GrayImage, ticks: Ticks | None) -> Picture:
+    """Draw an image with a mark beside each tick of its ruler."""
+    picture = np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
+    if ticks is not None:
+        _mark_ticks(picture, ticks)
+    return picture
+
+
+def _mark_ticks(picture: Picture, ticks: Ticks) -> None:
+    scale, inwards = _scale(picture), -1 if ticks.side in ("right", "bottom") else 1
+    start = ticks.base_px + inwards * (ticks.lengths_px.max() + _TICK_PX * scale)
+    ends = np.array([start, start + 2 * inwards * _TICK_PX * scale])
+    lines = [np.stack([ends, np.full(2, place)], axis=1) for place in ticks.places_px]
+    if ticks.side in ("top", "bottom"):
+        lines = [line[:, ::-1] for line in lines]
+    _polylines(picture, lines, _RULER_BGR, max(1, round(scale)))
+
+
 def _draw_lines(
     gray: GrayImage,
     strokes: Sequence[Stroke],
@@ -102,8 +122,10 @@ def _draw_lines(
 def _write_figures(
     picture: Picture, frame: Frame, measurement: Measurement, task: Task, strokes: Sequence[Stroke]
 ) -> None:
-    """Write figures and doubts, and a scale bar where the size of pixels is known."""
+    """Write figures and doubts, a scale bar where the size of pixels is known, and its ruler."""
     scale, pixel = _scale(picture), frame.pixel_size
+    if pixel and pixel.source == RULER and frame.ruler and frame.ruler.ticks:
+        _mark_ticks(picture, frame.ruler.ticks)
     height, width = frame.size
     size_px, edge = max(_LETTERS_PX * scale, _SMALLEST_LETTERS_PX), _EDGE_PX * scale
     outlines = [stroke.points for stroke in strokes if stroke.closed]

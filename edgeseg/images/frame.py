@@ -14,6 +14,7 @@ from edgeseg.errors import DataError, ImageDecodeError
 
 if TYPE_CHECKING:
     from edgeseg.images.calibration import Calibration
+    from edgeseg.images.ruler import Ruler
 
 GrayImage = npt.NDArray[np.uint8]
 
@@ -24,13 +25,15 @@ PIXEL_SIZE_RANGE_MM = (0.001, 10.0)
 """No image of a body has pixels smaller or larger than this: such a figure has another unit."""
 GIVEN = ("option", "table")
 """Where a pixel size comes from that a user gives; any other is what the file itself says."""
+RULER = "ruler"
+"""Where a pixel size comes from that is read off the ruler in the picture."""
 
 
 class PixelSize(NamedTuple):
     """Millimetres per pixel, across and down.
 
-    ``source`` says where it comes from: ``option``, ``table``, or the kind of file that says it,
-    such as ``dicom``.
+    ``source`` says where it comes from, in order of trust: ``option``, ``table``, the kind of file
+    that says it, such as ``dicom``, or the ``ruler`` in the picture.
     """
 
     x_mm: float
@@ -86,6 +89,7 @@ class Frame:
     ga_weeks: float | None = None  # Gestational age, known otherwise than by this image.
     calibration: Calibration | None = None  # How its site measures; None: as the model does.
     screen: Screen | None = None  # That it is a picture of; None of scans throughout.
+    ruler: Ruler | None = None  # In the picture; None if nobody looked for one.
 
     @property
     def size(self) -> tuple[int, int]:
@@ -95,8 +99,10 @@ class Frame:
     def scan(self, area: Area) -> Frame:
         """Return one scan of a screen as an image of its own, without anything around it."""
         assert self.screen is not None, "only a screen has areas"
-        is_given = self.pixel_size is not None and self.pixel_size.source in GIVEN
-        pixel_size = self.pixel_size if is_given else area.pixel_size
+        own = self.pixel_size
+        is_given = own is not None and own.source in GIVEN
+        is_only = area.pixel_size is None and own is not None and own.source == RULER
+        pixel_size = own if is_given or is_only else area.pixel_size
         screen = self.screen._replace(areas=())
         return replace(self, pixels=self.pixels[area.slices], pixel_size=pixel_size, screen=screen)
 

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 FLAGS = {
     "no_pixel_size": "the file's pixel size is missing or cannot be trusted",
     "coloured": "the scan is in colour, unlike B-mode",
+    "ruler_differs": "the ruler in the picture shows another pixel size: check which is right",
 }
-"""Flags raised by a machine's file, with their meaning."""
+"""Flags raised by a machine's file or picture, with their meaning."""
 _SURE = {"ok": 2, "doubtful": 1, "empty": 0}
 
 
@@ -38,12 +39,14 @@ def measure(task: TaskMeasure, frame: Frame, look: LookAt, metadata: ModelMetada
 
 
 def flags(frame: Frame) -> tuple[str, ...]:
-    """Return the flags that a frame's file raises."""
-    screen = frame.screen
-    if screen is None:
-        return ()
-    refused = ("no_pixel_size",) if screen.refused and frame.pixel_size is None else ()
-    return (*refused, "coloured") if screen.coloured else refused
+    """Return the flags that a frame's file and picture raise."""
+    screen, ruler, pixel_size = frame.screen, frame.ruler, frame.pixel_size
+    raised = {
+        "no_pixel_size": screen is not None and screen.refused and pixel_size is None,
+        "coloured": screen is not None and screen.coloured,
+        "ruler_differs": ruler is not None and ruler.differs_from(pixel_size),
+    }
+    return tuple(name for name in FLAGS if raised[name])
 
 
 def meanings(task: TaskMeasure, frame: Frame, flags: Sequence[str]) -> list[str]:

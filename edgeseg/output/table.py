@@ -22,6 +22,8 @@ _FIRST = ("file", "frame", "status", "reason", "flags", "confidence")
 _PIXEL_SIZE = ("pixel_size_x_mm", "pixel_size_y_mm", "pixel_size_source")
 OF_PATIENTS = ("patient_id", "accession_number", "study_instance_uid", "sop_instance_uid")
 """Columns that tell whose an image is; only a run that is asked to has them, at the very end."""
+RULER_COLUMN = "ruler_pixel_size_mm"
+"""Of runs that look for rulers, behind all other columns of the image."""
 TEXTS = ("file", "status", "reason", "flags", "pixel_size_source", *OF_PATIENTS)
 """Columns that hold texts; all others hold numbers."""
 TIMING_COLUMNS = ("decode_ms", "preprocess_ms", "inference_ms", "postprocess_ms")
@@ -34,16 +36,19 @@ Row = dict[str, Value]
 """The values of an image by column: texts, numbers rounded to the column's decimals, or None."""
 
 
-def columns(task: Task, given: Sequence[Column] = (), *, keep_ids: bool = False) -> tuple[str, ...]:
+def columns(
+    task: Task, given: Sequence[Column] = (), *, ruler: bool = False, keep_ids: bool = False
+) -> tuple[str, ...]:
     """Return the columns of a task's table: its own stand between those that all tasks have.
 
     Behind them are those of what a run was ``given`` besides, see
-    `edgeseg.measure.measurement.TaskMeasure.given_columns`, and with ``keep_ids`` `OF_PATIENTS`.
+    `edgeseg.measure.measurement.TaskMeasure.given_columns`, with ``ruler`` `RULER_COLUMN`, and with
+    ``keep_ids`` `OF_PATIENTS`.
     """
     own = (column.name for column in measure_of(task).columns(task))
     of_run = (column.name for column in given)
-    of_patients = OF_PATIENTS if keep_ids else ()
-    return (*_FIRST, *own, *_PIXEL_SIZE, *TIMING_COLUMNS, *of_run, *of_patients)
+    last = (*((RULER_COLUMN,) if ruler else ()), *(OF_PATIENTS if keep_ids else ()))
+    return (*_FIRST, *own, *_PIXEL_SIZE, *TIMING_COLUMNS, *of_run, *last)
 
 
 def known_columns(task: Task) -> tuple[Column, ...]:
@@ -96,6 +101,7 @@ def prediction_row(
     own = measure_of(prediction.task).columns(prediction.task)
     size, times_ms = prediction.pixel_size, (decode_ms, *prediction.times_ms)
     size_values = (float(size.x_mm), float(size.y_mm), size.source) if size else (None, None, "")
+    ruler = prediction.frame.ruler
     return {
         "file": file,
         "frame": frame or None,
@@ -107,14 +113,22 @@ def prediction_row(
         **dict(zip(_PIXEL_SIZE, size_values, strict=True)),
         **{c: rounded(ms, _DECIMALS[c]) for c, ms in zip(TIMING_COLUMNS, times_ms, strict=True)},
         **figure_values(prediction.figures, given),
+        **({} if ruler is None else {RULER_COLUMN: ruler.pixel_size_mm}),
     }
 
 
 def failed_row(
-    file: str, sentence: str, task: Task, given: Sequence[Column] = (), frame: int = 0
+    file: str,
+    sentence: str,
+    task: Task,
+    given: Sequence[Column] = (),
+    frame: int = 0,
+    *,
+    ruler: bool = False,
 ) -> Row:
     """Return the row of an image that could not be measured, and why."""
-    row: Row = {name: "" if name in TEXTS else None for name in columns(task, given)}
+    titles = columns(task, given, ruler=ruler)
+    row: Row = {name: "" if name in TEXTS else None for name in titles}
     return row | {"file": file, "frame": frame or None, "status": "failed", "reason": sentence}
 
 

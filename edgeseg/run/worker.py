@@ -8,13 +8,14 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from edgeseg.drawing.encode import encode
 from edgeseg.errors import DataError, EdgesegError, ImageDecodeError, OutputNameError
 from edgeseg.images import image_file
 from edgeseg.images.calibration import Calibration
 from edgeseg.images.frame import Frame, PixelSize
+from edgeseg.images.ruler import RulerOption, read_ruler
 from edgeseg.inputs.ages import Ages
 from edgeseg.inputs.source import Source, stamp_of
 from edgeseg.measure.measurement import Column
@@ -41,6 +42,7 @@ class Options(NamedTuple):
     sr: bool = False  # of DICOM images a structured report, as DICOM
     seg: bool = False  # and a segmentation
     keep_ids: bool = False  # of DICOM images rows tell whose they are, and pictures show the screen
+    ruler: RulerOption = None  # whether, and how, the ruler in a picture is read
 
 
 class PixelSizesOfSources(Protocol):
@@ -92,7 +94,8 @@ class Worker:
     def titles(self) -> tuple[str, ...]:
         """Columns of the rows."""
         task = self.segmenter.metadata.task
-        return table.columns(task, self._given_columns, keep_ids=self.options.keep_ids)
+        more = {"ruler": self.options.ruler is not None, "keep_ids": self.options.keep_ids}
+        return table.columns(task, self._given_columns, **more)
 
     @property
     def kinds(self) -> list[str]:
@@ -107,9 +110,11 @@ class Worker:
         stamp = stamp_of(source.location)
         try:
             size = self.pixel_sizes.size_of(source)
-            given = [size and [*size], self.ages.age_of(source)]
+            given: list[Any] = [size and [*size], self.ages.age_of(source)]
         except DataError:  # its row says why
             given = []
+        if self.options.ruler is not None:
+            given.append(f"ruler {self.options.ruler}")
         if self.calibration is not None:
             given += [self.calibration.factor, self.calibration.shift_mm]
         place = os.path.abspath(source.location)  # noqa: PTH100 (keeps links)
@@ -164,8 +169,9 @@ class Worker:
 
     def failed_row(self, source: Source, sentence: str) -> Row:
         """Return the row of an image that could not be measured, and why."""
-        task = self.segmenter.metadata.task
-        row = table.failed_row(source.file, sentence, task, self._given_columns, source.frame)
+        task, ruler = self.segmenter.metadata.task, self.options.ruler is not None
+        given = self._given_columns
+        row = table.failed_row(source.file, sentence, task, given, source.frame, ruler=ruler)
         return row | self._no_ids if self.options.keep_ids else row
 
     @property
@@ -190,8 +196,11 @@ class Worker:
             screen = screen._replace(areas=tuple(areas))  # as of a whole image
         if screen is not None and self.options.keep_ids:
             screen = screen._replace(may_name_patient=False)
-        weeks = self.ages.age_of(source)
-        return Frame(frame.pixels, size, source.file, weeks, self.calibration, screen)
+        weeks, ruler = self.ages.age_of(source), None
+        if self.options.ruler is not None:
+            ruler = read_ruler(frame, self.options.ruler)
+            size = size or ruler.pixel_size
+        return Frame(frame.pixels, size, source.file, weeks, self.calibration, screen, ruler)
 
     def _write_pictures(self, source: Source, prediction: Prediction, write: Write) -> None:
         names = picture_names(*source.key)

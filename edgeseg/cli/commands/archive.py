@@ -52,6 +52,7 @@ def archive(
     manifest: Annotated[str, typer.Argument(help="What 'edgeseg manifest' wrote; path or URL.")],
     out: Annotated[str, option("Folder for the results; a path or URL.")],
     model: options.ModelOptions,
+    ruler: options.Ruler = None,
     part_size: Annotated[int | None, count("Frames per part; default: 1000.")] = None,
     processes: Annotated[int | None, count("Processes; default: one for four threads.")] = None,
     read_ahead: Annotated[int, count("Files read ahead; more for slow stores.", min=0)] = 32,
@@ -93,6 +94,7 @@ def archive(
         masks=masks,
         overlays=overlays,
         calibration=model.read_calibration(),
+        ruler=options.read_ruler(ruler),
     )
     opened = Archive(plan, Manifest(plan.manifest))
     with figures_to(json_file) as write_figures:

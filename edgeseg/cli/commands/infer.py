@@ -39,6 +39,7 @@ def infer(
     model: options.ModelOptions,
     output: options.OutputOptions,
     ga: options.Age = None,
+    ruler: options.Ruler = None,
     sr: options.Sr = False,
     resume: Annotated[bool, option("Continue an earlier run.", "--resume")] = False,
     overwrite: options.Overwrite = False,
@@ -50,13 +51,15 @@ def infer(
     from edgeseg.inputs.pixel_sizes import PixelSizes
     from edgeseg.inputs.size_table import read_table
     from edgeseg.run.folder import FolderRun
+    from edgeseg.run.rulers import advise
 
     if resume and overwrite:
         raise typer.BadParameter(options.RESUME_OR_OVERWRITE)
     arguments = options.arguments_of(context) | {"pixel_size": scale.read_size()}
     check_reports(json_file, jsonl_file)
     workers = model.count_workers(inference_threads)
-    how = output.collect(workers, sr=sr, resume=resume, overwrite=overwrite)
+    runs = {"ruler": options.read_ruler(ruler), "resume": resume, "overwrite": overwrite}
+    how = output.collect(workers, sr=sr, **runs)
     site = model.read_calibration()
     with (
         _open_sources(inputs, out) as sources,
@@ -66,7 +69,9 @@ def infer(
         table = read_table(scale.pixel_sizes, console.notice) if scale.pixel_sizes else None
         sizes = PixelSizes(sources, scale.read_size(), table)
         console.notice(*sizes.notices)
-        scale.print_notices(sizes.is_given)
+        scale.print_notices(sizes.is_given or ruler is not None)
+        if not sizes.is_given and ruler is None:
+            console.notice(*advise(sources))
         ages = _find_ages(sources, ga, scale.pixel_sizes)
         segmenter = model.open(inference_threads, needs_head=ga is not None)
         if site and site.model_sha256 not in ("", segmenter.file.sha256):

@@ -29,6 +29,7 @@ def watch(
     scale: options.ScaleOptions,
     model: options.ModelOptions,
     output: options.OutputOptions,
+    ruler: options.Ruler = None,
     sr: options.Sr = False,
     every_s: Annotated[float, count("Seconds between two looks.", "--every", min=0.05)] = 1.0,
     resume: Annotated[bool, option("Repeat files that failed.", "--resume")] = False,
@@ -51,7 +52,8 @@ def watch(
         raise InputNotFoundError(f"{folder}: no folder that can be read; create it first")
     sizes = LiveSizes(size_mm, scale.pixel_sizes, console.notice)
     workers = model.count_workers()
-    known = output.collect(workers, sr=sr), Ages(), model.read_calibration()
+    how = output.collect(workers, sr=sr, ruler=options.read_ruler(ruler))
+    known = how, Ages(), model.read_calibration()
     segmenter = model.open()
     worker = Worker(segmenter, sizes, *known, read=read_present, on_notice=console.notice)
     with (

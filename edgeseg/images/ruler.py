@@ -1,0 +1,167 @@
+"""Millimetres from the ruler in a picture: what its ticks mean, where that can be told."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from edgeseg.errors import DataError
+from edgeseg.images.frame import RULER, Frame, PixelSize
+from edgeseg.images.scan import find_face_radius
+from edgeseg.images.ticks import Floats, Ints, Ticks, find_ticks
+
+AUTO: Literal["auto"] = "auto"
+RulerOption = float | Literal["auto"] | None
+"""What neighbouring ticks are apart in mm; `AUTO`: the ruler must say so; None: none is read."""
+
+# What neighbouring ticks may be apart in mm, by how many of them lie from one longer tick to the
+# next. The first is what makers use whose long ticks are 50 mm apart, or whose short and medium
+# ticks are 5 mm apart; rulers of another pattern decide nothing.
+_BY_STEPS: dict[tuple[int, ...], tuple[float, ...]] = {
+    (2,): (5.0, 10.0, 2.5, 1.0),
+    (2, 10): (5.0, 10.0, 1.0),
+    (10,): (5.0, 1.0),
+    (5,): (10.0, 2.0, 1.0),
+}
+_ANY_MM = (10.0, 5.0, 2.5, 2.0, 1.0)
+_TICK_RANGE_MM = (0.1, 100.0)
+# Steps from one longer tick to the next, and how many times as long as others these are at least.
+_LONGER = {2: 1.3, 4: 1.5, 5: 1.5, 10: 1.5}
+_ORDERED, _MARGIN = 0.95, 1.1  # of pairs of a longer tick and another, in which it is longer
+# Radius of the face of probes for the abdomen, and how far it is measured off at most. A distance
+# of ticks that gives such a radius speaks against one that gives none.
+_FACE_MM, _FACE_ERROR = (40.0, 65.0), 1.15
+_DEEPEST_MM = 350.0
+_SAME = 0.01  # relative difference between the scales of two rulers
+_RATIOS = (1.0, 2.0, 5.0, 10.0)  # between the periods of two rulers with the same scale
+_DIFFERENT = 0.02  # from a given pixel size, relative
+
+
+class Ruler(NamedTuple):
+    """The ruler in a picture, and what it says."""
+
+    ticks: Ticks | None = None  # None if there is none beyond doubt.
+    candidates_mm: tuple[float, ...] = ()  # What neighbouring ticks may be apart; likeliest first.
+    decided_mm: float | None = None  # What they are apart; None if that is not sure.
+    witnesses: tuple[str, ...] = ()  # What was seen that tells.
+    reason: str = ""  # Why there are no millimetres; empty if there are.
+
+    @property
+    def pixel_size_mm(self) -> float | None:
+        """Millimetres per pixel; None if they are not sure."""
+        if self.ticks is None or self.decided_mm is None:
+            return None
+        return self.decided_mm / self.ticks.period_px
+
+    @property
+    def pixel_size(self) -> PixelSize | None:
+        """The same, of square pixels."""
+        size_mm = self.pixel_size_mm
+        return None if size_mm is None else PixelSize(size_mm, size_mm, RULER)
+
+    def differs_from(self, pixel_size: PixelSize | None) -> bool:
+        """Return whether the ruler contradicts a pixel size by more than 2 %, along itself."""
+        if pixel_size is None or self.ticks is None or self.pixel_size_mm is None:
+            return False
+        is_upright = self.ticks.side in ("left", "right")
+        given_mm = pixel_size.y_mm if is_upright else pixel_size.x_mm
+        return abs(self.pixel_size_mm / given_mm - 1) > _DIFFERENT
+
+
+def parse_ruler(text: str) -> RulerOption:
+    """Read ``auto`` or a distance of neighbouring ticks in mm, or raise a DataError."""
+    if text == AUTO:
+        return AUTO
+    try:
+        tick_mm = float(text)
+    except ValueError:
+        tick_mm = 0.0
+    low, high = _TICK_RANGE_MM
+    if not low <= tick_mm <= high:
+        raise DataError(
+            f"ruler is {text!r}; expected {AUTO}, or the distance of neighbouring ticks in mm, "
+            f"{low:g} to {high:g}, such as 10"
+        )
+    return tick_mm
+
+
+def read_ruler(frame: Frame, option: RulerOption = AUTO) -> Ruler:
+    """Find the ruler in a picture of square pixels, and decide what its ticks mean."""
+    if frame.screen is not None and len(frame.screen.areas) > 1:
+        return Ruler(reason="several scans on one screen, of which a ruler shows one")
+    found = find_ticks(frame.pixels)
+    if not found:
+        return Ruler(reason="no ruler found in the picture")
+    ticks, *others = found
+    steps = find_steps(ticks.numbers, ticks.lengths_px)
+    candidates, witnesses = _BY_STEPS.get(steps, _ANY_MM), [_describe(steps)]
+    reason = ""
+    for other in others:
+        ratio = max(other.period_px, ticks.period_px) / min(other.period_px, ticks.period_px)
+        if any(abs(ratio / each - 1) <= _SAME for each in _RATIOS):
+            witnesses.append(f"a ruler on the {other.side} has the same scale")
+        else:
+            reason = f"the rulers on the {ticks.side} and the {other.side} differ in scale"
+    if option not in (AUTO, None):
+        candidates = (float(option),)
+    elif steps not in _BY_STEPS:
+        reason = reason or "a ruler was found, but not what its ticks are apart; give their mm"
+    else:
+        reason = reason or _contradict(candidates, ticks, frame, witnesses)
+    decided_mm = None if reason else candidates[0]
+    return Ruler(ticks, candidates, decided_mm, tuple(witnesses), reason)
+
+
+def find_steps(numbers: Ints, lengths_px: Floats) -> tuple[int, ...]:
+    """Return at how many ticks from each other longer ones stand: each step that is seen.
+
+    Both arguments have shape (n,): the ticks' numbers, ascending, and how long they are.
+    """
+    found: list[tuple[int, int]] = []
+    for step, longer in _LONGER.items():
+        for rest in range(step):
+            # Every tenth may be longer still than every second: with those it is compared.
+            is_rival = np.ones(len(numbers), dtype=bool)
+            for smaller, its_rest in found:
+                if step % smaller == 0:
+                    is_rival &= numbers % smaller == its_rest
+            is_of_step = numbers % step == rest
+            a, b = lengths_px[is_of_step], lengths_px[is_rival & ~is_of_step]
+            if (
+                len(a) >= max(2, 6 // step)
+                and len(b) >= 3
+                and np.median(a) >= longer * np.median(b)
+                and (a[:, None] > _MARGIN * b).mean() >= _ORDERED
+            ):
+                found.append((step, rest))
+    return tuple(step for step, _ in found)
+
+
+def _describe(steps: tuple[int, ...]) -> str:
+    """Return the pattern of short and long ticks in words."""
+    if not steps:
+        return "no pattern of longer ticks"
+    if steps == (2,):
+        return "short and longer ticks alternate"
+    return "longer ticks at every " + ", ".join(f"{step}th" for step in steps if step > 2)
+
+
+def _contradict(
+    candidates: tuple[float, ...], ticks: Ticks, frame: Frame, witnesses: list[str]
+) -> str:
+    """Return what speaks against the first candidate, empty if nothing; adds to the witnesses."""
+    likeliest = candidates[0]
+    length_mm = likeliest * (ticks.places_px[-1] - ticks.places_px[0]) / ticks.period_px
+    if length_mm > _DEEPEST_MM:
+        return f"the ruler would be {length_mm:.0f} mm long: give the mm between its ticks"
+    radius_px = find_face_radius(frame.pixels)
+    if radius_px is None:
+        return ""
+    radii_mm = [candidate * radius_px / ticks.period_px for candidate in candidates]
+    witnesses.append(f"radius of the probe's face {radii_mm[0]:.0f} mm")
+    low_mm, high_mm = _FACE_MM
+    is_possible = low_mm / _FACE_ERROR <= radii_mm[0] <= high_mm * _FACE_ERROR
+    if is_possible or not any(low_mm <= radius_mm <= high_mm for radius_mm in radii_mm):
+        return ""
+    return "the shape of the scan contradicts the ruler: give the mm between its ticks"

@@ -1,0 +1,220 @@
+"""Finds the ruler that machines draw beside a scan: ticks at equal distances along one side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edgeseg.images.frame import GrayImage
+from edgeseg.images.scan import find_scan
+
+_TYPICAL_SIDE_PX = 1000  # of an image on which ticks are at most so thick and long:
+_THICK_PX, _LONG_PX = 5, 18
+_MIN_PERIOD_PX = 6.0
+_OUTER = 0.12  # of the scan's width, the band at each side in which a ruler may stand
+_NEAR_PX, _MAX_RMS_PX = 0.9, 0.5  # from their places on the comb, each tick and all
+_COLUMNS = 3  # in which most marks end, that are looked at closely
+_MIN_COHERENCE = 0.6  # of the marks in line with a ruler, in its period
+_MIN_TICKS = 5
+_MIN_SEEN = 0.75  # of the ticks that could be seen
+_MAX_STRANGERS = 1 / 6  # marks in line with the ruler that are none of its ticks
+_MIN_ALIKE = 0.8  # of the ticks, whose thickness differs by a pixel at most
+_MIN_SPAN = {True: 0.5, False: 0.25}  # of the side, by whether ticks are bright
+# Gray levels by which ticks differ from what is around. A dark tick is black beside that.
+_CONTRASTS = {True: (80, 24), False: (30, 12, 5)}
+_BLACK, _MARGIN_BLACK = 1 / 3, 14  # share of the contrast, and gray level, at most
+
+Ints = npt.NDArray[np.intp]
+Floats = npt.NDArray[np.float64]
+
+
+class Ticks(NamedTuple):
+    """A ruler as it is drawn along one side of a scan."""
+
+    side: str  # ``left``, ``right``, ``top`` or ``bottom``
+    period_px: float  # From tick to tick.
+    numbers: Ints  # Of the ticks that are seen, shape (n,), ascending; 0 lies anywhere.
+    places_px: Floats  # Shape (n,), along the ruler.
+    lengths_px: Floats  # Shape (n,), across it.
+    base_px: int  # Across, the end that all share.
+    bright: bool
+    scan_px: tuple[int, int, int, int]  # Left, top, right, bottom of the scan.
+
+
+class _Marks(NamedTuple):
+    """What may be ticks: small rectangles, in pixels of a band whose first axis is the ruler's."""
+
+    starts: Ints  # Across the ruler: first pixel, and the first behind the last.
+    ends: Ints
+    places: Floats  # Along the ruler: middle.
+    thicknesses: Ints
+
+    def pick(self, chosen: npt.NDArray[np.generic]) -> _Marks:
+        """Return some of them."""
+        return _Marks(*(values[chosen] for values in self))
+
+
+class _Comb(NamedTuple):
+    """Equal distances that marks keep."""
+
+    period: float
+    first: float
+    chosen: Ints  # Of the marks.
+    numbers: Ints
+
+
+def find_ticks(gray: GrayImage) -> list[Ticks]:
+    """Return the rulers along the sides of a scan, the one with most ticks first.
+
+    Ticks are small bright rectangles or dots, or dark cuts into the edge of the scan, which share
+    one end and lie at equal distances: five at least, three quarters of those that could be seen,
+    along half of the side, of dark ones a quarter.
+    """
+    unit = max(1, round(max(gray.shape) / _TYPICAL_SIDE_PX))
+    left, top, right, bottom = box = find_scan(gray)
+    found: list[Ticks] = []
+    turned = np.ascontiguousarray(gray.T)
+    for image, (start, stop, near, far), sides in (
+        (gray, (left, right, top, bottom), ("left", "right")),
+        (turned, (top, bottom, left, right), ("top", "bottom")),
+    ):
+        inner = round(_OUTER * (stop - start))
+        bands = (0, start + inner), (stop - inner, image.shape[1])
+        for side, (low, high) in zip(sides, bands, strict=True):
+            band = np.ascontiguousarray(image[:, low:high])
+            for bright in (True, False):
+                ticks = _find_in_band(band, far - near, unit, bright=bright)
+                if ticks is not None:
+                    base = ticks.base_px + low
+                    found.append(ticks._replace(side=side, base_px=base, scan_px=box))
+    return sorted(found, key=lambda ticks: -len(ticks.numbers))
+
+
+def _find_in_band(band: GrayImage, side_px: int, unit: int, *, bright: bool) -> Ticks | None:
+    """Return the ruler in a band, whose first axis is along it; its side is not known here."""
+    element = np.ones((_THICK_PX * unit + 2, 1), np.uint8)
+    kind = cv2.MORPH_TOPHAT if bright else cv2.MORPH_BLACKHAT
+    hat = np.asarray(cv2.morphologyEx(band, kind, element), dtype=np.uint8)
+    best: Ticks | None = None
+    for contrast in _CONTRASTS[bright]:
+        stands_out = hat > contrast
+        if not bright:
+            stands_out &= band <= _BLACK * contrast
+        marks = _find_marks(stands_out, unit)
+        for at_start in (True, False):
+            ends = marks.starts if at_start else marks.ends
+            for at in _vote(ends):
+                aligned = marks.pick(np.flatnonzero((ends >= at) & (ends <= at + 1)))
+                if not bright:
+                    aligned = _keep_open(aligned, band, at_start=at_start)
+                comb = _fit(aligned, _MIN_SPAN[bright] * side_px)
+                if comb and (best is None or len(comb.numbers) > len(best.numbers)):
+                    ticks = aligned.pick(comb.chosen)
+                    lengths = _measure_lengths(ticks, hat)
+                    best = Ticks(
+                        "", comb.period, comb.numbers, ticks.places, lengths,
+                        at if at_start else at - 1, bright, (0, 0, 0, 0),
+                    )  # fmt: skip
+    return best
+
+
+def _find_marks(stands_out: npt.NDArray[np.bool_], unit: int) -> _Marks:
+    """Return the small rectangles that stand out, along the ruler."""
+    _, _, stats, _ = cv2.connectedComponentsWithStats(stands_out.view(np.uint8))
+    x, y, width, height, area = stats.T
+    fits = (height <= _THICK_PX * unit) & (width <= _LONG_PX * unit) & (width >= height - 1)
+    x, y, width, height = stats[fits & (area >= 0.6 * width * height), :4].T
+    marks = _Marks(x, x + width, y + (height - 1) / 2, height)
+    return marks.pick(np.argsort(y, kind="stable"))
+
+
+def _vote(ends: Ints) -> Iterator[int]:
+    """Yield the columns in which most marks end, together with the next one."""
+    counts = np.bincount(ends, minlength=1)
+    counts = counts + np.append(counts[1:], 0)
+    for _ in range(_COLUMNS):
+        at = int(np.argmax(counts))
+        if counts[at] < _MIN_TICKS:
+            return
+        yield at
+        counts[max(at - 1, 0) : at + 2] = 0
+
+
+def _keep_open(marks: _Marks, band: GrayImage, *, at_start: bool) -> _Marks:
+    """Return the marks that are open to a black margin or to the image's border."""
+    is_open = []
+    for i, (start, end) in enumerate(zip(marks.starts, marks.ends, strict=True)):
+        y = round(marks.places[i])
+        rows = band[max(y - 6, 0) : y + 7]
+        out = rows[:, max(start - 2, 0) : start] if at_start else rows[:, end : end + 2]
+        is_open.append(out.size == 0 or out.mean() <= _MARGIN_BLACK)
+    return marks.pick(np.array(is_open, dtype=bool))
+
+
+def _fit(marks: _Marks, min_span_px: float) -> _Comb | None:
+    """Return the comb of a ruler that marks in one line are; None if they are none."""
+    places = marks.places
+    if len(places) < _MIN_TICKS or np.ptp(places) < min_span_px:
+        return None
+    for comb in _find_combs(places):
+        period, first, chosen, numbers = comb
+        n_ticks, n_slots = len(chosen), int(numbers[-1] - numbers[0]) + 1
+        n_strangers = int(chosen[-1] - chosen[0]) + 1 - n_ticks
+        off = places[chosen] - first - period * numbers
+        thick = np.bincount(marks.thicknesses[chosen], minlength=2)
+        if (
+            n_ticks >= _MIN_SEEN * n_slots
+            and 2 * n_ticks - n_slots - n_strangers >= _MIN_TICKS
+            and period * (n_slots - 1) >= min_span_px
+            and n_strangers <= _MAX_STRANGERS * n_ticks
+            and off @ off <= _MAX_RMS_PX**2 * n_ticks
+            and (thick[1:] + thick[:-1]).max() >= _MIN_ALIKE * n_ticks
+        ):
+            return comb
+    return None
+
+
+def _find_combs(places: Floats) -> Iterator[_Comb]:
+    """Yield the combs on which most places lie, fitted by least squares; the widest first."""
+    length = float(np.ptp(places))
+    frequencies = np.arange(2 / length, 1 / _MIN_PERIOD_PX, 0.2 / length)
+    sums = np.exp(2j * np.pi * frequencies[:, None] * (places - places[0])).sum(axis=1)
+    height = np.abs(sums)
+    is_peak = (height >= np.roll(height, 1)) & (height >= np.roll(height, -1))
+    for at in np.flatnonzero(is_peak & (height >= _MIN_COHERENCE * len(places))).tolist():
+        period = 1 / frequencies[at]
+        comb = _refine(places, period, places[0] + np.angle(sums[at]) / (2 * np.pi) * period)
+        if comb is not None:
+            yield comb
+
+
+def _refine(places: Floats, period: float, first: float) -> _Comb | None:
+    """Return the comb near a period and a place, fitted to the marks on it."""
+    for near in (0.3 * period, 1.5 * _NEAR_PX, _NEAR_PX):
+        numbers = np.round((places - first) / period)
+        is_near = np.abs(places - first - numbers * period) < near
+        is_near[1:] &= ~(is_near[:-1] & (numbers[1:] == numbers[:-1]))
+        chosen = np.flatnonzero(is_near)
+        if len(chosen) < _MIN_TICKS:
+            return None
+        x, y = numbers[chosen], places[chosen]
+        off = x - x.sum() / len(x)
+        period = float(off @ y / (off @ off))
+        first = float((y.sum() - period * x.sum()) / len(x))
+        if period < _MIN_PERIOD_PX:
+            return None
+    return _Comb(period, first, chosen, numbers[chosen].astype(np.intp))
+
+
+def _measure_lengths(ticks: _Marks, hat: GrayImage) -> Floats:
+    """Return how long ticks are, blurred ones too: their sum across the ruler over its peak."""
+    lengths = []
+    for start, end, place, thickness in zip(*ticks, strict=True):
+        y = int(place - (thickness - 1) / 2)
+        across = hat[y : y + thickness, max(start - 2, 0) : end + 2].sum(axis=0, dtype=float)
+        lengths.append(across.sum() / max(across.max(), 1.0))
+    return np.array(lengths)
