@@ -6,6 +6,7 @@ import atexit
 import gc
 import os
 import sys
+import textwrap
 from collections.abc import Callable
 from typing import Annotated
 
@@ -102,6 +103,8 @@ def _prepare_process() -> None:
     atexit.register(gc.freeze)
     # There are no large matrix products, so numpy needs no threads of its own.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Help is broken between words, never inside the name of an option.
+    textwrap.TextWrapper.wordsep_re = textwrap.TextWrapper.wordsep_simple_re
     failures.open_standard_streams()
     for stream in (sys.stdout, sys.stderr):
         # A file name that the terminal cannot encode must not end a run.

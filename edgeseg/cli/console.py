@@ -9,7 +9,7 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import typer
@@ -71,21 +71,51 @@ def shows_progress() -> bool:
 
 
 def table(
-    titles: Sequence[str], lines: Iterable[Sequence[str]], numeric: Iterable[int] = ()
+    titles: Sequence[str],
+    lines: Iterable[Sequence[str]],
+    numeric: Collection[int] = (),
+    n_keys: int = 1,
 ) -> None:
-    """Print a table; columns in ``numeric`` are right-aligned."""
+    """Print a table; columns in ``numeric`` are right-aligned.
+
+    Where the terminal is too narrow texts are broken between words. If that is not enough the
+    columns go on below, beside the first ``n_keys`` again.
+    """
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    drawn = Table(box=None, pad_edge=False, header_style="bold")
-    right = set(numeric)
-    for i, title in enumerate(titles):
-        drawn.add_column(escape(visible(title)), justify="right" if i in right else "left")
-    for line in lines:
-        drawn.add_row(*(escape(visible(cell)) for cell in line))
-    width = None if sys.stdout.isatty() else _PIPE_WIDTH
-    Console(highlight=False, width=width).print(drawn)
+    printer = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+    columns = [[visible(cell) for cell in column] for column in zip(titles, *lines, strict=True)]
+    least = [max(cell_len(word) for cell in each for word in cell.split(" ")) for each in columns]
+    most = [max(map(cell_len, each)) for each in columns]
+
+    def room(part: Sequence[int]) -> int:
+        return printer.width + 2 - sum(least[i] + 2 for i in part)
+
+    keys = [*range(n_keys)]
+    parts = [[*keys, n_keys]]
+    for i in range(n_keys + 1, len(columns)):
+        if room([*parts[-1], i]) < 0:
+            parts.append([*keys])
+        parts[-1].append(i)
+    for part in parts:
+        drawn = Table(box=None, pad_edge=False, header_style="bold", show_header=any(titles))
+        left = room(part)
+        for i in part:
+            # the last column alone is broken inside words, if even these are too wide
+            more = min(most[i] - least[i], left if i == part[-1] else max(left, 0))
+            left -= more
+            drawn.add_column(
+                escape(columns[i][0]),
+                justify="right" if i in numeric else "left",
+                width=max(least[i] + more, 1),
+                overflow="fold",
+            )
+        for cells in zip(*(columns[i][1:] for i in part), strict=True):
+            drawn.add_row(*map(escape, cells))
+        printer.print(drawn, *[""] * (part is not parts[-1]))
 
 
 @contextlib.contextmanager

@@ -109,7 +109,7 @@ Ruler = Annotated[
 ]
 Json = Annotated[Path | None, _output("Write the figures here; - is standard output.", "--json")]
 Jsonl = Annotated[
-    Path | None, _output("Write each row here at once, as JSON; - as above.", "--jsonl")
+    Path | None, _output("Write each row here at once, as JSON; - is standard output.", "--jsonl")
 ]
 Sr = Annotated[bool, _output("Write a structured report for each DICOM file.", "--sr/--no-sr")]
 Host = Annotated[str, option("Address to listen on; 0.0.0.0 listens on all.")]

@@ -126,8 +126,8 @@ class FolderRun:
         if changed:
             count = f"{len(changed)} {'files are' if len(changed) > 1 else 'file is'}"
             on_notice(
-                f"{count} measured again, such as {changed[0]}: its place, size, time of change "
-                "or what is given for it is another now"
+                f"{count} measured again, such as {changed[0]}: it was moved or changed, or has "
+                "another pixel size or age"
             )
         return todo
 

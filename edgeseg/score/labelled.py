@@ -5,7 +5,7 @@ A folder of images and masks of any structure::
     <root>/images/a.png          PNG, JPEG, BMP or TIFF; folders below are taken too
     <root>/masks/a.png           the same name, its suffix may differ
     <root>/classes.txt           optional: a name a line, '#rrggbb' behind it for colours
-    <root>/groups.csv            optional: file,group; images of one group never part
+    <root>/groups.csv            optional: file,group; those of one group stay in one fold
     <root>/pixel_sizes.csv       optional: filename,pixel size(mm)
 """
 

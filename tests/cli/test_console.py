@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -36,3 +37,20 @@ def test_a_remark_that_cannot_be_said_ends_nothing(monkeypatch: pytest.MonkeyPat
     console.notice("x")
     console.failure("y")
     assert full.called
+
+
+@pytest.mark.parametrize("width", [80, 50])
+def test_a_table_on_a_narrow_terminal_cuts_no_word(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", "xterm")
+    titles = ["model", *(f"figure {i}" for i in range(9)), "what it is called"]
+    cells = ["hc18-edge-int8", *(f"12345.6{i}" for i in range(9)), "--name-of-an-option and more"]
+    console.table(titles, [cells, cells], range(1, 10))
+    lines = re.sub("\x1b.*?m", "", capsys.readouterr().out).splitlines()
+    assert max(map(len, lines)) <= width
+    words = " ".join(lines).split()
+    assert all(words.count(word) >= 2 for cell in cells for word in cell.split())
+    assert words.count("model") == words.count(cells[0]) / 2 > 1

@@ -49,7 +49,7 @@ class TrainConfig:
     licence: str = _value("unknown", "terms that the model's card states")
     task: str = _value("auto", "head, regions, or auto: a head where the data has outlines and HC")
     group_pattern: str = _value(
-        "", "expression for an image's patient in its name; images of one never part"
+        "", "expression for an image's patient in its name; they stay in one fold"
     )
     architecture: str = _value(
         "unet-mobilenet_v2", "unet-plain, or unet-mobilenet_v2: a U-Net with the encoder below"
@@ -105,7 +105,7 @@ class TrainConfig:
     empty: float = _value(0.0, "probability of an image without a head: blank or noise")
     seed: int = _value(0, "seeds weights, order and augmentation")
     fraction: float = _value(1.0, "share of the training heads to use")
-    folds: str = _value("", "split file; without it five patient-grouped folds are dealt")
+    folds: str = _value("", "split file; by default five folds, grouped by patient, are made")
     fold: int = _value(0, "fold held out for validation; -1 trains on everything")
     workers: int = _value(1, "processes that load data, for each that trains")
     accelerator: str = _value("auto", "cpu, gpu, or another by its Lightning name")

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 def benchmark(
     models: Annotated[list[str] | None, typer.Argument(help="Models, or ONNX files.")] = None,
-    data: Annotated[Path | None, option("HC18 folder: its images, and the accuracy.")] = None,
+    data: Annotated[
+        Path | None, option("HC18 folder: measure its images, and their accuracy.")
+    ] = None,
     device: options.Device = "cpu",
     threads: Annotated[str, option("Threads of a run, such as 1,4; default: 1 and all.")] = "",
     batch: Annotated[str, option("Images in one run of the network, a list such as 1,8.")] = "1",
@@ -54,7 +56,7 @@ def benchmark(
             write_atomic(markdown, benchmark_table.markdown(report).encode())
         write_figures(report)
         lines = [benchmark_table.cells(result) for result in report["results"]]
-        console.table(benchmark_table.TITLES, lines, numeric=benchmark_table.NUMERIC)
+        console.table(benchmark_table.TITLES, lines, benchmark_table.NUMERIC, n_keys=3)
         if choice := report["choice"]:
             console.say(benchmark_table.choice_text(choice))
         for text in benchmark_table.states(report["host"]):

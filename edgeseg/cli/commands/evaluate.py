@@ -85,16 +85,13 @@ def _accuracy_lines(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         return _region_lines(data, metrics)
     shares = {"dice": "Dice", "iou": "IoU", "pixel_accuracy": "pixel accuracy"}
     shares["dice_ellipse"] = "Dice of the ellipse"
-    paper = "pixel accuracy {pixel_accuracy}, Dice {dice}, mIoU {miou}"
+    paper = "pixel accuracy {pixel_accuracy}, Dice {dice}, mIoU {miou} over batches of 10"
     return [
         ("images", f"{data['n_images']}, no head found in {data['n_failed']}"),
         *((f"{name} %", _fill(_SPREAD, metrics[key], 100)) for key, name in shares.items()),
         ("Hausdorff mm", _fill("{mean} ± {sd}, largest {max}", metrics["hausdorff_mm"])),
         ("HC error mm", _fill(_ERRORS, metrics["hc_error_mm"])),
-        (
-            "as arXiv 2307.09067, pooled over batches of 10, %",
-            _fill(paper, summary["paper_metrics"], 100),
-        ),
+        ("as arXiv 2307.09067 %", _fill(paper, summary["paper_metrics"], 100)),
     ]
 
 
@@ -167,12 +164,10 @@ def _calibration_lines(offset: SiteOffset) -> list[tuple[str, str]]:
     return [
         ("heads", f"{offset.n_heads}, HC {low:.1f} to {high:.1f} mm"),
         ("your site against the model", text),
-        (
-            "mean difference, mm",
-            f"{offset.error_before_mm:.2f} before, {offset.error_after_mm:.2f} after {each}",
-        ),
-        ("HC within its 90 % interval, before", _format_coverage(offset.coverage_before)),
-        (f"after {each}", _format_coverage(offset.coverage_after)),
+        ("mean difference mm, before", f"{offset.error_before_mm:.2f}"),
+        ("after", f"{offset.error_after_mm:.2f} {each}"),
+        ("in the 90 % interval, before", _format_coverage(offset.coverage_before)),
+        ("after", f"{_format_coverage(offset.coverage_after)} {each}"),
     ]
 
 

@@ -94,7 +94,7 @@ def adopt(
     overwrite: options.Overwrite = False,
     json_file: options.Json = None,
 ) -> None:
-    """Make your own ONNX a model of edgeseg: a copy that says how it is fed."""
+    """Make an ONNX file a model of edgeseg: a copy that says how to feed it."""
     from edgeseg.adopt.adopt import adopt as run_adopt
     from edgeseg.adopt.spec import AdoptSpec
 

@@ -46,8 +46,8 @@ def listen(
 ) -> None:
     """Run a DICOM node: measure what ultrasound machines send, and send reports back.
 
-    An image is answered once it is safe on disk, and measured then. Stop the node with Ctrl-C or
-    SIGTERM: the next start measures what still waits.
+    An image is acknowledged once it is safe on disk, and then measured. Stop the node with Ctrl-C
+    or SIGTERM: the next start measures what still waits.
     """
     from edgeseg.inputs.ages import Ages
     from edgeseg.inputs.pixel_sizes import PixelSizes

@@ -31,7 +31,9 @@ def watch(
     output: options.OutputOptions,
     ruler: options.Ruler = None,
     sr: options.Sr = False,
-    every_s: Annotated[float, count("Seconds between two looks.", "--every", min=0.05)] = 1.0,
+    every_s: Annotated[
+        float, count("Seconds between checks of the folder.", "--every", min=0.05)
+    ] = 1.0,
     resume: Annotated[bool, option("Repeat files that failed.", "--resume")] = False,
     once: Annotated[bool, option("Measure what is there, then exit.", "--once")] = False,
     jsonl_file: options.Jsonl = None,
