@@ -78,8 +78,8 @@ def table(
 ) -> None:
     """Print a table; columns in ``numeric`` are right-aligned.
 
-    Where the terminal is too narrow texts are broken between words. If that is not enough the
-    columns go on below, beside the first ``n_keys`` again.
+    On a narrow terminal texts of the last column are broken, and columns for which there is no room
+    stand below, beside the first ``n_keys`` again.
     """
     from rich.cells import cell_len
     from rich.console import Console
@@ -88,29 +88,20 @@ def table(
 
     printer = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
     columns = [[visible(cell) for cell in column] for column in zip(titles, *lines, strict=True)]
-    least = [max(cell_len(word) for cell in each for word in cell.split(" ")) for each in columns]
-    most = [max(map(cell_len, each)) for each in columns]
-
-    def room(part: Sequence[int]) -> int:
-        return printer.width + 2 - sum(least[i] + 2 for i in part)
-
-    keys = [*range(n_keys)]
-    parts = [[*keys, n_keys]]
-    for i in range(n_keys + 1, len(columns)):
-        if room([*parts[-1], i]) < 0:
-            parts.append([*keys])
+    widths = [max(map(cell_len, column)) + 2 for column in columns]
+    widths[-1] = max(cell_len(word) + 2 for cell in columns[-1] for word in cell.split(" "))
+    parts: list[list[int]] = []
+    for i in range(n_keys, len(columns)):
+        if not parts or sum(widths[j] for j in [*parts[-1], i]) > printer.width + 2:
+            parts.append([*range(n_keys)])
         parts[-1].append(i)
     for part in parts:
         drawn = Table(box=None, pad_edge=False, header_style="bold", show_header=any(titles))
-        left = room(part)
         for i in part:
-            # the last column alone is broken inside words, if even these are too wide
-            more = min(most[i] - least[i], left if i == part[-1] else max(left, 0))
-            left -= more
             drawn.add_column(
                 escape(columns[i][0]),
                 justify="right" if i in numeric else "left",
-                width=max(least[i] + more, 1),
+                no_wrap=i < len(columns) - 1,
                 overflow="fold",
             )
         for cells in zip(*(columns[i][1:] for i in part), strict=True):
