@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+import itertools
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,18 +26,7 @@ _SMALLER = (1.0, 0.8, 0.6, 0.4)  # what is tried where letters do not fit
 _LINE = 1.25  # from line to line, in sizes of letters
 _RIM = 0.07  # likewise
 _CELL_PX = 4  # of the grid that says what should not be hidden
-_TAKEN = 255  # there, by other letters; a line has 1
-
-
-class _Block(NamedTuple):
-    """Lines of letters, and the rectangle where they stand, in pixels."""
-
-    lines: Sequence[str]
-    corner: tuple[bool, bool]
-    left: int
-    top: int
-    right: int
-    bottom: int
+_TAKEN, _CUT = 255, 1_000_000_000  # how bad it is to hide a cell of other letters, and to be cut
 
 
 class Lettering:
@@ -65,41 +56,33 @@ class Lettering:
         self, texts: Sequence[str], colour: Colour, corners: Sequence[tuple[bool, bool]] = _CORNERS
     ) -> None:
         """Write lines, broken or smaller if they must be, in the corner where they hide least."""
-        height, width = self._picture.shape[:2]
-        for share in _SMALLER:
-            size_px = max(1, round(share * self._size_px))
-            blocks = [*self._arrange(texts, size_px, corners)]
-            fitting = [each for each in blocks if each.right <= width and each.bottom <= height]
-            if fitting:
-                break
-        best = min(fitting or blocks, key=lambda block: int(self._below(block).sum()))
-        for i, line in enumerate(best.lines):
-            top = best.top + i * _line_height(size_px)
-            _draw(self._picture[top:, best.left :], line, size_px, colour)
-        self._below(best)[:] = _TAKEN
-        self._used_px[best.corner] += best.bottom - best.top
-
-    def _arrange(
-        self, texts: Sequence[str], size_px: int, corners: Sequence[tuple[bool, bool]]
-    ) -> Iterator[_Block]:
-        """Yield the blocks that texts can be, the preferred ones first."""
         (height, width), margin = self._picture.shape[:2], self._margin_px
-        rooms = [share * (width - 2 * margin) for share in _SHARES]
-        wrapped = [[part for text in texts for part in _wrap(text, px, size_px)] for px in rooms]
-        for corner in corners:
-            for lines in wrapped:
+        for smaller in _SMALLER:
+            size_px, least = max(1, round(smaller * self._size_px)), math.inf
+            rooms = [share * (width - 2 * margin) for share in _SHARES]
+            broken = [[part for text in texts for part in _wrap(text, px, size_px)] for px in rooms]
+            for corner, lines in itertools.product(corners, broken):
                 wide = max(_measure(line, size_px) for line in lines)
-                high = len(lines) * _line_height(size_px)
+                high, used = len(lines) * _line_height(size_px), self._used_px[corner]
                 left = max(width - margin - wide, 0) if corner[0] else margin
-                top = self._used_px[corner]
-                if corner[1]:
-                    top = max(height - top - high, 0)
-                yield _Block(lines, corner, left, top, left + wide, top + high)
+                top = max(height - used - high, 0) if corner[1] else used
+                right, bottom = left + wide, top + high
+                cells = _cells(top, bottom), _cells(left, right)
+                is_cut = right > width or bottom > height
+                hidden = int(self._grid[cells].sum()) + _CUT * is_cut
+                if hidden < least:
+                    least, best = hidden, (corner, lines, left, top, bottom, cells)
+            if least < _CUT:
+                break
+        corner, lines, left, top, bottom, cells = best
+        for i, line in enumerate(lines):
+            _draw(self._picture[top + i * _line_height(size_px) :, left:], line, size_px, colour)
+        self._grid[cells] = _TAKEN
+        self._used_px[corner] += bottom - top
 
-    def _below(self, block: _Block) -> npt.NDArray[np.uint8]:
-        """Return the cells of the grid that a block covers."""
-        left, top, right, bottom = (side // _CELL_PX for side in block[2:])
-        return self._grid[top:bottom, left:right]
+
+def _cells(start_px: int, stop_px: int) -> slice:
+    return slice(start_px // _CELL_PX, stop_px // _CELL_PX)
 
 
 def _line_height(size_px: int) -> int:

@@ -150,9 +150,9 @@ def _write_figures(
 
 def _explain(frame: Frame, measurement: Measurement, task: Task) -> str:
     """Return why nothing was found, or the first doubts: all of them would hide the image."""
-    doubts = meanings(measure_of(task), frame, measurement.flags)
     if measurement.reason:
-        doubts = [measurement.reason]
+        return measurement.reason
+    doubts = meanings(measure_of(task), frame, measurement.flags)
     if (more := len(doubts) - _MOST_DOUBTS) > 0:
         doubts = [*doubts[:_MOST_DOUBTS], f"and {more} more"]
     return "; ".join(doubts)
