@@ -29,18 +29,18 @@ def path(tmp_path: Path, scan: np.ndarray) -> Path:
 
 
 class Tensor:
-    """Gives its array when asked, as tensors do."""
+    """Gives its array when asked, as tensors do, or raises the error that it is made of."""
 
-    def __init__(self, array: np.ndarray) -> None:
+    def __init__(self, array: np.ndarray | Exception) -> None:
         self.array = array
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        if isinstance(self.array, Exception):
+            raise self.array
         return self.array
 
 
-class OnTheCard(Tensor):
-    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
-        raise TypeError("can't convert cuda:0 device type tensor to numpy")
+ON_THE_CARD = Tensor(TypeError("can't convert cuda:0 device type tensor to numpy"))
 
 
 def test_files_are_read_however_they_are_named(path: Path, scan: np.ndarray) -> None:
@@ -101,7 +101,7 @@ def test_arrays_give_what_their_files_do(scan: np.ndarray) -> None:
         (np.ma.MaskedArray(np.zeros((40, 40)), mask=np.eye(40)), "masked"),
         ([[0] * 40] * 40, "got list; expected a path"),
         *((given, "expected a path") for given in (None, np.ndarray, 0.5)),
-        (OnTheCard(np.zeros((40, 40))), r"cuda:0.*detach\(\)\.cpu\(\)\.numpy"),
+        (ON_THE_CARD, r"cuda:0.*detach\(\)\.cpu\(\)\.numpy"),
         (np.zeros((40, 40, 4), np.uint8), "transparent"),
         (np.dstack([np.full((40, 40, 3), 9), np.eye(40) * 255]).astype(np.uint8), "transparent"),
     ],
@@ -123,7 +123,7 @@ def test_pil_images_of_every_mode_are_what_they_show(mode: str, scan: np.ndarray
     assert np.abs(as_gray(image).astype(int) - pixels).max() <= 2
 
 
-def test_pil_images_that_cannot_be_read_are_a_sentence(path: Path, scan: np.ndarray) -> None:
+def test_pil_images_are_turned_and_refused_as_files_are(path: Path, scan: np.ndarray) -> None:
     image = Image.fromarray(scan)
     image.getexif()[0x0112] = 6
     assert np.array_equal(as_gray(image), np.rot90(scan, -1))  # turned as EXIF says

@@ -25,10 +25,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert found == Calibration(0.983, 0.0, 0.004, 0.0, "ab")
     assert asdict(found).items() <= GOOD.items()
     assert read(tmp_path, {k: v for k, v in GOOD.items() if k != "model_sha256"}).model_sha256 == ""
-
-
-def test_nothing_given_changes_nothing() -> None:
-    plain = Calibration()
+    plain = Calibration()  # which changes nothing
     assert plain.circumference_mm(175.0) == plain.diameter_mm(175.0) == 175.0
     assert plain.half_width_mm(175.0, 3.0) == 3.0
 
@@ -48,9 +45,6 @@ def test_nothing_given_changes_nothing() -> None:
 def test_what_is_no_calibration_is_refused(tmp_path: Path, value: object, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read(tmp_path, value)
-
-
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputNotFoundError, match="expected a calibration"):
         read_calibration(tmp_path / "none.json")
     with pytest.raises(DataError, match="not a calibration"):

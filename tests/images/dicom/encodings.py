@@ -61,9 +61,7 @@ class Maker:
         if shutil.which(command) is None:
             return None
         path = self.next_path()
-        words = [command, *map(str, asked), str(path)]
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{words}: {done.stderr}"
+        subprocess.run([command, *map(str, asked), str(path)], check=True)
         return path
 
 

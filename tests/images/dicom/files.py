@@ -17,9 +17,14 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate, encapsulate_extended
 from pydicom.pixels.processing import convert_color_space
 
+from edgeseg.phantom.head import make_phantom
+
 TOKEN = "ZZTOPSECRET"
 """Part of everything that identifies the patient, the physician or the site."""
 SINGLE, CINE = uid.UltrasoundImageStorage, uid.UltrasoundMultiFrameImageStorage
+IMAGE = make_phantom(1, height=96, width=122).image
+FILM = np.stack([IMAGE, IMAGE[::-1]])
+"""Two frames of gray values that differ."""
 _PRIVATE_GROUP = 0x0011
 _CM = 3
 

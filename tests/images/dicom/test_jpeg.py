@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,20 +21,11 @@ from pydicom import uid  # noqa: E402
 
 from tests.images.dicom import files as dicom_files  # noqa: E402
 from tests.images.dicom.encodings import Maker, jpeg  # noqa: E402
+from tests.images.dicom.files import FILM, IMAGE  # noqa: E402
 
 
-def test_samples_may_lie_in_the_upper_bits(gray: np.ndarray, tmp_path: Path) -> None:
-    path = dicom_files.write(tmp_path / "a.dcm", gray[0], bits=12)
-    plain = image_file.read_frame(path).pixels
-    values = np.frombuffer(pydicom.dcmread(path).PixelData, "<u2")
-    with_overlay = rewrite(path, PixelData=(values | 0x8000).tobytes())
-    np.testing.assert_array_equal(with_overlay, plain)
-    shifted = rewrite(path, PixelData=(values << 4).tobytes(), HighBit=15)
-    np.testing.assert_array_equal(shifted, plain)
-
-
-def test_deep_pixels_in_jpeg_are_refused_with_advice(gray: np.ndarray, tmp_path: Path) -> None:
-    maker = Maker(dicom_files.write(tmp_path / "base.dcm", gray), tmp_path)
+def test_deep_pixels_in_jpeg_are_refused_with_advice(tmp_path: Path) -> None:
+    maker = Maker(dicom_files.write(tmp_path / "base.dcm", FILM), tmp_path)
     source = maker.native("MONOCHROME2", bits=12)
     coded = maker.by_dcmtk("dcmcjpeg", "+e1", source)
     if coded is None:
@@ -41,13 +34,27 @@ def test_deep_pixels_in_jpeg_are_refused_with_advice(gray: np.ndarray, tmp_path:
         read_frame(coded, 1)
 
 
-def test_pixels_that_lack_some_or_lie_in_pieces_are_refused(
-    gray: np.ndarray, tmp_path: Path
-) -> None:
-    path = dicom_files.write(tmp_path / "a.dcm", gray[0])
+def test_samples_may_be_swapped_in_words_or_lie_in_the_upper_bits(tmp_path: Path) -> None:
+    path = dicom_files.write(tmp_path / "a.dcm", IMAGE, syntax=uid.ExplicitVRBigEndian)
+    dataset = pydicom.dcmread(path)
+    dataset.PixelData = np.frombuffer(dataset.PixelData, "<u2").byteswap().tobytes()
+    dataset["PixelData"].VR = "OW"
+    dataset.save_as(path)
+    np.testing.assert_array_equal(image_file.read_frame(path).pixels, IMAGE)
+    path = dicom_files.write(tmp_path / "a.dcm", IMAGE, bits=12)
+    plain = image_file.read_frame(path).pixels
+    values = np.frombuffer(pydicom.dcmread(path).PixelData, "<u2")
+    with_overlay = rewrite(path, PixelData=(values | 0x8000).tobytes())
+    np.testing.assert_array_equal(with_overlay, plain)
+    shifted = rewrite(path, PixelData=(values << 4).tobytes(), HighBit=15)
+    np.testing.assert_array_equal(shifted, plain)
+
+
+def test_pixels_that_lack_some_or_lie_in_pieces_are_refused(tmp_path: Path) -> None:
+    path = dicom_files.write(tmp_path / "a.dcm", IMAGE)
     dataset = pydicom.dcmread(path)
     dataset.PixelData = dataset.PixelData[:2000]
-    dataset.add_new(0xFFFCFFFC, "OB", bytes(gray[0].size))  # padding
+    dataset.add_new(0xFFFCFFFC, "OB", bytes(IMAGE.size))  # padding
     dataset.save_as(path)
     with pytest.raises(ImageDecodeError, match="2000 of its pixels'"):
         image_file.read_frame(path)
@@ -69,9 +76,9 @@ def rewrite(path: Path, **attributes: object) -> np.ndarray:
 
 
 @pytest.fixture
-def coded(gray: np.ndarray, tmp_path: Path) -> Path:
+def coded(tmp_path: Path) -> Path:
     """An image as baseline JPEG."""
-    maker = Maker(dicom_files.write(tmp_path / "plain.dcm", gray[0]), tmp_path)
+    maker = Maker(dicom_files.write(tmp_path / "plain.dcm", IMAGE), tmp_path)
     return maker.coded("MONOCHROME2", jpeg, uid.JPEGBaseline8Bit)
 
 
@@ -83,19 +90,7 @@ def test_every_cut_of_a_file_is_refused(coded: Path) -> None:
                 decode_frame(data[:end])
 
 
-def test_a_number_in_place_of_a_table_of_offsets_is_refused(
-    gray: np.ndarray, tmp_path: Path
-) -> None:
-    maker = Maker(dicom_files.write(tmp_path / "plain.dcm", gray), tmp_path)
-    path = maker.coded("MONOCHROME2", jpeg, uid.JPEGBaseline8Bit)
-    dataset = pydicom.dcmread(path)
-    dataset.add_new("ExtendedOffsetTable", "UL", 1000)
-    dataset.save_as(path)
-    with pytest.raises(ImageDecodeError, match="ExtendedOffsetTable"):
-        count_frames(path)
-
-
-def test_a_jpeg_that_lacks_its_end_or_is_of_another_size_is_refused(coded: Path) -> None:
+def test_a_jpeg_that_contradicts_its_file_or_lacks_its_end_is_refused(coded: Path) -> None:
     dataset = pydicom.dcmread(coded)
     (whole,) = pydicom.encaps.generate_frames(dataset.PixelData, number_of_frames=1)
     cut = whole[: len(whole) // 2] + b"\xff\xd9"
@@ -104,21 +99,28 @@ def test_a_jpeg_that_lacks_its_end_or_is_of_another_size_is_refused(coded: Path)
         image_file.read_frame(path)
     with pytest.raises(ImageDecodeError, match="122x96, the file says 122x95"):
         rewrite(coded, Rows=95)
+    dataset.NumberOfFrames = 2
+    dataset.add_new("ExtendedOffsetTable", "UL", 1000)  # a number in place of a table
+    dataset.save_as(coded)
+    with pytest.raises(ImageDecodeError, match="ExtendedOffsetTable"):
+        count_frames(coded)
 
 
-SEGMENTS = {
-    "": b"",
-    "JFIF": b"\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0",
-    "Adobe RGB": b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\0",
-    "Adobe YCbCr": b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\1",
-}
+JFIF = b"\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0"
+ADOBE_RGB, ADOBE_YCC = (b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0" + kind for kind in (b"\0", b"\1"))
 
 
-def jpeg_of_colours(gray: np.ndarray, coded: str, segments: bytes, ids: bytes) -> bytes:
-    """Encode gray as ``RGB`` or ``YCbCr`` components of these ids, with no other segments."""
+def jpeg_of_colours(
+    frame: np.ndarray,
+    *,
+    rgb: bool = False,
+    segments: bytes = b"",
+    ids: bytes = b"\1\2\3",
+    half: int = 0,
+) -> bytes:
+    """Encode ``rgb`` or YCbCr, colour perhaps of half the width, with these segments and ids."""
     stream = io.BytesIO()
-    image = Image.fromarray(np.dstack([gray] * 3))
-    image.save(stream, "JPEG", quality=95, subsampling=0, keep_rgb=coded == "RGB")
+    Image.fromarray(frame).save(stream, "JPEG", quality=95, subsampling=half, keep_rgb=rgb)
     data, position, kept = stream.getvalue(), 2, b"\xff\xd8" + segments
     while True:
         marker, length = data[position + 1], int.from_bytes(data[position + 2 : position + 4])
@@ -134,55 +136,38 @@ def jpeg_of_colours(gray: np.ndarray, coded: str, segments: bytes, ids: bytes) -
 
 
 @pytest.mark.parametrize(
-    ("coded", "segments", "ids", "photometric"),
+    ("how", "photometric"),
     [
-        ("RGB", "", b"\1\2\3", "RGB"),
-        ("RGB", "", b"RGB", "YBR_FULL_422"),
-        ("YCbCr", "", b"\1\2\3", "YBR_FULL_422"),
-        ("YCbCr", "JFIF", b"\1\2\3", "RGB"),
-        ("RGB", "Adobe RGB", b"\1\2\3", "YBR_FULL_422"),
-        ("YCbCr", "Adobe YCbCr", b"\1\2\3", "RGB"),
+        ({"rgb": True}, "RGB"),
+        ({"rgb": True, "ids": b"RGB"}, "YBR_FULL_422"),
+        ({}, "YBR_FULL_422"),
+        ({"segments": JFIF}, "RGB"),
+        ({"rgb": True, "segments": ADOBE_RGB}, "YBR_FULL_422"),
+        ({"segments": ADOBE_YCC}, "RGB"),
+        ({"half": 1}, "RGB"),  # with fewer samples of colour it is no RGB
     ],
 )
-def test_what_the_colours_of_a_jpeg_are(
-    gray: np.ndarray, tmp_path: Path, coded: str, segments: str, ids: bytes, photometric: str
-) -> None:
+def test_what_colours_of_a_jpeg_are(tmp_path: Path, how: dict[str, Any], photometric: str) -> None:
     """Its own segments say it, else DICOM does; of a film in fragments too."""
-    maker = Maker(dicom_files.write(tmp_path / "plain.dcm", gray), tmp_path)
-
-    def encode(frame: np.ndarray) -> bytes:
-        return jpeg_of_colours(frame[..., 0], coded, SEGMENTS[segments], ids)
-
+    maker = Maker(dicom_files.write(tmp_path / "plain.dcm", FILM), tmp_path)
+    encode = functools.partial(jpeg_of_colours, **how)
     path = maker.coded(photometric, encode, uid.JPEGBaseline8Bit, fragments=3)
     for number in (1, 2):
         found = read_frame(path, number)
-        assert np.abs(found.pixels.astype(int) - gray[number - 1]).max() <= 12
-        assert found.screen is not None
+        assert np.abs(found.pixels.astype(int) - FILM[number - 1]).max() <= 12
         assert not found.screen.coloured
 
 
-def test_a_jpeg_with_fewer_samples_of_colour_is_no_rgb(gray: np.ndarray, tmp_path: Path) -> None:
-    maker = Maker(dicom_files.write(tmp_path / "plain.dcm", gray), tmp_path)
-
-    def encode(frame: np.ndarray) -> bytes:
-        data = jpeg(frame)  # 4:2:2, and begins with JFIF's segment
-        return data[:2] + data[4 + int.from_bytes(data[4:6]) :]
-
-    path = maker.coded("RGB", encode, uid.JPEGBaseline8Bit)
-    assert np.abs(read_frame(path, 1).pixels.astype(int) - gray[0]).max() <= 12
-
-
 def test_errors_and_warnings_tell_nothing_of_the_patient(
-    gray: np.ndarray, tmp_path: Path, recwarn: pytest.WarningsRecorder
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
 ) -> None:
-    path = dicom_files.write(tmp_path / "a.dcm", gray[0])
+    path = dicom_files.write(tmp_path / "a.dcm", IMAGE)
     data = path.read_bytes()
-    token = dicom_files.TOKEN.encode()
-    for at in range(132, len(data) - gray[0].size, 7):
+    for at in range(132, len(data) - IMAGE.size, 7):
         broken = data[:at] + b"\xff\xfe" + data[at + 2 :]
         try:
             decode_frame(broken)
         except ImageDecodeError as error:
             assert dicom_files.TOKEN not in str(error)
-    assert token in data
+    assert dicom_files.TOKEN.encode() in data
     assert not [*recwarn]

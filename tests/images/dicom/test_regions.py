@@ -15,7 +15,6 @@ def test_a_scan_has_its_place_and_the_size_of_its_pixels() -> None:
     (area,) = scale.areas
     assert area[:4] == (100, 50, 501, 401)
     assert area.pixel_size == scale.pixel_size
-    assert scale.pixel_size is not None
     assert scale.pixel_size[:2] == pytest.approx((0.2, 0.25))
     assert scale.pixel_size.source == "dicom"
     assert not scale.refused
@@ -41,9 +40,7 @@ def test_a_region_beyond_the_image_was_resized(corner: dict[str, int]) -> None:
     scale = read_scale([TISSUE, TISSUE._replace(data_type=2, **corner)], SIZE)
     assert scale[:2] == ((), None)
     assert "640x480: it was resized or cut" in scale.refused
-
-
-def test_one_column_or_row_too_many_is_a_usual_slip() -> None:
+    # one column or row too many is a usual slip
     scale = read_scale([TISSUE._replace(right_px=640, bottom_px=480)], SIZE)
     assert scale.areas[0][:4] == (100, 50, 640, 480)
     assert scale.pixel_size is not None
@@ -71,6 +68,9 @@ def test_two_scans_may_have_scales_of_their_own() -> None:
     alike = read_scale([left, right], SIZE)
     assert len(alike.areas) == 2
     assert alike.pixel_size is not None
+    assert len(read_scale([TISSUE, TISSUE], SIZE).areas) == 1  # one that is named twice
+    many = [TISSUE._replace(left_px=i) for i in range(60)]
+    assert len(read_scale(many, SIZE).areas) == 8  # more are not looked at
     differing = read_scale([left, right._replace(x_delta=0.03)], SIZE)
     assert differing.pixel_size is None
     assert not differing.refused  # it depends on the place
@@ -79,12 +79,6 @@ def test_two_scans_may_have_scales_of_their_own() -> None:
     one_known = read_scale([left, right._replace(x_units=4)], SIZE)
     assert [area.pixel_size is None for area in one_known.areas] == [False, True]
     assert "centimetres" in one_known.refused  # should the head be there
-
-
-def test_a_scan_named_twice_is_one_and_few_are_looked_at() -> None:
-    assert len(read_scale([TISSUE, TISSUE], SIZE).areas) == 1
-    many = [TISSUE._replace(left_px=i) for i in range(60)]
-    assert len(read_scale(many, SIZE).areas) == 8
 
 
 @pytest.mark.parametrize(
