@@ -28,9 +28,8 @@ def ellipses(draw: st.DrawFn, least_ratio: float = 0.5, most_ratio: float = 0.97
 
 def assert_same(first: Ellipse, second: Ellipse, rel: float = 1e-9) -> None:
     size = second.semi_major_px
-    assert first.center_x_px == pytest.approx(second.center_x_px, abs=rel * (size + 1000))
-    assert first.center_y_px == pytest.approx(second.center_y_px, abs=rel * (size + 1000))
-    assert first.semi_major_px == pytest.approx(second.semi_major_px, rel=rel)
+    assert first.center == pytest.approx(second.center, abs=rel * (size + 1000))
+    assert first.semi_major_px == pytest.approx(size, rel=rel)
     assert first.semi_minor_px == pytest.approx(second.semi_minor_px, rel=rel)
     turn = abs(first.angle_rad - second.angle_rad) % math.pi
     assert min(turn, math.pi - turn) < 1000 * rel

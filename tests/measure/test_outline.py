@@ -21,7 +21,6 @@ def test_main_region_fills_holes_and_counts_the_rest() -> None:
     probability[50:55, 60:70] = 0.5  # at the threshold counts as head
     probability[40:44, 50:54] = 1.0  # meets the head at a corner
     region = main_region(probability)
-    assert region is not None
     expected = np.zeros((60, 80), np.uint8)
     expected[10:40, 10:50] = 255
     assert np.array_equal(region.mask, expected)
@@ -32,9 +31,7 @@ def test_main_region_fills_holes_and_counts_the_rest() -> None:
 def test_boundary_lies_where_the_probability_crosses() -> None:
     row = np.array([1.0, 1.0, 0.7, 0.2, 0.0], dtype=np.float32)
     probability = np.repeat(row[None], 6, axis=0)
-    region = main_region(probability)
-    assert region is not None
-    points = boundary_points(probability, region)
+    points = boundary_points(probability, main_region(probability))
     assert points[:, 0] == pytest.approx(2 + (0.7 - 0.5) / (0.7 - 0.2))
     assert sorted(points[:, 1]) == list(range(6))
 
@@ -54,7 +51,6 @@ def test_distances_to_a_conic_are_the_ellipse_s(
     ellipse = Ellipse(x, y, 1.2, 1.2 * ratio, angle)
     powers = conic.powers(*ellipse.points(40).T)
     found = conic.direct_fit(powers @ powers.T)
-    assert found is not None
     rays = np.exp(1j * np.linspace(0, 6, 30)) * np.geomspace(1e-3, 100, 30)
     points = x + rays.real, y + rays.imag
     np.testing.assert_allclose(
@@ -75,9 +71,7 @@ def test_points_that_determine_no_ellipse() -> None:
 @given(ellipses(0.6, 0.9), floats(0.45, 1.0), floats(0, 1))
 def test_fit_recovers_an_ellipse_from_an_arc(ellipse: Ellipse, arc: float, start: float) -> None:
     points = np.roll(ellipse.points(400), int(400 * start), axis=0)[: int(400 * arc)]
-    found = fit_ellipse(points)
-    assert found is not None
-    assert_same(found, ellipse, rel=1e-5)
+    assert_same(fit_ellipse(points), ellipse, rel=1e-5)
 
 
 @settings(max_examples=40)
@@ -90,14 +84,11 @@ def test_fit_is_unmoved_by_a_dent(ellipse: Ellipse, seed: int) -> None:
     points[dent] = ellipse.center + 0.9 * (points[dent] - ellipse.center)
     points += random.normal(0, 0.002 * ellipse.semi_minor_px, points.shape)
     found = fit_ellipse(points)
-    assert found is not None
     assert found.circumference_px == pytest.approx(ellipse.circumference_px, rel=3e-3)
 
 
 def fitted(probability: np.ndarray, size: tuple[int, int]) -> EllipseFit | None:
-    region = main_region(probability)
-    assert region is not None
-    return fit_outline(probability, region, size)
+    return fit_outline(probability, main_region(probability), size)
 
 
 @settings(max_examples=40)
@@ -111,7 +102,6 @@ def test_map_to_ellipse_to_a_fraction_of_a_pixel(
     ellipse = Ellipse(800 * x, 540 * y, 540 * size, 540 * size * ratio, angle)
     probability = ellipse.resized((540, 800), (192, 288)).coverage(192, 288)
     fit = fitted(probability, (540, 800))
-    assert fit is not None
     assert fit.ellipse.circumference_px == pytest.approx(ellipse.circumference_px, rel=1e-3)
     assert fit.ellipse.center == pytest.approx(ellipse.center, abs=0.3)
     assert fit.residual_px < 1.0
@@ -122,6 +112,5 @@ def test_arc_fraction_tells_how_much_was_seen() -> None:
     probability = Ellipse(100, 96, 90, 70, 0).coverage(192, 288)
     probability[:, 100:] = 0.0  # the right half is lost; the cut is a straight edge inside
     fit = fitted(probability, probability.shape)
-    assert fit is not None
     assert fit.arc_fraction < 0.7 and fit.residual_px > 3
     assert fitted(np.ones((192, 288), np.float32), (192, 288)) is None  # without a boundary

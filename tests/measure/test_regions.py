@@ -52,7 +52,6 @@ def test_each_class_has_its_area_and_count() -> None:
     assert (found.status, found.flags) == ("ok", ())
     # of the class that was seen least surely
     assert found.confidence == pytest.approx(2 * 0.7 / 1.7)
-    assert found.mask is not None
     assert (found.mask[20, 20], found.mask[45, 110], found.mask[0, 0]) == (1, 2, 0)
     assert regions.caption(found, TASK) == "lesion 90 mm2, cyst 20 mm2"
     assert regions.title(TASK) == "Areas: lesion, cyst"
@@ -98,14 +97,7 @@ def test_speckle_has_area_but_is_no_piece_and_corners_do_not_join() -> None:
     assert figures["lesion_area_mm2"] is figures["cyst_area_mm2"] is None  # no pixel size
 
 
-def test_a_region_at_the_border_is_flagged() -> None:
-    for rows, columns in ((0, 50), (-1, 50), (50, 0), (50, -1)):
-        maps = np.zeros((1, *MAP))
-        maps[0, rows, columns] = 1.0
-        assert measured(maps, ONE).flags == ("touches_border",)
-
-
-def test_where_nothing_is_found_the_highest_probabilities_are_told() -> None:
+def test_where_nothing_is_found_the_highest_probabilities_are_named() -> None:
     maps = np.zeros((2, *MAP))
     maps[0, 5, 5], maps[1, 6, 6] = 0.41, 0.3
     found = measured(maps)
@@ -115,13 +107,17 @@ def test_where_nothing_is_found_the_highest_probabilities_are_told() -> None:
     assert regions.strokes(found) == []
 
 
-def test_strokes_run_along_each_piece_and_hole() -> None:
+def test_strokes_run_along_each_piece_and_hole_and_the_border_is_flagged() -> None:
     maps = two_lesions_and_a_cyst()
     maps[0, 15:20, 20:30] = 0  # a hole
     strokes = regions.strokes(measured(maps))
     assert [stroke.structure for stroke in strokes] == [1, 1, 1, 2]
     assert strokes[-1].points.min(axis=0).tolist() == [100, 40]  # (x, y)
     assert strokes[-1].points.max(axis=0).tolist() == [119, 49]
+    for rows, columns in ((0, 50), (-1, 50), (50, 0), (50, -1)):
+        maps = np.zeros((1, *MAP))
+        maps[0, rows, columns] = 1.0
+        assert measured(maps, ONE).flags == ("touches_border",)
 
 
 def test_a_task_of_a_newer_edgeseg_is_refused_with_advice() -> None:

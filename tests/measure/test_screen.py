@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +35,6 @@ def test_a_scan_on_a_screen_is_measured_as_if_alone(nano: Segmenter, scan: np.nd
     """To the last digit, in the pixels of the screen, with a mask of the screen's size."""
     alone = nano.predict(scan, SIZE)
     found = nano.predict(screen(scan, scan[:, ::-1], LEFT))
-    assert found.ellipse is not None and alone.ellipse is not None
     assert found.ellipse == alone.ellipse.moved(40, 60)
     moved = {"center_x_px": found.ellipse.center_x_px, "center_y_px": found.ellipse.center_y_px}
     assert found.figures == {**alone.figures, **moved}
@@ -52,7 +52,6 @@ def test_of_two_scans_the_one_with_the_head_counts_at_its_own_scale(
     in_right = nano.predict(screen(None, scan, left, right))
     assert (in_left.measurement.area, in_left.pixel_size) == (left, half)
     assert (in_right.measurement.area, in_right.pixel_size) == (right, SIZE)
-    assert in_left.hc_mm is not None
     assert in_right.hc_mm == pytest.approx(2 * in_left.hc_mm)
     frame = screen(scan, None, LEFT._replace(pixel_size=None), right)
     unknown = nano.predict(replace(frame, screen=frame.screen._replace(refused="no scale")))
@@ -63,17 +62,15 @@ def test_of_two_scans_the_one_with_the_head_counts_at_its_own_scale(
     assert given.hc_mm == nano.predict(scan, 0.5).hc_mm
 
 
-def measured(hc_mm: float | None, hc_px: float = 900.0, status: str = "ok") -> Measurement:
-    figures = {"hc_mm": hc_mm, "hc_px": hc_px, "ga_weeks_hadlock": 20.0}
-    flags = () if status == "ok" else ("looks_differ",)
-    return Measurement(figures, 0.9, flags, reason="none" if status == "empty" else "")
+def measured(hc_mm: float | None, hc_px: float = 900.0, **more: Any) -> Measurement:
+    return Measurement({"hc_mm": hc_mm, "hc_px": hc_px, "ga_weeks_hadlock": 20.0}, 0.9, **more)
 
 
 def test_two_scans_of_two_heads_are_in_doubt() -> None:
     one = measured(180.0)
     assert compare(one, measured(183.0)) is one
-    assert compare(one, measured(120.0, status="empty")) is one
-    assert compare(one, measured(120.0, status="doubtful")) is one
+    assert compare(one, measured(120.0, reason="empty")) is one
+    assert compare(one, measured(120.0, flags=("looks_differ",))) is one
     doubted = compare(one, measured(120.0))
     assert doubted.flags == ("several_regions",)
     assert doubted.figures["ga_weeks_hadlock"] is None

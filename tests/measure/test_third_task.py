@@ -67,20 +67,19 @@ def test_it_is_measured_tabled_drawn_and_reported(
     session = FakeSession(metadata=metadata)
     monkeypatch.setattr("edgeseg.segmenter.open_session", lambda *_, **__: session)
     assert metadata.task == Task("spot", ("no", "spot"))
-    (scans := tmp_path / "scans").mkdir()
-    for name, width_px in (("wide", 120), ("thin", 8), ("dark", 0)):
-        ellipse = Ellipse(150.0, 100.0, max(width_px / 2, 1), max(width_px / 4, 1), 0.0)
-        image = head_image(ellipse, (200, 300)) if width_px else np.zeros((200, 300), np.uint8)
+    scans, out = tmp_path / "scans", tmp_path / "out"
+    scans.mkdir()
+    for name, half_px in (("wide", 60.0), ("thin", 4.0), ("dark", 0.1)):
+        image = head_image(Ellipse(150.2, 100.2, half_px, half_px / 2, 0.0), (200, 300))
         (scans / f"{name}.png").write_bytes(encode(".png", image))
-    result = call("infer", scans, "--pixel-size", 0.5, "--out", tmp_path / "out")
+    result = call("infer", scans, "--pixel-size", 0.5, "--out", out)
     assert result.exit_code == 0, result.output
     assert "3 images: 1 ok, 1 doubtful, 1 no spot, 0 failed" in result.stdout
     assert "wide.png: spot of 120 px" in result.stdout
-    dark, thin, wide = rows(tmp_path / "out")
+    dark, thin, wide = rows(out)
     assert [row["status"] for row in (dark, thin, wide)] == ["empty", "doubtful", "ok"]
     assert (dark["reason"], thin["reason"]) == ("dark", FLAGS["thin"])
     assert float(wide["spot_width_mm"]) == pytest.approx(60, abs=1)
-    out = tmp_path / "out"
     assert read_gray(out / "masks" / "wide.png").any()
     assert len(list((out / "overlays").iterdir())) == 3
     page = (out / "report.html").read_text("utf-8")

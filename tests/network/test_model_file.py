@@ -85,8 +85,9 @@ def test_a_tensor_that_lies_elsewhere_is_refused_wherever_it_is(
     assert Segmenter(path, device=device).infer(white).min() == pytest.approx(1)
 
 
-@pytest.mark.parametrize("length", [b"\x08", b"\x88\x80\x80\x00"])
-@pytest.mark.parametrize("tag", [b"\x0a", b"\x8a\x00"])
+@pytest.mark.parametrize(
+    ("tag", "length"), [(b"\x0a", b"\x88\x80\x80\x00"), (b"\x8a\x00", b"\x08")]
+)
 def test_however_its_place_is_written(tmp_path: Path, tag: bytes, length: bytes) -> None:
     """Protobuf's parsers read tags and lengths that are longer than they need be."""
     entry = b"\x0a\x08location\x12\x0asecret.bin"

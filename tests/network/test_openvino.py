@@ -3,7 +3,6 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,6 +17,8 @@ from edgeseg.segmenter import Segmenter
 from edgeseg.system import host
 from tests.fakes import METADATA
 
+TWO = [2, 1, 192, 288]  # images at once
+
 
 def test_without_its_package_the_device_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
@@ -25,16 +26,18 @@ def test_without_its_package_the_device_is_an_error(monkeypatch: pytest.MonkeyPa
         Segmenter("hc18-edge", device="openvino")
 
 
-@pytest.fixture(scope="module")
-def opened() -> Callable[[str | Path], Segmenter]:
-    pytest.importorskip("openvino")
-    return lambda model: Segmenter(model, device="openvino", threads=1)
+needs_openvino = pytest.mark.skipif(
+    not importlib.util.find_spec("openvino"), reason="OpenVINO is not installed"
+)
 
 
+def opened(model: str | Path) -> Segmenter:
+    return Segmenter(model, device="openvino", threads=1)
+
+
+@needs_openvino
 @pytest.mark.parametrize("model", zoo.manifest())
-def test_it_measures_as_onnxruntime_does(
-    opened: Callable[[str], Segmenter], model: str, phantoms: list[Phantom]
-) -> None:
+def test_it_measures_as_onnxruntime_does(model: str, phantoms: list[Phantom]) -> None:
     ours = Segmenter(model, device="cpu", threads=1)
     theirs = opened(model)
     assert theirs.provider == "OpenVINO"
@@ -47,9 +50,8 @@ def test_it_measures_as_onnxruntime_does(
     assert "openvino" in host.versions()
 
 
-def test_several_threads_and_images_at_once(
-    opened: Callable[[str], Segmenter], phantoms: list[Phantom]
-) -> None:
+@needs_openvino
+def test_several_threads_and_images_at_once(phantoms: list[Phantom]) -> None:
     segmenter = opened("hc18-nano")
     tensors = np.concatenate([preprocess(phantom.image, 128, 192) for phantom in phantoms[:6]])
     parts = np.split(tensors, 6)
@@ -60,7 +62,7 @@ def test_several_threads_and_images_at_once(
 
 
 @pytest.mark.nightly
-@pytest.mark.usefixtures("opened")
+@needs_openvino
 def test_the_first_inferences_of_a_process_do_not_lock_each_other(
     phantom_data: Path, tmp_path: Path
 ) -> None:
@@ -70,9 +72,8 @@ def test_the_first_inferences_of_a_process_do_not_lock_each_other(
         subprocess.run([*command, "--out", str(tmp_path / f"out{i}")], check=True, timeout=60)
 
 
-def test_what_is_no_model_of_ours_is_refused(
-    opened: Callable[[Path], Segmenter], tmp_path: Path
-) -> None:
+@needs_openvino
+def test_what_is_no_model_of_ours_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(b"garbage")
     with pytest.raises(ModelError, match="not a model OpenVINO can load"):
@@ -82,12 +83,10 @@ def test_what_is_no_model_of_ours_is_refused(
         opened(path)
 
 
-@pytest.mark.parametrize(
-    "shape",
-    [None, ["N", 1, "h", 288], ["N", 2, 192, 288], ["N", 1, 192, 288], [2, 1, 192, 288]],
-)
+@needs_openvino
+@pytest.mark.parametrize("shape", [None, *(["N", 1, side, 288] for side in ("h", 192)), TWO])
 def test_a_float_graph_runs_if_its_shape_is_the_metadata_s(
-    opened: Callable[[Path], Segmenter], tmp_path: Path, shape: list[int | str] | None
+    tmp_path: Path, shape: list[int | str] | None
 ) -> None:
     onnx = pytest.importorskip("onnx")
     path, kind = tmp_path / "model.onnx", onnx.TensorProto.FLOAT

@@ -135,15 +135,13 @@ MAPS = port("probability", F32, "N", 1, HEIGHT, WIDTH)
         ([IMAGE], [port("p", F32, "N", "C", "h", None)], True),
         ([IMAGE, port("size", "tensor(int64)", 2)], [MAPS], False),
         ([port("image", "tensor(int8)", "N", 1, HEIGHT, WIDTH)], [MAPS], False),
-        ([port("image", U8, "N", 3, HEIGHT, WIDTH)], [MAPS], False),
-        ([port("image", U8, "N", 1, WIDTH, HEIGHT)], [MAPS], False),
-        ([port("image", U8, "N", 1, "h", "w")], [MAPS], False),
-        ([port("image", U8, 1, HEIGHT, WIDTH)], [MAPS], False),
-        ([port("image", U8, 0, 1, HEIGHT, WIDTH)], [MAPS], False),
-        ([port("image", U8, 10**6, 1, HEIGHT, WIDTH)], [MAPS], False),
+        *(
+            ([port("image", U8, *shape, HEIGHT, WIDTH)], [MAPS], False)
+            for shape in (("N", 3), (1,), (0, 1), (10**6, 1))
+        ),
+        *(([port("image", U8, "N", 1, *s)], [MAPS], False) for s in ((WIDTH, HEIGHT), ("h", "w"))),
         ([IMAGE], [port("p", "tensor(float16)", "N", 1, HEIGHT, WIDTH)], False),
-        ([IMAGE], [port("p", F32, "N", 2, HEIGHT, WIDTH)], False),
-        ([IMAGE], [port("p", F32, "N", HEIGHT, WIDTH)], False),
+        *(([IMAGE], [port("p", F32, "N", *s, HEIGHT, WIDTH)], False) for s in ((2,), ())),
     ],
 )
 def test_the_graph_is_held_to_its_metadata(
@@ -157,10 +155,7 @@ def test_the_graph_is_held_to_its_metadata(
     else:
         with pytest.raises(ModelError, match=r"^m\.onnx: expected one input"):
             Port(fake, PATH)
-
-
-def test_a_graph_has_a_map_for_each_structure(monkeypatch: pytest.MonkeyPatch) -> None:
-    lesions = FakeSession(metadata=LESIONS)
+    lesions = FakeSession(metadata=LESIONS)  # which has a map for each structure
     assert Port(lesions, PATH).metadata == LESIONS
     monkeypatch.setattr(lesions, "get_outputs", lambda: [MAPS])
     with pytest.raises(ModelError, match=r"\(N, 2, h, w\)"):
