@@ -95,6 +95,8 @@ def test_images_are_sorted_and_filtered(page: Any, rows: Rows) -> None:
     page.click("#close")
     page.select_option("#review", "yes")
     assert names(page) == ["000_HC.png"]
+    page.fill("#search", "none of this name")
+    assert names(page) == []
 
 
 def test_the_table_sorts_by_its_titles_and_its_rows_have_one_height(page: Any, rows: Rows) -> None:
@@ -244,21 +246,21 @@ def test_an_ellipse_is_dragged_and_saved_beside_the_model_s(
     page.click("#reset")
     assert page.locator("#corrected").text_content() == "2 reviewed, saved"
     page.click("#close")
-    # the table brings all back, but for what is not saved yet here
+    # the table brings all back, but replaces nothing that is not saved
+    loaded = "document.getElementById('loaded').textContent"
     open_image(page, "000_HC.png")
-    page.click("#correct")
-    page.keyboard.press("ArrowUp")
+    page.click("#accept")
     page.click("#close")
-    page.evaluate("corrections.delete(images.find(({ name }) => name === 'dark.png').number)")
-    mine = page.evaluate("corrections.get(0).ellipse")
     page.set_input_files("#load", tmp_path / "corrected.csv")
-    wait_until(page, "document.getElementById('loaded').textContent.startsWith('2 of 3 rows')")
-    assert page.locator("#corrected").text_content() == "3 reviewed, 1 not saved yet"
-    assert page.evaluate("corrections.get(0).ellipse") == mine
-    assert ", corrected" in page.locator(".card", has_text="dark.png").text_content()
+    wait_until(page, f"{loaded}.includes('save yours first')")
+    assert page.evaluate("reviewOf(images[0])") == "accepted"
+    page.evaluate("corrections.clear()")
     (tmp_path / "other.csv").write_text("file,frame\na.png,\n")
-    page.set_input_files("#load", tmp_path / "other.csv")
-    wait_until(page, "document.getElementById('loaded').textContent.startsWith('0 of 1 rows')")
+    for name, said in (("corrected.csv", "3 loaded"), ("other.csv", "0 loaded; 1 rows are")):
+        page.set_input_files("#load", tmp_path / name)
+        wait_until(page, f"{loaded}.startsWith('{said}')")
+        assert page.locator("#corrected").text_content() == "3 reviewed, saved"
+    assert ", corrected" in page.locator(".card", has_text="dark.png").text_content()
 
 
 def drawn_figures(

@@ -93,26 +93,23 @@ function identity({ row }) {
   return JSON.stringify([row.file, row.frame, ...OWN.map((column) => row[column])]);
 }
 
-/* Take over the heads of a corrected.csv, and say how many; of those not saved yet here none. */
+/* Take over the heads of a corrected.csv, and say how many. */
 function loadCorrections(text) {
+  if (countUnsaved()) return "save yours first: those of the table would replace them";
   const names = images.map(({ row }) => [cellText(row.file), row.frame]);
   const written = readCsv(csvText([["file", "frame"], ...names])); // as they stand in such a table
   const numbers = new Map(written.map((name, number) => [JSON.stringify(name), number]));
-  const rows = readCsv(text), loaded = [], kept = [];
-  for (const row of rows) {
+  const rows = readCsv(text);
+  const heads = rows.map((row) => {
     const number = numbers.get(JSON.stringify({ file: row.file, frame: row.frame }));
-    const ellipse = measuredEllipse({ row });
-    if (number === undefined || !ellipse || !Object.values(ellipse).every(isFinite)) continue;
-    const isOwn = corrections.get(number)?.saved === false;
-    (isOwn ? kept : loaded).push([number, { ellipse: ordered(ellipse), saved: true }]);
-  }
-  loaded.forEach(([number, correction]) => corrections.set(number, correction));
+    return [number, measuredEllipse({ row })];
+  }).filter(([number, head]) => images[number] && head && Object.values(head).every(isFinite));
+  for (const [number, head] of heads) corrections.set(number, { ellipse: ordered(head), saved: true });
   storeCorrections();
   drawCharts();
   refresh();
-  return `${loaded.length} of ${rows.length} rows loaded` +
-    (kept.length ? `; ${kept.length} not: heads that are not saved yet here stay` : "") +
-    (loaded.length + kept.length < rows.length ? "; the others are no heads of images here" : "");
+  const rest = rows.length - heads.length;
+  return `${heads.length} loaded${rest ? `; ${rest} rows are no heads of images here` : ""}`;
 }
 
 function countUnsaved() {

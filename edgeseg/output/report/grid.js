@@ -1,7 +1,7 @@
 "use strict";
 
 /* The images as cards or as a table, built in portions as the reader scrolls. */
-const PORTION = 60, MOST_DOUBTS = 2;
+const PORTION = 40, MOST_DOUBTS = 2;
 const CENTILES = ["HC", "BPD", "OFD"]
   .map((title) => [title, `${title.toLowerCase()}_centile_intergrowth`]);
 const STATUS_SIGNS = { ok: "✓", doubtful: "?", empty: "○", failed: "✗" };
@@ -106,8 +106,14 @@ function card(image) {
 function buildMore() {
   const portion = shownImages.slice(nBuilt, nBuilt + PORTION);
   nBuilt += portion.length;
-  if (asTable) tableOf.querySelector("tbody").append(...portion.map(tableRow));
-  else grid.append(...portion.map(card));
+  grid.append(...portion.map(card));
+}
+
+/* Have the image at a place on the page. */
+function buildPlace(place) {
+  if (asTable) fillPart(tableOf.querySelectorAll("tbody")[Math.floor(place / ROWS_A_PART)], true);
+  const last = Math.min(place, shownImages.length - 1);
+  while (!asTable && nBuilt <= last) buildMore();
 }
 
 function showImages() {
@@ -116,19 +122,17 @@ function showImages() {
   tableOf.replaceChildren(...(asTable ? [newTable()] : []));
   grid.hidden = asTable;
   tableOf.hidden = !asTable;
-  if (asTable) tableOf.append(end);
-  else grid.after(end);
-  buildMore();
+  buildPlace(0);
   const all = shownImages.length === images.length;
   const count = all ? `${images.length}` : `${shownImages.length} of ${images.length}`;
   byId("shown").textContent = `${count} ${images.length === 1 ? "image" : "images"}`;
 }
 
 const nearEnd = new IntersectionObserver((seen) => {
-  if (nBuilt >= shownImages.length || !seen.some((entry) => entry.isIntersecting)) return;
+  if (asTable || nBuilt >= shownImages.length || !seen.some((entry) => entry.isIntersecting)) return;
   buildMore();
   // it reports changes only, and a portion may leave the end as near as it was
   nearEnd.unobserve(end);
   nearEnd.observe(end);
-}, { rootMargin: "1500px", scrollMargin: "1500px" });
+}, { rootMargin: "1500px" });
 nearEnd.observe(end);

@@ -52,7 +52,7 @@ function showFigures(image) {
 function go(places) {
   const place = shownImages.indexOf(currentImage) + places;
   if (place < 0 || place >= shownImages.length) return;
-  while (nBuilt <= place) buildMore();
+  buildPlace(place);
   openViewer(shownImages[place]);
 }
 
