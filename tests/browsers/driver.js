@@ -14,11 +14,12 @@ async function firefox(folder) {
   const page = await browser.newPage(), complaints = [];
   page.on("console", (said) => complaints.push(said.text()));
   page.on("pageerror", (error) => complaints.push(String(error)));
+  page.on("dialog", (asked) => asked.accept()); // what is not saved may go
   return {
     goto: async (url) => void await page.goto(url),
     evaluate: (expression) => page.evaluate(expression),
     click: (selector) => page.click(selector),
-    fill: (selector, text) => page.type(selector, text),
+    fill: (selector, text) => page.locator(selector).fill(text),
     choose: async (selector, paths) => (await page.$(selector)).uploadFile(...paths),
     drag: async (from, to) => {
       for (const [act, ...how] of [["move", ...from], ["down"], ["move", ...to], ["up"]]) {
@@ -34,7 +35,7 @@ async function firefox(folder) {
 
 async function webkit(folder) {
   const port = 10000 + process.pid % 20000, env = { ...process.env, HOME: folder };
-  const driver = spawn("WebKitWebDriver", [`--port=${port}`], { env });
+  const driver = spawn("WebKitWebDriver", [`--port=${port}`], { env, stdio: "ignore" });
   let address = `http://127.0.0.1:${port}/session`;
   const ask = async (path, command = {}) => {
     const answer = await fetch(address + path, { method: "POST", body: JSON.stringify(command) });
@@ -52,7 +53,10 @@ async function webkit(folder) {
     goto: (url) => ask("/url", { url }),
     evaluate: (each) => ask("/execute/sync", { script: `return (${each})`, args: [] }),
     click: (selector) => askOf(selector, "click"),
-    fill: (selector, text) => askOf(selector, "value", { text }),
+    fill: async (selector, text) => {
+      await askOf(selector, "clear");
+      await askOf(selector, "value", { text });
+    },
     choose: (selector, paths) => askOf(selector, "value", { text: paths.join("\n") }),
     drag: (...places) => {
       const [from, to] = places.map(([x, y]) => (

@@ -104,7 +104,7 @@ def test_the_page_measures_as_infer_does(
     x, y, width, _ = box(window, "#picture")
     for tick in (20, 220):
         window.drag(place := (x + 20, y + tick * width / 400), place)
-    window.fill("#distance", "0")  # after the 10 that is there
+    window.fill("#distance", "24")
     check_accessible(window)
     window.click("#scale-use")
     wait_until(window, "document.getElementById('figure').textContent.endsWith('mm')")
@@ -116,7 +116,7 @@ def test_the_page_measures_as_infer_does(
     assert [row["status"] for row in rows] == ["ok", "ok", "empty", "doubtful"]
     for row in rows:
         size = float(row["pixel_size_x_mm"])
-        assert (row["pixel_size_source"], size) == ("ruler", pytest.approx(100 / 200, rel=0.01))
+        assert (row["pixel_size_source"], size) == ("ruler", pytest.approx(24 / 200, rel=0.01))
         expected = nano.predict(tmp_path / row["file"], size)
         assert (row["status"], row["reason"]) == (expected.status, expected.reason)
         assert float(row["hc_mm"] or 0) == pytest.approx(expected.hc_mm or 0, abs=0.1)
@@ -139,6 +139,7 @@ def test_a_head_is_corrected_in_the_report(window: Window, report: Path) -> None
     window.click("#view")
     window.fill("#search", "000_")
     card = "document.querySelector('.card')"
+    window.evaluate(f"{card}.scrollIntoView()")  # else WebKit has not laid it out
     wait_until(window, f"{card}.checkVisibility({{ contentVisibilityAuto: true }})")
     window.click(".card")
     wait_until(window, "picture.complete && picture.naturalWidth === 400")
