@@ -40,8 +40,11 @@ def quick_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgeseg.node.server._ACCEPT_S", 0.02)
 
 
+Start = Callable[..., Node]
+
+
 @pytest.fixture
-def started(tmp_path: Path) -> Iterator[Callable[..., Node]]:
+def started(tmp_path: Path) -> Iterator[Start]:
     """Start nodes that keep what comes, and stop them at the end."""
     pytest.importorskip("pynetdicom")
     numbers = itertools.count()
@@ -55,23 +58,22 @@ def started(tmp_path: Path) -> Iterator[Callable[..., Node]]:
                 received[uid] = path.read_bytes()
                 return 0
 
-            spool, address = tmp_path / f"spool{next(numbers)}", NodeAddress(port=0, **options)
-            server = run_server(address, store or keep, spool, notices.append)
+            spool = tmp_path / f"spool{next(numbers)}"
+            options = {"port": 0, **options}
+            server = run_server(NodeAddress(**options), store or keep, spool, notices.append)
             return Node(stack.enter_context(server), received, notices, spool)
 
         yield start
 
 
 @pytest.fixture
-def node(started: Callable[..., Node]) -> Node:
+def node(started: Start) -> Node:
     return started()
 
 
-@pytest.fixture(scope="session")
-def example() -> Callable[[str], Path]:
-    """Real ultrasound files that come with pydicom: rgb_color, palette_color, ybr_color."""
-    examples = pytest.importorskip("pydicom.examples")
-    return lambda name: Path(examples.get_path(name))
+def example(name: str = "rgb_color") -> Path:
+    """Return a real ultrasound file of pydicom: rgb_color, palette_color, ybr_color."""
+    return Path(pytest.importorskip("pydicom.examples").get_path(name))
 
 
 class Certificates(NamedTuple):

@@ -4,6 +4,7 @@ import socket
 from unittest.mock import Mock
 
 import pytest
+from pytest import MonkeyPatch
 
 from edgeseg.errors import DataError
 from edgeseg.node.addresses import Caller, Remote, find_fixed_addresses, normalize_address
@@ -36,15 +37,12 @@ def test_what_is_no_remote_is_refused(text: str) -> None:
         Remote.parse(text)
 
 
-def test_a_caller_is_read_with_and_without_its_host() -> None:
+def test_a_caller_is_read_and_admitted_by_title_and_address(monkeypatch: MonkeyPatch) -> None:
     assert Caller.parse(" VOLUSON ") == Caller("VOLUSON")
     assert Caller.parse("VOLUSON@10.0.0.7") == Caller("VOLUSON", "10.0.0.7")
     assert Caller.parse("A@[FD00::7]") == Caller.parse("A@fd00::7") == Caller("A", "fd00::7")
     with pytest.raises(DataError):
         Caller.parse("VOLUSON@10.0.0.7:104")
-
-
-def test_a_caller_is_admitted_by_title_and_address(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not Caller("A").admits("a", "10.0.0.7")
     found = [[(socket.AF_INET, 0, 0, "", (f"10.0.0.{last}", 0))] for last in (7, 8)]
     monkeypatch.setattr(socket, "getaddrinfo", Mock(side_effect=[*found, socket.gaierror]))

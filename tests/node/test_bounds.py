@@ -7,7 +7,6 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ import pytest
 from edgeseg.node.addresses import NodeAddress
 from edgeseg.node.bounds import Bounds, Status
 from edgeseg.node.server import run_server
-from tests.node.conftest import Node
+from tests.node.conftest import Node, Start
 from tests.node.peers import associated, connected, data, hostile, read_unit, store_command, until
 
 pytest.importorskip("pydicom")
@@ -25,7 +24,7 @@ KIB = 1 << 10
 SMALL = store_command() + data(b"abc", last=True)
 
 
-def test_too_large_an_instance_ends_the_association(started: Callable[..., Node]) -> None:
+def test_too_large_an_instance_ends_the_association(started: Start) -> None:
     node = started(bounds=Bounds(instance_bytes=100 * KIB))
     most_bytes = 0
     with associated(node.address) as peer:
@@ -47,7 +46,7 @@ def test_too_large_an_instance_ends_the_association(started: Callable[..., Node]
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is not told here")
-def test_an_instance_is_never_whole_in_memory(started: Callable[..., Node]) -> None:
+def test_an_instance_is_never_whole_in_memory(started: Start) -> None:
     resident: list[int] = []
 
     def store(path: Path, uid: str) -> int:
@@ -79,15 +78,12 @@ def test_a_unit_too_large_is_refused_by_its_header(first: bool, length: int, nod
         assert hostile.status_of(read_unit(peer)) == 0
 
 
-def test_too_many_associations_are_asked_to_come_back(started: Callable[..., Node]) -> None:
+def test_too_many_associations_come_back_and_connections_are_closed(started: Start) -> None:
     node = started(bounds=Bounds(associations=2))
     with associated(node.address), associated(node.address), connected(node.address) as third:
         third.sendall(hostile.usual_request())
         assert read_unit(third) == (3, b"\0\2\3\2")  # rejected for now: local limit exceeded
     until(lambda: hostile.answers_echo(node.address))
-
-
-def test_too_many_connections_are_closed(started: Callable[..., Node]) -> None:
     node = started(bounds=Bounds(connections=3))
     with contextlib.ExitStack() as stack:
         peers = [stack.enter_context(connected(node.address)) for _ in range(20)]
@@ -101,7 +97,7 @@ def test_too_many_connections_are_closed(started: Callable[..., Node]) -> None:
     assert "there are too many" in node.notices[0]
 
 
-def test_a_peer_that_asks_for_nothing_or_is_silent_is_let_go(started: Callable[..., Node]) -> None:
+def test_a_peer_that_asks_for_nothing_or_is_silent_is_let_go(started: Start) -> None:
     node = started(bounds=Bounds(association_s=0.3, pdu_s=0.3))
     silent = started(bounds=Bounds(idle_s=0.3))
     before = threading.active_count()
@@ -177,8 +173,7 @@ def test_a_stop_cuts_what_does_not_end(tmp_path: Path) -> None:
     store, node = SlowStore(), NodeAddress(port=0, bounds=Bounds(stop_s=0.3))
     with contextlib.ExitStack() as peers:
         with run_server(node, store, tmp_path, notices.append) as address:
-            peer = peers.enter_context(associated(address))
-            peer.sendall(SMALL)
+            (peer := peers.enter_context(associated(address))).sendall(SMALL)
             assert store.is_storing.wait(10)
             began = time.monotonic()
         assert time.monotonic() - began < 5

@@ -16,7 +16,7 @@ from edgeseg.errors import OutputWriteError
 from edgeseg.node import report_sender
 from edgeseg.node.addresses import Remote
 from edgeseg.node.report_sender import ReportSender
-from tests.node.conftest import Node
+from tests.node.conftest import Node, Start, example
 from tests.node.peers import until
 
 pytest.importorskip("pynetdicom")
@@ -25,7 +25,7 @@ Sending = Callable[..., contextlib.AbstractContextManager[ReportSender]]
 
 
 @pytest.fixture
-def sending(tmp_path: Path, example: Callable[[str], Path]) -> Sending:
+def sending(tmp_path: Path) -> Sending:
     """Send 0.dcm, 1.dcm and so on to a node, where ``note`` is called with those that are sent."""
 
     @contextlib.contextmanager
@@ -34,7 +34,7 @@ def sending(tmp_path: Path, example: Callable[[str], Path]) -> Sending:
     ) -> Iterator[ReportSender]:
         names = [f"{number}.dcm" for number in range(count)]
         for name in names:
-            (tmp_path / name).write_bytes(example("rgb_color").read_bytes())
+            (tmp_path / name).write_bytes(example().read_bytes())
         results: Any = SimpleNamespace(out=tmp_path, store=SimpleNamespace(note_sent=note))
         remote = Remote("NODE", *node.address)
         with ReportSender(results, remote, "EDGESEG", None, said.append) as sender:
@@ -46,11 +46,9 @@ def sending(tmp_path: Path, example: Callable[[str], Path]) -> Sending:
 
 @pytest.mark.parametrize("status", [0, 0xC000])
 def test_what_is_sent_or_refused_is_noted_and_not_sent_again(
-    status: int, started: Callable[..., Node], sending: Sending
+    status: int, started: Start, sending: Sending
 ) -> None:
-    noted: list[str] = []
-    received: list[Path] = []
-    notices: list[str] = []
+    noted, received, notices = [], [], []
     node = started(store=lambda path, uid: received.append(path) or status)
     with sending(node, 3, noted.extend, notices):
         until(lambda: len(noted) == 3)
@@ -61,8 +59,7 @@ def test_what_is_sent_or_refused_is_noted_and_not_sent_again(
 
 def test_a_full_disk_is_said(node: Node, sending: Sending, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report_sender, "_FIRST_WAIT_S", 0.01)
-    noted: list[str] = []
-    said: list[str] = []
+    noted, said = [], []
 
     def note(names: list[str]) -> None:
         if not said:
@@ -75,7 +72,7 @@ def test_a_full_disk_is_said(node: Node, sending: Sending, monkeypatch: pytest.M
 
 
 @pytest.fixture
-def hanging(started: Callable[..., Node], monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def hanging(started: Start, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """An archive that answers once it is free, which a stop does not wait for."""
     monkeypatch.setattr(report_sender, "_STOP_S", 0.2)
     is_reached, is_free = threading.Event(), threading.Event()
@@ -89,7 +86,9 @@ def hanging(started: Callable[..., Node], monkeypatch: pytest.MonkeyPatch) -> It
     is_free.set()
 
 
-def test_a_stop_does_not_wait_for_an_archive_that_hangs(hanging: Any, sending: Sending) -> None:
+def test_a_stop_waits_neither_for_an_archive_that_hangs_nor_for_all_that_is_owed(
+    hanging: Any, sending: Sending
+) -> None:
     said: list[str] = []
     with sending(hanging.node, 2, lambda _: None, said) as sender:
         assert hanging.is_reached.wait(10)
@@ -97,10 +96,8 @@ def test_a_stop_does_not_wait_for_an_archive_that_hangs(hanging: Any, sending: S
     assert time.monotonic() - began_s < 10  # a minute's answer is waited for otherwise
     until(lambda: sender._thread not in threading.enumerate())  # nor is a thread left
     assert said[-1].endswith("not sent yet: 2; the next start sends them")
-
-
-def test_a_stop_does_not_wait_for_all_that_is_owed(hanging: Any, sending: Sending) -> None:
     noted: list[str] = []
+    hanging.is_reached.clear()
     with sending(hanging.node, 60, noted.extend, []):
         assert hanging.is_reached.wait(10)
         threading.Timer(0.3, hanging.is_free.set).start()

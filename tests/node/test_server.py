@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -16,7 +14,7 @@ from edgeseg.node.addresses import Caller, NodeAddress
 from edgeseg.node.bounds import Status
 from edgeseg.node.notices import Notices
 from edgeseg.node.server import run_server
-from tests.node.conftest import Node, run
+from tests.node.conftest import Node, Start, example, run
 from tests.node.peers import ABORT, associated, connected, data, read_unit, store_command, until
 
 pydicom = pytest.importorskip("pydicom")
@@ -32,12 +30,10 @@ ENCODINGS = {
 
 
 @pytest.mark.parametrize("syntax", ENCODINGS)
-def test_storescu_stores_every_encoding(
-    syntax: str, node: Node, example: Callable[[str], Path], tmp_path: Path
-) -> None:
+def test_storescu_stores_every_encoding(syntax: str, node: Node, tmp_path: Path) -> None:
     make, propose = ENCODINGS[syntax]
     file = tmp_path / "image.dcm"
-    made = run(*make, example("rgb_color"), file)
+    made = run(*make, example(), file)
     assert made.returncode == 0, made.stderr
     done = run("storescu", *propose, "-aet", "SCANNER", "127.0.0.1", node.port, file)
     assert done.returncode == 0, done.stderr
@@ -50,11 +46,9 @@ def test_storescu_stores_every_encoding(
     assert not node.notices
 
 
-def test_of_many_encodings_for_one_image_one_is_taken_that_can_be_read(
-    node: Node, example: Callable[[str], Path]
-) -> None:
+def test_of_many_encodings_for_one_image_one_is_taken_that_can_be_read(node: Node) -> None:
     # JPEG-LS stands first in what is proposed here
-    done = run("storescu", "-xt", "+C", "127.0.0.1", node.port, example("rgb_color"))
+    done = run("storescu", "-xt", "+C", "127.0.0.1", node.port, example())
     assert done.returncode == 0, done.stderr
     (content,) = node.received.values()
     got = pydicom.dcmread(io.BytesIO(content))
@@ -68,16 +62,12 @@ def by_pynetdicom(node: Node, sop_class: str, syntax: str, title: str = "SCANNER
     return entity.associate(*node.address)
 
 
-@pytest.mark.parametrize(
-    ("sop_class", "syntax"),
-    [
+@pytest.mark.filterwarnings("ignore")
+def test_an_unknown_class_or_encoding_is_taken_too(node: Node) -> None:
+    for sop_class, syntax in (
         ("1.2.840.10008.5.1.4.1.1.6.1", "1.2.840.10008.1.2.4.202"),  # high-throughput JPEG 2000
         ("1.3.12.2.1107.5.9.1", "1.3.12.2.1107.9.9"),  # both of a maker
-    ],
-)
-def test_an_unknown_class_or_encoding_is_taken_too(sop_class: str, syntax: str, node: Node) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    ):
         association = by_pynetdicom(node, sop_class, syntax)
         assert [c.abstract_syntax for c in association.accepted_contexts] == [sop_class]
         association.release()
@@ -98,7 +88,7 @@ def store(node: Node, uid: str = "1.2.3") -> int:
 
 
 def test_an_exception_in_store_is_a_status_and_a_notice_without_the_patient(
-    started: Callable[..., Node], capfd: pytest.CaptureFixture[str]
+    started: Start, capfd: pytest.CaptureFixture[str]
 ) -> None:
     node = started(store=Mock(side_effect=ValueError("Doe^Jane")))
     assert store(node) == store(node) == Status.PROCESSING_FAILURE  # it goes on
@@ -109,16 +99,15 @@ def test_an_exception_in_store_is_a_status_and_a_notice_without_the_patient(
     assert not [*node.spool.iterdir()]
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_a_uid_that_is_none_is_refused_and_never_a_path(node: Node) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for uid in ("1.2.a", "../../x"):
-            assert store(node, uid) == Status.INVALID_INSTANCE
-        assert store(node) == Status.SUCCESS
+    for uid in ("1.2.a", "../../x"):
+        assert store(node, uid) == Status.INVALID_INSTANCE
+    assert store(node) == Status.SUCCESS
     assert [*node.received] == ["1.2.3"]
 
 
-def test_only_those_allowed_are_served(started: Callable[..., Node]) -> None:
+def test_only_those_allowed_are_served(started: Start) -> None:
     node = started(allow=[Caller("SCANNER"), Caller("ELSEWHERE", "10.9.8.7")])
     assert store(node) == Status.SUCCESS
     for title in ("OTHER", "ELSEWHERE"):
@@ -137,16 +126,15 @@ def serve(host: str, port: int, spool: Path) -> Any:
     return run_server(NodeAddress(host, port), lambda path, uid: 0, spool, lambda text: None)
 
 
-def test_a_port_is_free_at_once_and_what_a_killed_node_left_is_deleted(tmp_path: Path) -> None:
-    address = ("127.0.0.1", 0)
-    for _ in range(2):
-        (tmp_path / "tmpabc.dcm").write_bytes(b"of a patient")
-        with serve(*address, tmp_path) as address:
-            assert not [*tmp_path.iterdir()]
-
-
-def test_an_address_or_a_spool_that_cannot_serve_is_named(node: Node, tmp_path: Path) -> None:
+def test_a_port_is_free_at_once_and_one_that_cannot_serve_is_named(
+    node: Node, tmp_path: Path
+) -> None:
     (spool := tmp_path / "file").write_text("")
+    address, left = ("127.0.0.1", 0), tmp_path / "tmpabc.dcm"
+    for _ in range(2):
+        left.write_bytes(b"of a patient")
+        with serve(*address, tmp_path) as address:
+            assert not left.exists()  # what a killed node left is deleted
     for host in ("127.0.0.1", "no.such.host.invalid"):  # in use, and unknown
         server = serve(host, node.address[1], tmp_path)
         with pytest.raises(ConfigError, match=f"{host}:{node.port}"), server:

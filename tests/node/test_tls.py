@@ -2,17 +2,16 @@ from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from edgeseg.errors import ConfigError, EdgesegError, InputNotFoundError
+from edgeseg.errors import ConfigError, InputNotFoundError
 from edgeseg.node.addresses import Remote
 from edgeseg.node.bounds import Bounds
 from edgeseg.node.client import Outcome, send_files
 from edgeseg.node.tls import make_tls
-from tests.node.conftest import Certificates, Node, run
+from tests.node.conftest import Certificates, Start, example, run
 from tests.node.peers import answers_echo, connected, read_unit, until
 
 # pynetdicom leaves the socket of a failed handshake to the garbage collection
@@ -22,7 +21,7 @@ pytestmark = [
 ]
 
 
-def test_both_sides_are_checked(started: Callable[..., Node], certificates: Certificates) -> None:
+def test_both_sides_are_checked(started: Start, certificates: Certificates) -> None:
     context = make_tls(certificates.authority, *certificates.node, is_node=True)
     assert context.minimum_version >= ssl.TLSVersion.TLSv1_2 <= make_tls().minimum_version
     node = started(tls=context)
@@ -35,12 +34,12 @@ def test_both_sides_are_checked(started: Callable[..., Node], certificates: Cert
     assert any("a connection failed" in notice for notice in node.notices)
 
 
-def test_reports_are_sent_over_tls_to_the_host_that_a_certificate_names(
-    started: Callable[..., Node], certificates: Certificates, example: Callable[[str], Path]
+def test_reports_go_over_tls_to_the_host_that_a_certificate_names(
+    started: Start, certificates: Certificates
 ) -> None:
     # callers need no certificate
     node = started(tls=make_tls(None, *certificates.node, is_node=True))
-    context, files = make_tls(certificates.authority), [example("rgb_color")]
+    context, files = make_tls(certificates.authority), [example()]
     (outcome,) = send_files(files, Remote("NODE", *node.address), "EDGESEG", context)
     assert outcome == Outcome(True)
     elsewhere = Remote("NODE", "127.1", node.address[1])  # the same machine
@@ -50,12 +49,10 @@ def test_reports_are_sent_over_tls_to_the_host_that_a_certificate_names(
 
 
 def test_a_handshake_that_hangs_holds_nobody_up_and_counts_among_the_connections(
-    started: Callable[..., Node], certificates: Certificates
+    started: Start, certificates: Certificates
 ) -> None:
-    node = started(
-        tls=make_tls(None, *certificates.node, is_node=True),
-        bounds=Bounds(association_s=2, connections=3),
-    )
+    bounds = Bounds(association_s=2, connections=3)
+    node = started(tls=make_tls(None, *certificates.node, is_node=True), bounds=bounds)
     before = threading.active_count()
     context = make_tls(certificates.authority)
     with connected(node.address) as one, connected(node.address) as other:
@@ -73,13 +70,12 @@ def test_files_that_do_not_serve_are_named(certificates: Certificates, tmp_path:
     certificate, key = certificates.node
     done = run("openssl", "ec", "-aes256", "-passout", "pass:x", "-in", key, "-out", locked)
     assert done.returncode == 0, done.stderr
-    calls: list[tuple[Callable[[], object], type[EdgesegError], str]] = [
-        (lambda: make_tls(None, absent, key), InputNotFoundError, "absent.pem"),
-        (lambda: make_tls(None, text, key), ConfigError, "text.pem.*PEM"),
-        (lambda: make_tls(None, certificate, certificates.caller[1]), ConfigError, "its own key"),
-        (lambda: make_tls(None, certificate, locked), ConfigError, "without a password"),
-        (lambda: make_tls(text, certificate, key), ConfigError, "text.pem.*PEM"),
-    ]
-    for call, error, why in calls:
+    for files, error, why in (
+        ((None, absent, key), InputNotFoundError, "absent.pem"),
+        ((None, text, key), ConfigError, "text.pem.*PEM"),
+        ((None, certificate, certificates.caller[1]), ConfigError, "its own key"),
+        ((None, certificate, locked), ConfigError, "without a password"),
+        ((text, certificate, key), ConfigError, "text.pem.*PEM"),
+    ):
         with pytest.raises(error, match=why):
-            call()
+            make_tls(*files)
