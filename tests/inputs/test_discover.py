@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -46,12 +47,6 @@ def test_names_are_relative_to_what_is_given_or_begin_with_it_where_two_are_equa
     assert files(tmp_path / "p1/s", tmp_path / "p2/s") == ["b.png", "p1/s/a.png", "p2/s/a.png"]
 
 
-def test_annotations_beside_their_image_are_left_out(tmp_path: Path) -> None:
-    touch(tmp_path / "1_HC.png", tmp_path / "1_HC_Annotation.png", tmp_path / "2_Annotation.png")
-    assert files(tmp_path) == ["1_HC.png", "2_Annotation.png"]
-    assert notices(tmp_path) == ["left out 1 annotation file (*_Annotation.png)"]
-
-
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
 def test_links_to_folders_are_not_followed_but_named(tmp_path: Path) -> None:
     inside, outside = tmp_path / "in", tmp_path / "elsewhere"
@@ -64,7 +59,12 @@ def test_links_to_folders_are_not_followed_but_named(tmp_path: Path) -> None:
     assert [i.file for i in discover([str(inside / "link")]).items] == ["a.png"]
 
 
-def test_results_are_not_inputs(tmp_path: Path) -> None:
+def test_results_and_annotations_are_not_inputs(tmp_path: Path) -> None:
+    labelled = tmp_path / "labelled"
+    touch(*(labelled / f"{name}.png" for name in ("1_HC", "1_HC_Annotation", "2_Annotation")))
+    assert files(labelled) == ["1_HC.png", "2_Annotation.png"]
+    assert notices(labelled) == ["left out 1 annotation file (*_Annotation.png)"]
+    shutil.rmtree(labelled)
     out, old = tmp_path / "out", tmp_path / "old"
     touch(tmp_path / "a.png", out / "masks" / "a.png")
     touch(old / LOCK_NAME, old / "overlays" / "a.jpg")
@@ -94,16 +94,6 @@ def test_names_that_are_not_utf_8_are_written_with_escapes(tmp_path: Path) -> No
     (tmp_path / "b\\xfc.png").write_bytes(b"another")  # called as the first is written
     with pytest.raises(DataError, match="rename one"):
         discover([str(tmp_path)])
-
-
-def test_a_folder_without_images_is_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    touch(tmp_path / "note.txt")
-    monkeypatch.chdir(tmp_path)
-    for given in (tmp_path, "", "nothing.png", "nothing/*.png", "a\0b.png"):
-        with pytest.raises(InputNotFoundError):
-            files(given)
 
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(50)
@@ -205,7 +195,11 @@ def test_what_exists_is_taken_as_it_stands(tmp_path: Path, monkeypatch: pytest.M
     assert files(tmp_path / "[0-9]" / "*.png") == ["2/d.png"]
     assert files(tmp_path / "[2024]*" / "a.png") == ["[2024] study/a.png"]
     assert files(study) == ["[b] c.png", "a.png", "x/e.png"]
+    touch(tmp_path / "none" / "note.txt")
     monkeypatch.chdir(tmp_path)
+    for given in (tmp_path / "none", "nothing.png", "nothing/*.png", "a\0b.png"):
+        with pytest.raises(InputNotFoundError):
+            files(given)
     assert files("[2024] study/*.png") == ["[b] c.png", "a.png"]
     assert files("**/d.png") == ["2/d.png"]
 

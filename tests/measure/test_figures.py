@@ -10,9 +10,7 @@ from edgeseg.images.calibration import Calibration
 from edgeseg.images.frame import Frame, PixelSize
 from edgeseg.measure import biometry, figures
 from edgeseg.measure.ellipse import Ellipse
-from edgeseg.measure.head import given_columns
 from edgeseg.network.limits import Interval
-from edgeseg.network.task import Task
 from tests.fakes import METADATA
 
 HEAD = Ellipse(280.0, 200.0, 140.0, 108.0, 0.3)
@@ -136,15 +134,3 @@ def test_the_caption_says_what_was_given() -> None:
     )
     without = BLANK | {"hc_px": 1402.36, "calibration_factor": 0.98}
     assert figures.caption_lines(without) == ["HC 1402.4 px (no pixel size)"]
-
-
-def test_columns_of_what_was_given_come_last_and_only_then() -> None:
-    assert given_columns(Task(), ages=False, calibrated=False) == ()
-    both = given_columns(Task(), ages=True, calibrated=True)
-    assert [(column.name, column.title) for column in both] == [
-        ("ga_weeks_given", "GA given"),
-        *((column, f"{name} centile") for name, column in CENTILES.items()),
-        ("calibration_factor", ""),
-        ("calibration_shift_mm", ""),
-    ]
-    assert given_columns(Task(), ages=True, calibrated=False) == both[:4]

@@ -103,14 +103,6 @@ def test_images_and_labels_that_do_not_pair_are_named(
         load_labelled(shapes)
 
 
-def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputNotFoundError, match="images/ and masks/"):
-        load_labelled(tmp_path / "none")
-    (tmp_path / "bare" / "pictures").mkdir(parents=True)
-    with pytest.raises(InputNotFoundError, match=r"images/ and masks/.*found pictures"):
-        load_labelled(tmp_path / "bare")
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -145,6 +137,10 @@ def test_names_must_fit_the_masks(shapes: Path, text: str, message: str) -> None
 def test_groups_are_complete(
     tmp_path: Path, pattern: str, table: str, expected: list[str] | str
 ) -> None:
+    # without either only HC18's own names share a head
+    others = ["scan_001.png", "scan_002.png", "2024_1.png"]
+    groups = find_groups(tmp_path, ["010_HC.png", "010_2HC.png", "011_HC.png", *others])
+    assert groups == ["010", "010", "011", *others]
     files = ["a_1.png", "a_2.png", "b_1.png"]
     if table:
         (tmp_path / "groups.csv").write_text(table)
@@ -155,13 +151,12 @@ def test_groups_are_complete(
         find_groups(tmp_path, files, pattern)
 
 
-def test_only_hc18_s_own_names_share_a_head(tmp_path: Path) -> None:
-    others = ["scan_001.png", "scan_002.png", "2024_1.png"]
-    groups = find_groups(tmp_path, ["010_HC.png", "010_2HC.png", "011_HC.png", *others])
-    assert groups == ["010", "010", "011", *others]
-
-
-def test_kinds_of_data_are_told_apart(shapes: Path, phantom_data: Path) -> None:
+def test_kinds_of_data_are_told_apart_and_no_data(shapes: Path, phantom_data: Path) -> None:
+    with pytest.raises(InputNotFoundError, match="images/ and masks/"):
+        load_labelled(shapes / "none")
+    (shapes / "bare" / "pictures").mkdir(parents=True)
+    with pytest.raises(InputNotFoundError, match=r"images/ and masks/.*found pictures"):
+        load_labelled(shapes / "bare")
     with pytest.raises(DataError, match="learnt from outlines and circumferences"):
         load_labelled(shapes, "head")
     data = load_labelled(phantom_data, "regions")

@@ -63,39 +63,32 @@ def write(
     pixel_mm: tuple[float, float] | None = (0.1, 0.1),
     regions: Sequence[Region] | None = None,
     photometric: str = "MONOCHROME2",
-    planar: int = 0,
     bits: int = 8,
     syntax: str = uid.ExplicitVRLittleEndian,
-    preamble: bool = True,
-    names: bool = True,
-    palette: Palette = _PALETTE,
-    stored_as: str | None = None,
     **extra: Any,
 ) -> Path:
     """Write an ultrasound image, or a cine of several frames, without compression.
 
     ``pixel_mm``, across and down, is of one region that is the whole image; None writes none.
-    ``regions`` are those to write instead. ``stored_as`` is the interpretation of the pixels where
-    the file states it wrongly, ``planar`` 1 stores a colour after the other, ``bits`` are those
-    stored of a sample. Without ``preamble`` the file is a bare data set; ``names`` gives the
-    patient all there is, each with `TOKEN`. ``extra``: attributes by keyword; None leaves one out.
+    ``regions`` are those to write instead, ``bits`` those stored of a sample, ``extra`` attributes
+    by keyword; None leaves one out. The patient has all names there are, each with `TOKEN`.
     """
     frames = several(frames)
     height, width = frames.shape[1:3]
     dataset = Dataset()
-    _identify(dataset, names=names, cine=len(frames) > 1)
+    _identify(dataset, cine=len(frames) > 1)
     if regions is None:
         regions = [Region(0, 0, width - 1, height - 1, pixel_mm)] if pixel_mm else []
     if regions:
         dataset.SequenceOfUltrasoundRegions = [_region(each) for each in regions]
     order = ">" if syntax == uid.ExplicitVRBigEndian else "<"
-    store(dataset, frames, photometric, planar, bits, palette, stored_as, order)
+    store(dataset, frames, photometric, bits=bits, order=order)
     for keyword, value in extra.items():
         if value is not None:
             setattr(dataset, keyword, value)
         elif keyword in dataset:
             delattr(dataset, keyword)
-    return save(dataset, path, syntax, preamble=preamble)
+    return save(dataset, path, syntax)
 
 
 def store(
@@ -108,7 +101,11 @@ def store(
     stored_as: str | None = None,
     order: str = "<",
 ) -> None:
-    """Put frames into a data set, without compression; see `write`."""
+    """Put frames into a data set, without compression.
+
+    ``stored_as`` is the interpretation of the pixels where the file states it wrongly, ``planar`` 1
+    stores a colour after the other, ``bits`` are those stored of a sample.
+    """
     frames, really = several(frames), stored_as or photometric
     dataset.Rows, dataset.Columns = frames.shape[1:3]
     if len(frames) > 1:
@@ -217,7 +214,7 @@ def _segments(table: np.ndarray, order: str) -> bytes:
     return np.array([*discrete, *linear]).astype(f"{order}u2").tobytes()
 
 
-def _identify(dataset: Dataset, *, names: bool, cine: bool) -> None:
+def _identify(dataset: Dataset, *, cine: bool) -> None:
     dataset.SpecificCharacterSet = "ISO_IR 100"
     dataset.SOPClassUID = CINE if cine else SINGLE
     for keyword in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
@@ -230,11 +227,9 @@ def _identify(dataset: Dataset, *, names: bool, cine: bool) -> None:
         "PatientBirthDate": "19910203", "PatientSex": "F", "AccessionNumber": f"{TOKEN}A1",
         "ReferringPhysicianName": f"{TOKEN}^Doctor",
     }.items():  # fmt: skip
-        setattr(dataset, keyword, value if names else "")
+        setattr(dataset, keyword, value)
     dataset.StudyID, dataset.SeriesNumber, dataset.InstanceNumber = "1", 1, 1
     dataset.PatientOrientation, dataset.LossyImageCompression = "", "00"
-    if not names:
-        return
     dataset.InstitutionName, dataset.InstitutionAddress = f"{TOKEN} Clinic", f"1 {TOKEN} Road"
     dataset.OperatorsName, dataset.StationName = f"{TOKEN}^Operator", f"{TOKEN}1"
     dataset.PatientComments, dataset.StudyDescription = f"{TOKEN} twin", f"OB {TOKEN}"
