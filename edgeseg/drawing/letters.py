@@ -30,16 +30,10 @@ _TAKEN, _CUT = 255, 1_000_000_000  # how bad it is to hide a cell of other lette
 
 
 class Lettering:
-    """Writes blocks of lines into the corners of a picture, in place.
+    """Writes blocks of lines into the corners of a picture, (H, W, 3), in place.
 
-    Parameters
-    ----------
-    picture
-        Shape (H, W, 3), uint8.
-    size_px, margin_px
-        Size of the letters, and how far they stay from the edges.
-    outlines
-        What they should not hide: closed lines of points (n, 2), (x, y) in pixels.
+    They stay ``margin_px`` from its edges, and hide as little as they can of the ``outlines``, each
+    a closed line of points (n, 2), (x, y) in pixels.
     """
 
     def __init__(

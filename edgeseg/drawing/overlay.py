@@ -88,7 +88,7 @@ def _mark_ticks(picture: Picture, ticks: Ticks) -> None:
     lines = [np.stack([ends, np.full(2, place)], axis=1) for place in ticks.places_px]
     if ticks.side in ("top", "bottom"):
         lines = [line[:, ::-1] for line in lines]
-    _polylines(picture, lines, _RULER_BGR, max(1, round(scale)))
+    _polylines(picture, lines, _RULER_BGR)
 
 
 def _draw_lines(
@@ -103,9 +103,7 @@ def _draw_lines(
         size = gray.shape[1], gray.shape[0]
         _tint(picture, np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST)))
     scale = _scale(picture)
-    width = max(1, round(scale))
-    outlines = [stroke.points for stroke in reference]
-    _polylines(picture, outlines, _REFERENCE_BGR, width, closed=True)
+    _polylines(picture, [stroke.points for stroke in reference], _REFERENCE_BGR, closed=True)
     for stroke in strokes:
         colour, lines = colour_bgr(stroke.structure), [stroke.points]
         if measurement.flags and measurement.ellipse is not None:
@@ -114,8 +112,7 @@ def _draw_lines(
             lines = _make_calipers(stroke.points, _CALIPER_PX * scale)
         elif measurement.flags:
             lines = _cut_dashes(stroke.points, _DASH_PX * scale)
-        is_ring = stroke.closed and not measurement.flags
-        _polylines(picture, lines, colour, width, closed=is_ring)
+        _polylines(picture, lines, colour, closed=stroke.closed and not measurement.flags)
     return picture
 
 
@@ -197,11 +194,13 @@ def _polylines(
     picture: Picture,
     lines: Sequence[FloatArray],
     colour: Colour,
-    width: int,
+    rim_px: int = 0,
     *,
     closed: bool = False,
 ) -> None:
+    """Draw lines as wide as the picture asks for, and a rim."""
     fixed = [np.round(points * (1 << _SHIFT)).astype(np.int32) for points in lines]
+    width = max(1, round(_scale(picture))) + 2 * rim_px
     cv2.polylines(picture, fixed, closed, colour, width, cv2.LINE_AA, _SHIFT)
 
 
@@ -224,9 +223,8 @@ def _make_calipers(points: FloatArray, arm_px: float) -> list[FloatArray]:
 def _draw_bar(picture: Picture, bar: FloatArray, scale: float) -> None:
     """Draw a scale bar, a line of two points, with an upright at each end, on a dark rim."""
     upright = np.array([[0.0, -1.0], [0.0, 1.0]]) * _TICK_PX * scale
-    width = max(1, round(scale))
-    for colour, thickness in (((0, 0, 0), width + 2), (_WHITE_BGR, width)):
-        _polylines(picture, [bar, *(end + upright for end in bar)], colour, thickness)
+    for colour, rim_px in (((0, 0, 0), 1), (_WHITE_BGR, 0)):
+        _polylines(picture, [bar, *(end + upright for end in bar)], colour, rim_px)
 
 
 def _scale(picture: Picture) -> float:
