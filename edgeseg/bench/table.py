@@ -205,7 +205,7 @@ def read_report(path: Path) -> dict[str, Any]:
 
 def _key(row: Mapping[str, Any]) -> str:
     return (
-        f"{row['model']} {row['precision']} {row['provider']} threads {row['threads']} "
+        f"{row['model']} {row['precision']} {_COLUMNS['provider'](row)} threads {row['threads']} "
         f"batch {row.get('batch', 1)}"
     )
 

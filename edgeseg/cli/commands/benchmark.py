@@ -68,10 +68,10 @@ def benchmark(
 def _print_comparison(changes: list[Change], remarks: list[str], tolerance: float) -> None:
     console.say("")
     lines = [
-        (c.row, c.figure, f"{c.before:.2f}", f"{c.now:.2f}", f"{c.ratio:.3f}", "worse" * c.worse)
+        (c.figure, f"{c.before:.2f}", f"{c.now:.2f}", f"{c.ratio:.3f}", "worse" * c.worse, c.row)
         for c in changes
     ]
-    console.table(("row", "figure", "before", "now", "ratio", ""), lines, numeric=(2, 3, 4))
+    console.table(("figure", "before", "now", "ratio", "", "row"), lines, numeric=(1, 2, 3))
     console.notice(*remarks)
     if n_worse := sum(change.worse for change in changes):
         worse = f"{n_worse} of {len(changes)} figures"
