@@ -4,8 +4,7 @@ import { drawMeasured } from "./drawing.js";
 import { measure } from "./measure.js";
 import { fetchChecked, fetchPacked, openNetwork } from "./network.js";
 import {
-  confirmPixelSize, enterPixelSize, fillPixelSize, pixelSizeFor, readPixelSize, showPixelSize,
-  sizeText,
+  confirmPixelSize, enterPixelSize, pixelSizeFor, readPixelSize, showPixelSize, sizeText,
 } from "./pixel_size.js";
 import { isSettingScale, startScale, stopScale } from "./scale.js";
 import { tableText } from "./table.js";
@@ -49,11 +48,8 @@ function enqueue(task) {
   return run;
 }
 
-/* Measure gray values, and note how long it took. */
 async function measureGray(gray, pixelSize) {
-  const started = performance.now();
-  const prediction = await measure(gray, pixelSize, network, model);
-  return { gray, pixelSize, prediction, spentMs: performance.now() - started };
+  return { gray, pixelSize, prediction: await measure(gray, pixelSize, network, model) };
 }
 
 /* Measure an image file with a pixel size that its gray values may decide. */
@@ -70,21 +66,15 @@ async function measureFile(file, sizeFor) {
 /* Measure files one after another; each is shown as soon as it is measured. */
 function measureFiles(files) {
   if (!network || !files.length) return;
-  try {
-    readPixelSize();
-  } catch (error) {
-    byId("size-x").focus();
-    sayError(error);
-    return;
-  }
   const all = [...files];
   enqueue(async () => {
+    readPixelSize(); // what is wrong is refused
     for (const [i, file] of all.entries()) {
       say(`Measuring ${i + 1} of ${all.length}…`);
       add({ takesPixelSize: true, ...await measureFile(file, pixelSizeFor) });
     }
     sayReady();
-  });
+  }).catch(sayError);
 }
 
 /* Measure the image that is shown with the pixel size in the field as it is by then. */
@@ -100,9 +90,9 @@ function measureAgain() {
   }).catch(sayError);
 }
 
-/* Take the pixel size that stands in the field now. `from`: see enterPixelSize. */
-function changePixelSize(from) {
-  enterPixelSize(canTakePixelSize(shown) ? shown.gray : null, from);
+/* Take another pixel size, for the image that is shown too; see enterPixelSize. */
+function changePixelSize(text, from) {
+  enterPixelSize(canTakePixelSize(shown) ? shown.gray : null, text, from);
   measureAgain();
 }
 
@@ -113,10 +103,7 @@ function setScale() {
   byId("result").scrollIntoView();
   startScale((mm) => {
     display(result);
-    if (mm) {
-      fillPixelSize(mm);
-      changePixelSize(result.name);
-    }
+    if (mm) changePixelSize(+mm.toPrecision(4), result.name);
     byId("set-scale").focus({ preventScroll: true });
   });
 }
@@ -173,7 +160,7 @@ function doubtsOf({ flags, reason }) {
   return flags.length ? flags.map((flag) => model.flags[flag]) : reason ? [reason] : [];
 }
 
-function details({ name, pixelSize, prediction, spentMs }) {
+function details({ name, pixelSize, prediction }) {
   const { figures, lines, confidence } = prediction;
   const entries = [["image", name], ...lines.slice(1).map((line) => ["age", line])];
   for (const [title, column] of [["BPD", "bpd_mm"], ["OFD", "ofd_mm"], ["HC", "hc_px"]]) {
@@ -181,12 +168,9 @@ function details({ name, pixelSize, prediction, spentMs }) {
     if (value !== null) entries.push([title, `${value.toFixed(1)} ${column.slice(-2)}`]);
   }
   if (confidence) entries.push(["confidence", confidence.toFixed(2)]);
-  entries.push(["pixel size", pixelSizeText(pixelSize)]);
-  if (spentMs) entries.push(["time", `${Math.round(spentMs)} ms`]);
+  entries.push(["pixel size", sizeText(pixelSize)]);
   return entries.flatMap(([title, text]) => [make("dt", {}, title), make("dd", {}, text)]);
 }
-
-const pixelSizeText = (size) => (size ? sizeText(size) : "unknown: HC is in pixels");
 
 async function savePicture() {
   const { name, gray, pixelSize, prediction } = shown;
@@ -194,7 +178,7 @@ async function savePicture() {
   drawMeasured(canvas, gray, prediction, pixelSize, scale, [
     ...prediction.lines.map((text) => [text]),
     ...doubtsOf(prediction).map((text) => [`${WORDS[prediction.status]}: ${text}`, true]),
-    [`Pixel size: ${pixelSizeText(pixelSize)}`], [model.intended_use],
+    [`Pixel size: ${sizeText(pixelSize)}`], [model.intended_use],
   ]);
   const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
   saveFile(blob, `${name.replace(/\.[^.]*$/, "")}-measured.png`);
@@ -258,10 +242,7 @@ function listen() {
       measureAgain();
     },
     "set-scale": setScale,
-    "remove-size": () => {
-      fillPixelSize(null);
-      changePixelSize();
-    },
+    "remove-size": () => changePixelSize(""),
   };
   for (const [id, run] of Object.entries(onClick)) byId(id).addEventListener("click", run);
   byId("files").addEventListener("change", ({ target }) => {

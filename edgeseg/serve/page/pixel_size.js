@@ -40,25 +40,22 @@ export function confirmPixelSize(image) {
   storePixelSize();
 }
 
-/* Take a pixel size that was just entered: for an image, or null for the next one. `from` names the
-   image whose ruler gave it. */
-export function enterPixelSize(image, from = "") {
+/* Take a pixel size, by default that just entered in the field: for an image, or null for the next
+   one. `from` names the image whose ruler gave it. */
+export function enterPixelSize(image, text = field.value, from = "") {
+  field.value = text;
   ruler = from;
   sides = showPixelSize() && image ? [sidesText(image)] : [];
   storePixelSize();
 }
 
-/* Put millimetres per pixel into the field, or null for none. */
-export function fillPixelSize(mm) {
-  field.value = mm === null ? "" : +mm.toPrecision(4);
-}
-
 const sidesText = ({ width, height }) => `${width} × ${height}`;
 
 /* A pixel size as people read it, and where it comes from. */
-export function sizeText({ xMm, yMm, origin }) {
-  const [x, y] = [xMm, yMm].map((mm) => +mm.toPrecision(4));
-  return `${x === y ? x : `${x} × ${y}`} mm (${origin})`;
+export function sizeText(size) {
+  if (!size) return "unknown: HC is in pixels";
+  const [x, y] = [size.xMm, size.yMm].map((mm) => +mm.toPrecision(4));
+  return `${x === y ? x : `${x} × ${y}`} mm (${size.origin})`;
 }
 
 /* Say below the field what its pixel size means, or what is wrong with it; return it or null. For
