@@ -28,14 +28,16 @@ def test_it_says_its_addresses_and_ends_when_it_is_told() -> None:
     command = [sys.executable, "-m", "edgeseg", "serve", "--host", "0.0.0.0", "--port", "0"]
     with subprocess.Popen(command, stdout=theirs, stderr=theirs) as it:
         os.close(theirs)
-        screen = read_until(ours, "HTTPS")
-        urls = re.findall(r"http://\S+/", screen)
-        assert len(urls) == 1 + len(find_own_addresses())
-        for url in urls:
-            with urllib.request.urlopen(url, timeout=TIMEOUT_S) as page:
-                assert b"<h1>Head circumference</h1>" in page.read()
-        assert read_qr_code(screen) in urls[1:2]
-        it.send_signal(signal.SIGTERM)
+        try:
+            screen = read_until(ours, "HTTPS")
+            urls = re.findall(r"http://\S+/", screen)
+            assert len(urls) == 1 + len(find_own_addresses())
+            for url in urls:
+                with urllib.request.urlopen(url, timeout=TIMEOUT_S) as page:
+                    assert b"<h1>Head circumference</h1>" in page.read()
+            assert read_qr_code(screen) in urls[1:2]
+        finally:
+            it.send_signal(signal.SIGTERM)
         assert "stopping" in read_until(ours, "stopping")
         assert it.wait(TIMEOUT_S) == 0
     os.close(ours)
