@@ -61,12 +61,12 @@ export function sizeText(size) {
 /* Say below the field what its pixel size means, or what is wrong with it; return it or null. For
    an image that was measured without it, ask whether to use it. */
 export function showPixelSize(image = null) {
-  let size = null, text = "Without a pixel size HC is in pixels, and there is no age.";
+  let size = null, text = "Without it your images are measured in pixels, and there is no age.";
   note.className = "";
   try {
     size = readPixelSize();
-    if (size) text = "HC is in millimetres.";
-    if (size && ruler) text += ` By the ruler in ${ruler}: set it again where depth or zoom differ.`;
+    if (size) text = "Your images are measured in millimetres";
+    if (size) text += ruler ? `, by the ruler in ${ruler}: set it again where depth or zoom differ.` : ".";
   } catch (error) {
     text = error.message;
     note.className = "wrong";
@@ -74,8 +74,9 @@ export function showPixelSize(image = null) {
   remove.hidden = !field.value;
   question.hidden = !size || !image;
   if (!question.hidden) {
-    const known = sides.length ? `, of images of ${sides.join(" and ")} pixels,` : "";
-    text = `Use the pixel size ${sizeText(size)}${known} for this image of ${sidesText(image)} pixels?`;
+    const own = sidesText(image), others = sides.includes(own) ? [] : sides;
+    const known = others.length ? `, of images of ${others.join(" and ")} pixels,` : "";
+    text = `Use the pixel size ${sizeText(size)}${known} for this image of ${own} pixels?`;
   }
   note.textContent = visible(text);
   return size;
