@@ -20,11 +20,7 @@ def ga_weeks_hadlock(hc_mm: float) -> float | None:
     """Return the age in weeks (Hadlock et al. 1984, Radiology 152:497); None outside 68 to 360 mm.
 
     GA = 8.96 + 0.540 HC + 0.0003 HC³, HC in cm, as cited by later papers.
-
-    Raises
-    ------
-    DataError
-        If ``hc_mm`` is not a positive number.
+    Raises DataError if ``hc_mm`` is not a positive number.
     """
     _check_length(hc_mm)
     if not HADLOCK_RANGE_MM[0] <= hc_mm <= HADLOCK_RANGE_MM[1]:
@@ -38,11 +34,7 @@ def ga_weeks_hadlock_half_width(hc_mm: float, hc_half_width_mm: float = 0.0) -> 
 
     The root of the sum of squares of two parts: two standard deviations of the method, and the
     half width of the HC interval times the slope of the age at this HC.
-
-    Raises
-    ------
-    DataError
-        If ``hc_mm`` is not a positive number.
+    Raises DataError if ``hc_mm`` is not a positive number.
     """
     if ga_weeks_hadlock(hc_mm) is None:
         return None
@@ -55,11 +47,7 @@ def ga_weeks_intergrowth(hc_mm: float) -> float | None:
     """Return the age in weeks (INTERGROWTH-21st, doi:10.1002/uog.15894); None outside 14 to 40.
 
     GA in days = exp(0.05970 ln(HC)² + 6.409e-9 HC³ + 3.3258), HC in mm.
-
-    Raises
-    ------
-    DataError
-        If ``hc_mm`` is not a positive number.
+    Raises DataError if ``hc_mm`` is not a positive number.
     """
     _check_length(hc_mm)
     if not 20 <= hc_mm <= 1000:  # outside, ln² rises again or the exponential overflows
@@ -77,15 +65,8 @@ def centile_intergrowth(name: str, value_mm: float, ga_weeks: float) -> float | 
     their formulas are as cited by the R package gigs, within 0.1 mm of the project's published
     tables. An age derived from the same HC gives a meaningless centile.
 
-    Returns
-    -------
-    float or None
-        In [0, 100]; None outside 14 to 40 weeks.
-
-    Raises
-    ------
-    DataError
-        If ``value_mm`` is not a positive number.
+    It is in [0, 100]; None outside 14 to 40 weeks. Raises DataError if ``value_mm`` is not a
+    positive number.
     """
     _check_length(value_mm)
     if not _is_on_chart(ga_weeks):

@@ -18,16 +18,10 @@ Mask = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Ellipse:
-    """An ellipse in image coordinates.
+    """An ellipse in image coordinates, ``semi_major_px >= semi_minor_px > 0``.
 
-    Attributes
-    ----------
-    center_x_px, center_y_px
-        Centre, in pixels; (0, 0) is the centre of the top-left pixel.
-    semi_major_px, semi_minor_px
-        Semi-axes, ``semi_major_px >= semi_minor_px > 0``.
-    angle_rad
-        Angle of the major axis from +x towards +y (down), in [0, pi).
+    A centre of (0, 0) is that of the top-left pixel. ``angle_rad`` is the angle of the major axis
+    from +x towards +y (down), in [0, pi).
     """
 
     center_x_px: float

@@ -16,26 +16,14 @@ if TYPE_CHECKING:
 
 
 class View(NamedTuple):
-    """A rectangle of an image, which may reach beyond it.
+    """A rectangle of an image, which may reach beyond it."""
 
-    Attributes
-    ----------
-    left_px, top_px
-        Its first column and row; negative where it begins outside the image.
-    width_px, height_px
-        Its size in the image.
-    inverted
-        Whether gray values are inverted, for an image that is black on white.
-    within
-        Pixels outside this area are shown black; None shows the whole image.
-    """
-
-    left_px: int
+    left_px: int  # Its first column and row; negative where it begins outside the image.
     top_px: int
-    width_px: int
+    width_px: int  # Its size in the image.
     height_px: int
-    inverted: bool = False
-    within: Area | None = None
+    inverted: bool = False  # Whether gray values are inverted, for an image black on white.
+    within: Area | None = None  # Pixels outside it are shown black; None shows the whole image.
 
     @classmethod
     def whole(cls, size: tuple[int, int], *, inverted: bool = False) -> View:
@@ -99,16 +87,9 @@ def around(
 ) -> View:
     """Return a view around a head as the network was trained on: centred and undistorted.
 
-    Parameters
-    ----------
-    ellipse
-        The head as found so far, in pixels of the image.
-    shares
-        Largest share of the view's (width, height) that the head's bounding box may fill.
-    input_size
-        The network's (height, width). The view has this aspect ratio in millimetres.
-    pixel_size
-        Of the image; None means square pixels.
+    ``ellipse`` is the head as found so far, in pixels of the image, ``shares`` the largest share of
+    the view's (width, height) that its bounding box may fill, and ``input_size`` the network's
+    (height, width): the view has this aspect ratio in mm. No ``pixel_size`` means square pixels.
     """
     unit_y = pixel_size.y_mm / pixel_size.x_mm if pixel_size else 1.0
     points = ellipse.scaled(1.0, unit_y).points(180)

@@ -61,36 +61,16 @@ class Stroke(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measurement:
-    """What was measured in a frame.
+    """What was measured in a frame."""
 
-    Attributes
-    ----------
-    figures
-        Value of each of the task's columns; None where there is none.
-    confidence
-        In [0, 1]; 0 where nothing was found.
-    flags
-        Reasons not to trust the measurement.
-    reason
-        Why nothing was found; empty where something was.
-    ellipse
-        In pixels of the image, of tasks that measure one.
-    look
-        The network's answer that was measured, if there is one.
-    mask
-        Shape (height, width) of the image, class numbers, if the task computed it.
-    area
-        The scan on a screen that it was found in; None if the whole image is a scan.
-    """
-
-    figures: Figures = field(default_factory=dict)
-    confidence: float = 0.0
-    flags: tuple[str, ...] = ()
-    reason: str = ""
-    ellipse: Ellipse | None = None
-    look: Look | None = None
-    mask: Mask | None = None
-    area: Area | None = None
+    figures: Figures = field(default_factory=dict)  # Of each of the task's columns, or None.
+    confidence: float = 0.0  # In [0, 1]; 0 where nothing was found.
+    flags: tuple[str, ...] = ()  # Reasons not to trust the measurement.
+    reason: str = ""  # Why nothing was found; empty where something was.
+    ellipse: Ellipse | None = None  # In pixels of the image, of tasks that measure one.
+    look: Look | None = None  # The network's answer that was measured, if there is one.
+    mask: Mask | None = None  # (height, width) of the image, class numbers, if it was computed.
+    area: Area | None = None  # The scan on a screen that it was found in; None: the whole image.
 
     @property
     def status(self) -> str:

@@ -77,21 +77,9 @@ def fit_outline(
 ) -> EllipseFit | None:
     """Fit the head's ellipse to a probability map and express it in native pixels.
 
-    Parameters
-    ----------
-    probability
-        Shape (h, w), the network's output.
-    region
-        Its main region.
-    size
-        Native (height, width) of the view that the map covers.
-    threshold
-        Probability that defines the outline.
-
-    Returns
-    -------
-    EllipseFit or None
-        None if the boundary does not determine an ellipse.
+    The map, (h, w), is the network's output, ``region`` its main region, ``size`` the native
+    (height, width) of the view that it covers, and ``threshold`` the probability that defines the
+    outline. None if the boundary does not determine an ellipse.
     """
     points = boundary_points(probability, region, threshold)
     scale = np.array([size[1] / probability.shape[1], size[0] / probability.shape[0]])

@@ -88,19 +88,10 @@ def measure(frame: Frame, look: LookAt, metadata: ModelMetadata, /) -> Measureme
 
 
 def label(probability: Probability, task: Task, threshold: float = 0.5) -> Mask:
-    """Decide each pixel's class.
+    """Return each pixel's class number, shape (h, w), uint8; 0 is background.
 
-    Parameters
-    ----------
-    probability
-        Shape (C, h, w), one map for each class after the background, in [0, 1].
-    threshold
-        Probability from which a pixel belongs to a class that does not exclude others.
-
-    Returns
-    -------
-    ndarray, shape (h, w), uint8
-        Class numbers, 0 is background.
+    ``probability``, (C, h, w), has a map for each class after the background, in [0, 1]. From
+    ``threshold`` on a pixel belongs to a class that does not exclude others.
     """
     # map by map, which is several times faster than argmax over so short an axis
     highest = probability[0]

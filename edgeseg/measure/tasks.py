@@ -17,13 +17,7 @@ TASKS: Mapping[str, TaskMeasure] = {"head": head, "regions": regions}
 
 
 def measure_of(task: Task) -> TaskMeasure:
-    """Return how a task is measured.
-
-    Raises
-    ------
-    ModelError
-        If this edgeseg does not know the task.
-    """
+    """Return how a task is measured, or raise a ModelError if this edgeseg does not know it."""
     if task.kind not in TASKS:
         raise ModelError(
             f"the model's task is {short(task.kind)}; this edgeseg knows {', '.join(TASKS)}: "
