@@ -207,7 +207,6 @@ async function runCamera() {
     video.srcObject = await navigator.mediaDevices.getUserMedia(wanted);
     await video.play();
     byId("camera").textContent = "Stop";
-    byId("camera").setAttribute("aria-pressed", "true");
     while (video.srcObject) {
       last = { name: "camera", ...await enqueue(() => measureGray(grayOf(video), null)) };
       if (video.srcObject) display(last);
@@ -226,7 +225,6 @@ function stopCamera() {
   video.srcObject?.getTracks().forEach((track) => track.stop());
   video.srcObject = null;
   byId("camera").textContent = "Camera";
-  byId("camera").setAttribute("aria-pressed", "false");
 }
 
 function listen() {
