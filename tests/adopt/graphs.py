@@ -68,12 +68,8 @@ def float_model(
     if nhwc:
         nodes.append(node("Transpose", [value], ["nchw"], perm=[0, 3, 1, 2]))
         value = "nchw"
-    nodes += [
-        node("Conv", [value, "w1"], ["c1"], pads=[2] * 4),
-        node("Tanh", ["c1"], ["t1"]),
-        node("Conv", ["t1", "w2"], ["maps"], pads=[1] * 4, strides=[stride] * 2),
-        *extra,
-    ]
+    nodes += [node("Conv", [value, "w1"], ["c1"], pads=[2] * 4), node("Tanh", ["c1"], ["t1"])]
+    nodes += [node("Conv", ["t1", "w2"], ["maps"], pads=[1] * 4, strides=[stride] * 2), *extra]
     value = "end" if extra else "maps"
     if nhwc and rank == 4:
         nodes.append(node("Transpose", [value], ["back"], perm=[0, 2, 3, 1]))
@@ -81,13 +77,9 @@ def float_model(
     axis = {"axis": 3 if nhwc else 1} if tail == "Softmax" else {}
     nodes.append(node(tail, [value], ["output"], **axis))
     shape = (batch, *size, channels) if nhwc else (batch, channels, *size)
-    graph = helper.make_graph(
-        nodes,
-        "user",
-        [helper.make_tensor_value_info("input", given or kind, shape)],
-        [helper.make_tensor_value_info("output", made or kind, [None] * rank)],
-        weights,
-    )
+    taken = helper.make_tensor_value_info("input", given or kind, shape)
+    answer = helper.make_tensor_value_info("output", made or kind, [None] * rank)
+    graph = helper.make_graph(nodes, "user", [taken], [answer], weights)
     opsets = [helper.make_opsetid("", opset)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=IR[opset])
 

@@ -37,12 +37,9 @@ def test_one_image_under_another_name(file: str, name: str) -> None:
     assert rows_of(file, name) == {file: name}
 
 
-def test_another_image_s_name() -> None:
+def test_the_row_with_most_in_common_is_taken_and_none_of_another_name() -> None:
     for name in ("b.png", "aa.png", "a.png.bak", "png", "'a.png", "a.1", "a.2.png"):
         assert "no row" in rows_of("s/a.png", name)["s/a.png"]
-
-
-def test_the_row_with_most_in_common_is_taken() -> None:
     for files, names in (
         ("s1/a.png|s2/a.png", "s2/a.png|s1/a.png"),
         ("s1/a.png|s2/a.png", "D:\\x\\s2\\a.png|D:\\x\\s1\\a.png"),
@@ -81,15 +78,12 @@ def test_one_row_is_of_one_image_or_of_none() -> None:
             assert found == name if file == owner else expected in found
 
 
-def test_rows_that_name_other_folders_are_marked() -> None:
+def test_rows_that_name_other_or_very_many_folders() -> None:
+    deep = "a/" * 20_000 + "b.png"  # takes no more than its length
+    assert rows_of("b.png", deep)["b.png"] == deep
+    assert rows_of("x/b.png|a/b.png", deep)["a/b.png"] == deep
     found = match_rows([Source("stdin", "/tmp/x/abc")], {"stdin": 1})
     assert found["stdin"].name == "stdin"  # though it lies elsewhere
     source = Source("a.png", "/data/scans/a.png")
     for name, is_marked in (("D:\\x\\a.png", True), ("scans/a.png", False), ("a.png", False)):
         assert make_finder({name: 1})(source).is_elsewhere is is_marked
-
-
-def test_a_name_of_very_many_folders_takes_no_more_than_its_length() -> None:
-    deep = "a/" * 20_000 + "b.png"
-    assert rows_of("b.png", deep)["b.png"] == deep
-    assert rows_of("x/b.png|a/b.png", deep)["a/b.png"] == deep

@@ -77,7 +77,7 @@ def test_two_scans_of_two_heads_are_in_doubt() -> None:
     assert compare(measured(None, 900), measured(None, 700)).status == "doubtful"
 
 
-def test_what_the_file_says_against_a_measurement() -> None:
+def test_the_flags_of_a_file() -> None:
     gray = np.zeros((40, 40), np.uint8)
     assert flags(Frame(gray)) == ()
     assert flags(Frame(gray, screen=Screen(refused="resized"))) == ("no_pixel_size",)

@@ -5,18 +5,15 @@ import pytest
 from edgeseg.system.addresses import caller_key, parse_authority
 
 
-def test_authorities_are_parsed() -> None:
-    name = "Scanner-1.Ward.example"
-    assert parse_authority(f"{name}:8000") == (name.lower(), 8000)
-    assert parse_authority("localhost.") == ("localhost", None)
-    assert parse_authority("[0:0::1]:80") == ("::1", 80)
-
-
 @pytest.mark.parametrize("text", [
     "", ".", "a..b", "a b", "a:", "a:x", "a:70000", "u@a", "a/b", "::1", "[::1", "[a]", "ä.example",
     "a\n", "a:１",  # noqa: RUF001 (a digit that is not ASCII)
 ])  # fmt: skip
-def test_other_texts_are_no_authority(text: str) -> None:
+def test_authorities_are_parsed_and_other_texts_are_none(text: str) -> None:
+    name = "Scanner-1.Ward.example"
+    assert parse_authority(f"{name}:8000") == (name.lower(), 8000)
+    assert parse_authority("localhost.") == ("localhost", None)
+    assert parse_authority("[0:0::1]:80") == ("::1", 80)
     with pytest.raises(ValueError, match=r"\S"):
         parse_authority(text)
 

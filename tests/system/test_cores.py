@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from pytest import MonkeyPatch
 
 from edgeseg.system.parallel import usable_cores
 
@@ -49,9 +50,7 @@ def test_workers_follow_quota_and_affinity(
     assert usable_cores(tmp_path) == cores
 
 
-def test_workers_follow_what_python_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_workers_follow_what_python_is_told(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
     for text, cores in (("2", 2), ("100", 48), ("many", 48), ("", 48)):
         monkeypatch.setenv("PYTHON_CPU_COUNT", text)
         assert usable_cores(tmp_path) == cores

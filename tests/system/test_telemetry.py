@@ -85,14 +85,13 @@ def test_importing_a_package_switches_telemetry_off_before_onnxruntime_is_import
     assert said.strip() == expected
 
 
-def test_an_onnxruntime_that_is_already_there_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_there_already_is_told_and_a_package_hidden_only_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     for value, calls in (("1", 1), ("TRUE", 1), ("0", 0)):
         monkeypatch.setenv("ORT_DISABLE_TELEMETRY", value)
         telemetry.switch_off_loaded(loaded := Mock())
         assert loaded.disable_telemetry_events.call_count == calls
-
-
-def test_a_package_is_hidden_only_meanwhile_and_not_from_who_has_it() -> None:
     with telemetry.without_module("wave"), pytest.raises(ImportError):
         import wave
     import wave
