@@ -14,9 +14,8 @@ from edgeseg import errors
 from edgeseg.bench.verify import verify
 from edgeseg.cli import app
 from edgeseg.errors import ModelError
-from edgeseg.images.frame import GrayImage
 from edgeseg.network.preprocess import preprocess
-from edgeseg.phantom.head import Phantom
+from edgeseg.phantom.head import make_phantom
 from edgeseg.segmenter import Segmenter
 from edgeseg.serve.site import check_runs_in_page
 
@@ -49,11 +48,9 @@ from tests.adopt.graphs import (  # noqa: E402
     save,
 )
 
-
-@pytest.fixture(scope="session")
-def grays(phantoms: list[Phantom]) -> list[GrayImage]:
-    noise = np.random.default_rng(5).integers(0, 256, (H, W), dtype=np.uint8)
-    return [*(preprocess(p.image, H, W)[0, 0] for p in phantoms[:2]), noise]
+SCANS = [make_phantom(seed, height=270, width=400).image for seed in (0, 1)]
+NOISE = np.random.default_rng(5).integers(0, 256, (H, W), dtype=np.uint8)
+GRAYS = [*(preprocess(scan, H, W)[0, 0] for scan in SCANS), NOISE]
 
 
 def take(
@@ -112,12 +109,10 @@ TAKEN: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("case", TAKEN)
-def test_an_adopted_model_answers_as_its_original(
-    tmp_path: Path, grays: list[GrayImage], case: str
-) -> None:
+def test_it_answers_as_its_original(tmp_path: Path, case: str) -> None:
     make, said, how = TAKEN[case]
     source, out, report, metadata = take(make(), tmp_path, **said)
-    assert_same(source, out, grays, **how)
+    assert_same(source, out, GRAYS, **how)
     precision = {"float16": "fp16", "8 bits": "int8"}.get(case, "fp32")
     assert report.precision == metadata["precision"] == precision
     assert report.activation == how["activation"]
@@ -128,14 +123,14 @@ def test_an_adopted_model_answers_as_its_original(
         task = {"kind": "regions", "classes": list(said["classes"]), "exclusive": exclusive}
         assert metadata["task"] == task
     if importlib.util.find_spec("openvino") and case not in ("opset 9, batch 1", "8 bits"):
-        assert_same(source, out, grays, "openvino", **(how | {"tolerance": 2e-3}))
+        assert_same(source, out, GRAYS, "openvino", **(how | {"tolerance": 2e-3}))
 
 
-def test_a_model_wrapped_by_version_0_2_still_runs(tmp_path: Path, grays: list[GrayImage]) -> None:
+def test_a_model_wrapped_by_version_0_2_still_runs(tmp_path: Path) -> None:
     """Its graph takes gray bytes and gives probabilities at the input's size."""
     source, out = save(float_model(maps=3, stride=2), tmp_path), tmp_path / "old.onnx"
     shutil.copy(Path(__file__).with_name("adopted-by-0.2.onnx"), out)
-    assert_same(source, out, grays, activation="softmax", background=True)
+    assert_same(source, out, GRAYS, activation="softmax", background=True)
     with pytest.raises(ModelError, match="model of edgeseg already"):
         adopt(out, tmp_path / "again.onnx", AdoptSpec())
 
@@ -177,18 +172,16 @@ MIXED = [node("ReduceMean", ["maps"], ["m"], axes=[0]), node("Add", ["maps", "m"
     ],
 )
 def test_images_that_change_each_other_are_run_one_at_a_time(
-    tmp_path: Path, grays: list[GrayImage], extra: list[onnx.NodeProto], any_batch: bool
+    tmp_path: Path, extra: list[onnx.NodeProto], any_batch: bool
 ) -> None:
     source, out, report, metadata = take(float_model(extra=extra), tmp_path, **SIGMOID)
     assert report.any_batch == any_batch
     assert metadata["adapter"]["batch"] == (None if any_batch else 1)
     assert any("one image at a time" in text for text in report.notices) != any_batch
-    assert_same(source, out, grays, activation="sigmoid")
+    assert_same(source, out, GRAYS, activation="sigmoid")
 
 
-def test_weights_are_taken_in_from_the_models_own_folder_only(
-    tmp_path: Path, grays: list[GrayImage]
-) -> None:
+def test_weights_come_from_the_models_own_folder_only(tmp_path: Path) -> None:
     """They lie beside a model that torch's newer exporter writes."""
     (folder := tmp_path / "apart").mkdir()
     source, out = folder / "user.onnx", tmp_path / "mine.onnx"
@@ -206,7 +199,7 @@ def test_weights_are_taken_in_from_the_models_own_folder_only(
                 adopt(source, out, said)
             assert not out.exists()
     adopt(source, out, said)
-    assert_same(source, out, grays, activation="sigmoid")
+    assert_same(source, out, GRAYS, activation="sigmoid")
     onnx.checker.check_model(onnx.load(out))
 
 
@@ -222,7 +215,7 @@ def test_a_model_that_differs_leaves_no_file(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_the_command_prints_what_it_did(tmp_path: Path, grays: list[GrayImage]) -> None:
+def test_the_command_prints_what_it_did(tmp_path: Path) -> None:
     source, out = save(float_model(maps=3), tmp_path), tmp_path / "mine.onnx"
     numbers = (",".join(map(str, MEAN)), ",".join(map(str, SD)))
     command = ["adopt", source, "--out", out, "--input", f"{H}x{W}", "--channels", 3, "--logits"]
@@ -234,7 +227,7 @@ def test_the_command_prints_what_it_did(tmp_path: Path, grays: list[GrayImage]) 
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["classes"] == list(THREE)
     assert report["max_probability_difference"] <= 1e-5
-    assert_same(source, out, grays, activation="softmax", background=True)
+    assert_same(source, out, GRAYS, activation="softmax", background=True)
     again = CliRunner().invoke(app, [str(part) for part in command])
     assert "--overwrite" in str(again.exception)
     for option, value in (("--input", "256"), ("--mean", "0.4;0.5")):

@@ -56,7 +56,7 @@ def test_who_stops_ends_the_source() -> None:
 
 
 @pytest.mark.parametrize("drop_late", [False, True])
-def test_a_stream_measures_as_predict_does(
+def test_it_measures_as_predict(
     segmenter: Segmenter, phantoms: list[Phantom], drop_late: bool
 ) -> None:
     asked: list[int] = []
@@ -88,9 +88,7 @@ def test_the_network_has_run_before_the_first_frame_is_asked_for(
     assert (runs_before, len(fake.fed)) == ([1], 2)
 
 
-def test_opencv_has_no_threads_until_the_stream_ends(
-    segmenter: Segmenter, phantoms: list[Phantom]
-) -> None:
+def test_opencv_has_no_threads_in_a_stream(segmenter: Segmenter, phantoms: list[Phantom]) -> None:
     before = cv2.getNumThreads()
     cv2.setNumThreads(2)
     try:

@@ -137,7 +137,7 @@ def test_what_would_not_be_read_rightly_is_refused() -> None:
     assert "60000 samples" in refused(changed(plain, SAMPLES=60_000))
 
 
-def test_a_damaged_file_is_refused_without_a_word_on_stderr(
+def test_a_damaged_file_is_refused_and_stderr_empty(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     data = tiff((SCAN, {}), byteorder="<")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from edgeseg.measure import conic
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.outline import EllipseFit, fit_ellipse, fit_outline
-from edgeseg.measure.region import boundary_points, main_region, to_native
+from edgeseg.measure.region import boundary_points, main_region
 from tests.measure.test_ellipse import assert_same, ellipses, floats
 
 
@@ -36,18 +36,8 @@ def test_boundary_lies_where_the_probability_crosses() -> None:
     assert sorted(points[:, 1]) == list(range(6))
 
 
-def test_to_native_keeps_place_and_range() -> None:
-    head = Ellipse(200.0, 130.0, 90.0, 70.0, 0.4)
-    native = to_native(head.resized((270, 400), (192, 288)).coverage(192, 288), (270, 400))
-    assert native.dtype == np.float32
-    assert 0 <= native.min() <= native.max() <= 1
-    assert np.mean((native >= 0.5) != (head.mask(270, 400) > 0)) < 0.003
-
-
 @given(st.floats(0.3, 0.97), st.floats(0, 3.1), st.floats(-0.5, 0.5), st.floats(-0.5, 0.5))
-def test_distances_to_a_conic_are_the_ellipse_s(
-    ratio: float, angle: float, x: float, y: float
-) -> None:
+def test_distances_are_the_ellipse_s(ratio: float, angle: float, x: float, y: float) -> None:
     ellipse = Ellipse(x, y, 1.2, 1.2 * ratio, angle)
     powers = conic.powers(*ellipse.points(40).T)
     found = conic.direct_fit(powers @ powers.T)
@@ -96,9 +86,7 @@ def fitted(probability: np.ndarray, size: tuple[int, int]) -> EllipseFit | None:
     *(floats(0.3, 0.7), floats(0.35, 0.65), floats(0.25, 0.33)),
     *(floats(0.65, 0.95), floats(0, 3.14)),
 )
-def test_map_to_ellipse_to_a_fraction_of_a_pixel(
-    x: float, y: float, size: float, ratio: float, angle: float
-) -> None:
+def test_map_to_ellipse(x: float, y: float, size: float, ratio: float, angle: float) -> None:
     ellipse = Ellipse(800 * x, 540 * y, 540 * size, 540 * size * ratio, angle)
     probability = ellipse.resized((540, 800), (192, 288)).coverage(192, 288)
     fit = fitted(probability, (540, 800))

@@ -43,9 +43,7 @@ def test_a_scan_on_a_screen_is_measured_as_if_alone(nano: Segmenter, scan: np.nd
     np.testing.assert_array_equal(found.mask(), mask)
 
 
-def test_of_two_scans_the_one_with_the_head_counts_at_its_own_scale(
-    nano: Segmenter, scan: np.ndarray
-) -> None:
+def test_of_two_scans_the_one_with_the_head_counts(nano: Segmenter, scan: np.ndarray) -> None:
     half = PixelSize(0.175, 0.175, "dicom")
     left, right = LEFT._replace(pixel_size=half), RIGHT
     in_left = nano.predict(screen(scan, None, left, right))

@@ -15,20 +15,9 @@ from edgeseg.network.limits import Interval, Limits
 from edgeseg.network.metadata import ModelMetadata, TrainData
 from edgeseg.network.task import Task, check_classes
 
-METADATA = ModelMetadata(
-    name="tiny",
-    architecture="unet-mobilenet_v2",
-    strategy="full",
-    precision="fp32",
-    input_height=192,
-    input_width=288,
-    train_data=TrainData("HC18", 799, "ab" * 32),
-    train_pixel_size_mm_range=(0.05, 0.35),
-    edgeseg_version="0.1.0",
-    metrics={"data": "fold 0", "figures": {"dice": 0.97}},
-    parameters=1234,
-    gmac=0.5,
-)
+FACTS = {"metrics": {"data": "fold 0", "figures": {"dice": 0.97}}, "parameters": 1234, "gmac": 0.5}
+DATA = TrainData("HC18", 799, "ab" * 32), (0.05, 0.35)
+METADATA = ModelMetadata("tiny", "unet", "full", "fp32", 192, 288, *DATA, "0.1.0", **FACTS)
 INTERVAL = Interval(0.9, 0.0, 0.2, 230.0, 2.2)
 LIMITS = Limits(presence_refused=0.05, view_shares=(0.5, 1.0), hc_mm=(50.0, 300.0))
 ADAPTER = Adapter("logits", "float32", "nhwc", 3, mean=(0.1, 0.2, 0.3), sd=(1.0,), batch=2)
@@ -103,7 +92,7 @@ def nested(depth: int) -> dict[str, object]:
 
 
 NUMBERS = [10**400, math.inf, math.nan, -1, True, "5"]
-DATA = {"name": "x", "count": 1, "sha256": ""}
+DATA_SET = {"name": "x", "count": 1, "sha256": ""}
 # what a field cannot hold, and how a refusal names it
 WRONG: dict[str, tuple[str, list[Any]]] = {
     "input_height": ("input side", [0, 19.5, "192", None, True, 10**6, 10**400]),
@@ -114,7 +103,7 @@ WRONG: dict[str, tuple[str, list[Any]]] = {
     "licence": ("licence", [["a"]]),
     "parameters": ("cost", NUMBERS),
     "gmac": ("cost", NUMBERS),
-    "train_data": ("training data", [DATA | {key: [5]} for key in DATA]),
+    "train_data": ("training data", [DATA_SET | {key: [5]} for key in DATA_SET]),
     "metrics": ("metrics", ["x", [1], {"a": [{"dice": math.inf}]}, nested(20)]),
     "task": ("task", [None, "head", {}, {"kind": 3}]),
     "task.kind": ("classes", ["regions"]),  # which has none

@@ -63,9 +63,7 @@ def test_several_threads_and_images_at_once(phantoms: list[Phantom]) -> None:
 
 @pytest.mark.nightly
 @needs_openvino
-def test_the_first_inferences_of_a_process_do_not_lock_each_other(
-    phantom_data: Path, tmp_path: Path
-) -> None:
+def test_first_inferences_do_not_lock_each_other(phantom_data: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "edgeseg", "infer", str(phantom_data), "--device", "openvino"]
     command += ["--model", "hc18-nano", "--threads", "4", "--pixel-size", "0.2"]
     for i in range(4):
@@ -85,9 +83,7 @@ def test_what_is_no_model_of_ours_is_refused(tmp_path: Path) -> None:
 
 @needs_openvino
 @pytest.mark.parametrize("shape", [None, *(["N", 1, side, 288] for side in ("h", 192)), TWO])
-def test_a_float_graph_runs_if_its_shape_is_the_metadata_s(
-    tmp_path: Path, shape: list[int | str] | None
-) -> None:
+def test_a_float_graph_runs_in_its_own_shape(tmp_path: Path, shape: list[int | str] | None) -> None:
     onnx = pytest.importorskip("onnx")
     path, kind = tmp_path / "model.onnx", onnx.TensorProto.FLOAT
     given, made = (

@@ -23,9 +23,7 @@ def send(paths: list[Path], address: tuple[str, int]) -> list[Outcome]:
     return send_files(paths, Remote("NODE", *address), "EDGESEG")
 
 
-def test_files_come_whole_in_their_encodings_and_others_are_refused(
-    node: Node, tmp_path: Path
-) -> None:
+def test_files_come_whole_as_encoded_and_others_are_refused(node: Node, tmp_path: Path) -> None:
     (text := tmp_path / "text.dcm").write_text("no DICOM")
     paths = [example(name) for name in ("rgb_color", "palette_color", "ybr_color")]
     refused, *sent = send([text, *paths], node.address)

@@ -231,7 +231,7 @@ def test_a_kill_between_two_steps_loses_nothing_and_repeats_nothing(node: Node) 
 
 
 @pytest.mark.parametrize("step", ["has", "replace_rows"])
-def test_rows_that_cannot_be_written_are_tried_again(
+def test_rows_are_written_in_the_end(
     node: Node, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     intact: Callable[..., Any] = getattr(Store, step)

@@ -45,9 +45,7 @@ def sending(tmp_path: Path) -> Sending:
 
 
 @pytest.mark.parametrize("status", [0, 0xC000])
-def test_what_is_sent_or_refused_is_noted_and_not_sent_again(
-    status: int, started: Start, sending: Sending
-) -> None:
+def test_what_is_sent_or_refused_is_noted(status: int, started: Start, sending: Sending) -> None:
     noted, received, notices = [], [], []
     node = started(store=lambda path, uid: received.append(path) or status)
     with sending(node, 3, noted.extend, notices):

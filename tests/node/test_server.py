@@ -126,9 +126,7 @@ def serve(host: str, port: int, spool: Path) -> Any:
     return run_server(NodeAddress(host, port), lambda path, uid: 0, spool, lambda text: None)
 
 
-def test_a_port_is_free_at_once_and_one_that_cannot_serve_is_named(
-    node: Node, tmp_path: Path
-) -> None:
+def test_a_port_is_free_at_once_and_one_in_use_is_named(node: Node, tmp_path: Path) -> None:
     (spool := tmp_path / "file").write_text("")
     address, left = ("127.0.0.1", 0), tmp_path / "tmpabc.dcm"
     for _ in range(2):
@@ -156,9 +154,7 @@ def test_notices_left_out_are_counted_after_a_minute(monkeypatch: pytest.MonkeyP
     assert said[20:] == ["5 more notices were left out", "again"]
 
 
-def test_what_ends_an_association_is_a_notice_in_the_systems_words(
-    node: Node, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_ends_an_association_is_a_notice(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     full = Mock(side_effect=OSError(28, "No space left on device", "Doe^Jane"))
     monkeypatch.setattr("pynetdicom.dimse_messages.NamedTemporaryFile", full)
     with associated(node.address) as peer:

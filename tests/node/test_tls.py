@@ -34,7 +34,7 @@ def test_both_sides_are_checked(started: Start, certificates: Certificates) -> N
     assert any("a connection failed" in notice for notice in node.notices)
 
 
-def test_reports_go_over_tls_to_the_host_that_a_certificate_names(
+def test_reports_go_to_the_host_of_the_certificate(
     started: Start, certificates: Certificates
 ) -> None:
     # callers need no certificate

@@ -25,9 +25,7 @@ def root(tmp_path: Path, phantoms: list[Phantom]) -> Path:
     return tmp_path / "hc18"
 
 
-def test_the_submission_holds_one_row_an_image_in_mm(
-    segmenter: Segmenter, root: Path, phantoms: list[Phantom]
-) -> None:
+def test_a_row_an_image_in_mm(segmenter: Segmenter, root: Path, phantoms: list[Phantom]) -> None:
     found, sizes = find_images(root / "test_set")
     out = root / "submission.csv"
     write_submission(segmenter, found.items, sizes, out)

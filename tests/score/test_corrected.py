@@ -71,9 +71,7 @@ def test_the_model_is_held_to_what_was_corrected(tmp_path: Path) -> None:
         ([[*row("a.png", HEAD, HEAD)[:-1], "north"]], "model_angle_rad is 'north'"),
     ],
 )
-def test_a_table_that_is_none_is_refused(
-    tmp_path: Path, rows: list[list[str]], sentence: str
-) -> None:
+def test_other_tables_are_refused(tmp_path: Path, rows: list[list[str]], sentence: str) -> None:
     table = write(tmp_path, *rows)
     with pytest.raises(DataError, match=sentence):
         read_corrections(table)

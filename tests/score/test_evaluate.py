@@ -81,7 +81,7 @@ def test_an_image_without_a_head_counts_in_full_and_its_name_runs_nothing(
     assert rows[0][8].startswith("-"), "errors below zero stay numbers"
 
 
-def test_a_case_s_score_is_of_what_the_network_saw(
+def test_a_score_is_of_what_the_network_saw(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """It saw a head that is too large, with a piece out of it; the annotation is right."""

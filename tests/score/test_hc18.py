@@ -82,9 +82,7 @@ def test_a_disc_is_resolved_by_the_tables_hc(tmp_path: Path, grown_px: float, be
     assert case.reference_ellipse(SIZE) == candidates[best]
 
 
-def test_annotations_that_contradict_image_or_table_are_refused(
-    tmp_path: Path, phantom_data: Path
-) -> None:
+def test_annotations_against_image_or_table_are_refused(tmp_path: Path, phantom_data: Path) -> None:
     with pytest.raises(DataError, match="is empty"):
         hc18.read_annotation(write_annotation(tmp_path, np.zeros(SIZE)), SIZE)
     line = np.zeros(SIZE)
@@ -147,9 +145,7 @@ def edit_table(data: Path, pattern: str, replacement: str) -> None:
         ("^(000_HC.png),[^,]*", r"\1,NA", "no pixel size for 000_HC"),
     ],
 )
-def test_what_an_image_lacks_is_named(
-    data: Path, pattern: str, replacement: str, message: str
-) -> None:
+def test_what_is_lacking_is_named(data: Path, pattern: str, replacement: str, message: str) -> None:
     edit_table(data, pattern, replacement)
     with pytest.raises(DataError, match=message):
         hc18.load_cases(data)

@@ -93,7 +93,7 @@ TWO = {"images/p000_1.png": "masks/p000_2_mask.png", "masks/p000_2.png": "masks/
         ({"images/p000_1.png": "scans/p000_0.png"}, r"would both be called p000_0\.png"),
     ],
 )
-def test_images_and_labels_that_do_not_pair_are_named(
+def test_images_without_their_label_are_named(
     shapes: Path, moves: dict[str, str], message: str
 ) -> None:
     (shapes / "scans").mkdir()
@@ -134,7 +134,7 @@ def test_names_must_fit_the_masks(shapes: Path, text: str, message: str) -> None
         ("", "name,patient\n", "the first line must be 'file,group'"),
     ],
 )
-def test_groups_are_complete(
+def test_complete_groups(
     tmp_path: Path, pattern: str, table: str, expected: list[str] | str
 ) -> None:
     # without either only HC18's own names share a head

@@ -77,9 +77,7 @@ def test_of_many_threads_one_gets_the_lock(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="fcntl is POSIX's")
-def test_without_locks_a_run_goes_on_and_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_locks_a_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fcntl.lockf", Mock(side_effect=OSError(errno.ENOLCK, "No locks")))
     notices: list[str] = []
     for _ in range(2):  # nothing is left behind that would keep the next run out
@@ -105,7 +103,7 @@ def test_claim(tmp_path: Path) -> None:
     assert (tmp_path / "result").exists()
 
 
-def test_a_write_that_fails_leaves_the_old_file(
+def test_a_failed_write_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "a" / "b ü" / "file.bin"

@@ -46,9 +46,7 @@ def test_clock_heat_and_throttling(tmp_path: Path) -> None:
     assert sensors.EnergyMeter(nothing).power_w() is None
 
 
-def test_power_is_energy_over_time_of_all_packages(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_power_is_energy_over_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = {
         "intel-rapl:0/energy_uj": "1000000",
         "intel-rapl:0:0/energy_uj": "999",

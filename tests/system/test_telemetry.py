@@ -85,7 +85,7 @@ def test_importing_a_package_switches_telemetry_off_before_onnxruntime_is_import
     assert said.strip() == expected
 
 
-def test_what_is_there_already_is_told_and_a_package_hidden_only_meanwhile(
+def test_loaded_libraries_are_told_and_hidden_ones_come_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for value, calls in (("1", 1), ("TRUE", 1), ("0", 0)):

@@ -138,7 +138,7 @@ def test_a_film_is_a_frame_at_a_time_for_programs(tmp_path: Path) -> None:
         ({"PhotometricInterpretation": "PALETTE COLOR"}, "its palette"),
     ],
 )
-def test_what_is_no_ultrasound_image_is_refused(
+def test_what_is_no_ultrasound_is_refused(
     tmp_path: Path, change: dict[str, object], why: str
 ) -> None:
     path = dicom_files.write(tmp_path / "a.dcm", IMAGE, **change)
@@ -172,9 +172,7 @@ def test_luma_of_a_part_of_the_range_is_spread() -> None:
     assert luma[0, :3].tolist() == [0, 127, 255]
 
 
-def test_what_is_deflated_is_unpacked_once_and_not_without_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_deflated_files_are_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     how = {"syntax": uid.DeflatedExplicitVRLittleEndian}
     films = [dicom_files.write(tmp_path / f"{i}.dcm", FILM, **how) for i in range(3)]
     assert [count_frames(path) for path in films] == [2, 2, 2]

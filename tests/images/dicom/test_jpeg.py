@@ -158,9 +158,7 @@ def test_what_colours_of_a_jpeg_are(tmp_path: Path, how: dict[str, Any], photome
         assert not found.screen.coloured
 
 
-def test_errors_and_warnings_tell_nothing_of_the_patient(
-    tmp_path: Path, recwarn: pytest.WarningsRecorder
-) -> None:
+def test_errors_name_no_patient(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
     path = dicom_files.write(tmp_path / "a.dcm", IMAGE)
     data = path.read_bytes()
     for at in range(132, len(data) - IMAGE.size, 7):
