@@ -73,6 +73,8 @@ def test_the_page_is_self_contained_and_escaped_and_runs_its_own_scripts_alone(
     assert r"<td>a\x1b[31m\u202e&lt;b&gt;</td>" in text
     assert data_of(text)["images"][2]["cells"][0] == HOSTILE
     assert "Not a medical device" in text
+    assert "biparietal diameter" in text
+    assert "Pink: the label" not in text
     assert "3 images: 1 ok, 1 doubtful, 0 no head, 1 failed." in text
     scripts = re.findall(r"(?s)<(?:script|style)>(.*?)</(?:script|style)>", text)
     assert len(scripts) == 1 + len(page.SCRIPTS)

@@ -25,6 +25,7 @@ def test_every_image_is_on_the_page_with_its_label_and_error(
     path = page.write(cases, {"data": "phantoms"}, 1.0)
     assert path == tmp_path / "out" / "report.html"
     text = path.read_text(encoding="utf-8")
+    assert "Pink: the label" in text
     for case, score in zip(cases, scores, strict=True):
         assert case.file in text
         assert f"{case.hc_reference_mm:.3f}" in text

@@ -49,17 +49,6 @@ function errorOf(image) {
 
 const WORST_FIRST = ["failed", "doubtful", "empty", "ok"];
 
-/* Order by numbers or texts, the smallest first, or with sign -1 the largest; images without one
-   come last. */
-function orderBy(value, sign) {
-  return (one, other) => {
-    const [a, b] = [value(one), value(other)];
-    const order = a === null || b === null ? (a === null) - (b === null)
-      : sign * (typeof a === "string" ? byName.compare(a, b) : a - b);
-    return order || one.number - other.number;
-  };
-}
-
 /* What else than columns images are ordered by. */
 const MERITS = {
   doubt: (image) => WORST_FIRST.indexOf(image.status) + image.confidence / 2,
@@ -67,11 +56,17 @@ const MERITS = {
   name: (image) => image.name,
 };
 
-/* The order of a key: a merit or a column, with - before it the largest first. */
+/* The order of a key: a merit or a column, with - before it the largest first; images without a
+   value come last. */
 function orderOf(key) {
   const name = key.replace(/^-/, ""), isText = images.some(({ row }) => isNaN(row[name] ?? ""));
   const value = MERITS[name] ?? ((image) => (isText ? image.row[name] || null : currentFigure(image, name)));
-  return orderBy(value, name === key ? 1 : -1);
+  const compare = (a, b) => (typeof a === "string" ? byName.compare(a, b) : a - b);
+  return (one, other) => {
+    const [a, b] = [value(one), value(other)];
+    const order = a === null || b === null ? (a === null) - (b === null) : compare(a, b);
+    return (name === key || a === null || b === null ? order : -order) || one.number - other.number;
+  };
 }
 
 const orders = [

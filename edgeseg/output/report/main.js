@@ -48,7 +48,7 @@ function sheet(image) {
   const figures = run.columns.map(({ title, name }) => [title, textIn(image, name)])
     .filter(([, text]) => text).map((each) => each.join(" "));
   const day = new Date().toLocaleDateString("sv"); // 2026-01-31
-  const heading = `${byId("heading").textContent} Printed ${day}.`;
+  const heading = `Printed ${day}. ${byId("heading").textContent}`;
   const lines = [heading, image.name, badge(image).textContent, image.row.reason, figures.join("; ")];
   if (correctedFigures(image)) lines.push("The picture shows the model's outline.");
   const found = make("figure", {}, ...lines.filter(Boolean).map((line) => make("p", {}, line)));
