@@ -61,11 +61,12 @@ const MERITS = {
 function orderOf(key) {
   const name = key.replace(/^-/, ""), isText = images.some(({ row }) => isNaN(row[name] ?? ""));
   const value = MERITS[name] ?? ((image) => (isText ? image.row[name] || null : currentFigure(image, name)));
-  const compare = (a, b) => (typeof a === "string" ? byName.compare(a, b) : a - b);
+  const sign = name === key ? 1 : -1;
+  const compare = (a, b) => sign * (typeof a === "string" ? byName.compare(a, b) : a - b);
   return (one, other) => {
     const [a, b] = [value(one), value(other)];
     const order = a === null || b === null ? (a === null) - (b === null) : compare(a, b);
-    return (name === key || a === null || b === null ? order : -order) || one.number - other.number;
+    return order || one.number - other.number;
   };
 }
 
