@@ -20,6 +20,9 @@ export function drawMeasured(canvas, gray, prediction, pixelSize, scale, sentenc
     const base = gray.height + (i + 1) * LINE * letters, colour = isDoubt ? ORANGE : WHITE;
     write(context, text, EDGE * letters, base, colour, letters);
   });
+  context.beginPath(); // an outline may leave the image: not over the sentences
+  context.rect(0, 0, gray.width, gray.height);
+  context.clip();
   context.translate(0.5, 0.5); // (0, 0) is a pixel's centre
   context.lineCap = "round";
   if (prediction.ellipse) drawEllipse(context, prediction, scale);
