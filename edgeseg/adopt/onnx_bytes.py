@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from edgeseg.errors import ModelError
@@ -46,10 +47,7 @@ def embed_weights(model: bytes, folder: Path) -> bytes:
 
     `ModelError` if a file is not there, too short or outside the folder.
     """
-
-    def embed(graph: bytes) -> bytes:
-        return _change(graph, _INITIALIZER, lambda tensor: _with_values(tensor, folder))
-
+    embed = partial(_change, number=_INITIALIZER, change=partial(_with_values, folder=folder))
     return _change(model, _GRAPH, embed)
 
 

@@ -32,7 +32,7 @@ class EllipseFit(NamedTuple):
 
     ellipse: Ellipse  # in native pixels
     residual_px: float  # root mean square distance of the boundary points, outliers included
-    arc_fraction: float  # share of the ellipse, by angle, with boundary points near it
+    arc_fraction: float  # share of 72 sectors of the ellipse with boundary points near it
 
 
 class Outline(NamedTuple):
@@ -88,7 +88,10 @@ def fit_outline(
     if ellipse is None:
         return None
     distance = ellipse.signed_distance(points[:, 0], points[:, 1])
-    arc_fraction = _arc_fraction(ellipse, points, distance)
+    near = points[np.abs(distance) < 0.1 * ellipse.semi_minor_px]
+    u, v = ellipse.in_unit_circle(near[:, 0], near[:, 1])
+    sectors = np.floor((np.arctan2(v, u) / (2 * math.pi) % 1.0) * 72).astype(np.intp) % 72
+    arc_fraction = int(np.count_nonzero(np.bincount(sectors))) / 72
     return EllipseFit(ellipse, float(np.sqrt(np.mean(distance**2))), arc_fraction)
 
 
@@ -137,11 +140,3 @@ def _median(values: FloatArray) -> float:
     low, high = (len(values) - 1) // 2, len(values) // 2
     parted = np.partition(values, (low, high))
     return float((parted[low] + parted[high]) / 2)
-
-
-def _arc_fraction(ellipse: Ellipse, points: FloatArray, distance: FloatArray) -> float:
-    """Return the share of 72 sectors of the ellipse with a boundary point near the outline."""
-    near = points[np.abs(distance) < 0.1 * ellipse.semi_minor_px]
-    u, v = ellipse.in_unit_circle(near[:, 0], near[:, 1])
-    sectors = np.floor((np.arctan2(v, u) / (2 * math.pi) % 1.0) * 72).astype(np.intp) % 72
-    return int(np.count_nonzero(np.bincount(sectors))) / 72

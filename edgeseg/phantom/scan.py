@@ -55,7 +55,9 @@ class Scan:
         echo[~self._in_sector()] = 0.0
         # Bright echoes saturate softly, as with log compression.
         gray: Field = 255.0 * (1 - np.exp(-1.25 * echo))
-        self._draw_gray_bar(gray)
+        height, width = self.shape
+        bar = slice(int(0.04 * height), int(0.35 * height))
+        gray[bar, 2 : 2 + width // 100] = np.linspace(255, 0, bar.stop - bar.start)[:, None]
         return np.clip(np.round(gray), 0, 255).astype(np.uint8)
 
     def _surroundings(self) -> Field:
@@ -186,11 +188,6 @@ class Scan:
         """Return a soft-edged ellipse in the head's coordinates, in [0, 1]."""
         radius = np.sqrt(((self.u - u) / radius_u) ** 2 + ((self.v - v) / radius_v) ** 2)
         return _step(1 - radius, 0.1)
-
-    def _draw_gray_bar(self, gray: Field) -> None:
-        height, width = self.shape
-        rows = slice(int(0.04 * height), int(0.35 * height))
-        gray[rows, 2 : 2 + width // 100] = np.linspace(255, 0, rows.stop - rows.start)[:, None]
 
 
 def _step(x: Field, softness: float) -> Field:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Callable
+from dataclasses import astuple
 from pathlib import Path
 
 from edgeseg.errors import DataError, InputNotFoundError
@@ -67,9 +68,8 @@ def write_submission(
         found = segmenter.predict(gray, pixel_size).ellipse
         if found is None:
             raise DataError(f"{source.path}: no head was found; the challenge needs one an image")
-        e = found.scaled(pixel_size.x_mm, pixel_size.y_mm)  # in mm
-        values = e.center_x_px, e.center_y_px, e.semi_major_px, e.semi_minor_px, e.angle_rad
-        return (source.file, *(f"{value:.6f}" for value in values))
+        in_mm = astuple(found.scaled(pixel_size.x_mm, pixel_size.y_mm))
+        return (source.file, *(f"{value:.6f}" for value in in_mm))
 
     rows: list[tuple[str, ...]] = [COLUMNS]
     for values in ordered_map(measure, sources, usable_cores()):
