@@ -171,7 +171,7 @@ MIXED = [node("ReduceMean", ["maps"], ["m"], axes=[0]), node("Add", ["maps", "m"
         *[(MIXED, False), (chain("Add", np.float32(0)), True)],
     ],
 )
-def test_images_that_change_each_other_are_run_one_at_a_time(
+def test_images_may_run_one_at_a_time(
     tmp_path: Path, extra: list[onnx.NodeProto], any_batch: bool
 ) -> None:
     source, out, report, metadata = take(float_model(extra=extra), tmp_path, **SIGMOID)

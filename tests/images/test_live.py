@@ -56,7 +56,7 @@ def test_who_stops_ends_the_source() -> None:
 
 
 @pytest.mark.parametrize("drop_late", [False, True])
-def test_it_measures_as_predict(
+def test_frames_are_measured(
     segmenter: Segmenter, phantoms: list[Phantom], drop_late: bool
 ) -> None:
     asked: list[int] = []
@@ -74,7 +74,7 @@ def test_it_measures_as_predict(
     assert np.array_equal(frame, phantoms[2].image)
 
 
-def test_the_network_has_run_before_the_first_frame_is_asked_for(
+def test_the_network_has_run_before_the_first(
     monkeypatch: pytest.MonkeyPatch, phantoms: list[Phantom]
 ) -> None:
     """So that the first is answered as fast as the others."""
@@ -114,7 +114,7 @@ class Capture:
         return (True, self.frames.pop(0)) if self.frames else (False, None)
 
 
-def test_a_stream_is_of_a_camera_and_refuses_what_is_no_source_or_frame(
+def test_a_camera_is_a_source_and_others_are_refused(
     segmenter: Segmenter, phantoms: list[Phantom]
 ) -> None:
     colour = np.dstack([phantoms[0].image] * 3)

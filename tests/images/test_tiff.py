@@ -137,9 +137,7 @@ def test_what_would_not_be_read_rightly_is_refused() -> None:
     assert "60000 samples" in refused(changed(plain, SAMPLES=60_000))
 
 
-def test_a_damaged_file_is_refused_and_stderr_empty(
-    capfd: pytest.CaptureFixture[str],
-) -> None:
+def test_a_damaged_file_is_refused_and_stderr_empty(capfd: pytest.CaptureFixture[str]) -> None:
     data = tiff((SCAN, {}), byteorder="<")
     offsets, unknown = (struct.pack("<H", tag) for tag in (STRIPS, 65000))
     zeros, ones = (data[:8] + part + data[208:] for part in (bytes(200), b"\xff" * 200))

@@ -38,9 +38,7 @@ def test_folders_are_searched_below_and_sorted(tmp_path: Path) -> None:
     assert files(tmp_path / "note.txt") == ["note.txt"]  # what is named is meant
 
 
-def test_names_are_relative_to_inputs_or_begin_with_them_if_equal(
-    tmp_path: Path,
-) -> None:
+def test_names_are_relative_to_inputs_or_begin_with_them_if_equal(tmp_path: Path) -> None:
     touch(tmp_path / "p1/s/a.png", tmp_path / "p2/s/a.png", tmp_path / "p2/s/b.png")
     assert files(tmp_path / "p*" / "s" / "a.*") == ["p1/s/a.png", "p2/s/a.png"]
     assert files(tmp_path / "**" / "a.png") == ["p1/s/a.png", "p2/s/a.png"]

@@ -168,7 +168,7 @@ def test_sides_of_the_original_image(tmp_path: Path) -> None:
         (b'filename,pixel size(mm)\na.png,"' + b"1" * 200_000 + b'"\n', "not a readable CSV"),
     ],
 )
-def test_columns_that_contradict_each_other_and_files_that_are_no_csv_are_refused(
+def test_contradictions_and_other_files_are_refused(
     tmp_path: Path, data: bytes, message: str
 ) -> None:
     (tmp_path / "table.csv").write_bytes(data)
@@ -194,7 +194,7 @@ def test_encodings_of_excel_are_read_and_what_was_converted_is_noticed(tmp_path:
     assert not notices
 
 
-def test_a_table_too_large_for_the_memory_is_refused_unless_it_is_streamed(
+def test_a_table_too_large_is_refused_or_streamed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(size_table, "MAX_BYTES", 10)

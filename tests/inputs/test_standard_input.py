@@ -16,7 +16,7 @@ class Terminal(io.BytesIO):
         return True
 
 
-def test_what_comes_lies_in_a_file_while_it_is_needed_if_there_is_room(
+def test_what_comes_lies_in_a_file_meanwhile(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with spool_image(io.BytesIO(b"bytes")) as item:

@@ -101,9 +101,7 @@ def test_however_its_place_is_written(tmp_path: Path, tag: bytes, length: bytes)
         read_model(path)
 
 
-def test_files_compiled_for_one_device_too_large_or_gone_are_refused(
-    tmp_path: Path,
-) -> None:
+def test_files_compiled_for_one_device_too_large_or_gone_are_refused(tmp_path: Path) -> None:
     made, path = whole(), tmp_path / "m.onnx"
     made.graph.node.add(op_type="EPContext", domain="com.microsoft", output=["x"])
     path.write_bytes(made.SerializeToString())

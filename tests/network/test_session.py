@@ -51,9 +51,7 @@ def test_the_card_is_taken_where_it_works(monkeypatch: pytest.MonkeyPatch) -> No
         assert asked == [(providers, alone, 0), "no fallback when a run fails"]
 
 
-def test_without_a_card_cuda_is_refused_and_auto_is_the_cpu(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_without_a_card_cuda_is_refused_and_auto_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     for starts_on, fails, reason in (
         # as onnxruntime does where a driver is missing, with a warning only
         ([PROVIDERS["cpu"]], "", "would run on CPUExecutionProvider; .*--device cpu"),

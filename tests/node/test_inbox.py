@@ -104,7 +104,7 @@ def test_the_answer_comes_before_the_rows_which_are_there_once(node: Node, n_fra
 
 
 @pytest.mark.parametrize("is_full", [False, True])
-def test_of_two_who_send_the_same_one_waits_for_the_other(
+def test_of_two_equal_senders_one_waits(
     node: Node, is_full: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keeping, may_go_on = threading.Event(), threading.Event()
@@ -149,7 +149,7 @@ def fail(*_: object) -> None:
         ("shutil.disk_usage", lambda _: SimpleNamespace(free=9, total=999)),
     ],
 )
-def test_what_cannot_be_kept_is_refused_and_nothing_of_it_is_left(
+def test_what_cannot_be_kept_is_refused(
     node: Node, place: str, failure: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with node.run() as inbox:
@@ -231,9 +231,7 @@ def test_a_kill_between_two_steps_loses_nothing_and_repeats_nothing(node: Node) 
 
 
 @pytest.mark.parametrize("step", ["has", "replace_rows"])
-def test_rows_are_written_in_the_end(
-    node: Node, step: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rows_are_written_at_last(node: Node, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     intact: Callable[..., Any] = getattr(Store, step)
     failures = [OutputWriteError("the disk is full"), MemoryError()]
 

@@ -84,7 +84,7 @@ def hanging(started: Start, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     is_free.set()
 
 
-def test_a_stop_waits_neither_for_an_archive_that_hangs_nor_for_all_that_is_owed(
+def test_a_stop_waits_for_neither_a_hanging_archive_nor_the_rest(
     hanging: Any, sending: Sending
 ) -> None:
     said: list[str] = []

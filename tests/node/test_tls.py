@@ -34,9 +34,7 @@ def test_both_sides_are_checked(started: Start, certificates: Certificates) -> N
     assert any("a connection failed" in notice for notice in node.notices)
 
 
-def test_reports_go_to_the_host_of_the_certificate(
-    started: Start, certificates: Certificates
-) -> None:
+def test_reports_go_to_the_certified_host(started: Start, certificates: Certificates) -> None:
     # callers need no certificate
     node = started(tls=make_tls(None, *certificates.node, is_node=True))
     context, files = make_tls(certificates.authority), [example()]
@@ -48,7 +46,7 @@ def test_reports_go_to_the_host_of_the_certificate(
     assert "certificate" in outcome.reason
 
 
-def test_a_handshake_that_hangs_holds_nobody_up_and_counts_among_the_connections(
+def test_a_hanging_handshake_counts_and_holds_nobody_up(
     started: Start, certificates: Certificates
 ) -> None:
     bounds = Bounds(association_s=2, connections=3)

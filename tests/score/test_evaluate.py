@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 FOLD_0 = sorted((ROOT / "benchmarks" / "folds").glob("*-fold0.onnx"))
 
 
-def test_figures_are_the_contract_and_follow_from_the_rows(
+def test_figures_follow_from_the_rows(
     segmenter: Segmenter, phantom_data: Path, tmp_path: Path
 ) -> None:
     cases = hc18.load_cases(phantom_data)
@@ -81,9 +81,7 @@ def test_an_image_without_a_head_counts_in_full_and_its_name_runs_nothing(
     assert rows[0][8].startswith("-"), "errors below zero stay numbers"
 
 
-def test_a_score_is_of_what_the_network_saw(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_scores_are_of_what_it_saw(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """It saw a head that is too large, with a piece out of it; the annotation is right."""
     size, size_mm = (384, 576), 0.25
     true, seen = Ellipse(280.0, 200.0, 140.0, 108.0, 0.3), Ellipse(286.0, 200.0, 150.0, 118.0, 0.3)
@@ -158,7 +156,7 @@ def sum_exactly(threads: int | None, *, spin: bool) -> onnxruntime.SessionOption
         for path in FOLD_0
     ],
 )
-def test_a_fold_s_model_measures_what_its_results_say(
+def test_published_results_hold(
     hc18_root: Path, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """x86 without VNNI cuts sums of two 8-bit products off at 16 bits; elsewhere they are exact."""

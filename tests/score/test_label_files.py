@@ -74,9 +74,7 @@ def test_colours_are_numbered_over_the_whole_data(tmp_path: Path) -> None:
         assert np.array_equal(code.read(both), paint(0, 2, 1))
 
 
-def test_a_palette_s_numbers_count_unless_named_or_palettes_differ(
-    tmp_path: Path,
-) -> None:
+def test_a_palette_s_numbers_count_unless_named_or_palettes_differ(tmp_path: Path) -> None:
     # the second colour is darker than the first: its number decides, not its value
     path = save_palette(tmp_path, TRUTH, [0, 0, 0, 200, 100, 0, 10, 10, 90], "m.png")
     assert np.array_equal(learn_code([path]).read(path), TRUTH)

@@ -93,9 +93,7 @@ TWO = {"images/p000_1.png": "masks/p000_2_mask.png", "masks/p000_2.png": "masks/
         ({"images/p000_1.png": "scans/p000_0.png"}, r"would both be called p000_0\.png"),
     ],
 )
-def test_images_without_their_label_are_named(
-    shapes: Path, moves: dict[str, str], message: str
-) -> None:
+def test_unpaired_images_are_named(shapes: Path, moves: dict[str, str], message: str) -> None:
     (shapes / "scans").mkdir()
     for source, target in moves.items():
         (shapes / source).rename(shapes / target)
@@ -134,9 +132,7 @@ def test_names_must_fit_the_masks(shapes: Path, text: str, message: str) -> None
         ("", "name,patient\n", "the first line must be 'file,group'"),
     ],
 )
-def test_complete_groups(
-    tmp_path: Path, pattern: str, table: str, expected: list[str] | str
-) -> None:
+def test_whole_groups(tmp_path: Path, pattern: str, table: str, expected: list[str] | str) -> None:
     # without either only HC18's own names share a head
     others = ["scan_001.png", "scan_002.png", "2024_1.png"]
     groups = find_groups(tmp_path, ["010_HC.png", "010_2HC.png", "011_HC.png", *others])

@@ -103,9 +103,7 @@ def test_claim(tmp_path: Path) -> None:
     assert (tmp_path / "result").exists()
 
 
-def test_a_failed_write_leaves_the_old_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_write_leaves_the_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a" / "b ü" / "file.bin"
     files.write_atomic(path, (part for part in (b"one", b"", b" two")))
     cases: list[tuple[str, BaseException, type[BaseException]]] = [

@@ -47,7 +47,7 @@ def quiet_environment(home: Path, **changed: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_no_socket_is_opened_and_no_file_appears_outside_the_results(
+def test_no_socket_is_opened_nor_a_stray_file(
     phantoms: list[Phantom], tmp_path: Path, device: str
 ) -> None:
     (home := tmp_path / "home").mkdir()
@@ -85,9 +85,7 @@ def test_importing_a_package_switches_telemetry_off_before_onnxruntime_is_import
     assert said.strip() == expected
 
 
-def test_loaded_libraries_are_told_and_hidden_ones_come_back(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_loaded_libraries_hear_it_and_hidden_ones_return(monkeypatch: pytest.MonkeyPatch) -> None:
     for value, calls in (("1", 1), ("TRUE", 1), ("0", 0)):
         monkeypatch.setenv("ORT_DISABLE_TELEMETRY", value)
         telemetry.switch_off_loaded(loaded := Mock())

@@ -138,9 +138,7 @@ def test_a_film_is_a_frame_at_a_time_for_programs(tmp_path: Path) -> None:
         ({"PhotometricInterpretation": "PALETTE COLOR"}, "its palette"),
     ],
 )
-def test_what_is_no_ultrasound_is_refused(
-    tmp_path: Path, change: dict[str, object], why: str
-) -> None:
+def test_other_images_are_refused(tmp_path: Path, change: dict[str, object], why: str) -> None:
     path = dicom_files.write(tmp_path / "a.dcm", IMAGE, **change)
     with pytest.raises(ImageDecodeError, match=why):
         image_file.read_frame(path)

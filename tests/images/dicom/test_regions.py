@@ -53,9 +53,7 @@ def test_a_region_beyond_the_image_was_resized(corner: dict[str, int]) -> None:
         *(({"y_delta": math.nan}, "does not say"), ({"x_delta": 2.0}, "is 20; expected")),
     ],
 )
-def test_an_impossible_scale_is_refused_and_the_scan_kept(
-    change: dict[str, float], why: str
-) -> None:
+def test_an_impossible_scale_is_refused_the_scan_kept(change: dict[str, float], why: str) -> None:
     scale = read_scale([TISSUE._replace(**change)], SIZE)
     assert scale.pixel_size is None
     assert why in scale.refused
