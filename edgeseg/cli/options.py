@@ -46,20 +46,16 @@ def check_age(value: str | None) -> str | None:
     return value
 
 
-def check_ruler(value: str | None) -> str | None:
-    """Refuse what is neither auto nor a distance in mm, as wrong usage."""
-    try:
-        read_ruler(value)
-    except DataError as error:
-        raise typer.BadParameter(str(error)) from None
-    return value
-
-
-def read_ruler(value: str | None) -> RulerOption:
-    """Return how rulers are read, None if they are not."""
+def read_ruler_option(value: str | None) -> RulerOption:
+    """Return how rulers are read; refuse what is neither auto nor mm, as wrong usage."""
+    if value is None:  # the rest takes long to import
+        return None
     from edgeseg.images.ruler import parse_ruler
 
-    return None if value is None else parse_ruler(value)
+    try:
+        return parse_ruler(value)
+    except DataError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def complete_model(incomplete: str) -> list[str]:
@@ -104,7 +100,7 @@ Ruler = Annotated[
     _scale(
         "Read the ruler in pictures: auto, or the mm between neighbouring ticks.",
         metavar="auto|MM",
-        callback=check_ruler,
+        callback=read_ruler_option,
     ),
 ]
 Json = Annotated[Path | None, _output("Write the figures here; - is standard output.", "--json")]

@@ -83,7 +83,7 @@ def draw_ticks(gray: GrayImage, ticks: Ticks | None) -> Picture:
 
 def _mark_ticks(picture: Picture, ticks: Ticks) -> None:
     scale, inwards = _scale(picture), -1 if ticks.side in ("right", "bottom") else 1
-    start = ticks.base_px + inwards * (ticks.lengths_px.max() + _TICK_PX * scale)
+    start = ticks.base_px + inwards * (np.nan_to_num(ticks.lengths_px).max() + _TICK_PX * scale)
     ends = np.array([start, start + 2 * inwards * _TICK_PX * scale])
     lines = [np.stack([ends, np.full(2, place)], axis=1) for place in ticks.places_px]
     if ticks.side in ("top", "bottom"):

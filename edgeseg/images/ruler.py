@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,8 +11,8 @@ from edgeseg.images.frame import RULER, Frame, PixelSize
 from edgeseg.images.scan import find_face_radius
 from edgeseg.images.ticks import Floats, Ints, Ticks, find_ticks
 
-AUTO: Literal["auto"] = "auto"
-RulerOption = float | Literal["auto"] | None
+AUTO = "auto"
+RulerOption = float | str | None
 """What neighbouring ticks are apart in mm; `AUTO`: the ruler must say so; None: none is read."""
 
 # What neighbouring ticks may be apart in mm, by how many of them lie from one longer tick to the
@@ -29,6 +29,7 @@ _TICK_RANGE_MM = (0.1, 100.0)
 # Steps from one longer tick to the next, and how many times as long as others these are at least.
 _LONGER = {2: 1.3, 4: 1.5, 5: 1.5, 10: 1.5}
 _ORDERED, _MARGIN = 0.95, 1.1  # of pairs of a longer tick and another, in which it is longer
+_ALIKE = 1.2  # times as long as another is a tick of one kind at most
 # Radius of the face of probes for the abdomen, and how far it is measured off at most. A distance
 # of ticks that gives such a radius speaks against one that gives none.
 _FACE_MM, _FACE_ERROR = (40.0, 65.0), 1.15
@@ -49,27 +50,22 @@ class Ruler(NamedTuple):
 
     @property
     def pixel_size_mm(self) -> float | None:
-        """Millimetres per pixel; None if they are not sure."""
+        """Millimetres per pixel, which are square; None if they are not sure."""
         if self.ticks is None or self.decided_mm is None:
             return None
         return self.decided_mm / self.ticks.period_px
 
-    @property
-    def pixel_size(self) -> PixelSize | None:
-        """The same, of square pixels."""
-        size_mm = self.pixel_size_mm
-        return None if size_mm is None else PixelSize(size_mm, size_mm, RULER)
-
     def differs_from(self, pixel_size: PixelSize | None) -> bool:
         """Return whether the ruler contradicts a pixel size by more than 2 %, along itself."""
-        if pixel_size is None or self.ticks is None or self.pixel_size_mm is None:
+        size_mm = self.pixel_size_mm
+        if pixel_size is None or self.ticks is None or size_mm is None:
             return False
         is_upright = self.ticks.side in ("left", "right")
         given_mm = pixel_size.y_mm if is_upright else pixel_size.x_mm
-        return abs(self.pixel_size_mm / given_mm - 1) > _DIFFERENT
+        return abs(size_mm / given_mm - 1) > _DIFFERENT
 
 
-def parse_ruler(text: str) -> RulerOption:
+def parse_ruler(text: str) -> float | str:
     """Read ``auto`` or a distance of neighbouring ticks in mm, or raise a DataError."""
     if text == AUTO:
         return AUTO
@@ -116,8 +112,10 @@ def read_ruler(frame: Frame, option: RulerOption = AUTO) -> Ruler:
 def find_steps(numbers: Ints, lengths_px: Floats) -> tuple[int, ...]:
     """Return at how many ticks from each other longer ones stand: each step that is seen.
 
-    Both arguments have shape (n,): the ticks' numbers, ascending, and how long they are.
+    Both arguments have shape (n,): the ticks' numbers, ascending, and how long they are, or NaN.
     """
+    is_known = np.isfinite(lengths_px)
+    numbers, lengths_px = numbers[is_known], lengths_px[is_known]
     found: list[tuple[int, int]] = []
     for step, longer in _LONGER.items():
         for rest in range(step):
@@ -130,12 +128,21 @@ def find_steps(numbers: Ints, lengths_px: Floats) -> tuple[int, ...]:
             a, b = lengths_px[is_of_step], lengths_px[is_rival & ~is_of_step]
             if (
                 len(a) >= max(2, 6 // step)
+                and step in np.diff(numbers[is_of_step])
                 and len(b) >= 3
                 and np.median(a) >= longer * np.median(b)
                 and (a[:, None] > _MARGIN * b).mean() >= _ORDERED
             ):
                 found.append((step, rest))
-    return tuple(step for step, _ in found)
+    steps = tuple(step for step, _ in found)
+    for step, rest in found:
+        longest = lengths_px[numbers % step == rest]
+        is_halfway = numbers % step == (rest + step // 2) % step
+        if steps == (5,) and longest.max() > _ALIKE * longest.min():
+            return (5, 10)  # every second may be longer
+        if steps == (10,) and is_halfway.sum() < 2:
+            return ()  # it may be every fifth
+    return steps
 
 
 def _describe(steps: tuple[int, ...]) -> str:

@@ -14,13 +14,18 @@ _MIN_EDGE_PX, _MIN_STRAIGHT = 15, 0.7  # rows of an edge on the coarse copy, sha
 _MIN_SLOPE, _SYMMETRY, _ROUND = 0.2, 0.2, 0.12  # of a sector's edges; of its arc
 
 
-def find_scan(gray: GrayImage) -> tuple[int, int, int, int]:
-    """Return left, top, right and bottom of the largest region that is not black."""
-    light, step = _find_light(gray)
-    x, y, width, height = cv2.boundingRect(light)
-    if not width:
-        return 0, 0, gray.shape[1], gray.shape[0]
-    return x * step, y * step, (x + width) * step, (y + height) * step
+Box = tuple[int, int, int, int]
+"""Left, top, right and bottom, in pixels."""
+
+
+def find_scan(gray: GrayImage) -> tuple[Box, Box]:
+    """Return the box of the largest region that is not black, and that of all that is not."""
+    small, light, step = _find_light(gray)
+    boxes = []
+    for mask in (light, (small > _BLACK).astype(np.uint8)):
+        x, y, width, height = cv2.boundingRect(mask)
+        boxes.append((x * step, y * step, (x + width) * step, (y + height) * step))
+    return boxes[0], boxes[1]
 
 
 def find_face_radius(gray: GrayImage) -> float | None:
@@ -28,7 +33,7 @@ def find_face_radius(gray: GrayImage) -> float | None:
 
     Its straight edges meet where the face has its centre.
     """
-    light, step = _find_light(gray)
+    _, light, step = _find_light(gray)
     rows = np.flatnonzero(light.any(axis=1))
     if len(rows) < 2 * _MIN_EDGE_PX or rows[0] < 2:  # cut by the image's border
         return None
@@ -48,8 +53,8 @@ def find_face_radius(gray: GrayImage) -> float | None:
     return float(np.mean(radii)) * step
 
 
-def _find_light(gray: GrayImage) -> tuple[GrayImage, int]:
-    """Return the largest region that is not black, on a copy smaller by a factor, and that."""
+def _find_light(gray: GrayImage) -> tuple[GrayImage, GrayImage, int]:
+    """Return a copy smaller by a factor, the largest region on it that is not black, and that."""
     height, width = gray.shape
     step = max(1, max(gray.shape) // _COARSE_SIDE_PX)
     small = cv2.resize(gray, (width // step, height // step), interpolation=cv2.INTER_AREA)
@@ -57,7 +62,7 @@ def _find_light(gray: GrayImage) -> tuple[GrayImage, int]:
     light = cv2.morphologyEx(is_light, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
     _, labels, stats, _ = cv2.connectedComponentsWithStats(light)
     largest = 1 + int(np.argmax(stats[1:, 4])) if len(stats) > 1 else -1
-    return (labels == largest).astype(np.uint8), step
+    return np.asarray(small, dtype=np.uint8), (labels == largest).astype(np.uint8), step
 
 
 def _fit_edge(light: npt.NDArray[np.uint8]) -> tuple[float, float] | None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from edgeseg.images.frame import GrayImage
 from edgeseg.images.scan import find_scan
 
-_TYPICAL_SIDE_PX = 1000  # of an image on which ticks are at most so thick and long:
+_TYPICAL_SIDE_PX = 1000  # to which larger images are reduced; ticks are at most so thick and long:
 _THICK_PX, _LONG_PX = 5, 18
 _MIN_PERIOD_PX = 6.0
 _OUTER = 0.12  # of the scan's width, the band at each side in which a ruler may stand
@@ -20,13 +20,14 @@ _NEAR_PX, _MAX_RMS_PX = 0.9, 0.5  # from their places on the comb, each tick and
 _COLUMNS = 3  # in which most marks end, that are looked at closely
 _MIN_COHERENCE = 0.6  # of the marks in line with a ruler, in its period
 _MIN_TICKS = 5
-_MIN_SEEN = 0.75  # of the ticks that could be seen
-_MAX_STRANGERS = 1 / 6  # marks in line with the ruler that are none of its ticks
+_MIN_SEEN = 0.75  # of the ticks between the first and the last
+_MAX_STRANGERS = 1 / 6  # marks where the ruler is that are none of its ticks, of these
 _MIN_ALIKE = 0.8  # of the ticks, whose thickness differs by a pixel at most
-_MIN_SPAN = {True: 0.5, False: 0.25}  # of the side, by whether ticks are bright
-# Gray levels by which ticks differ from what is around. A dark tick is black beside that.
+_MIN_SPAN = {True: 0.5, False: 0.25}  # of the picture, by whether ticks are bright
+# Gray levels by which ticks differ from what is around; dark ones are nearly black.
 _CONTRASTS = {True: (80, 24), False: (30, 12, 5)}
-_BLACK, _MARGIN_BLACK = 1 / 3, 14  # share of the contrast, and gray level, at most
+_BLACKER = 1.5  # times its gray level, by which a dark tick is darker than what is around
+_MARGIN_BLACK = 14  # gray level of a black margin, at most
 
 Ints = npt.NDArray[np.intp]
 Floats = npt.NDArray[np.float64]
@@ -39,10 +40,8 @@ class Ticks(NamedTuple):
     period_px: float  # From tick to tick.
     numbers: Ints  # Of the ticks that are seen, shape (n,), ascending; 0 lies anywhere.
     places_px: Floats  # Shape (n,), along the ruler.
-    lengths_px: Floats  # Shape (n,), across it.
-    base_px: int  # Across, the end that all share.
-    bright: bool
-    scan_px: tuple[int, int, int, int]  # Left, top, right, bottom of the scan.
+    lengths_px: Floats  # Shape (n,), across it; NaN where that cannot be told.
+    base_px: float  # Across, the end that all share.
 
 
 class _Marks(NamedTuple):
@@ -50,7 +49,7 @@ class _Marks(NamedTuple):
 
     starts: Ints  # Across the ruler: first pixel, and the first behind the last.
     ends: Ints
-    places: Floats  # Along the ruler: middle.
+    places: Floats  # Along the ruler: middle; ascending.
     thicknesses: Ints
 
     def pick(self, chosen: npt.NDArray[np.generic]) -> _Marks:
@@ -71,62 +70,67 @@ def find_ticks(gray: GrayImage) -> list[Ticks]:
     """Return the rulers along the sides of a scan, the one with most ticks first.
 
     Ticks are small bright rectangles or dots, or dark cuts into the edge of the scan, which share
-    one end and lie at equal distances: five at least, three quarters of those that could be seen,
-    along half of the side, of dark ones a quarter.
+    one end and lie at equal distances: five at least, along half of the picture's content, of dark
+    ones a quarter.
     """
-    unit = max(1, round(max(gray.shape) / _TYPICAL_SIDE_PX))
-    left, top, right, bottom = box = find_scan(gray)
-    found: list[Ticks] = []
-    turned = np.ascontiguousarray(gray.T)
-    for image, (start, stop, near, far), sides in (
-        (gray, (left, right, top, bottom), ("left", "right")),
-        (turned, (top, bottom, left, right), ("top", "bottom")),
-    ):
-        inner = round(_OUTER * (stop - start))
+    factor = max(1, round(max(gray.shape) / _TYPICAL_SIDE_PX))
+    size = gray.shape[1] // factor, gray.shape[0] // factor
+    small = cv2.resize(gray, size, interpolation=cv2.INTER_AREA) if factor > 1 else gray
+    scan, content = find_scan(small)
+    found = []
+    for image, axis, sides in ((small, 0, ("left", "right")), (small.T, 1, ("top", "bottom"))):
+        start, stop = scan[axis], scan[axis + 2]
+        length, inner = content[3 - axis] - content[1 - axis], round(_OUTER * (stop - start))
         bands = (0, start + inner), (stop - inner, image.shape[1])
         for side, (low, high) in zip(sides, bands, strict=True):
             band = np.ascontiguousarray(image[:, low:high])
-            for bright in (True, False):
-                ticks = _find_in_band(band, far - near, unit, bright=bright)
+            for bright, share in _MIN_SPAN.items():
+                ticks = _find_in_band(band, share * length, bright=bright)
                 if ticks is not None:
-                    base = ticks.base_px + low
-                    found.append(ticks._replace(side=side, base_px=base, scan_px=box))
+                    ticks = ticks._replace(side=side, base_px=ticks.base_px + low)
+                    found.append(_enlarge(ticks, factor))
     return sorted(found, key=lambda ticks: -len(ticks.numbers))
 
 
-def _find_in_band(band: GrayImage, side_px: int, unit: int, *, bright: bool) -> Ticks | None:
+def _enlarge(ticks: Ticks, factor: int) -> Ticks:
+    """Return a ruler as it lies in an image that is larger by a factor."""
+    side, period_px, numbers, places_px, lengths_px, base_px = ticks
+    shift = (factor - 1) / 2  # pixels have their place in the middle
+    places_px, base_px = factor * places_px + shift, factor * base_px + shift
+    return Ticks(side, factor * period_px, numbers, places_px, factor * lengths_px, base_px)
+
+
+def _find_in_band(band: GrayImage, min_span_px: float, *, bright: bool) -> Ticks | None:
     """Return the ruler in a band, whose first axis is along it; its side is not known here."""
-    element = np.ones((_THICK_PX * unit + 2, 1), np.uint8)
+    element = np.ones((_THICK_PX + 2, 1), np.uint8)
     kind = cv2.MORPH_TOPHAT if bright else cv2.MORPH_BLACKHAT
     hat = np.asarray(cv2.morphologyEx(band, kind, element), dtype=np.uint8)
     best: Ticks | None = None
     for contrast in _CONTRASTS[bright]:
         stands_out = hat > contrast
         if not bright:
-            stands_out &= band <= _BLACK * contrast
-        marks = _find_marks(stands_out, unit)
+            stands_out &= hat > _BLACKER * band
+        marks = _find_marks(stands_out)
         for at_start in (True, False):
             ends = marks.starts if at_start else marks.ends
             for at in _vote(ends):
-                aligned = marks.pick(np.flatnonzero((ends >= at) & (ends <= at + 1)))
+                aligned = marks.pick((ends >= at) & (ends <= at + 1))
                 if not bright:
                     aligned = _keep_open(aligned, band, at_start=at_start)
-                comb = _fit(aligned, _MIN_SPAN[bright] * side_px)
+                comb = _fit(aligned, marks, min_span_px)
                 if comb and (best is None or len(comb.numbers) > len(best.numbers)):
                     ticks = aligned.pick(comb.chosen)
-                    lengths = _measure_lengths(ticks, hat)
-                    best = Ticks(
-                        "", comb.period, comb.numbers, ticks.places, lengths,
-                        at if at_start else at - 1, bright, (0, 0, 0, 0),
-                    )  # fmt: skip
+                    lengths = _measure_lengths(ticks, band, hat, at_start=at_start)
+                    base = at if at_start else at - 1
+                    best = Ticks("", comb.period, comb.numbers, ticks.places, lengths, base)
     return best
 
 
-def _find_marks(stands_out: npt.NDArray[np.bool_], unit: int) -> _Marks:
-    """Return the small rectangles that stand out, along the ruler."""
+def _find_marks(stands_out: npt.NDArray[np.bool_]) -> _Marks:
+    """Return the small rectangles that stand out."""
     _, _, stats, _ = cv2.connectedComponentsWithStats(stands_out.view(np.uint8))
     x, y, width, height, area = stats.T
-    fits = (height <= _THICK_PX * unit) & (width <= _LONG_PX * unit) & (width >= height - 1)
+    fits = (height <= _THICK_PX) & (width <= _LONG_PX) & (2 * width >= height)
     x, y, width, height = stats[fits & (area >= 0.6 * width * height), :4].T
     marks = _Marks(x, x + width, y + (height - 1) / 2, height)
     return marks.pick(np.argsort(y, kind="stable"))
@@ -146,31 +150,35 @@ def _vote(ends: Ints) -> Iterator[int]:
 
 def _keep_open(marks: _Marks, band: GrayImage, *, at_start: bool) -> _Marks:
     """Return the marks that are open to a black margin or to the image's border."""
-    is_open = []
-    for i, (start, end) in enumerate(zip(marks.starts, marks.ends, strict=True)):
-        y = round(marks.places[i])
-        rows = band[max(y - 6, 0) : y + 7]
-        out = rows[:, max(start - 2, 0) : start] if at_start else rows[:, end : end + 2]
-        is_open.append(out.size == 0 or out.mean() <= _MARGIN_BLACK)
-    return marks.pick(np.array(is_open, dtype=bool))
+    beside = cv2.blur(cv2.copyMakeBorder(band, 0, 0, 2, 2, cv2.BORDER_CONSTANT), (1, 13))
+    rows, columns = marks.places.astype(np.intp), marks.starts if at_start else marks.ends + 2
+    gray = np.maximum(beside[rows, columns], beside[rows, columns + 1])
+    return marks.pick(gray <= _MARGIN_BLACK)
 
 
-def _fit(marks: _Marks, min_span_px: float) -> _Comb | None:
-    """Return the comb of a ruler that marks in one line are; None if they are none."""
+def _fit(marks: _Marks, others: _Marks, min_span_px: float) -> _Comb | None:
+    """Return the comb of a ruler that marks in one line are; None if they are none.
+
+    Where all its ticks are, there may be few ``others``: letters and speckle are no rulers, nor is
+    every second or fifth tick of one.
+    """
     places = marks.places
     if len(places) < _MIN_TICKS or np.ptp(places) < min_span_px:
         return None
     for comb in _find_combs(places):
         period, first, chosen, numbers = comb
         n_ticks, n_slots = len(chosen), int(numbers[-1] - numbers[0]) + 1
-        n_strangers = int(chosen[-1] - chosen[0]) + 1 - n_ticks
+        is_across = others.starts < marks.ends[chosen].min()
+        is_across &= others.ends > marks.starts[chosen].max()
+        is_between = (others.places >= places[chosen[0]]) & (others.places <= places[chosen[-1]])
+        n_marks = max(int(chosen[-1] - chosen[0]) + 1, int((is_across & is_between).sum()))
         off = places[chosen] - first - period * numbers
         thick = np.bincount(marks.thicknesses[chosen], minlength=2)
         if (
             n_ticks >= _MIN_SEEN * n_slots
-            and 2 * n_ticks - n_slots - n_strangers >= _MIN_TICKS
+            and n_marks - n_ticks <= _MAX_STRANGERS * n_ticks
+            and n_ticks - (n_slots - n_ticks) - (n_marks - n_ticks) >= _MIN_TICKS
             and period * (n_slots - 1) >= min_span_px
-            and n_strangers <= _MAX_STRANGERS * n_ticks
             and off @ off <= _MAX_RMS_PX**2 * n_ticks
             and (thick[1:] + thick[:-1]).max() >= _MIN_ALIKE * n_ticks
         ):
@@ -202,19 +210,28 @@ def _refine(places: Floats, period: float, first: float) -> _Comb | None:
         if len(chosen) < _MIN_TICKS:
             return None
         x, y = numbers[chosen], places[chosen]
-        off = x - x.sum() / len(x)
+        off = x - x.mean()
         period = float(off @ y / (off @ off))
-        first = float((y.sum() - period * x.sum()) / len(x))
+        first = float(y.mean() - period * x.mean())
         if period < _MIN_PERIOD_PX:
             return None
     return _Comb(period, first, chosen, numbers[chosen].astype(np.intp))
 
 
-def _measure_lengths(ticks: _Marks, hat: GrayImage) -> Floats:
-    """Return how long ticks are, blurred ones too: their sum across the ruler over its peak."""
+def _measure_lengths(ticks: _Marks, band: GrayImage, hat: GrayImage, *, at_start: bool) -> Floats:
+    """Return how long ticks are, blurred ones too: their sum across the ruler over its peak.
+
+    NaN where what lies behind a tick is too like it to tell where it ends.
+    """
     lengths = []
     for start, end, place, thickness in zip(*ticks, strict=True):
-        y = int(place - (thickness - 1) / 2)
-        across = hat[y : y + thickness, max(start - 2, 0) : end + 2].sum(axis=0, dtype=float)
-        lengths.append(across.sum() / max(across.max(), 1.0))
+        top = int(place - (thickness - 1) / 2)
+        rows, own = slice(top, top + thickness), slice(start, end)
+        across = hat[rows, max(start - 2, 0) : end + 2].sum(axis=0, dtype=float)
+        behind = (
+            band[rows, end + 1 : end + 4] if at_start else band[rows, max(start - 4, 0) : start]
+        )
+        contrast = hat[rows, own].max(axis=0).mean()
+        is_seen = behind.size and abs(band[rows, own].mean() - behind.mean()) > contrast / 2
+        lengths.append(across.sum() / across.max() if is_seen else np.nan)
     return np.array(lengths)

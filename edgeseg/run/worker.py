@@ -14,7 +14,7 @@ from edgeseg.drawing.encode import encode
 from edgeseg.errors import DataError, EdgesegError, ImageDecodeError, OutputNameError
 from edgeseg.images import image_file
 from edgeseg.images.calibration import Calibration
-from edgeseg.images.frame import Frame, PixelSize
+from edgeseg.images.frame import RULER, Frame, PixelSize
 from edgeseg.images.ruler import RulerOption, read_ruler
 from edgeseg.inputs.ages import Ages
 from edgeseg.inputs.source import Source, stamp_of
@@ -199,7 +199,8 @@ class Worker:
         weeks, ruler = self.ages.age_of(source), None
         if self.options.ruler is not None:
             ruler = read_ruler(frame, self.options.ruler)
-            size = size or ruler.pixel_size
+            mm = ruler.pixel_size_mm
+            size = size or (PixelSize(mm, mm, RULER) if mm else None)
         return Frame(frame.pixels, size, source.file, weeks, self.calibration, screen, ruler)
 
     def _write_pictures(self, source: Source, prediction: Prediction, write: Write) -> None:

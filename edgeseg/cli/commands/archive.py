@@ -94,7 +94,7 @@ def archive(
         masks=masks,
         overlays=overlays,
         calibration=model.read_calibration(),
-        ruler=options.read_ruler(ruler),
+        ruler=ruler,
     )
     opened = Archive(plan, Manifest(plan.manifest))
     with figures_to(json_file) as write_figures:

@@ -58,8 +58,7 @@ def infer(
     arguments = options.arguments_of(context) | {"pixel_size": scale.read_size()}
     check_reports(json_file, jsonl_file)
     workers = model.count_workers(inference_threads)
-    runs = {"ruler": options.read_ruler(ruler), "resume": resume, "overwrite": overwrite}
-    how = output.collect(workers, sr=sr, **runs)
+    how = output.collect(workers, sr=sr, ruler=ruler, resume=resume, overwrite=overwrite)
     site = model.read_calibration()
     with (
         _open_sources(inputs, out) as sources,

@@ -28,7 +28,6 @@ def ruler(
     from edgeseg.images.ruler import Ruler, read_ruler
     from edgeseg.inputs.discover import discover
     from edgeseg.output.pictures import picture_names
-    from edgeseg.run.rulers import ruler_figures
     from edgeseg.run.worker import read_source
     from edgeseg.system.files import claim, write_atomic
 
@@ -49,21 +48,36 @@ def ruler(
                 if out is not None:
                     picture = encode(".jpg", draw_ticks(frame.pixels, seen.ticks))
                     write_atomic(out / picture_names(*source.key)["overlays"], picture)
-            figures.append(ruler_figures(source.file, seen))
+            figures.append(_figures(source.file, seen))
             console.say(f"{source.file}: {_describe(seen)}")
         write_figures({"images": figures})
     if has_failed:
         raise typer.Exit(1)
 
 
+def _figures(file: str, ruler: Ruler) -> dict[str, Any]:
+    """Return what was found in an image for `--json`."""
+    ticks = ruler.ticks
+    return {
+        "file": file,
+        "period_px": ticks and ticks.period_px,
+        "side": ticks and ticks.side,
+        "ticks": len(ticks.numbers) if ticks else 0,
+        "candidates_mm": [*ruler.candidates_mm],
+        "decided_mm": ruler.decided_mm,
+        "pixel_size_mm": ruler.pixel_size_mm,
+        "reason": ruler.reason,
+    }
+
+
 def _describe(ruler: Ruler) -> str:
     """Return in a line what was found, what it may mean, and what was decided."""
     if ruler.ticks is None:
         return ruler.reason
-    ticks, witnesses = ruler.ticks, "; ".join(ruler.witnesses)
-    what = f"{len(ticks.numbers)} ticks on the {ticks.side}, {ticks.period_px:.2f} px apart"
-    candidates = ", ".join(f"{mm:g}" for mm in ruler.candidates_mm)
-    if ruler.pixel_size_mm is None:
-        return f"{what}, which may be {candidates} mm ({witnesses}): {ruler.reason}"
-    size = f"{ruler.pixel_size_mm:.4g} mm per pixel"
-    return f"{what}, which are {ruler.decided_mm:g} mm ({witnesses}): {size}"
+    ticks, size_mm = ruler.ticks, ruler.pixel_size_mm
+    candidates = " or ".join(f"{mm:g}" for mm in ruler.candidates_mm)
+    decided = ruler.reason
+    if size_mm is not None:
+        decided = f"{ruler.decided_mm:g} mm between ticks, {size_mm:.4g} mm per pixel"
+    what = f"{len(ticks.numbers)} ticks, {ticks.side}, {ticks.period_px:.2f} px apart"
+    return "; ".join([what, f"{candidates} mm", *ruler.witnesses]) + f": {decided}"

@@ -54,7 +54,7 @@ def watch(
         raise InputNotFoundError(f"{folder}: no folder that can be read; create it first")
     sizes = LiveSizes(size_mm, scale.pixel_sizes, console.notice)
     workers = model.count_workers()
-    how = output.collect(workers, sr=sr, ruler=options.read_ruler(ruler))
+    how = output.collect(workers, sr=sr, ruler=ruler)
     known = how, Ages(), model.read_calibration()
     segmenter = model.open()
     worker = Worker(segmenter, sizes, *known, read=read_present, on_notice=console.notice)
