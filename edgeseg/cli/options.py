@@ -14,7 +14,6 @@ from edgeseg.errors import DataError, ModelError
 
 if TYPE_CHECKING:
     from edgeseg.images.calibration import Calibration
-    from edgeseg.images.ruler import RulerOption
     from edgeseg.run.worker import Options
 
 RESUME_OR_OVERWRITE = "--resume keeps and --overwrite replaces an earlier run; give one"
@@ -46,7 +45,7 @@ def check_age(value: str | None) -> str | None:
     return value
 
 
-def read_ruler_option(value: str | None) -> RulerOption:
+def read_ruler_option(value: str | None) -> float | str | None:
     """Return how rulers are read; refuse what is neither auto nor mm, as wrong usage."""
     if value is None:  # the rest takes long to import
         return None

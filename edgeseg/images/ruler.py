@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from edgeseg.errors import DataError
-from edgeseg.images.frame import RULER, Frame, PixelSize
+from edgeseg.images.frame import Frame, PixelSize
 from edgeseg.images.scan import find_face_radius
 from edgeseg.images.ticks import Floats, Ints, Ticks, find_ticks
 

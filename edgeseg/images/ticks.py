@@ -75,7 +75,8 @@ def find_ticks(gray: GrayImage) -> list[Ticks]:
     """
     factor = max(1, round(max(gray.shape) / _TYPICAL_SIDE_PX))
     size = gray.shape[1] // factor, gray.shape[0] // factor
-    small = cv2.resize(gray, size, interpolation=cv2.INTER_AREA) if factor > 1 else gray
+    reduced = cv2.resize(gray, size, interpolation=cv2.INTER_AREA) if factor > 1 else gray
+    small = np.asarray(reduced, dtype=np.uint8)
     scan, content = find_scan(small)
     found = []
     for image, axis, sides in ((small, 0, ("left", "right")), (small.T, 1, ("top", "bottom"))):
