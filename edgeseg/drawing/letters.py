@@ -53,9 +53,9 @@ class Lettering:
         (height, width), margin = self._picture.shape[:2], self._margin_px
         for smaller in _SMALLER:
             size_px, least = max(1, round(smaller * self._size_px)), math.inf
-            rooms = [share * (width - 2 * margin) for share in _SHARES]
-            broken = [[part for text in texts for part in _wrap(text, px, size_px)] for px in rooms]
-            for corner, lines in itertools.product(corners, broken):
+            for corner, share in itertools.product(corners, _SHARES):
+                room_px = share * (width - 2 * margin)
+                lines = [part for text in texts for part in _wrap(text, room_px, size_px)]
                 wide = max(_measure(line, size_px) for line in lines)
                 high, used = len(lines) * _line_height(size_px), self._used_px[corner]
                 left = max(width - margin - wide, 0) if corner[0] else margin
@@ -66,6 +66,8 @@ class Lettering:
                 hidden = int(self._grid[cells].sum()) + _CUT * is_cut
                 if hidden < least:
                     least, best = hidden, (corner, lines, left, top, bottom, cells)
+                if not least:
+                    break
             if least < _CUT:
                 break
         corner, lines, left, top, bottom, cells = best
