@@ -147,7 +147,7 @@ def exif(order: str, kind: int, value: int, *, count: int = 1) -> bytes:
 
 
 @pytest.mark.parametrize(("order", "kind"), [("<", 3), (">", 4)])
-def test_exif_in_any_order_and_width(order: str, kind: int) -> None:
+def test_exif_in_any_order_and_width_unless_it_is_broken(order: str, kind: int) -> None:
     stored = np.ascontiguousarray(np.rot90(SCAN))
     data = png(stored, GRAY, chunk(b"eXIf", exif(order, kind, 6)))
     assert np.array_equal(read(data), SCAN)
@@ -155,18 +155,12 @@ def test_exif_in_any_order_and_width(order: str, kind: int) -> None:
     assert read(jpeg).shape == SCAN.shape
     # the first counts
     assert read(with_exif(jpeg, exif(order, kind, 1))).shape == stored.shape
-
-
-@pytest.mark.parametrize(
-    "broken",
-    [
+    for broken in (
         *(b"II", b"II\0\0" + exif("<", 3, 6)[4:], b"II*\0\xff\xff\xff\xff"),
         *(exif("<", 3, 9), exif("<", 3, 6, count=0), exif("<", 3, 6)[:19]),
         exif("<", 1, 6),  # a byte
-    ],
-)
-def test_broken_exif_turns_nothing(broken: bytes) -> None:
-    assert np.array_equal(read(png(SCAN, GRAY, chunk(b"eXIf", broken))), SCAN)
+    ):
+        assert np.array_equal(read(png(SCAN, GRAY, chunk(b"eXIf", broken))), SCAN)
 
 
 def test_a_bmp_of_odd_fields_or_that_pillow_would_fill(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,13 +70,11 @@ def test_gray_with_alpha_or_a_transparent_colour() -> None:
     gray = colours[..., 0]
     found = read(png(gray, GRAY, chunk(b"tRNS", struct.pack(">H", 7))))
     assert np.array_equal(found, gray)
-
-
-def test_the_fourth_byte_of_a_plain_32_bit_bmp_means_nothing() -> None:
-    pixels = np.full((40, 50, 4), (80, 80, 80, 0), dtype=np.uint8).tobytes()
-    info = struct.pack("<IiiHHIIiiII", 40, 50, 40, 1, 32, 0, len(pixels), 0, 0, 0, 0)
-    head = b"BM" + struct.pack("<IHHI", 54 + len(pixels), 0, 0, 54)
-    assert np.all(read(head + info + pixels) == 80)
+    # and the fourth byte of a plain BMP of 32 bits means nothing
+    content = np.full((40, 50, 4), (80, 80, 80, 0), dtype=np.uint8).tobytes()
+    info = struct.pack("<IiiHHIIiiII", 40, 50, 40, 1, 32, 0, len(content), 0, 0, 0, 0)
+    head = b"BM" + struct.pack("<IHHI", 54 + len(content), 0, 0, 54)
+    assert np.all(read(head + info + content) == 80)
 
 
 @pytest.mark.parametrize("bits", [8, 12, 16])

@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from pytest import MonkeyPatch
 
 from edgeseg.errors import InputNotFoundError, OutputWriteError
 from edgeseg.inputs import standard_input
@@ -16,9 +17,7 @@ class Terminal(io.BytesIO):
         return True
 
 
-def test_what_comes_lies_in_a_file_meanwhile(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_what_comes_lies_in_a_file_meanwhile(monkeypatch: MonkeyPatch, tmp_path: Path) -> None:
     with spool_image(io.BytesIO(b"bytes")) as item:
         assert item.file == "stdin"
         assert item.path.read_bytes() == b"bytes"
@@ -28,7 +27,7 @@ def test_what_comes_lies_in_a_file_meanwhile(
         pass
 
 
-def test_what_is_no_image_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_no_image_is_refused(monkeypatch: MonkeyPatch) -> None:
     monkeypatch.setattr(standard_input, "MAX_BYTES", 5)
     for stream, said in (
         (io.BytesIO(), "holds nothing"),

@@ -49,6 +49,8 @@ def test_centiles_need_an_age_that_was_given() -> None:
     assert not {*CENTILES.values(), "ga_weeks_given"} & measured().keys()
     found = measured(ga_weeks=20.0)
     assert found["ga_weeks_given"] == 20.0
+    titles = [column.title for column in figures.AGE_COLUMNS]
+    assert titles == ["GA given", *(f"{name} centile" for name in CENTILES)]
     for name, column in CENTILES.items():
         value_mm = found[f"{name.lower()}_mm"]
         assert found[column] == biometry.centile_intergrowth(name, value_mm, 20.0)

@@ -61,8 +61,8 @@ def test_several_threads_and_images_at_once(phantoms: list[Phantom]) -> None:
         np.testing.assert_array_equal([*pool.map(segmenter.infer, parts * 3)], alone * 3)
 
 
-@pytest.mark.nightly
 @needs_openvino
+@pytest.mark.nightly
 def test_first_inferences_do_not_lock_each_other(phantom_data: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "edgeseg", "infer", str(phantom_data), "--device", "openvino"]
     command += ["--model", "hc18-nano", "--threads", "4", "--pixel-size", "0.2"]

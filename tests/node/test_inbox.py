@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pytest import MonkeyPatch
 
 from edgeseg.errors import OutputWriteError
 from edgeseg.images.frame import Frame
@@ -37,7 +38,7 @@ PATIENCE_S = 30
 class Node:
     """An inbox over a folder of results, whose engine reads no image while ``gate`` is closed."""
 
-    def __init__(self, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, out: Path, monkeypatch: MonkeyPatch) -> None:
         self.out, self.spool = out, out / ".incoming"
         self.spool.mkdir(parents=True, exist_ok=True)
         self.gate = threading.Event()
@@ -80,7 +81,7 @@ class Node:
 
 
 @pytest.fixture
-def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Node:
+def node(tmp_path: Path, monkeypatch: MonkeyPatch) -> Node:
     monkeypatch.setattr(inbox_module, "_RETRY_S", 0.01)
     return Node(tmp_path / "out", monkeypatch)
 
@@ -105,7 +106,7 @@ def test_the_answer_comes_before_the_rows_which_are_there_once(node: Node, n_fra
 
 @pytest.mark.parametrize("is_full", [False, True])
 def test_of_two_equal_senders_one_waits(
-    node: Node, is_full: bool, monkeypatch: pytest.MonkeyPatch
+    node: Node, is_full: bool, monkeypatch: MonkeyPatch
 ) -> None:
     keeping, may_go_on = threading.Event(), threading.Event()
     sync = inbox_module.sync
@@ -150,7 +151,7 @@ def fail(*_: object) -> None:
     ],
 )
 def test_what_cannot_be_kept_is_refused(
-    node: Node, place: str, failure: Any, monkeypatch: pytest.MonkeyPatch
+    node: Node, place: str, failure: Any, monkeypatch: MonkeyPatch
 ) -> None:
     with node.run() as inbox:
         received = node.receive()
@@ -165,7 +166,7 @@ def test_what_cannot_be_kept_is_refused(
         node.wait_measured(1)
 
 
-def test_the_note_is_durable_after_its_file(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_note_is_durable_after_its_file(node: Node, monkeypatch: MonkeyPatch) -> None:
     steps: list[object] = []
     record_calls(monkeypatch, steps, inbox_module, "sync", lambda path: path)
     record_calls(monkeypatch, steps, Store, "enqueue", lambda _, file: file)
@@ -231,7 +232,7 @@ def test_a_kill_between_two_steps_loses_nothing_and_repeats_nothing(node: Node) 
 
 
 @pytest.mark.parametrize("step", ["has", "replace_rows"])
-def test_rows_are_written_at_last(node: Node, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_are_written_at_last(node: Node, step: str, monkeypatch: MonkeyPatch) -> None:
     intact: Callable[..., Any] = getattr(Store, step)
     failures = [OutputWriteError("the disk is full"), MemoryError()]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
+from pytest import MonkeyPatch
 
 from edgeseg.drawing.encode import encode
 from edgeseg.measure.ellipse import Ellipse
@@ -60,7 +61,7 @@ def test_figures_follow_from_the_rows(
 
 
 def test_an_image_without_a_head_counts_in_full_and_its_name_runs_nothing(
-    phantom_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    phantom_data: Path, tmp_path: Path, monkeypatch: MonkeyPatch
 ) -> None:
     blind = open_fake(monkeypatch, FakeSession(lambda gray: np.zeros_like(gray, np.float32)))
     case = hc18.load_cases(phantom_data)[0]
@@ -81,7 +82,7 @@ def test_an_image_without_a_head_counts_in_full_and_its_name_runs_nothing(
     assert rows[0][8].startswith("-"), "errors below zero stay numbers"
 
 
-def test_scores_are_of_what_it_saw(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_scores_are_of_what_it_saw(monkeypatch: MonkeyPatch, tmp_path: Path) -> None:
     """It saw a head that is too large, with a piece out of it; the annotation is right."""
     size, size_mm = (384, 576), 0.25
     true, seen = Ellipse(280.0, 200.0, 140.0, 108.0, 0.3), Ellipse(286.0, 200.0, 150.0, 118.0, 0.3)
@@ -156,9 +157,7 @@ def sum_exactly(threads: int | None, *, spin: bool) -> onnxruntime.SessionOption
         for path in FOLD_0
     ],
 )
-def test_published_results_hold(
-    hc18_root: Path, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_published_results_hold(hc18_root: Path, path: Path, monkeypatch: MonkeyPatch) -> None:
     """x86 without VNNI cuts sums of two 8-bit products off at 16 bits; elsewhere they are exact."""
     monkeypatch.setattr(session, "session_options", sum_exactly)
     folds = read_folds(ROOT / "benchmarks" / "folds.json")

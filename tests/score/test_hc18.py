@@ -72,13 +72,13 @@ def test_a_ring_means_its_midline(tmp_path: Path, ellipse: Ellipse, mask: np.nda
 
 @pytest.mark.parametrize(("grown_px", "best"), [(0.0, 0), (0.94, 1)])  # mid-line, outer edge
 def test_a_disc_is_resolved_by_the_tables_hc(tmp_path: Path, grown_px: float, best: int) -> None:
-    ellipse = Ellipse(400.3, 270.7, 120.4, 90.2, 0.3)
+    hc_px = Ellipse(400.3, 270.7, 120.4, 90.2, 0.3).circumference_px
     disc = Ellipse(400.3, 270.7, 120.4 + grown_px, 90.2 + grown_px, 0.3).mask(*SIZE)
     path = write_annotation(tmp_path, disc)
     candidates = hc18.read_annotation(path, SIZE)
     assert len(candidates) == 2
-    assert candidates[best].circumference_px == pytest.approx(ellipse.circumference_px, rel=1e-3)
-    case = hc18.Case("x.png", path, path, "x", 0.2, 0.2 * ellipse.circumference_px)
+    assert candidates[best].circumference_px == pytest.approx(hc_px, rel=1e-3)
+    case = hc18.Case("x.png", path, path, "x", 0.2, 0.2 * hc_px)
     assert case.reference_ellipse(SIZE) == candidates[best]
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
+from pytest import MonkeyPatch
 
 from edgeseg.errors import OutputExistsError, OutputLockedError, OutputNameError, OutputWriteError
 from edgeseg.system import files
@@ -77,7 +78,7 @@ def test_of_many_threads_one_gets_the_lock(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="fcntl is POSIX's")
-def test_without_locks_a_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_locks_a_run_goes_on(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
     monkeypatch.setattr("fcntl.lockf", Mock(side_effect=OSError(errno.ENOLCK, "No locks")))
     notices: list[str] = []
     for _ in range(2):  # nothing is left behind that would keep the next run out
@@ -103,7 +104,7 @@ def test_claim(tmp_path: Path) -> None:
     assert (tmp_path / "result").exists()
 
 
-def test_a_failed_write_leaves_the_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_leaves_the_old(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
     path = tmp_path / "a" / "b ü" / "file.bin"
     files.write_atomic(path, (part for part in (b"one", b"", b" two")))
     cases: list[tuple[str, BaseException, type[BaseException]]] = [
