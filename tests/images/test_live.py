@@ -74,7 +74,7 @@ def test_frames_are_measured(
     assert np.array_equal(frame, phantoms[2].image)
 
 
-def test_the_network_has_run_before_the_first(
+def test_the_network_has_run_before(
     monkeypatch: pytest.MonkeyPatch, phantoms: list[Phantom]
 ) -> None:
     """So that the first is answered as fast as the others."""
@@ -114,9 +114,7 @@ class Capture:
         return (True, self.frames.pop(0)) if self.frames else (False, None)
 
 
-def test_a_camera_is_a_source_and_others_are_refused(
-    segmenter: Segmenter, phantoms: list[Phantom]
-) -> None:
+def test_a_camera_is_a_source(segmenter: Segmenter, phantoms: list[Phantom]) -> None:
     colour = np.dstack([phantoms[0].image] * 3)
     measured = list(segmenter.stream(Capture([colour, colour]), 0.2))
     assert len(measured) == 2

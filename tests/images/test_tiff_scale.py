@@ -70,9 +70,7 @@ def test_sizes_of_ome_and_of_an_image_that_is_turned(scan: np.ndarray) -> None:
     assert image_file.decode_frame(turned).pixel_size == PixelSize(0.25, 0.125, "tiff")
 
 
-def test_a_files_own_size_reaches_the_row_and_what_a_user_says_beats_it(
-    segmenter: Segmenter, scan: np.ndarray, tmp_path: Path
-) -> None:
+def test_a_files_size_is_in_the_row(segmenter: Segmenter, scan: np.ndarray, tmp_path: Path) -> None:
     path = tmp_path / "scans" / "a.tif"
     path.parent.mkdir()
     path.write_bytes(calibrated(scan, 0.125, 0.25))

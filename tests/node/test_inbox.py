@@ -150,7 +150,7 @@ def fail(*_: object) -> None:
         ("shutil.disk_usage", lambda _: SimpleNamespace(free=9, total=999)),
     ],
 )
-def test_what_cannot_be_kept_is_refused(
+def test_what_cannot_be_kept(
     node: Node, place: str, failure: Any, monkeypatch: MonkeyPatch
 ) -> None:
     with node.run() as inbox:
@@ -232,7 +232,7 @@ def test_a_kill_between_two_steps_loses_nothing_and_repeats_nothing(node: Node) 
 
 
 @pytest.mark.parametrize("step", ["has", "replace_rows"])
-def test_rows_are_written_at_last(node: Node, step: str, monkeypatch: MonkeyPatch) -> None:
+def test_rows_are_written(node: Node, step: str, monkeypatch: MonkeyPatch) -> None:
     intact: Callable[..., Any] = getattr(Store, step)
     failures = [OutputWriteError("the disk is full"), MemoryError()]
 

@@ -87,7 +87,7 @@ def store(node: Node, uid: str = "1.2.3") -> int:
     return status
 
 
-def test_a_failing_store_is_a_notice_without_the_patient(
+def test_a_failing_store_names_no_patient(
     started: Start, capfd: pytest.CaptureFixture[str]
 ) -> None:
     node = started(store=Mock(side_effect=ValueError("Doe^Jane")))

@@ -34,7 +34,7 @@ def test_both_sides_are_checked(started: Start, certificates: Certificates) -> N
     assert any("a connection failed" in notice for notice in node.notices)
 
 
-def test_reports_go_to_the_certified_host(started: Start, certificates: Certificates) -> None:
+def test_reports_go_to_named_hosts(started: Start, certificates: Certificates) -> None:
     # callers need no certificate
     node = started(tls=make_tls(None, *certificates.node, is_node=True))
     context, files = make_tls(certificates.authority), [example()]

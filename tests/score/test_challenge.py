@@ -67,7 +67,7 @@ def test_a_folder_s_name_is_no_pattern_and_what_is_left_out_is_said(root: Path) 
         ("filename,pixel size(mm)\n000_HC.png,0.1\n", "no head was found"),
     ],
 )
-def test_an_image_without_a_size_or_a_head_is_named_and_leaves_no_file(
+def test_an_image_without_a_size_or_head_is_named(
     segmenter: Segmenter, root: Path, table: str, said: str
 ) -> None:
     (root / "test_set_pixel_size.csv").write_text(table)

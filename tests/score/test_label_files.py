@@ -51,7 +51,7 @@ def paint(*values: int | tuple[int, ...], dtype: type = np.uint8) -> np.ndarray:
         (paint(WHITE, GREEN, RED), 0, TRUTH, "#ffffff is 0"),  # the commonest is the background
     ],
 )
-def test_values_become_class_numbers(
+def test_values_to_classes(
     tmp_path: Path, pixels: np.ndarray, n_named: int, expected: np.ndarray, note: str
 ) -> None:
     """An empty mask among others is background."""
@@ -105,7 +105,7 @@ MIDDLE[50:60, 220:240] = 128
         (NOISE.astype(np.uint16), "m.png", 0, "colours of 16 bits"),
     ],
 )
-def test_masks_that_cannot_be_classes_are_refused(
+def test_other_masks_are_refused(
     tmp_path: Path, pixels: np.ndarray, name: str, n_named: int, message: str
 ) -> None:
     with pytest.raises(DataError, match=rf"({name}|{tmp_path}): .*{message}"):

@@ -132,7 +132,7 @@ def test_names_must_fit_the_masks(shapes: Path, text: str, message: str) -> None
         ("", "name,patient\n", "the first line must be 'file,group'"),
     ],
 )
-def test_whole_groups(tmp_path: Path, pattern: str, table: str, expected: list[str] | str) -> None:
+def test_groups(tmp_path: Path, pattern: str, table: str, expected: list[str] | str) -> None:
     # without either only HC18's own names share a head
     others = ["scan_001.png", "scan_002.png", "2024_1.png"]
     groups = find_groups(tmp_path, ["010_HC.png", "010_2HC.png", "011_HC.png", *others])

@@ -65,7 +65,7 @@ def test_pooling_adds_pixels_within_a_batch_and_averages_batches() -> None:
         (Ellipse(0, 0, 500, 500, 0), Ellipse(0, 0, 500, 500, math.pi / 360), 0, 0.03),
     ],
 )
-def test_hausdorff_is_between_outlines_and_the_same_both_ways(
+def test_hausdorff_is_between_outlines(
     first: Ellipse, second: Ellipse, distance_px: float, within_px: float
 ) -> None:
     assert hausdorff_px(first, second) == pytest.approx(distance_px, abs=within_px)

@@ -106,7 +106,7 @@ CALIBRATED = RESULTS.replace("\n", ",0.98\n").replace("hc_px,0.98", "hc_px,calib
         ("file,hc_mm\na.png,172\n", RESULTS.replace("b.png", "y/a.png"), "and 2 images"),
     ],
 )
-def test_other_results_are_refused(
+def test_other_results(
     tmp_path: Path, results: Path, site: str, measured: str, message: str
 ) -> None:
     results.write_text(measured)
