@@ -74,7 +74,7 @@ def find_ticks(gray: GrayImage) -> list[Ticks]:
     ones a quarter.
     """
     factor = max(1, round(max(gray.shape) / _TYPICAL_SIDE_PX))
-    size = gray.shape[1] // factor, gray.shape[0] // factor
+    size = max(1, gray.shape[1] // factor), max(1, gray.shape[0] // factor)
     reduced = cv2.resize(gray, size, interpolation=cv2.INTER_AREA) if factor > 1 else gray
     small = np.asarray(reduced, dtype=np.uint8)
     scan, content = find_scan(small)
@@ -85,7 +85,7 @@ def find_ticks(gray: GrayImage) -> list[Ticks]:
         bands = (0, start + inner), (stop - inner, image.shape[1])
         for side, (low, high) in zip(sides, bands, strict=True):
             band = np.ascontiguousarray(image[:, low:high])
-            for bright, share in _MIN_SPAN.items():
+            for bright, share in _MIN_SPAN.items() if band.size else ():
                 ticks = _find_in_band(band, share * length, bright=bright)
                 if ticks is not None:
                     ticks = ticks._replace(side=side, base_px=ticks.base_px + low)
