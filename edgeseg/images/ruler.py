@@ -29,7 +29,7 @@ _TICK_RANGE_MM = (0.1, 100.0)
 # Steps from one longer tick to the next, and how many times as long as others these are at least.
 _LONGER = {2: 1.3, 4: 1.5, 5: 1.5, 10: 1.5}
 _ORDERED, _MARGIN = 0.95, 1.1  # of pairs of a longer tick and another, in which it is longer
-_ALIKE = 1.2  # times as long as another is a tick of one kind at most
+_ALIKE = 1.2  # times as long as others are ticks of one kind at most
 # Radius of the face of probes for the abdomen, and how far it is measured off at most. A distance
 # of ticks that gives such a radius speaks against one that gives none.
 _FACE_MM, _FACE_ERROR = (40.0, 65.0), 1.15
@@ -135,13 +135,13 @@ def find_steps(numbers: Ints, lengths_px: Floats) -> tuple[int, ...]:
             ):
                 found.append((step, rest))
     steps = tuple(step for step, _ in found)
-    for step, rest in found:
-        longest = lengths_px[numbers % step == rest]
-        is_halfway = numbers % step == (rest + step // 2) % step
-        if steps == (5,) and longest.max() > _ALIKE * longest.min():
-            return (5, 10)  # every second may be longer
-        if steps == (10,) and is_halfway.sum() < 2:
+    if steps in ((5,), (10,)):
+        longest, halfway = (lengths_px[numbers % 10 == (found[0][1] + k) % 10] for k in (0, 5))
+        if steps == (10,) and len(halfway) < 2:
             return ()  # it may be every fifth
+        middles = np.median(longest), np.median(halfway)
+        if steps == (5,) and max(middles) > _ALIKE * min(middles):
+            return (5, 10)
     return steps
 
 
