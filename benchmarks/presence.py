@@ -45,9 +45,11 @@ def main() -> None:
     parser.add_argument(
         "--limits", default="0.05,0.9,110", help="presence refused, doubted; rare below this mm"
     )
+    parser.add_argument("--axis-ratio", default="0.69,0.97", help="smallest, largest")
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args()
     refused, doubted, rare_mm = (float(text) for text in asked.limits.split(","))
+    narrow, round_ = (float(text) for text in asked.axis_ratio.split(","))
     planes = read_planes(asked.planes)
     paths = {
         fold: Path(asked.models.format(fold=fold)) for fold in range(FOLDS if asked.models else 0)
@@ -58,7 +60,11 @@ def main() -> None:
         model = load_model(path)
         limits = read(model).limits
         limits = replace(
-            limits, presence_refused=refused, presence_doubted=doubted, rare_hc_mm=rare_mm
+            limits,
+            presence_refused=refused,
+            presence_doubted=doubted,
+            rare_hc_mm=rare_mm,
+            axis_ratio=(narrow, round_),
         )
         taught = teach(model, without_fold(asked.data, planes, fold), limits)
         write_atomic(asked.out / path.name, taught.SerializeToString())

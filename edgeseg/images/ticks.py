@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -106,6 +106,7 @@ def _find_in_band(band: GrayImage, min_span_px: float, *, bright: bool) -> Ticks
     element = np.ones((_THICK_PX + 2, 1), np.uint8)
     kind = cv2.MORPH_TOPHAT if bright else cv2.MORPH_BLACKHAT
     hat = np.asarray(cv2.morphologyEx(band, kind, element), dtype=np.uint8)
+    around = cv2.blur(cv2.copyMakeBorder(band, 0, 0, 2, 2, cv2.BORDER_CONSTANT), (1, 13))
     best: Ticks | None = None
     for contrast in _CONTRASTS[bright]:
         stands_out = hat > contrast
@@ -117,7 +118,7 @@ def _find_in_band(band: GrayImage, min_span_px: float, *, bright: bool) -> Ticks
             for at in _vote(ends):
                 aligned = marks.pick((ends >= at) & (ends <= at + 1))
                 if not bright:
-                    aligned = _keep_open(aligned, band, at_start=at_start)
+                    aligned = _keep_open(aligned, around, at_start=at_start)
                 comb = _fit(aligned, marks, min_span_px)
                 if comb and (best is None or len(comb.numbers) > len(best.numbers)):
                     ticks = aligned.pick(comb.chosen)
@@ -149,11 +150,13 @@ def _vote(ends: Ints) -> Iterator[int]:
         counts[max(at - 1, 0) : at + 2] = 0
 
 
-def _keep_open(marks: _Marks, band: GrayImage, *, at_start: bool) -> _Marks:
-    """Return the marks that are open to a black margin or to the image's border."""
-    beside = cv2.blur(cv2.copyMakeBorder(band, 0, 0, 2, 2, cv2.BORDER_CONSTANT), (1, 13))
+def _keep_open(marks: _Marks, around: npt.NDArray[Any], *, at_start: bool) -> _Marks:
+    """Return the marks that are open to a black margin or to the image's border.
+
+    ``around`` is the band, blurred along the ruler, with two black columns on either side.
+    """
     rows, columns = marks.places.astype(np.intp), marks.starts if at_start else marks.ends + 2
-    gray = np.maximum(beside[rows, columns], beside[rows, columns + 1])
+    gray = np.maximum(around[rows, columns], around[rows, columns + 1])
     return marks.pick(gray <= _MARGIN_BLACK)
 
 
@@ -211,9 +214,10 @@ def _refine(places: Floats, period: float, first: float) -> _Comb | None:
         if len(chosen) < _MIN_TICKS:
             return None
         x, y = numbers[chosen], places[chosen]
-        off = x - x.mean()
+        middle = x.sum() / len(x)
+        off = x - middle
         period = float(off @ y / (off @ off))
-        first = float(y.mean() - period * x.mean())
+        first = float(y.sum() / len(y) - period * middle)
         if period < _MIN_PERIOD_PX:
             return None
     return _Comb(period, first, chosen, numbers[chosen].astype(np.intp))
