@@ -90,12 +90,8 @@ class Engine:
 
         Waits while much is under way, or the same file is. The rows are durable once the future is
         done; they are none if the file need not be measured. ``sources`` are all its frames, with
-        its version.
-
-        Raises
-        ------
-        OutputWriteError
-            From the future: if something cannot be written. The file may be submitted again.
+        its version. The future raises `OutputWriteError` if something cannot be written; the file
+        may be submitted again.
         """
         job = Job(sources, self._out)
         self._committer.begin(job)

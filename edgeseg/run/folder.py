@@ -65,12 +65,9 @@ class FolderRun:
         ``on_row`` is called with each row once it is durable, in the order of the sources,
         ``on_notice`` with sentences that a user should read.
 
-        Raises
-        ------
-        OutputExistsError, OutputLockedError, OutputWriteError
-            If the folder holds something, is in use or cannot be written.
-        DataError
-            If the run in it cannot be resumed with these images and this model.
+        Raises `OutputExistsError`, `OutputLockedError` or `OutputWriteError` if the folder holds
+        something, is in use or cannot be written; `DataError` if the run in it cannot be resumed
+        with these images and this model.
         """
         options, out = self.options, self.out
         threads = usable_cores() if options.workers is None else options.workers

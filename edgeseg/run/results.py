@@ -139,12 +139,9 @@ def open_results(
     sources
         All images, where they are known: no picture of somebody else's is replaced.
 
-    Raises
-    ------
-    OutputExistsError, OutputLockedError, OutputWriteError
-        If the folder holds something else, is in use or cannot be written.
-    DataError
-        If the run there was of another model, engine or table, or its store is damaged.
+    Raises `OutputExistsError`, `OutputLockedError` or `OutputWriteError` if the folder holds
+    something else, is in use or cannot be written; `DataError` if the run there was of another
+    model, engine or table, or its store is damaged.
     """
     is_ours = (out / STORE_NAME).exists()
     if not is_ours and (out / _JOURNAL_NAME).is_file():

@@ -56,14 +56,8 @@ class FileRows(NamedTuple):
 class Store:
     """The store of a results folder that this process holds. Safe to use from several threads.
 
-    The folder exists; ``has_locks`` says whether its drive has locks.
-
-    Raises
-    ------
-    DataError
-        If the store is damaged, or of another version of edgeseg.
-    OutputWriteError
-        If it cannot be opened.
+    The folder exists; ``has_locks`` says whether its drive has locks. Raises `DataError` if the
+    store is damaged, or of another version of edgeseg, `OutputWriteError` if it cannot be opened.
     """
 
     def __init__(self, out: Path, *, has_locks: bool = True) -> None:

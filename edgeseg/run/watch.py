@@ -30,12 +30,8 @@ _RETRY_S = 5.0  # after which a file that could not be written down is tried aga
 class LiveSizes(PixelSizes):
     """Millimetres per pixel as `PixelSizes` has them, of images that are not known beforehand.
 
-    The size of all beats the table, which is read again when it changes.
-
-    Raises
-    ------
-    InputNotFoundError, DataError
-        If the table cannot be read now, or the size cannot be one.
+    The size of all beats the table, which is read again when it changes. Raises
+    `InputNotFoundError` or `DataError` if the table cannot be read now, or the size cannot be one.
     """
 
     def __init__(
@@ -95,10 +91,7 @@ class WatchedFolder:
     def look(self) -> list[Source]:
         """Return images that are complete and were not returned as they are now; sorted by name.
 
-        Raises
-        ------
-        OSError
-            If the folder itself cannot be looked at; what is known of its files is kept.
+        Raises OSError if the folder cannot be looked at; what is known of its files is kept.
         """
         complete, seen = [], {}
         for file in self._find_files():

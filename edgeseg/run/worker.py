@@ -68,10 +68,7 @@ def read_source(source: Source) -> Frame:
 class Worker:
     """Measures sources: reads, predicts, draws, and returns a row.
 
-    Raises
-    ------
-    MissingExtraError
-        If documents are wanted, and the package that makes them is not installed.
+    Raises `MissingExtraError` if documents are wanted, and the package for them is not installed.
     """
 
     segmenter: Segmenter
@@ -123,12 +120,8 @@ class Worker:
     def measure(self, source: Source, write: Write) -> Row:
         """Measure an image and write its pictures, of a single image its documents too.
 
-        What fails becomes a failed row.
-
-        Raises
-        ------
-        OutputWriteError
-            If a picture cannot be written, other than for its name.
+        What fails becomes a failed row. Raises `OutputWriteError` if a picture cannot be written,
+        other than for its name.
         """
         started = time.perf_counter()
         try:
