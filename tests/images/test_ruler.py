@@ -76,6 +76,12 @@ def test_what_is_not_at_equal_distances_or_covers_little_is_no_ruler(
     assert read_ruler(Frame(image)).ticks is None
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (1, 3000), (3000, 2), (7, 5), (300, 300)])
+@pytest.mark.parametrize("level", [0, 255])
+def test_a_picture_of_one_level_has_no_ruler(shape: tuple[int, int], level: int) -> None:
+    assert read_ruler(Frame(np.full(shape, level, np.uint8))).ticks is None
+
+
 def test_a_scan_contradicts_a_ruler_that_is_off_by_two() -> None:
     """The face of a probe of 50 mm and ticks that say that it has 25."""
     y, x = np.mgrid[:540, :800].astype(float)
