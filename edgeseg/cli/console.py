@@ -44,7 +44,8 @@ def qr_code(text: str) -> None:
 
         drawn = io.StringIO()
         segno.make_qr(text).terminal(drawn, border=2, compact=True)
-        typer.secho(drawn.getvalue(), fg="bright_white", bg="black")
+        with contextlib.suppress(UnicodeEncodeError):  # of a terminal without blocks
+            typer.secho(drawn.getvalue(), fg="bright_white", bg="black")
 
 
 def failure(text: str) -> None:
@@ -98,10 +99,12 @@ def table(
     for part in parts:
         drawn = Table(box=None, pad_edge=False, header_style="bold", show_header=any(titles))
         for i in part:
+            is_whole = n_keys <= i < len(columns) - 1  # keys that are too long are broken too
             drawn.add_column(
                 escape(columns[i][0]),
                 justify="right" if i in numeric else "left",
-                no_wrap=i < len(columns) - 1,
+                min_width=widths[i] - 2 if is_whole else None,
+                no_wrap=is_whole,
                 overflow="fold",
             )
         for cells in zip(*(columns[i][1:] for i in part), strict=True):

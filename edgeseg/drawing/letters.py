@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -56,7 +57,7 @@ class Lettering:
             for corner, share in itertools.product(corners, _SHARES):
                 room_px = share * (width - 2 * margin)
                 lines = [part for text in texts for part in _wrap(text, room_px, size_px)]
-                wide = max(_measure(line, size_px) for line in lines)
+                wide = max((_measure(line, size_px) for line in lines), default=0)
                 high, used = len(lines) * _line_height(size_px), self._used_px[corner]
                 left = max(width - margin - wide, 0) if corner[0] else margin
                 top = max(height - used - high, 0) if corner[1] else used
@@ -95,13 +96,19 @@ def _measure(text: str, size_px: int) -> int:
 def _wrap(text: str, width_px: float, size_px: int) -> list[str]:
     """Break a text into lines that fit into a width; a word that does not stays whole."""
     lines: list[str] = []
-    for word in text.split():
+    for word in _replace_accents(text).split():
         longer = f"{lines[-1]} {word}" if lines else word
         if lines and _measure(longer, size_px) <= width_px:
             lines[-1] = longer
         else:
             lines.append(word)
     return lines
+
+
+def _replace_accents(text: str) -> str:
+    """Return a text without accents, which the font lacks."""
+    parts = unicodedata.normalize("NFKD", text)
+    return "".join(part for part in parts if not unicodedata.combining(part))
 
 
 def _draw(picture: Picture, text: str, size_px: int, colour: Colour) -> None:

@@ -254,8 +254,14 @@ def test_an_ellipse_is_dragged_and_saved_beside_the_model_s(
     wait_until(page, f"{loaded}.includes('save yours first')")
     assert page.evaluate("reviewOf(images[0])") == "accepted"
     page.evaluate("corrections.clear()")
-    (tmp_path / "other.csv").write_text("file,frame\na.png,\n")
-    for name, said in (("corrected.csv", "3 loaded"), ("other.csv", "0 loaded; 1 rows are")):
+    text = (tmp_path / "corrected.csv").read_text("utf-8")
+    (tmp_path / "sized.csv").write_text(text.replace(f",{PIXEL_MM},", ",0.9,"), "utf-8")
+    (tmp_path / "other.csv").write_text("file,frame\n000_HC.png,\n")
+    for name, said in (
+        ("corrected.csv", "3 loaded"),
+        ("sized.csv", "0 loaded; 3 rows"),
+        ("other.csv", "this is no corrected.csv"),
+    ):
         page.set_input_files("#load", tmp_path / name)
         wait_until(page, f"{loaded}.startsWith('{said}')")
         assert page.locator("#corrected").text_content() == "3 reviewed, saved"

@@ -5,6 +5,7 @@
 /* Columns of corrected.csv that follow from an ellipse. */
 const OWN = ["hc_mm", "hc_px", ...FIELDS.map(([, column]) => column)];
 const SIZES = ["pixel_size_x_mm", "pixel_size_y_mm"];
+let isReviewed = false; // whether something was since the viewer was opened
 let others = []; // entries of images that are not in the report now, and may be again
 
 /* Whether an ellipse is the model's own, to the decimals of tables. */
@@ -70,6 +71,7 @@ function changeCorrection(image) {
   button?.closest("li, tr").replaceWith(asTable ? tableRow(image) : card(image));
   showFigures(image);
   storeCorrections();
+  isReviewed = true;
 }
 
 function correctedCells(image) {
@@ -100,16 +102,22 @@ function loadCorrections(text) {
   const written = readCsv(csvText([["file", "frame"], ...names])); // as they stand in such a table
   const numbers = new Map(written.map((name, number) => [JSON.stringify(name), number]));
   const rows = readCsv(text);
+  if (rows.some((row) => row.model_hc_px === undefined)) return "this is no corrected.csv";
   const heads = rows.map((row) => {
     const number = numbers.get(JSON.stringify({ file: row.file, frame: row.frame }));
-    return [number, measuredEllipse({ row })];
-  }).filter(([number, head]) => images[number] && head && Object.values(head).every(isFinite));
+    const image = images[number], head = measuredEllipse({ row });
+    const isOfImage = image && canCorrect(image) && head && Object.values(head).every(isFinite) &&
+      Math.min(head.semiMajor, head.semiMinor) >= LEAST_PX &&
+      SIZES.every((column) => Number(row[column]) === Number(image.row[column]));
+    return isOfImage && [number, head];
+  }).filter(Boolean);
   for (const [number, head] of heads) corrections.set(number, { ellipse: ordered(head), saved: true });
   storeCorrections();
   drawCharts();
   refresh();
   const rest = rows.length - heads.length;
-  return `${heads.length} loaded${rest ? `; ${rest} rows are no heads of images here` : ""}`;
+  const why = "rows are no heads of images here, or have another pixel size";
+  return `${heads.length} loaded${rest ? `; ${rest} ${why}` : ""}`;
 }
 
 function countUnsaved() {

@@ -62,8 +62,9 @@ function noteLines(image) {
   const lines = [], age = textIn(image, "ga_weeks_hadlock");
   if (age) lines.push(`${age.startsWith("none") ? "GA:" : "GA by HC"} ${age}`);
   const centiles = CENTILES.map(([title, column]) => `${title} ${textIn(image, column)}`);
-  if (figure(image, "hc_centile_intergrowth") !== null) {
-    lines.push(`centiles at ${image.texts.ga_weeks_given}: ${centiles.join(", ")}`);
+  if (currentFigure(image, "hc_centile_intergrowth") !== null) {
+    const weeks = image.texts.ga_weeks_given || `${image.row.ga_weeks_given} weeks`;
+    lines.push(`centiles at ${weeks}: ${centiles.join(", ")}`);
   }
   if (correctedFigures(image)?.hc_mm) {
     lines.push(`BPD ${textIn(image, "bpd_mm")} mm`, `OFD ${textIn(image, "ofd_mm")} mm`);

@@ -60,6 +60,10 @@ function go(places) {
 viewer.addEventListener("close", () => {
   leaveCorrecting();
   drawCharts();
+  if (isReviewed) refresh();
+  isReviewed = false;
+  const place = shownImages.indexOf(currentImage);
+  if (place >= 0) buildPlace(place);
   const card = document.querySelector(`button[data-number="${currentImage.number}"]`);
   card?.focus();
   card?.scrollIntoView({ block: "nearest" });

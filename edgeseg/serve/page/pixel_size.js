@@ -1,7 +1,7 @@
 /* Millimetres per pixel, as the user enters them or a ruler in the image gives them. The browser keeps
    them from visit to visit, with the width and height of the images that they are for. */
 
-const LEAST_MM = 0.001, MOST_MM = 10, STORED = "edgeseg pixel size of images";
+const LEAST_MM = 0.001, MOST_MM = 10, STORED = "edgeseg pixel size and origin";
 const [field, note, question, remove] =
   ["size-x", "size-note", "confirm", "remove-size"].map((id) => document.getElementById(id));
 let sides = []; // of images that the size was entered or confirmed for, such as "800 × 540"
