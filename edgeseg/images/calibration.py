@@ -57,7 +57,7 @@ def read_calibration(path: Path) -> Calibration:
         if values["format"] != FORMAT:
             raise ValueError("another format")
     except FileNotFoundError:
-        raise InputNotFoundError(f"{path}: no such file; expected a calibration") from None
+        raise InputNotFoundError(f"{path}: no such file; 'edgeseg calibrate' writes one") from None
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(
             f"{path}: not a calibration ({error}); expected a file that 'edgeseg calibrate' wrote"

@@ -37,28 +37,35 @@ class TrainData:
 
 @dataclass(frozen=True, slots=True)
 class ModelMetadata:
-    """Everything the runtime must know to use a model, and a user to judge it."""
+    """Everything the runtime must know to use a model, and a user to judge it.
 
-    name: str  # what it is, and how it was trained
+    ``precision`` is ``fp32``, ``fp16`` or ``int8``, the input's height and width are in pixels, and
+    from ``threshold`` on a probability makes a pixel part of a structure. What it was trained on,
+    with the (smallest, largest) mm per pixel, and ``parameters`` and ``gmac``, its weights and 1e9
+    multiply-accumulates for one image, are None if unknown. ``metrics`` are ``{"data": ...,
+    "split": ..., "figures": {...}}`` as measured, empty if never. ``limits`` and ``interval`` are
+    those of a head's figures, ``adapter`` that of a network with an input and output of its own.
+    """
+
+    name: str
     architecture: str
     strategy: str
-    precision: str  # ``fp32``, ``fp16`` or ``int8``
-    input_height: int  # of the network, pixels
+    precision: str
+    input_height: int
     input_width: int
-    train_data: TrainData | None  # what it has seen; None if unknown
-    train_pixel_size_mm_range: tuple[float, float] | None  # (smallest, largest) per pixel
+    train_data: TrainData | None
+    train_pixel_size_mm_range: tuple[float, float] | None
     edgeseg_version: str
-    threshold: float = 0.5  # probability from which a pixel belongs to a structure
-    # ``{"data": ..., "split": ..., "figures": {...}}`` as measured, empty if never measured
+    threshold: float = 0.5
     metrics: Mapping[str, Any] = field(default_factory=dict, hash=False)
     licence: str = "unknown"
     intended_use: str = INTENDED_USE
-    parameters: int | None = None  # weights; None if unknown
-    gmac: float | None = None  # 1e9 multiply-accumulates for one image
-    task: Task = field(default_factory=Task)  # what it measures; files of schema 1 are of heads
-    limits: Limits = field(default_factory=Limits)  # of a head's figures
-    interval: Interval | None = None  # of a head's circumference; None if it was never measured
-    adapter: Adapter | None = None  # of a network with an input and output of its own
+    parameters: int | None = None
+    gmac: float | None = None
+    task: Task = field(default_factory=Task)  # files of schema 1 are of heads
+    limits: Limits = field(default_factory=Limits)
+    interval: Interval | None = None
+    adapter: Adapter | None = None
     schema_version: int = SCHEMA_VERSION
 
     def to_json(self) -> str:

@@ -76,4 +76,4 @@ def test_files_that_do_not_serve_are_named(certificates: Certificates, tmp_path:
         ((text, certificate, key), ConfigError, "text.pem.*PEM"),
     ):
         with pytest.raises(error, match=why):
-            make_tls(*files)
+            make_tls(*files, is_node=True)

@@ -56,7 +56,7 @@ def benchmark(
             write_atomic(markdown, benchmark_table.markdown(report).encode())
         write_figures(report)
         lines = [benchmark_table.cells(result) for result in report["results"]]
-        console.table(benchmark_table.TITLES, lines, benchmark_table.NUMERIC, n_keys=3)
+        console.table(benchmark_table.TITLES, lines, benchmark_table.NUMERIC, n_keys=5)
         if choice := report["choice"]:
             console.say(benchmark_table.choice_text(choice))
         for text in benchmark_table.states(report["host"]):
