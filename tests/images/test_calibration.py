@@ -45,7 +45,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
 def test_what_is_no_calibration_is_refused(tmp_path: Path, value: object, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read(tmp_path, value)
-    with pytest.raises(InputNotFoundError, match="expected a calibration"):
+    with pytest.raises(InputNotFoundError, match="edgeseg calibrate"):
         read_calibration(tmp_path / "none.json")
     with pytest.raises(DataError, match="not a calibration"):
         read_calibration(tmp_path)
