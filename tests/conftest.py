@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from edgeseg.drawing.encode import encode
 from edgeseg.phantom.head import Phantom, make_phantom
 from edgeseg.segmenter import Segmenter
 from tests.browser import chromium
@@ -95,3 +96,9 @@ def nano() -> Segmenter:
 def scan(phantoms: list[Phantom]) -> np.ndarray:
     """The first phantom's gray values."""
     return phantoms[0].image
+
+
+@pytest.fixture(scope="session")
+def scan_file(scan: np.ndarray) -> bytes:
+    """The first phantom as a PNG file."""
+    return encode(".png", scan)

@@ -17,8 +17,6 @@ from edgeseg.errors import ModelError, ModelNotFoundError
 from edgeseg.images.frame import Frame, PixelSize
 from edgeseg.measure.framing import View
 from edgeseg.network import zoo
-from edgeseg.network.task import Task
-from edgeseg.output import table
 from edgeseg.prediction import Prediction
 from edgeseg.segmenter import Segmenter
 from tests.fakes import LESIONS, FakeSession, bright_and_gray, open_fake
@@ -38,9 +36,7 @@ def test_predictions_are_equal_if_they_are_one_and_travel(prediction: Prediction
     assert arrived.caption() == prediction.caption()
 
 
-def test_plain_values_go_into_json_and_are_not_rounded(
-    prediction: Prediction, nano: Segmenter
-) -> None:
+def test_plain_values_go_into_json_unrounded(prediction: Prediction, nano: Segmenter) -> None:
     values = prediction.to_dict()
     assert json.loads(json.dumps(values, allow_nan=False)) == values
     assert values["hc_mm"] == prediction.hc_mm
@@ -79,15 +75,6 @@ def test_a_notebook_shows_overlay_figures_and_doubts(
         found = nano.predict(image, 9.0)
         assert found.status == status
         assert found.reason.split("; ")[0].replace("'", "&#x27;") in found._repr_html_()
-
-
-def test_a_notebook_shows_the_first_rows_of_a_table() -> None:
-    row = dict.fromkeys(table.columns(Task()), "") | {"status": "ok"}
-    rows = table.Table(row, (table.pack(row | {"file": f"<i>{i}.png"}) for i in range(23)))
-    shown = rows._repr_html_()
-    assert shown.count("<tr>") == 21
-    assert "&lt;i&gt;19.png" in shown and "and 3 more rows" in shown
-    assert "more rows" not in rows[:5]._repr_html_()
 
 
 class Mine(Segmenter):

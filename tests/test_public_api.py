@@ -7,12 +7,10 @@ import inspect
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import edgeseg
 from edgeseg import errors, metadata, prediction, segmenter, zoo
-from edgeseg.drawing.encode import encode
 
 README = Path(__file__).parents[1] / "README.md"
 ERRORS = [name for name, value in vars(errors).items() if inspect.isclass(value)]
@@ -51,9 +49,9 @@ def test_examples_of_the_documentation_run(module: object) -> None:
 
 
 def test_examples_of_the_readme_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scan: np.ndarray
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scan_file: bytes
 ) -> None:
-    (tmp_path / "scan.png").write_bytes(encode(".png", scan))
+    (tmp_path / "scan.png").write_bytes(scan_file)
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```python\n(.*?)^```", README.read_text("utf-8"), re.M | re.S)
     assert blocks

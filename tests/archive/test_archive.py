@@ -70,9 +70,7 @@ def test_what_is_of_another_archive_is_refused(plan: Plan, scans: Path, tmp_path
         collect(open_archive(plan))
 
 
-def test_of_two_that_begin_at_once_one_is_refused(
-    plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_of_two_begun_at_once_one_is_refused(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     segmenter, late = Segmenter("hc18-nano", device="cpu"), open_archive(replace(plan, part_size=3))
     read = plans.read_record
 
@@ -97,9 +95,7 @@ def test_nothing_of_others_is_overwritten(plan: Plan, tmp_path: Path, name: str)
     assert [path.read_text() for path in (tmp_path / "out").iterdir()] == ["mine"]
 
 
-def test_a_part_is_whole_or_not_there(
-    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_part_is_whole_or_not_there(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed while it is written, whatever is left is no part."""
 
     def killed(*_: object) -> None:
@@ -110,7 +106,7 @@ def test_a_part_is_whole_or_not_there(
         patch.setattr(Path, "replace", killed)
         patch.setattr(Path, "unlink", lambda *_, **__: None)  # nor is anything tidied
         list(worker.run([0]))
-    parts = tmp_path / "out" / "parts"
+    parts = plan.place.local / "parts"
     assert not open_archive(plan).list_parts() and len(list(parts.iterdir())) == 1
     collect(open_archive(plan))
     assert len(list(parts.iterdir())) == 1  # somebody's who goes on
@@ -175,9 +171,7 @@ def test_a_part_of_other_rows_or_another_archive_is_found_out(plan: Plan) -> Non
         collect(open_archive(plan))
 
 
-def test_a_damaged_part_is_found_and_measured_again(
-    plan: Plan, scans: Path, tmp_path: Path
-) -> None:
+def test_a_damaged_part_is_told_and_measured_again(plan: Plan, scans: Path, tmp_path: Path) -> None:
     list(measure(plan))
     path, notices = part_path(plan, 1), list[str]()
     whole = path.read_bytes()

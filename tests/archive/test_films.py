@@ -60,9 +60,7 @@ def plan(tmp_path: Path) -> Plan:
     return Plan(str(tmp_path / "m.parquet"), str(tmp_path / "out"), part_size=3, masks=True)
 
 
-def test_frames_are_those_of_a_folder_digit_for_digit(
-    plan: Plan, films: Path, tmp_path: Path
-) -> None:
+def test_frames_are_a_folder_s_digit_for_digit(plan: Plan, films: Path, tmp_path: Path) -> None:
     made = write_manifest([str(films)], place_of(plan.manifest))
     assert (made.n_files, made.n_frames) == (5, 9)
     list(measure(plan, threads=2))

@@ -117,9 +117,7 @@ def test_rows_are_read_across_groups(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="files that are open keep their names")
-def test_a_list_that_is_killed_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_list_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it is made in has no name in the folder from the start."""
     scans, out = images(tmp_path / "scans", "a.png", "b.png"), tmp_path / "out"
     seen: list[list[Path]] = []

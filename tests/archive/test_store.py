@@ -195,9 +195,7 @@ def test_a_store_that_cuts_all_answers_off_ends_the_run_without_rows(
     assert not open_archive(plan).list_parts()
 
 
-def test_keys_with_two_slashes_are_told_and_end_nothing(
-    store: str, scans: Path, tmp_path: Path
-) -> None:
+def test_double_slashes_are_told_and_end_nothing(store: str, scans: Path, tmp_path: Path) -> None:
     upload(scans, "s3://archive/odd/b", store)
     host = parse_qs(store[1:])["endpoint_override"][0]
     client = boto3.client("s3", endpoint_url=f"http://{host}", region_name="us-east-1")

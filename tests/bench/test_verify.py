@@ -47,11 +47,8 @@ def test_a_wrong_answer_is_seen(
     assert not checks(monkeypatch, FakeSession(answer))[name].holds
 
 
-@pytest.mark.parametrize("answer", [-0.5, 7.0, np.nan])
-def test_answers_that_are_no_probabilities_end_the_checks(
-    monkeypatch: pytest.MonkeyPatch, answer: float
-) -> None:
-    found = checks(monkeypatch, FakeSession(lambda gray: np.full(gray.shape, answer, np.float32)))
+def test_answers_that_are_no_probabilities_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = checks(monkeypatch, FakeSession(lambda gray: np.full(gray.shape, 7, np.float32)))
     assert list(found) == ["hash", "metadata", "graph", "output"]
     assert not found["output"].holds
     assert "expected probabilities from 0 to 1" in found["output"].seen

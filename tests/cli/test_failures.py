@@ -12,18 +12,16 @@ from unittest.mock import Mock
 import pytest
 
 from edgeseg.cli import failures, main
-from edgeseg.drawing.encode import encode
 from edgeseg.errors import DataError, OutputWriteError
-from edgeseg.phantom.head import Phantom
 from tests.tables import read_rows
 
 posix = pytest.mark.skipif(os.name == "nt", reason="POSIX's")
 
 
 @pytest.fixture
-def image(tmp_path: Path, phantoms: list[Phantom]) -> Path:
+def image(tmp_path: Path, scan_file: bytes) -> Path:
     path = tmp_path / "a.png"
-    path.write_bytes(encode(".png", phantoms[0].image))
+    path.write_bytes(scan_file)
     return path
 
 

@@ -22,11 +22,6 @@ def infer(*arguments: object, data: bytes | None = None) -> Result:
 
 
 @pytest.fixture
-def png(phantoms: list[Phantom]) -> bytes:
-    return encode(".png", phantoms[0].image)
-
-
-@pytest.fixture
 def scans(tmp_path: Path, phantoms: list[Phantom]) -> Path:
     """Two images."""
     (folder := tmp_path / "scans").mkdir()
@@ -80,7 +75,9 @@ def test_a_failed_file_is_1_and_the_others_go_on(scans: Path, tmp_path: Path) ->
     assert [json.loads(line) for line in lines] == images
 
 
-def test_few_images_are_printed_many_only_counted(scans: Path, png: bytes, tmp_path: Path) -> None:
+def test_few_images_are_printed_many_only_counted(
+    scans: Path, scan_file: bytes, tmp_path: Path
+) -> None:
     result = infer(scans, "--pixel-size", 0.2, "--out", tmp_path / "out", "--ga", "20+3")
     row = rows(tmp_path / "out")[0]
     assert row["ga_weeks_given"] == f"{20 + 3 / 7:.4f}"
@@ -88,7 +85,7 @@ def test_few_images_are_printed_many_only_counted(scans: Path, png: bytes, tmp_p
     hc = rf"HC {float(row['hc_mm']):.1f} ± \d\.\d mm"
     assert re.match(rf"000_HC\.png: {hc}; GA by HC .*at 20w3d: HC", line)
     for i in range(9):
-        (scans / f"{i}.png").write_bytes(png)
+        (scans / f"{i}.png").write_bytes(scan_file)
     many = infer(scans, "--out", tmp_path / "many")
     assert "11 images: " in many.stdout and "HC " not in many.stdout
 
@@ -110,26 +107,28 @@ def test_where_ages_come_from(scans: Path, tmp_path: Path) -> None:
         assert [row["ga_weeks_given"] for row in rows(tmp_path / str(number))] == ages
 
 
-def test_an_image_on_standard_input(png: bytes, scans: Path, tmp_path: Path) -> None:
-    result = infer("-", "--out", tmp_path / "out", "--json", "-", data=png)
+def test_an_image_on_standard_input(scan_file: bytes, scans: Path, tmp_path: Path) -> None:
+    result = infer("-", "--out", tmp_path / "out", "--json", "-", data=scan_file)
     assert result.exit_code == 0, result.output
     (image,), (row,) = json.loads(result.stdout)["images"], rows(tmp_path / "out")
     assert (row["file"], row["status"]) == ("stdin", "ok")
     assert list(image) == list(row)
     assert image["hc_px"] == float(row["hc_px"]) and image["hc_mm"] is None
     assert "1 image: 1 ok" in result.stderr
-    assert infer("-", scans, "-", "--out", tmp_path / "all", data=png).exit_code == 0
+    assert infer("-", scans, "-", "--out", tmp_path / "all", data=scan_file).exit_code == 0
     assert [row["file"] for row in rows(tmp_path / "all")] == ["000_HC.png", "001_HC.png", "stdin"]
-    (scans / "stdin").write_bytes(png)
-    both = infer("-", scans / "stdin", "--out", tmp_path / "two", data=png)
+    (scans / "stdin").write_bytes(scan_file)
+    both = infer("-", scans / "stdin", "--out", tmp_path / "two", data=scan_file)
     assert isinstance(both.exception, DataError) and "'stdin'" in str(both.exception)
 
 
-def test_names_that_would_run_or_steer_are_kept_and_resumed(png: bytes, tmp_path: Path) -> None:
+def test_names_that_would_run_or_steer_are_kept_and_resumed(
+    scan_file: bytes, tmp_path: Path
+) -> None:
     (scans := tmp_path / "scans").mkdir()
     names = ["=1+1.png", "'=c.png", "\x1b[31mred\u202e.png", "x\ny.png"]
     for name in names:
-        (scans / name).write_bytes(png)
+        (scans / name).write_bytes(scan_file)
     out = tmp_path / "out"
     assert infer(scans, "--pixel-size", "0.2", "--out", out).exit_code == 0
     again = infer(scans, "--pixel-size", "0.2", "--out", out, "--resume")

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from edgeseg.drawing.encode import encode
-from edgeseg.phantom.head import Phantom
 from edgeseg.run.store import Store
 from tests.tables import read_rows
 
@@ -70,11 +68,11 @@ def wait_for_line(process: subprocess.Popen[str], expected: str) -> None:
 
 
 @pytest.fixture
-def command(tmp_path: Path, phantoms: list[Phantom]) -> list[str]:
+def command(tmp_path: Path, scan_file: bytes) -> list[str]:
     for i in range(4):
         path = tmp_path / "my scans" / f"{i}.png"
         path.parent.mkdir(exist_ok=True)
-        path.write_bytes(encode(".png", phantoms[0].image))
+        path.write_bytes(scan_file)
     return ["infer", str(path.parent), "--out", str(tmp_path / "out"), "--threads", "1"]
 
 

@@ -107,9 +107,7 @@ def test_reports_have_a_series_and_numbers_of_their_own() -> None:
 
 
 @BOTH
-def test_what_a_source_lacks_is_empty_and_what_is_its_alone_stays_there(
-    make: Make, tmp_path: Path
-) -> None:
+def test_what_a_source_lacks_is_empty_and_its_own_stays_there(make: Make, tmp_path: Path) -> None:
     lacking = (*IDENTIFYING[1:], "InstanceNumber", "Manufacturer", "Modality")
     model = MODEL._replace(name="kopf\\größe^" + 80 * "x")  # any letters fit
     source = header(InstitutionName="Hospital", **dict.fromkeys(lacking))

@@ -188,9 +188,7 @@ def drag(page: Any, handle: str, x: float, y: float) -> None:
     page.mouse.up()
 
 
-def test_an_ellipse_is_dragged_and_saved_beside_the_model_s(
-    page: Any, rows: Rows, tmp_path: Path
-) -> None:
+def test_a_dragged_ellipse_is_saved_with_the_model_s(page: Any, rows: Rows, tmp_path: Path) -> None:
     open_image(page, "000_HC.png")
     page.click("#correct")
     row = rows["000_HC.png"]
@@ -278,9 +276,7 @@ def drawn_figures(
     return dict(head_figures.measure(Ellipse(*fields.values()), 0.0, frame, metadata))
 
 
-def test_corrected_figures_are_shown_beside_the_model_s(
-    page: Any, nano: Segmenter, rows: Rows
-) -> None:
+def test_corrected_figures_stand_beside_the_model_s(page: Any, nano: Segmenter, rows: Rows) -> None:
     """On the card, in the viewer, in the table and in print; sorting follows them."""
     open_image(page, "000_HC.png")
     page.click("#correct")

@@ -59,9 +59,7 @@ def test_the_record_says_what_was_asked_and_what_came(segmenter: Segmenter) -> N
 HEAD = Task("head")
 
 
-def frame_row(
-    file: str, frame: int, status: str, hc_mm: float | None = None, sure: float = 0.9
-) -> Row:
+def frame_row(file: str, frame: int, status: str, hc_mm: float = 0.0, sure: float = 0.9) -> Row:
     cells: Row = dict.fromkeys(columns(HEAD))
     cells |= {"file": file, "frame": frame or None, "status": status, "confidence": sure}
     return cells | ({"hc_mm": hc_mm, "hc_px": 10 * hc_mm} if hc_mm else {})

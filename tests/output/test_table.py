@@ -75,9 +75,7 @@ def test_texts_cannot_run_as_formulas_and_come_back(tmp_path: Path, name: str) -
     assert path.read_bytes().startswith(b"\xef\xbb\xbffile,frame,")
 
 
-def test_titles_of_odd_classes_are_shielded_and_what_is_no_unicode_ends_no_run(
-    tmp_path: Path,
-) -> None:
+def test_titles_of_odd_classes_are_shielded_and_odd_bytes_end_no_run(tmp_path: Path) -> None:
     """As a path that is not UTF-8 comes into the sentence of an error."""
     task, path = Task("regions", ("background", "=1+1")), tmp_path / "results.csv"
     write_csv(path, columns(task), [], column_decimals(task))
@@ -112,12 +110,15 @@ def test_a_row_holds_every_figure_rounded_to_its_decimals(heads: Segmenter, tmp_
     assert (texts["center_x_px"], texts["frame"], texts["hc_mm"]) == ("-3.500", "3", "")
 
 
-def test_rows_in_little_memory_are_the_same_rows() -> None:
-    rows = [failed_row(f"{i}.png", "why", HEAD, frame=i) for i in range(30)]
+def test_rows_in_little_memory_are_the_same_and_a_notebook_shows_the_first() -> None:
+    rows = [failed_row(f"<i>{i}.png", "why", HEAD, frame=i) for i in range(30)]
     table = Table(columns(HEAD), map(pack, rows))
     assert [*table] == rows
     assert [*table[3:5]] == rows[3:5]
-    assert "and 10 more rows" in table._repr_html_()
+    shown = table._repr_html_()
+    assert shown.count("<tr>") == 21
+    assert "&lt;i&gt;19.png" in shown and "and 10 more rows" in shown
+    assert "more rows" not in table[:5]._repr_html_()
 
 
 def test_what_was_given_ends_the_table_and_is_read_back(heads: Segmenter) -> None:

@@ -6,6 +6,8 @@ import pytest
 
 from edgeseg.drawing.encode import encode
 from edgeseg.phantom.head import Phantom
+from edgeseg.segmenter import Segmenter
+from tests.run.folders import ScanFolder
 
 
 @pytest.fixture
@@ -19,4 +21,16 @@ def scans(tmp_path: Path, phantoms: list[Phantom]) -> Path:
     (folder / "broken.png").write_bytes((folder / "a.png").read_bytes()[:1000])
     (folder / "empty.png").write_bytes(b"")
     (folder / "text.png").write_text("not an image")
+    return folder
+
+
+@pytest.fixture
+def folder(segmenter: Segmenter, scans: Path, tmp_path: Path) -> ScanFolder:
+    return ScanFolder(segmenter, scans, tmp_path / "out")
+
+
+@pytest.fixture
+def measured(folder: ScanFolder) -> ScanFolder:
+    """A folder that was measured once."""
+    folder.run()
     return folder

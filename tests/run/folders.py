@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edgeseg.images.calibration import Calibration
 from edgeseg.inputs.ages import Ages
@@ -21,6 +23,18 @@ def run(
     items = discover([str(scans)], out).items
     known = PixelSizes(items, size_mm), out, Options(**more), {}, Ages(items, None, weeks), site  # type: ignore[arg-type]
     return FolderRun(segmenter, items, *known).run()
+
+
+@dataclass(frozen=True)
+class ScanFolder:
+    """Scans, and where their results come."""
+
+    segmenter: Segmenter
+    scans: Path
+    out: Path
+
+    def run(self, *given: Any, **more: Any) -> Summary:
+        return run(self.segmenter, self.scans, self.out, *given, **more)
 
 
 def untimed(rows: Iterable[Row]) -> list[Row]:

@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 
-from edgeseg.drawing.encode import encode
-from edgeseg.phantom.head import Phantom
 from edgeseg.segmenter import Segmenter
 from edgeseg.serve.server import Server
 from edgeseg.serve.site import export
@@ -47,8 +45,3 @@ def page(chromium: Any, address: str) -> Iterator[Any]:
 def server(nano: Segmenter) -> Iterator[Server]:
     with running(nano) as server:
         yield server
-
-
-@pytest.fixture(scope="package")
-def scan_file(phantoms: list[Phantom]) -> bytes:
-    return encode(".png", phantoms[0].image)

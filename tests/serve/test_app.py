@@ -84,10 +84,6 @@ def add(page: Any, files: dict[str, bytes], how: str = "choose") -> list[Any]:
     return page.locator("#measured button").all()[before:]
 
 
-def scan(phantom: Phantom) -> bytes:
-    return encode(".png", phantom.image)
-
-
 def figure(page: Any) -> str:
     """Return what the page shows as its result, such as ``HC 175.3 ± 3.6 mm``."""
     text = page.locator("#figure").text_content()
@@ -131,33 +127,29 @@ def test_the_example_is_measured_by_one_tap(page: Any, nano: Segmenter) -> None:
 
 
 @pytest.mark.parametrize("entered", ["", str(ENTERED_MM)])
-def test_the_example_leaves_the_pixel_size_alone(
-    page: Any, phantoms: list[Phantom], entered: str
-) -> None:
+def test_the_example_leaves_the_pixel_size_alone(page: Any, scan_file: bytes, entered: str) -> None:
     run_example(page)
     enter(page, entered)
     stored = page.evaluate("JSON.stringify(localStorage)")
     run_example(page)
     assert page.input_value("#size-x") == entered
     assert page.evaluate("JSON.stringify(localStorage)") == stored
-    (button,) = add(page, {"own.png": scan(phantoms[0])})
+    (button,) = add(page, {"own.png": scan_file})
     assert ("px" in button.text_content()) == (not entered)
     run_example(page)
     example = figure(page)
     enter(page, 0.3)  # for the next image: the example has its own
-    add(page, {"next.png": scan(phantoms[0])})
+    add(page, {"next.png": scan_file})
     page.locator("#measured button").nth(-2).click()
     assert figure(page) == example
 
 
-def test_a_pixel_size_measures_the_image_again(
-    page: Any, nano: Segmenter, phantoms: list[Phantom]
-) -> None:
-    add(page, {"a.png": scan(phantoms[0])})
+def test_a_pixel_size_measures_the_image_anew(page: Any, nano: Segmenter, scan: np.ndarray) -> None:
+    add(page, {"a.png": encode(".png", scan)})
     assert "px" in figure(page)
     for size in ((ENTERED_MM, ENTERED_MM), (ENTERED_MM, 0.15)):
         enter(page, "{} x {}".format(*size))
-        hc_mm = nano.predict(phantoms[0].image, size).hc_mm
+        hc_mm = nano.predict(scan, size).hc_mm
         assert wait_for_figure(page, f"HC {hc_mm:.1f}".replace(".", r"\.")) > 0
     for text, said in (("", "in pixels"), ("0.1x", "expected mm"), ("11", "expected mm")):
         enter(page, text)
@@ -165,23 +157,20 @@ def test_a_pixel_size_measures_the_image_again(
         assert said in page.locator("#size-note").text_content()
     assert not page.locator("#confirm").is_visible()
     before = count(page)  # what is wrong is refused
-    choose(page, {"a.png": scan(phantoms[0])})
+    choose(page, {"a.png": encode(".png", scan)})
     wait_until(page, "document.getElementById('state').classList.contains('wrong')")
     assert count(page) == before
 
 
-def test_a_pixel_size_is_confirmed_for_images_of_another_size(
-    page: Any, phantoms: list[Phantom]
-) -> None:
-    image = phantoms[0].image
-    add(page, {"a.png": scan(phantoms[0])})
+def test_a_pixel_size_is_confirmed_for_images_of_another_size(page: Any, scan: np.ndarray) -> None:
+    add(page, {"a.png": encode(".png", scan)})
     enter(page, ENTERED_MM)
     hc_mm = wait_for_figure(page, " mm")
     assert not page.locator("#confirm").is_visible()
-    add(page, {"cut.png": encode(".png", image[4:-4])})
+    add(page, {"cut.png": encode(".png", scan[4:-4])})
     assert " px" in figure(page)
     question = page.locator("#size-note").text_content()
-    height, width = image.shape
+    height, width = scan.shape
     assert all(str(n) in question for n in (ENTERED_MM, width, height, height - 8))
     page.click("#confirm")
     assert wait_for_figure(page, " mm") == pytest.approx(hc_mm, rel=0.02)
@@ -189,20 +178,20 @@ def test_a_pixel_size_is_confirmed_for_images_of_another_size(
     page.reload()  # it is remembered, and so is what it is for
     wait_until(page, READY)
     assert page.input_value("#size-x") == str(ENTERED_MM)
-    files = {"a.png": image, "cut.png": image[4:-4], "narrow.png": image[:, 4:-4]}
+    files = {"a.png": scan, "cut.png": scan[4:-4], "narrow.png": scan[:, 4:-4]}
     buttons = add(page, {name: encode(".png", pixels) for name, pixels in files.items()})
     assert [" px" in button.text_content() for button in buttons] == [False, False, True]
 
 
 def test_a_ruler_in_the_image_sets_the_scale(
-    page: Any, nano: Segmenter, phantoms: list[Phantom], tmp_path: Path
+    page: Any, nano: Segmenter, scan: np.ndarray, tmp_path: Path
 ) -> None:
-    image, name = phantoms[0].image, "ruled.png"
-    add(page, {name: scan(phantoms[0])})
+    name = "ruled.png"
+    add(page, {name: encode(".png", scan)})
     page.click("#set-scale")
     assert page.locator("#scale-use").is_disabled()
     box = page.locator("#picture").bounding_box()
-    shown, x = box["width"] / image.shape[1], box["x"] + 20
+    shown, x = box["width"] / scan.shape[1], box["x"] + 20
     page.mouse.click(x, box["y"] + 20 * shown)
     page.mouse.move(x, box["y"] + 200 * shown)
     page.mouse.down()
@@ -211,10 +200,10 @@ def test_a_ruler_in_the_image_sets_the_scale(
     page.press(".mark >> nth=1", "ArrowDown")
     page.fill("#distance", "24,12")
     page.click("#scale-use")
-    hc_mm = nano.predict(image, 0.12).hc_mm
+    hc_mm = nano.predict(scan, 0.12).hc_mm
     assert wait_for_figure(page, " mm") == pytest.approx(hc_mm, rel=0.002)
     assert f"ruler in {name}" in page.locator("#figures").text_content()
-    (same,) = add(page, {"same.png": scan(phantoms[0])})
+    (same,) = add(page, {"same.png": encode(".png", scan)})
     assert " mm" in same.text_content()
     same.click()
     assert 0 <= page.locator("#result").bounding_box()["y"] < PHONE["height"] / 4
@@ -228,7 +217,7 @@ def test_doubts_and_bad_files_are_explained_and_the_others_go_on(
     page: Any, nano: Segmenter, phantoms: list[Phantom]
 ) -> None:
     half = phantoms[2].image[:, : phantoms[2].image.shape[1] // 2]
-    files = {"<b>x\x1b[31m.png": b"no image", "good.png": scan(phantoms[0])}
+    files = {"<b>x\x1b[31m.png": b"no image", "good.png": encode(".png", phantoms[0].image)}
     first, second, _ = add(page, files | {"half.png": encode(".png", half)}, "drop")
     assert page.locator("#verdict").get_attribute("class") == "doubtful"
     reason = nano.predict(half).reason
@@ -251,10 +240,10 @@ def test_doubts_and_bad_files_are_explained_and_the_others_go_on(
 
 
 def test_picture_and_table_are_saved(
-    page: Any, nano: Segmenter, phantoms: list[Phantom], tmp_path: Path
+    page: Any, nano: Segmenter, scan: np.ndarray, tmp_path: Path
 ) -> None:
     name = "=1+1,b.png"
-    first, _ = add(page, {name: scan(phantoms[0]), "bad.png": b"no image"}, "paste")
+    first, _ = add(page, {name: encode(".png", scan), "bad.png": b"no image"}, "paste")
     first.click()
     enter(page, "0,2x0.25")
     wait_for_figure(page, " mm")
@@ -264,11 +253,11 @@ def test_picture_and_table_are_saved(
     assert not asks_before_leaving(page)
     picture = cv2.imread(str(tmp_path / "picture.png"))
     assert picture is not None
-    height, width = phantoms[0].image.shape
+    height, width = scan.shape
     picture = picture[:height, :width]  # below it are sentences
     blue, green, red = (picture[..., i].astype(int) for i in range(3))
     outline = (green > red + 60) & (green > blue + 60)
-    prediction = nano.predict(phantoms[0].image, (0.2, 0.25))
+    prediction = nano.predict(scan, (0.2, 0.25))
     assert prediction.ellipse is not None
     x, y = np.round(prediction.ellipse.points(90)).astype(int).T
     assert cv2.dilate(outline.astype(np.uint8), np.ones((3, 3)))[y, x].mean() > 0.95
@@ -286,15 +275,13 @@ def test_picture_and_table_are_saved(
     assert (bad["status"], bad["hc_mm"], bad["confidence"]) == ("failed", "", "")
 
 
-def test_it_works_without_a_network_after_the_first_visit(
-    page: Any, phantoms: list[Phantom]
-) -> None:
+def test_it_works_without_a_network_after_the_first_visit(page: Any, scan_file: bytes) -> None:
     page.evaluate("navigator.serviceWorker.ready.then(() => {})")
     page.context.set_offline(True)
     try:
         page.reload()
         wait_until(page, READY)
-        add(page, {"a.png": scan(phantoms[0])})
+        add(page, {"a.png": scan_file})
         assert figure(page).startswith("HC ")
     finally:
         page.context.set_offline(False)
@@ -317,10 +304,10 @@ def test_little_is_sent_and_only_what_the_policy_allows(chromium: Any, address: 
 
 
 def test_the_camera_is_measured_in_pixels_until_it_is_stopped(
-    chromium: Any, address: str, phantoms: list[Phantom]
+    chromium: Any, address: str, scan_file: bytes
 ) -> None:
     """With a phantom's picture before the camera, at a distance that nobody knows."""
-    picture = base64.b64encode(scan(phantoms[0])).decode()
+    picture = base64.b64encode(scan_file).decode()
     with opened(chromium, address, PHONE, permissions=["camera"]) as page:
         wait_until(page, READY)
         enter(page, ENTERED_MM)

@@ -11,17 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from edgeseg.images.image_file import decode_gray
-from tests.images.image_files import (
-    GRAY,
-    GRAY_ALPHA,
-    PALETTE,
-    RGB,
-    RGBA,
-    chunk,
-    encoded,
-    png,
-    with_exif,
-)
+from tests.images import image_files as files
 from tests.serve.window import packed, unpacked
 
 pytestmark = pytest.mark.browser
@@ -63,17 +53,19 @@ def with_alpha(pixels: Gray, alpha: int = 255) -> Gray:
     return np.dstack([pixels, np.full(pixels.shape[:2], alpha, np.uint8)])
 
 
-COLOURS = chunk(b"PLTE", noise(256, 3).tobytes())
+COLOURS = files.chunk(b"PLTE", noise(256, 3).tobytes())
 LOSSLESS = {
-    "gray PNG": png(noise(70, 90)),
-    "gray PNG with a gamma": png(noise(70, 90), GRAY, chunk(b"gAMA", struct.pack(">I", 60000))),
-    "gray PNG with alpha": png(with_alpha(noise(70, 90)), GRAY_ALPHA),
-    "colour PNG": png(noise(70, 90, 3), RGB),
-    "colour PNG with alpha": png(with_alpha(noise(70, 90, 3)), RGBA),
-    "palette PNG": png(noise(70, 90), PALETTE, COLOURS),
-    "the smallest": png(noise(32, 32)),
-    "of several tiles": png(noise(2100, 4500)),
-    "colour BMP": encoded(".bmp", noise(71, 91, 3)),
+    "gray PNG": files.png(noise(70, 90)),
+    "gray PNG with a gamma": files.png(
+        noise(70, 90), files.GRAY, files.chunk(b"gAMA", struct.pack(">I", 60000))
+    ),
+    "gray PNG with alpha": files.png(with_alpha(noise(70, 90)), files.GRAY_ALPHA),
+    "colour PNG": files.png(noise(70, 90, 3), files.RGB),
+    "colour PNG with alpha": files.png(with_alpha(noise(70, 90, 3)), files.RGBA),
+    "palette PNG": files.png(noise(70, 90), files.PALETTE, COLOURS),
+    "the smallest": files.png(noise(32, 32)),
+    "of several tiles": files.png(noise(2100, 4500)),
+    "colour BMP": files.encoded(".bmp", noise(71, 91, 3)),
     "32-bit BMP": bmp_without_alpha(),
 }
 
@@ -86,28 +78,29 @@ def test_lossless_files_are_as_in_python(page: Any, name: str) -> None:
 
 def test_jpegs_are_as_in_python(page: Any) -> None:
     gray = tissue()
-    assert_as_in_python(page, encoded(".jpg", gray, cv2.IMWRITE_JPEG_PROGRESSIVE, 1), 1)
+    assert_as_in_python(page, files.encoded(".jpg", gray, cv2.IMWRITE_JPEG_PROGRESSIVE, 1), 1)
     colours = np.dstack([gray, gray // 2 + 60, gray // 3 + 90])
-    assert_as_in_python(page, encoded(".jpg", colours), 3)
+    assert_as_in_python(page, files.encoded(".jpg", colours), 3)
 
 
 @pytest.mark.parametrize("orientation", range(2, 9))
 def test_images_are_turned_upright(page: Any, orientation: int) -> None:
     exif = b"II*\0" + struct.pack("<IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
-    assert_as_in_python(page, png(noise(50, 70), GRAY, chunk(b"eXIf", exif)))
-    assert_as_in_python(page, with_exif(encoded(".jpg", tissue()), orientation), 1)
+    assert_as_in_python(page, files.png(noise(50, 70), files.GRAY, files.chunk(b"eXIf", exif)))
+    assert_as_in_python(page, files.with_exif(files.encoded(".jpg", tissue()), orientation), 1)
 
 
 REFUSED = {
     "empty": (b"", "empty"),
     "a table": (b"filename,pixel size(mm)\n000_HC.png,0.07\n", "not a PNG, JPEG or BMP"),
     "DICOM": (bytes(128) + b"DICM" + bytes(60), "edgeseg infer"),
-    "16-bit PNG": (png(np.full((40, 50), 9000, ">u2")), "edgeseg infer"),
-    "nearly opaque": (png(with_alpha(noise(40, 50, 3), 254), RGBA), "transparent"),
+    "16-bit PNG": (files.png(np.full((40, 50), 9000, ">u2")), "edgeseg infer"),
+    "nearly opaque": (files.png(with_alpha(noise(40, 50, 3), 254), files.RGBA), "transparent"),
     "a clear palette": (
-        png(noise(40, 50), PALETTE, COLOURS, chunk(b"tRNS", b"\0")), "transparent",
+        files.png(noise(40, 50), files.PALETTE, COLOURS, files.chunk(b"tRNS", b"\0")),
+        "transparent",
     ),
-    "too low": (png(noise(31, 200)), "200x31"),
+    "too low": (files.png(noise(31, 200)), "200x31"),
 }  # fmt: skip
 
 
@@ -124,10 +117,10 @@ def test_other_files_are_refused(page: Any, name: str) -> None:
 def test_damage_is_refused_or_changes_no_pixel(page: Any) -> None:
     image = tissue()
     for extension in (".png", ".jpg", ".bmp"):
-        data = encoded(extension, image)
+        data = files.encoded(extension, image)
         for share in (0.05, 0.5, 0.998):
             assert "damaged" in str(decode(page, data[: int(share * len(data))])), extension
-    data, rng = png(image), np.random.default_rng(8)
+    data, rng = files.png(image), np.random.default_rng(8)
     for at in rng.integers(8, len(data), 40):
         damaged = bytearray(data)
         damaged[at] ^= 1 << int(rng.integers(8))

@@ -21,15 +21,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
+from edgeseg import errors
 from edgeseg.bench.verify import verify
 from edgeseg.cli import app
-from edgeseg.errors import (
-    ConfigError,
-    ModelError,
-    ModelNotFoundError,
-    OutputExistsError,
-    ParityError,
-)
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.segmenter import Segmenter
 from edgeseg_training import export as exporting
@@ -151,7 +145,7 @@ def test_a_model_that_differs_leaves_no_file(
 
     right = exporting.to_onnx
     monkeypatch.setattr(exporting, "to_onnx", broken)
-    with pytest.raises(ParityError, match="No file was written"):
+    with pytest.raises(errors.ParityError, match="No file was written"):
         export(trained, tmp_path / "model.onnx", calibration_data=phantom_data)
     assert not list(tmp_path.iterdir())
 
@@ -168,7 +162,9 @@ def test_a_model_that_differs_leaves_no_file(
 )
 def test_bounds(precision: str, differences: tuple[float, ...], holds: bool) -> None:
     found, bounds = Differences(*differences), Bounds(precision, 0.005, 0.5)  # type: ignore[arg-type]
-    with contextlib.nullcontext() if holds else pytest.raises(ParityError, match="is too far"):
+    with (
+        contextlib.nullcontext() if holds else pytest.raises(errors.ParityError, match="is too far")
+    ):
         found.judge(bounds)
 
 
@@ -177,7 +173,7 @@ def test_what_exists_is_kept_and_figures_go_to_standard_output(
 ) -> None:
     out = tmp_path / "model.onnx"
     out.write_text("mine")
-    with pytest.raises(OutputExistsError, match="--overwrite"):
+    with pytest.raises(errors.OutputExistsError, match="--overwrite"):
         export(trained, out, calibration_data=phantom_data)
     assert out.read_text() == "mine"
     command = ["export", trained, "--out", out, "--calibration-data", phantom_data]
@@ -189,22 +185,22 @@ def test_what_exists_is_kept_and_figures_go_to_standard_output(
 
 
 def test_files_that_training_did_not_write_are_refused(trained: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelNotFoundError, match="no such file"):
+    with pytest.raises(errors.ModelNotFoundError, match="no such file"):
         load_trained(tmp_path)
     for name in ("a.ckpt", "a.safetensors"):
         (tmp_path / name).write_text("hello")
-        with pytest.raises(ModelError):
+        with pytest.raises(errors.ModelError):
             load_trained(tmp_path / name)
     loaded, path = load_trained(trained), tmp_path / "b.safetensors"
     save_file(loaded.model.state_dict(), path)
-    with pytest.raises(ModelError, match="not weights that 'edgeseg train' wrote"):
+    with pytest.raises(errors.ModelError, match="not weights that 'edgeseg train' wrote"):
         load_trained(path)
     facts = json.loads(json.dumps(loaded.facts))
     del facts["data"]["training_sha256"]
     save_file(loaded.model.state_dict(), path, metadata={"edgeseg": json.dumps(facts)})
-    with pytest.raises(ModelError, match="lacks 'training_sha256'"):
+    with pytest.raises(errors.ModelError, match="lacks 'training_sha256'"):
         load_trained(path)
-    with pytest.raises(ConfigError, match="expected one of fp32"):
+    with pytest.raises(errors.ConfigError, match="expected one of fp32"):
         export(trained, tmp_path / "m.onnx", precision="fp8")
 
 
