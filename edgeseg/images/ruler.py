@@ -33,9 +33,10 @@ _ALIKE = 1.2  # times as long as others are ticks of one kind at most
 # Radius of the face of probes for the abdomen, and how far it is measured off at most. A distance
 # of ticks that gives such a radius speaks against one that gives none.
 _FACE_MM, _FACE_ERROR = (40.0, 65.0), 1.15
-_DEEPEST_MM = 350.0
+_DEEPEST_MM = 280.0
 _SAME = 0.01  # relative difference between the scales of two rulers
-_RATIOS = (1.0, 2.0, 5.0, 10.0)  # between the periods of two rulers with the same scale
+# Of the periods of two rulers with the same scale; two is how squeezed pictures differ.
+_RATIOS = (1.0, 5.0, 10.0, 0.2, 0.1)
 _DIFFERENT = 0.02  # from a given pixel size, relative
 
 
@@ -94,8 +95,12 @@ def read_ruler(frame: Frame, option: RulerOption = AUTO) -> Ruler:
     candidates, witnesses = _BY_STEPS.get(steps, _ANY_MM), [_describe(steps)]
     reason = ""
     for other in others:
-        ratio = max(other.period_px, ticks.period_px) / min(other.period_px, ticks.period_px)
-        if any(abs(ratio / each - 1) <= _SAME for each in _RATIOS):
+        ratios: tuple[float, ...] = _RATIOS
+        ratio = other.period_px / ticks.period_px
+        its_steps = find_steps(other.numbers, other.lengths_px)
+        if steps in _BY_STEPS and its_steps in _BY_STEPS:
+            ratios = (_BY_STEPS[its_steps][0] / candidates[0],)
+        if any(abs(ratio / each - 1) <= _SAME for each in ratios):
             witnesses.append(f"a ruler on the {other.side} has the same scale")
         else:
             reason = f"the rulers on the {ticks.side} and the {other.side} differ in scale"
@@ -135,13 +140,17 @@ def find_steps(numbers: Ints, lengths_px: Floats) -> tuple[int, ...]:
             ):
                 found.append((step, rest))
     steps = tuple(step for step, _ in found)
-    if steps in ((5,), (10,)):
-        longest, halfway = (lengths_px[numbers % 10 == (found[0][1] + k) % 10] for k in (0, 5))
-        if steps == (10,) and len(halfway) < 2:
-            return ()  # it may be every fifth
-        middles = np.median(longest), np.median(halfway)
-        if steps == (5,) and max(middles) > _ALIKE * min(middles):
-            return (5, 10)
+    if steps == (10,):
+        halfway = lengths_px[numbers % 10 == (found[0][1] + 5) % 10]
+        short = lengths_px[numbers % 5 != found[0][1] % 5]
+        if len(halfway) < 2 or np.median(halfway) > _ALIKE * np.median(short):
+            return ()  # every fifth may be longer too
+    if steps in ((2,), (5,)):  # every second of the longer ones may be longer still
+        twice, rest = 2 * steps[0], found[0][1]
+        turns = [lengths_px[numbers % twice == at % twice] for at in (rest, rest + steps[0])]
+        middles = [np.median(turn) for turn in turns if len(turn)]
+        if max(middles) > _ALIKE * min(middles):
+            return (*steps, twice)
     return steps
 
 

@@ -116,7 +116,7 @@ def describe_fit(
     if without_size[0]:
         yield (
             f"images without a size in the {table}: {without_size[0]}, such as "
-            f"{without_size[1]!r}; their lengths are in pixels"
+            f"{without_size[1]!r}; unless a ruler tells it, their lengths are in pixels"
         )
 
 

@@ -258,7 +258,7 @@ def _check_same_run(out: Path, store: Store, worker: Worker) -> None:
     elif known["provider"] != provider:
         other = f"engine ({known['provider']}, now {provider}), which may differ in the last digits"
     elif known["titles"] != titles:
-        other = "set of columns, as with other ages, calibration or --keep-ids"
+        other = "set of columns, as with other ages, calibration, --ruler or --keep-ids"
     if other:
         raise DataError(
             f"{out}: the run there used another {other}; use the same, choose another folder, or "

@@ -27,6 +27,7 @@ STYLES = {
     "cuts": Style(5, (6, 3), 0, 1),
     "deep cuts": Style(10, (6, 3, 3, 3, 3), 0, 2),
     "alike": Style(10, (4,)),
+    "halves": Style(2.5, (10, 4, 7, 4)),  # and every fourth is longer still
     "fine": Style(1, (9, 3, 3, 3, 3, 6, 3, 3, 3, 3)),
 }
 

@@ -51,7 +51,7 @@ def test_margins_compression_and_other_sizes_change_nothing(phantom: Phantom, sc
     assert size_mm == pytest.approx(phantom.pixel_size_mm / scale, rel=0.005)
 
 
-@pytest.mark.parametrize(("style", "tick_mm"), [("alike", 10.0), ("fine", 1.0)])
+@pytest.mark.parametrize(("style", "tick_mm"), [("alike", 10.0), ("fine", 1.0), ("halves", 2.5)])
 def test_what_ticks_do_not_say_is_not_guessed_but_may_be_given(
     phantom: Phantom, style: str, tick_mm: float
 ) -> None:
@@ -97,9 +97,10 @@ def test_a_scan_contradicts_a_ruler_that_is_off_by_two() -> None:
 def test_two_rulers_must_agree(phantom: Phantom) -> None:
     image = draw_ruler(drawn(phantom, "dashes"), phantom.pixel_size_mm, STYLES["dashes"], "bottom")
     assert read_ruler(Frame(image)).decided_mm == 5
-    squeezed = cv2.resize(image, None, fx=0.7, fy=1.0, interpolation=cv2.INTER_AREA)
-    found = read_ruler(Frame(np.asarray(squeezed, dtype=np.uint8)))
-    assert found.ticks is not None and found.decided_mm is None and "differ" in found.reason
+    for fx in (0.7, 0.5):
+        squeezed = cv2.resize(image, None, fx=fx, fy=1.0, interpolation=cv2.INTER_AREA)
+        found = read_ruler(Frame(np.asarray(squeezed, dtype=np.uint8)))
+        assert found.ticks is not None and found.decided_mm is None and "differ" in found.reason
     areas = (Area(0, 0, 400, 540), Area(400, 0, 800, 540))
     assert read_ruler(Frame(image, screen=Screen(areas))).ticks is None
 

@@ -28,6 +28,7 @@ def ruler(
     from edgeseg.images.ruler import Ruler, read_ruler
     from edgeseg.inputs.discover import discover
     from edgeseg.output.pictures import picture_names
+    from edgeseg.output.table import name
     from edgeseg.run.worker import read_source
     from edgeseg.system.files import claim, write_atomic
 
@@ -48,18 +49,18 @@ def ruler(
                 if out is not None:
                     picture = encode(".jpg", draw_ticks(frame.pixels, seen.ticks))
                     write_atomic(out / picture_names(*source.key)["overlays"], picture)
-            figures.append(_figures(source.file, seen))
-            console.say(f"{source.file}: {_describe(seen)}")
+            image = name({"file": source.file, "frame": source.frame or None})
+            figures.append({"file": image} | _figures(seen))
+            console.say(f"{image}: {_describe(seen)}")
         write_figures({"images": figures})
     if has_failed:
         raise typer.Exit(1)
 
 
-def _figures(file: str, ruler: Ruler) -> dict[str, Any]:
+def _figures(ruler: Ruler) -> dict[str, Any]:
     """Return what was found in an image for `--json`."""
     ticks = ruler.ticks
     return {
-        "file": file,
         "period_px": ticks and ticks.period_px,
         "side": ticks and ticks.side,
         "ticks": len(ticks.numbers) if ticks else 0,
