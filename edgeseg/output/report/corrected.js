@@ -108,7 +108,7 @@ function loadCorrections(text) {
     const image = images[number], head = measuredEllipse({ row });
     const isOfImage = image && canCorrect(image) && head && Object.values(head).every(isFinite) &&
       Math.min(head.semiMajor, head.semiMinor) >= LEAST_PX &&
-      SIZES.every((column) => Number(row[column]) === Number(image.row[column]));
+      SIZES.every((column) => Number(row[column] || 0) === Number(image.row[column] || 0));
     return isOfImage && [number, head];
   }).filter(Boolean);
   for (const [number, head] of heads) corrections.set(number, { ellipse: ordered(head), saved: true });
