@@ -136,7 +136,7 @@ def test_corrections_of_a_name_that_is_no_text_find_their_image(page: Any, tmp_p
     ellipse |= {"semi_minor_px": "20.000", "angle_rad": "0.500000", "hc_px": "158.653"}
     page.goto(written(tmp_path, [{"file": "=\udcff.png"} | ellipse]))
     page.evaluate("""() => {
-      images[0].overlay = "overlays/name.jpg"; // only what is seen can be corrected
+      images[0].overlay = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA="; // is seen
       corrections.set(0, { ellipse: measuredEllipse(images[0]), saved: false });
       storeCorrections();
       openViewer(images[0]);
