@@ -148,8 +148,11 @@ def find_steps(numbers: Ints, lengths_px: Floats) -> tuple[int, ...]:
     if steps in ((2,), (5,)):  # every second of the longer ones may be longer still
         twice, rest = 2 * steps[0], found[0][1]
         turns = [lengths_px[numbers % twice == at % twice] for at in (rest, rest + steps[0])]
-        middles = [np.median(turn) for turn in turns if len(turn)]
-        if max(middles) > _ALIKE * min(middles):
+        turns = [np.sort(turn) for turn in turns if len(turn)]
+        low = max(
+            turn[(len(turn) - 1) // 2] for turn in turns
+        )  # the lower one of two in the middle
+        if low > _ALIKE * min(turn[len(turn) // 2] for turn in turns):
             return (*steps, twice)
     return steps
 
