@@ -31,10 +31,10 @@ _TAKEN, _CUT = 255, 1_000_000_000  # how bad it is to hide a cell of other lette
 
 
 class Lettering:
-    """Writes blocks of lines into the corners of a picture, (H, W, 3), in place.
+    """Writes blocks of lines into the corners of a picture, (H, W, 3), uint8, in place.
 
-    They stay ``margin_px`` from its edges, and hide as little as they can of the ``outlines``, each
-    a closed line of points (n, 2), (x, y) in pixels.
+    Letters are of ``size_px`` and stand ``margin_px`` from the edges; what they should not hide are
+    ``outlines``, closed lines of points (n, 2), (x, y) in pixels.
     """
 
     def __init__(
