@@ -62,14 +62,10 @@ def make_structured_report(
     frame
         Number of the measured frame, from 1; 0 for a single image.
 
-    Raises
-    ------
-    DataError
-        If nothing was found; if the pixel size is unknown, as a receiver that does not look at
-        units would take pixels for mm; if the source lacks one of its UIDs or that frame, or
-        makes no DICOM object. The text holds no value of the patient.
-    MissingExtraError
-        If highdicom is not installed.
+    Raises `DataError` if nothing was found; if the pixel size is unknown, as a receiver that does
+    not look at units would take pixels for mm; if the source lacks one of its UIDs or that frame,
+    or makes no DICOM object. The text holds no value of the patient. Raises `MissingExtraError` if
+    highdicom is not installed.
     """
     return _make_object(build_report, source, frame, prediction, model_file)
 
