@@ -31,6 +31,7 @@ from library.golden.trees import REPOSITORY, Tree, version_0_2
 # What is another on purpose: patterns of item and column, and why.
 INTENDED: tuple[Intended, ...] = (
     Intended("*", "reason", "the sentences were written anew"),
+    Intended("*/219_HC.png", "*", "the models doubt so narrow a head: their limits are others"),
     Intended("sr/*", "Comment*", "the sentences were written anew"),
     Intended("*overlays/*", "pixels", "letters, calipers and doubts are drawn anew"),
     Intended("*", "overlay", "letters, calipers and doubts are drawn anew"),
