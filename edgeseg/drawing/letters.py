@@ -52,6 +52,7 @@ class Lettering:
     ) -> None:
         """Write lines, broken or smaller if they must be, in the corner where they hide least."""
         (height, width), margin = self._picture.shape[:2], self._margin_px
+        texts = [_replace_accents(text) for text in texts]
         for smaller in _SMALLER:
             size_px, least = max(1, round(smaller * self._size_px)), math.inf
             for corner, share in itertools.product(corners, _SHARES):
@@ -96,7 +97,7 @@ def _measure(text: str, size_px: int) -> int:
 def _wrap(text: str, width_px: float, size_px: int) -> list[str]:
     """Break a text into lines that fit into a width; a word that does not stays whole."""
     lines: list[str] = []
-    for word in _replace_accents(text).split():
+    for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word
         if lines and _measure(longer, size_px) <= width_px:
             lines[-1] = longer

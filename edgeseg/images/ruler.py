@@ -83,7 +83,7 @@ def parse_ruler(text: str) -> float | str:
     return tick_mm
 
 
-def read_ruler(frame: Frame, option: RulerOption = AUTO) -> Ruler:
+def read_ruler(frame: Frame, option: float | str = AUTO) -> Ruler:
     """Find the ruler in a picture of square pixels, and decide what its ticks mean."""
     if frame.screen is not None and len(frame.screen.areas) > 1:
         return Ruler(reason="several scans on one screen, of which a ruler shows one")
@@ -104,7 +104,7 @@ def read_ruler(frame: Frame, option: RulerOption = AUTO) -> Ruler:
             witnesses.append(f"a ruler on the {other.side} has the same scale")
         else:
             reason = f"the rulers on the {ticks.side} and the {other.side} differ in scale"
-    if option not in (AUTO, None):
+    if option != AUTO:
         candidates = (float(option),)
     elif steps not in _BY_STEPS:
         reason = reason or "a ruler was found, but not what its ticks are apart; give their mm"

@@ -59,8 +59,10 @@ function go(places) {
 /* Also when the browser closes the viewer by itself, on a second Escape. */
 viewer.addEventListener("close", () => {
   leaveCorrecting();
-  drawCharts();
-  if (isReviewed) refresh();
+  if (isReviewed) {
+    drawCharts();
+    refresh();
+  }
   isReviewed = false;
   const place = shownImages.indexOf(currentImage);
   if (place >= 0) buildPlace(place);
