@@ -85,7 +85,7 @@ def is_name_error(error: OSError) -> bool:
 
 def sync(path: Path) -> None:
     """Have a file, or the names in a folder, outlive a power cut, or raise an `OSError`."""
-    if path.is_dir() and os.name == "nt":  # which does not open folders
+    if os.name == "nt" and path.is_dir():  # which does not open folders
         return
     descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
