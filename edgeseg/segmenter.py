@@ -15,7 +15,7 @@ import numpy.typing as npt
 from edgeseg.errors import DataError, ModelError
 from edgeseg.images.arrays import as_frame
 from edgeseg.images.frame import Frame, GrayImage, Size
-from edgeseg.images.live import iterate_frames, take_newest
+from edgeseg.images.live import Capture, iterate_frames, take_newest
 from edgeseg.measure import screen
 from edgeseg.measure.framing import View
 from edgeseg.measure.measurement import Look
@@ -167,7 +167,7 @@ class Segmenter:
 
     def stream(
         self,
-        frames: Iterable[Image],
+        frames: Iterable[Image] | Capture,
         pixel_size_mm: Size = None,
         *,
         drop_late: bool = False,

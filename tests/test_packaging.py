@@ -53,6 +53,14 @@ def test_the_citation_is_of_this_version() -> None:
     assert f"\nlicense: {PROJECT['license']}\n" in text
 
 
+def test_pyinstaller_is_told_where_the_hook_lies() -> None:
+    entry = importlib.metadata.EntryPoint(
+        "", PROJECT["entry-points"]["pyinstaller40"]["hook-dirs"], ""
+    )
+    (folder,) = entry.load()()
+    assert Path(folder, "hook-edgeseg.py").is_file()
+
+
 def normalized(name: str) -> str:
     return re.sub("[-_.]+", "-", name).lower()
 

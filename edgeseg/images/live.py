@@ -5,11 +5,21 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from edgeseg.errors import DataError
 
 T = TypeVar("T")
+
+
+class Capture(Protocol):
+    """What reads a video or a camera as OpenCV's ``VideoCapture`` does."""
+
+    def isOpened(self) -> bool:
+        """Return whether there is something to read."""
+
+    def read(self) -> tuple[bool, Any]:
+        """Return whether there is a next frame, and that frame, (height, width, 3) blue first."""
 
 
 def iterate_frames(source: Any) -> Iterable[Any]:
@@ -24,7 +34,7 @@ def iterate_frames(source: Any) -> Iterable[Any]:
     return source
 
 
-def _read_capture(capture: Any) -> Iterator[Any]:
+def _read_capture(capture: Capture) -> Iterator[Any]:
     while (read := capture.read())[0]:  # whether there was a frame
         yield read[1]
 
