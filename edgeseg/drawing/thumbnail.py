@@ -37,6 +37,10 @@ def shrink(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     height, width = picture.shape[:2]
     scale = min(_MOST_PX[0] / height, _MOST_PX[1] / width, 1.0)
     size = max(1, round(width * scale)), max(1, round(height * scale))
+    if scale <= 0.5:  # two steps, of which the first is exact halves, take half the time
+        half = max(1, width // 2), max(1, height // 2)
+        even = picture[: 2 * half[1], : 2 * half[0]]
+        picture = np.asarray(cv2.resize(even, half, interpolation=cv2.INTER_AREA), np.uint8)
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
