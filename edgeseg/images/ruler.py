@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from statistics import median
 from typing import NamedTuple
 
 import numpy as np
 
 from edgeseg.errors import DataError
-from edgeseg.images.frame import Frame, PixelSize
+from edgeseg.images.frame import Frame, GrayImage, PixelSize
 from edgeseg.images.scan import find_face_radius
-from edgeseg.images.ticks import Floats, Ints, Ticks, find_ticks
+from edgeseg.images.ticks import Floats, Ints, Ticks, find_ticks, reduce_image
 
 AUTO = "auto"
 RulerOption = float | str | None
@@ -87,7 +88,8 @@ def read_ruler(frame: Frame, option: float | str = AUTO) -> Ruler:
     """Find the ruler in a picture of square pixels, and decide what its ticks mean."""
     if frame.screen is not None and len(frame.screen.areas) > 1:
         return Ruler(reason="several scans on one screen, of which a ruler shows one")
-    found = find_ticks(frame.pixels)
+    gray, factor = reduce_image(frame.pixels)
+    found = find_ticks(gray)
     if not found:
         return Ruler(reason="no ruler found in the picture")
     ticks, *others = found
@@ -109,9 +111,9 @@ def read_ruler(frame: Frame, option: float | str = AUTO) -> Ruler:
     elif steps not in _BY_STEPS:
         reason = reason or "a ruler was found, but not what its ticks are apart; give their mm"
     else:
-        reason = reason or _contradict(candidates, ticks, frame, witnesses)
+        reason = reason or _contradict(candidates, ticks, gray, witnesses)
     decided_mm = None if reason else candidates[0]
-    return Ruler(ticks, candidates, decided_mm, tuple(witnesses), reason)
+    return Ruler(ticks.enlarge(factor), candidates, decided_mm, tuple(witnesses), reason)
 
 
 def find_steps(numbers: Ints, lengths_px: Floats) -> tuple[int, ...]:
@@ -135,7 +137,7 @@ def find_steps(numbers: Ints, lengths_px: Floats) -> tuple[int, ...]:
                 len(a) >= max(2, 6 // step)
                 and step in np.diff(numbers[is_of_step])
                 and len(b) >= 3
-                and np.median(a) >= longer * np.median(b)
+                and median(a) >= longer * median(b)
                 and (a[:, None] > _MARGIN * b).mean() >= _ORDERED
             ):
                 found.append((step, rest))
@@ -143,7 +145,7 @@ def find_steps(numbers: Ints, lengths_px: Floats) -> tuple[int, ...]:
     if steps == (10,):
         halfway = lengths_px[numbers % 10 == (found[0][1] + 5) % 10]
         short = lengths_px[numbers % 5 != found[0][1] % 5]
-        if len(halfway) < 2 or np.median(halfway) > _ALIKE * np.median(short):
+        if len(halfway) < 2 or median(halfway) > _ALIKE * median(short):
             return ()  # every fifth may be longer too
     if steps in ((2,), (5,)):  # every second of the longer ones may be longer still
         twice, rest = 2 * steps[0], found[0][1]
@@ -167,14 +169,14 @@ def _describe(steps: tuple[int, ...]) -> str:
 
 
 def _contradict(
-    candidates: tuple[float, ...], ticks: Ticks, frame: Frame, witnesses: list[str]
+    candidates: tuple[float, ...], ticks: Ticks, gray: GrayImage, witnesses: list[str]
 ) -> str:
     """Return what speaks against the first candidate, empty if nothing; adds to the witnesses."""
     likeliest = candidates[0]
     length_mm = likeliest * (ticks.places_px[-1] - ticks.places_px[0]) / ticks.period_px
     if length_mm > _DEEPEST_MM:
         return f"the ruler would be {length_mm:.0f} mm long: give the mm between its ticks"
-    radius_px = find_face_radius(frame.pixels)
+    radius_px = find_face_radius(gray)
     if radius_px is None:
         return ""
     radii_mm = [candidate * radius_px / ticks.period_px for candidate in candidates]

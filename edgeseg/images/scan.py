@@ -55,10 +55,10 @@ def find_face_radius(gray: GrayImage) -> float | None:
 
 def _find_light(gray: GrayImage) -> tuple[GrayImage, GrayImage, int]:
     """Return a copy smaller by a factor, the largest region on it that is not black, and that."""
-    height, width = gray.shape
     step = max(1, max(gray.shape) // _COARSE_SIDE_PX)
-    size = max(1, width // step), max(1, height // step)
-    small = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
+    height, width = (max(1, side // step) for side in gray.shape)
+    whole = gray[: height * step, : width * step]  # by whole numbers it is reduced faster
+    small = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
     is_light = (small > _BLACK).astype(np.uint8)
     light = cv2.morphologyEx(is_light, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
     _, labels, stats, _ = cv2.connectedComponentsWithStats(light)
