@@ -118,7 +118,7 @@ def find_images(
     """
     path, shown = Path(given), left_out.show_name(given)
     if path.name.lower() == left_out.INDEX and path.is_file():
-        from edgeseg.images.dicom.directory import list_images  # imports pydicom
+        from edgeseg.images.dicom.frames import list_images  # imports pydicom
 
         return path.parent, _find_named(list_images(path), tally, out)
     try:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgeseg.images import image_file
-from edgeseg.images.formats.tiff_scale import read_pixel_size
+from edgeseg.images.formats.tiff import read_pixel_size
 from edgeseg.images.frame import PixelSize
 from edgeseg.segmenter import Segmenter
 from tests.images.image_files import encoded, tiff

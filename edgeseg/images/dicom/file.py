@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from edgeseg.errors import ImageDecodeError
-from edgeseg.images.dicom import compressed, encapsulated, library
-from edgeseg.images.dicom.gray import Colours, Samples
+from edgeseg.images.dicom import compressed, library
 from edgeseg.images.dicom.regions import Region
+from edgeseg.images.formats.base import Pixels
 
+Colours = npt.NDArray[np.uint8]
 IDENTIFIERS = {
     "patient_id": "PatientID", "accession_number": "AccessionNumber",
     "study_instance_uid": "StudyInstanceUID", "sop_instance_uid": "SOPInstanceUID",
@@ -64,7 +66,7 @@ class DicomFile:
     # Opens the file, unpacked where it is deflated.
     open: Callable[[], BinaryIO] = field(default=io.BytesIO, repr=False)
     # Of compressed pixel data, where each frame's pieces are.
-    frames: list[list[encapsulated.Fragment]] = field(default_factory=list, repr=False)
+    frames: list[list[compressed.Fragment]] = field(default_factory=list, repr=False)
 
     @property
     def photometric(self) -> str:
@@ -76,15 +78,15 @@ class DicomFile:
         """Whether the file does not rule out that its pixels show the patient's name."""
         return library.text(self.dataset, "BurnedInAnnotation").upper() != "NO"
 
-    def find_frames(self, stream: BinaryIO) -> list[list[encapsulated.Fragment]]:
-        """Return where the pieces of each frame are; see `encapsulated.find_frames`."""
+    def find_frames(self, stream: BinaryIO) -> list[list[compressed.Fragment]]:
+        """Return where the pieces of each frame are; see `compressed.find_frames`."""
         stream.seek(self.start)
         # a memoryview is of bytes alone, where bytes() makes as many as a number says
         as_bytes = lambda value: bytes(memoryview(value))  # noqa: E731
         table = library.value_of(self.dataset, "ExtendedOffsetTable", as_bytes) or b""
-        return encapsulated.find_frames(stream, self.n_frames, table)
+        return compressed.find_frames(stream, self.n_frames, table)
 
-    def samples(self, number: int) -> tuple[Samples, str]:
+    def samples(self, number: int) -> tuple[Pixels, str]:
         """Return a frame's samples, numbered from 1, and DICOM's word for what they are.
 
         They are (h, w) or (h, w, 3), in the order of the file; ``RGB`` where the decoder made them
@@ -95,7 +97,7 @@ class DicomFile:
                 if not self.is_in_pieces:
                     stream.seek(self.start)
                     return self._decode(stream, number - 1, self.n_frames), self.photometric
-                data = encapsulated.read_frame(stream, self.frames[number - 1])
+                data = compressed.read_frame(stream, self.frames[number - 1])
         except OSError as error:
             raise ImageDecodeError(f"cannot be read ({error.strerror})") from error
         if self.syntax in _JPEG:
@@ -133,7 +135,7 @@ class DicomFile:
         """Return what tells whose the image is, by the columns of `IDENTIFIERS`."""
         return {name: library.text(self.dataset, key) for name, key in IDENTIFIERS.items()}
 
-    def _decode(self, source: BinaryIO | bytes, index: int, n_frames: int) -> Samples:
+    def _decode(self, source: BinaryIO | bytes, index: int, n_frames: int) -> Pixels:
         samples = library.decode_frame(
             self.dataset, self.syntax, source, index, n_frames, in_words=self.in_words
         )

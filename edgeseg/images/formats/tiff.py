@@ -7,6 +7,10 @@ only what describes the pixels, with zero for black; what it cannot read rightly
 
 from __future__ import annotations
 
+import contextlib
+import html
+import math
+import re
 import struct
 import zlib
 
@@ -15,8 +19,7 @@ import numpy as np
 from edgeseg.errors import ImageDecodeError
 from edgeseg.images.formats.base import CUT_SHORT, Header, Pixels, decode_by_pillow, open_by_pillow
 from edgeseg.images.formats.directories import Directory, read_directories
-from edgeseg.images.formats.tiff_scale import count_images, read_pixel_size
-from edgeseg.images.frame import MAX_PIXELS, check_sides
+from edgeseg.images.frame import MAX_PIXELS, PIXEL_SIZE_RANGE_MM, PixelSize, check_sides
 from edgeseg.images.kinds import RAW, TIFF
 
 # tags
@@ -42,6 +45,16 @@ _GRAY_OR_RGB = "as gray or RGB"
 _MOST_SAMPLES = 5
 _MOST_UNPACKED = 8 * MAX_PIXELS  # bytes, as of the largest image with four samples of 16 bits
 _AT_ONCE = 1 << 20  # bytes
+_MM = {
+    "m": 1000.0, "dm": 100.0, "cm": 10.0, "mm": 1.0, "um": 1e-3, "nm": 1e-6, "micron": 1e-3,
+    "meter": 1000.0, "centimeter": 10.0, "millimeter": 1.0, "micrometer": 1e-3, "nanometer": 1e-6,
+}  # fmt: skip
+# Whoever opens a picture in ImageJ and saves it again gets the printer's figure as a calibration.
+_PRINTERS_PER_INCH = (72, 96, 150, 300, 600)
+_MM_PER_INCH = 25.4
+_ROUNDING = 3e-4  # as of 28.35 per centimetre, which is 72 per inch
+_OME_PIXELS = re.compile(r"<(?:\w+:)?Pixels\b[^>]*>")
+_ATTRIBUTE = re.compile(r"\b(PhysicalSize[XY](?:Unit)?)\s*=\s*[\"']([^\"']*)[\"']")
 
 
 def parse(data: bytes) -> Header:
@@ -87,7 +100,7 @@ def parse(data: bytes) -> Header:
         height,
         decode,
         # ImageJ writes a large stack as one image with the others behind it
-        max(len(whole), count_images(description)),
+        max(len(whole), _count_images(description)),
         may_be_transparent=_EXTRA in page.fields,
         orientation=orientation,
         pixel_size=size,
@@ -181,3 +194,52 @@ def _make_plain_file(page: Directory) -> bytes:
         directory += struct.pack(f"{order}HHI", tag, kind, count) + place
     head = struct.pack(f"{order}2sHI", b"II" if order == "<" else b"MM", 42, start)
     return head + page.data[8:] + bytes(len(page.data) % 2) + directory + bytes(4) + behind
+
+
+def read_pixel_size(description: str, x_per_unit: float, y_per_unit: float) -> PixelSize | None:
+    """Return the size of a pixel as ImageJ and OME-TIFF write it into a description, if any.
+
+    ImageJ writes pixels per unit into the resolution tags. These alone are for printers: 72, 96 or
+    300 dots per inch say nothing of the body.
+    """
+    lengths = [math.nan, math.nan]
+    if fields := _read_imagej(description):
+        x_unit = fields.get("unit", "")
+        units = [x_unit, fields.get("yunit", x_unit)]
+        lengths = [1 / n if n > 0 else math.nan for n in (x_per_unit, y_per_unit)]
+    elif pixels := _OME_PIXELS.search(description):
+        fields = dict(_ATTRIBUTE.findall(pixels.group()))
+        units = [fields.get(f"PhysicalSize{axis}Unit", "um") for axis in "XY"]
+        with contextlib.suppress(ValueError):
+            lengths = [float(fields.get(f"PhysicalSize{axis}", "")) for axis in "XY"]
+    else:
+        return None
+    # a reciprocal adds digits: a fraction in the file has nine good ones
+    x_mm, y_mm = (
+        float(f"{length * _MM.get(_normalise_unit(unit), math.nan):.9g}")
+        for length, unit in zip(lengths, units, strict=True)
+    )
+    low, high = PIXEL_SIZE_RANGE_MM
+    if not (low <= x_mm <= high and low <= y_mm <= high):
+        return None
+    if any(abs(x_mm * n / _MM_PER_INCH - 1) < _ROUNDING for n in _PRINTERS_PER_INCH):
+        return None
+    return PixelSize(x_mm, y_mm, "tiff")
+
+
+def _count_images(description: str) -> int:
+    """Return how many images ImageJ says the file holds; 1 of other files."""
+    count = _read_imagej(description).get("images", "")
+    return int(count) if count.isdecimal() else 1
+
+
+def _read_imagej(description: str) -> dict[str, str]:
+    """Return the fields of ImageJ's description; none of another."""
+    lines = description.splitlines() if description.startswith("ImageJ=") else []
+    return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
+def _normalise_unit(unit: str) -> str:
+    """Return a unit in ASCII: the micro sign has two code points, and ImageJ escapes it."""
+    unit = re.sub(r"\\u00[bB]5|[\u00b5\u03bc]", "u", html.unescape(unit)).strip().lower()
+    return unit.removesuffix("s").replace("metre", "meter") if len(unit) > 2 else unit

@@ -9,8 +9,7 @@ import pytest
 from edgeseg.errors import DataError, ImageDecodeError
 from edgeseg.images import image_file
 from edgeseg.images.dicom import file as dicom_file
-from edgeseg.images.dicom.frames import count_frames, read_frame, read_frames
-from edgeseg.images.dicom.gray import convert_to_gray
+from edgeseg.images.dicom.frames import convert_to_gray, count_frames, read_frame, read_frames
 
 pydicom = pytest.importorskip("pydicom")
 
