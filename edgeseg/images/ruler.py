@@ -1,15 +1,16 @@
-"""Millimetres from the ruler in a picture: what its ticks mean, where that can be told."""
+"""Millimetres from the ruler in a picture: what its ticks mean, and whether the scan agrees."""
 
 from __future__ import annotations
 
 from statistics import median
 from typing import NamedTuple
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 
 from edgeseg.errors import DataError
 from edgeseg.images.frame import Frame, GrayImage, PixelSize
-from edgeseg.images.scan import find_face_radius
 from edgeseg.images.ticks import Floats, Ints, Ticks, find_ticks, reduce_image
 
 AUTO = "auto"
@@ -39,6 +40,10 @@ _SAME = 0.01  # relative difference between the scales of two rulers
 # Of the periods of two rulers with the same scale; two is how squeezed pictures differ.
 _RATIOS = (1.0, 5.0, 10.0, 0.2, 0.1)
 _DIFFERENT = 0.02  # from a given pixel size, relative
+_BLACK = 6  # gray value, at most
+_COARSE_SIDE_PX = 250
+_MIN_EDGE_PX, _MIN_STRAIGHT = 15, 0.7  # rows of an edge on the coarse copy, share that is straight
+_MIN_SLOPE, _SYMMETRY, _ROUND = 0.2, 0.2, 0.12  # of a sector's edges; of its arc
 
 
 class Ruler(NamedTuple):
@@ -89,7 +94,12 @@ def read_ruler(frame: Frame, option: float | str = AUTO) -> Ruler:
     if frame.screen is not None and len(frame.screen.areas) > 1:
         return Ruler(reason="several scans on one screen, of which a ruler shows one")
     gray, factor = reduce_image(frame.pixels)
-    found = find_ticks(gray)
+    is_light, light, step = _find_light(gray)
+    content, scan = (
+        (x * step, y * step, (x + width) * step, (y + height) * step)
+        for x, y, width, height in map(cv2.boundingRect, (is_light, light))
+    )
+    found = find_ticks(gray, scan, content)
     if not found:
         return Ruler(reason="no ruler found in the picture")
     ticks, *others = found
@@ -111,7 +121,7 @@ def read_ruler(frame: Frame, option: float | str = AUTO) -> Ruler:
     elif steps not in _BY_STEPS:
         reason = reason or "a ruler was found, but not what its ticks are apart; give their mm"
     else:
-        reason = reason or _contradict(candidates, ticks, gray, witnesses)
+        reason = reason or _contradict(candidates, ticks, _find_face_radius(light, step), witnesses)
     decided_mm = None if reason else candidates[0]
     return Ruler(ticks.enlarge(factor), candidates, decided_mm, tuple(witnesses), reason)
 
@@ -169,14 +179,13 @@ def _describe(steps: tuple[int, ...]) -> str:
 
 
 def _contradict(
-    candidates: tuple[float, ...], ticks: Ticks, gray: GrayImage, witnesses: list[str]
+    candidates: tuple[float, ...], ticks: Ticks, radius_px: float | None, witnesses: list[str]
 ) -> str:
     """Return what speaks against the first candidate, empty if nothing; adds to the witnesses."""
     likeliest = candidates[0]
     length_mm = likeliest * (ticks.places_px[-1] - ticks.places_px[0]) / ticks.period_px
     if length_mm > _DEEPEST_MM:
         return f"the ruler would be {length_mm:.0f} mm long: give the mm between its ticks"
-    radius_px = find_face_radius(gray)
     if radius_px is None:
         return ""
     radii_mm = [candidate * radius_px / ticks.period_px for candidate in candidates]
@@ -186,3 +195,57 @@ def _contradict(
     if is_possible or not any(low_mm <= radius_mm <= high_mm for radius_mm in radii_mm):
         return ""
     return "the shape of the scan contradicts the ruler: give the mm between its ticks"
+
+
+def _find_face_radius(light: GrayImage, step: int) -> float | None:
+    """Return the radius of a convex probe's face in pixels; None if the sector is not all seen.
+
+    Its straight edges meet where the face has its centre.
+    """
+    rows = np.flatnonzero(light.any(axis=1))
+    if len(rows) < 2 * _MIN_EDGE_PX or rows[0] < 2:  # cut by the image's border
+        return None
+    light = light[rows[0] : rows[-1] + 1]
+    left, right = _fit_edge(light), _fit_edge(light[:, ::-1])
+    if left is None or right is None:
+        return None
+    (a, b), (c, d) = left, (-right[0], light.shape[1] - 1 - right[1])
+    if -a < _MIN_SLOPE or c < _MIN_SLOPE or abs(a + c) > _SYMMETRY * (c - a):
+        return None
+    y = (b - d) / (c - a)  # of the centre, from the sector's first row
+    x = a * y + b
+    middle = int(np.clip(round(x), 0, light.shape[1] - 1))
+    radii = [float(np.argmax(light[:, middle])) - y, np.hypot(b - x, y), np.hypot(d - x, y)]
+    if min(radii) <= 0 or max(radii) > (1 + _ROUND) * min(radii):
+        return None
+    return float(np.mean(radii)) * step
+
+
+def _find_light(gray: GrayImage) -> tuple[GrayImage, GrayImage, int]:
+    """Return what is not black on a smaller copy, its largest region, and the factor."""
+    step = max(1, max(gray.shape) // _COARSE_SIDE_PX)
+    height, width = (max(1, side // step) for side in gray.shape)
+    whole = gray[: height * step, : width * step]  # by whole numbers it is reduced faster
+    small = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
+    is_light = (small > _BLACK).astype(np.uint8)
+    opened = cv2.morphologyEx(is_light, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(opened)
+    largest = 1 + int(np.argmax(stats[1:, 4])) if len(stats) > 1 else -1
+    return is_light, (labels == largest).astype(np.uint8), step
+
+
+def _fit_edge(light: npt.NDArray[np.uint8]) -> tuple[float, float] | None:
+    """Return slope and start of a sector's left edge, columns by rows; None if it is not straight.
+
+    From its first row it runs to where it meets the arc at the bottom, or the image's border.
+    """
+    edge = np.argmax(light, axis=1).astype(float)
+    edge = edge[: int(np.argmin(edge)) + 1]
+    half = len(edge) // 2
+    if len(edge) < _MIN_EDGE_PX:
+        return None
+    rows = np.arange(len(edge))
+    slope = float(np.median(edge[half : 2 * half] - edge[:half])) / half
+    start = float(np.median(edge - slope * rows))
+    is_straight = np.abs(edge - slope * rows - start) < 2
+    return (slope, start) if is_straight.mean() >= _MIN_STRAIGHT else None

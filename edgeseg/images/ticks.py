@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.images.frame import GrayImage
-from edgeseg.images.scan import find_scan
 
 _TYPICAL_SIDE_PX = 1000  # to which larger images are reduced; ticks are at most so thick and long:
 _THICK_PX, _LONG_PX = 5, 18
@@ -32,6 +31,8 @@ _MARGIN_BLACK = 14  # gray level of a black margin, at most
 
 Ints = npt.NDArray[np.intp]
 Floats = npt.NDArray[np.float64]
+Box = tuple[int, int, int, int]
+"""Left, top, right and bottom, in pixels."""
 
 
 class Ticks(NamedTuple):
@@ -82,14 +83,14 @@ def reduce_image(gray: GrayImage) -> tuple[GrayImage, int]:
     return np.asarray(small, dtype=np.uint8), factor
 
 
-def find_ticks(gray: GrayImage) -> list[Ticks]:
+def find_ticks(gray: GrayImage, scan: Box, content: Box) -> list[Ticks]:
     """Return the rulers along the sides of a scan, the one with most ticks first.
 
-    The image, (height, width), uint8, is as small as `reduce_image` makes it. Ticks are small
-    bright rectangles or dots, or dark cuts into the edge of the scan, which share one end and lie
-    at equal distances: five at least, along half of the picture's content, of dark ones a quarter.
+    The image, (height, width), uint8, is as small as `reduce_image` makes it; ``scan`` is where in
+    it a scan lies, ``content`` where all does that is not black. Ticks are small bright rectangles
+    or dots, or dark cuts into the edge of the scan, which share one end and lie at equal distances:
+    five at least, along half of the picture's content, of dark ones a quarter.
     """
-    scan, content = find_scan(gray)
     found = []
     for image, axis, sides in ((gray, 0, ("left", "right")), (gray.T, 1, ("top", "bottom"))):
         start, stop = scan[axis], scan[axis + 2]
@@ -112,7 +113,7 @@ def _find_in_band(band: GrayImage, min_span_px: float, *, bright: bool) -> Ticks
     stands_out = hat if bright else hat * (hat > _BLACKER * band)
     around = cv2.copyMakeBorder(band, 0, 0, 2, 2, cv2.BORDER_CONSTANT)
     around = around if bright else cv2.blur(around, (1, 13))
-    best: tuple[_Comb, _Marks, bool, int] | None = None
+    best: Ticks | None = None
     for contrast in _CONTRASTS[bright]:
         marks = _find_marks(stands_out > contrast)
         if marks is None:
@@ -124,13 +125,12 @@ def _find_in_band(band: GrayImage, min_span_px: float, *, bright: bool) -> Ticks
                 if not bright:
                     aligned = _keep_open(aligned, around, at_start=at_start)
                 comb = _fit(aligned, marks, min_span_px)
-                if comb and (best is None or len(comb.numbers) > len(best[0].numbers)):
-                    best = comb, aligned.pick(comb.chosen), at_start, at if at_start else at - 1
-    if best is None:
-        return None
-    comb, ticks, at_start, base = best
-    lengths = _measure_lengths(ticks, band, hat, at_start=at_start)
-    return Ticks("", comb.period, comb.numbers, ticks.places, lengths, base)
+                if comb and (best is None or len(comb.numbers) > len(best.numbers)):
+                    ticks = aligned.pick(comb.chosen)
+                    lengths = _measure_lengths(ticks, band, hat, at_start=at_start)
+                    base = at if at_start else at - 1
+                    best = Ticks("", comb.period, comb.numbers, ticks.places, lengths, base)
+    return best
 
 
 def _find_marks(stands_out: npt.NDArray[np.bool_]) -> _Marks | None:

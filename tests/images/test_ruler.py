@@ -12,7 +12,6 @@ import pytest
 from edgeseg.errors import DataError
 from edgeseg.images.frame import Area, Frame, GrayImage, PixelSize, Screen
 from edgeseg.images.ruler import parse_ruler, read_ruler
-from edgeseg.images.ticks import find_ticks
 from edgeseg.phantom.head import Phantom, make_phantom
 from tests.images.rulers import STYLES, draw_decoys, draw_ruler
 
@@ -71,7 +70,7 @@ def test_what_is_not_at_equal_distances_or_covers_little_is_no_ruler(
     if lost == "middle":
         image[rows // 8 :, 20:34] = phantom.image[rows // 8 :, 20:34]
     else:
-        for tick in find_ticks(image)[0].places_px[1::3]:
+        for tick in read_ruler(Frame(image)).ticks.places_px[1::3]:
             image[int(tick) - 2 : int(tick) + 4, 20:34] = 0
     assert read_ruler(Frame(image)).ticks is None
 
@@ -128,7 +127,7 @@ def test_hc18_shows_no_ruler_and_drawn_ones_give_its_table(hc18_root: Path) -> N
     for number, file in enumerate(sorted(sizes_mm)[::8]):
         image = cv2.imread(str(hc18_root / "training_set" / file), cv2.IMREAD_GRAYSCALE)
         gray = np.asarray(image, dtype=np.uint8)
-        assert find_ticks(gray) == [], file
+        assert read_ruler(Frame(gray)).ticks is None, file
         if number < 10:
             for style in ("dashes", "deep", "cuts"):
                 seen = np.maximum(gray, 30) if style == "cuts" else draw_decoys(gray)

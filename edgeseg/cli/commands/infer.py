@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from edgeseg.run.folder import Summary
 
 _FEW = 10  # images whose figures are also printed
+_LOOKED_AT = 20  # images of a run, for rulers
 
 
 def infer(
@@ -51,7 +52,6 @@ def infer(
     from edgeseg.inputs.pixel_sizes import PixelSizes
     from edgeseg.inputs.size_table import read_table
     from edgeseg.run.folder import FolderRun
-    from edgeseg.run.rulers import advise
 
     if resume and overwrite:
         raise typer.BadParameter(options.RESUME_OR_OVERWRITE)
@@ -70,7 +70,7 @@ def infer(
         console.notice(*sizes.notices)
         scale.print_notices(sizes.is_given or ruler is not None)
         if not sizes.is_given and ruler is None:
-            console.notice(*advise(sources))
+            _point_out_rulers(sources)
         ages = _find_ages(sources, ga, scale.pixel_sizes)
         segmenter = model.open(inference_threads, needs_head=ga is not None)
         if site and site.model_sha256 not in ("", segmenter.file.sha256):
@@ -193,6 +193,27 @@ def _open_sources(inputs: list[str], out: Path) -> Iterator[list[Source]]:
                 )
             sources += items_of(spool.file, spool.location)
         yield sorted(sources, key=lambda source: source.key)
+
+
+def _point_out_rulers(sources: list[Source]) -> None:
+    """Say if some of the first images without a pixel size show a ruler."""
+    from edgeseg.images.ruler import read_ruler
+    from edgeseg.run.worker import read_source
+
+    rulers, looked_at = [], sources[:_LOOKED_AT]
+    for source in looked_at:
+        with contextlib.suppress(EdgesegError):  # its row will say why
+            frame = read_source(source)
+            areas = frame.screen.areas if frame.screen else ()
+            if frame.pixel_size is None and not any(area.pixel_size for area in areas):
+                rulers.append(read_ruler(frame))
+    if n_shown := sum(ruler.ticks is not None for ruler in rulers):
+        n_decided = sum(ruler.decided_mm is not None for ruler in rulers)
+        console.notice(
+            f"{n_shown} of the first {len(looked_at)} images show a ruler, which tells the pixel "
+            f"size in {n_decided}: add --ruler auto, or --ruler with the mm between neighbouring "
+            "ticks, to measure in mm"
+        )
 
 
 def _find_ages(sources: list[Source], age: str | None, pixel_sizes: Path | None) -> Ages:
