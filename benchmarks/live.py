@@ -18,7 +18,7 @@ import numpy as np
 from library.processes import write_result
 
 from edgeseg.images.frame import GrayImage
-from edgeseg.network.preprocess import preprocess
+from edgeseg.network.adapter import preprocess
 from edgeseg.phantom import head as phantom
 from edgeseg.segmenter import Segmenter
 

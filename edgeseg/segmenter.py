@@ -21,8 +21,8 @@ from edgeseg.measure.framing import View
 from edgeseg.measure.measurement import Look
 from edgeseg.measure.tasks import measure_of
 from edgeseg.network import zoo
+from edgeseg.network.adapter import preprocess
 from edgeseg.network.port import Answers, Port
-from edgeseg.network.preprocess import preprocess
 from edgeseg.network.session import open_session
 from edgeseg.prediction import Prediction, StageTimes
 from edgeseg.system.parallel import single_threaded_opencv, usable_cores
@@ -119,7 +119,7 @@ class Segmenter:
         return self._port.adapter.input_shape(metadata.input_height, metadata.input_width)
 
     def infer(self, tensor: GrayImage) -> npt.NDArray[np.float32]:
-        """Run the network on what `edgeseg.network.preprocess` makes, (N, 1, h, w), uint8.
+        """Run the network on what `edgeseg.network.adapter.preprocess` makes, (N, 1, h, w), uint8.
 
         Returns
         -------

@@ -29,7 +29,7 @@ from pool import read_rows
 
 from edgeseg.errors import DataError, EdgesegError
 from edgeseg.images.calibration import Calibration
-from edgeseg.network.limits import Interval
+from edgeseg.network.task import Interval
 from edgeseg.score.calibrate import calibrate
 from edgeseg.score.site import Head, SiteHeads
 from edgeseg.system.files import write_json

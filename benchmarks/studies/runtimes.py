@@ -33,7 +33,7 @@ from plain_onnx import plain, with_float_input
 
 from edgeseg.errors import EdgesegError
 from edgeseg.network import zoo
-from edgeseg.network.preprocess import preprocess
+from edgeseg.network.adapter import preprocess
 from edgeseg.phantom import head as phantom
 from edgeseg.score import metrics
 from edgeseg.segmenter import Segmenter

@@ -23,7 +23,7 @@ from library.measuring import is_done, measure
 
 from edgeseg.errors import DataError, EdgesegError
 from edgeseg.images.image_file import read_gray
-from edgeseg.network.preprocess import preprocess
+from edgeseg.network.adapter import preprocess
 from edgeseg.score import metrics
 from edgeseg.score.hc18 import Case
 from edgeseg.segmenter import Segmenter

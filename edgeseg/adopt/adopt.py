@@ -14,10 +14,9 @@ from edgeseg.adopt.plan import fixed_batch, read_input, read_output
 from edgeseg.adopt.spec import AdoptSpec
 from edgeseg.errors import ModelError, ModelNotFoundError, ParityError
 from edgeseg.images.frame import GrayImage
-from edgeseg.network.adapter import Adapter, Maps
+from edgeseg.network.adapter import Adapter, Maps, preprocess
 from edgeseg.network.metadata import ADAPTER_SCHEMA_VERSION, METADATA_KEY, ModelMetadata
 from edgeseg.network.port import Port
-from edgeseg.network.preprocess import preprocess
 from edgeseg.network.session import open_data, read_bytes, refers_to_files
 from edgeseg.network.task import Task, check_classes
 from edgeseg.phantom.head import make_phantom

@@ -21,7 +21,7 @@ from edgeseg.drawing.encode import encode
 from edgeseg.errors import DataError, EdgesegError
 from edgeseg.images import image_file
 from edgeseg.network import zoo
-from edgeseg.network.preprocess import preprocess
+from edgeseg.network.adapter import preprocess
 from edgeseg.phantom.head import demo_phantoms
 from edgeseg.score import evaluate
 from edgeseg.score.labelled import load_for, load_labelled

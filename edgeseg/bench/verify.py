@@ -9,7 +9,7 @@ import numpy as np
 
 from edgeseg.errors import ModelError
 from edgeseg.network import zoo
-from edgeseg.network.preprocess import preprocess
+from edgeseg.network.adapter import preprocess
 from edgeseg.phantom.head import Phantom, make_phantom
 from edgeseg.segmenter import Segmenter
 

@@ -12,20 +12,9 @@ from typing import Annotated
 
 import typer
 
-from edgeseg.cli import console, failures
-from edgeseg.cli.commands import (
-    archive,
-    benchmark,
-    evaluate,
-    infer,
-    models,
-    ruler,
-    services,
-    train,
-    watch,
-)  # fmt: skip
+from edgeseg.cli import console, process
+from edgeseg.cli.commands import accuracy, archive, measure, models, services
 from edgeseg.cli.parser import COMMAND_CLASSES, Command, Group, expand_options, rename
-from edgeseg.cli.signals import interrupts
 from edgeseg.system.version import __version__
 
 app = typer.Typer(
@@ -41,10 +30,10 @@ app = typer.Typer(
 
 _SECTIONS: dict[str, dict[Callable[..., None], str]] = {
     "Measure": {
-        infer.infer: "edgeseg infer scans/ --pixel-sizes sizes.csv --out results",
-        infer.demo: "edgeseg demo",
-        watch.watch: "edgeseg watch scans/ --pixel-sizes sizes.csv --out results",
-        ruler.ruler: "edgeseg ruler scans/ --out rulers",
+        measure.infer: "edgeseg infer scans/ --pixel-sizes sizes.csv --out results",
+        measure.demo: "edgeseg demo",
+        services.watch: "edgeseg watch scans/ --pixel-sizes sizes.csv --out results",
+        measure.ruler: "edgeseg ruler scans/ --out rulers",
         archive.manifest: "edgeseg manifest s3://bucket/scans --pixel-sizes sizes.csv "
         "--out m.parquet",
         archive.archive: "edgeseg archive m.parquet --out s3://bucket/results --shard 0/16",
@@ -57,16 +46,16 @@ _SECTIONS: dict[str, dict[Callable[..., None], str]] = {
         models.models: "edgeseg models hc18-nano",
         models.verify: "edgeseg verify mine.onnx",
         models.adopt: "edgeseg adopt unet.onnx --out mine.onnx --activation sigmoid --scale 255",
-        train.train: "edgeseg train --data hc18 --out runs/mine --config training/hc18.toml",
-        train.export: "edgeseg export runs/mine --out mine.onnx --precision int8",
-        train.teach_refusal: "edgeseg teach-refusal mine.onnx --data hc18 --negatives other "
+        models.train: "edgeseg train --data hc18 --out runs/mine --config training/hc18.toml",
+        models.export: "edgeseg export runs/mine --out mine.onnx --precision int8",
+        models.teach_refusal: "edgeseg teach-refusal mine.onnx --data hc18 --negatives other "
         "--out sure.onnx",
     },
     "Accuracy and speed": {
-        evaluate.evaluate: "edgeseg evaluate hc18-nano --data hc18 --json scores.json",
-        evaluate.calibrate: "edgeseg calibrate mine.csv --results out/results.csv --out site.json",
-        benchmark.benchmark: "edgeseg benchmark hc18-nano --threads 1,4 --markdown table.md",
-        infer.challenge: "edgeseg challenge hc18/test_set --out submission.csv",
+        accuracy.evaluate: "edgeseg evaluate hc18-nano --data hc18 --json scores.json",
+        accuracy.calibrate: "edgeseg calibrate mine.csv --results out/results.csv --out site.json",
+        accuracy.benchmark: "edgeseg benchmark hc18-nano --threads 1,4 --markdown table.md",
+        accuracy.challenge: "edgeseg challenge hc18/test_set --out submission.csv",
         models.info: "edgeseg info",
     },
 }
@@ -82,16 +71,16 @@ for _title, _commands in _SECTIONS.items():
 def main() -> None:
     """Run the command line; errors become a message and exit code 1."""
     _prepare_process()
-    with interrupts.handle():
+    with process.interrupts.handle():
         try:
             app()
         except KeyboardInterrupt:
             sys.exit(130)
         except SystemExit as ended:
             code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-            sys.exit(max(code, failures.close_standard_output()))
+            sys.exit(max(code, process.close_standard_output()))
         except Exception as error:
-            if not failures.report_error(error):
+            if not process.report_error(error):
                 raise
             sys.exit(1)
 
@@ -105,7 +94,7 @@ def _prepare_process() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Help is broken between words, never inside the name of an option.
     textwrap.TextWrapper.wordsep_re = textwrap.TextWrapper.wordsep_simple_re
-    failures.open_standard_streams()
+    process.open_standard_streams()
     for stream in (sys.stdout, sys.stderr):
         # A file name that the terminal cannot encode must not end a run.
         if hasattr(stream, "reconfigure"):

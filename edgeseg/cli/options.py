@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgeseg.cli import console
-from edgeseg.errors import DataError, ModelError
+from edgeseg.errors import DataError, ModelError, OutputExistsError
 
 if TYPE_CHECKING:
     from edgeseg.images.calibration import Calibration
     from edgeseg.run.worker import Options
 
+STANDARD_OUTPUT = Path("-")
 RESUME_OR_OVERWRITE = "--resume keeps and --overwrite replaces an earlier run; give one"
 
 
@@ -57,6 +58,28 @@ def read_ruler_option(value: str | None) -> float | str | None:
         raise typer.BadParameter(str(error)) from None
 
 
+def check_report(path: Path | None) -> Path | None:
+    """Refuse a report that cannot be written, or would replace anything but a text.
+
+    Raises OutputWriteError, or OutputExistsError of an image, a model or the like.
+    """
+    if path is None or path == STANDARD_OUTPUT:
+        return path
+    from edgeseg.images.kinds import N_START_BYTES, kind_of
+    from edgeseg.system.files import check_targets
+
+    check_targets(path)
+    if path.is_file():
+        with path.open("rb") as stream:
+            start = stream.read(N_START_BYTES)
+        if (kind := kind_of(start)) or b"\0" in start:
+            found = kind.name if kind else "a file of bytes"
+            raise OutputExistsError(
+                f"{path} is no report that may be replaced, but {found}; give another file"
+            )
+    return path
+
+
 def complete_model(incomplete: str) -> list[str]:
     """Return the bundled models that a shell may complete."""
     from edgeseg.network import zoo
@@ -73,6 +96,8 @@ count = partial(option, min=1, metavar="N")
 _model = partial(option, panel="Model")
 _scale = partial(option, panel="Scale and age")
 _output = partial(option, panel="Output")
+report_file = partial(option, callback=check_report)
+_report = partial(report_file, panel="Output")
 
 Model = Annotated[str, _model("Bundled model or ONNX file.", autocompletion=complete_model)]
 Device = Annotated[
@@ -102,9 +127,9 @@ Ruler = Annotated[
         callback=read_ruler_option,
     ),
 ]
-Json = Annotated[Path | None, _output("Write the figures here; - is standard output.", "--json")]
+Json = Annotated[Path | None, _report("Write the figures here; - is standard output.", "--json")]
 Jsonl = Annotated[
-    Path | None, _output("Write each row here at once, as JSON; - is standard output.", "--jsonl")
+    Path | None, _report("Write each row here at once, as JSON; - is standard output.", "--jsonl")
 ]
 Sr = Annotated[bool, _output("Write a structured report for each DICOM file.", "--sr/--no-sr")]
 Host = Annotated[str, option("Address to listen on; 0.0.0.0 listens on all.")]

@@ -10,32 +10,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-import typer
-
 from edgeseg.cli import console
-from edgeseg.cli.options import plain
+from edgeseg.cli.options import STANDARD_OUTPUT, plain
 from edgeseg.errors import EdgesegError, MissingExtraError, OutputWriteError
 from edgeseg.system.text import printable
 
 if TYPE_CHECKING:
     from edgeseg.output.table import Row
 
-_STANDARD_OUTPUT = Path("-")
-
-
-def check_reports(*paths: Path | None) -> None:
-    """Check before a long run that reports can be written; None and ``-`` are skipped."""
-    from edgeseg.system.files import check_targets
-
-    if paths.count(_STANDARD_OUTPUT) > 1:
-        raise typer.BadParameter("--json and --jsonl cannot both be standard output")
-    check_targets(*(path for path in paths if path != _STANDARD_OUTPUT))
-
 
 @contextlib.contextmanager
 def _stream_alone(path: Path | None) -> Iterator[TextIO | None]:
     """Yield standard output if a report goes there, and have prints go to standard error."""
-    alone, stdout = path == _STANDARD_OUTPUT, sys.stdout
+    alone, stdout = path == STANDARD_OUTPUT, sys.stdout
     with contextlib.redirect_stdout(sys.stderr if alone else stdout):
         yield stdout if alone else None
 

@@ -107,3 +107,18 @@ class Ages:
         if match.reason and not match.is_missing:
             raise DataError(match.reason)
         return self._table.get(match.name)
+
+
+def find_ages(sources: Iterable[Source], age: str | None, size_table: Path | None) -> Ages:
+    """Return the ages that ``age`` gives, one for all or a table's, else the pixel-size table.
+
+    Raises DataError as `read_age` and `read_ages` do, and if a table that was given has no ages.
+    """
+    if age is None:
+        return Ages(sources, None, read_ages(size_table) if size_table else None)
+    if not Path(age).is_file():
+        return Ages(sources, read_age(age))
+    table = read_ages(Path(age))
+    if table is None:
+        raise DataError(f"{age}: no column of ages; title one 'ga' or 'gestational age (weeks)'")
+    return Ages(sources, None, table)

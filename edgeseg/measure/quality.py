@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from edgeseg.measure.ellipse import Ellipse
     from edgeseg.measure.measurement import Look
     from edgeseg.measure.outline import Outline
-    from edgeseg.network.limits import Limits
+    from edgeseg.network.task import Limits
 
 MAX_RESIDUAL_FRACTION = 0.03
 MIN_ARC_FRACTION = 0.75

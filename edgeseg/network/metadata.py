@@ -10,9 +10,16 @@ from typing import Any
 
 from edgeseg.errors import ModelError
 from edgeseg.network.adapter import Adapter, read_adapter
-from edgeseg.network.checks import is_number, require
-from edgeseg.network.limits import Interval, Limits, read_interval, read_limits
-from edgeseg.network.task import Task, read_task
+from edgeseg.network.task import (
+    Interval,
+    Limits,
+    Task,
+    is_number,
+    read_interval,
+    read_limits,
+    read_task,
+    require,
+)
 from edgeseg.system.text import first_line, short
 
 METADATA_KEY = "edgeseg"

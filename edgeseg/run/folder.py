@@ -12,6 +12,7 @@ from typing import Any
 
 from edgeseg.errors import DataError
 from edgeseg.images.calibration import Calibration
+from edgeseg.images.frame import Frame
 from edgeseg.inputs.ages import Ages
 from edgeseg.inputs.pixel_sizes import PixelSizes
 from edgeseg.inputs.source import Source
@@ -20,7 +21,7 @@ from edgeseg.run.engine import Engine
 from edgeseg.run.results import open_results
 from edgeseg.run.store import Store
 from edgeseg.run.worker import Options as Options
-from edgeseg.run.worker import Worker
+from edgeseg.run.worker import Worker, read_source
 from edgeseg.segmenter import Segmenter
 from edgeseg.system.parallel import usable_cores
 
@@ -54,6 +55,7 @@ class FolderRun:
     arguments: dict[str, Any] = field(default_factory=dict)  # recorded in ``run.json``
     ages: Ages = field(default_factory=Ages)  # these two add columns at the table's end
     calibration: Calibration | None = None
+    read: Callable[[Source], Frame] = read_source
 
     def run(
         self,
@@ -73,7 +75,7 @@ class FolderRun:
         threads = usable_cores() if options.workers is None else options.workers
         if threads < 1:
             raise DataError("workers must be 1 or more")
-        known = self.pixel_sizes, options, self.ages, self.calibration
+        known = self.pixel_sizes, options, self.ages, self.calibration, self.read
         worker = Worker(self.segmenter, *known, on_notice=on_notice)
         opened = open_results(
             worker,

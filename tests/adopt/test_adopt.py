@@ -14,7 +14,7 @@ from edgeseg import errors
 from edgeseg.bench.verify import verify
 from edgeseg.cli import app
 from edgeseg.errors import ModelError
-from edgeseg.network.preprocess import preprocess
+from edgeseg.network.adapter import preprocess
 from edgeseg.phantom.head import make_phantom
 from edgeseg.segmenter import Segmenter
 from edgeseg.serve.site import check_runs_in_page

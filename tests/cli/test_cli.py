@@ -23,6 +23,11 @@ COMMANDS = [
 ]
 
 
+def option_names(command: str) -> list[str]:
+    parameters = typer.main.get_command(app).commands[command].params  # type: ignore[attr-defined]
+    return [name for parameter in parameters for name in parameter.opts if name[:2] == "--"]
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_help_of_a_command_fits_80_columns_and_ends_in_an_example(
     command: str, monkeypatch: pytest.MonkeyPatch
@@ -31,9 +36,7 @@ def test_the_help_of_a_command_fits_80_columns_and_ends_in_an_example(
     result = call(command, "--help")
     assert result.exit_code == 0
     assert all(len(line) <= 80 for line in result.stdout.splitlines())
-    parameters = typer.main.get_command(app).commands[command].params  # type: ignore[attr-defined]
-    names = [name for parameter in parameters for name in parameter.opts if name[:2] == "--"]
-    assert {*names} <= {*result.stdout.split()}  # whole
+    assert {*option_names(command)} <= {*result.stdout.split()}  # whole
     assert f"Example: edgeseg {command}" in " ".join(result.stdout.split())
 
 
@@ -59,6 +62,28 @@ def test_the_help_groups_every_command(monkeypatch: pytest.MonkeyPatch) -> None:
 )  # fmt: skip
 def test_wrong_usage_is_2(arguments: str) -> None:
     assert call(*arguments.split()).exit_code == 2
+
+
+REPORTS = ("--json", "--jsonl", "--csv", "--markdown")
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        *((c, n) for c in COMMANDS for n in REPORTS if n in option_names(c)),
+        ("calibrate", "--out"), ("challenge", "--out"),
+    ],
+)  # fmt: skip
+def test_no_report_replaces_an_image_or_a_model(
+    command: str, name: str, scan_file: bytes, tmp_path: Path
+) -> None:
+    for content in (scan_file, b"a\0"):
+        (path := tmp_path / "a").write_bytes(content)
+        result = call(command, name, path)
+        assert isinstance(result.exception, OutputExistsError) and str(path) in str(
+            result.exception
+        )
+        assert path.read_bytes() == content
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from edgeseg.cli import failures, main
+from edgeseg.cli import main, process
 from edgeseg.errors import DataError, OutputWriteError
 from tests.tables import read_rows
 
@@ -80,7 +80,7 @@ def test_impossible_paths(
     ],
 )  # fmt: skip
 def test_sentences(error: Exception, said: str | None) -> None:
-    sentence = failures.describe_error(error)
+    sentence = process.describe_error(error)
     assert (said is None) if sentence is None else said is not None and said in sentence
 
 

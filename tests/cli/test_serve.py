@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeseg.cli.failures import describe_error
+from edgeseg.cli.process import describe_error
 from edgeseg.system.addresses import find_own_addresses
 from tests.cli.calls import call
 

@@ -22,7 +22,7 @@ import hashlib, itertools, signal, sys, threading, time
 signal.alarm(100)  # where nothing else ends it
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 from edgeseg import segmenter
-from edgeseg.cli import main, signals
+from edgeseg.cli import main, process
 from tests.fakes import FakeSession, bright
 
 answers = itertools.count()
@@ -34,10 +34,10 @@ def answer(gray):
     return bright(gray)
 
 segmenter.open_session = lambda *_, **__: FakeSession(answer)
-signals._PATIENCE_S = {patience}
+process._PATIENCE_S = {patience}
 
 def report_signal():
-    while not signals.interrupts._seen:
+    while not process.interrupts._seen:
         time.sleep(0.01)
     print("seen", file=sys.stderr, flush=True)
 
@@ -144,8 +144,8 @@ with interrupts.handle():
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_process_goes_on(name: str) -> None:
-    code = "import os, signal, sys, time; from edgeseg.cli import signals\n"
-    code += "from edgeseg.cli.signals import interrupts; signals._PATIENCE_S = 0.1\n"
+    code = "import os, signal, sys, time; from edgeseg.cli import process\n"
+    code += "from edgeseg.cli.process import interrupts; process._PATIENCE_S = 0.1\n"
     command = [sys.executable, "-c", code + SCRIPTS[name]]
     done = subprocess.run(command, capture_output=True, text=True, timeout=LONG_S)
     assert (done.returncode, done.stdout, done.stderr) == (0, "goes on\n", "")

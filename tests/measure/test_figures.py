@@ -10,7 +10,7 @@ from edgeseg.images.calibration import Calibration
 from edgeseg.images.frame import Frame, PixelSize
 from edgeseg.measure import biometry, figures
 from edgeseg.measure.ellipse import Ellipse
-from edgeseg.network.limits import Interval
+from edgeseg.network.task import Interval
 from tests.fakes import METADATA
 
 HEAD = Ellipse(280.0, 200.0, 140.0, 108.0, 0.3)

@@ -14,9 +14,8 @@ from edgeseg.measure.framing import View
 from edgeseg.measure.measurement import Measurement
 from edgeseg.measure.outline import find
 from edgeseg.measure.region import to_native
-from edgeseg.network.limits import Limits
 from edgeseg.network.metadata import ModelMetadata
-from edgeseg.network.task import Task
+from edgeseg.network.task import Limits, Task
 from tests.fakes import HEIGHT, METADATA, WIDTH, measure_frame
 
 MAP = (HEIGHT, WIDTH)

@@ -10,7 +10,7 @@ from edgeseg.measure.framing import View
 from edgeseg.measure.measurement import Look
 from edgeseg.measure.outline import EllipseFit, Outline
 from edgeseg.measure.region import Region
-from edgeseg.network.limits import Limits
+from edgeseg.network.task import Limits
 
 SIZE, NETWORK = (540, 800), (192, 288)
 LIMITS = Limits(presence_refused=0.3, presence_doubted=0.8)

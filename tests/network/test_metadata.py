@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from edgeseg.errors import ModelError
 from edgeseg.network.adapter import Adapter
-from edgeseg.network.limits import Interval, Limits
 from edgeseg.network.metadata import ModelMetadata, TrainData
-from edgeseg.network.task import Task, check_classes
+from edgeseg.network.task import Interval, Limits, Task, check_classes
 
 FACTS = {"metrics": {"data": "fold 0", "figures": {"dice": 0.97}}, "parameters": 1234, "gmac": 0.5}
 DATA = TrainData("HC18", 799, "ab" * 32), (0.05, 0.35)

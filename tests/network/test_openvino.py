@@ -11,7 +11,7 @@ import pytest
 
 from edgeseg.errors import DeviceError, ModelError
 from edgeseg.network import zoo
-from edgeseg.network.preprocess import preprocess
+from edgeseg.network.adapter import preprocess
 from edgeseg.phantom.head import Phantom
 from edgeseg.segmenter import Segmenter
 from edgeseg.system import host

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgeseg.network.preprocess import preprocess
+from edgeseg.network.adapter import preprocess
 from edgeseg.phantom.head import Phantom
 
 

@@ -24,7 +24,7 @@ from edgeseg.measure import figures, regions
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.framing import View
 from edgeseg.measure.measurement import Look, Measurement
-from edgeseg.network.limits import Interval
+from edgeseg.network.task import Interval
 from edgeseg.network.zoo import ModelFile
 from edgeseg.prediction import Prediction, StageTimes
 from tests.fakes import HEIGHT, LESIONS, METADATA, WIDTH, head_image, measure_frame

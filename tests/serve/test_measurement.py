@@ -15,7 +15,7 @@ from edgeseg.images.frame import PixelSize, as_pixel_size
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.framing import View, around
 from edgeseg.measure.outline import agreement, find, fit_ellipse
-from edgeseg.network.preprocess import preprocess
+from edgeseg.network.adapter import preprocess
 from edgeseg.phantom.head import Phantom
 from edgeseg.prediction import Prediction
 from edgeseg.score import hc18

@@ -17,7 +17,7 @@ from edgeseg.measure.framing import View
 from edgeseg.measure.measurement import Look
 from edgeseg.measure.outline import EllipseFit, Outline
 from edgeseg.measure.region import Region
-from edgeseg.network.limits import Limits
+from edgeseg.network.task import Limits
 from edgeseg.segmenter import Segmenter
 from tests.serve.window import INPUT, ellipse_fields, packed, size_fields
 

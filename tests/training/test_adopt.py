@@ -18,7 +18,7 @@ from torch import nn
 from edgeseg.adopt.adopt import adopt
 from edgeseg.adopt.spec import AdoptSpec
 from edgeseg.images.frame import GrayImage
-from edgeseg.network.preprocess import preprocess
+from edgeseg.network.adapter import preprocess
 from edgeseg.phantom.head import Phantom
 from tests.adopt.graphs import assert_same
 

@@ -18,7 +18,7 @@ from onnx.reference import ReferenceEvaluator
 from edgeseg.drawing.encode import encode
 from edgeseg.errors import ModelError
 from edgeseg.network import zoo
-from edgeseg.network.preprocess import preprocess
+from edgeseg.network.adapter import preprocess
 from edgeseg.phantom.head import make_phantom
 from edgeseg.segmenter import Segmenter
 from edgeseg_training import bundle

@@ -17,7 +17,7 @@ from torchvision.transforms import InterpolationMode, v2
 from edgeseg.errors import ConfigError
 from edgeseg.images import image_file
 from edgeseg.measure.ellipse import Ellipse
-from edgeseg.network.preprocess import preprocess
+from edgeseg.network.adapter import preprocess
 from edgeseg.network.task import Task
 from edgeseg.score.folds import Labelled, grouped_folds, read_folds, select_fold
 from edgeseg.score.hc18 import Case

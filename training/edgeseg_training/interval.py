@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from edgeseg.errors import DataError
 from edgeseg.measure.ellipse import FloatArray
-from edgeseg.network.limits import Interval
+from edgeseg.network.task import Interval
 
 _FLOOR_OF_MEAN = 0.5  # the half width is never below this part of the mean error
 _REWEIGHTINGS = 10

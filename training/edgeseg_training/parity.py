@@ -17,9 +17,8 @@ from edgeseg.images.frame import GrayImage
 from edgeseg.measure.ellipse import Mask
 from edgeseg.measure.outline import find
 from edgeseg.measure.regions import label
-from edgeseg.network.limits import Limits
-from edgeseg.network.preprocess import preprocess
-from edgeseg.network.task import Task
+from edgeseg.network.adapter import preprocess
+from edgeseg.network.task import Limits, Task
 from edgeseg.phantom import head as phantom
 from edgeseg.score import metrics
 from edgeseg.score.folds import Labelled

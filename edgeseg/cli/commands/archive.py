@@ -12,8 +12,8 @@ import typer
 
 from edgeseg.cli import console, options
 from edgeseg.cli.options import count, option
+from edgeseg.cli.process import interrupts
 from edgeseg.cli.reports import figures_to, needs_extra
-from edgeseg.cli.signals import interrupts
 from edgeseg.errors import OutputExistsError
 
 if TYPE_CHECKING:

@@ -53,7 +53,7 @@ const headFigures = (() => {
     });
   }
 
-  /* Half the interval's width, as edgeseg/network/limits.py has it. */
+  /* Half the interval's width, as edgeseg/network/task.py has it. */
   function halfWidthMm(interval, hcMm, confidence) {
     const grown = interval.offset_mm + interval.cubic_mm * (hcMm / 100) ** 3;
     return Math.max(grown + interval.doubt_mm * (1 - confidence), interval.floor_mm);

@@ -17,9 +17,9 @@ from edgeseg.images.image_file import read_gray
 from edgeseg.measure.framing import View, around
 from edgeseg.measure.head import Seen, see
 from edgeseg.measure.measurement import Look
+from edgeseg.network.adapter import preprocess
 from edgeseg.network.metadata import METADATA_KEY, ModelMetadata
 from edgeseg.network.port import Port
-from edgeseg.network.preprocess import preprocess
 from edgeseg.network.session import session_options
 from edgeseg_training.presence.graph import FEATURES, add_features, remove_presence
 from edgeseg_training.presence.images import changed, no_scan, shrunk, without_head

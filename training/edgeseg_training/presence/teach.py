@@ -14,8 +14,8 @@ import onnx
 
 from edgeseg.errors import ModelError
 from edgeseg.inputs.discover import discover
-from edgeseg.network.limits import Limits
 from edgeseg.network.metadata import METADATA_KEY
+from edgeseg.network.task import Limits
 from edgeseg.score.labelled import load_labelled
 from edgeseg.segmenter import Segmenter
 from edgeseg.system.files import check_targets, claim, write_atomic

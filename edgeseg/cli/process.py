@@ -1,13 +1,14 @@
-"""Handle Ctrl-C and SIGTERM within a second, whatever a library is doing.
+"""The process of a command: standard streams, errors as messages, Ctrl-C and SIGTERM.
 
 Python runs signal handlers in its main thread only, and not while that thread is inside a library,
-such as a long run of a network. A second thread is woken by the signal at once; it gives the main
-thread a moment and then ends the process.
+such as a long run of a network. So that a signal ends the process within a second, a second thread
+is woken by it at once, gives the main thread a moment and then ends the process.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -16,11 +17,77 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 from edgeseg.cli import console
-from edgeseg.errors import OutputWriteError
+from edgeseg.errors import EdgesegError, OutputWriteError
+from edgeseg.system.memory import is_out_of_memory
+from edgeseg.system.text import first_line
 
+_UNPRINTED = "standard output cannot be written ({}); what goes to files is there"
+_PACKAGES = {"cv2": "opencv-python-headless"}
 _PATIENCE_S = 0.7
 _LOOK_S = 0.5  # a signal that comes just as a wait begins, or on Windows, does not end it
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def report_error(error: Exception) -> bool:
+    """Print why a command ended; return False for a bug in edgeseg, which is not printed."""
+    text = describe_error(error)
+    if text is None:
+        return False
+    is_stream_error = isinstance(error, OSError) and text.startswith(_UNPRINTED.partition("{")[0])
+    if not (close_standard_output() and is_stream_error):  # which has then been printed
+        console.failure(text)
+    return True
+
+
+def describe_error(error: Exception) -> str | None:
+    """Return the message of an error for a user, or None if it is a bug in edgeseg."""
+    if is_out_of_memory(error):
+        return (
+            f"there is not enough memory ({first_line(error)}); close other programs, raise the "
+            "limit of the container or shell, or measure fewer images at once (--threads 1)"
+        )
+    if isinstance(error, EdgesegError):
+        return str(error)
+    if isinstance(error, OSError):
+        where = ", ".join(str(name) for name in (error.filename, error.filename2) if name)
+        if where or error.errno is None:
+            return f"{where}: {error.strerror}" if where else str(error)
+        return _UNPRINTED.format(error.strerror)  # all other errors of writing name a file
+    if isinstance(error, ImportError):
+        package = (error.name or "").split(".")[0]
+        package = _PACKAGES.get(package, package) or "one of the packages"
+        return f"the package {package} cannot be imported ({error}); reinstall it"
+    if isinstance(error, RuntimeError) and "Symlink loop" in str(error):
+        return str(error)  # of Path.resolve before Python 3.13
+    return None
+
+
+def open_standard_streams() -> None:
+    """Open a substitute for each standard stream that is closed; that of output is not writable.
+
+    Otherwise the next file to be opened would get its descriptor, and what libraries print.
+    """
+    for name, flags in (("stdin", os.O_RDONLY), ("stdout", os.O_RDONLY), ("stderr", os.O_WRONLY)):
+        if getattr(sys, name) is None:
+            opened = os.fdopen(os.open(os.devnull, flags), "r" if name == "stdin" else "w")
+            setattr(sys, name, opened)
+
+
+def close_standard_output() -> int:
+    """Flush standard output and return the exit code: 1, with a message, if that fails.
+
+    There is no message for a closed pipe, as behind `| head`.
+    """
+    try:
+        sys.stdout.flush()
+        return 0
+    except OSError as error:
+        # Otherwise Python tries again at exit, and prints an error of its own.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if error.errno != errno.EPIPE:
+            console.failure(_UNPRINTED.format(error.strerror))
+        return 1
 
 
 def wait_for_end(ending: threading.Event | None = None) -> None:

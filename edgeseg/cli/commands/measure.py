@@ -1,4 +1,4 @@
-"""The commands that measure images of a user, phantoms, and the images of the challenge."""
+"""The commands that measure a user's images and phantoms, and show the rulers in pictures."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edgeseg.cli import console, options
 from edgeseg.cli.options import count, option
-from edgeseg.cli.reports import check_reports, figures_to, lines_to
-from edgeseg.cli.signals import interrupts
+from edgeseg.cli.process import interrupts
+from edgeseg.cli.reports import figures_to, lines_to
 from edgeseg.errors import DataError, EdgesegError
 
 if TYPE_CHECKING:
-    from edgeseg.inputs.ages import Ages
+    from edgeseg.images.frame import Frame
+    from edgeseg.images.ruler import Ruler
     from edgeseg.inputs.source import Source
     from edgeseg.network.task import Task
     from edgeseg.output.table import Row
@@ -49,14 +50,16 @@ def infer(
     jsonl_file: options.Jsonl = None,
 ) -> None:
     """Measure images: results.csv, masks, overlays and a report."""
+    from edgeseg.inputs.ages import find_ages
     from edgeseg.inputs.pixel_sizes import PixelSizes
     from edgeseg.inputs.size_table import read_table
     from edgeseg.run.folder import FolderRun
 
     if resume and overwrite:
         raise typer.BadParameter(options.RESUME_OR_OVERWRITE)
+    if json_file is not None and json_file == jsonl_file:
+        raise typer.BadParameter(f"--json and --jsonl cannot both be {json_file}")
     arguments = options.arguments_of(context) | {"pixel_size": scale.read_size()}
-    check_reports(json_file, jsonl_file)
     workers = model.count_workers(inference_threads)
     how = output.collect(workers, sr=sr, ruler=ruler, resume=resume, overwrite=overwrite)
     site = model.read_calibration()
@@ -68,15 +71,16 @@ def infer(
         table = read_table(scale.pixel_sizes, console.notice) if scale.pixel_sizes else None
         sizes = PixelSizes(sources, scale.read_size(), table)
         console.notice(*sizes.notices)
-        scale.print_notices(sizes.is_given or ruler is not None)
-        if not sizes.is_given and ruler is None:
-            _point_out_rulers(sources)
-        ages = _find_ages(sources, ga, scale.pixel_sizes)
+        knows_sizes = sizes.is_given or ruler is not None
+        scale.print_notices(knows_sizes)
+        ages = find_ages(sources, ga, scale.pixel_sizes)
         segmenter = model.open(inference_threads, needs_head=ga is not None)
         if site and site.model_sha256 not in ("", segmenter.file.sha256):
             other = f"{model.calibration} was determined with another model than {model.model}"
             console.notice(other)
-        run = FolderRun(segmenter, sources, sizes, out, how, arguments, ages, site)
+        advice = _RulerAdvice(0 if knows_sizes else _LOOKED_AT)
+        known = arguments, ages, site, advice.read
+        run = FolderRun(segmenter, sources, sizes, out, how, *known)
         with (
             interrupts.advise(f"what was measured is kept; continue with: {_resume_command()}"),
             console.progress(len(sources), "measuring") as advance,
@@ -85,8 +89,10 @@ def infer(
             def on_row(row: Row) -> None:
                 advance(row)
                 write_line(row)
+                advice.print_notice()
 
             summary = run.run(on_row, console.notice)
+        advice.print_notice(is_last=True)
         if resized := sizes.resized_notice():
             console.notice(resized)
         _print_summary(summary, segmenter.metadata.task)
@@ -132,28 +138,6 @@ def demo(
         )
 
 
-def challenge(
-    folder: Annotated[Path, typer.Argument(help="HC18 folder, or its test_set.")],
-    out: Annotated[Path, option("CSV file to write.")],
-    model: options.Model = "hc18-nano",
-    device: options.Device = "auto",
-    pixel_sizes: Annotated[Path | None, option("Default: the table of the folder.")] = None,
-    overwrite: options.Overwrite = False,
-) -> None:
-    """Write the submission file of the HC18 challenge."""
-    from edgeseg.score import challenge as submission
-    from edgeseg.system.files import claim
-
-    check_reports(out)
-    claim(out, overwrite)
-    found, sizes = submission.find_images(folder, pixel_sizes)
-    console.notice(*found.notices)
-    segmenter = options.open_model(model, device, task="head")
-    with console.progress(len(found.items), "measuring") as advance:
-        submission.write_submission(segmenter, found.items, sizes, out, advance)
-    console.say(f"{len(found.items)} rows in {out}")
-
-
 def _print_summary(summary: Summary, task: Task) -> None:
     from edgeseg.measure.tasks import measure_of
 
@@ -195,42 +179,109 @@ def _open_sources(inputs: list[str], out: Path) -> Iterator[list[Source]]:
         yield sorted(sources, key=lambda source: source.key)
 
 
-def _point_out_rulers(sources: list[Source]) -> None:
-    """Say if some of the first images without a pixel size show a ruler."""
-    from edgeseg.images.ruler import read_ruler
-    from edgeseg.run.worker import read_source
+class _RulerAdvice:
+    """Reads images, and looks for rulers in the first, of which nobody asked for millimetres."""
 
-    rulers, looked_at = [], sources[:_LOOKED_AT]
-    for source in looked_at:
-        with contextlib.suppress(EdgesegError):  # its row will say why
-            frame = read_source(source)
+    def __init__(self, looked_at: int) -> None:
+        self._looked_at = looked_at
+        self._rulers: list[Ruler] = []
+        self._is_printed = False
+
+    def read(self, source: Source) -> Frame:
+        """Read an image, from any thread."""
+        from edgeseg.images.ruler import Ruler, read_ruler
+        from edgeseg.run.worker import read_source
+
+        frame = read_source(source)
+        if len(self._rulers) < self._looked_at:
             areas = frame.screen.areas if frame.screen else ()
-            if frame.pixel_size is None and not any(area.pixel_size for area in areas):
-                rulers.append(read_ruler(frame))
-    if n_shown := sum(ruler.ticks is not None for ruler in rulers):
-        n_decided = sum(ruler.decided_mm is not None for ruler in rulers)
-        console.notice(
-            f"{n_shown} of the first {len(looked_at)} images show a ruler, which tells the pixel "
-            f"size in {n_decided}: add --ruler auto, or --ruler with the mm between neighbouring "
-            "ticks, to measure in mm"
-        )
+            has_size = frame.pixel_size or any(area.pixel_size for area in areas)
+            self._rulers.append(Ruler() if has_size else read_ruler(frame))
+        return frame
 
-
-def _find_ages(sources: list[Source], age: str | None, pixel_sizes: Path | None) -> Ages:
-    """Return the gestational ages of sources: one for all, or of a table."""
-    from edgeseg.inputs.ages import Ages, read_age, read_ages
-
-    if age is None:
-        return Ages(sources, None, read_ages(pixel_sizes) if pixel_sizes else None)
-    if not Path(age).is_file():
-        return Ages(sources, read_age(age), None)
-    table = read_ages(Path(age))
-    if table is None:
-        raise DataError(f"{age}: no column of ages; title one 'ga' or 'gestational age (weeks)'")
-    return Ages(sources, None, table)
+    def print_notice(self, *, is_last: bool = False) -> None:
+        """Print how many images show a ruler, once enough were looked at, or the last."""
+        rulers = [*self._rulers]
+        if self._is_printed or not (is_last or len(rulers) >= self._looked_at):
+            return
+        self._is_printed = True
+        if n_shown := sum(ruler.ticks is not None for ruler in rulers):
+            n_decided = sum(ruler.decided_mm is not None for ruler in rulers)
+            console.notice(
+                f"{n_shown} of the first {len(rulers)} images show a ruler, which tells the pixel "
+                f"size in {n_decided}: add --ruler auto, or --ruler with the mm between "
+                "neighbouring ticks, to measure in mm"
+            )
 
 
 def _resume_command() -> str:
     words = [word for word in sys.argv[2:] if word not in ("--overwrite", "--resume")]
     join = subprocess.list2cmdline if os.name == "nt" else shlex.join
     return join(["edgeseg", "infer", "--resume", *words])
+
+
+def ruler(
+    images: Annotated[list[str], typer.Argument(help="Images, folders or patterns.")],
+    out: Annotated[Path | None, option("Folder for pictures with the ticks marked.")] = None,
+    overwrite: options.Overwrite = False,
+    json_file: options.Json = None,
+) -> None:
+    """Show the rulers in pictures: their ticks, and what they tell of the pixel size."""
+    from edgeseg.drawing.encode import encode
+    from edgeseg.drawing.overlay import draw_ticks
+    from edgeseg.images.ruler import Ruler, read_ruler
+    from edgeseg.inputs.discover import discover
+    from edgeseg.output.pictures import picture_names
+    from edgeseg.output.table import name
+    from edgeseg.run.worker import read_source
+    from edgeseg.system.files import claim, write_atomic
+
+    if out is not None:
+        claim(out, overwrite)
+    found, has_failed = discover(images, out), False
+    console.notice(*found.notices)
+    figures: list[dict[str, Any]] = []
+    with figures_to(json_file) as write_figures:
+        for source in found.items:
+            try:
+                frame = read_source(source)
+            except EdgesegError as error:
+                seen, has_failed = Ruler(reason=str(error)), True
+            else:
+                seen = read_ruler(frame)
+                if out is not None:
+                    picture = encode(".jpg", draw_ticks(frame.pixels, seen.ticks))
+                    write_atomic(out / picture_names(*source.key)["overlays"], picture)
+            image = name({"file": source.file, "frame": source.frame or None})
+            figures.append({"file": image} | _ruler_figures(seen))
+            console.say(f"{image}: {_describe_ruler(seen)}")
+        write_figures({"images": figures})
+    if has_failed:
+        raise typer.Exit(1)
+
+
+def _ruler_figures(ruler: Ruler) -> dict[str, Any]:
+    """Return what was found in an image for `--json`."""
+    ticks = ruler.ticks
+    return {
+        "period_px": ticks and ticks.period_px,
+        "side": ticks and ticks.side,
+        "ticks": len(ticks.numbers) if ticks else 0,
+        "candidates_mm": [*ruler.candidates_mm],
+        "decided_mm": ruler.decided_mm,
+        "pixel_size_mm": ruler.pixel_size_mm,
+        "reason": ruler.reason,
+    }
+
+
+def _describe_ruler(ruler: Ruler) -> str:
+    """Return in a line what was found, what it may mean, and what was decided."""
+    if ruler.ticks is None:
+        return ruler.reason
+    ticks, size_mm = ruler.ticks, ruler.pixel_size_mm
+    candidates = " or ".join(f"{mm:g}" for mm in ruler.candidates_mm)
+    decided = ruler.reason
+    if size_mm is not None:
+        decided = f"{ruler.decided_mm:g} mm between ticks, {size_mm:.4g} mm per pixel"
+    what = f"{len(ticks.numbers)} ticks, {ticks.side}, {ticks.period_px:.2f} px apart"
+    return "; ".join([what, f"{candidates} mm", *ruler.witnesses]) + f": {decided}"

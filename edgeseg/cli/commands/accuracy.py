@@ -1,8 +1,10 @@
-"""The commands that measure the accuracy of a model, and calibrate it to a site."""
+"""The commands that measure accuracy and speed of models, and calibrate one to a site."""
 
 from __future__ import annotations
 
 import re
+import shlex
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,10 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgeseg.cli import console, options
-from edgeseg.cli.options import option
-from edgeseg.cli.reports import check_reports, figures_to, print_figures
+from edgeseg.cli.options import option, report_file
+from edgeseg.cli.reports import figures_to, print_figures
+from edgeseg.errors import EdgesegError
+from edgeseg.system.text import short
 
 if TYPE_CHECKING:
+    from edgeseg.bench.table import Change
     from edgeseg.score.calibrate import Share, SiteOffset
 
 _SPREAD = "{mean} ± {sd}, lowest {min}"
@@ -30,7 +35,7 @@ def evaluate(
     split: Annotated[Path | None, option("Split file or run.json: images of --fold alone.")] = None,
     fold: Annotated[int | None, option("Fold of --split, from 0; a run.json has only 0.")] = None,
     json_file: options.Json = None,
-    csv_file: Annotated[Path | None, option("Write one row per image here.", "--csv")] = None,
+    csv_file: Annotated[Path | None, report_file("Write one row per image here.", "--csv")] = None,
     report: Annotated[Path | None, option("Folder for a report of all images.")] = None,
     corrected: Annotated[Path | None, option("Instead of --data: a report's corrections.")] = None,
 ) -> None:
@@ -41,7 +46,6 @@ def evaluate(
     from edgeseg.score.report import EvaluationReport
     from edgeseg.system.parallel import usable_cores
 
-    check_reports(csv_file, json_file)
     if corrected is not None:
         if data is not None or csv_file is not None or report is not None or split is not None:
             raise typer.BadParameter("--corrected can only be combined with --json")
@@ -131,7 +135,7 @@ _SITE = "CSV of 20 to 30 heads: file, your HC in mm and, without --results, edge
 
 def calibrate(
     site: Annotated[Path, typer.Argument(help=_SITE)],
-    out: Annotated[Path, option("File to write, for 'edgeseg infer --calibration'.")],
+    out: Annotated[Path, report_file("File to write, for 'edgeseg infer --calibration'.")],
     results: Annotated[Path | None, option("results.csv of these images.")] = None,
     overwrite: options.Overwrite = False,
     json_file: options.Json = None,
@@ -141,7 +145,6 @@ def calibrate(
     from edgeseg.score.site import read_site
     from edgeseg.system.files import claim, write_json
 
-    check_reports(out, json_file)
     claim(out, overwrite)
     offset = calibration.calibrate(read_site(site, results))
     console.notice(*offset.notices)
@@ -176,3 +179,95 @@ def _format_coverage(share: Share | None) -> str:
         return "unknown: the table has no intervals (hc_low_mm, hc_high_mm)"
     percent = [100 * value for value in (share.value, share.low, share.high)]
     return "{:.0f} % (95 % interval {:.0f} to {:.0f} %)".format(*percent)
+
+
+def challenge(
+    folder: Annotated[Path, typer.Argument(help="HC18 folder, or its test_set.")],
+    out: Annotated[Path, report_file("CSV file to write.")],
+    model: options.Model = "hc18-nano",
+    device: options.Device = "auto",
+    pixel_sizes: Annotated[Path | None, option("Default: the table of the folder.")] = None,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Write the submission file of the HC18 challenge."""
+    from edgeseg.score import challenge as submission
+    from edgeseg.system.files import claim
+
+    claim(out, overwrite)
+    found, sizes = submission.find_images(folder, pixel_sizes)
+    console.notice(*found.notices)
+    segmenter = options.open_model(model, device, task="head")
+    with console.progress(len(found.items), "measuring") as advance:
+        submission.write_submission(segmenter, found.items, sizes, out, advance)
+    console.say(f"{len(found.items)} rows in {out}")
+
+
+def benchmark(
+    models: Annotated[list[str] | None, typer.Argument(help="Models, or ONNX files.")] = None,
+    data: Annotated[
+        Path | None, option("HC18 folder: measure its images, and their accuracy.")
+    ] = None,
+    device: options.Device = "cpu",
+    threads: Annotated[str, option("Threads of a run, such as 1,4; default: 1 and all.")] = "",
+    batch: Annotated[str, option("Images in one run of the network, a list such as 1,8.")] = "1",
+    runs: Annotated[int, option("Timed runs.", min=1)] = 100,
+    warmup: Annotated[int, option("Untimed runs before the timed ones.", min=0)] = 10,
+    compare: Annotated[Path | None, option("Earlier --json: print ratios, fail if worse.")] = None,
+    tolerance: Annotated[float, option("Growth that --compare accepts, a fraction.", min=0)] = 0.1,
+    markdown: Annotated[Path | None, report_file("Write the table here.")] = None,
+    json_file: options.Json = None,
+) -> None:
+    """Measure latency, memory, size and, with --data, accuracy of models."""
+    from edgeseg.bench import benchmark as bench
+    from edgeseg.bench import table as benchmark_table
+    from edgeseg.network import zoo
+    from edgeseg.system.files import write_atomic
+    from edgeseg.system.parallel import usable_cores
+
+    # Check all arguments before anything is measured.
+    earlier = benchmark_table.read_report(compare) if compare else None
+    counts = _read_numbers("--threads", threads) if threads else sorted({1, usable_cores()})
+    batches, how = (
+        _read_numbers("--batch", batch),
+        {"device": device, "warmup": warmup, "runs": runs},
+    )
+    jobs = bench.plan(models or list(zoo.manifest()), counts, batches, str(data or ""), **how)
+    with console.progress(len(jobs), "benchmarking") as advance:
+        report = bench.run(jobs, advance)
+    report["command"] = shlex.join(["edgeseg", *sys.argv[1:]])
+    report["choice"] = benchmark_table.choose(report["results"], zoo.manifest())
+    with figures_to(json_file) as write_figures:
+        if markdown:
+            write_atomic(markdown, benchmark_table.markdown(report).encode())
+        write_figures(report)
+        lines = [benchmark_table.cells(result) for result in report["results"]]
+        console.table(benchmark_table.TITLES, lines, benchmark_table.NUMERIC, n_keys=5)
+        if choice := report["choice"]:
+            console.say(benchmark_table.choice_text(choice))
+        for text in benchmark_table.states(report["host"]):
+            console.say(text)
+        if earlier:
+            _print_comparison(*benchmark_table.compare(earlier, report, tolerance), tolerance)
+
+
+def _print_comparison(changes: list[Change], remarks: list[str], tolerance: float) -> None:
+    console.say("")
+    lines = [
+        (c.figure, f"{c.before:.2f}", f"{c.now:.2f}", f"{c.ratio:.3f}", "worse" * c.worse, c.row)
+        for c in changes
+    ]
+    console.table(("figure", "before", "now", "ratio", "", "row"), lines, numeric=(1, 2, 3))
+    console.notice(*remarks)
+    if n_worse := sum(change.worse for change in changes):
+        worse = f"{n_worse} of {len(changes)} figures"
+        raise EdgesegError(f"{worse} grew by more than {100 * tolerance:g} %")
+
+
+def _read_numbers(option: str, text: str) -> list[int]:
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        numbers = [0]
+    if min(numbers) < 1:
+        raise typer.BadParameter(f"{option} is {short(text)}; expected numbers such as 1,2,4")
+    return numbers
