@@ -20,7 +20,7 @@ from against_plain import Changed, cells, describe, say, spread_cases
 
 from edgeseg import Segmenter
 from edgeseg.images.frame import GrayImage
-from edgeseg.images.image_file import decode_gray, read_gray
+from edgeseg.images.image_file import decode_frame, read_gray
 from edgeseg.system.files import write_json
 
 
@@ -101,7 +101,7 @@ def gamma(gray: GrayImage, exponent: float) -> Changed:
 
 def compressed(gray: GrayImage, quality: int) -> Changed:
     """Save as JPEG."""
-    return Changed(decode_gray(cv2.imencode(".jpg", gray, [1, quality])[1].tobytes()))
+    return Changed(decode_frame(cv2.imencode(".jpg", gray, [1, quality])[1].tobytes()).pixels)
 
 
 def calipers(gray: GrayImage) -> Changed:

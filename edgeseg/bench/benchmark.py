@@ -120,7 +120,7 @@ def measure(job: Job) -> dict[str, Any]:
     encoded = [Path(image).read_bytes() for image in job.images]
     metadata = segmenter.metadata
     sides = metadata.input_height, metadata.input_width
-    images = map(image_file.decode_gray, itertools.cycle(encoded))
+    images = (image_file.decode_frame(data).pixels for data in itertools.cycle(encoded))
     tensor = np.concatenate([preprocess(next(images), *sides) for _ in range(job.batch)])
     first_ms = _timed_ms(lambda: segmenter.infer(tensor))
     for _ in range(job.warmup):
@@ -211,7 +211,7 @@ def _stages_ms(segmenter: Segmenter, encoded: Sequence[bytes], job: Job) -> dict
     rows = []
     for i in range(job.warmup + max(job.runs, len(encoded))):
         started = time.perf_counter()
-        gray = image_file.decode_gray(encoded[i % len(encoded)])
+        gray = image_file.decode_frame(encoded[i % len(encoded)]).pixels
         decode_ms = (time.perf_counter() - started) * 1000
         times = segmenter.predict(gray, 0.1).times_ms
         if i >= job.warmup:

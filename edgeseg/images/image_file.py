@@ -81,11 +81,6 @@ def read_bytes(path: Path) -> bytes:
         raise ImageDecodeError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def decode_gray(data: bytes) -> GrayImage:
-    """Decode an image file's bytes to gray values alone; see `decode_frame`."""
-    return decode_frame(data).pixels
-
-
 def decode_frame(data: bytes) -> Frame:
     """Decode an image file's bytes; see `read_frame`. Errors do not name the file."""
     if kinds.kind_of(data) is kinds.DICOM:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -15,7 +16,6 @@ _FEW_SHARE = 1e-4  # of the pixels, or
 _FEW = 4  # may be broken ones, or specks
 _MARKS_SHARE = 0.05  # of the pixels may be letters and marks burned in, all of one level
 _DRAWN = 16  # as few levels are drawn, not scanned: none of them is out of place
-_AT_ONCE = 1 << 22  # pixels
 _OFFSET_SHARE = 1 / 8  # of the range: less than that may be a picture's own dark gray
 
 
@@ -37,7 +37,7 @@ def to_8_bit(pixels: npt.NDArray[np.generic]) -> GrayImage:
         raise ImageDecodeError(f"pixels of type {pixels.dtype} are not read; save as 8 or 16 bits")
     lowest = min(int(pixels.min()), 0)
     wide = (pixels.astype(np.int32) - lowest if lowest else pixels).astype(np.uint16, copy=False)
-    counts = _count_levels(wide)
+    counts = cv2.calcHist([wide.reshape(1, -1)], [0], None, [1 << 16], [0, 1 << 16]).ravel()
     levels = np.flatnonzero(counts)
     if not lowest and levels[-1] <= _TOP:
         return wide.astype(np.uint8)
@@ -53,16 +53,7 @@ def to_8_bit(pixels: npt.NDArray[np.generic]) -> GrayImage:
     return (shifted >> (bits - _BITS)).astype(np.uint8)
 
 
-def _count_levels(pixels: npt.NDArray[np.uint16]) -> npt.NDArray[np.intp]:
-    """Return how many pixels have each level, for which numpy would take eight bytes a pixel."""
-    flat = pixels.ravel()
-    starts = range(0, len(flat), _AT_ONCE)
-    n_levels = int(flat.max()) + 1
-    parts = (np.bincount(flat[i : i + _AT_ONCE], minlength=n_levels) for i in starts)
-    return sum(parts, np.zeros(n_levels, np.intp))
-
-
-def _find_range(levels: npt.NDArray[np.intp], counts: npt.NDArray[np.intp]) -> tuple[int, int]:
+def _find_range(levels: npt.NDArray[np.intp], counts: npt.NDArray[np.generic]) -> tuple[int, int]:
     """Return the lowest and the highest of the levels that make the picture."""
     n_pixels = int(counts.sum())
     few = max(_FEW, int(_FEW_SHARE * n_pixels))

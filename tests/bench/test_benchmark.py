@@ -70,8 +70,8 @@ def test_times_are_those_of_the_clock(monkeypatch: pytest.MonkeyPatch, tmp_path:
     for name in ("edgeseg.bench.benchmark", "edgeseg.segmenter"):
         monkeypatch.setattr(f"{name}.time", clock)
     monkeypatch.setattr(benchmark, "Segmenter", clock.takes(500, lambda *_, **__: fake))
-    slow = clock.takes(2, image_file.decode_gray)
-    monkeypatch.setattr(benchmark.image_file, "decode_gray", slow)
+    slow = clock.takes(2, image_file.decode_frame)
+    monkeypatch.setattr(benchmark.image_file, "decode_frame", slow)
     for module, name, ms in ((segmenting, "preprocess", 1), (head, "see", 2)):  # of each look
         monkeypatch.setattr(module, name, clock.takes(ms, getattr(module, name)))
     image = tmp_path / "a.png"

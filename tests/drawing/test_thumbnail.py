@@ -55,7 +55,7 @@ def test_what_has_no_small_copy(tmp_path: Path) -> None:
 def test_a_mask_comes_back_as_it_was_and_small() -> None:
     mask = Ellipse(400.0, 270.0, 180.0, 140.0, 0.3).mask(540, 800)
     data = encode(".png", mask, is_mask=True)
-    assert np.array_equal(image_file.decode_gray(data), mask)
+    assert np.array_equal(image_file.decode_frame(data).pixels, mask)
     assert data[24:26] == bytes([8, 0])  # 8 bits, gray: 0 and 255 in any reader
     assert len(data) < len(encode(".png", mask))
 

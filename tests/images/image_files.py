@@ -75,7 +75,7 @@ def peak_bytes(call: Callable[[], object]) -> int:
 
 
 def read(data: bytes) -> np.ndarray:
-    return image_file.decode_gray(data)
+    return image_file.decode_frame(data).pixels
 
 
 def refused(data: bytes) -> str:

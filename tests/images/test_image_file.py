@@ -188,14 +188,6 @@ def test_negative_numbers_without_their_sign_are_refused() -> None:
         to_8_bit(np.zeros((4, 4), np.float32))
 
 
-def test_levels_are_counted_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    levels = (WIDE * 5 + 3).astype(np.uint16)
-    whole = to_8_bit(levels)
-    monkeypatch.setattr("edgeseg.images.levels._AT_ONCE", 1000)
-    assert np.array_equal(to_8_bit(levels), whole)
-    assert len(np.unique(whole)) > 100
-
-
 def media(*brands: bytes) -> bytes:
     content = brands[0] + bytes(4) + b"".join(brands[1:])
     return struct.pack(">I", 8 + len(content)) + b"ftyp" + content + bytes(64)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edgeseg.images.image_file import decode_gray
+from edgeseg.images.image_file import decode_frame
 from tests.images import image_files as files
 from tests.serve.window import packed, unpacked
 
@@ -28,7 +28,7 @@ def decode(page: Any, data: bytes) -> Gray | str:
 
 def assert_as_in_python(page: Any, data: bytes, tolerance: int = 0) -> None:
     """Check that the browser's gray values are Python's, to some levels."""
-    found, expected = decode(page, data), decode_gray(data)
+    found, expected = decode(page, data), decode_frame(data).pixels
     assert not isinstance(found, str), found
     assert np.abs(found.astype(int) - expected).max() <= tolerance
 

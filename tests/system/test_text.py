@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from edgeseg.errors import ImageDecodeError
-from edgeseg.images.image_file import decode_gray
+from edgeseg.images.image_file import decode_frame
 from edgeseg.system.text import describe_text_file, first_line, markdown, short, visible
 
 HOSTILE = [
@@ -38,5 +38,5 @@ def test_texts_in_the_place_of_files() -> None:
     for page in (b"\n <!DOCTYPE html><html>", b"<HTML><head>"):
         assert "web page" in describe_text_file(page)
     with pytest.raises(ImageDecodeError, match="git lfs pull"):
-        decode_gray(pointer)
+        decode_frame(pointer)
     assert describe_text_file(b"\x89PNG") == ""

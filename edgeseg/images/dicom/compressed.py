@@ -7,7 +7,7 @@ import io
 import struct
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -36,11 +36,8 @@ _END_OF_IMAGE, _TAIL = b"\xff\xd9", 10  # of JPEG and JPEG 2000; padding may fol
 _INCOMPLETE = "the compressed pixel data is damaged or cut short; copy the file again"
 
 
-class Fragment(NamedTuple):
-    """A piece of compressed data: where its bytes begin in the file, and how many they are."""
-
-    start: int
-    length: int
+Fragment = tuple[int, int]
+"""A piece of compressed data: where its bytes begin in the file, and how many they are."""
 
 
 def find_frames(
@@ -99,7 +96,7 @@ def _read_items(stream: BinaryIO) -> list[Fragment]:
             break
         if tuple(tag) != _ITEM or length == _UNDEFINED:
             raise ImageDecodeError(_INCOMPLETE)
-        found.append(Fragment(stream.tell(), length))
+        found.append((stream.tell(), length))
         if len(found) > _MOST_FRAGMENTS:
             raise ImageDecodeError(
                 f"the pixel data has more than {_MOST_FRAGMENTS} pieces; save it uncompressed"
@@ -114,7 +111,7 @@ def _split_by_offsets(
     fragments: Sequence[Fragment], offsets: Sequence[int]
 ) -> list[list[Fragment]] | None:
     """Return the frames that a table of offsets gives; None if it cannot be one of these."""
-    places = {fragment.start - fragments[0].start: i for i, fragment in enumerate(fragments)}
+    places = {start - fragments[0][0]: i for i, (start, _) in enumerate(fragments)}
     pairs = [*pairwise([*(places.get(offset, -1) for offset in offsets), len(fragments)])]
     if any(not 0 <= start < end for start, end in pairs):
         return None
@@ -125,8 +122,9 @@ def _split_by_ends(stream: BinaryIO, fragments: Sequence[Fragment]) -> list[list
     frames: list[list[Fragment]] = [[]]
     for fragment in fragments:
         frames[-1].append(fragment)
-        stream.seek(fragment.start + max(0, fragment.length - _TAIL))
-        if _END_OF_IMAGE in stream.read(min(_TAIL, fragment.length)):
+        start, length = fragment
+        stream.seek(start + max(0, length - _TAIL))
+        if _END_OF_IMAGE in stream.read(min(_TAIL, length)):
             frames.append([])
     return frames if frames[-1] else frames[:-1]
 

@@ -18,7 +18,6 @@ from edgeseg.images.dicom import compressed, library
 from edgeseg.images.dicom.regions import Region
 from edgeseg.images.formats.base import Pixels
 
-Colours = npt.NDArray[np.uint8]
 IDENTIFIERS = {
     "patient_id": "PatientID", "accession_number": "AccessionNumber",
     "study_instance_uid": "StudyInstanceUID", "sop_instance_uid": "SOPInstanceUID",
@@ -73,11 +72,6 @@ class DicomFile:
         """DICOM's word for what the samples are."""
         return library.text(self.dataset, "PhotometricInterpretation").upper()
 
-    @property
-    def may_name_patient(self) -> bool:
-        """Whether the file does not rule out that its pixels show the patient's name."""
-        return library.text(self.dataset, "BurnedInAnnotation").upper() != "NO"
-
     def find_frames(self, stream: BinaryIO) -> list[list[compressed.Fragment]]:
         """Return where the pieces of each frame are; see `compressed.find_frames`."""
         stream.seek(self.start)
@@ -108,7 +102,7 @@ class DicomFile:
             samples, is_rgb = self._decode(data, 0, 1), False
         return samples, "RGB" if is_rgb and samples.ndim == 3 else self.photometric
 
-    def palette(self) -> tuple[int, Colours]:
+    def palette(self) -> tuple[int, npt.NDArray[np.uint8]]:
         """Return the first value that its palette maps, and its colours, shape (n, 3), uint8."""
         with library.translate_errors("its palette"):
             count, first, _ = map(int, self.dataset[f"{_TABLES[0]}Descriptor"].value)
@@ -130,10 +124,6 @@ class DicomFile:
             )
             for item in items
         ]
-
-    def identifiers(self) -> dict[str, str]:
-        """Return what tells whose the image is, by the columns of `IDENTIFIERS`."""
-        return {name: library.text(self.dataset, key) for name, key in IDENTIFIERS.items()}
 
     def _decode(self, source: BinaryIO | bytes, index: int, n_frames: int) -> Pixels:
         samples = library.decode_frame(

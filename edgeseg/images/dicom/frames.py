@@ -11,15 +11,24 @@ from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from edgeseg.errors import DataError, ImageDecodeError
 from edgeseg.images.dicom import compressed, library
-from edgeseg.images.dicom.file import Colours, DicomFile, inflate, open_bytes, open_file, read_head
+from edgeseg.images.dicom.file import (
+    IDENTIFIERS,
+    DicomFile,
+    inflate,
+    open_bytes,
+    open_file,
+    read_head,
+)
 from edgeseg.images.dicom.regions import read_scale
 from edgeseg.images.formats.base import Pixels
 from edgeseg.images.frame import Area, Frame, GrayImage, Screen, Size, as_pixel_size, check_sides
 from edgeseg.images.levels import to_8_bit
 
+Colours = npt.NDArray[np.uint8]
 _COLOUR_RANGE = 64  # between the largest and the smallest of red, green and blue
 _COLOUR_SHARE = 0.1
 _EVERY = 4  # of so many pixels in each direction one is looked at for colour
@@ -74,7 +83,8 @@ def decode_frame(data: bytes) -> Frame:
 
 def identifiers(path: Path) -> dict[str, str]:
     """Return what tells whose a file's images are, by column; see `count_frames`."""
-    return open_file(path).identifiers()
+    dataset = open_file(path).dataset
+    return {column: library.text(dataset, keyword) for column, keyword in IDENTIFIERS.items()}
 
 
 def read_frames(path: str | os.PathLike[str], pixel_size_mm: Size = None) -> Iterator[Frame]:
@@ -102,8 +112,8 @@ def _read(file: DicomFile, number: int) -> Frame:
         whole, pixels = pixels, np.zeros_like(pixels)
         for area in areas:
             pixels[area.slices] = whole[area.slices]
-    may_name_patient = file.may_name_patient and not areas
-    screen = Screen(areas, refused, _is_coloured(colours, areas), may_name_patient)
+    has_no_names = library.text(file.dataset, "BurnedInAnnotation").upper() == "NO"
+    screen = Screen(areas, refused, _is_coloured(colours, areas), not areas and not has_no_names)
     return Frame(pixels, pixel_size, screen=screen)
 
 

@@ -108,7 +108,9 @@ def parse(data: bytes) -> Jpeg:
                 )
             _note_scan(body, exact)
             start = position + 4 + len(body)
-            _check_restarts(data, start, end, every)
+            restarts = [restart[0] - 0xD0 for restart in _RESTART.findall(data, start, end)]
+            if restarts and (not every or restarts != [i % 8 for i in range(len(restarts))]):
+                raise ImageDecodeError(_DAMAGED)
             # With the tables that most files have, zeros would be blocks full of one faint wave;
             # where they end every block, they may be a flat part of the picture.
             plain = process in _SEQUENTIAL and body[0] == len(exact)
@@ -152,13 +154,6 @@ def _read_segments(data: bytes) -> Iterator[tuple[int, int, bytes, int]]:
             end = found.start()
         yield marker, position, data[position + 4 : start], end
         position = end
-
-
-def _check_restarts(data: bytes, start: int, end: int, every: int) -> None:
-    """Refuse a scan whose restarts are not numbered in order, or that has some and may not."""
-    found = [restart[0] for restart in _RESTART.findall(data, start, end)]
-    if found and (not every or found != [0xD0 + i % 8 for i in range(len(found))]):
-        raise ImageDecodeError(_DAMAGED)
 
 
 def refuse_cut_scans(data: bytes, end: int, pixels: npt.NDArray[np.generic]) -> None:
