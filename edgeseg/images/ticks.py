@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -22,7 +22,7 @@ _MIN_TICKS = 5
 _MIN_SEEN = 0.75  # of the ticks between the first and the last
 _MAX_STRANGERS = 1 / 6  # marks where the ruler is that are none of its ticks, of these
 _MIN_ALIKE = 0.8  # of the ticks, whose thickness differs by a pixel at most
-_CROWDED = 0.2  # of a band's pixels, of which fewer stand out beside a ruler
+_CROWDED = 1 / 8  # of a band's pixels, of which fewer stand out beside a ruler
 _MIN_SPAN = {True: 0.5, False: 0.25}  # of the picture, by whether ticks are bright
 # Gray levels by which ticks differ from what is around; dark ones are nearly black.
 _CONTRASTS = {True: (80, 24), False: (30, 12, 5)}
@@ -111,6 +111,7 @@ def _find_in_band(band: GrayImage, min_span_px: float, *, bright: bool) -> Ticks
     kind = cv2.MORPH_TOPHAT if bright else cv2.MORPH_BLACKHAT
     hat = np.asarray(cv2.morphologyEx(band, kind, element), dtype=np.uint8)
     stands_out = hat if bright else hat * (hat > _BLACKER * band)
+    # two black columns on either side stand for what is beyond the border
     around = cv2.copyMakeBorder(band, 0, 0, 2, 2, cv2.BORDER_CONSTANT)
     around = around if bright else cv2.blur(around, (1, 13))
     best: Ticks | None = None
@@ -122,8 +123,11 @@ def _find_in_band(band: GrayImage, min_span_px: float, *, bright: bool) -> Ticks
             ends = marks.starts if at_start else marks.ends
             for at in _vote(ends):
                 aligned = marks.pick((ends >= at) & (ends <= at + 1))
-                if not bright:
-                    aligned = _keep_open(aligned, around, at_start=at_start)
+                if not bright:  # they are open to a black margin, or to the image's border
+                    rows = aligned.places.astype(np.intp)
+                    columns = aligned.starts if at_start else aligned.ends + 2
+                    beside = np.maximum(around[rows, columns], around[rows, columns + 1])
+                    aligned = aligned.pick(beside <= _MARGIN_BLACK)
                 comb = _fit(aligned, marks, min_span_px)
                 if comb and (best is None or len(comb.numbers) > len(best.numbers)):
                     ticks = aligned.pick(comb.chosen)
@@ -171,16 +175,6 @@ def _vote(ends: Ints) -> Iterator[int]:
             return
         yield at
         counts[max(at - 1, 0) : at + 2] = 0
-
-
-def _keep_open(marks: _Marks, around: npt.NDArray[Any], *, at_start: bool) -> _Marks:
-    """Return the marks that are open to a black margin or to the image's border.
-
-    ``around`` is the band, blurred along the ruler, with two black columns on either side.
-    """
-    rows, columns = marks.places.astype(np.intp), marks.starts if at_start else marks.ends + 2
-    gray = np.maximum(around[rows, columns], around[rows, columns + 1])
-    return marks.pick(gray <= _MARGIN_BLACK)
 
 
 def _fit(marks: _Marks, others: _Marks, min_span_px: float) -> _Comb | None:

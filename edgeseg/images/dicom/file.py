@@ -18,11 +18,6 @@ from edgeseg.images.dicom import compressed, library
 from edgeseg.images.dicom.regions import Region
 from edgeseg.images.formats.base import Pixels
 
-IDENTIFIERS = {
-    "patient_id": "PatientID", "accession_number": "AccessionNumber",
-    "study_instance_uid": "StudyInstanceUID", "sop_instance_uid": "SOPInstanceUID",
-}  # fmt: skip
-"""Columns that tell whose an image is, and the elements that they hold."""
 _MOST_REGIONS, _MOST_FRAMES = 64, 100_000
 _DEFLATED, _MOST_UNPACKED_BYTES = b"1.2.840.10008.1.2.1.99", 1 << 28
 _NATIVE = frozenset(f"1.2.840.10008.1.2{end}" for end in ("", ".1", ".1.99", ".2"))
@@ -46,7 +41,7 @@ _ELEMENTS = (
     *("ExtendedOffsetTable", "ExtendedOffsetTableLengths", "SequenceOfUltrasoundRegions"),
     *(f"{table}{end}" for table in _TABLES for end in ("Data", "Descriptor")),
     *(f"Segmented{table}Data" for table in _TABLES),
-    *IDENTIFIERS.values(),
+    *library.IDENTIFIERS.values(),
 )
 
 

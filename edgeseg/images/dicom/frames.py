@@ -15,14 +15,7 @@ import numpy.typing as npt
 
 from edgeseg.errors import DataError, ImageDecodeError
 from edgeseg.images.dicom import compressed, library
-from edgeseg.images.dicom.file import (
-    IDENTIFIERS,
-    DicomFile,
-    inflate,
-    open_bytes,
-    open_file,
-    read_head,
-)
+from edgeseg.images.dicom.file import DicomFile, inflate, open_bytes, open_file, read_head
 from edgeseg.images.dicom.regions import read_scale
 from edgeseg.images.formats.base import Pixels
 from edgeseg.images.frame import Area, Frame, GrayImage, Screen, Size, as_pixel_size, check_sides
@@ -84,7 +77,7 @@ def decode_frame(data: bytes) -> Frame:
 def identifiers(path: Path) -> dict[str, str]:
     """Return what tells whose a file's images are, by column; see `count_frames`."""
     dataset = open_file(path).dataset
-    return {column: library.text(dataset, keyword) for column, keyword in IDENTIFIERS.items()}
+    return {name: library.text(dataset, keyword) for name, keyword in library.IDENTIFIERS.items()}
 
 
 def read_frames(path: str | os.PathLike[str], pixel_size_mm: Size = None) -> Iterator[Frame]:

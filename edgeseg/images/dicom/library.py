@@ -15,6 +15,11 @@ import numpy.typing as npt
 
 from edgeseg.errors import EdgesegError, ImageDecodeError, MissingExtraError
 
+IDENTIFIERS = {
+    "patient_id": "PatientID", "accession_number": "AccessionNumber",
+    "study_instance_uid": "StudyInstanceUID", "sop_instance_uid": "SOPInstanceUID",
+}  # fmt: skip
+"""Columns that tell whose an image is, and the elements that they hold."""
 JPEG_LS = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (80, 81))
 _LONGEST_TEXT = 128  # of what is asked for here, a UID or a word
 T = TypeVar("T")

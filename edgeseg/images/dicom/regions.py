@@ -14,7 +14,6 @@ import numpy as np
 from edgeseg.errors import DataError
 from edgeseg.images.frame import MIN_SIDE_PX, Area, PixelSize, as_pixel_size
 
-SOURCE = "dicom"
 _TWO_DIMENSIONAL, _TISSUE, _CENTIMETRES = 1, 1, 3  # codes of the standard
 _MM_PER_CM = 10
 _MOST_SCANS = 8  # are looked at
@@ -98,6 +97,6 @@ def _read_pixel_size(region: Region) -> tuple[PixelSize | None, str]:
     if not all(map(math.isfinite, sides_mm)):
         return None, "the scan's region does not say what a pixel measures"
     try:
-        return as_pixel_size(sides_mm, SOURCE), ""
+        return as_pixel_size(sides_mm, "dicom"), ""
     except DataError as error:
         return None, str(error)

@@ -78,6 +78,7 @@ def parse(data: bytes) -> Header:
     _check_kind(page)
     _check_whole(page)
     description = page.text(_DESCRIPTION) or pages[0].text(_DESCRIPTION)
+    n_images = _read_imagej(description).get("images", "")
     orientation = page.orientation()
     size = read_pixel_size(description, page.ratio(_X_PER_UNIT), page.ratio(_Y_PER_UNIT))
     if size is not None and orientation >= 5:  # rows are columns
@@ -100,7 +101,7 @@ def parse(data: bytes) -> Header:
         height,
         decode,
         # ImageJ writes a large stack as one image with the others behind it
-        max(len(whole), _count_images(description)),
+        max(len(whole), int(n_images) if n_images.isdecimal() else 1),
         may_be_transparent=_EXTRA in page.fields,
         orientation=orientation,
         pixel_size=size,
@@ -225,12 +226,6 @@ def read_pixel_size(description: str, x_per_unit: float, y_per_unit: float) -> P
     if any(abs(x_mm * n / _MM_PER_INCH - 1) < _ROUNDING for n in _PRINTERS_PER_INCH):
         return None
     return PixelSize(x_mm, y_mm, "tiff")
-
-
-def _count_images(description: str) -> int:
-    """Return how many images ImageJ says the file holds; 1 of other files."""
-    count = _read_imagej(description).get("images", "")
-    return int(count) if count.isdecimal() else 1
 
 
 def _read_imagej(description: str) -> dict[str, str]:
