@@ -33,7 +33,7 @@ def loop(model: str, folder: Path, out: Path) -> None:
     import cv2
 
     from edgeseg.inputs.discover import discover
-    from edgeseg.inputs.pixel_sizes import PixelSizes
+    from edgeseg.inputs.facts import PixelSizes
     from edgeseg.run.folder import FolderRun, Options
     from edgeseg.segmenter import Segmenter
 

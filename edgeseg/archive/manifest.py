@@ -51,7 +51,7 @@ class ManifestRow(NamedTuple):
         return self.size is not None
 
     def size_of(self, source: Source, shape: tuple[int, ...] | None = None) -> PixelSize | None:
-        """Return the pixel size that is listed; see `edgeseg.inputs.pixel_sizes.PixelSizes`."""
+        """Return the pixel size that is listed; see `edgeseg.inputs.facts.PixelSizes`."""
         if self.size is None:
             return None
         if self.size.reason:

@@ -24,15 +24,16 @@ from edgeseg.archive.place import Place
 from edgeseg.errors import DataError, EdgesegError, OutputWriteError
 from edgeseg.images.frame import PixelSize, Size, as_pixel_size
 from edgeseg.inputs.discover import frame_numbers, name_below
+from edgeseg.inputs.facts import describe_fit, no_match_error
 from edgeseg.inputs.left_out import Tally, nothing_found
 from edgeseg.inputs.matching import (
+    RowKeys,
     end_of_prefix,
     files_without_row,
     find_row,
     path_key,
     shared_row_reason,
 )
-from edgeseg.inputs.pixel_sizes import describe_fit, no_match_error
 from edgeseg.inputs.size_table import TableRow, merge_rows, read_table_rows
 from edgeseg.inputs.source import Source
 from edgeseg.system.text import first_line
@@ -101,7 +102,7 @@ def write_manifest(
 
     What is found goes into a file beside ``out``, about 0.5 KB each, which is removed again. See
     `edgeseg.inputs.discover.discover` for what is an image, and
-    `edgeseg.inputs.pixel_sizes.PixelSizes` for ``pixel_size_mm``, of all images, and ``table``.
+    `edgeseg.inputs.facts.PixelSizes` for ``pixel_size_mm``, of all images, and ``table``.
     ``on_notice`` is called with sentences that a user should read, ``on_file`` for each file.
 
     Raises `InputNotFoundError` if an input does not exist or cannot be read, or there is no image
@@ -188,7 +189,7 @@ def _make_names_differ(db: sqlite3.Connection) -> None:
 
 
 def _add_table(db: sqlite3.Connection, path: Path, on_notice: Callable[[str], None]) -> None:
-    """Match the rows of a table of pixel sizes; see `edgeseg.inputs.pixel_sizes.PixelSizes`."""
+    """Match the rows of a table of pixel sizes; see `edgeseg.inputs.facts.PixelSizes`."""
     for name, row in read_table_rows(path, on_notice):
         _add_row(db, name, row)
     wrong = db.execute("SELECT reason FROM rows WHERE reason != '' LIMIT 1").fetchone()
@@ -243,8 +244,8 @@ def _refuse_shared_rows(db: sqlite3.Connection) -> None:
         db.executemany("UPDATE matches SET reason = ? WHERE file = ?", reasons)
 
 
-class _RowKeys:
-    """The keys of a table's rows; see `edgeseg.inputs.matching.RowKeys`."""
+class _RowKeys(RowKeys):
+    """The same in a database."""
 
     def __init__(self, db: sqlite3.Connection, *, without_suffix: bool) -> None:
         self._db, self._where = db, f"FROM keys WHERE without_suffix = {without_suffix:d}"

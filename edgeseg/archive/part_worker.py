@@ -20,8 +20,7 @@ from edgeseg.archive.place import Place, place_of
 from edgeseg.archive.plan import Archive, Plan, part_schema
 from edgeseg.errors import DataError, OutputWriteError
 from edgeseg.images.frame import Frame
-from edgeseg.inputs.ages import Ages
-from edgeseg.inputs.pixel_sizes import PixelSizes
+from edgeseg.inputs.facts import Ages, PixelSizes
 from edgeseg.inputs.source import Source
 from edgeseg.output.table import Row
 from edgeseg.run.worker import Options, Worker

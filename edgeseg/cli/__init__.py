@@ -14,7 +14,7 @@ import typer
 
 from edgeseg.cli import console, process
 from edgeseg.cli.commands import accuracy, archive, measure, models, services
-from edgeseg.cli.parser import COMMAND_CLASSES, Command, Group, expand_options, rename
+from edgeseg.cli.parser import COMMAND_CLASSES, RENAMED, Command, Group, expand_options
 from edgeseg.system.version import __version__
 
 app = typer.Typer(
@@ -23,7 +23,10 @@ app = typer.Typer(
     help="Segment and measure ultrasound images: fetal heads, or structures of your own. "
     "Not a medical device.",
     no_args_is_help=True,
-    context_settings={"token_normalize_func": rename, "max_content_width": 100},
+    context_settings={
+        "token_normalize_func": lambda name: RENAMED.get(name, name),
+        "max_content_width": 100,
+    },
     rich_markup_mode=None,  # its boxes leave too little room for the names of options
     pretty_exceptions_enable=False,
 )
@@ -95,10 +98,6 @@ def _prepare_process() -> None:
     # Help is broken between words, never inside the name of an option.
     textwrap.TextWrapper.wordsep_re = textwrap.TextWrapper.wordsep_simple_re
     process.open_standard_streams()
-    for stream in (sys.stdout, sys.stderr):
-        # A file name that the terminal cannot encode must not end a run.
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
 
 
 def _version(value: bool) -> None:

@@ -1,4 +1,4 @@
-"""Print lines, tables and progress.
+"""Print lines, tables and progress, and write what a command reports as JSON.
 
 All text is made `visible` first, since names of files and models may hold control characters.
 """
@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
 
-from edgeseg.system.text import visible
+from edgeseg.errors import OutputWriteError
+from edgeseg.system.text import printable, visible
 
 if TYPE_CHECKING:
     from edgeseg.network.task import Task
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 
 # Rich is imported where it is used, so that commands without a table start sooner.
 
+STANDARD_OUTPUT = Path("-")
 STATUSES = ("ok", "doubtful", "empty", "failed")
 _PIPE_WIDTH = 240  # a table in a pipe is read by a program: do not cut it
 
@@ -149,3 +154,87 @@ def row(measured: Row, task: Task) -> None:
     found = Measurement(figures_of(measured, task), reason=empty)
     flags = f"; {str(measured['flags']).replace(';', ', ')}" if measured["flags"] else ""
     say(f"{name(measured)}: {measure_of(task).caption(found, task)}{flags}")
+
+
+@contextlib.contextmanager
+def _stream_alone(path: Path | None) -> Iterator[TextIO | None]:
+    """Yield standard output if a report goes there, and have prints go to standard error."""
+    alone, stdout = path == STANDARD_OUTPUT, sys.stdout
+    with contextlib.redirect_stdout(sys.stderr if alone else stdout):
+        yield stdout if alone else None
+
+
+@contextlib.contextmanager
+def figures_to(json_file: Path | None) -> Iterator[Callable[[Any], None]]:
+    """Yield the function that writes a command's figures to the file of `--json`.
+
+    If that is standard output, prints go to standard error meanwhile. Call it before printing,
+    which may fail.
+    """
+    from edgeseg.system.files import json_text, write_json
+
+    with _stream_alone(json_file) as stream:
+
+        def write(figures: Any) -> None:
+            if stream is not None:
+                stream.write(json_text(figures))
+                stream.flush()
+            elif json_file:
+                write_json(json_file, figures)
+
+        yield write
+
+
+@contextlib.contextmanager
+def lines_to(jsonl_file: Path | None, *, append: bool = False) -> Iterator[Callable[[Row], None]]:
+    """Yield the function that writes a row at once as a line of JSON, as `figures_to` does."""
+    with contextlib.ExitStack() as stack:
+        stream = alone = stack.enter_context(_stream_alone(jsonl_file))
+        if jsonl_file is not None and alone is None:
+            with _name_in_errors(jsonl_file):
+                opened = jsonl_file.open("a" if append else "w", encoding="utf-8", newline="\n")
+            stream = stack.enter_context(opened)
+
+        def write(row: Row) -> None:
+            if stream is not None:
+                text = json.dumps(row, ensure_ascii=False, allow_nan=False)
+                with _name_in_errors(None if alone else jsonl_file):
+                    stream.write(printable(text) + "\n")
+                    stream.flush()
+
+        yield write
+
+
+@contextlib.contextmanager
+def _name_in_errors(path: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if path is None:
+            raise
+        raise OutputWriteError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def print_report(report: Any, json_file: Path | None) -> None:
+    """Print a dataclass: its notices as notices, its other fields as figures, and as `--json`."""
+    notice(*report.notices)
+    figures = {key: plain(value) for key, value in asdict(report).items() if key != "notices"}
+    print_figures(figures, [(key, _cell(value)) for key, value in figures.items()], json_file)
+
+
+def print_figures(figures: Any, lines: Sequence[Sequence[str]], json_file: Path | None) -> None:
+    """Write figures to the file of `--json`, and print lines of names and texts."""
+    with figures_to(json_file) as write_figures:
+        write_figures(figures)
+        table(("", ""), lines)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return "-" if value is None else str(value)
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON can hold it."""
+    return str(value) if isinstance(value, Path) else value

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,14 +12,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgeseg.cli import console
-from edgeseg.errors import DataError, ModelError, OutputExistsError
+from edgeseg.errors import ConfigError, DataError, ModelError, OutputExistsError
 
 if TYPE_CHECKING:
     from edgeseg.images.calibration import Calibration
     from edgeseg.run.worker import Options
 
-STANDARD_OUTPUT = Path("-")
 RESUME_OR_OVERWRITE = "--resume keeps and --overwrite replaces an earlier run; give one"
+
+
+@contextlib.contextmanager
+def wrong_usage(hint: str | None = None) -> Iterator[None]:
+    """Have values that are refused in the context be wrong usage of an option."""
+    try:
+        yield
+    except (ConfigError, DataError) as error:
+        raise typer.BadParameter(str(error), param_hint=hint) from None
 
 
 def complete_device(incomplete: str) -> list[str]:
@@ -37,12 +47,10 @@ def check_device(value: str) -> str:
 def check_age(value: str | None) -> str | None:
     """Refuse what is neither a gestational age nor a file with a table, as wrong usage."""
     if value is not None and not Path(value).is_file():
-        from edgeseg.inputs.ages import read_age
+        from edgeseg.inputs.facts import read_age
 
-        try:
+        with wrong_usage():
             read_age(value)
-        except DataError as error:
-            raise typer.BadParameter(str(error)) from None
     return value
 
 
@@ -52,10 +60,8 @@ def read_ruler_option(value: str | None) -> float | str | None:
         return None
     from edgeseg.images.ruler import parse_ruler
 
-    try:
+    with wrong_usage():
         return parse_ruler(value)
-    except DataError as error:
-        raise typer.BadParameter(str(error)) from None
 
 
 def check_report(path: Path | None) -> Path | None:
@@ -63,7 +69,7 @@ def check_report(path: Path | None) -> Path | None:
 
     Raises OutputWriteError, or OutputExistsError of an image, a model or the like.
     """
-    if path is None or path == STANDARD_OUTPUT:
+    if path is None or path == console.STANDARD_OUTPUT:
         return path
     from edgeseg.images.kinds import N_START_BYTES, kind_of
     from edgeseg.system.files import check_targets
@@ -152,10 +158,8 @@ class ScaleOptions:
         """Return the size of all pixels in mm, one number or (x, y); refuse nonsense as usage."""
         from edgeseg.images.frame import parse_pixel_size
 
-        try:
+        with wrong_usage("--pixel-size"):
             return None if self.pixel_size is None else parse_pixel_size(self.pixel_size)
-        except DataError as error:
-            raise typer.BadParameter(str(error), param_hint="--pixel-size") from None
 
     def print_notices(self, is_given: bool) -> None:
         """Print that sizes are missing, or that both options were given."""
@@ -225,9 +229,4 @@ def open_model(model: str, device: str, threads: int = 1, task: str | None = Non
 
 def arguments_of(context: typer.Context) -> dict[str, Any]:
     """Return a command's arguments as JSON can hold them, for the record of a run."""
-    return {name: plain(value) for name, value in context.params.items()}
-
-
-def plain(value: Any) -> Any:
-    """Return a value as JSON can hold it."""
-    return str(value) if isinstance(value, Path) else value
+    return {name: console.plain(value) for name, value in context.params.items()}

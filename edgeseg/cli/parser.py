@@ -14,12 +14,13 @@ from typing import Annotated, Any, NamedTuple, get_type_hints
 import typer.core
 import typer.main
 
-_RENAMED = {
+RENAMED = {
     "presence": "teach-refusal",
     "pairs": "shapes",
     "say-every": "progress-every",
     "waiting": "queue",
 }
+"""Commands and options of version 0.2, which keep working for one release."""
 # The type of a configuration's value: that of its option, and its metavar.
 _KINDS: dict[Any, tuple[type, str]] = {
     bool: (str, "true|false"),
@@ -28,11 +29,6 @@ _KINDS: dict[Any, tuple[type, str]] = {
     float: (float, "NUMBER"),
     float | None: (float, "NUMBER"),
 }
-
-
-def rename(token: str) -> str:
-    """Return the name of a command or option; those of version 0.2 keep working for one release."""
-    return _RENAMED.get(token, token)
 
 
 def expand_options(

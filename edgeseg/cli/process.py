@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 from edgeseg.cli import console
-from edgeseg.errors import EdgesegError, OutputWriteError
+from edgeseg.errors import EdgesegError, MissingExtraError, OutputWriteError
 from edgeseg.system.memory import is_out_of_memory
 from edgeseg.system.text import first_line
 
@@ -62,6 +62,20 @@ def describe_error(error: Exception) -> str | None:
     return None
 
 
+@contextlib.contextmanager
+def needs_extra(extra: str) -> Iterator[None]:
+    """Name the extra to install if a package is missing in the context."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if isinstance(error, EdgesegError):
+            raise
+        raise MissingExtraError(
+            f"this command needs {error.name!r}; install it with pip install "
+            f"'edgeseg[{extra}]' (from a checkout: pip install '.[{extra}]')"
+        ) from error
+
+
 def open_standard_streams() -> None:
     """Open a substitute for each standard stream that is closed; that of output is not writable.
 
@@ -71,6 +85,9 @@ def open_standard_streams() -> None:
         if getattr(sys, name) is None:
             opened = os.fdopen(os.open(os.devnull, flags), "r" if name == "stdin" else "w")
             setattr(sys, name, opened)
+        # A file name that the terminal cannot encode must not end a run.
+        if name != "stdin" and hasattr(stream := getattr(sys, name), "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def close_standard_output() -> int:

@@ -15,7 +15,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from edgeseg.inputs.left_out import IMAGE_SUFFIXES
@@ -50,29 +50,19 @@ class RowMatch(NamedTuple):
         return bool(self.reason) and not self.rank[1]
 
 
-class RowKeys(Protocol):
-    """The keys of a table's rows in order, see `path_key`, each with its row's name."""
-
-    def around(self, key: str, /) -> Sequence[str]:
-        """Return the last key before this one, and the first that is not."""
-
-    def starting_with(self, prefix: str, limit: int, /) -> Sequence[tuple[str, str]]:
-        """Return (key, name) of the first ``limit`` rows whose key begins so, in order."""
-
-
-class SortedKeys:
-    """`RowKeys` in memory."""
+class RowKeys:
+    """The keys of a table's rows in order, see `path_key`, each with its row's name; in memory."""
 
     def __init__(self, names: Iterable[str], *, without_suffix: bool) -> None:
         self._rows = sorted((path_key(name, without_suffix=without_suffix), name) for name in names)
 
     def around(self, key: str) -> Sequence[str]:
-        """Return the keys beside one; see `RowKeys`."""
+        """Return the last key before this one, and the first that is not."""
         i = bisect.bisect_left(self._rows, (key, ""))
         return [row[0] for row in self._rows[max(i - 1, 0) : i + 1]]
 
     def starting_with(self, prefix: str, limit: int) -> Sequence[tuple[str, str]]:
-        """Return rows by the start of their key; see `RowKeys`."""
+        """Return (key, name) of the first ``limit`` rows whose key begins so, in order."""
         i = bisect.bisect_left(self._rows, (prefix, ""))
         end = bisect.bisect_left(self._rows, (end_of_prefix(prefix), ""), i)
         return self._rows[i : min(end, i + limit)]
@@ -80,7 +70,7 @@ class SortedKeys:
 
 def make_finder(rows: Mapping[str, Any], what: str = SIZES) -> Callable[[Source], RowMatch]:
     """Return what finds the row of one image, without regard to others, as `match_rows` has."""
-    keys = functools.cache(lambda without_suffix: SortedKeys(rows, without_suffix=without_suffix))
+    keys = functools.cache(lambda without_suffix: RowKeys(rows, without_suffix=without_suffix))
     return lambda source: find_row(source, keys, rows.__getitem__, what)
 
 

@@ -1,10 +1,18 @@
-"""One image or frame to measure: its name in the results, and where it lies."""
+"""What names a picture: its name in the results, and where it lies, if only for the run."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
+
+from edgeseg.errors import InputNotFoundError, OutputWriteError
+
+STANDARD_INPUT = "-"
+_STDIN_NAME = "stdin"
+_MAX_BYTES = 2**29  # more than any image has that is read
 
 
 class Source(NamedTuple):
@@ -41,3 +49,37 @@ def stamp_of(location: str) -> Stamp | None:
     except (OSError, ValueError):
         return None
     return Stamp(status.st_size, status.st_mtime_ns)
+
+
+@contextlib.contextmanager
+def spool_image(stream: BinaryIO | None) -> Iterator[Source]:
+    """Yield the image that a stream holds, as a file that lies there meanwhile; None: no stream.
+
+    Raises InputNotFoundError if nothing comes, or more than an image; OutputWriteError if there is
+    no room for the file.
+    """
+    import tempfile  # which no other command waits for
+
+    if stream is None:
+        raise InputNotFoundError("standard input is closed; expected the bytes of one image file")
+    if stream.isatty():
+        raise InputNotFoundError(
+            f"{STANDARD_INPUT!r} is the image on standard input, and that is the keyboard; write: "
+            "cat scan.png | edgeseg infer - --out DIR"
+        )
+    data = stream.read(_MAX_BYTES + 1)
+    if not 0 < len(data) <= _MAX_BYTES:
+        held = "holds nothing" if not data else f"holds more than {_MAX_BYTES >> 20} MiB"
+        raise InputNotFoundError(f"standard input {held}; expected the bytes of one image file")
+    with contextlib.ExitStack() as stack:
+        try:
+            path = Path(
+                stack.enter_context(tempfile.TemporaryDirectory(prefix="edgeseg-")), _STDIN_NAME
+            )
+            path.write_bytes(data)
+        except OSError as error:
+            raise OutputWriteError(
+                f"standard input cannot be kept in a file meanwhile ({error.strerror}); set TMPDIR "
+                "to a folder with room"
+            ) from error
+        yield Source(_STDIN_NAME, str(path))

@@ -13,8 +13,7 @@ from typing import Any
 from edgeseg.errors import DataError
 from edgeseg.images.calibration import Calibration
 from edgeseg.images.frame import Frame
-from edgeseg.inputs.ages import Ages
-from edgeseg.inputs.pixel_sizes import PixelSizes
+from edgeseg.inputs.facts import Ages, PixelSizes
 from edgeseg.inputs.source import Source
 from edgeseg.output.table import Row
 from edgeseg.run.engine import Engine

@@ -13,8 +13,8 @@ from pathlib import Path
 from edgeseg.errors import EdgesegError
 from edgeseg.images.frame import Frame, Size
 from edgeseg.inputs.discover import FoundFile, is_image, items_of, name_below, walk_files
+from edgeseg.inputs.facts import PixelSizes
 from edgeseg.inputs.left_out import Tally
-from edgeseg.inputs.pixel_sizes import PixelSizes
 from edgeseg.inputs.size_table import read_table
 from edgeseg.inputs.source import Source, Stamp, stamp_of
 from edgeseg.output.table import Row

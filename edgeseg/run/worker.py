@@ -16,7 +16,7 @@ from edgeseg.images import image_file
 from edgeseg.images.calibration import Calibration
 from edgeseg.images.frame import RULER, Frame, PixelSize
 from edgeseg.images.ruler import RulerOption, read_ruler
-from edgeseg.inputs.ages import Ages
+from edgeseg.inputs.facts import Ages
 from edgeseg.inputs.source import Source, stamp_of
 from edgeseg.measure.measurement import Column
 from edgeseg.measure.tasks import measure_of
@@ -46,7 +46,7 @@ class Options(NamedTuple):
 
 
 class PixelSizesOfSources(Protocol):
-    """Pixel sizes by image; see `edgeseg.inputs.pixel_sizes.PixelSizes`."""
+    """Pixel sizes by image; see `edgeseg.inputs.facts.PixelSizes`."""
 
     def has_size(self, source: Source, /) -> bool:
         """Return whether the pixel size of an image was given, if only as one that is unknown."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from edgeseg.errors import DataError, InputNotFoundError
 from edgeseg.images import image_file
 from edgeseg.inputs.discover import Found, discover
-from edgeseg.inputs.pixel_sizes import PixelSizes
+from edgeseg.inputs.facts import PixelSizes
 from edgeseg.inputs.size_table import read_table
 from edgeseg.inputs.source import Source
 from edgeseg.segmenter import Segmenter

@@ -12,8 +12,7 @@ from typing import Any
 from edgeseg.errors import DataError, ModelError
 from edgeseg.images import image_file
 from edgeseg.images.frame import Frame, parse_pixel_size
-from edgeseg.inputs.ages import Ages, read_age
-from edgeseg.inputs.pixel_sizes import PixelSizes
+from edgeseg.inputs.facts import Ages, PixelSizes, read_age
 from edgeseg.inputs.source import Source
 from edgeseg.run.worker import Options, Worker
 from edgeseg.segmenter import Segmenter

@@ -14,7 +14,7 @@ from edgeseg.archive.manifest_writer import write_manifest
 from edgeseg.archive.place import place_of
 from edgeseg.errors import DataError, EdgesegError, InputNotFoundError
 from edgeseg.inputs.discover import discover
-from edgeseg.inputs.pixel_sizes import PixelSizes
+from edgeseg.inputs.facts import PixelSizes
 from edgeseg.inputs.size_table import read_table
 from edgeseg.inputs.source import Source
 from edgeseg.run.worker import PixelSizesOfSources

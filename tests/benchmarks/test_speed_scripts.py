@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgeseg.inputs.discover import discover
-from edgeseg.inputs.pixel_sizes import PixelSizes
+from edgeseg.inputs.facts import PixelSizes
 from edgeseg.output.table import TIMING_COLUMNS
 from edgeseg.run.folder import FolderRun
 from edgeseg.segmenter import Segmenter

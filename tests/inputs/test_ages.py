@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from edgeseg.errors import DataError
-from edgeseg.inputs.ages import Ages, read_age, read_ages
+from edgeseg.inputs.facts import Ages, read_age, read_ages
 from edgeseg.inputs.source import Source
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from edgeseg.errors import DataError
 from edgeseg.images.frame import PixelSize
-from edgeseg.inputs.pixel_sizes import PixelSizes
+from edgeseg.inputs.facts import PixelSizes
 from edgeseg.inputs.size_table import TableRow
 from edgeseg.inputs.source import Source
 

@@ -8,8 +8,8 @@ import pytest
 from pytest import MonkeyPatch
 
 from edgeseg.errors import InputNotFoundError, OutputWriteError
-from edgeseg.inputs import standard_input
-from edgeseg.inputs.standard_input import spool_image
+from edgeseg.inputs import source
+from edgeseg.inputs.source import spool_image
 
 
 class Terminal(io.BytesIO):
@@ -28,7 +28,7 @@ def test_what_comes_lies_in_a_file_meanwhile(monkeypatch: MonkeyPatch, tmp_path:
 
 
 def test_what_is_no_image_is_refused(monkeypatch: MonkeyPatch) -> None:
-    monkeypatch.setattr(standard_input, "MAX_BYTES", 5)
+    monkeypatch.setattr(source, "_MAX_BYTES", 5)
     for stream, said in (
         (io.BytesIO(), "holds nothing"),
         (io.BytesIO(b"123456"), "more than"),

@@ -15,7 +15,7 @@ from pytest import MonkeyPatch
 
 from edgeseg.errors import OutputWriteError
 from edgeseg.images.frame import Frame
-from edgeseg.inputs.pixel_sizes import PixelSizes
+from edgeseg.inputs.facts import PixelSizes
 from edgeseg.inputs.source import Source
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.node import inbox as inbox_module

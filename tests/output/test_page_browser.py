@@ -16,7 +16,7 @@ from edgeseg.drawing.encode import encode
 from edgeseg.images.calibration import Calibration
 from edgeseg.images.frame import Frame, PixelSize
 from edgeseg.inputs.discover import discover
-from edgeseg.inputs.pixel_sizes import PixelSizes
+from edgeseg.inputs.facts import PixelSizes
 from edgeseg.measure import figures as head_figures
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.network.task import Task

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.images.calibration import Calibration
-from edgeseg.inputs.ages import Ages
 from edgeseg.inputs.discover import discover
-from edgeseg.inputs.pixel_sizes import PixelSizes
+from edgeseg.inputs.facts import Ages, PixelSizes
 from edgeseg.output.table import TIMING_COLUMNS, Row
 from edgeseg.run.folder import FolderRun, Options, Summary
 from edgeseg.segmenter import Segmenter

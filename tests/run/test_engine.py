@@ -18,7 +18,7 @@ import pytest
 
 from edgeseg.drawing.encode import encode
 from edgeseg.errors import OutputWriteError
-from edgeseg.inputs.pixel_sizes import PixelSizes
+from edgeseg.inputs.facts import PixelSizes
 from edgeseg.inputs.source import Source
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.output.table import Row

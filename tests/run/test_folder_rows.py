@@ -13,7 +13,7 @@ import pytest
 from edgeseg.drawing.encode import encode
 from edgeseg.images.frame import PixelSize
 from edgeseg.inputs.discover import discover
-from edgeseg.inputs.pixel_sizes import PixelSizes
+from edgeseg.inputs.facts import PixelSizes
 from edgeseg.inputs.size_table import TableRow
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.network.task import Task

@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 
 from edgeseg.errors import DataError
-from edgeseg.inputs.pixel_sizes import PixelSizes
+from edgeseg.inputs.facts import PixelSizes
 from edgeseg.inputs.size_table import read_table
 from edgeseg.inputs.source import Source
 from library.hostile import mutations

@@ -14,7 +14,6 @@ import typer
 
 from edgeseg.cli import console, options
 from edgeseg.cli.options import option, report_file
-from edgeseg.cli.reports import figures_to, print_figures
 from edgeseg.errors import EdgesegError
 from edgeseg.system.text import short
 
@@ -52,7 +51,7 @@ def evaluate(
         from edgeseg.score.corrected import read_corrections, summarize_corrections
 
         summary = summarize_corrections(read_corrections(corrected))
-        print_figures(summary, _correction_lines(summary), json_file)
+        console.print_figures(summary, _correction_lines(summary), json_file)
         return
     if data is None:
         raise typer.BadParameter("no images to evaluate on; give --data or --corrected")
@@ -73,7 +72,7 @@ def evaluate(
         scores = evaluation.score_all(segmenter, cases, workers, advance, *add)
     wall_s = time.perf_counter() - started
     summary = evaluation.summarize(segmenter, cases, scores, workers)
-    with figures_to(json_file) as write_figures:
+    with console.figures_to(json_file) as write_figures:
         if csv_file:
             evaluation.write_csv(csv_file, scores)
         written = page.write(cases, options.arguments_of(context), wall_s) if page else None
@@ -149,7 +148,7 @@ def calibrate(
     offset = calibration.calibrate(read_site(site, results))
     console.notice(*offset.notices)
     write_json(out, calibration.as_json(offset))
-    with figures_to(json_file) as write_figures:
+    with console.figures_to(json_file) as write_figures:
         console.table(("", ""), _calibration_lines(offset))
         console.say(f"written to {out}; apply it with edgeseg infer --calibration {out}")
         write_figures(calibration.as_json(offset))
@@ -236,7 +235,7 @@ def benchmark(
         report = bench.run(jobs, advance)
     report["command"] = shlex.join(["edgeseg", *sys.argv[1:]])
     report["choice"] = benchmark_table.choose(report["results"], zoo.manifest())
-    with figures_to(json_file) as write_figures:
+    with console.figures_to(json_file) as write_figures:
         if markdown:
             write_atomic(markdown, benchmark_table.markdown(report).encode())
         write_figures(report)

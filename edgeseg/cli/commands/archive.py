@@ -12,8 +12,7 @@ import typer
 
 from edgeseg.cli import console, options
 from edgeseg.cli.options import count, option
-from edgeseg.cli.process import interrupts
-from edgeseg.cli.reports import figures_to, needs_extra
+from edgeseg.cli.process import interrupts, needs_extra
 from edgeseg.errors import OutputExistsError
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def manifest(
     if place.exists() and not overwrite:
         raise OutputExistsError(f"{out} exists; pass --overwrite to replace it")
     scale.print_notices(is_given=bool(scale.pixel_size or scale.pixel_sizes))
-    with figures_to(json_file) as write_figures:
+    with console.figures_to(json_file) as write_figures:
         with console.progress(None, "listing") as on_file:
             made = write_manifest(
                 inputs, place, size_mm, scale.pixel_sizes, console.notice, on_file
@@ -97,7 +96,7 @@ def archive(
         ruler=ruler,
     )
     opened = Archive(plan, Manifest(plan.manifest))
-    with figures_to(json_file) as write_figures:
+    with console.figures_to(json_file) as write_figures:
         if collect:
             n_bad, figures = _collect(opened)
         else:

@@ -16,7 +16,6 @@ import typer
 from edgeseg.cli import console, options
 from edgeseg.cli.options import count, option
 from edgeseg.cli.process import interrupts
-from edgeseg.cli.reports import figures_to, lines_to
 from edgeseg.errors import DataError, EdgesegError
 
 if TYPE_CHECKING:
@@ -50,8 +49,7 @@ def infer(
     jsonl_file: options.Jsonl = None,
 ) -> None:
     """Measure images: results.csv, masks, overlays and a report."""
-    from edgeseg.inputs.ages import find_ages
-    from edgeseg.inputs.pixel_sizes import PixelSizes
+    from edgeseg.inputs.facts import PixelSizes, find_ages
     from edgeseg.inputs.size_table import read_table
     from edgeseg.run.folder import FolderRun
 
@@ -65,8 +63,8 @@ def infer(
     site = model.read_calibration()
     with (
         _open_sources(inputs, out) as sources,
-        figures_to(json_file) as write_figures,
-        lines_to(jsonl_file) as write_line,
+        console.figures_to(json_file) as write_figures,
+        console.lines_to(jsonl_file) as write_line,
     ):
         table = read_table(scale.pixel_sizes, console.notice) if scale.pixel_sizes else None
         sizes = PixelSizes(sources, scale.read_size(), table)
@@ -159,9 +157,9 @@ def _print_summary(summary: Summary, task: Task) -> None:
 def _open_sources(inputs: list[str], out: Path) -> Iterator[list[Source]]:
     """Yield the sources of files, folders, patterns and standard input, sorted by name."""
     from edgeseg.inputs.discover import discover, items_of
-    from edgeseg.inputs.standard_input import GIVEN, spool_image
+    from edgeseg.inputs.source import STANDARD_INPUT, spool_image
 
-    named = [text for text in inputs if text != GIVEN]
+    named = [text for text in inputs if text != STANDARD_INPUT]
     sources: list[Source] = []
     if named:
         found = discover(named, out)
@@ -241,7 +239,7 @@ def ruler(
     found, has_failed = discover(images, out), False
     console.notice(*found.notices)
     figures: list[dict[str, Any]] = []
-    with figures_to(json_file) as write_figures:
+    with console.figures_to(json_file) as write_figures:
         for source in found.items:
             try:
                 frame = read_source(source)

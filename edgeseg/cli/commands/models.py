@@ -10,9 +10,7 @@ import typer
 from edgeseg.cli import console, options
 from edgeseg.cli.options import option
 from edgeseg.cli.parser import takes_values
-from edgeseg.cli.process import interrupts
-from edgeseg.cli.reports import figures_to, needs_extra, print_figures, print_report
-from edgeseg.errors import ConfigError
+from edgeseg.cli.process import interrupts, needs_extra
 
 
 def models(
@@ -30,10 +28,10 @@ def models(
 
             segmenter = Segmenter(name, device="cpu", threads=1)
             card = zoo.file_card(segmenter.file, segmenter.metadata)
-        print_figures(card, zoo.card_lines(card), json_file)
+        console.print_figures(card, zoo.card_lines(card), json_file)
         return
     listed = zoo.manifest()
-    with figures_to(json_file) as write_figures:
+    with console.figures_to(json_file) as write_figures:
         write_figures({"models": listed})
         lines = []
         for name, card in listed.items():
@@ -58,7 +56,7 @@ def verify(
     from edgeseg.bench import verify as verification
 
     checks = verification.verify(model, device)
-    with figures_to(json_file) as write_figures:
+    with console.figures_to(json_file) as write_figures:
         write_figures({"model": model, "checks": [asdict(check) for check in checks]})
         for check in checks:
             console.say(f"{'ok  ' if check.holds else 'FAIL'} {check.name}: {check.seen}")
@@ -85,7 +83,7 @@ def info(json_file: options.Json = None) -> None:
         if version.startswith(host.BROKEN):
             console.notice(f"{package} {version}; reinstall it")
     lines += [("providers", ", ".join(facts["providers"])), ("telemetry", facts["telemetry"])]
-    print_figures(facts, lines, json_file)
+    console.print_figures(facts, lines, json_file)
 
 
 @takes_values("edgeseg.adopt.spec", "AdoptSpec")
@@ -101,7 +99,7 @@ def adopt(
     from edgeseg.adopt.spec import AdoptSpec
 
     spec = AdoptSpec(**{name: _read(name, value) for name, value in values.items()})
-    print_report(run_adopt(model, out, spec, overwrite=overwrite), json_file)
+    console.print_report(run_adopt(model, out, spec, overwrite=overwrite), json_file)
 
 
 def _read(name: str, value: Any) -> Any:
@@ -137,10 +135,8 @@ def train(
     if resume and overwrite:
         raise typer.BadParameter(options.RESUME_OR_OVERWRITE)
     settings = load_config(config)
-    try:
+    with options.wrong_usage():
         settings = settings.updated(values)
-    except ConfigError as error:
-        raise typer.BadParameter(str(error)) from None
     with needs_extra("train"):
         from edgeseg_training.train import train as run_training
 
@@ -176,7 +172,7 @@ def export(
         max_hc_change_mm=max_hc_change_mm,
         overwrite=overwrite,
     )
-    print_report(report, json_file)
+    console.print_report(report, json_file)
 
 
 def teach_refusal(
@@ -192,4 +188,4 @@ def teach_refusal(
     with needs_extra("train"):
         from edgeseg_training.presence.teach import write_taught
     report = write_taught(model, data, negatives, positives, out, overwrite=overwrite)
-    print_report(report, json_file)
+    console.print_report(report, json_file)

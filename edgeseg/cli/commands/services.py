@@ -15,8 +15,7 @@ import typer
 
 from edgeseg.cli import console, options
 from edgeseg.cli.options import count, option
-from edgeseg.cli.process import interrupts, wait_for_end
-from edgeseg.cli.reports import lines_to, needs_extra
+from edgeseg.cli.process import interrupts, needs_extra, wait_for_end
 from edgeseg.errors import ConfigError, InputNotFoundError, ModelError
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def watch(
 
     Stop it with Ctrl-C or SIGTERM.
     """
-    from edgeseg.inputs.ages import Ages
+    from edgeseg.inputs.facts import Ages
     from edgeseg.run.engine import Engine
     from edgeseg.run.results import open_results
     from edgeseg.run.watch import LiveSizes, Watch, read_present
@@ -65,7 +64,7 @@ def watch(
     segmenter = model.open()
     worker = Worker(segmenter, sizes, *known, read=read_present, on_notice=console.notice)
     with (
-        lines_to(jsonl_file, append=True) as write_line,
+        console.lines_to(jsonl_file, append=True) as write_line,
         open_results(worker, out, arguments, console.notice, resume=True) as results,
     ):
 
@@ -123,8 +122,7 @@ def listen(
     An image is acknowledged once it is safe on disk, and then measured. Stop the node with Ctrl-C
     or SIGTERM: the next start measures what still waits.
     """
-    from edgeseg.inputs.ages import Ages
-    from edgeseg.inputs.pixel_sizes import PixelSizes
+    from edgeseg.inputs.facts import Ages, PixelSizes
     from edgeseg.node.addresses import Caller, NodeAddress, Remote, check_title
     from edgeseg.node.bounds import Bounds
     from edgeseg.node.library import pynetdicom
