@@ -99,7 +99,7 @@ def read_ruler(frame: Frame, option: float | str = AUTO) -> Ruler:
         (x * step, y * step, (x + width) * step, (y + height) * step)
         for x, y, width, height in map(cv2.boundingRect, (is_light, light))
     )
-    found = find_ticks(gray, scan, content)
+    found = find_ticks(gray, scan, content) if is_light.any() else []
     if not found:
         return Ruler(reason="no ruler found in the picture")
     ticks, *others = found
@@ -161,9 +161,8 @@ def find_steps(numbers: Ints, lengths_px: Floats) -> tuple[int, ...]:
         twice, rest = 2 * steps[0], found[0][1]
         turns = [lengths_px[numbers % twice == at % twice] for at in (rest, rest + steps[0])]
         turns = [np.sort(turn) for turn in turns if len(turn)]
-        low = max(
-            turn[(len(turn) - 1) // 2] for turn in turns
-        )  # the lower one of two in the middle
+        # of two in the middle the lower one
+        low = max(turn[(len(turn) - 1) // 2] for turn in turns)
         if low > _ALIKE * min(turn[len(turn) // 2] for turn in turns):
             return (*steps, twice)
     return steps

@@ -147,7 +147,7 @@ def _find_marks(stands_out: npt.NDArray[np.bool_]) -> _Marks | None:
     if not _MIN_TICKS <= len(places) <= _CROWDED * stands_out.size:
         return None
     rows, columns = np.divmod(places, stands_out.shape[1])
-    counts = np.bincount(columns)
+    counts = np.bincount(columns, minlength=2)
     ends = np.flatnonzero(counts[1:] + counts[:-1] >= _MIN_TICKS)
     if not len(ends):
         return None

@@ -56,11 +56,17 @@ def tiff(*pages: tuple[np.ndarray, dict[str, Any]], **how: Any) -> bytes:
     return stream.getvalue()
 
 
-def with_exif(jpeg: bytes, exif: bytes | int) -> bytes:
+def exif(order: str, kind: int, value: int, *, count: int = 1) -> bytes:
+    mark = b"II*\0" if order == "<" else b"MM\0*"
+    packed = struct.pack(order + ("H2x" if kind == 3 else "I"), value)
+    return mark + struct.pack(order + "IHHHI", 8, 1, 0x0112, kind, count) + packed + bytes(4)
+
+
+def with_exif(jpeg: bytes, content: bytes | int) -> bytes:
     """Put EXIF data, or an orientation alone, at the start of a JPEG file."""
-    if isinstance(exif, int):
-        exif = b"II*\0" + struct.pack("<IHHHIHHI", 8, 1, 0x0112, 3, 1, exif, 0, 0)
-    content = b"Exif\0\0" + exif
+    if isinstance(content, int):
+        content = exif("<", 3, content)
+    content = b"Exif\0\0" + content
     return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(content) + 2) + content + jpeg[2:]
 
 

@@ -19,6 +19,7 @@ from tests.images.image_files import (
     SIGNATURE,
     chunk,
     encoded,
+    exif,
     peak_bytes,
     png,
     png_header,
@@ -138,12 +139,6 @@ def test_pngs_that_are_none() -> None:
     assert "holds 2 frames" in refused(animation)
     tiny = png(np.zeros((31, 200), dtype=np.uint8))
     assert "200x31 pixels is too small; each side needs 32" in refused(tiny)
-
-
-def exif(order: str, kind: int, value: int, *, count: int = 1) -> bytes:
-    mark = b"II*\0" if order == "<" else b"MM\0*"
-    packed = struct.pack(order + ("H2x" if kind == 3 else "I"), value)
-    return mark + struct.pack(order + "IHHHI", 8, 1, 0x0112, kind, count) + packed + bytes(4)
 
 
 @pytest.mark.parametrize(("order", "kind"), [("<", 3), (">", 4)])

@@ -84,14 +84,6 @@ def test_gray_with_alpha_or_a_transparent_colour() -> None:
     assert np.all(read(head + info + content) == 80)
 
 
-@pytest.mark.parametrize("bits", [8, 12, 16])
-def test_16_bit_files_are_scaled_by_the_bits_they_use(bits: int) -> None:
-    ramp = np.linspace(0, 2**bits - 1, 64 * 64).round().reshape(64, 64)
-    found = read(png(ramp.astype(">u2")))
-    assert (found.min(), found.max()) == (0, 255)
-    assert np.abs(found.astype(float) - ramp / 2 ** (bits - 8)).max() < 1
-
-
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_is_undone(orientation: int) -> None:
     upright = np.zeros((48, 80), dtype=np.uint8)

@@ -81,6 +81,14 @@ def test_a_picture_of_one_level_has_no_ruler(shape: tuple[int, int], level: int)
     assert read_ruler(Frame(np.full(shape, level, np.uint8))).ticks is None
 
 
+def test_ticks_may_lie_on_the_first_column_and_not_in_the_dark() -> None:
+    image = np.zeros((800, 800), np.uint8)
+    image[10:790:10, 0] = 200
+    found = read_ruler(Frame(image)).ticks
+    assert found is not None and (found.period_px, found.base_px) == (10, 0)
+    assert read_ruler(Frame(image // 4)).ticks is None
+
+
 def test_a_scan_contradicts_a_ruler_that_is_off_by_two() -> None:
     """The face of a probe of 50 mm and ticks that say that it has 25."""
     y, x = np.mgrid[:540, :800].astype(float)

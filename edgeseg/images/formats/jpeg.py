@@ -106,15 +106,19 @@ def parse(data: bytes) -> Jpeg:
                 raise ImageDecodeError(
                     f"the JPEG has more than {_MOST_SCANS} scans; save the image as PNG"
                 )
-            _note_scan(body, exact)
+            n_components = body[0]
+            first, last, bits = body[1 + 2 * n_components : 4 + 2 * n_components]
+            if bits & 0x0F == 0:  # the last ones of its coefficients
+                for component in exact.keys() & body[1 : 1 + 2 * n_components : 2]:
+                    exact[component].update(range(first, last + 1))
             start = position + 4 + len(body)
             restarts = [restart[0] - 0xD0 for restart in _RESTART.findall(data, start, end)]
             if restarts and (not every or restarts != [i % 8 for i in range(len(restarts))]):
                 raise ImageDecodeError(_DAMAGED)
             # With the tables that most files have, zeros would be blocks full of one faint wave;
             # where they end every block, they may be a flat part of the picture.
-            plain = process in _SEQUENTIAL and body[0] == len(exact)
-            used = [first_codes.get(body[2 * i] & 0x0F, 0) for i in range(1, body[0] + 1)]
+            plain = process in _SEQUENTIAL and n_components == len(exact)
+            used = [first_codes.get(body[2 * i] & 0x0F, 0) for i in range(1, n_components + 1)]
             if plain and any(used) and data.find(_EMPTY, start, end) >= 0:
                 raise ImageDecodeError("the JPEG is damaged: a part of it is empty; copy it again")
     if size is None or not n_scans:
@@ -186,16 +190,6 @@ def _decode_quietly(data: bytes) -> npt.NDArray[np.uint8]:
         return np.asarray(image)
     except Exception:  # of any kind, by what the bytes are
         raise ImageDecodeError(_DAMAGED) from None
-
-
-def _note_scan(body: bytes, exact: dict[int, set[int]]) -> None:
-    """Note which coefficients a scan brings to their last bit."""
-    n_components = body[0]
-    first, last, bits = body[1 + 2 * n_components : 4 + 2 * n_components]
-    if bits & 0x0F == 0:
-        for component in body[1 : 1 + 2 * n_components : 2]:
-            if component in exact:
-                exact[component].update(range(first, last + 1))
 
 
 def _first_codes(tables: bytes) -> dict[int, int]:
