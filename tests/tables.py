@@ -23,3 +23,9 @@ def values_of(texts: dict[str, str]) -> Row:
         name: text if name in TEXTS else None if text == "" else float(text)
         for name, text in texts.items()
     } | ({"frame": int(texts["frame"])} if texts.get("frame") else {})
+
+
+def write_table(tmp_path: Path, text: str, encoding: str = "utf-8") -> Path:
+    """Write a table, and return where it lies."""
+    (tmp_path / "table.csv").write_bytes(text.encode(encoding))
+    return tmp_path / "table.csv"

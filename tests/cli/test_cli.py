@@ -14,8 +14,10 @@ from edgeseg.bench import benchmark
 from edgeseg.cli import app
 from edgeseg.errors import ModelNotFoundError, OutputExistsError
 from edgeseg.network import zoo
+from edgeseg.phantom.head import Phantom
 from tests.cli.calls import call, rows
 from tests.conftest import BENCHMARKS
+from tests.phantoms import write_hc18
 
 COMMANDS = [
     (command.name or command.callback.__name__).replace("_", "-")  # type: ignore[union-attr]
@@ -192,3 +194,28 @@ def test_json_to_standard_output_is_all_that_is_there(
     assert keys <= json.loads(result.stdout).keys()
     assert result.stderr  # the table
     assert sorted(path.name for path in tmp_path.iterdir()) == ["-", "split.json"]
+
+
+def test_an_archive_is_measured_and_collected(tmp_path: Path, phantoms: list[Phantom]) -> None:
+    pytest.importorskip("pyarrow")
+    write_hc18(phantoms[:5], tmp_path)
+    scans, manifest, out = tmp_path / "training_set", tmp_path / "m.parquet", tmp_path / "out"
+    (scans / "broken.png").write_bytes(b"none")
+    sizes = tmp_path / "training_set_pixel_size_and_HC.csv"
+    listing = ["manifest", scans, "--pixel-sizes", sizes, "--out", manifest]
+    assert call(*listing, "--json", tmp_path / "a.json").exit_code == 0
+    assert json.loads((tmp_path / "a.json").read_text()) == {"n_files": 6, "n_frames": 6}
+    assert isinstance(call(*listing).exception, OutputExistsError)
+    command = ["archive", manifest, "--out", out, "--part-size", "2"]
+    report = tmp_path / "b.json"
+    assert call(*command, "--shard", "0/3", "--json", report).exit_code == 0
+    assert json.loads(report.read_text())["counts"]["n_images"] == 2
+    done = call(*command, "--collect", "--json", report)
+    assert done.exit_code == 1 and json.loads(report.read_text())["missing_parts"] == [1, 2]
+    done = call(*command, "--threads", "1", "--json", report)
+    assert done.exit_code == 1 and json.loads(report.read_text())["counts"]["failed"] == 1
+    assert "0 of 3 parts are missing" in done.output
+    done = call("archive", manifest, "--out", out, "--json", report)
+    assert done.exit_code == 0 and json.loads(report.read_text())["n_parts"] == 0
+    done = call("archive", manifest, "--out", out, "--collect")
+    assert done.exit_code == 1 and "complete" in done.output

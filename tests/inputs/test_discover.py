@@ -1,15 +1,21 @@
+"""Where images come from: files, folders, patterns and standard input."""
+
 from __future__ import annotations
 
+import io
 import os
 import re
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from edgeseg.errors import DataError, ImageDecodeError, InputNotFoundError
+from edgeseg.errors import DataError, ImageDecodeError, InputNotFoundError, OutputWriteError
 from edgeseg.images.image_file import read_bytes
+from edgeseg.inputs import source
 from edgeseg.inputs.discover import discover
+from edgeseg.inputs.source import spool_image
 from edgeseg.system.files import LOCK_NAME
 
 
@@ -216,3 +222,30 @@ def test_odd_names_are_kept_and_shown_plainly(tmp_path: Path) -> None:
     for text in discover([str(tmp_path)]).notices:
         assert text.isprintable()
         assert "\\x1b]0;x\\x07\\u202e" in text
+
+
+class Terminal(io.BytesIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_standard_input_is_kept_meanwhile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with spool_image(io.BytesIO(b"bytes")) as item:
+        assert item.file == "stdin"
+        assert item.path.read_bytes() == b"bytes"
+    assert not item.path.parent.exists()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    with pytest.raises(OutputWriteError, match="set TMPDIR"), spool_image(io.BytesIO(b"12")):
+        pass
+
+
+def test_what_is_no_image_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "_MAX_BYTES", 5)
+    for stream, said in (
+        (io.BytesIO(), "holds nothing"),
+        (io.BytesIO(b"123456"), "more than"),
+        (Terminal(b"12"), "keyboard"),
+        (None, "is closed"),
+    ):
+        with pytest.raises(InputNotFoundError, match=said), spool_image(stream):
+            pass

@@ -9,6 +9,7 @@ from edgeseg.images.frame import PixelSize
 from edgeseg.inputs import size_table
 from edgeseg.inputs.rows import EXPECTED, read_title
 from edgeseg.inputs.size_table import TableRow, read_table, read_table_rows
+from tests.tables import write_table
 
 HC18 = "filename,pixel size(mm),head circumference (mm)\n"
 TITLES = "filename,pixel size(mm)"
@@ -16,11 +17,6 @@ TITLES = "filename,pixel size(mm)"
 
 def of_mm(x_mm: float, y_mm: float | None = None) -> PixelSize:
     return PixelSize(x_mm, x_mm if y_mm is None else y_mm, "table")
-
-
-def write_table(tmp_path: Path, text: str, encoding: str = "utf-8") -> Path:
-    (tmp_path / "table.csv").write_bytes(text.encode(encoding))
-    return tmp_path / "table.csv"
 
 
 def sizes_in(table: Path) -> dict[str, object]:
