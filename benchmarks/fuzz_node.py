@@ -20,8 +20,7 @@ from pathlib import Path
 
 from library.hostile import dicom_peer
 
-from edgeseg.node.addresses import NodeAddress
-from edgeseg.node.bounds import Bounds
+from edgeseg.node.addresses import Bounds, NodeAddress
 from edgeseg.node.server import run_server
 
 _WARM = 500  # calls before memory is compared; after fewer, growth may be what is taken once

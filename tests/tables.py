@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 
 from edgeseg.output.table import TEXTS, Row
-from edgeseg.system.cells import unshield
+from edgeseg.system.text import unshield
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

@@ -32,9 +32,9 @@ from edgeseg.measure.tasks import measure_of
 from edgeseg.network.task import Task, read_task
 from edgeseg.output.report.page import REPORT_NAME, write_page
 from edgeseg.output.table import TIMING_COLUMNS, Row
-from edgeseg.system.cells import SIGNATURE, shield
 from edgeseg.system.files import csv_text, json_text
 from edgeseg.system.parallel import ordered_map
+from edgeseg.system.text import SIGNATURE, shield
 
 _NEED = {"ok": 6.0, "doubtful": 2.0, "empty": 4.0, "failed": 0.0}  # of a look; and the confidence
 _MOST_SHOWN = 10_000  # rows of the report: what a browser opens in a second

@@ -26,7 +26,7 @@ from edgeseg.phantom.head import demo_phantoms
 from edgeseg.score import evaluate
 from edgeseg.score.labelled import load_for, load_labelled
 from edgeseg.segmenter import Segmenter
-from edgeseg.system import host, sensors
+from edgeseg.system import host
 
 _MAX_IMAGES = 20
 
@@ -57,7 +57,7 @@ def run(jobs: Sequence[Job], on_result: Callable[[dict[str, Any]], None]) -> dic
     JSON-ready; accuracy is measured once for each model and repeated in its other rows.
     """
     versions = host.versions()
-    machine = host.describe() | {"versions": versions, "before": sensors.state()}
+    machine = host.describe() | {"versions": versions, "before": host.state()}
     results: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         if data := next((job.data for job in jobs if job.data), ""):
@@ -75,7 +75,7 @@ def run(jobs: Sequence[Job], on_result: Callable[[dict[str, Any]], None]) -> dic
                 result["accuracy"] = next((r["accuracy"] for r in same), None)
             results.append(result)
             on_result(result)
-    return {"host": machine | {"after": sensors.state()}, "results": results}
+    return {"host": machine | {"after": host.state()}, "results": results}
 
 
 def plan(
@@ -125,7 +125,7 @@ def measure(job: Job) -> dict[str, Any]:
     first_ms = _timed_ms(lambda: segmenter.infer(tensor))
     for _ in range(job.warmup):
         segmenter.infer(tensor)
-    meter, cpu_started = sensors.EnergyMeter(), time.process_time()
+    meter, cpu_started = host.EnergyMeter(), time.process_time()
     latency = np.array([_timed_ms(lambda: segmenter.infer(tensor)) for _ in range(job.runs)])
     cpu_ms = (time.process_time() - cpu_started) * 1000 / job.runs
     power_w = meter.power_w()

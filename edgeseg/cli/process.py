@@ -18,8 +18,7 @@ from typing import NoReturn
 
 from edgeseg.cli import console
 from edgeseg.errors import EdgesegError, MissingExtraError, OutputWriteError
-from edgeseg.system.memory import is_out_of_memory
-from edgeseg.system.text import first_line
+from edgeseg.system.text import first_line, is_out_of_memory
 
 _UNPRINTED = "standard output cannot be written ({}); what goes to files is there"
 _PACKAGES = {"cv2": "opencv-python-headless"}

@@ -20,8 +20,7 @@ from urllib.parse import unquote
 
 from edgeseg.inputs.left_out import IMAGE_SUFFIXES
 from edgeseg.inputs.source import Source
-from edgeseg.system.cells import unshield
-from edgeseg.system.text import cut
+from edgeseg.system.text import cut, unshield
 
 SIZES = "pixel-size table"
 MAX_FITTING = 100

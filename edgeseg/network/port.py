@@ -12,8 +12,7 @@ from edgeseg.errors import ModelError
 from edgeseg.network.adapter import BYTES, LARGEST_BATCH, PROBABILITY, TENSOR_TYPES, Adapter, Maps
 from edgeseg.network.metadata import METADATA_KEY, ModelMetadata
 from edgeseg.network.session import Session
-from edgeseg.system.memory import is_out_of_memory
-from edgeseg.system.text import first_line
+from edgeseg.system.text import first_line, is_out_of_memory
 
 _PRESENCE = "presence"
 _ROUNDING = 1e-3  # of half-precision and 8-bit networks

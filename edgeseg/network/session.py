@@ -15,9 +15,8 @@ import onnxruntime
 
 from edgeseg.errors import DeviceError, ModelError
 from edgeseg.system import telemetry
-from edgeseg.system.memory import is_out_of_memory
 from edgeseg.system.parallel import usable_cores
-from edgeseg.system.text import describe_text_file, first_line
+from edgeseg.system.text import describe_text_file, first_line, is_out_of_memory
 
 telemetry.switch_off_loaded(onnxruntime)
 PROVIDERS: dict[str, str] = {

@@ -1,19 +1,35 @@
-"""A DICOM node: measures the instances it receives, and sends reports of them."""
+"""A DICOM node: keeps the instances it receives, measures them, and sends reports of them."""
 
 from __future__ import annotations
 
 import contextlib
+import shutil
+import threading
+import time
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
 
-from edgeseg.node.addresses import NodeAddress
-from edgeseg.node.inbox import Inbox
+from edgeseg.errors import OutputWriteError
+from edgeseg.images.dicom.frames import holds_image
+from edgeseg.inputs.discover import items_of
+from edgeseg.node.addresses import NodeAddress, Status
 from edgeseg.node.report_sender import ReportSender
 from edgeseg.node.server import run_server
 from edgeseg.output.pictures import DOCUMENTS, picture_names
+from edgeseg.output.table import Row
 from edgeseg.run.engine import Engine
 from edgeseg.run.results import Results
+from edgeseg.run.store import Store
+from edgeseg.system.files import sync
+from edgeseg.system.text import cut, visible
 
 _SPOOL = ".incoming"
+_RETRY_S = 5.0  # pause after rows could not be written, as on a full disk
+_RESERVE_BYTES = 32 << 20  # left free on the disk for rows and pictures of what waits
+_LINES, _PERIOD_S = 20, 60.0
 
 
 @contextlib.contextmanager
@@ -47,3 +63,194 @@ def run_node(
         inbox = Inbox(engine, store, spool, address.bounds.queue, on_measured, on_notice)
         stack.enter_context(inbox)
         yield stack.enter_context(run_server(address, inbox.take, spool, on_notice))
+
+
+class Inbox:
+    """Takes instances while its context is open, and has them measured.
+
+    An instance is safe once it is taken: its file, and a note of it in the store, outlive a kill
+    and a power cut. What is not measured when the context ends is measured by the next run.
+    ``limit`` instances may wait in the folder ``spool``. From any thread ``on_measured`` is called
+    with each file whose rows are durable, and ``on_notice`` with sentences for the user.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        store: Store,
+        spool: Path,
+        limit: int,
+        on_measured: Callable[[str], None],
+        on_notice: Callable[[str], None],
+    ) -> None:
+        self._engine, self._store, self._spool, self._limit = engine, store, spool, limit
+        self._on_measured, self._on_notice = on_measured, on_notice
+        self._changed = threading.Condition()
+        # A file is known while it is written to the spool, then queued, then under way.
+        self._known: set[str] = set()
+        self._incomplete: set[str] = set()
+        self._queue: deque[str] = deque()
+        self._resume_s = 0.0  # before which nothing is measured
+        self._is_ending = False
+        self._n_documents = 0
+        self._thread = threading.Thread(target=self._work, name="edgeseg-inbox")
+
+    def __enter__(self) -> Inbox:
+        self._queue.extend(self._store.waiting())
+        self._known.update(self._queue)
+        for path in self._spool.glob("*.dcm"):
+            if path.name not in self._known:  # measured, or never answered
+                path.unlink(missing_ok=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._is_ending = True
+            self._changed.notify_all()
+        self._engine.stop()
+        self._thread.join()
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._queue) == len(self._known))
+        if self._n_documents:
+            self._on_notice(f"DICOM documents left out, which hold no image: {self._n_documents}")
+        if self._known:
+            self._on_notice(f"instances that wait for the next start: {len(self._known)}")
+
+    def take(self, received: Path, uid: str) -> Status:
+        """Keep an instance, unless it is measured or waits already, and return what to answer."""
+        file = f"{uid}.dcm"
+        with self._changed:
+            self._changed.wait_for(lambda: file not in self._incomplete)
+            if file in self._known or self._store.version_of(file) is not None:
+                return Status.SUCCESS
+            has_room = len(self._known) < self._limit
+            if has_room:
+                self._known.add(file)
+                self._incomplete.add(file)
+        if not has_room:
+            self._on_notice(f"{self._limit} instances wait to be measured; more are refused")
+            return Status.OUT_OF_RESOURCES
+        answer = Status.OUT_OF_RESOURCES
+        try:
+            self._keep(received, self._spool / file)
+            answer = Status.SUCCESS
+        except (OSError, OutputWriteError) as error:
+            reason = getattr(error, "strerror", None) or error
+            self._on_notice(f"an instance could not be kept, and was refused: {reason}")
+        finally:
+            with self._changed:
+                self._incomplete.discard(file)
+                if answer == Status.SUCCESS:
+                    self._queue.append(file)
+                else:
+                    self._known.discard(file)
+                self._changed.notify_all()
+        return answer
+
+    def _keep(self, received: Path, path: Path) -> None:
+        """Make an instance and the note that it waits durable, or leave nothing of it."""
+        disk = shutil.disk_usage(self._spool)
+        if disk.free < min(_RESERVE_BYTES, disk.total // 20):
+            raise OutputWriteError("the disk is full")
+        try:
+            received.replace(path)
+            sync(path)
+            sync(self._spool)
+            self._store.enqueue(path.name)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+            raise
+
+    def _work(self) -> None:
+        while (file := self._next()) is not None:
+            try:
+                self._measure(file)
+            except Exception as error:
+                self._retry(file, error)
+
+    def _next(self) -> str | None:
+        """Wait for the oldest file of the queue; None once the context ends."""
+        with self._changed:
+            while not self._is_ending:
+                pause_s = self._resume_s - time.monotonic()
+                if self._queue and pause_s <= 0:
+                    return self._queue.popleft()
+                self._changed.wait(pause_s if pause_s > 0 else None)
+            return None
+
+    def _measure(self, file: str) -> None:
+        path = self._spool / file
+        if not path.is_file():
+            self._on_notice(f"{path}: removed before it was measured; send it again")
+        elif holds_image(path):
+            future = self._engine.submit([*items_of(file, str(path))])
+            future.add_done_callback(partial(self._finish, file))
+            return
+        else:
+            self._n_documents += 1
+        self._store.dequeue(file)
+        self._forget(file)
+
+    def _finish(self, file: str, future: Future[list[Row]]) -> None:
+        if (error := future.exception()) is not None:
+            self._retry(file, error)
+            return
+        self._forget(file)
+        self._on_measured(file)
+
+    def _forget(self, file: str) -> None:
+        """Remove a file that waits no longer, as the store says already."""
+        with contextlib.suppress(OSError):
+            (self._spool / file).unlink()
+        with self._changed:
+            self._known.discard(file)
+            self._changed.notify_all()
+
+    def _retry(self, file: str, error: BaseException) -> None:
+        """Put a file back into the queue, and pause: a disk that is full need not stay so."""
+        with self._changed:
+            is_ending = self._is_ending
+            self._queue.append(file)
+            self._resume_s = time.monotonic() + _RETRY_S
+            self._changed.notify_all()
+        if not is_ending:
+            reason = error if isinstance(error, OutputWriteError) else type(error).__name__
+            self._on_notice(f"{file}: could not be measured, and is tried again: {reason}")
+
+
+class Notices:
+    """Passes on at most 20 notices a minute: peers must not fill a log. Safe in several threads.
+
+    What the function that gets them raises is dropped, as no notice may end a node.
+    """
+
+    def __init__(self, on_notice: Callable[[str], None]) -> None:
+        self._on_notice = on_notice
+        self._lock = threading.Lock()
+        self._started_s = time.monotonic()
+        self._count = 0  # in this period
+
+    def __call__(self, text: str) -> None:
+        """Pass a notice on, or count it among those left out."""
+        with self._lock:
+            if time.monotonic() - self._started_s >= _PERIOD_S:
+                self._begin_period()
+            self._count += 1
+            if self._count <= _LINES:
+                self._pass_on(cut(visible(text)))
+
+    def close(self) -> None:
+        """Say how many were left out."""
+        with self._lock:
+            self._begin_period()
+
+    def _begin_period(self) -> None:
+        if self._count > _LINES:
+            self._pass_on(f"{self._count - _LINES} more notices were left out")
+        self._started_s, self._count = time.monotonic(), 0
+
+    def _pass_on(self, text: str) -> None:
+        with contextlib.suppress(Exception):
+            self._on_notice(text)

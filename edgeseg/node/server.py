@@ -17,10 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.errors import ConfigError
-from edgeseg.node.addresses import NodeAddress, find_fixed_addresses, normalize_address
-from edgeseg.node.bounds import Bounds, Status
-from edgeseg.node.library import pynetdicom
-from edgeseg.node.spool import Sweeper, open_spool
+from edgeseg.node.addresses import (
+    Bounds,
+    NodeAddress,
+    Status,
+    find_fixed_addresses,
+    normalize_address,
+)
+from edgeseg.node.library import Sweeper, open_spool, pynetdicom
 from edgeseg.system.addresses import in_brackets
 
 # Encodings that are read here; of several that are offered one of these is taken.

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 from edgeseg.measure.tasks import measure_of
-from edgeseg.system.cells import SIGNATURE, shield
 from edgeseg.system.files import csv_text, write_atomic
+from edgeseg.system.text import SIGNATURE, shield
 
 if TYPE_CHECKING:
     from edgeseg.measure.measurement import Column, Figures

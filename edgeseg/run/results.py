@@ -20,8 +20,8 @@ from edgeseg.output.record import RUN_NAME, record_of
 from edgeseg.output.report.page import REPORT_NAME, write_page
 from edgeseg.output.table import RESULTS_NAME, Row, Table, column_decimals, write_csv
 from edgeseg.run.store import STORE_NAME, Picture, Store
-from edgeseg.system.cells import unshield
 from edgeseg.system.files import claim, locked, sync, write_json
+from edgeseg.system.text import unshield
 
 if TYPE_CHECKING:
     from edgeseg.inputs.source import Source

@@ -12,7 +12,7 @@ from edgeseg.errors import DataError
 from edgeseg.inputs.rows import read_number, read_rows
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.score import metrics
-from edgeseg.system.cells import unshield
+from edgeseg.system.text import unshield
 
 _ELLIPSE = ("center_x_px", "center_y_px", "semi_major_px", "semi_minor_px", "angle_rad")
 _OWN = ("hc_mm", "hc_px", *_ELLIPSE)

@@ -13,7 +13,7 @@ from edgeseg.inputs.matching import match_rows
 from edgeseg.inputs.rows import find_name_column, normalize_title, read_number, read_rows
 from edgeseg.inputs.source import Source
 from edgeseg.output.record import RUN_NAME
-from edgeseg.system.cells import unshield
+from edgeseg.system.text import unshield
 
 TITLES = "file,hc_site_mm,hc_edgeseg_mm"
 # as `normalize_title` returns them

@@ -36,12 +36,7 @@ def is_loopback(host: str) -> bool:
     That is ``localhost`` or a loopback address in its usual form: a name that only begins like one
     may lead anywhere.
     """
-    if host == "localhost":
-        return True
-    try:
-        return parse_address(host).is_loopback
-    except ValueError:
-        return False
+    return host == "localhost" or (is_address(host) and parse_address(host).is_loopback)
 
 
 def find_own_addresses() -> list[str]:
@@ -72,3 +67,12 @@ def parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     """Parse an IP address without its zone, IPv4 within IPv6 as IPv4, or raise ValueError."""
     address = ipaddress.ip_address(text.partition("%")[0])
     return getattr(address, "ipv4_mapped", None) or address
+
+
+def is_address(text: str) -> bool:
+    """Return whether a text is an IP address, as `parse_address` reads it."""
+    try:
+        parse_address(text)
+    except ValueError:
+        return False
+    return True

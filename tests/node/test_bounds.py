@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeseg.node.addresses import NodeAddress
-from edgeseg.node.bounds import Bounds, Status
+from edgeseg.node.addresses import Bounds, NodeAddress, Status
 from edgeseg.node.server import run_server
 from tests.node.conftest import Node, Start
 from tests.node.peers import associated, connected, data, hostile, read_unit, store_command, until

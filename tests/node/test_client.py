@@ -12,7 +12,7 @@ import pytest
 from pytest import MonkeyPatch
 
 from edgeseg.node.addresses import Caller, Remote
-from edgeseg.node.client import Outcome, send_files
+from edgeseg.node.report_sender import Outcome, send_files
 from tests.node.conftest import Node, Start, example
 
 pydicom = pytest.importorskip("pydicom")
@@ -60,7 +60,7 @@ def test_nobody_there_and_a_rejection_are_sentences(started: Start) -> None:
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
 def test_what_speaks_no_dicom_is_a_sentence(answer: bytes, monkeypatch: MonkeyPatch) -> None:
-    monkeypatch.setattr("edgeseg.node.client._ASSOCIATION_S", 0.5)
+    monkeypatch.setattr("edgeseg.node.report_sender._ASSOCIATION_S", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def respond() -> None:

@@ -18,9 +18,9 @@ from edgeseg.images.frame import Frame
 from edgeseg.inputs.facts import PixelSizes
 from edgeseg.inputs.source import Source
 from edgeseg.measure.ellipse import Ellipse
-from edgeseg.node import inbox as inbox_module
-from edgeseg.node.bounds import Status
-from edgeseg.node.inbox import Inbox
+from edgeseg.node import node as node_module
+from edgeseg.node.addresses import Status
+from edgeseg.node.node import Inbox
 from edgeseg.run.engine import Engine
 from edgeseg.run.store import Store
 from edgeseg.run.worker import Options, Worker, read_source
@@ -82,7 +82,7 @@ class Node:
 
 @pytest.fixture
 def node(tmp_path: Path, monkeypatch: MonkeyPatch) -> Node:
-    monkeypatch.setattr(inbox_module, "_RETRY_S", 0.01)
+    monkeypatch.setattr(node_module, "_RETRY_S", 0.01)
     return Node(tmp_path / "out", monkeypatch)
 
 
@@ -109,16 +109,16 @@ def test_of_two_equal_senders_one_waits(
     node: Node, is_full: bool, monkeypatch: MonkeyPatch
 ) -> None:
     keeping, may_go_on = threading.Event(), threading.Event()
-    sync = inbox_module.sync
+    sync = node_module.sync
 
     def slow_sync(path: Path) -> None:
-        monkeypatch.setattr(inbox_module, "sync", sync)
+        monkeypatch.setattr(node_module, "sync", sync)
         keeping.set()
         assert may_go_on.wait(PATIENCE_S)
         if is_full:
             fail()
 
-    monkeypatch.setattr(inbox_module, "sync", slow_sync)
+    monkeypatch.setattr(node_module, "sync", slow_sync)
     with node.run() as inbox:
         answers: list[Status] = []
         threads = [
@@ -145,7 +145,7 @@ def fail(*_: object) -> None:
 @pytest.mark.parametrize(
     ("place", "failure"),
     [
-        *(("pathlib.Path.replace", fail), ("edgeseg.node.inbox.sync", fail)),
+        *(("pathlib.Path.replace", fail), ("edgeseg.node.node.sync", fail)),
         *(("edgeseg.run.store.Store.enqueue", failure) for failure in (fail, lambda *_: 1 / 0)),
         ("shutil.disk_usage", lambda _: SimpleNamespace(free=9, total=999)),
     ],
@@ -168,7 +168,7 @@ def test_what_cannot_be_kept(
 
 def test_the_note_is_durable_after_its_file(node: Node, monkeypatch: MonkeyPatch) -> None:
     steps: list[object] = []
-    record_calls(monkeypatch, steps, inbox_module, "sync", lambda path: path)
+    record_calls(monkeypatch, steps, node_module, "sync", lambda path: path)
     record_calls(monkeypatch, steps, Store, "enqueue", lambda _, file: file)
     with node.run() as inbox:
         assert inbox.take(*node.receive()) == Status.SUCCESS

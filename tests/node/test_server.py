@@ -10,9 +10,8 @@ from unittest.mock import Mock
 import pytest
 
 from edgeseg.errors import ConfigError, OutputWriteError
-from edgeseg.node.addresses import Caller, NodeAddress
-from edgeseg.node.bounds import Status
-from edgeseg.node.notices import Notices
+from edgeseg.node.addresses import Caller, NodeAddress, Status
+from edgeseg.node.node import Notices
 from edgeseg.node.server import run_server
 from tests.node.conftest import Node, Start, example, run
 from tests.node.peers import ABORT, associated, connected, data, read_unit, store_command, until
@@ -143,7 +142,7 @@ def test_a_port_is_free_at_once_and_one_in_use_is_named(node: Node, tmp_path: Pa
 
 def test_notices_left_out_are_counted_after_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     now, said = [0.0], list[str]()
-    monkeypatch.setattr("edgeseg.node.notices.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("edgeseg.node.node.time.monotonic", lambda: now[0])
     notices = Notices(said.append)
     for number in range(25):
         notices(f"{number}\x1b[2J")

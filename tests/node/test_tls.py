@@ -7,10 +7,8 @@ from pathlib import Path
 import pytest
 
 from edgeseg.errors import ConfigError, InputNotFoundError
-from edgeseg.node.addresses import Remote
-from edgeseg.node.bounds import Bounds
-from edgeseg.node.client import Outcome, send_files
-from edgeseg.node.tls import make_tls
+from edgeseg.node.addresses import Bounds, Remote, make_tls
+from edgeseg.node.report_sender import Outcome, send_files
 from tests.node.conftest import Certificates, Start, example, run
 from tests.node.peers import answers_echo, connected, read_unit, until
 

@@ -13,9 +13,8 @@ from edgeseg.network.task import Task
 from edgeseg.output import table
 from edgeseg.output.report.page import write_page
 from edgeseg.score.corrected import read_corrections
-from edgeseg.system.cells import shield
 from edgeseg.system.files import csv_text
-from edgeseg.system.text import visible
+from edgeseg.system.text import shield, visible
 from tests.browser import DESK, opened, wait_until
 from tests.output.test_page_browser import names
 from tests.tables import values_of

@@ -9,8 +9,8 @@ import pytest
 from edgeseg.errors import DataError
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.score.corrected import COLUMNS, read_corrections, summarize_corrections
-from edgeseg.system.cells import SIGNATURE
 from edgeseg.system.files import csv_text
+from edgeseg.system.text import SIGNATURE
 
 HEAD = Ellipse(200.0, 150.0, 120.0, 90.0, 0.5)
 LARGER = Ellipse(204.0, 149.0, 126.0, 96.0, 0.45)

@@ -6,7 +6,7 @@ import io
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from edgeseg.system.cells import shield, unshield
+from edgeseg.system.text import shield, unshield
 
 TEXTS = st.text(alphabet="=+-@'\t\r\n;, a1\"\uff1d\ud800", max_size=12)
 

@@ -6,7 +6,7 @@ import cv2
 import pytest
 
 from edgeseg.errors import ModelError
-from edgeseg.system.memory import is_out_of_memory
+from edgeseg.system.text import is_out_of_memory
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeseg.system import sensors
+from edgeseg.system import host
 from tests.fakes import Clock
 
 CPU, RAPL = "sys/devices/system/cpu", "sys/class/powercap"
@@ -39,11 +39,11 @@ def test_clock_heat_and_throttling(tmp_path: Path) -> None:
     write(pi, PI)
     write(server, SERVER)
     names = ("frequency_mhz", "temperature_c", "throttled")
-    assert sensors.state(pi) == dict(zip(names, (1950.0, 61.3, "0x50005"), strict=True))
-    assert sensors.state(server) == dict(zip(names, (2700.0, 52.5, 7), strict=True))
-    assert (sensors.governor(pi), sensors.governor(server)) == ("ondemand", None)
-    assert {sensors.governor(nothing), *sensors.state(nothing).values()} == {None}
-    assert sensors.EnergyMeter(nothing).power_w() is None
+    assert host.state(pi) == dict(zip(names, (1950.0, 61.3, "0x50005"), strict=True))
+    assert host.state(server) == dict(zip(names, (2700.0, 52.5, 7), strict=True))
+    assert (host.governor(pi), host.governor(server)) == ("ondemand", None)
+    assert {host.governor(nothing), *host.state(nothing).values()} == {None}
+    assert host.EnergyMeter(nothing).power_w() is None
 
 
 def test_power_is_energy_over_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,8 +55,8 @@ def test_power_is_energy_over_time(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     }
     write(tmp_path / RAPL, files)
     clock = Clock()
-    monkeypatch.setattr(sensors, "time", clock)
-    meter = sensors.EnergyMeter(tmp_path)
+    monkeypatch.setattr(host, "time", clock)
+    meter = host.EnergyMeter(tmp_path)
     clock.now_s = 0.5
     # 2 J in the one; 1.5 J past its range in the other
     files |= {"intel-rapl:0/energy_uj": "3000000", "intel-rapl:1/energy_uj": "500000"}

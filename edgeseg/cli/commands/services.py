@@ -123,11 +123,9 @@ def listen(
     or SIGTERM: the next start measures what still waits.
     """
     from edgeseg.inputs.facts import Ages, PixelSizes
-    from edgeseg.node.addresses import Caller, NodeAddress, Remote, check_title
-    from edgeseg.node.bounds import Bounds
+    from edgeseg.node.addresses import Bounds, Caller, NodeAddress, Remote, check_title
     from edgeseg.node.library import pynetdicom
-    from edgeseg.node.node import run_node
-    from edgeseg.node.notices import Notices
+    from edgeseg.node.node import Notices, run_node
     from edgeseg.node.report_sender import ReportSender
     from edgeseg.run.engine import Engine
     from edgeseg.run.results import open_results
@@ -227,7 +225,7 @@ def _tls(
     certificate: Path | None, key: Path | None, authority: Path | None, *, return_tls: bool
 ) -> tuple[ssl.SSLContext | None, ssl.SSLContext | None]:
     """Return the TLS contexts of connections to this node, and from it; None without TLS."""
-    from edgeseg.node.tls import make_tls
+    from edgeseg.node.addresses import make_tls
 
     if (certificate is None) != (key is None):
         raise ConfigError("--tls-cert and --tls-key belong together: give both, or neither")

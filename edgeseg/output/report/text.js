@@ -31,7 +31,7 @@ function filled(element, attributes, children) {
   return element;
 }
 
-/* A cell of a CSV file that a spreadsheet takes for text; see edgeseg/system/cells.py. */
+/* A cell of a CSV file that a spreadsheet takes for text; see edgeseg/system/text.py. */
 function cellText(text) {
   const safe = text.replace(FORMULA, "'");
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
