@@ -61,11 +61,7 @@ class AdoptSpec:
         names = self.classes or (BACKGROUND, "structure")
         are_classes = names[0] == BACKGROUND and len(set(names) - {""}) == len(names) > 1
         choices = [
-            (
-                name,
-                getattr(self, name) in values,
-                " or ".join(str(v) for v in values if v is not None),
-            )
+            (name, getattr(self, name) in values, " or ".join(map(str, filter(None, values))))
             for name, values in _CHOICES.items()
         ]
         for name, holds, expected in (

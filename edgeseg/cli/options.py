@@ -81,7 +81,7 @@ def check_report(path: Path | None) -> Path | None:
         if (kind := kind_of(start)) or b"\0" in start:
             found = kind.name if kind else "a file of bytes"
             raise OutputExistsError(
-                f"{path} is no report that may be replaced, but {found}; give another file"
+                f"{path} holds {found} and is no report to replace; give the name of another file"
             )
     return path
 

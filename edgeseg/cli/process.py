@@ -21,7 +21,6 @@ from edgeseg.errors import EdgesegError, MissingExtraError, OutputWriteError
 from edgeseg.system.text import first_line, is_out_of_memory
 
 _UNPRINTED = "standard output cannot be written ({}); what goes to files is there"
-_PACKAGES = {"cv2": "opencv-python-headless"}
 _PATIENCE_S = 0.7
 _LOOK_S = 0.5  # a signal that comes just as a wait begins, or on Windows, does not end it
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -53,8 +52,8 @@ def describe_error(error: Exception) -> str | None:
             return f"{where}: {error.strerror}" if where else str(error)
         return _UNPRINTED.format(error.strerror)  # all other errors of writing name a file
     if isinstance(error, ImportError):
-        package = (error.name or "").split(".")[0]
-        package = _PACKAGES.get(package, package) or "one of the packages"
+        name = (error.name or "one of the packages").partition(".")[0]
+        package = "opencv-python-headless" if name == "cv2" else name
         return f"the package {package} cannot be imported ({error}); reinstall it"
     if isinstance(error, RuntimeError) and "Symlink loop" in str(error):
         return str(error)  # of Path.resolve before Python 3.13

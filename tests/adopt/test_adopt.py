@@ -8,16 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from edgeseg import errors
 from edgeseg.bench.verify import verify
-from edgeseg.cli import app
 from edgeseg.errors import ModelError
 from edgeseg.network.adapter import preprocess
 from edgeseg.phantom.head import make_phantom
 from edgeseg.segmenter import Segmenter
 from edgeseg.serve.site import check_runs_in_page
+from tests.cli.calls import call
 
 onnx = pytest.importorskip("onnx")
 
@@ -221,15 +220,15 @@ def test_the_command_prints_what_it_did(tmp_path: Path) -> None:
     command = ["adopt", source, "--out", out, "--input", f"{H}x{W}", "--channels", 3, "--logits"]
     command += ["--scale", 255, "--mean", numbers[0], "--sd", numbers[1], "--activation", "softmax"]
     command += ["--classes", "background, left,right", "--json", tmp_path / "report.json"]
-    result = CliRunner().invoke(app, [str(part) for part in command])
+    result = call(*command)
     assert result.exit_code == 0, result.output
     assert "background, left, right" in result.stdout
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["classes"] == list(THREE)
     assert report["max_probability_difference"] <= 1e-5
     assert_same(source, out, GRAYS, activation="softmax", background=True)
-    again = CliRunner().invoke(app, [str(part) for part in command])
+    again = call(*command)
     assert "--overwrite" in str(again.exception)
     for option, value in (("--input", "256"), ("--mean", "0.4;0.5")):
-        result = CliRunner().invoke(app, ["adopt", "m.onnx", "--out", "o.onnx", option, value])
+        result = call("adopt", "m.onnx", "--out", "o.onnx", option, value)
         assert result.exit_code == 2 and option in result.stderr

@@ -76,10 +76,8 @@ REPORTS = ("--json", "--jsonl", "--csv", "--markdown")
         ("calibrate", "--out"), ("challenge", "--out"),
     ],
 )  # fmt: skip
-def test_no_report_replaces_an_image_or_a_model(
-    command: str, name: str, scan_file: bytes, tmp_path: Path
-) -> None:
-    for content in (scan_file, b"a\0"):
+def test_no_report_replaces_an_image_or_a_model(command: str, name: str, tmp_path: Path) -> None:
+    for content in (b"P2 1 1 255 7", b"a\0"):
         (path := tmp_path / "a").write_bytes(content)
         result = call(command, name, path)
         assert isinstance(result.exception, OutputExistsError) and str(path) in str(

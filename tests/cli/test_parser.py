@@ -15,10 +15,10 @@ import typer
 import typer.core
 from typer.testing import CliRunner
 
-from edgeseg.cli import app
 from edgeseg.cli.parser import Command, Group
 from edgeseg.network import zoo
 from edgeseg_training.config import TrainConfig
+from tests.cli.calls import call
 
 EDGESEG = Path(sys.executable).with_name("edgeseg")
 needs_command = pytest.mark.skipif(not EDGESEG.is_file(), reason="the command is not installed")
@@ -111,9 +111,9 @@ def test_bash_completes_once_it_is_installed(tmp_path: Path) -> None:
 
 
 def said(*arguments: str, code: int) -> str:
-    done = CliRunner().invoke(app, ["train", *arguments], env={"COLUMNS": "200", "TERM": "dumb"})
+    done = call("train", *arguments)
     assert done.exit_code == code, done.output
-    return " ".join(done.output.replace("│", " ").split())
+    return " ".join(done.output.split())
 
 
 def test_help_lists_every_value_with_its_default() -> None:

@@ -57,10 +57,8 @@ def test_links_to_folders_are_not_followed_but_named(tmp_path: Path) -> None:
     touch(inside / "a.png", outside / "a.png")
     (inside / "link").symlink_to(outside)
     (inside / "back").symlink_to(inside)
-    found = discover([str(inside)])
-    assert [item.file for item in found.items] == ["a.png"]
-    assert "did not follow 2 links to folders" in found.notices[0]
-    assert [i.file for i in discover([str(inside / "link")]).items] == ["a.png"]
+    assert files(inside) == files(inside / "link") == ["a.png"]
+    assert "did not follow 2 links to folders" in notices(inside)[0]
 
 
 def test_results_and_annotations_are_not_inputs(tmp_path: Path) -> None:
@@ -113,7 +111,7 @@ def test_files_are_images_by_their_first_bytes_too(tmp_path: Path) -> None:
     expected = ["1.2.840.113619", "IM0001", "photo", "scan.001", "z.jfif"]
     assert files(tmp_path) == expected
     assert files(tmp_path / "*") == expected
-    assert discover([str(tmp_path)]).notices == []
+    assert notices(tmp_path) == []
 
 
 def test_kinds_that_are_no_picture_are_counted(tmp_path: Path) -> None:
@@ -122,9 +120,8 @@ def test_kinds_that_are_no_picture_are_counted(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"RIFF\0\0\0\0AVI LIST" + bytes(50))
     (tmp_path / "report.pdf").write_bytes(b"%PDF-1.7")
     (tmp_path / "DICOMDIR").write_bytes(bytes(128) + b"DICM" + bytes(50))
-    found = discover([str(tmp_path)])
-    assert [item.file for item in found.items] == ["a.png"]
-    (notice,) = found.notices
+    assert files(tmp_path) == ["a.png"]
+    (notice,) = notices(tmp_path)
     assert "left out 6 files of kinds that are not read" in notice
     assert "(3 AVI video, 1 DICOM index, 1 PDF, 1 raw samples)" in notice
     (tmp_path / "a.png").unlink()
@@ -138,9 +135,8 @@ def test_folders_of_systems_are_left_out_and_counted(tmp_path: Path, folder: str
     touch(tmp_path / "a.png", inside / "b.png", inside / "x" / "c.jpg", inside / "note.txt")
     touch(tmp_path / "._a.png", tmp_path / "Thumbs.db")
     for given, n in ((tmp_path, 4), (tmp_path / "**", 4), (tmp_path / "**" / "*.png", 1)):
-        found = discover([str(given), str(given)])
-        assert [item.file for item in found.items] == ["a.png"]
-        (notice,) = found.notices
+        assert files(given, given) == ["a.png"]
+        (notice,) = notices(given, given)
         assert re.match(f"left out {n} files? that a system keeps beside images, such as ", notice)
     # named on purpose
     assert files(inside) == ["b.png", "x/c.jpg"]
@@ -159,13 +155,12 @@ def test_a_closed_folder_ends_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
         return look(path)
 
     monkeypatch.setattr(os, "scandir", scandir)  # root may look anywhere
-    found = discover([str(tmp_path)])
-    assert [item.file for item in found.items] == ["a.png", "z/c.png"]
-    (notice,) = found.notices
+    assert files(tmp_path) == ["a.png", "z/c.png"]
+    (notice,) = notices(tmp_path)
     assert notice.startswith("passed over 1 file or folder that cannot be read, such as ")
     assert notice.endswith("private")
     with pytest.raises(InputNotFoundError, match=r"private: cannot be read \(Permission denied\)"):
-        discover([str(tmp_path / "private")])
+        files(tmp_path / "private")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="there are none elsewhere")
@@ -178,16 +173,15 @@ def test_pipes_sockets_and_links_in_a_circle(tmp_path: Path) -> None:
     (tmp_path / "e.png").symlink_to(tmp_path / "a.png")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     for given in (tmp_path, tmp_path / "*"):
-        found = discover([str(given)])
         # those that lead nowhere get a row, which says so
-        assert [item.file for item in found.items] == ["a.png", "c.png", "d.png", "e.png"]
-        (notice,) = found.notices
+        assert files(given) == ["a.png", "c.png", "d.png", "e.png"]
+        (notice,) = notices(given)
         assert "left out 1 pipe, socket or device with names of images, such as " in notice
     assert files(tmp_path / "b.png") == ["b.png"]
     with pytest.raises(ImageDecodeError, match="it is a folder, a pipe or a device"):
         read_bytes(tmp_path / "b.png")  # at once
     with pytest.raises(InputNotFoundError, match="cannot be read"):
-        discover([str(tmp_path / "loop")])
+        files(tmp_path / "loop")
 
 
 def test_what_exists_is_taken_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,7 +213,7 @@ def test_odd_names_are_kept_and_shown_plainly(tmp_path: Path) -> None:
     odd.mkdir()
     (odd / "@eaDir").mkdir()
     (odd / "@eaDir" / "x.png").touch()
-    for text in discover([str(tmp_path)]).notices:
+    for text in notices(tmp_path):
         assert text.isprintable()
         assert "\\x1b]0;x\\x07\\u202e" in text
 

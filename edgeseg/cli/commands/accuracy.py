@@ -122,11 +122,12 @@ def _region_lines(data: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[t
 
 def _fill(text: str, figures: Mapping[str, Any], factor: float = 1) -> str:
     """Return a text with figures at their names in braces, and a dash for one that is unknown."""
-    return re.sub(r"\{(\w+)\}", lambda name: _number(figures[name[1]], factor), text)
 
+    def number(name: re.Match[str]) -> str:
+        value = figures[name[1]]
+        return "-" if value is None else f"{factor * value:.2f}"
 
-def _number(value: float | None, factor: float) -> str:
-    return "-" if value is None else f"{factor * value:.2f}"
+    return re.sub(r"\{(\w+)\}", number, text)
 
 
 _SITE = "CSV of 20 to 30 heads: file, your HC in mm and, without --results, edgeseg's."

@@ -100,19 +100,18 @@ def archive(
         if collect:
             n_bad, figures = _collect(opened)
         else:
-            cores = model.threads, processes
-            n_bad, figures = _measure(opened, share, ray, cores, progress_every_s)
+            how = model.threads, processes, progress_every_s
+            n_bad, figures = _measure(opened, share, ray, *how)
         write_figures(figures)
     if n_bad:
         raise typer.Exit(1)
 
 
 def _measure(
-    opened: Archive, share: tuple[int, int], ray: str | None, cores: tuple[int | None, int | None],
-    progress_every_s: float | None,
+    opened: Archive, share: tuple[int, int], ray: str | None, threads: int | None,
+    processes: int | None, progress_every_s: float | None,
 ) -> tuple[int, dict[str, Any]]:  # fmt: skip
     """Measure the missing parts; return the number of failed rows and the figures of this run."""
-    plan, (threads, processes) = opened.plan, cores
     todo = opened.find_missing(share, console.notice)
     n_rows = sum(stop - start for start, stop in map(opened.rows_of, todo))
     n_done, started_s = 0, time.monotonic()
@@ -135,11 +134,11 @@ def _measure(
         if ray is not None:
             with needs_extra("ray"):
                 from edgeseg.archive.on_ray import measure_parts_on_ray
-            done = measure_parts_on_ray(plan, todo, ray, threads, on_rows)
+            done = measure_parts_on_ray(opened.plan, todo, ray, threads, on_rows)
         else:
             from edgeseg.archive.pool import measure_parts
 
-            done = measure_parts(plan, todo, threads, processes, on_rows)
+            done = measure_parts(opened.plan, todo, threads, processes, on_rows)
         for part in done:
             statuses.update(part.statuses)
             n_parts += 1
