@@ -1,7 +1,8 @@
-"""A network whose answers tests know, behind the session that `edgeseg.segmenter` opens; a log."""
+"""A network whose answers tests know, behind the session that `Segmenter` opens; logs; waiting."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
@@ -141,3 +142,11 @@ def record_calls(
         return result
 
     patch.setattr(owner, name, call)
+
+
+def until(true: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait until something is true that other threads bring about."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not come true"
+        time.sleep(0.005)

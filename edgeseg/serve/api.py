@@ -18,10 +18,6 @@ from edgeseg.run.worker import Options, Worker
 from edgeseg.segmenter import Segmenter
 from edgeseg.system.parallel import single_threaded_opencv
 
-PARAMETERS = ("pixel_size", "name", "ga", "include")
-"""What may be said of an image, and what is to be sent back."""
-_INCLUDE = ("mask", "overlay")
-
 
 class Busy(Exception):
     """All places are taken by images that are measured or wait for it."""
@@ -68,8 +64,8 @@ class Measurer:
 def check_parameters(parameters: Mapping[str, str]) -> None:
     """Refuse what is no parameter or picture with a `DataError`, before an image is read."""
     for what, found, known in (
-        ("parameter", parameters, PARAMETERS),
-        ("picture", _list_pictures(parameters), _INCLUDE),
+        ("parameter", parameters, ("pixel_size", "name", "ga", "include")),
+        ("picture", _list_pictures(parameters), ("mask", "overlay")),
     ):
         if unknown := [name for name in found if name not in known]:
             raise DataError(f"there is no {what} {unknown[0]!r}; expected {', '.join(known)}")

@@ -26,8 +26,8 @@ _PAGE = Path(__file__).with_name("page")
 _SHARED = Path(report.__file__).parent
 _SHARED_NAMES = ("ellipse.js", "figures.js", "text.js")  # with the report
 _WORKER = "sw.js"
-_TEXT_TYPES = {".css": "css", ".html": "html", ".js": "javascript", ".mjs": "javascript"}
 _TYPES = {
+    ".css": "text/css", ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript",
     ".gz": "application/gzip", ".json": "application/json", ".onnx": "application/octet-stream",
     ".png": "image/png", ".webmanifest": "application/manifest+json",
 }  # fmt: skip
@@ -37,7 +37,8 @@ class Asset:
     """A file of the site, and its ETag, which changes with its content."""
 
     def __init__(self, content: bytes, content_type: str) -> None:
-        self.content, self.content_type = content, content_type
+        is_text = content_type.startswith("text/")
+        self.content, self.content_type = content, content_type + "; charset=utf-8" * is_text
         self.tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
 
 
@@ -55,7 +56,10 @@ def site(segmenter: Segmenter) -> dict[str, Asset]:
     policy = CONTENT_SECURITY_POLICY.encode()
     files["index.html"] = files["index.html"].replace(b"CONTENT_SECURITY_POLICY", policy)
     files[_WORKER] = _add_file_list(files)
-    return {name: Asset(content, _type_of(Path(name).suffix)) for name, content in files.items()}
+    return {
+        name: Asset(content, _TYPES.get(Path(name).suffix, "text/plain"))
+        for name, content in files.items()
+    }
 
 
 def export(out: Path, segmenter: Segmenter, *, overwrite: bool) -> list[Path]:
@@ -92,10 +96,6 @@ def check_runs_in_page(segmenter: Segmenter) -> None:
         reason = "the page passes one gray image at a time, but this model takes another input"
     if reason:
         raise ModelError(f"{segmenter.file.name} does not run in the page: {reason}; use hc18-nano")
-
-
-def _type_of(suffix: str) -> str:
-    return _TYPES.get(suffix) or f"text/{_TEXT_TYPES.get(suffix, 'plain')}; charset=utf-8"
 
 
 def _describe_model(segmenter: Segmenter) -> dict[str, Any]:

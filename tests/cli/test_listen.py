@@ -23,8 +23,7 @@ import pytest
 from edgeseg.errors import MissingExtraError
 from edgeseg.phantom.head import make_phantom
 from tests.cli.calls import call, untimed_rows
-from tests.node.conftest import make_certificate
-from tests.node.peers import until
+from tests.node.conftest import make_certificate, until
 
 pydicom = pytest.importorskip("pydicom")
 pytest.importorskip("pynetdicom")

@@ -1,17 +1,24 @@
+"""Nodes, and peers made of bytes, for what no proper client does."""
+
 from __future__ import annotations
 
+import contextlib
 import itertools
 import shutil
+import socket
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import pytest
 
 from edgeseg.node.addresses import NodeAddress
 from edgeseg.node.server import Store, run_server
+from tests.conftest import benchmark_script
 
 
 def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
@@ -104,3 +111,46 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     signed = ("-CA", authority, "-CAkey", key, "-addext", "basicConstraints=critical,CA:FALSE")
     node, caller = (make_certificate(folder, name, *signed) for name in ("node", "caller"))
     return Certificates(authority, node, caller, make_certificate(folder, "stranger"))
+
+
+hostile: ModuleType = benchmark_script("library.hostile.dicom_peer")
+read_unit, status_of = hostile.read_unit, hostile.status_of
+answers_echo = hostile.answers_echo
+ABORT, ACCEPTANCE = 7, 2
+
+
+@contextlib.contextmanager
+def connected(address: tuple[str, int]) -> Iterator[socket.socket]:
+    with socket.create_connection(address, 10) as connection:
+        yield connection
+
+
+@contextlib.contextmanager
+def associated(address: tuple[str, int]) -> Iterator[socket.socket]:
+    """A peer that may echo in context 1, and store ultrasound images in context 3."""
+    with connected(address) as connection:
+        connection.sendall(hostile.usual_request())
+        assert read_unit(connection)[0] == ACCEPTANCE
+        yield connection
+
+
+def store_command() -> bytes:
+    return bytes(hostile.fragments((3, 3, hostile.command(1, data=True))))
+
+
+def data(part: bytes, *, last: bool) -> bytes:
+    return bytes(hostile.fragments((3, 2 if last else 0, part)))
+
+
+class SlowStore:
+    """Stores nothing, and answers once it may go on."""
+
+    def __init__(self) -> None:
+        self.is_storing, self.may_go_on = threading.Event(), threading.Event()
+        self.taken: list[str] = []
+
+    def __call__(self, path: Path, uid: str) -> int:
+        self.taken.append(uid)
+        self.is_storing.set()
+        assert self.may_go_on.wait(10)
+        return 0

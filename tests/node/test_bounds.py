@@ -13,8 +13,18 @@ import pytest
 
 from edgeseg.node.addresses import Bounds, NodeAddress, Status
 from edgeseg.node.server import run_server
-from tests.node.conftest import Node, Start
-from tests.node.peers import associated, connected, data, hostile, read_unit, store_command, until
+from tests.fakes import until
+from tests.node.conftest import (
+    Node,
+    SlowStore,
+    Start,
+    associated,
+    connected,
+    data,
+    hostile,
+    read_unit,
+    store_command,
+)
 
 pytest.importorskip("pydicom")
 pytest.importorskip("pynetdicom")
@@ -125,20 +135,6 @@ def test_a_peer_that_resets_leaves_nothing(node: Node) -> None:
         until(lambda: len([*node.spool.iterdir()]) == 1)
     until(lambda: not [*node.spool.iterdir()])
     assert hostile.answers_echo(node.address)
-
-
-class SlowStore:
-    """Stores nothing, and answers once it may go on."""
-
-    def __init__(self) -> None:
-        self.is_storing, self.may_go_on = threading.Event(), threading.Event()
-        self.taken: list[str] = []
-
-    def __call__(self, path: Path, uid: str) -> int:
-        self.taken.append(uid)
-        self.is_storing.set()
-        assert self.may_go_on.wait(10)
-        return 0
 
 
 def test_a_stop_lets_a_store_end_and_takes_no_more(tmp_path: Path) -> None:

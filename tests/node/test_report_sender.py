@@ -1,8 +1,10 @@
-"""Documents go back whatever the archive and the disk do, and a stop does not wait for either."""
+"""Documents reach the archive whatever it and the disk do, and a stop waits for neither."""
 
 from __future__ import annotations
 
 import contextlib
+import io
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,14 +13,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pytest import MonkeyPatch
 
 from edgeseg.errors import OutputWriteError
 from edgeseg.node import report_sender
-from edgeseg.node.addresses import Remote
-from edgeseg.node.report_sender import ReportSender
-from tests.node.conftest import Node, Start, example
-from tests.node.peers import until
+from edgeseg.node.addresses import Caller, Remote
+from edgeseg.node.report_sender import Outcome, ReportSender, send_files
+from tests.fakes import until
+from tests.node.conftest import Node, SlowStore, Start, example
 
+pydicom = pytest.importorskip("pydicom")
 pytest.importorskip("pynetdicom")
 
 Sending = Callable[..., contextlib.AbstractContextManager[ReportSender]]
@@ -71,17 +75,11 @@ def test_a_full_disk_is_said(node: Node, sending: Sending, monkeypatch: pytest.M
 
 @pytest.fixture
 def hanging(started: Start, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """An archive that answers once it is free, which a stop does not wait for."""
+    """An archive that answers once it may, which a stop does not wait for."""
     monkeypatch.setattr(report_sender, "_STOP_S", 0.2)
-    is_reached, is_free = threading.Event(), threading.Event()
-
-    def hang(path: Path, uid: str) -> int:
-        is_reached.set()
-        is_free.wait(30)
-        return 0
-
-    yield SimpleNamespace(node=started(store=hang), is_reached=is_reached, is_free=is_free)
-    is_free.set()
+    store = SlowStore()
+    yield SimpleNamespace(node=started(store=store), store=store)
+    store.may_go_on.set()
 
 
 def test_a_stop_waits_for_neither_a_hanging_archive_nor_the_rest(
@@ -89,14 +87,72 @@ def test_a_stop_waits_for_neither_a_hanging_archive_nor_the_rest(
 ) -> None:
     said: list[str] = []
     with sending(hanging.node, 2, lambda _: None, said) as sender:
-        assert hanging.is_reached.wait(10)
+        assert hanging.store.is_storing.wait(10)
         began_s = time.monotonic()
     assert time.monotonic() - began_s < 10  # a minute's answer is waited for otherwise
     until(lambda: sender._thread not in threading.enumerate())  # nor is a thread left
     assert said[-1].endswith("not sent yet: 2; the next start sends them")
     noted: list[str] = []
-    hanging.is_reached.clear()
+    hanging.store.is_storing.clear()
     with sending(hanging.node, 60, noted.extend, []):
-        assert hanging.is_reached.wait(10)
-        threading.Timer(0.3, hanging.is_free.set).start()
+        assert hanging.store.is_storing.wait(10)
+        threading.Timer(0.3, hanging.store.may_go_on.set).start()
     assert noted == ["0.dcm"]
+
+
+def send(paths: list[Path], address: tuple[str, int]) -> list[Outcome]:
+    return send_files(paths, Remote("NODE", *address), "EDGESEG")
+
+
+def test_files_come_whole_as_encoded_and_others_are_refused(node: Node, tmp_path: Path) -> None:
+    (text := tmp_path / "text.dcm").write_text("no DICOM")
+    paths = [example(name) for name in ("rgb_color", "palette_color", "ybr_color")]
+    refused, *sent = send([text, *paths], node.address)
+    assert sent == [Outcome(True)] * 3
+    for path, content in zip(paths, node.received.values(), strict=True):
+        original, got = pydicom.dcmread(path), pydicom.dcmread(io.BytesIO(content))
+        assert got == original
+        assert got.file_meta.TransferSyntaxUID == original.file_meta.TransferSyntaxUID
+    assert refused.is_done and "text.dcm" in refused.reason
+    (alone,) = send([text], node.address)
+    assert alone.is_done and "text.dcm" in alone.reason
+
+
+ANSWERS = [(0xB000, True), (0xA700, False), (0x0110, False), (0xC000, True)]
+
+
+@pytest.mark.parametrize(("status", "is_done"), ANSWERS)
+def test_the_answer_says_whether_to_send_again(status: int, is_done: bool, started: Start) -> None:
+    node = started(store=lambda path, uid: status)
+    (outcome,) = send([example()], node.address)
+    assert outcome.is_done == is_done
+    assert bool(outcome.reason) == (status != 0xB000)
+
+
+def test_nobody_there_and_a_rejection_are_sentences(started: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closing:
+        port = closing.getsockname()[1]
+    rejecting = started(allow=[Caller("OTHER")]).address
+    for host, at in (("127.0.0.1", port), ("no.such.host.invalid", port), rejecting):
+        (outcome,) = send([example()], (host, at))
+        assert not outcome.is_done
+        assert f"NODE@{host}:{at}" in outcome.reason and "EDGESEG" in outcome.reason
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+def test_what_speaks_no_dicom_is_a_sentence(answer: bytes, monkeypatch: MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeseg.node.report_sender._ASSOCIATION_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def respond() -> None:
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(ConnectionError):
+                connection.sendall(answer)
+                while connection.recv(1 << 16):
+                    pass
+
+        thread = threading.Thread(target=respond)
+        thread.start()
+        (outcome,) = send([example()], server.getsockname())
+        thread.join()
+    assert not outcome.is_done and outcome.reason

@@ -13,8 +13,19 @@ from edgeseg.errors import ConfigError, OutputWriteError
 from edgeseg.node.addresses import Caller, NodeAddress, Status
 from edgeseg.node.node import Notices
 from edgeseg.node.server import run_server
-from tests.node.conftest import Node, Start, example, run
-from tests.node.peers import ABORT, associated, connected, data, read_unit, store_command, until
+from tests.fakes import until
+from tests.node.conftest import (
+    ABORT,
+    Node,
+    Start,
+    associated,
+    connected,
+    data,
+    example,
+    read_unit,
+    run,
+    store_command,
+)
 
 pydicom = pytest.importorskip("pydicom")
 pynetdicom = pytest.importorskip("pynetdicom")

@@ -19,11 +19,10 @@ from edgeseg.phantom.head import Phantom
 from edgeseg.segmenter import Segmenter
 from edgeseg.serve.site import CONTENT_SECURITY_POLICY, site
 from tests.browser import PHONE, opened, wait_until
+from tests.serve.conftest import READY, add, choose, count, wait_for_results
 from tests.tables import read_rows
 
 pytestmark = pytest.mark.browser
-READY = "document.body.dataset.ready === 'true'"
-IDLE = "document.getElementById('state').textContent.startsWith('Ready')"
 MOST_BYTES = 5_000_000
 ENTERED_MM = 0.12
 
@@ -44,44 +43,6 @@ def page(window: Any) -> Any:
 
 def enter(page: Any, size: object) -> None:
     page.fill("#size-x", str(size))
-
-
-def count(page: Any) -> int:
-    return page.locator("#measured button").count()
-
-
-def wait_for_results(page: Any, number: int) -> None:
-    """Wait for a number of results in all."""
-    wait_until(page, f"document.querySelectorAll('#measured button').length === {number} && {IDLE}")
-
-
-def choose(page: Any, files: dict[str, bytes]) -> None:
-    payloads = [{"name": n, "mimeType": "image/png", "buffer": data} for n, data in files.items()]
-    page.set_input_files("#files", payloads)
-
-
-def add(page: Any, files: dict[str, bytes], how: str = "choose") -> list[Any]:
-    """Choose, drop or paste files, wait until they are measured, and return their buttons."""
-    before = count(page)
-    if how == "choose":
-        choose(page, files)
-    else:
-        packed = {name: base64.b64encode(data).decode() for name, data in files.items()}
-        page.evaluate(
-            """([how, files]) => {
-              const transfer = new DataTransfer();
-              for (const [name, text] of Object.entries(files)) {
-                const bytes = Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
-                transfer.items.add(new File([bytes], name, { type: "image/png" }));
-              }
-              document.dispatchEvent(how === "drop"
-                ? new DragEvent("drop", { dataTransfer: transfer, bubbles: true })
-                : new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true }));
-            }""",
-            [how, packed],
-        )
-    wait_for_results(page, before + len(files))
-    return page.locator("#measured button").all()[before:]
 
 
 def figure(page: Any) -> str:

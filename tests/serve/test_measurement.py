@@ -20,7 +20,7 @@ from edgeseg.phantom.head import Phantom
 from edgeseg.prediction import Prediction
 from edgeseg.score import hc18
 from edgeseg.segmenter import Segmenter
-from tests.serve.window import INPUT, ellipse_fields, packed, size_fields, unpacked
+from tests.serve.conftest import INPUT, ellipse_fields, packed, size_fields, unpacked
 
 pytestmark = pytest.mark.browser
 TOLERANCE_MM = 0.1

@@ -12,7 +12,7 @@ import pytest
 
 from edgeseg.images.image_file import decode_frame
 from tests.images import image_files as files
-from tests.serve.window import packed, unpacked
+from tests.serve.conftest import packed, unpacked
 
 pytestmark = pytest.mark.browser
 Gray = npt.NDArray[np.uint8]

@@ -19,7 +19,7 @@ from edgeseg.measure.outline import EllipseFit, Outline
 from edgeseg.measure.region import Region
 from edgeseg.network.task import Limits
 from edgeseg.segmenter import Segmenter
-from tests.serve.window import INPUT, ellipse_fields, packed, size_fields
+from tests.serve.conftest import INPUT, ellipse_fields, packed, size_fields
 
 pytestmark = pytest.mark.browser
 SQUARE = PixelSize(0.2, 0.2, "option")

@@ -1,8 +1,7 @@
 /* Measure a fetal head in two or three looks of the network, as edgeseg/measure/head.py does. */
 import { raisedFlags } from "./flags.js";
 import { bestAgreement, findOutline, meanOf } from "./outline.js";
-import { stretched } from "./resize.js";
-import { around, cut } from "./view.js";
+import { around, cut, stretched } from "./view.js";
 
 const BLACK_ON_WHITE = 150, MORE_LOOKS = 2;
 const WIDEST = 4, LARGEST = 4, SMALL_PX = 1_000_000;

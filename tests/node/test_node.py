@@ -24,8 +24,7 @@ from edgeseg.node.node import Inbox
 from edgeseg.run.engine import Engine
 from edgeseg.run.store import Store
 from edgeseg.run.worker import Options, Worker, read_source
-from tests.fakes import FakeSession, head_image, open_fake, record_calls
-from tests.node.peers import until
+from tests.fakes import FakeSession, head_image, open_fake, record_calls, until
 
 pydicom = pytest.importorskip("pydicom")
 
