@@ -89,10 +89,10 @@ class Caller:
         if host is None or port is not None:
             expected = "AET or AET@HOST, such as PROBE@10.0.0.7"
             raise DataError(f"{short(text)}: expected {expected}")
-        return cls(check_title(title), normalize_address(host) if is_address(host) else host)
+        return cls(check_title(title), str(parse_address(host)) if is_address(host) else host)
 
     def admits(self, title: str, address: str) -> bool:
-        """Return whether who calls by a title from a normalized address is this caller."""
+        """Return whether who calls by a title, from a parsed address, is this caller."""
         return title == self.ae_title and (
             self.host is None or address in _find_addresses(self.host)
         )
@@ -125,11 +125,6 @@ def check_title(text: str) -> str:
     return title
 
 
-def normalize_address(text: str) -> str:
-    """Return an IP address in its one spelling; see `parse_address`."""
-    return str(parse_address(text))
-
-
 def find_fixed_addresses(callers: Iterable[Caller]) -> set[str] | None:
     """Return the only addresses callers may call from; None if some may from anywhere.
 
@@ -145,7 +140,7 @@ def _find_addresses(host: str) -> set[str]:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return set()
-    return {normalize_address(str(entry[4][0])) for entry in found}
+    return {str(parse_address(str(entry[4][0]))) for entry in found}
 
 
 def _split_place(text: str) -> tuple[str | None, int | None]:

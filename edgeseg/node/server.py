@@ -17,15 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.errors import ConfigError
-from edgeseg.node.addresses import (
-    Bounds,
-    NodeAddress,
-    Status,
-    find_fixed_addresses,
-    normalize_address,
-)
+from edgeseg.node.addresses import Bounds, NodeAddress, Status, find_fixed_addresses
 from edgeseg.node.library import Sweeper, open_spool, pynetdicom
-from edgeseg.system.addresses import in_brackets
+from edgeseg.system.addresses import in_brackets, parse_address
 
 # Encodings that are read here; of several that are offered one of these is taken.
 _READ_HERE = {
@@ -73,7 +67,7 @@ def run_server(
         accepting = threading.Thread(target=server.serve_forever, args=(_ACCEPT_S,), daemon=True)
         accepting.start()
         try:
-            yield normalize_address(str(server.server_address[0])), int(server.server_address[1])
+            yield str(parse_address(server.server_address[0])), int(server.server_address[1])
         finally:
             socketserver.BaseServer.shutdown(server)
             accepting.join()
@@ -187,7 +181,7 @@ def _open_server(entity: Any, node: _Node, sweeper: Sweeper) -> Any:
         daemon_threads, request_queue_size = True, 64
 
         def verify_request(self, request: Any, client_address: Any) -> bool:
-            host = normalize_address(str(client_address[0]))
+            host = str(parse_address(client_address[0]))
             count = len(node.opening) + len(self.active_associations)
             if node.addresses is not None and host not in node.addresses:
                 node.on_notice(f"{host}: a connection was closed, as no caller there is allowed")
@@ -208,7 +202,7 @@ def _open_server(entity: Any, node: _Node, sweeper: Sweeper) -> Any:
             sweeper.sweep(is_idle=not self.active_associations)
 
         def handle_error(self, request: Any, client_address: Any) -> None:
-            node.on_notice(f"{normalize_address(str(client_address[0]))}: a connection failed")
+            node.on_notice(f"{parse_address(client_address[0])}: a connection failed")
 
     handlers = [
         (evt.EVT_REQUESTED, node.on_request),
@@ -249,7 +243,7 @@ def _bound_association(association: Any, bounds: Bounds, on_notice: Callable[[st
 
 
 def _host_of(association: Any) -> str:
-    return normalize_address(str(association.requestor.address))
+    return str(parse_address(association.requestor.address))
 
 
 class _Receive:

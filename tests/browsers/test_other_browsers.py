@@ -21,7 +21,7 @@ from edgeseg.phantom.head import Phantom
 from edgeseg.score.corrected import read_corrections
 from edgeseg.segmenter import Segmenter
 from tests.browser import wait_until
-from tests.serve.test_app import READY, wait_for_results
+from tests.serve.conftest import READY, wait_for_results
 from tests.tables import read_rows
 
 pytestmark = [pytest.mark.browser, pytest.mark.nightly]

@@ -23,7 +23,8 @@ import pytest
 from edgeseg.errors import MissingExtraError
 from edgeseg.phantom.head import make_phantom
 from tests.cli.calls import call, untimed_rows
-from tests.node.conftest import make_certificate, until
+from tests.fakes import until
+from tests.node.conftest import make_certificate
 
 pydicom = pytest.importorskip("pydicom")
 pytest.importorskip("pynetdicom")

@@ -10,15 +10,9 @@ import pytest
 from pytest import MonkeyPatch
 
 from edgeseg.errors import ConfigError, DataError, InputNotFoundError
-from edgeseg.node.addresses import (
-    Bounds,
-    Caller,
-    Remote,
-    find_fixed_addresses,
-    make_tls,
-    normalize_address,
-)
+from edgeseg.node.addresses import Bounds, Caller, Remote, find_fixed_addresses, make_tls
 from edgeseg.node.report_sender import Outcome, send_files
+from edgeseg.system.addresses import parse_address
 from tests.fakes import until
 from tests.node.conftest import (
     Certificates,
@@ -78,8 +72,8 @@ def test_a_caller_is_read_and_admitted_by_title_and_address(monkeypatch: MonkeyP
 
 
 def test_only_addresses_can_be_told_before_the_title_and_have_one_spelling() -> None:
-    assert normalize_address("::ffff:10.0.0.7") == "10.0.0.7"
-    assert normalize_address("fe80::1%eth0") == "fe80::1"
+    assert str(parse_address("::ffff:10.0.0.7")) == "10.0.0.7"
+    assert str(parse_address("fe80::1%eth0")) == "fe80::1"
     both = [Caller("A", "10.0.0.7"), Caller("B", "::1")]
     assert find_fixed_addresses(both) == {"10.0.0.7", "::1"}
     assert find_fixed_addresses([*both, Caller("B")]) is None
