@@ -46,7 +46,8 @@ def measure_fold(config: TrainConfig, options: argparse.Namespace) -> None:
     if not missing:
         return
     run = options.runs / f"{config.name}-fold{config.fold}"
-    train(options.data, run, config, resume=True)
+    # the fold that is measured must not choose the epoch
+    train(options.data, run, config.updated({"validate_every": config.epochs}), resume=True)
     for precision, stem in missing.items():
         path, onnx = options.results / f"{stem}.csv", options.models / f"{stem}.onnx"
         measured = measure(run, onnx, options.data, config, precision)

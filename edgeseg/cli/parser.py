@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import partial
 from pathlib import Path
@@ -74,8 +74,8 @@ def _keep_given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _options_of(values: Any) -> list[inspect.Parameter]:
-    """Return an option for each field of a dataclass, by default None.
+def _options_of(values: Any, choices: Mapping[str, Sequence[str]]) -> list[inspect.Parameter]:
+    """Return an option for each field of a dataclass, by default None, with its ``choices``.
 
     The metadata of its fields holds ``help`` and, where they differ from what the type gives, the
     option's ``name`` and ``metavar``. Tuples are read as text, and a bool that is False is a flag.
@@ -88,10 +88,13 @@ def _options_of(values: Any) -> list[inspect.Parameter]:
         is_flag = hints[value.name] is bool and not default
         if isinstance(default, tuple):
             default, metavar = ",".join(map(str, default)), "N,N..."
+        allowed = f"; one of {', '.join(choices[value.name])}" if value.name in choices else ""
         option = typer.Option(
             about.get("name", f"--{value.name.replace('_', '-')}"),
             metavar=about.get("metavar", None if is_flag else metavar),
-            help=about["help"] + ("" if default in (None, False, "") else f" ({default})"),
+            help=about["help"]
+            + allowed
+            + ("" if default in (None, False, "") else f" ({default})"),
             rich_help_panel="Values",
         )
         kind = bool if is_flag else kind
@@ -124,20 +127,22 @@ COMMAND_CLASSES: dict[Callable[..., None], type[Command]] = {}
 def takes_values(module: str, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command, when it is called, an option for each field of a dataclass in a module.
 
-    Its parameter ``values`` gets them. They would delay all other commands.
+    Its parameter ``values`` gets them; the module's ``CHOICES`` may say which values a field takes.
+    They would delay all other commands.
     """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         class Configured(Command):
             def make_context(self, *args: Any, **extra: Any) -> Any:
-                kind = getattr(importlib.import_module(module), name)
+                source = importlib.import_module(module)
+                options = _options_of(getattr(source, name), getattr(source, "CHOICES", {}))
                 complete = typer.Typer(
                     add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
                 )
                 # Values may be spelt as in a TOML file, with underscores.
                 spelling = {"token_normalize_func": lambda token: token.replace("_", "-")}
                 complete.command(cls=Command, epilog=self.epilog, context_settings=spelling)(
-                    expand_options(function, values=_options_of(kind))
+                    expand_options(function, values=options)
                 )
                 return typer.main.get_command(complete).make_context(*args, **extra)
 

@@ -121,6 +121,7 @@ def test_help_lists_every_value_with_its_default() -> None:
     for value in fields(TrainConfig):
         assert f"--{value.name.replace('_', '-')} " in text
     assert "images a step, over all devices (10)" in text
+    assert "training loss; one of bce, bce+dice, bce+dice+hc (bce+dice)" in text
     assert "edgeseg train --data hc18 --out runs/mine" in text
 
 

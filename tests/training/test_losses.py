@@ -7,7 +7,12 @@ import torch
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg_training.config import TrainConfig
 from edgeseg_training.ellipse_prior import EllipsePrior
-from edgeseg_training.losses import circumference_loss, segmentation_loss, soft_circumference
+from edgeseg_training.losses import (
+    balance,
+    circumference_loss,
+    segmentation_loss,
+    soft_circumference,
+)
 from edgeseg_training.model import SegmentationModel, build_model
 
 HEAD = Ellipse(70.3, 45.8, 40.0, 28.0, 0.4)
@@ -111,3 +116,14 @@ def test_it_acts_in_answers_only(tiny: TrainConfig) -> None:
     with_prior = build_model(tiny.updated({"ellipse_prior": 3.0}))
     assert with_prior.prior is not None
     assert with_prior.state_dict().keys() == build_model(tiny).state_dict().keys()
+
+
+@pytest.mark.parametrize("n_classes", [1, 2])
+def test_pixels_of_a_rare_class_count_more(n_classes: int) -> None:
+    logits = torch.zeros((1, n_classes + (n_classes > 1), 1, 2))
+    mask = torch.zeros((1, n_classes, 1, 2))
+    mask[:, -1, 0, 0] = 1  # and the other pixel is background
+    once = float(segmentation_loss(logits, mask, "bce"))
+    weights = [1.0] * (n_classes - 1) + [5.0]
+    assert float(segmentation_loss(logits, mask, "bce", 1.0, weights)) == pytest.approx(3 * once)
+    assert [balance(share) for share in (0.5, 0.005, 0.0)] == [1, 4, 20]

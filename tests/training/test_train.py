@@ -10,11 +10,18 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from typer.testing import CliRunner
 
+from edgeseg.cli import app
 from edgeseg.errors import ConfigError, DataError, OutputExistsError
-from edgeseg_training.config import TrainConfig
-from edgeseg_training.strategies import STRATEGIES
+from edgeseg.network.task import Task
+from edgeseg_training import encoders
+from edgeseg_training.checkpoint import load_trained
+from edgeseg_training.config import STRATEGIES, TrainConfig
+from edgeseg_training.module import TrainingModule
 from edgeseg_training.train import train
+from edgeseg_training.validation import Validator
+from tests.tables import read_rows
 from tests.training.tiny import TINY
 
 pytestmark = pytest.mark.slow
@@ -32,7 +39,7 @@ def history(out: Path) -> list[dict[str, Any]]:
 def test_every_strategy_trains(
     tiny: TrainConfig, phantom_data: Path, tmp_path: Path, strategy: str
 ) -> None:
-    config = tiny.updated({"strategy": strategy, "validate_every": 2, "input_width": 64})
+    config = tiny.updated({"strategy": strategy, "validate_every": 9, "input_width": 64})
     weights = train(phantom_data, tmp_path / "run", config)
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert names >= {weights.name, "curves.png", "last.ckpt"}
@@ -57,7 +64,6 @@ def test_a_killed_run_resumes_to_the_same_weights(phantom_data: Path, tmp_path: 
             time.sleep(0.01)
         process.kill()
     assert 2 <= len(history(killed)) < 6
-    assert not (killed / "model.safetensors").exists()
     subprocess.run([*command, "--out", str(killed), "--resume"], check=True)
     subprocess.run([*command, "--out", str(whole)], check=True)
     assert history(killed) == history(whole) != []
@@ -123,3 +129,53 @@ def test_a_run_on_everything_goes_on_with_more_epochs_at_a_constant_rate(
             weights.unlink()
         train(phantom_data, out, whole.updated({"epochs": 3}), resume=True)
         assert weights.read_bytes() == before
+
+
+def test_the_best_weights_are_kept_and_patience_and_resume_need_no_more_options(
+    tiny: TrainConfig, phantom_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dices = [0.5, 0.9, 0.2, 0.1, 0.95, 0.0, 0.0, 0.0]
+    scores = iter(dices)
+    monkeypatch.setattr(Validator, "scores", lambda self: {"dice": next(scores)})
+    out, lines = tmp_path / "run", list[str]()
+
+    def state() -> tuple[int, Any]:
+        assert len(read_rows(out / "metrics.csv")) == len(history(out))
+        return len(history(out)), load_trained(out).facts["validation"]
+
+    def resume(*options: str) -> str:
+        done = CliRunner().invoke(app, ["train", "--out", str(out), "--resume", *options])
+        return done.output if done.exit_code == 0 else repr(done.exception)
+
+    config = tiny.updated({"epochs": 9, "patience": 2})
+    weights = train(phantom_data, out, config, on_message=lines.append)
+    assert state() == (4, {"dice": 0.9})
+    epochs = [line for line in lines if line.startswith("epoch ")]
+    assert [line[:9] for line in epochs] == [f"epoch {i}/9" for i in range(1, 5)]
+    assert "Dice 90.00 % (best so far)" in epochs[1] and "left" in epochs[1]
+    assert weights.stat().st_mode == (out / "run.json").stat().st_mode
+    assert "by --patience 2" in resume()
+    assert state() == (4, {"dice": 0.9})
+    assert "the run began with seed = 0, not 3" in resume("--seed", "3")
+    assert "epoch 8/9" in resume("--patience", "3")
+    assert state() == (8, {"dice": 0.95})
+    record = json.loads((out / "run.json").read_text())["config"]
+    assert record == config.updated({"name": "run", "patience": 3}).as_dict()
+
+
+def test_without_a_network_the_weights_to_get_are_named_before_data_is_read(
+    tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def offline(*arguments: Any, **more: Any) -> None:
+        raise OSError
+
+    monkeypatch.setattr(encoders.huggingface_hub, "try_to_load_from_cache", lambda *a, **b: None)
+    monkeypatch.setattr(encoders.huggingface_hub, "get_hf_file_metadata", offline)
+    config = tiny.updated({"encoder_weights": "imagenet"})
+    with pytest.raises(ConfigError, match=r"huggingface\.co/.*safetensors.*--encoder-weights FILE"):
+        train(tmp_path / "absent", tmp_path / "run", config)
+
+
+def test_a_run_of_five_steps_has_a_cycle(tiny: TrainConfig) -> None:
+    for steps in range(1, 8):
+        TrainingModule(tiny.updated({"epochs": steps}), Task(), 1, []).configure_optimizers()

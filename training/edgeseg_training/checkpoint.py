@@ -13,9 +13,9 @@ from torch import Tensor
 
 from edgeseg.errors import EdgesegError, ModelError, ModelNotFoundError
 from edgeseg.network.task import Task, read_task
-from edgeseg_training.config import TrainConfig
+from edgeseg_training.config import RUN_NAME, TrainConfig
 from edgeseg_training.model import SegmentationModel, build_model
-from edgeseg_training.record import CHECKPOINT_NAME, FACTS_KEY, RUN_NAME, WEIGHTS_NAME
+from edgeseg_training.record import CHECKPOINT_NAME, FACTS_KEY, WEIGHTS_NAME
 
 _MODULE_PREFIX = "model."
 _DESCRIBED = {

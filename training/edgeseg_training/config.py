@@ -6,6 +6,7 @@ Imports nothing heavy, so that the command line can list and check the values wi
 from __future__ import annotations
 
 import difflib
+import json
 import tomllib
 import types
 import typing
@@ -14,20 +15,38 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from edgeseg.errors import ConfigError, InputNotFoundError
+from edgeseg.errors import ConfigError, DataError, InputNotFoundError
 
+RUN_NAME = "run.json"
 # Where and with how many processes a run goes on does not change what it is.
 PLACE = frozenset({"workers", "accelerator", "devices", "num_nodes", "distributed_strategy"})
 
+# Parts as the paper numbers them: D0 is the deepest decoder block. The head is trained wherever
+# the whole decoder is; the paper's counts (6,976 for D4 alone) show that it stays frozen elsewhere.
+STRATEGIES: dict[str, tuple[str, ...]] = {
+    "baseline": ("all",),
+    "full": ("all",),
+    "encoder": ("encoder",),
+    "decoder": ("decoder", "head"),
+    "decoder-0": ("D0",),
+    "decoder-0-1": ("D0", "D1"),
+    "decoder-0-1-2": ("D0", "D1", "D2"),
+    "decoder-2-3-4": ("D2", "D3", "D4"),
+    "decoder-4": ("D4",),
+}
+"""Name -> trained parts. ``baseline`` is the plain U-Net without a backbone, see `model`."""
+
+
 CHOICES: dict[str, tuple[str, ...]] = {
+    "task": ("auto", "head", "regions"),
+    "architecture": ("unet-mobilenet_v2", "unet-plain"),
+    "strategy": tuple(STRATEGIES),
     "input_mode": ("gray", "rgb"),
     "normalization": ("imagenet", "unit"),
     "loss": ("bce", "bce+dice", "bce+dice+hc"),
     "optimizer": ("adam", "adamw"),
     "schedule": ("constant", "one-cycle"),
     "precision": ("auto", "fp32", "bf16"),
-    "task": ("auto", "head", "regions"),
-    "architecture": ("unet-mobilenet_v2", "unet-plain"),
 }
 
 
@@ -47,16 +66,17 @@ class TrainConfig:
 
     name: str = _value("", "name the exported model carries; by default that of the run's folder")
     licence: str = _value("unknown", "terms that the model's card states")
-    task: str = _value("auto", "head, regions, or auto: a head where the data has outlines and HC")
+    task: str = _value("auto", "auto: a head where the data has outlines and HC")
     group_pattern: str = _value(
         "", "expression for an image's patient in its name; they stay in one fold"
     )
-    architecture: str = _value(
-        "unet-mobilenet_v2", "unet-plain, or unet-mobilenet_v2: a U-Net with the encoder below"
-    )
+    architecture: str = _value("unet-mobilenet_v2", "unet-mobilenet_v2: with the encoder below")
     encoder: str = _value("mobilenet_v2", "encoder, by its segmentation-models-pytorch name")
-    strategy: str = _value("full", "which parts are trained; see edgeseg_training.strategies")
+    strategy: str = _value("full", "which parts are trained")
     encoder_weights: str = _value("imagenet", "imagenet, none or a .safetensors file")
+    init: str = _value(
+        "", "own weights to start from instead: a run's folder, its file, or an exported model"
+    )
     input_height: int = _value(192, "network input height, a multiple of 32")
     input_width: int = _value(288, "network input width, a multiple of 32")
     input_mode: str = _value("gray", "channels the first convolution sees")
@@ -85,12 +105,13 @@ class TrainConfig:
     learning_rate: float = _value(2e-3, "peak learning rate of the decoder")
     encoder_learning_rate_factor: float = _value(0.5, "encoder's share of the learning rate")
     weight_decay: float = _value(1e-2, "AdamW decay; never on biases and batch-norm")
-    loss: str = _value("bce+dice", "training loss; of several classes bce is cross-entropy")
+    loss: str = _value("bce+dice", "training loss")
+    class_weights: tuple[float, ...] = _value(
+        (), "of each structure in bce; by default above 1 where it has below 2 % of the pixels"
+    )
     hc_weight: float = _value(1.0, "weight of the circumference in the loss bce+dice+hc")
     ema_decay: float = _value(0.998, "weight averaging over steps; 0 switches it off")
-    precision: str = _value(
-        "auto", "arithmetic of the training steps: fp32, bf16, or bf16 where the processor has it"
-    )
+    precision: str = _value("auto", "arithmetic of the steps; auto: bf16 where processors have it")
     rotate_deg: float = _value(25.0, "rotation, uniform within plus and minus this")
     scale_range: tuple[float, ...] = _value((0.8, 1.25), "zoom, uniform between the two")
     shift: float = _value(0.08, "shift, uniform within this share of the size")
@@ -115,6 +136,9 @@ class TrainConfig:
         "auto", "how processes train together, by its Lightning name; auto: ddp"
     )
     validate_every: int = _value(1, "epochs between validations; the last is always validated")
+    patience: int = _value(
+        0, "validations without a better Dice after which a run ends, best with a constant schedule"
+    )
 
     def __post_init__(self) -> None:
         for key, allowed in CHOICES.items():
@@ -128,6 +152,11 @@ class TrainConfig:
         for key in ("epochs", "batch_size", "validate_every", "num_nodes"):
             if getattr(self, key) < 1:
                 raise ConfigError(f"{key} is {getattr(self, key)}; expected 1 or more")
+        if self.patience < 0 or not all(weight > 0 for weight in self.class_weights):
+            raise ConfigError(
+                f"patience is {self.patience}, class_weights {self.class_weights}; expected 0 or "
+                "more, and weights above 0"
+            )
         if self.devices < 0:
             raise ConfigError(f"devices is {self.devices}; expected 1 or more, or 0 for all")
         if not 0 < self.fraction <= 1:
@@ -139,19 +168,20 @@ class TrainConfig:
         if self.encoder_stages not in (4, 5):
             raise ConfigError(f"encoder_stages is {self.encoder_stages}; expected 4 or 5")
         for key in ("encoder_expansion", "first_expansion"):
-            if not 1 <= getattr(self, key) <= 6:
-                raise ConfigError(f"{key} is {getattr(self, key)}; expected 1 to 6")
+            value = getattr(self, key)
+            if not 1 <= value <= 6:
+                raise ConfigError(f"{key} is {value}; expected 1 to 6")
+            if self.encoder != "mobilenet_v2" and value != 6:
+                raise ConfigError(
+                    f"{key} is {value}, which is of mobilenet_v2 alone; with encoder = "
+                    f"{self.encoder!r} add --{key.replace('_', '-')} 6"
+                )
         counts = (self.encoder_stages, self.encoder_stages - 1)
         if len(self.decoder_channels) not in counts or min(self.decoder_channels) < 1:
             raise ConfigError(
                 f"decoder_channels is {self.decoder_channels}; expected {counts[0]} widths, or "
                 f"{counts[1]}"
             )
-        if self.encoder != "mobilenet_v2" and (self.encoder_expansion, self.first_expansion) != (
-            6,
-            6,
-        ):
-            raise ConfigError("encoder_expansion and first_expansion are of mobilenet_v2 alone")
         if len(self.scale_range) != 2 or not 0 < self.scale_range[0] <= self.scale_range[1]:
             raise ConfigError(f"scale_range is {self.scale_range}; expected smallest, largest")
 
@@ -179,8 +209,15 @@ class TrainConfig:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
 
-def load_config(path: Path | None) -> TrainConfig:
-    """Read a TOML file over the defaults; its tables only group values and do not name them.
+def load_config(path: Path | None, base: TrainConfig | None = None) -> TrainConfig:
+    """Read a TOML file over a base; its tables only group values and do not name them.
+
+    Parameters
+    ----------
+    path
+        The file; without one the base is returned.
+    base
+        By default the default values.
 
     Raises
     ------
@@ -189,8 +226,9 @@ def load_config(path: Path | None) -> TrainConfig:
     ConfigError
         If it is not TOML, or holds an unknown name or an impossible value.
     """
+    base = base or TrainConfig()
     if path is None:
-        return TrainConfig()
+        return base
     try:
         parsed = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -203,7 +241,28 @@ def load_config(path: Path | None) -> TrainConfig:
             if name in flat:
                 raise ConfigError(f"{path}: {name!r} is set twice")
             flat[name] = inner
-    return TrainConfig().updated(flat)
+    return base.updated(flat)
+
+
+def read_run(out: Path) -> dict[str, Any]:
+    """Read the record of a run, its ``config`` as a `TrainConfig`.
+
+    Raises
+    ------
+    DataError
+        If the folder's ``run.json`` is not the record of a run.
+    """
+    path = out / RUN_NAME
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if not {"folder", "sha256"} <= record["data"].keys() or not record["split"].keys():
+            raise ValueError
+        # a value that did not exist then was what its default says now
+        return record | {"config": TrainConfig().updated(record["config"])}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
+        raise DataError(
+            f"{path}: not the record of a run; use --overwrite to start anew"
+        ) from error
 
 
 def _convert(key: str, value: Any, kind: Any) -> Any:

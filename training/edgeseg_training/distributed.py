@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch.utils.data import Sampler
 
-from edgeseg.errors import ConfigError
-
 if TYPE_CHECKING:
     import lightning
 
@@ -84,21 +82,6 @@ class DealtBatches(Sampler[list[Any]]):
             batch = items[index * size : (index + 1) * size]
             part = part_of_batch(index, len(items), size, rank, world)
             yield batch[part.start : part.stop] or batch[:1]
-
-
-def check_batch_size(batch_size: int, world_size: int) -> None:
-    """Refuse whole batches that leave a process without an image.
-
-    Raises
-    ------
-    ConfigError
-        If there are more processes than images in a batch.
-    """
-    if batch_size < world_size:
-        raise ConfigError(
-            f"batch_size is {batch_size}, the images of a step over all {world_size} processes; "
-            f"expected {world_size} or more, or fewer devices"
-        )
 
 
 def gather(items: list[Any]) -> list[Any]:

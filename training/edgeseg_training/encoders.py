@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
+import huggingface_hub
 import segmentation_models_pytorch as smp
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -12,6 +13,8 @@ from torch import Tensor
 
 from edgeseg.errors import ConfigError, InputNotFoundError, ModelError
 from edgeseg_training.networks import SlimUNet
+
+_HUB_FILE = "model.safetensors"
 
 
 def build_unet(
@@ -84,13 +87,6 @@ def load_encoder_weights(network: smp.Unet, encoder: str, source: str, channels:
     if source == "none":
         return
     weights = _imagenet_weights(encoder) if source == "imagenet" else _file_weights(Path(source))
-    if encoder == "mobilenet_v2":
-        _load_mobilenet(network, weights, source, channels)
-    else:
-        _load_any(network, weights, source, channels)
-
-
-def _load_any(network: smp.Unet, weights: dict[str, Tensor], source: str, channels: int) -> None:
     wanted = network.encoder.state_dict()
     for name, tensor in weights.items():
         # the first convolution: the same response to a gray image repeated over the colours
@@ -102,27 +98,6 @@ def _load_any(network: smp.Unet, weights: dict[str, Tensor], source: str, channe
     if lacking:
         raise ModelError(f"{source}: not the weights of this encoder ({min(lacking)!r} is missing)")
     network.encoder.load_state_dict(wanted | found)
-
-
-def _load_mobilenet(
-    network: smp.Unet, weights: dict[str, Tensor], source: str, channels: int
-) -> None:
-    first = "features.0.0.weight"
-    if first not in weights:
-        raise ModelError(f"{source}: no {first!r} in it; expected torchvision's MobileNetV2 names")
-    if channels == 1:
-        # the same response to a gray image repeated over the colours
-        weights[first] = weights[first].sum(dim=1, keepdim=True)
-    wanted = set(network.encoder.state_dict())
-    left_out = range(len(network.encoder.features), 19)  # blocks a slimmer encoder does without
-    unused = ("classifier.", *(f"features.{i}." for i in left_out))
-    found = {k: v for k, v in weights.items() if not k.startswith(unused)}
-    lacking = {k for k in wanted - set(found) if not k.endswith("num_batches_tracked")}
-    if lacking or set(found) - wanted:
-        odd = sorted(lacking or set(found) - wanted)[0]
-        raise ModelError(f"{source}: not the weights of a MobileNetV2 encoder ({odd!r})")
-    found |= {k: v for k, v in network.encoder.state_dict().items() if k not in found}
-    network.encoder.load_state_dict(found)
 
 
 def _file_weights(path: Path) -> dict[str, Tensor]:
@@ -137,12 +112,21 @@ def _file_weights(path: Path) -> dict[str, Tensor]:
 
 
 def _imagenet_weights(name: str) -> dict[str, Tensor]:
+    about = smp.encoders.encoders.get(name, {}).get("pretrained_settings", {}).get("imagenet", {})
+    repository, revision = about.get("repo_id"), about.get("revision")
+    url = huggingface_hub.hf_hub_url(repository, _HUB_FILE, revision=revision) if about else ""
     try:
+        if url and not huggingface_hub.try_to_load_from_cache(
+            repository, _HUB_FILE, revision=revision
+        ):
+            huggingface_hub.get_hf_file_metadata(url)  # a download tries for half a minute
         encoder = smp.encoders.get_encoder(name, weights="imagenet")
     except Exception as error:
         # The hub's client raises errors of many kinds when it cannot be reached.
         raise ConfigError(
-            f"the ImageNet weights could not be downloaded ({type(error).__name__}); give "
-            f"--encoder-weights FILE.safetensors with the weights of {name}, or none"
+            f"the ImageNet weights of {name} could not be downloaded ({type(error).__name__}). On "
+            f"a computer with internet get {url or f'{name} of timm as {_HUB_FILE}'}, copy it to "
+            "this one, anywhere, and pass --encoder-weights FILE; or start from a bundled model "
+            "with --init hc18-nano, or from random weights with --encoder-weights none"
         ) from error
     return dict(encoder.state_dict())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -12,9 +13,16 @@ from edgeseg_training.model import probabilities
 
 # A relative error of the circumference beyond this pulls no harder: early maps have no outline yet.
 _HC_ERROR_LIMIT = 0.25
+_RARE = 0.02  # share of all pixels
 
 
-def segmentation_loss(logits: Tensor, mask: Tensor, kind: str, hc_weight: float = 1.0) -> Tensor:
+def segmentation_loss(
+    logits: Tensor,
+    mask: Tensor,
+    kind: str,
+    hc_weight: float = 1.0,
+    class_weights: Sequence[float] = (),
+) -> Tensor:
     """Return cross-entropy, with the terms that ``kind`` adds to it.
 
     Parameters
@@ -26,12 +34,16 @@ def segmentation_loss(logits: Tensor, mask: Tensor, kind: str, hc_weight: float 
     kind
         ``bce``; ``bce+dice`` adds soft Dice (Milletari et al. 2016); ``bce+dice+hc`` adds the
         relative error of the circumference too, ``hc_weight`` times.
+    class_weights
+        Of each structure's pixels in the cross-entropy, 1 by default.
     """
+    weights = logits.new_tensor(class_weights or [1.0] * mask.shape[1])
     if logits.shape[1] == 1:
-        loss = functional.binary_cross_entropy_with_logits(logits, mask)
+        loss = functional.binary_cross_entropy_with_logits(logits, mask, pos_weight=weights)
     else:
         background = (1 - mask.sum(1, keepdim=True)).clamp(min=0)
-        loss = functional.cross_entropy(logits, torch.cat([background, mask], dim=1))
+        weights = functional.pad(weights, (1, 0), value=1.0)
+        loss = functional.cross_entropy(logits, torch.cat([background, mask], dim=1), weights)
     if kind == "bce":
         return loss
     probability = probabilities(logits)
@@ -41,6 +53,11 @@ def segmentation_loss(logits: Tensor, mask: Tensor, kind: str, hc_weight: float 
     if kind == "bce+dice+hc":
         loss = loss + hc_weight * circumference_loss(probability, mask)
     return loss
+
+
+def balance(share: float) -> float:
+    """Return a structure's class weight from its share of all pixels: 1 to 20, above 1 if rare."""
+    return min(20.0, max(1.0, _RARE / max(share, 1e-9)))
 
 
 def circumference_loss(probability: Tensor, mask: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from edgeseg_training.data import Example
 from edgeseg_training.distributed import Part, gather, part_of_batch
 from edgeseg_training.losses import has_head, segmentation_loss
 from edgeseg_training.model import build_model, probabilities
+from edgeseg_training.own_weights import start_from
 from edgeseg_training.record import FACTS_KEY, History
 from edgeseg_training.validation import Validator
 
@@ -37,16 +38,25 @@ class CycleThenConstant(torch.optim.lr_scheduler.OneCycleLR):
 class TrainingModule(lightning.LightningModule):
     """Loss, optimizer, validation and history of a `SegmentationModel`.
 
-    Batches are this process' parts of whole ones, see `distributed.DealtBatches`.
+    Batches are this process' parts of whole ones, see `distributed.DealtBatches`. The weights to
+    start from are loaded, and ``origin`` is a sentence on them, unless a run is ``continued``.
     """
 
     def __init__(
-        self, config: TrainConfig, task: Task, n_training: int, validation: list[Example]
+        self,
+        config: TrainConfig,
+        task: Task,
+        n_training: int,
+        validation: list[Example],
+        continued: bool = False,
     ) -> None:
         super().__init__()
         self.config, self.n_training, self.validation = config, n_training, validation
         self.validator = Validator(task)
-        self.model = build_model(config, task)
+        starts_own = bool(config.init) and not continued
+        self.model = build_model(config, task, load_encoder=not config.init and not continued)
+        self.origin = start_from(self.model, config.init) if starts_own else ""
+        self.class_weights = config.class_weights
         strategies.apply(self.model.network, config.strategy)
         # By name: on several GPUs the trainer puts other, synchronised layers in their place.
         self.still: set[str] = set()
@@ -84,11 +94,12 @@ class TrainingModule(lightning.LightningModule):
         optimizer = kind(listed)
         if config.schedule == "constant":
             return optimizer
+        steps = math.ceil(self.n_training / config.batch_size) * config.epochs
         schedule = CycleThenConstant(
             optimizer,
             max_lr=[rate for rate, _ in groups],
-            total_steps=math.ceil(self.n_training / config.batch_size) * config.epochs,
-            pct_start=0.2,
+            total_steps=steps,
+            pct_start=0.2 if steps > 5 else 0.3,  # torch divides by pct_start * steps - 1
         )
         return {
             "optimizer": optimizer,
@@ -97,6 +108,8 @@ class TrainingModule(lightning.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Start the clock, with frozen layers in evaluation mode, which no trainer sees to."""
+        if self.current_epoch + 1 == self.config.epochs:
+            self.trainer.check_val_every_n_epoch = 1  # the last epoch is always validated
         self.train()
         self._started = time.perf_counter()
         self._losses.clear()
@@ -107,7 +120,8 @@ class TrainingModule(lightning.LightningModule):
         part, hc_weight = self._part(index, self.n_training), self.config.hc_weight
         if self.trainer.world_size > 1 and self.config.loss == "bce+dice+hc":
             hc_weight *= self._share_of_heads(mask, part.weight)
-        loss = part.weight * segmentation_loss(self.model(gray), mask, self.config.loss, hc_weight)
+        logits, kind = self.model(gray), self.config.loss
+        loss = part.weight * segmentation_loss(logits, mask, kind, hc_weight, self.class_weights)
         self._losses.append(loss.detach())
         return loss
 

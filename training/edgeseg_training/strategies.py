@@ -6,21 +6,7 @@ import segmentation_models_pytorch as smp
 from torch import nn
 
 from edgeseg.errors import ConfigError
-
-# Parts as the paper numbers them: D0 is the deepest decoder block. The head is trained wherever
-# the whole decoder is; the paper's counts (6,976 for D4 alone) show that it stays frozen elsewhere.
-STRATEGIES: dict[str, tuple[str, ...]] = {
-    "baseline": ("all",),
-    "full": ("all",),
-    "encoder": ("encoder",),
-    "decoder": ("decoder", "head"),
-    "decoder-0": ("D0",),
-    "decoder-0-1": ("D0", "D1"),
-    "decoder-0-1-2": ("D0", "D1", "D2"),
-    "decoder-2-3-4": ("D2", "D3", "D4"),
-    "decoder-4": ("D4",),
-}
-"""Name -> trained parts. ``baseline`` is the plain U-Net without a backbone, see `model`."""
+from edgeseg_training.config import STRATEGIES
 
 
 def parts(network: nn.Module, strategy: str) -> list[nn.Module]:
@@ -31,15 +17,13 @@ def parts(network: nn.Module, strategy: str) -> list[nn.Module]:
     network
         A segmentation-models-pytorch U-Net, or any module for the strategies that train all.
     strategy
-        A key of `STRATEGIES`.
+        A key of `edgeseg_training.config.STRATEGIES`.
 
     Raises
     ------
     ConfigError
-        If there is no such strategy, or the network has no such parts.
+        If the network has no such parts.
     """
-    if strategy not in STRATEGIES:
-        raise ConfigError(f"strategy is {strategy!r}; expected one of {', '.join(STRATEGIES)}")
     wanted = STRATEGIES[strategy]
     if wanted == ("all",):
         return [network]

@@ -10,7 +10,6 @@ from typing import Any
 import lightning
 import torch
 from lightning.pytorch.callbacks import Checkpoint
-from torch import Tensor
 from torch.utils.data import DataLoader, SequentialSampler
 
 from edgeseg.errors import ConfigError, EdgesegError
@@ -19,33 +18,38 @@ from edgeseg.score.labelled import load_labelled
 from edgeseg.system.files import claim, locked
 from edgeseg_training.allocator import keep_freed_memory
 from edgeseg_training.checkpoint import read_checkpoint
-from edgeseg_training.config import TrainConfig
+from edgeseg_training.config import RUN_NAME, TrainConfig
 from edgeseg_training.data import (
     EpochSampler,
-    Example,
-    Split,
     ViewDataset,
     load_example,
     split_cases,
 )
 from edgeseg_training.distributed import DealtBatches
+from edgeseg_training.losses import balance
 from edgeseg_training.module import TrainingModule
+from edgeseg_training.own_weights import measure_batchnorms
 from edgeseg_training.record import (
     CHECKPOINT_NAME,
     CURVES_NAME,
     FACTS_KEY,
-    RUN_NAME,
+    METRICS_NAME,
     WEIGHTS_NAME,
-    History,
     Run,
-    plot_history,
-    save_weights,
+    best_epoch,
+    describe_epoch,
+    is_complete,
 )
 from edgeseg_training.trainer import build_trainer, without_noise
 
+_N_MEASURED = 32  # images that tell batch-norm layers of own weights what they see
+
 
 class EpochCheckpoint(Checkpoint):
-    """Replaces one checkpoint atomically after every epoch, then the record."""
+    """After every epoch keeps the best weights, replaces one checkpoint and writes the record.
+
+    Each file is replaced atomically, and in this order, so that a killed run loses no epoch.
+    """
 
     def __init__(self, run: Run, sampler: EpochSampler) -> None:
         self.run, self.sampler = run, sampler
@@ -61,11 +65,16 @@ class EpochCheckpoint(Checkpoint):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
         """Save; called after every other hook of the epoch's end."""
-        part = self.run.out / f".{CHECKPOINT_NAME}.part"
+        run, history = self.run, module.history
+        part = run.out / f".{CHECKPOINT_NAME}.part"
         trainer.save_checkpoint(part)  # by the first process, but all must call it
+        trainer.should_stop = is_complete(history, run.config)
         if trainer.is_global_zero:
-            part.replace(self.run.out / CHECKPOINT_NAME)
-            self.run.write("running", module.history)
+            if best_epoch(history) is history[-1]:
+                run.save_weights(read_checkpoint(part)[0], history)
+            part.replace(run.out / CHECKPOINT_NAME)
+            run.write("running", history)
+            run.say(describe_epoch(history, run.config))
 
     def on_save_checkpoint(
         self, trainer: lightning.Trainer, module: Any, checkpoint: dict[str, Any]
@@ -83,9 +92,12 @@ def train(
     overwrite: bool = False,
     progress: bool = False,
     on_notice: Callable[[str], None] = lambda text: None,
-    on_done: Callable[[Path], None] = lambda weights: None,
+    on_message: Callable[[str], None] = lambda text: None,
 ) -> Path:
     """Train a model and return the path of its weights, ``out/model.safetensors``.
+
+    They are those of the epoch with the best validation Dice, or of the last where nothing is held
+    out.
 
     On several devices each process calls it, as the launcher of Lightning, torchrun or Slurm has
     started it. The first of them holds the folder and alone writes and calls back.
@@ -95,7 +107,8 @@ def train(
     data
         Labelled images; see `edgeseg.score.labelled.load_labelled`.
     out
-        Folder for ``last.ckpt``, ``model.safetensors``, ``run.json`` and ``curves.png``.
+        Folder for ``last.ckpt``, ``model.safetensors``, ``run.json``, ``metrics.csv`` and
+        ``curves.png``.
     resume
         Continue from ``out/last.ckpt`` if it is there; the result equals an uninterrupted run.
         With more epochs than the run was planned for, those are at a tenth of the peak rate.
@@ -105,8 +118,8 @@ def train(
         Show a progress bar.
     on_notice
         Called with sentences on the data, or the folder, that a user should read.
-    on_done
-        Called with the path of the weights when they are written.
+    on_message
+        Called with a line on what is done now, and on each epoch.
 
     Raises
     ------
@@ -117,22 +130,29 @@ def train(
         config = config.updated({"name": out.resolve().name})
     trainer = build_trainer(out, config, progress)
     first = trainer.is_global_zero
+    say = on_message if first else lambda text: None
+    checkpoint = out / CHECKPOINT_NAME
+    # In this order: the first process removes a checkpoint before it writes a new record.
+    continued = resume and (out / RUN_NAME).is_file() and checkpoint.is_file()
+    if not continued:
+        say(f"loading the weights to start from: {config.init or config.encoder_weights}")
+        TrainingModule(config, Task(), 1, [])  # what cannot be built is refused before data is read
+    say(f"reading {data}")
     loaded = load_labelled(data, config.task, config.group_pattern)
     for text in loaded.notices if first else ():
         on_notice(text)
     task = loaded.task
     check_task(config, task)
     split = split_cases(loaded.cases, config)
-    run = Run(out, config, data, task, split)
+    say(f"{len(split.training)} images to train on, {len(split.validation)} held out")
+    run = Run(out, config, data, task, split, say)
     with _claimed(run, resume, overwrite, on_notice) if first else contextlib.nullcontext():
-        checkpoint = out / CHECKPOINT_NAME
-        # In this order: the first process removes a checkpoint before it writes a new record.
-        continued = resume and (out / RUN_NAME).is_file() and checkpoint.is_file()
-        if not continued or len(read_checkpoint(checkpoint)[1]["history"]) < config.epochs:
-            _fit(trainer, run, config, task, split, checkpoint if continued else None)
+        history = read_checkpoint(checkpoint)[1]["history"] if continued else []
+        if not is_complete(history, config):
+            say(f"epochs {len(history) + 1} to {config.epochs}; Ctrl-C and --resume lose none")
+            _fit(trainer, run, checkpoint if continued else None)
         if first:
-            weights, beside = read_checkpoint(checkpoint)
-            on_done(_finish(run, weights, beside["history"]))
+            _finish(run)
         trainer.strategy.barrier()  # no process goes on before the weights are there
     return out / WEIGHTS_NAME
 
@@ -150,35 +170,47 @@ def _claimed(
             run.check_same()
         # A run that was killed in its first epoch has no checkpoint.
         if not continues or not (run.out / CHECKPOINT_NAME).is_file():
-            for name in (CHECKPOINT_NAME, WEIGHTS_NAME, RUN_NAME, CURVES_NAME):
+            for name in (CHECKPOINT_NAME, WEIGHTS_NAME, RUN_NAME, CURVES_NAME, METRICS_NAME):
                 (run.out / name).unlink(missing_ok=True)
             run.write("running", [])
         yield
 
 
-def _fit(
-    trainer: lightning.Trainer,
-    run: Run,
-    config: TrainConfig,
-    task: Task,
-    split: Split,
-    checkpoint: Path | None,
-) -> None:
+def _fit(trainer: lightning.Trainer, run: Run, checkpoint: Path | None) -> None:
     """Train, from a checkpoint on if there is one; each epoch leaves one."""
     keep_freed_memory()
+    config, task = run.config, run.task
     torch.manual_seed(config.seed)
-    training = [load_example(case, config, task) for case in split.training]
-    validation = [load_example(case, config, task) for case in split.validation]
-    module = TrainingModule(config, task, len(training), validation)
+    training = [load_example(case, config, task) for case in run.split.training]
+    validation = [load_example(case, config, task) for case in run.split.validation]
+    module = TrainingModule(config, task, len(training), validation, checkpoint is not None)
+    if module.origin:
+        run.say(module.origin)
+        images = torch.stack([example.gray for example in training[:_N_MEASURED]])
+        measure_batchnorms(module.model, images)
+    shares = torch.stack([each.coverage.mean((1, 2)) for each in training]).mean(0).tolist()
+    module.class_weights = config.class_weights or tuple(map(balance, shares))
+    for name, share, weight in zip(task.structures, shares, module.class_weights, strict=True):
+        if weight > 1:
+            run.say(f"{name}: {100 * share:.2g} % of the pixels, class weight {weight:.2g}")
     module.to(memory_format=torch.channels_last)
     sampler = EpochSampler(len(training), config.seed)
+    training_loader: DataLoader[Any] = DataLoader(
+        ViewDataset(training, config),
+        batch_sampler=DealtBatches(sampler, config.batch_size, trainer),
+        num_workers=config.workers,
+        persistent_workers=config.workers > 0,
+    )
+    held_out = [(example.gray, i) for i, example in enumerate(validation)]
+    batches = DealtBatches(SequentialSampler(held_out), config.batch_size, trainer)
+    held_out_loader: DataLoader[Any] = DataLoader(held_out, batch_sampler=batches)  # type: ignore[arg-type]
     trainer.callbacks.append(EpochCheckpoint(run, sampler))  # type: ignore[attr-defined]
     with without_noise():
         try:
             trainer.fit(
                 module,
-                _training_loader(training, sampler, config, trainer),
-                _validation_loader(validation, config, trainer) if validation else None,
+                training_loader,
+                held_out_loader if held_out else None,
                 ckpt_path=checkpoint,
                 weights_only=True if checkpoint else None,
             )
@@ -191,13 +223,19 @@ def _fit(
 
 
 def check_task(config: TrainConfig, task: Task) -> None:
-    """Refuse values that only a head can have.
+    """Refuse values that are not of a task.
 
     Raises
     ------
     ConfigError
-        If the data teaches regions and a value is about ellipses or circumferences.
+        If the data teaches regions and a value is about ellipses or circumferences, or there is
+        not a class weight for each structure.
     """
+    if len(config.class_weights) not in (0, len(task.structures)):
+        raise ConfigError(
+            f"class_weights is {config.class_weights}; expected one for each of "
+            f"{', '.join(task.structures)}"
+        )
     if task.kind == "head":
         return
     for key, off in (("ellipse_prior", 0.0), ("loss", "bce+dice")):
@@ -209,32 +247,18 @@ def check_task(config: TrainConfig, task: Task) -> None:
             )
 
 
-def _finish(run: Run, weights: dict[str, Tensor], history: History) -> Path:
-    """Write what a finished run leaves behind; return the path of the weights."""
-    path = run.out / WEIGHTS_NAME
-    save_weights(path, weights, run.facts(history))
+def _finish(run: Run) -> None:
+    """Write what a finished run leaves behind, and say which weights those are."""
+    weights, beside = read_checkpoint(run.out / CHECKPOINT_NAME)
+    history = beside["history"]
+    best = best_epoch(history)
+    if best is None or not (run.out / WEIGHTS_NAME).is_file():
+        best = history[-1]
+        run.save_weights(weights, history)
     run.write("done", history)
-    plot_history(run.out / CURVES_NAME, history)
-    return path
-
-
-def _training_loader(
-    examples: list[Example],
-    sampler: EpochSampler,
-    config: TrainConfig,
-    trainer: lightning.Trainer,
-) -> DataLoader[Any]:
-    return DataLoader(
-        ViewDataset(examples, config),
-        batch_sampler=DealtBatches(sampler, config.batch_size, trainer),
-        num_workers=config.workers,
-        persistent_workers=config.workers > 0,
+    if len(history) < run.config.epochs:
+        run.say(f"ended after epoch {len(history)} by --patience {run.config.patience}")
+    run.say(
+        f"weights in {run.out / WEIGHTS_NAME}, of epoch {best['epoch'] + 1}; next: edgeseg export "
+        f"{run.out} --out model.onnx"
     )
-
-
-def _validation_loader(
-    examples: list[Example], config: TrainConfig, trainer: lightning.Trainer
-) -> DataLoader[Any]:
-    items = [(example.gray, i) for i, example in enumerate(examples)]
-    batches = DealtBatches(SequentialSampler(items), config.batch_size, trainer)
-    return DataLoader(items, batch_sampler=batches)  # type: ignore[arg-type]

@@ -13,12 +13,11 @@ from typing import Any
 import lightning
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import TQDMProgressBar, WeightAveraging
+from lightning.pytorch.callbacks import RichProgressBar, WeightAveraging
 from torch import Tensor
 
 from edgeseg.errors import ConfigError
 from edgeseg_training.config import TrainConfig
-from edgeseg_training.distributed import check_batch_size
 from edgeseg_training.model import is_plain
 
 _NOISE = (
@@ -48,7 +47,7 @@ def build_trainer(out: Path, config: TrainConfig, progress: bool) -> lightning.T
     if config.ema_decay:
         callbacks.append(WeightAveraging(avg_fn=functools.partial(_ema, config.ema_decay)))
     if progress:
-        callbacks.append(TQDMProgressBar())
+        callbacks.append(RichProgressBar(leave=False))
     try:
         with without_noise():
             trainer = lightning.Trainer(
@@ -78,7 +77,12 @@ def build_trainer(out: Path, config: TrainConfig, progress: bool) -> lightning.T
             f"num_nodes = {config.num_nodes}, distributed_strategy = "
             f"{config.distributed_strategy!r}: {' '.join(str(error).split())}"
         ) from error
-    check_batch_size(config.batch_size, trainer.world_size)
+    if config.batch_size < trainer.world_size:
+        raise ConfigError(
+            f"batch_size is {config.batch_size}, the images of a step over all "
+            f"{trainer.world_size} processes; expected {trainer.world_size} or more, or fewer "
+            "devices"
+        )
     return trainer
 
 

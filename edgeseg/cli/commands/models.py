@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,8 @@ from edgeseg.cli import console, options
 from edgeseg.cli.options import option
 from edgeseg.cli.parser import takes_values
 from edgeseg.cli.process import interrupts, needs_extra
+
+_RANKS = ("RANK", "SLURM_PROCID", "LOCAL_RANK")  # of a process among several that train together
 
 
 def models(
@@ -119,33 +122,36 @@ def _read(name: str, value: Any) -> Any:
 
 @takes_values("edgeseg_training.config", "TrainConfig")
 def train(
-    data: options.Data,
     out: Annotated[Path, option("Folder for weights, checkpoint and record.")],
     values: dict[str, Any],
+    data: Annotated[Path | None, option("Labelled images; by default the resumed run's.")] = None,
     config: Annotated[Path | None, option("TOML file with values.")] = None,
-    resume: Annotated[bool, option("Continue from the checkpoint.", "--resume")] = False,
+    resume: Annotated[bool, option("Continue a run with its own values.", "--resume")] = False,
     overwrite: options.Overwrite = False,
 ) -> None:
     """Train a U-Net. Needs the train extra.
 
     Every value of the configuration is an option.
     """
-    from edgeseg_training.config import load_config
+    from edgeseg_training.config import RUN_NAME, load_config, read_run
 
     if resume and overwrite:
         raise typer.BadParameter(options.RESUME_OR_OVERWRITE)
-    settings = load_config(config)
+    record = read_run(out) if resume and (out / RUN_NAME).is_file() else {}
+    data = data or (Path(record["data"]["folder"]) if record else None)
+    if data is None:
+        raise typer.BadParameter("a folder of labelled images is needed", param_hint="--data")
+    settings = load_config(config, record.get("config"))
     with options.wrong_usage():
         settings = settings.updated(values)
+    if not any(int(os.environ.get(rank, 0)) for rank in _RANKS):
+        console.say(f"training {out} with {data}: loading torch")
     with needs_extra("train"):
         from edgeseg_training.train import train as run_training
 
-    def on_done(weights: Path) -> None:
-        console.say(f"weights in {weights}; next: edgeseg export {weights} --out model.onnx")
-
     how = {"resume": resume, "overwrite": overwrite, "progress": console.shows_progress()}
     with interrupts.wait_patiently(leave_sigterm=True):
-        run_training(data, out, settings, on_notice=console.notice, on_done=on_done, **how)
+        run_training(data, out, settings, on_notice=console.notice, on_message=console.say, **how)
 
 
 def export(
