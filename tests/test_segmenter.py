@@ -17,7 +17,7 @@ from edgeseg.drawing.encode import encode
 from edgeseg.errors import DataError, DeviceError, ModelError, ModelNotFoundError
 from edgeseg.images.calibration import Calibration
 from edgeseg.images.frame import Frame, PixelSize
-from edgeseg.measure import head as heads
+from edgeseg.measure import outline
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.network import zoo
 from edgeseg.network.session import PROVIDERS
@@ -220,7 +220,7 @@ def test_times_are_each_stage_s(monkeypatch: pytest.MonkeyPatch) -> None:
     segmenter = open_fake(monkeypatch, FakeSession(clock.takes(20, bright)))
     monkeypatch.setattr(segmenting, "time", clock)
     monkeypatch.setattr(segmenting, "preprocess", clock.takes(1, segmenting.preprocess))
-    monkeypatch.setattr(heads, "see", clock.takes(3, heads.see))
+    monkeypatch.setattr(outline, "see", clock.takes(3, outline.see))
     assert segmenter.predict(IMAGES[0]).times_ms == pytest.approx((2, 40, 6))  # of two looks
 
 

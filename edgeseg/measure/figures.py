@@ -157,6 +157,14 @@ def _late_note(weeks: float) -> str:
 
 
 _CENTILES = {name: f"{name.lower()}_centile_intergrowth" for name in ("HC", "BPD", "OFD")}
+ELLIPSE_COLUMNS = (
+    Column("center_x_px", 3),
+    Column("center_y_px", 3),
+    Column("semi_major_px", 3),
+    Column("semi_minor_px", 3),
+    Column("angle_rad", 6),
+)
+"""Those of an `Ellipse`, in pixels of the image."""
 COLUMNS = (
     Column("hc_mm", 3, "HC (mm)", format_circumference),
     Column("hc_low_mm", 3),
@@ -170,11 +178,7 @@ COLUMNS = (
     Column("ga_high_weeks_hadlock", 4),
     Column("ga_weeks_intergrowth", 4, "GA INTERGROWTH-21st", format_age_intergrowth),
     Column("hc_px", 3, "HC (px)"),
-    Column("center_x_px", 3),
-    Column("center_y_px", 3),
-    Column("semi_major_px", 3),
-    Column("semi_minor_px", 3),
-    Column("angle_rad", 6),
+    *ELLIPSE_COLUMNS,
 )
 """Every figure, in the order of the table."""
 AGE_COLUMNS = (

@@ -1,4 +1,4 @@
-"""Find the head in a probability map, and fit an ellipse to its boundary to parts of a pixel.
+"""One structure with an elliptic outline: looks at it, and its ellipse to parts of a pixel.
 
 Coordinates are those of `edgeseg.measure.ellipse`.
 """
@@ -12,16 +12,25 @@ import cv2
 import numpy as np
 
 from edgeseg.measure import conic
-from edgeseg.measure.region import boundary_points, main_region
+from edgeseg.measure.framing import View, around
+from edgeseg.measure.measurement import Stroke
+from edgeseg.measure.region import boundary_points, main_region, to_native
 
 if TYPE_CHECKING:
-    from edgeseg.measure.ellipse import Ellipse, FloatArray
-    from edgeseg.measure.measurement import Probability
+    from edgeseg.images.frame import Frame
+    from edgeseg.measure.ellipse import Ellipse, FloatArray, Mask
+    from edgeseg.measure.measurement import Look, LookAt, Measurement, Probability
     from edgeseg.measure.region import Region
+    from edgeseg.network.metadata import ModelMetadata
+    from edgeseg.network.task import Limits
 
 # A smaller region is speckle, not a head: heads of HC18 fill at least 7 % of their image.
 MIN_REGION_FRACTION = 0.002
 
+_BLACK_ON_WHITE = 150  # mean gray value: ultrasound is dark, the brightest of HC18 has 83
+_MORE_LOOKS = 2
+# A view of so many images' width, or area where that is much, would be nearly all black.
+_WIDEST, _LARGEST, _SMALL_PX = 4, 4, 1_000_000
 _SHIFT = 4  # sub-pixel bits for cv2's polygon filling
 _ROBUST_ROUNDS = 4
 _MIN_BOUNDARY_POINTS = 12
@@ -140,3 +149,105 @@ def _median(values: FloatArray) -> float:
     low, high = (len(values) - 1) // 2, len(values) // 2
     parted = np.partition(values, (low, high))
     return float((parted[low] + parted[high]) / 2)
+
+
+class Looked(NamedTuple):
+    """What several looks at the same structure show together."""
+
+    change: float  # of the circumference between the last two looks, relative
+    other_share: float  # largest area of all other regions in any look, over the main one's
+
+
+class Facts(NamedTuple):
+    """A structure as the last look shows it, and what flags are derived from."""
+
+    outline: Outline  # in pixels of the view
+    ellipse: Ellipse  # in pixels of the image
+    look: Look  # the network's answer on that view
+    looked: Looked
+    frame: Frame
+    limits: Limits
+
+
+def look_closely(frame: Frame, look: LookAt, metadata: ModelMetadata) -> tuple[Look, Facts | str]:
+    """Find the structure in a frame, in two looks or three.
+
+    The first look, at the whole frame as it is, says where it is; the next, at an undistorted view
+    around it, is measured. Where it differs from the one before, a third decides. Returns the last
+    look and what it shows, or a sentence on what is there instead.
+    """
+    limits = metadata.limits
+    inverted = cv2.mean(frame.pixels)[0] > _BLACK_ON_WHITE
+    last = look(View.whole(frame.size, inverted=inverted))
+    seen = see(last, metadata.threshold)
+    if isinstance(seen, str):
+        return last, seen
+    change, others = 0.0, seen.other_share
+    for _ in range(_MORE_LOOKS):
+        input_size = last.maps.shape[1], last.maps.shape[2]
+        view = around(seen.ellipse, limits.view_shares, input_size, frame.pixel_size)
+        if _is_mostly_beyond(view, frame.size):
+            break  # the outline is guessed from a short arc
+        last = look(view._replace(inverted=inverted))
+        before_px, seen = seen.ellipse.circumference_px, see(last, metadata.threshold)
+        if isinstance(seen, str):
+            return last, seen
+        others = max(others, seen.other_share)
+        change = abs(seen.ellipse.circumference_px - before_px) / before_px
+        if change < limits.look_change / 2:
+            break
+    outline, agreed = seen.outline, seen.outline.confidence
+    if agreed < limits.agreement:
+        agreed = best_agreement(last.maps[0], outline, last.view.size, metadata.threshold)
+    if agreed < limits.agreement:
+        return last, f"the shape seen is not an ellipse (agreement {agreed:.2f})"
+    return last, Facts(outline, seen.ellipse, last, Looked(change, others), frame, limits)
+
+
+class Seen(NamedTuple):
+    """The structure as one look shows it."""
+
+    outline: Outline  # in pixels of the view
+    ellipse: Ellipse  # in pixels of the image
+
+    @property
+    def other_share(self) -> float:
+        """Area of the regions beside the main one, as a fraction of that."""
+        return self.outline.region.other_area_px / self.outline.region.area_px
+
+
+def see(look: Look, threshold: float) -> Seen | str:
+    """Find the structure in what the network answered, or say in a sentence what is there."""
+    outline, view = find(look.maps[0], look.view.size, threshold), look.view
+    if isinstance(outline, str):
+        return outline
+    return Seen(outline, outline.fit.ellipse.moved(view.left_px, view.top_px))
+
+
+def mask(measurement: Measurement, size: tuple[int, int], metadata: ModelMetadata, /) -> Mask:
+    """Return the structure's pixels at native size, 0 or 255; empty if none was found.
+
+    The main region of the probability map, thresholded at native size: what the network saw, not
+    the fitted ellipse, and so cut where the image is.
+    """
+    look = measurement.look
+    if measurement.ellipse is not None and look is not None:
+        region = main_region(to_native(look.maps[0], look.view.size), metadata.threshold)
+        if region is not None:
+            return look.view.paste(region.mask, size)
+    return np.zeros(size, dtype=np.uint8)
+
+
+def strokes(measurement: Measurement, /) -> list[Stroke]:
+    """Return the ellipse, and calipers at the ends of its axes."""
+    if measurement.ellipse is None:
+        return []
+    points = measurement.ellipse.points(180)  # they start on the major axis
+    return [Stroke(points), Stroke(points[::45], closed=False)]
+
+
+def _is_mostly_beyond(view: View, size: tuple[int, int]) -> bool:
+    """Return whether a view reaches so far beyond an image that it is not worth its memory."""
+    height, width = view.size
+    too_large = height * width > _LARGEST * max(size[0] * size[1], _SMALL_PX)
+    return too_large or max(height, width) > _WIDEST * max(size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,9 +11,7 @@ from edgeseg.measure import screen
 if TYPE_CHECKING:
     from edgeseg.images.frame import Frame
     from edgeseg.measure.ellipse import Ellipse
-    from edgeseg.measure.measurement import Look
-    from edgeseg.measure.outline import Outline
-    from edgeseg.network.task import Limits
+    from edgeseg.measure.outline import Facts, Outline
 
 MAX_RESIDUAL_FRACTION = 0.03
 MIN_ARC_FRACTION = 0.75
@@ -37,24 +35,6 @@ FLAGS: dict[str, str] = {
     **screen.FLAGS,
 }
 """Every flag with its meaning, in the order in which flags are listed."""
-
-
-class Looked(NamedTuple):
-    """What several looks at the same head show together."""
-
-    change: float  # of the circumference between the last two looks, relative
-    other_share: float  # largest area of all other regions in any look, over the main one's
-
-
-class Facts(NamedTuple):
-    """What the flags are derived from."""
-
-    outline: Outline  # in pixels of the view
-    ellipse: Ellipse  # in pixels of the image
-    look: Look  # the network's answer on that view
-    looked: Looked
-    frame: Frame
-    limits: Limits
 
 
 def flags(facts: Facts) -> tuple[str, ...]:

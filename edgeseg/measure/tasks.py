@@ -6,14 +6,18 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from edgeseg.errors import ModelError
-from edgeseg.measure import head, regions
+from edgeseg.measure import head, regions, round_structure
 from edgeseg.system.text import short
 
 if TYPE_CHECKING:
     from edgeseg.measure.measurement import TaskMeasure
     from edgeseg.network.task import Task
 
-TASKS: Mapping[str, TaskMeasure] = {"head": head, "regions": regions}
+TASKS: Mapping[str, TaskMeasure] = {
+    "head": head,
+    "ellipse": round_structure,
+    "regions": regions,
+}
 
 
 def measure_of(task: Task) -> TaskMeasure:

@@ -8,7 +8,7 @@ from edgeseg.measure import quality
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.framing import View
 from edgeseg.measure.measurement import Look
-from edgeseg.measure.outline import EllipseFit, Outline
+from edgeseg.measure.outline import EllipseFit, Facts, Looked, Outline
 from edgeseg.measure.region import Region
 from edgeseg.network.task import Limits
 
@@ -38,8 +38,8 @@ def flags(
     outline = Outline(region, EllipseFit(ellipse, residual * semi_minor, arc), confidence)
     look = Look(np.zeros((1, *NETWORK), np.float32), View.whole(SIZE), presence)
     frame = frame or Frame(np.zeros(SIZE, np.uint8), as_pixel_size(pixel_mm))
-    looked = quality.Looked(change, others)
-    return quality.flags(quality.Facts(outline, ellipse, look, looked, frame, LIMITS))
+    looked = Looked(change, others)
+    return quality.flags(Facts(outline, ellipse, look, looked, frame, LIMITS))
 
 
 @pytest.mark.parametrize(

@@ -121,5 +121,5 @@ def test_strokes_run_along_each_piece_and_hole_and_the_border_is_flagged() -> No
 
 
 def test_a_task_of_a_newer_edgeseg_is_refused_with_advice() -> None:
-    with pytest.raises(ModelError, match=r"'spine'; this edgeseg knows head, regions: install a"):
+    with pytest.raises(ModelError, match=r"'spine'; this edgeseg knows head.*: install a"):
         measure_of(Task("spine"))

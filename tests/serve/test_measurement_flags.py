@@ -15,7 +15,7 @@ from edgeseg.measure import figures, quality, screen
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.framing import View
 from edgeseg.measure.measurement import Look
-from edgeseg.measure.outline import EllipseFit, Outline
+from edgeseg.measure.outline import EllipseFit, Facts, Looked, Outline
 from edgeseg.measure.region import Region
 from edgeseg.network.task import Limits
 from edgeseg.segmenter import Segmenter
@@ -30,7 +30,7 @@ def noise(height: int, width: int) -> GrayImage:
     return np.random.default_rng(0).integers(0, 256, (height, width), dtype=np.uint8)
 
 
-PLAIN = quality.Facts(
+PLAIN = Facts(
     Outline(
         Region(np.zeros(INPUT, np.uint8), 3330, 0),
         EllipseFit(Ellipse(200.0, 150.0, 100.0, 80.0, 0.3), 0.5, 1.0),
@@ -38,24 +38,24 @@ PLAIN = quality.Facts(
     ),
     Ellipse(200.0, 150.0, 100.0, 80.0, 0.3),
     Look(np.zeros((1, *INPUT), np.float32), View(0, 0, 450, 300), 0.99),
-    quality.Looked(0.0, 0.0),
+    Looked(0.0, 0.0),
     Frame(noise(300, 450), SQUARE),
     Limits(presence_doubted=0.9),
 )
 
 
-def fitted(**changes: Any) -> quality.Facts:
+def fitted(**changes: Any) -> Facts:
     """Return facts of another fit."""
     outline = PLAIN.outline
     return PLAIN._replace(outline=outline._replace(fit=outline.fit._replace(**changes)))
 
 
-def framed(gray: GrayImage, x_mm: float = 0.2, y_mm: float = 0.2) -> quality.Facts:
+def framed(gray: GrayImage, x_mm: float = 0.2, y_mm: float = 0.2) -> Facts:
     """Return facts of another image."""
     return PLAIN._replace(frame=Frame(gray, PixelSize(x_mm, y_mm, "option")))
 
 
-def shaped(**changes: Any) -> quality.Facts:
+def shaped(**changes: Any) -> Facts:
     """Return facts of another ellipse in the image."""
     return PLAIN._replace(ellipse=replace(PLAIN.ellipse, **changes))
 
@@ -75,8 +75,8 @@ FACTS = {
         outline=PLAIN.outline._replace(region=PLAIN.outline.region._replace(area_px=2900))
     ),
     "an open outline": fitted(arc_fraction=0.74),
-    "two of them": PLAIN._replace(looked=quality.Looked(0.0, 0.06)),
-    "another circumference": PLAIN._replace(looked=quality.Looked(0.04, 0.0)),
+    "two of them": PLAIN._replace(looked=Looked(0.0, 0.06)),
+    "another circumference": PLAIN._replace(looked=Looked(0.04, 0.0)),
     "too flat": shaped(semi_minor_px=61.0),
     "too round": shaped(semi_minor_px=98.0),
     "too flat in mm": framed(noise(300, 450), 0.3),

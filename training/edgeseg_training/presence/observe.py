@@ -15,8 +15,8 @@ from edgeseg.errors import DataError
 from edgeseg.images.frame import GrayImage
 from edgeseg.images.image_file import read_gray
 from edgeseg.measure.framing import View, around
-from edgeseg.measure.head import Seen, see
 from edgeseg.measure.measurement import Look
+from edgeseg.measure.outline import Seen, see
 from edgeseg.network.adapter import preprocess
 from edgeseg.network.metadata import METADATA_KEY, ModelMetadata
 from edgeseg.network.port import Port
