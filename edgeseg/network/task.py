@@ -39,13 +39,16 @@ class Task:
 
 
 def read_task(value: Any) -> Task:
-    """Parse what `Task.as_dict` gives; `ModelError` if it has no kind, or no classes."""
+    """Parse what `Task.as_dict` gives; `ModelError` if it has no kind, or not its classes."""
     require(isinstance(value, dict) and isinstance(value.get("kind"), str), value, "task")
     if value["kind"] == "head":
         return Task()
     classes = value.get("classes")
     require(isinstance(classes, list | tuple), classes, "classes", "a list of names")
-    return Task(value["kind"], check_classes(classes), bool(value.get("exclusive", True)))
+    task = Task(value["kind"], check_classes(classes), bool(value.get("exclusive", True)))
+    is_one = task.kind != "ellipse" or len(task.structures) == 1
+    require(is_one, classes, "classes", "one structure after the background")
+    return task
 
 
 def check_classes(names: Any) -> tuple[str, ...]:
