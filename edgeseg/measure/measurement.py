@@ -100,7 +100,7 @@ class TaskMeasure(Protocol):
         """Return the figures that stand for all in the summary of a film."""
 
     def given_columns(self, task: Task, /, *, ages: bool, calibrated: bool) -> tuple[Column, ...]:
-        """Return the figures that end the table of a run with ages or a calibration."""
+        """Return the figures that end the table: those of ages and a calibration, if given."""
 
     def measure(self, frame: Frame, look: LookAt, metadata: ModelMetadata, /) -> Measurement:
         """Measure a frame, in as many looks as it takes; the first is at all of it."""

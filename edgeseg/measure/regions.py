@@ -1,4 +1,4 @@
-"""Any structures: how much of each class there is, and in how many pieces."""
+"""Any structures: how much of each class there is, in how many pieces, how long and wide."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edgeseg.measure.measurement import Column, Measurement, Stroke
 from edgeseg.measure.region import to_native
 
 if TYPE_CHECKING:
-    from edgeseg.images.frame import Frame
+    from edgeseg.images.frame import Frame, PixelSize
     from edgeseg.measure.ellipse import Mask
     from edgeseg.measure.measurement import LookAt, Probability
     from edgeseg.network.metadata import ModelMetadata
@@ -25,7 +25,10 @@ FLAGS: Mapping[str, str] = {
     "touches_border": "a region reaches the image border; what lies outside is not counted",
     **screen.FLAGS,
 }
-TERMS: Mapping[str, str] = {"pieces": "connected regions, without specks"}
+TERMS: Mapping[str, str] = {
+    "pieces": "connected regions, without specks",
+    "length, width": "those of the smallest rotated rectangle around the largest piece",
+}
 NOTHING = "nothing found"
 # A piece below this share of the image is speckle: it adds to the area, not to the count.
 MIN_PIECE_FRACTION = 1e-4
@@ -54,9 +57,13 @@ def main_columns(task: Task, /) -> tuple[Column, ...]:
     return tuple(column for column in columns(task) if not column.name.endswith("_count"))
 
 
-def given_columns(_task: Task, /, *, ages: bool, calibrated: bool) -> tuple[Column, ...]:
-    """Return nothing: neither an age nor a calibration of heads says anything of regions."""
-    return ()
+def given_columns(task: Task, /, *, ages: bool, calibrated: bool) -> tuple[Column, ...]:
+    """Return length and width of each class; ages and calibrations of heads say nothing here."""
+    return tuple(
+        Column(f"{name}_{what}_mm", 2, f"{name} {what} (mm)")
+        for name in task.structures
+        for what in ("length", "width")
+    )
 
 
 def measure(frame: Frame, look: LookAt, metadata: ModelMetadata, /) -> Measurement:
@@ -71,10 +78,12 @@ def measure(frame: Frame, look: LookAt, metadata: ModelMetadata, /) -> Measureme
     labels = label(native, task, metadata.threshold)
     figures: dict[str, float | None] = {}
     for number, name in enumerate(task.structures, start=1):
-        area_px, count = _pieces(labels == number)
+        area_px, count, largest = _pieces(labels == number)
         figures[f"{name}_area_px"] = area_px
         figures[f"{name}_area_mm2"] = area_px * pixel.x_mm * pixel.y_mm if pixel else None
         figures[f"{name}_count"] = count
+        sides_mm = _sides_mm(largest, pixel) if pixel and area_px else (None, None)
+        figures[f"{name}_length_mm"], figures[f"{name}_width_mm"] = sides_mm
     if not labels.any():
         peaks = zip(task.structures, maps, strict=True)
         highest = ", ".join(f"{name} {float(each.max()):.2f}" for name, each in peaks)
@@ -143,17 +152,26 @@ def caption(measurement: Measurement, task: Task, /) -> str:
     return ", ".join(parts)
 
 
-def _pieces(of_class: npt.NDArray[np.bool_]) -> tuple[float, float]:
-    """Return a class's pixels, and its 4-connected pieces that are no speckle."""
+def _pieces(of_class: npt.NDArray[np.bool_]) -> tuple[float, float, Mask]:
+    """Return a class's pixels, its 4-connected pieces that are no speckle, and the largest."""
     binary = of_class.view(np.uint8)
     left, top, width, height = cv2.boundingRect(binary)
     if not width:
-        return 0.0, 0.0
+        return 0.0, 0.0, binary[:0]
     # Labelling is what costs most: only inside the box of all pieces.
     box = np.ascontiguousarray(binary[top : top + height, left : left + width])
-    _, _, stats, _ = cv2.connectedComponentsWithStats(box, connectivity=4)
+    _, pieces, stats, _ = cv2.connectedComponentsWithStats(box, connectivity=4)
     areas = stats[1:, cv2.CC_STAT_AREA]
-    return float(areas.sum()), float((areas >= MIN_PIECE_FRACTION * of_class.size).sum())
+    largest = (pieces == 1 + areas.argmax()).view(np.uint8)
+    return float(areas.sum()), float((areas >= MIN_PIECE_FRACTION * of_class.size).sum()), largest
+
+
+def _sides_mm(piece: Mask, pixel: PixelSize) -> tuple[float, float]:
+    """Return length and width of the smallest rotated rectangle around a piece's pixels."""
+    borders, _ = cv2.findContours(piece, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    corners = np.concatenate([borders[0] + (dx, dy) for dx in (-0.5, 0.5) for dy in (-0.5, 0.5)])
+    _, sides_mm, _ = cv2.minAreaRect((corners * (pixel.x_mm, pixel.y_mm)).astype(np.float32))
+    return max(sides_mm), min(sides_mm)
 
 
 def _confidence(probability: Probability, labels: Mask) -> float:

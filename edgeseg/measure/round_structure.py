@@ -13,7 +13,6 @@ from edgeseg.measure.outline import look_closely
 from edgeseg.measure.outline import mask as mask
 from edgeseg.measure.outline import strokes as strokes
 from edgeseg.measure.regions import compare_with_second_scan as compare_with_second_scan
-from edgeseg.measure.regions import given_columns as given_columns
 
 if TYPE_CHECKING:
     from edgeseg.images.frame import Frame
@@ -58,6 +57,11 @@ def columns(task: Task, /) -> tuple[Column, ...]:
 def main_columns(task: Task, /) -> tuple[Column, ...]:
     """Return the circumference, in mm and in pixels."""
     return tuple(column for column in columns(task) if "_circumference_" in column.name)
+
+
+def given_columns(_task: Task, /, *, ages: bool, calibrated: bool) -> tuple[Column, ...]:
+    """Return nothing: ages and calibrations are of heads."""
+    return ()
 
 
 def measure(frame: Frame, look: LookAt, metadata: ModelMetadata, /) -> Measurement:

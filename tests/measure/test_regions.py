@@ -12,6 +12,7 @@ from edgeseg.measure.measurement import Measurement
 from edgeseg.measure.tasks import measure_of
 from edgeseg.network.metadata import ModelMetadata
 from edgeseg.network.task import Task
+from edgeseg.output.table import known_columns
 from tests.fakes import HEIGHT, LESIONS, METADATA, WIDTH, measure_frame
 
 MAP = (HEIGHT, WIDTH)
@@ -44,11 +45,15 @@ def test_each_class_has_its_area_and_count() -> None:
         "lesion_area_px": 900,
         "lesion_area_mm2": pytest.approx(900 * 0.1),
         "lesion_count": 2,
+        "lesion_length_mm": pytest.approx(10),  # of the larger: 40 x 0.2 wide, 20 x 0.5 high
+        "lesion_width_mm": pytest.approx(8),
         "cyst_area_px": 200,
         "cyst_area_mm2": pytest.approx(200 * 0.1),
         "cyst_count": 1,
+        "cyst_length_mm": pytest.approx(5),
+        "cyst_width_mm": pytest.approx(4),
     }
-    assert list(found.figures) == [column.name for column in measure_of(TASK).columns(TASK)]
+    assert {*found.figures} == {column.name for column in known_columns(TASK)}
     assert (found.status, found.flags) == ("ok", ())
     # of the class that was seen least surely
     assert found.confidence == pytest.approx(2 * 0.7 / 1.7)
@@ -85,6 +90,17 @@ def test_which_class_a_pixel_belongs_to() -> None:
         assert regions.label(maps[:1], ONE.task, artery).all()
         maps[1] = vein
         assert set(np.unique(regions.label(maps, metadata.task, metadata.threshold))) == {expected}
+
+
+def test_a_femur_that_lies_askew_has_its_length() -> None:
+    """A rectangle of 60 by 8 mm, turned by 0.5 rad, where pixels are twice as high as wide."""
+    y_mm, x_mm = np.mgrid[:HEIGHT, :WIDTH] * np.array([0.6, 0.3])[:, None, None]
+    along = (x_mm - 43) * np.cos(0.5) + (y_mm - 57) * np.sin(0.5)
+    across = (y_mm - 57) * np.cos(0.5) - (x_mm - 43) * np.sin(0.5)
+    bone = (np.abs(along) <= 30) & (np.abs(across) <= 4)
+    figures = measured(bone[None], ONE, PixelSize(0.3, 0.6, "dicom")).figures
+    assert figures["lesion_length_mm"] == pytest.approx(60, abs=0.8)
+    assert figures["lesion_width_mm"] == pytest.approx(8, abs=0.8)
 
 
 def test_speckle_has_area_but_is_no_piece_and_corners_do_not_join() -> None:
