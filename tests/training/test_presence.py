@@ -16,11 +16,10 @@ from edgeseg.network import zoo
 from edgeseg.phantom.head import make_phantom
 from edgeseg.segmenter import Segmenter
 from edgeseg_training.presence import graph, observe
-from edgeseg_training.presence.fit import fit
 from edgeseg_training.presence.graph import FEATURES, PRESENCE, remove_presence
 from edgeseg_training.presence.images import changed, no_scan, shrunk, without_head
 from edgeseg_training.presence.observe import Examples, Images, Observer, gather, with_features
-from edgeseg_training.presence.teach import load_model, write_taught
+from edgeseg_training.presence.teach import fit, load_model, write_taught
 from tests.phantoms import write_hc18
 
 GRAY = np.random.default_rng(0).integers(0, 256, (2, 1, 128, 192), dtype=np.uint8)

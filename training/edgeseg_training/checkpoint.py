@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
 from torch import Tensor
 
-from edgeseg.errors import EdgesegError, ModelError, ModelNotFoundError
+from edgeseg.errors import DataError, EdgesegError, ModelError, ModelNotFoundError
 from edgeseg.network.task import Task, read_task
-from edgeseg_training.config import RUN_NAME, TrainConfig
+from edgeseg_training.config import TrainConfig, read_run
 from edgeseg_training.model import SegmentationModel, build_model
-from edgeseg_training.record import CHECKPOINT_NAME, FACTS_KEY, WEIGHTS_NAME
+from edgeseg_training.record import CHECKPOINT_NAME, FACTS_KEY, WEIGHTS_NAME, read_weights
 
 _MODULE_PREFIX = "model."
 _DESCRIBED = {
@@ -70,7 +68,8 @@ def load_trained(path: Path) -> Trained:
             weights, beside = read_checkpoint(path)
             facts = beside["facts"]
         else:
-            weights, facts = _read_weights(path)
+            weights, metadata = read_weights(path)
+            facts = json.loads(metadata[FACTS_KEY])
         config = TrainConfig().updated(facts["config"])
         task = read_task(facts.get("task", {"kind": "head"}))
         model = build_model(config, task, load_encoder=False)
@@ -91,19 +90,9 @@ def load_trained(path: Path) -> Trained:
 
 def _data_folder(path: Path) -> Path | None:
     try:
-        record = json.loads(path.with_name(RUN_NAME).read_text(encoding="utf-8"))
-        return Path(record["data"]["folder"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return Path(read_run(path.parent)["data"]["folder"])
+    except DataError:
         return None
-
-
-def _read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    try:
-        with safe_open(path, framework="pt") as opened:
-            metadata = opened.metadata() or {}
-        return load_file(path), json.loads(metadata[FACTS_KEY])
-    except SafetensorError as error:
-        raise ModelError(f"{path}: not a safetensors file ({error})") from error
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -10,7 +10,7 @@ import json
 import tomllib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,19 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "precision": ("auto", "fp32", "bf16"),
 }
 
+_LIMITS: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
+    (("input_height", "input_width"), lambda n: n > 0 and n % 32 == 0, "a multiple of 32"),
+    (("epochs", "batch_size", "validate_every", "num_nodes"), lambda n: n >= 1, "1 or more"),
+    (("devices",), lambda n: n >= 0, "1 or more, or 0 for all"),
+    (("patience", "ellipse_prior"), lambda n: n >= 0, "0 or more"),
+    (("class_weights",), lambda weights: all(n > 0 for n in weights), "numbers above 0"),
+    (("fraction",), lambda n: 0 < n <= 1, "more than 0 and at most 1"),
+    (("ema_decay",), lambda n: 0 <= n < 1, "0 or more, below 1"),
+    (("encoder_stages",), lambda n: n in (4, 5), "4 or 5"),
+    (("encoder_expansion", "first_expansion"), lambda n: 1 <= n <= 6, "1 to 6"),
+    (("scale_range",), lambda r: len(r) == 2 and 0 < r[0] <= r[1], "smallest, largest"),
+)
+
 
 def _value(default: Any, help: str) -> Any:
     return field(default=default, metadata={"help": help})
@@ -67,16 +80,12 @@ class TrainConfig:
     name: str = _value("", "name the exported model carries; by default that of the run's folder")
     licence: str = _value("unknown", "terms that the model's card states")
     task: str = _value("auto", "auto: a head where the data has outlines and HC")
-    group_pattern: str = _value(
-        "", "expression for an image's patient in its name; they stay in one fold"
-    )
+    group_pattern: str = _value("", "expression for the patient in a name, who stays in one fold")
     architecture: str = _value("unet-mobilenet_v2", "unet-mobilenet_v2: with the encoder below")
     encoder: str = _value("mobilenet_v2", "encoder, by its segmentation-models-pytorch name")
     strategy: str = _value("full", "which parts are trained")
     encoder_weights: str = _value("imagenet", "imagenet, none or a .safetensors file")
-    init: str = _value(
-        "", "own weights to start from instead: a run's folder, its file, or an exported model"
-    )
+    init: str = _value("", "start instead from a run's folder or file, or from an exported model")
     input_height: int = _value(192, "network input height, a multiple of 32")
     input_width: int = _value(288, "network input width, a multiple of 32")
     input_mode: str = _value("gray", "channels the first convolution sees")
@@ -84,20 +93,13 @@ class TrainConfig:
     encoder_top: bool = _value(True, "keep the encoder's last convolution, 320 to 1280 channels")
     encoder_stages: int = _value(5, "5, or 4 to leave out the deepest, at stride 32")
     encoder_expansion: int = _value(6, "hidden channels of a block for each input one, 1 to 6")
-    first_expansion: int = _value(
-        6, "the same, of the first block that widens: at half the size, it takes most memory"
-    )
+    first_expansion: int = _value(6, "the same, of the first widening block, the largest in memory")
     decoder_channels: tuple[int, ...] = _value(
         (64, 32, 24, 16, 8),
         "widths, deepest first; one less than stages ends at half the size, upsampled to all of it",
     )
-    ellipse_prior: float = _value(
-        0.0,
-        "logits by which a map's own ellipse may correct it, in answers, not in training",
-    )
-    freeze_batchnorm_statistics: bool = _value(
-        True, "frozen parts keep their batch-norm statistics too"
-    )
+    ellipse_prior: float = _value(0.0, "logits by which a map's own ellipse may correct an answer")
+    freeze_batchnorm_statistics: bool = _value(True, "frozen parts keep their statistics too")
     epochs: int = _value(24, "passes over the training images")
     batch_size: int = _value(10, "images a step, over all devices")
     optimizer: str = _value("adamw", "optimizer")
@@ -106,9 +108,7 @@ class TrainConfig:
     encoder_learning_rate_factor: float = _value(0.5, "encoder's share of the learning rate")
     weight_decay: float = _value(1e-2, "AdamW decay; never on biases and batch-norm")
     loss: str = _value("bce+dice", "training loss")
-    class_weights: tuple[float, ...] = _value(
-        (), "of each structure in bce; by default above 1 where it has below 2 % of the pixels"
-    )
+    class_weights: tuple[float, ...] = _value((), "of structures in bce; default: more if rare")
     hc_weight: float = _value(1.0, "weight of the circumference in the loss bce+dice+hc")
     ema_decay: float = _value(0.998, "weight averaging over steps; 0 switches it off")
     precision: str = _value("auto", "arithmetic of the steps; auto: bf16 where processors have it")
@@ -132,13 +132,9 @@ class TrainConfig:
     accelerator: str = _value("auto", "cpu, gpu, or another by its Lightning name")
     devices: int = _value(1, "devices of each node, a process on each; 0: all of them")
     num_nodes: int = _value(1, "computers that train together")
-    distributed_strategy: str = _value(
-        "auto", "how processes train together, by its Lightning name; auto: ddp"
-    )
+    distributed_strategy: str = _value("auto", "of several processes, as Lightning names it")
     validate_every: int = _value(1, "epochs between validations; the last is always validated")
-    patience: int = _value(
-        0, "validations without a better Dice after which a run ends, best with a constant schedule"
-    )
+    patience: int = _value(0, "end after so many validations without a better Dice; 0: never")
 
     def __post_init__(self) -> None:
         for key, allowed in CHOICES.items():
@@ -146,35 +142,15 @@ class TrainConfig:
                 raise ConfigError(
                     f"{key} is {getattr(self, key)!r}; expected one of {', '.join(allowed)}"
                 )
-        for key in ("input_height", "input_width"):
-            if getattr(self, key) <= 0 or getattr(self, key) % 32:
-                raise ConfigError(f"{key} is {getattr(self, key)}; expected a multiple of 32")
-        for key in ("epochs", "batch_size", "validate_every", "num_nodes"):
-            if getattr(self, key) < 1:
-                raise ConfigError(f"{key} is {getattr(self, key)}; expected 1 or more")
-        if self.patience < 0 or not all(weight > 0 for weight in self.class_weights):
-            raise ConfigError(
-                f"patience is {self.patience}, class_weights {self.class_weights}; expected 0 or "
-                "more, and weights above 0"
-            )
-        if self.devices < 0:
-            raise ConfigError(f"devices is {self.devices}; expected 1 or more, or 0 for all")
-        if not 0 < self.fraction <= 1:
-            raise ConfigError(f"fraction is {self.fraction}; expected more than 0 and at most 1")
-        if not self.ellipse_prior >= 0:
-            raise ConfigError(f"ellipse_prior is {self.ellipse_prior}; expected 0 or more")
-        if not 0 <= self.ema_decay < 1:
-            raise ConfigError(f"ema_decay is {self.ema_decay}; expected 0 or more, below 1")
-        if self.encoder_stages not in (4, 5):
-            raise ConfigError(f"encoder_stages is {self.encoder_stages}; expected 4 or 5")
+        for keys, holds, expected in _LIMITS:
+            for key in keys:
+                if not holds(getattr(self, key)):
+                    raise ConfigError(f"{key} is {getattr(self, key)}; expected {expected}")
         for key in ("encoder_expansion", "first_expansion"):
-            value = getattr(self, key)
-            if not 1 <= value <= 6:
-                raise ConfigError(f"{key} is {value}; expected 1 to 6")
-            if self.encoder != "mobilenet_v2" and value != 6:
+            if self.encoder != "mobilenet_v2" and getattr(self, key) != 6:
                 raise ConfigError(
-                    f"{key} is {value}, which is of mobilenet_v2 alone; with encoder = "
-                    f"{self.encoder!r} add --{key.replace('_', '-')} 6"
+                    f"{key} is {getattr(self, key)}, which is of mobilenet_v2 alone; with encoder "
+                    f"= {self.encoder!r} add --{key.replace('_', '-')} 6"
                 )
         counts = (self.encoder_stages, self.encoder_stages - 1)
         if len(self.decoder_channels) not in counts or min(self.decoder_channels) < 1:
@@ -182,8 +158,6 @@ class TrainConfig:
                 f"decoder_channels is {self.decoder_channels}; expected {counts[0]} widths, or "
                 f"{counts[1]}"
             )
-        if len(self.scale_range) != 2 or not 0 < self.scale_range[0] <= self.scale_range[1]:
-            raise ConfigError(f"scale_range is {self.scale_range}; expected smallest, largest")
 
     def updated(self, values: Mapping[str, Any]) -> TrainConfig:
         """Return a copy with some values replaced; text is converted to the value's type.
@@ -210,14 +184,9 @@ class TrainConfig:
 
 
 def load_config(path: Path | None, base: TrainConfig | None = None) -> TrainConfig:
-    """Read a TOML file over a base; its tables only group values and do not name them.
+    """Read a TOML file over a base, by default the defaults; without a file return the base.
 
-    Parameters
-    ----------
-    path
-        The file; without one the base is returned.
-    base
-        By default the default values.
+    The file's tables only group values and do not name them.
 
     Raises
     ------

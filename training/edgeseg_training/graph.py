@@ -179,7 +179,7 @@ def make_valid(model: onnx.ModelProto) -> None:
 
 def multiply_accumulates(model: onnx.ModelProto) -> int:
     """Count the multiply-accumulates of the convolutions for one image."""
-    shapes = _shapes(model)
+    shapes = shapes_of(model)
     weights = {t.name: list(t.dims) for t in model.graph.initializer}
     total = 0
     for node in model.graph.node:
@@ -192,7 +192,7 @@ def multiply_accumulates(model: onnx.ModelProto) -> int:
     return total
 
 
-def _shapes(model: onnx.ModelProto) -> dict[str, list[int]]:
+def shapes_of(model: onnx.ModelProto) -> dict[str, list[int]]:
     """Return the shape of every value for one image."""
     fixed = onnx.ModelProto()
     fixed.CopyFrom(model)
@@ -210,7 +210,7 @@ def _fix_scales(model: onnx.ModelProto) -> None:
     The exporter computes each output size from the batch size at run time, which other runtimes
     and converters cope with badly.
     """
-    shapes = _shapes(model)
+    shapes = shapes_of(model)
     for node in model.graph.node:
         if node.op_type == "Resize":
             sizes = zip(shapes[node.output[0]], shapes[node.input[0]], strict=True)

@@ -94,16 +94,9 @@ def build_model(
     if is_plain(config):
         network: nn.Module = PlainUNet(channels, outputs)
         return SegmentationModel(network, channels, config.normalization, prior)
-    unet = build_unet(
-        config.encoder,
-        channels,
-        outputs,
-        config.decoder_channels,
-        config.encoder_stages,
-        config.encoder_top,
-    )
+    unet = build_unet(config, channels, outputs)
     if load_encoder:
-        load_encoder_weights(unet, config.encoder, config.encoder_weights, channels)
+        load_encoder_weights(unet, config, channels)
     if config.encoder == "mobilenet_v2":
         narrow_encoder(unet.encoder, config.encoder_expansion, config.first_expansion)
         quicken_depthwise(unet.encoder)

@@ -39,7 +39,7 @@ class PlainUNet(nn.Module):
 
 
 class SlimUNet(smp.Unet):  # type: ignore[misc]
-    """A U-Net without the parts that cost most for what they give.
+    """A U-Net that may do without the parts that cost most for what they give.
 
     Parameters
     ----------
@@ -69,20 +69,22 @@ class SlimUNet(smp.Unet):  # type: ignore[misc]
         name: str = "mobilenet_v2",
         outputs: int = 1,
     ) -> None:
-        depth = 5 if name == "mobilenet_v2" else encoder_stages
+        cuts = name == "mobilenet_v2" and (encoder_stages == 4 or not encoder_top)
+        depth = 5 if cuts else encoder_stages
+        whole = len(decoder_channels) == depth and not cuts
         super().__init__(
             name, encoder_depth=depth, encoder_weights=None, in_channels=channels, classes=outputs,
-            decoder_channels=(16,) * depth,
+            decoder_channels=decoder_channels if whole else (16,) * depth,
         )  # fmt: skip
+        if whole:
+            return
         encoder = self.encoder
-        if name != "mobilenet_v2":
-            pass  # as deep as asked for, and without a classifier's convolution
-        elif encoder_stages == 4:
+        if cuts and encoder_stages == 4:
             encoder.features = encoder.features[: encoder._out_indexes[-2] + 1]
             encoder._out_indexes = encoder._out_indexes[:-1]
             encoder._out_channels = encoder._out_channels[:-1]
             encoder._depth = 4
-        elif not encoder_top:
+        elif cuts:
             encoder.features = encoder.features[:-1]
             encoder._out_indexes[-1] = len(encoder.features) - 1
             encoder._out_channels = [*encoder._out_channels[:-1], 320]

@@ -19,15 +19,13 @@ from edgeseg_training.presence.teach import load_model
 def start_from(model: SegmentationModel, source: str) -> str:
     """Load the parts of another model that fit, in place; return a sentence on what was taken.
 
+    The first part, the encoder, must fit; others that do not keep their weights.
+
     Parameters
     ----------
-    model
-        Its encoder must have the same weights; its decoder and head may be others, and then keep
-        theirs.
     source
-        A run's folder, ``model.safetensors``, ``last.ckpt``, or an ONNX file that ``edgeseg
-        export`` wrote, or a bundled model's name. The last two hold an encoder whose batch-norm is
-        folded into its convolutions: see `measure_batchnorms`.
+        A run's folder or a file of it, a file that ``edgeseg export`` wrote, or a bundled model's
+        name.
 
     Raises
     ------
@@ -42,31 +40,25 @@ def start_from(model: SegmentationModel, source: str) -> str:
         weights = trained.state_dict() | {"scale": trained.scale, "offset": trained.offset}
     else:
         weights = _read_folded(zoo.find(source).path, model)
-    for name in ("scale", "offset"):
-        ours, theirs = getattr(model, name), weights.get(name)
-        if theirs is None or ours.shape != theirs.shape or not torch.allclose(ours, theirs):
-            raise ModelError(
-                f"{source}: its input is normalised otherwise; use its normalization and input_mode"
-            )
+    scale = weights.get("scale", torch.zeros(0))
+    if scale.shape != model.scale.shape or not torch.allclose(scale, model.scale):
+        raise ModelError(f"{source}: normalised otherwise; use its normalization, input_mode")
     taken: list[str] = []
     new: list[str] = []
     for part, module in model.network.named_children():
         wanted = module.state_dict()
         found = {key: weights.get(f"network.{part}.{key}") for key in wanted}
-        fits = {k: v for k, v in found.items() if v is not None and v.shape == wanted[k].shape}
-        odd = [k for k in wanted if k not in fits and not k.endswith("num_batches_tracked")]
+        shapes = {key: tuple(tensor.shape) for key, tensor in found.items() if tensor is not None}
+        odd = [k for k, v in wanted.items() if v.ndim and shapes.get(k) != tuple(v.shape)]
         if odd and not taken:
-            tensor = found[odd[0]]
             raise ModelError(
-                f"{source}: its {part} does not fit: {odd[0]!r} is "
-                f"{'missing' if tensor is None else tuple(tensor.shape)}, expected "
-                f"{tuple(wanted[odd[0]].shape)}; use the recipe that it was trained with, or its "
-                "encoder, encoder_stages, encoder_expansion, first_expansion and encoder_top. "
-                "8-bit models cannot be taken"
+                f"{source}: its {part} does not fit: {odd[0]!r} is {shapes.get(odd[0], 'missing')},"
+                f" expected {tuple(wanted[odd[0]].shape)}; use the recipe that it was trained with."
+                " 8-bit models cannot be taken"
             )
         (new if odd else taken).append(part)
         if not odd:
-            module.load_state_dict(wanted | fits)
+            module.load_state_dict({k: wanted[k] if v is None else v for k, v in found.items()})
     rest = f"; starting anew, as it does not fit: {', '.join(new)}" if new else ""
     return f"taken from {source}: {', '.join(taken)}{rest}"
 
@@ -89,22 +81,18 @@ def measure_batchnorms(model: nn.Module, gray: Tensor) -> None:
 
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     hooks = [norm.register_forward_hook(measure) for norm in norms]
-    training = model.training
     model.eval()(gray)
-    model.train(training)
     for hook in hooks:
         hook.remove()
 
 
 def _read_folded(path: Path, model: nn.Module) -> dict[str, Tensor]:
     """Return the weights of an exported graph, with batch-norm layers that only add their bias."""
-    stored = {
-        tensor.name.removeprefix("model.").removesuffix("_half"): tensor
-        for tensor in load_model(path).graph.initializer
-    }
     weights = {
-        name: torch.from_numpy(numpy_helper.to_array(tensor).copy()).float()
-        for name, tensor in stored.items()
+        tensor.name.removeprefix("model.").removesuffix("_half"): torch.from_numpy(
+            numpy_helper.to_array(tensor).copy()
+        ).float()
+        for tensor in load_model(path).graph.initializer
     }
     convolution = ""
     for name, module in model.named_modules():
@@ -113,10 +101,7 @@ def _read_folded(path: Path, model: nn.Module) -> dict[str, Tensor]:
         bias = weights.get(f"{convolution}.weight_bias")
         if isinstance(module, nn.BatchNorm2d) and bias is not None:
             bias = bias.flatten()  # of float16 layers it is an addition behind the convolution
-            weights |= {
-                f"{name}.weight": torch.ones_like(bias),
-                f"{name}.bias": bias,
-                f"{name}.running_mean": torch.zeros_like(bias),
-                f"{name}.running_var": torch.ones_like(bias) - module.eps,
-            }
+            weights[f"{name}.weight"], weights[f"{name}.bias"] = torch.ones_like(bias), bias
+            weights[f"{name}.running_mean"] = torch.zeros_like(bias)
+            weights[f"{name}.running_var"] = torch.ones_like(bias) - module.eps
     return weights

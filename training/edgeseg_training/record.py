@@ -5,17 +5,19 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
 from matplotlib.figure import Figure
-from safetensors.torch import save
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 import edgeseg
-from edgeseg.errors import ConfigError, DataError
+from edgeseg.errors import ConfigError, DataError, ModelError
 from edgeseg.network.task import Task
 from edgeseg.score.folds import data_sha256
 from edgeseg.system.files import csv_text, write_atomic, write_json
@@ -30,19 +32,19 @@ FACTS_KEY = "edgeseg"
 History = list[dict[str, Any]]
 
 
+@dataclass
 class Run:
     """The folder of a run and its record: ``run.json``, ``metrics.csv`` and ``curves.png``."""
 
-    def __init__(
-        self,
-        out: Path,
-        config: TrainConfig,
-        data: Path,
-        task: Task,
-        split: Split,
-        say: Callable[[str], None],
-    ) -> None:
-        self.out, self.config, self.task, self.split, self.say = out, config, task, split, say
+    out: Path
+    config: TrainConfig
+    data: Path
+    task: Task
+    split: Split
+    say: Callable[[str], None]
+
+    def __post_init__(self) -> None:
+        config, data, task, split = self.config, self.data, self.task, self.split
         sizes_mm = [c.pixel_size_mm for c in split.training if c.pixel_size_mm is not None]
         name = data.resolve().name
         self.record: dict[str, Any] = {
@@ -128,6 +130,16 @@ class Run:
             )
         if before["data"]["sha256"] != self.record["data"]["sha256"]:
             raise DataError(f"{path}: the run began with other data; use --overwrite to start anew")
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read a safetensors file's tensors and metadata; `ModelError` if it is none."""
+    try:
+        with safe_open(path, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+        return load_file(path), metadata
+    except SafetensorError as error:
+        raise ModelError(f"{path}: not a safetensors file ({error})") from error
 
 
 def best_epoch(history: History) -> dict[str, Any] | None:

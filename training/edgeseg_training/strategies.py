@@ -30,11 +30,8 @@ def parts(network: nn.Module, strategy: str) -> list[nn.Module]:
     if not isinstance(network, smp.Unet):
         raise ConfigError(f"strategy {strategy!r} needs a network with an encoder")
     by_name = {f"D{i}": block for i, block in enumerate(network.decoder.blocks)}
-    by_name |= {
-        "encoder": network.encoder,
-        "decoder": network.decoder,
-        "head": network.segmentation_head,
-    }
+    by_name |= {"encoder": network.encoder, "decoder": network.decoder}
+    by_name["head"] = network.segmentation_head
     lacking = [name for name in wanted if name not in by_name]
     if lacking:
         raise ConfigError(f"strategy {strategy!r} trains {lacking[0]}, which this decoder lacks")

@@ -16,7 +16,6 @@ from edgeseg.errors import ConfigError, EdgesegError
 from edgeseg.network.task import Task
 from edgeseg.score.labelled import load_labelled
 from edgeseg.system.files import claim, locked
-from edgeseg_training.allocator import keep_freed_memory
 from edgeseg_training.checkpoint import read_checkpoint
 from edgeseg_training.config import RUN_NAME, TrainConfig
 from edgeseg_training.data import (
@@ -40,7 +39,7 @@ from edgeseg_training.record import (
     describe_epoch,
     is_complete,
 )
-from edgeseg_training.trainer import build_trainer, without_noise
+from edgeseg_training.trainer import build_trainer, keep_freed_memory, without_noise
 
 _N_MEASURED = 32  # images that tell batch-norm layers of own weights what they see
 

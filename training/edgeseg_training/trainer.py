@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import logging
+import platform
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +30,9 @@ _NOISE = (
     ".*have no `val_dataloader`",  # --fold -1 holds out nothing
     ".*available but not used",  # --accelerator says so
 )
+
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # mallopt(3)
+_NEVER = -1
 
 
 def build_trainer(out: Path, config: TrainConfig, progress: bool) -> lightning.Trainer:
@@ -125,3 +130,16 @@ def _ema(decay: float, averaged: Tensor, current: Tensor, count: Any) -> Tensor:
     step = int(count)
     weight = 1 - min(decay, (1 + step) / (10 + step))
     return averaged + (current - averaged) * weight
+
+
+def keep_freed_memory() -> None:
+    """Let freed memory stay with this process.
+
+    Activations of a training step are tens of megabytes each. glibc takes each from the system and
+    gives it back, and the system clears every page again, which makes each step slower. Elsewhere
+    nothing is changed.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_MMAP_MAX, 0)
+        mallopt(_TRIM_THRESHOLD, _NEVER)

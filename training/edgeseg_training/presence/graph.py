@@ -10,6 +10,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from edgeseg.errors import ModelError
+from edgeseg_training.graph import shapes_of
 
 FEATURES, PRESENCE = "presence_features", "presence"
 _PREFIX = "presence."
@@ -72,9 +73,9 @@ def find_taps(model: onnx.ModelProto) -> list[Tap]:
         for resize, other in zip(sides, reversed(node.input), strict=True):
             if resize is not None and len(names) < _STAGES:
                 names += [other] if names else [resize.input[0], other]
-    shapes = _shapes(model)
+    shapes = shapes_of(model)
     height, width = (d.dim_value for d in graph.output[0].type.tensor_type.shape.dim[2:])
-    taps = [Tap(name, shapes[name]) for name in names if name in shapes]
+    taps = [Tap(name, (c, h, w)) for name in names for _, c, h, w in [shapes[name]]]
     if not taps or any(height % tap.shape[1] or width % tap.shape[2] for tap in taps):
         raise ModelError(
             "the graph is not that of a U-Net whose stages divide its input; presence is read off "
@@ -101,12 +102,7 @@ def add_features(model: onnx.ModelProto) -> None:
     for i, (name, (_, rows, columns)) in enumerate(taps):
         step = [height // rows, width // columns]
         _node(graph, "AveragePool", ["probability"], f"map{i}", kernel_shape=step, strides=step)
-        _node(
-            graph,
-            "Mul",
-            [name, f"map{i}"],
-            f"inside{i}",
-        )
+        _node(graph, "Mul", [name, f"map{i}"], f"inside{i}")
         _node(graph, "ReduceSum", [f"inside{i}", "axes"], f"sum{i}", keepdims=0)
         _node(graph, "ReduceSum", [f"map{i}", "axes"], f"area{i}", keepdims=0)
         _node(graph, "Add", [f"area{i}", "tiny"], f"divisor{i}")
@@ -170,14 +166,3 @@ def _remove_output(graph: onnx.GraphProto, name: str) -> None:
     kept = [output for output in graph.output if output.name != name]
     del graph.output[:]
     graph.output.extend(kept)
-
-
-def _shapes(model: onnx.ModelProto) -> dict[str, tuple[int, int, int]]:
-    """Return (C, h, w) of every value of which that is known."""
-    inferred = onnx.shape_inference.infer_shapes(model)
-    shapes = {}
-    for value in inferred.graph.value_info:
-        sides = [dimension.dim_value for dimension in value.type.tensor_type.shape.dim[1:]]
-        if len(sides) == 3 and all(sides):
-            shapes[value.name] = (sides[0], sides[1], sides[2])
-    return shapes

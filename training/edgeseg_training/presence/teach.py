@@ -10,7 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import onnx
+import torch
+from torch import nn
 
 from edgeseg.errors import ModelError
 from edgeseg.inputs.discover import discover
@@ -20,9 +23,11 @@ from edgeseg.score.labelled import load_labelled
 from edgeseg.segmenter import Segmenter
 from edgeseg.system.files import check_targets, claim, write_atomic
 from edgeseg_training.graph import make_valid
-from edgeseg_training.presence.fit import fit
-from edgeseg_training.presence.graph import add_presence
-from edgeseg_training.presence.observe import Images, Observer, gather, with_features
+from edgeseg_training.presence.graph import Layers, add_presence
+from edgeseg_training.presence.observe import Examples, Images, Observer, gather, with_features
+
+HIDDEN = 32
+_STEPS, _BATCH, _RATE, _DECAY, _NOISE = 2500, 512, 1e-3, 3e-2, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,3 +128,30 @@ def load_model(path: Path) -> onnx.ModelProto:
         return onnx.load(path)
     except Exception as error:  # protobuf's own share no base but this
         raise ModelError(f"{path}: not an ONNX file ({error})") from error
+
+
+def fit(examples: Examples, seed: int = 0) -> Layers:
+    """Train the perceptron; its first layer takes the features as they are."""
+    mean, sd = examples.features.mean(axis=0), examples.features.std(axis=0) + 1e-3
+    inputs = torch.from_numpy((examples.features - mean) / sd)
+    targets, weights = torch.from_numpy(examples.is_head), torch.from_numpy(examples.weight)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        first, last = nn.Linear(inputs.shape[1], HIDDEN), nn.Linear(HIDDEN, 1)
+    network = nn.Sequential(first, nn.ReLU(), last)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=_DECAY)
+    loss = nn.BCEWithLogitsLoss()
+    for _ in range(_STEPS):
+        chosen = torch.multinomial(weights, _BATCH, replacement=True, generator=generator)
+        noise = _NOISE * torch.randn((_BATCH, inputs.shape[1]), generator=generator)
+        optimizer.zero_grad()
+        loss(network(inputs[chosen] + noise)[:, 0], targets[chosen]).backward()
+        optimizer.step()
+    weight = first.weight.detach().numpy() / sd
+    return Layers(
+        np.asarray(weight.T, np.float32),
+        np.asarray(first.bias.detach().numpy() - weight @ mean, np.float32),
+        np.asarray(last.weight.detach().numpy().T, np.float32),
+        last.bias.detach().numpy(),
+    )
