@@ -1,8 +1,7 @@
-"""A U-Net with any encoder of segmentation-models-pytorch, and that encoder's weights."""
+"""The weights of any encoder of segmentation-models-pytorch."""
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
 import huggingface_hub
@@ -11,34 +10,9 @@ from torch import Tensor
 
 from edgeseg.errors import ConfigError, InputNotFoundError, ModelError
 from edgeseg_training.config import TrainConfig
-from edgeseg_training.networks import SlimUNet
 from edgeseg_training.record import read_weights
 
 _HUB_FILE = "model.safetensors"
-
-
-def build_unet(config: TrainConfig, channels: int, outputs: int) -> smp.Unet:
-    """Build a U-Net with random weights; ``channels`` go in, ``outputs`` maps come out.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such encoder, or it cannot have such a decoder.
-    """
-    encoder = config.encoder
-    known = smp.encoders.get_encoder_names()
-    if encoder not in known and not encoder.startswith("tu-"):
-        close = difflib.get_close_matches(encoder, known, n=3)
-        hint = f"; did you mean {', '.join(close)}?" if close else ""
-        raise ConfigError(
-            f"segmentation-models-pytorch {smp.__version__} has no encoder {encoder!r}{hint}"
-        )
-    widths, stages = config.decoder_channels, config.encoder_stages
-    try:
-        return SlimUNet(channels, widths, stages, config.encoder_top, encoder, outputs)
-    except (ValueError, KeyError, RuntimeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ConfigError(f"encoder {encoder!r} cannot be built so: {reason}") from error
 
 
 def load_encoder_weights(network: smp.Unet, config: TrainConfig, channels: int) -> None:

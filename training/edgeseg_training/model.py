@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
+
+import segmentation_models_pytorch as smp
 import torch
 from torch import Tensor, nn
 
+from edgeseg.errors import ConfigError
 from edgeseg.network.task import Task
 from edgeseg_training.config import TrainConfig
 from edgeseg_training.ellipse_prior import EllipsePrior
-from edgeseg_training.encoders import build_unet, load_encoder_weights
-from edgeseg_training.networks import PlainUNet, narrow_encoder, quicken_depthwise
+from edgeseg_training.encoders import load_encoder_weights
+from edgeseg_training.networks import PlainUNet, SlimUNet, narrow_encoder, quicken_depthwise
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_SD = (0.229, 0.224, 0.225)
@@ -87,14 +91,16 @@ def build_model(
         If the encoder's weights are missing or do not fit.
     """
     task = task or Task()
-    channels, outputs = 1 if config.input_mode == "gray" else 3, n_logits(task)
+    channels = 1 if config.input_mode == "gray" else 3
+    # one structure is drawn against none of it, several and the background share each pixel
+    outputs = 1 if len(task.structures) == 1 else len(task.classes)
     prior = None
     if config.ellipse_prior:
         prior = EllipsePrior(config.input_height, config.input_width, config.ellipse_prior)
     if is_plain(config):
         network: nn.Module = PlainUNet(channels, outputs)
         return SegmentationModel(network, channels, config.normalization, prior)
-    unet = build_unet(config, channels, outputs)
+    unet = _build_unet(config, channels, outputs)
     if load_encoder:
         load_encoder_weights(unet, config, channels)
     if config.encoder == "mobilenet_v2":
@@ -103,9 +109,22 @@ def build_model(
     return SegmentationModel(unet, channels, config.normalization, prior)
 
 
-def n_logits(task: Task) -> int:
-    """Return how many maps of logits a task needs: one structure is drawn against none of it."""
-    return 1 if len(task.structures) == 1 else len(task.classes)
+def _build_unet(config: TrainConfig, channels: int, outputs: int) -> smp.Unet:
+    """Build a U-Net with random weights; `ConfigError` if there is none so."""
+    encoder = config.encoder
+    known = smp.encoders.get_encoder_names()
+    if encoder not in known and not encoder.startswith("tu-"):
+        close = difflib.get_close_matches(encoder, known, n=3)
+        hint = f"; did you mean {', '.join(close)}?" if close else ""
+        raise ConfigError(
+            f"segmentation-models-pytorch {smp.__version__} has no encoder {encoder!r}{hint}"
+        )
+    widths, stages = config.decoder_channels, config.encoder_stages
+    try:
+        return SlimUNet(channels, widths, stages, config.encoder_top, encoder, outputs)
+    except (ValueError, KeyError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ConfigError(f"encoder {encoder!r} cannot be built so: {reason}") from error
 
 
 def probabilities(logits: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from edgeseg_training.distributed import Part, gather, part_of_batch
 from edgeseg_training.losses import has_head, segmentation_loss
 from edgeseg_training.model import build_model, probabilities
 from edgeseg_training.own_weights import start_from
-from edgeseg_training.record import FACTS_KEY, History
+from edgeseg_training.record import History
 from edgeseg_training.validation import Validator
 
 # Of the peak: what epochs beyond the planned ones are trained with.
@@ -39,7 +39,7 @@ class TrainingModule(lightning.LightningModule):
     """Loss, optimizer, validation and history of a `SegmentationModel`.
 
     Batches are this process' parts of whole ones, see `distributed.DealtBatches`. The weights to
-    start from are loaded, and ``origin`` is a sentence on them, unless a run is ``continued``.
+    start from are loaded, and ``origin`` is a sentence on them, unless there is a history.
     """
 
     def __init__(
@@ -48,13 +48,14 @@ class TrainingModule(lightning.LightningModule):
         task: Task,
         n_training: int,
         validation: list[Example],
-        continued: bool = False,
+        history: History | None = None,
     ) -> None:
         super().__init__()
         self.config, self.n_training, self.validation = config, n_training, validation
         self.validator = Validator(task)
-        starts_own = bool(config.init) and not continued
-        self.model = build_model(config, task, load_encoder=not config.init and not continued)
+        self.history = list(history or [])
+        self.model = build_model(config, task, load_encoder=not config.init and not history)
+        starts_own = config.init and not history
         self.origin = start_from(self.model, config.init) if starts_own else ""
         self.class_weights = config.class_weights
         strategies.apply(self.model.network, config.strategy)
@@ -64,7 +65,6 @@ class TrainingModule(lightning.LightningModule):
             network = self.model.network
             still = {id(m) for m in strategies.frozen_batchnorms(network, config.strategy)}
             self.still = {name for name, m in self.model.named_modules() if id(m) in still}
-        self.history: History = []
         self._losses: list[Tensor] = []
         self._started = 0.0
 
@@ -158,11 +158,3 @@ class TrainingModule(lightning.LightningModule):
             record["validation"] = scores
         record["seconds"] = round(time.perf_counter() - self._started, 2)
         self.history.append(record)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put the history beside the weights."""
-        checkpoint.setdefault(FACTS_KEY, {})["history"] = self.history
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the history of the epochs already done."""
-        self.history = list(checkpoint[FACTS_KEY]["history"])

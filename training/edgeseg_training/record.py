@@ -46,6 +46,7 @@ class Run:
     def __post_init__(self) -> None:
         config, data, task, split = self.config, self.data, self.task, self.split
         sizes_mm = [c.pixel_size_mm for c in split.training if c.pixel_size_mm is not None]
+        range_mm = [min(sizes_mm), max(sizes_mm)] if sizes_mm else None
         name = data.resolve().name
         self.record: dict[str, Any] = {
             "edgeseg_version": edgeseg.__version__,
@@ -60,9 +61,7 @@ class Run:
                 "n_validation": len(split.validation),
                 "sha256": data_sha256([*split.training, *split.validation]),
                 "training_sha256": data_sha256(split.training),
-                "training_pixel_size_mm_range": [min(sizes_mm), max(sizes_mm)]
-                if sizes_mm
-                else None,
+                "training_pixel_size_mm_range": range_mm,
             },
             "split": {
                 "training": [case.file for case in split.training],

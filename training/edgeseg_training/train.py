@@ -34,6 +34,7 @@ from edgeseg_training.record import (
     FACTS_KEY,
     METRICS_NAME,
     WEIGHTS_NAME,
+    History,
     Run,
     best_epoch,
     describe_epoch,
@@ -50,17 +51,8 @@ class EpochCheckpoint(Checkpoint):
     Each file is replaced atomically, and in this order, so that a killed run loses no epoch.
     """
 
-    def __init__(self, run: Run, sampler: EpochSampler) -> None:
-        self.run, self.sampler = run, sampler
-
-    def on_load_checkpoint(
-        self, trainer: lightning.Trainer, module: Any, checkpoint: dict[str, Any]
-    ) -> None:
-        """Tell the sampler where a resumed run goes on.
-
-        The trainer does too, but only after loading processes have asked for their first images.
-        """
-        self.sampler.set_epoch(len(checkpoint[FACTS_KEY]["history"]))
+    def __init__(self, run: Run) -> None:
+        self.run = run
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
         """Save; called after every other hook of the epoch's end."""
@@ -78,8 +70,9 @@ class EpochCheckpoint(Checkpoint):
     def on_save_checkpoint(
         self, trainer: lightning.Trainer, module: Any, checkpoint: dict[str, Any]
     ) -> None:
-        """Put the run's facts beside the weights, so that a checkpoint alone can be exported."""
-        checkpoint.setdefault(FACTS_KEY, {})["facts"] = self.run.facts(module.history)
+        """Put the history beside the weights, and the facts that are needed to export them."""
+        facts = self.run.facts(module.history)
+        checkpoint[FACTS_KEY] = {"history": module.history, "facts": facts}
 
 
 def train(
@@ -149,7 +142,7 @@ def train(
         history = read_checkpoint(checkpoint)[1]["history"] if continued else []
         if not is_complete(history, config):
             say(f"epochs {len(history) + 1} to {config.epochs}; Ctrl-C and --resume lose none")
-            _fit(trainer, run, checkpoint if continued else None)
+            _fit(trainer, run, history)
         if first:
             _finish(run)
         trainer.strategy.barrier()  # no process goes on before the weights are there
@@ -175,14 +168,14 @@ def _claimed(
         yield
 
 
-def _fit(trainer: lightning.Trainer, run: Run, checkpoint: Path | None) -> None:
-    """Train, from a checkpoint on if there is one; each epoch leaves one."""
+def _fit(trainer: lightning.Trainer, run: Run, history: History) -> None:
+    """Train, from the checkpoint on if there is a history; each epoch leaves one."""
     keep_freed_memory()
     config, task = run.config, run.task
     torch.manual_seed(config.seed)
     training = [load_example(case, config, task) for case in run.split.training]
     validation = [load_example(case, config, task) for case in run.split.validation]
-    module = TrainingModule(config, task, len(training), validation, checkpoint is not None)
+    module = TrainingModule(config, task, len(training), validation, history)
     if module.origin:
         run.say(module.origin)
         images = torch.stack([example.gray for example in training[:_N_MEASURED]])
@@ -194,6 +187,7 @@ def _fit(trainer: lightning.Trainer, run: Run, checkpoint: Path | None) -> None:
             run.say(f"{name}: {100 * share:.2g} % of the pixels, class weight {weight:.2g}")
     module.to(memory_format=torch.channels_last)
     sampler = EpochSampler(len(training), config.seed)
+    sampler.set_epoch(len(history))  # the trainer does it after loading processes have begun
     training_loader: DataLoader[Any] = DataLoader(
         ViewDataset(training, config),
         batch_sampler=DealtBatches(sampler, config.batch_size, trainer),
@@ -203,15 +197,15 @@ def _fit(trainer: lightning.Trainer, run: Run, checkpoint: Path | None) -> None:
     held_out = [(example.gray, i) for i, example in enumerate(validation)]
     batches = DealtBatches(SequentialSampler(held_out), config.batch_size, trainer)
     held_out_loader: DataLoader[Any] = DataLoader(held_out, batch_sampler=batches)  # type: ignore[arg-type]
-    trainer.callbacks.append(EpochCheckpoint(run, sampler))  # type: ignore[attr-defined]
+    trainer.callbacks.append(EpochCheckpoint(run))  # type: ignore[attr-defined]
     with without_noise():
         try:
             trainer.fit(
                 module,
                 training_loader,
                 held_out_loader if held_out else None,
-                ckpt_path=checkpoint,
-                weights_only=True if checkpoint else None,
+                ckpt_path=run.out / CHECKPOINT_NAME if history else None,
+                weights_only=True if history else None,
             )
         except SystemExit:  # what the trainer makes of Ctrl-C
             if not trainer.is_global_zero:
