@@ -164,7 +164,7 @@ def score_head(case: Case, prediction: Prediction) -> Score:
 def score_classes(case: Labelled, prediction: Prediction) -> ClassScore:
     """Compare a mask with its label by class; raises `EdgesegError` if that cannot be read."""
     label, mask = case.mask(prediction.size), prediction.mask()
-    if prediction.task.kind == "head":
+    if len(prediction.task.structures) == 1:
         mask = (mask > 0).astype(np.uint8)
     overlaps = {
         name: metrics.overlap(mask == i, label == i)

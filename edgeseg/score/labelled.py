@@ -43,13 +43,16 @@ class Pair(Labelled):
         return mask
 
 
-def load_labelled(root: Path, kind: str = "auto", group_pattern: str = "") -> LabelledData:
+def load_labelled(
+    root: Path, kind: str = "auto", group_pattern: str = "", names: Sequence[str] = ()
+) -> LabelledData:
     """Load a folder's labelled images, sorted by file.
 
     The folder is HC18-shaped (see `edgeseg.score.hc18`), or has ``images/`` and ``masks/``. The
-    kind ``head`` needs HC18's shape; ``regions`` takes both, HC18's heads as filled ellipses;
-    ``auto`` is the first where it can be. For ``group_pattern`` see
-    `edgeseg.score.names.find_groups`. Raises `InputNotFoundError` if there is no image, `DataError`
+    kind ``head`` needs HC18's shape; ``regions`` and ``ellipse``, of one structure, take both, and
+    HC18's heads as filled ellipses; ``auto`` is ``head`` or else ``regions``. For
+    ``group_pattern`` see `edgeseg.score.names.find_groups`; ``names`` are those of the structures,
+    by default of ``classes.txt``. Raises `InputNotFoundError` if there is no image, `DataError`
     if its label, class or group is missing or does not fit the kind.
     """
     shape = f"an HC18 folder with '{hc18.FOLDER_NAME}/' and '{hc18.CSV_NAME}'"
@@ -59,13 +62,23 @@ def load_labelled(root: Path, kind: str = "auto", group_pattern: str = "") -> La
         )
     if (root / hc18.FOLDER_NAME).is_dir() or (root / hc18.CSV_NAME).is_file():
         data = hc18.load_data(root, group_pattern)
-        return data._replace(task=Task("regions", Task().classes)) if kind == "regions" else data
+        return data if kind in ("auto", "head") else _as_task(data, kind, names)
     if kind == "head":
         raise DataError(
             f"{root}: a head is learnt from outlines and circumferences; expected {shape}, or "
             "task = regions"
         )
-    return _load_pairs(root, group_pattern)
+    return _as_task(_load_pairs(root, group_pattern), kind, names)
+
+
+def _as_task(data: LabelledData, kind: str, names: Sequence[str]) -> LabelledData:
+    """Return data under a task of masks, its structures named anew if there are names."""
+    structures = data.task.structures
+    if len(names or structures) != len(structures) or (kind == "ellipse" and len(structures) > 1):
+        wanted = "one structure" if kind == "ellipse" else f"{len(names)}: {', '.join(names)}"
+        raise DataError(f"the labels have {', '.join(structures)}; expected {wanted}")
+    classes = check_classes((BACKGROUND, *(names or structures)))
+    return data._replace(task=Task("ellipse" if kind == "ellipse" else "regions", classes))
 
 
 def load_for(segmenter: Segmenter, root: Path) -> LabelledData:

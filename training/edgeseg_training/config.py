@@ -38,7 +38,7 @@ STRATEGIES: dict[str, tuple[str, ...]] = {
 
 
 CHOICES: dict[str, tuple[str, ...]] = {
-    "task": ("auto", "head", "regions"),
+    "task": ("auto", "head", "ellipse", "regions"),
     "architecture": ("unet-mobilenet_v2", "unet-plain"),
     "strategy": tuple(STRATEGIES),
     "input_mode": ("gray", "rgb"),
@@ -79,8 +79,13 @@ class TrainConfig:
 
     name: str = _value("", "name the exported model carries; by default that of the run's folder")
     licence: str = _value("unknown", "terms that the model's card states")
-    task: str = _value("auto", "auto: a head where the data has outlines and HC")
-    group_pattern: str = _value("", "expression for the patient in a name, who stays in one fold")
+    task: str = _value("auto", "auto: a head where the data has outlines and HC, else regions")
+    classes: tuple[str, ...] = _value(
+        (), "names of the structures; by default those of classes.txt"
+    )
+    group_pattern: str = _value(
+        "", "expression for an image's patient in its name; they stay in one fold"
+    )
     architecture: str = _value("unet-mobilenet_v2", "unet-mobilenet_v2: with the encoder below")
     encoder: str = _value("mobilenet_v2", "encoder, by its segmentation-models-pytorch name")
     strategy: str = _value("full", "which parts are trained")

@@ -119,7 +119,7 @@ def find_samples(trained: Trained, folder: Path | None) -> Samples:
 def _cases(trained: Trained, folder: Path) -> Sequence[Labelled]:
     """Load a folder's images as the model's training data was loaded."""
     config = trained.config
-    return load_labelled(folder, config.task, config.group_pattern).cases
+    return load_labelled(folder, config.task, config.group_pattern, config.classes).cases
 
 
 class Differences(NamedTuple):

@@ -130,7 +130,7 @@ def train(
         say(f"loading the weights to start from: {config.init or config.encoder_weights}")
         TrainingModule(config, Task(), 1, [])  # what cannot be built is refused before data is read
     say(f"reading {data}")
-    loaded = load_labelled(data, config.task, config.group_pattern)
+    loaded = load_labelled(data, config.task, config.group_pattern, config.classes)
     for text in loaded.notices if first else ():
         on_notice(text)
     task = loaded.task

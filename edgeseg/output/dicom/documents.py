@@ -149,7 +149,7 @@ def build_segmentation(hd: ModuleType, like: Any, origin: Origin) -> Any:
     Raises DataError if nothing was found.
     """
     mask = origin.prediction.mask()
-    if origin.prediction.task.kind == "head":
+    if len(origin.prediction.task.structures) == 1:
         mask = (mask > 0).astype(mask.dtype)
     algorithm = hd.AlgorithmIdentificationSequence(
         name=origin.algorithm,

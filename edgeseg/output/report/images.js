@@ -34,8 +34,8 @@ function makeMeasure(title, stem, unit, colour) {
   return { title, colour, column: `${stem}_${shown}`, unit: shown.replace("2", "²") };
 }
 
-const measures = isHead ? [makeMeasure("HC", "hc", "mm")]
-  : run.structures.map(({ name, colour }) => makeMeasure(name, `${name}_area`, "mm2", colour));
+const measures = run.measures.map(({ title, stem, unit, colour }) =>
+  makeMeasure(title, stem, unit, colour));
 
 const hasErrors = run.titles.includes("hc_error_mm"); // of HC
 const diceColumns = hasErrors ? [] : run.titles.filter((title) => title.endsWith("_dice"));

@@ -140,16 +140,12 @@ def _data(task: Task, rows: Rows, overlays: Path | None) -> Iterator[str]:
     measure, titles = measure_of(task), [*rows[0]] if rows else []
     decimals = table.column_decimals(task)
     columns = [c for c in table.known_columns(task) if c.title and c.name in titles]
-    colours = [colour_bgr(number) for number, _ in enumerate(task.structures, start=1)]
     head = {
         "task": task.kind,
         "titles": titles,
         "columns": [{"name": column.name, "title": column.title} for column in columns],
-        "structures": [
-            {"name": name, "colour": f"rgb({red}, {green}, {blue})"}
-            for name, (blue, green, red) in zip(task.structures, colours, strict=True)
-            if task.kind != "head"
-        ],
+        "structures": task.structures if task.kind == "regions" else (),
+        "measures": [*_measures(task)],
         "flags": dict(measure.FLAGS),
         "nothing": measure.NOTHING,
         "decimals": decimals,
@@ -165,6 +161,17 @@ def _data(task: Task, rows: Rows, overlays: Path | None) -> Iterator[str]:
             image |= _picture(row, overlays, has_thumbnail=i in within)
         yield ("," if i else "") + _json(image)
     yield "]}"
+
+
+def _measures(task: Task) -> Iterator[dict[str, str]]:
+    """Yield what stands for an image: its columns' stem and unit, title, and colour if several."""
+    columns = [c for c in measure_of(task).main_columns(task) if not c.name.endswith("_px")]
+    for number, column in enumerate(columns, start=1):
+        stem, _, unit = column.name.rpartition("_")
+        blue, green, red = colour_bgr(number)
+        colour = "" if task.kind == "head" else f"rgb({red}, {green}, {blue})"
+        title = column.title.rpartition(" (")[0]
+        yield {"title": title, "stem": stem, "unit": unit, "colour": colour}
 
 
 def _picture(
