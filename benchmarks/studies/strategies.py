@@ -116,7 +116,7 @@ def run(row: Row, seed: int, options: argparse.Namespace) -> dict[str, Any]:
 
     config = configure(row, seed, options)
     out = options.runs / f"{row.name}-seed{seed}"
-    train(options.data, out, config, resume=True, progress=options.progress)
+    train(options.data, out, config, resume=True, on_message=print)
     trained = load_trained(out)
     measured = measure(out, out / "model.onnx", options.data, config)
     record = json.loads((out / "run.json").read_text(encoding="utf-8"))
@@ -230,7 +230,6 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--baseline-epochs", type=int, default=20, help="of the 31 M U-Net")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="bf16")
-    parser.add_argument("--progress", action="store_true")
     parser.add_argument("--table", action="store_true", help="print the table and end")
     options = parser.parse_args()
     if not options.table and options.data is None:

@@ -5,14 +5,10 @@ import pytest
 import torch
 
 from edgeseg.measure.ellipse import Ellipse
+from edgeseg_training import losses
 from edgeseg_training.config import TrainConfig
 from edgeseg_training.ellipse_prior import EllipsePrior
-from edgeseg_training.losses import (
-    balance,
-    circumference_loss,
-    segmentation_loss,
-    soft_circumference,
-)
+from edgeseg_training.losses import circumference_loss, segmentation_loss, soft_circumference
 from edgeseg_training.model import SegmentationModel, build_model
 
 HEAD = Ellipse(70.3, 45.8, 40.0, 28.0, 0.4)
@@ -126,4 +122,4 @@ def test_pixels_of_a_rare_class_count_more(n_classes: int) -> None:
     once = float(segmentation_loss(logits, mask, "bce"))
     weights = [1.0] * (n_classes - 1) + [5.0]
     assert float(segmentation_loss(logits, mask, "bce", 1.0, weights)) == pytest.approx(3 * once)
-    assert [balance(share) for share in (0.5, 0.005, 0.0)] == [1, 4, 20]
+    assert [losses.balance(share) for share in (0.5, 0.005, 0.0)] == [1, 4, 20]

@@ -2,17 +2,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import onnx
 import pytest
 import torch
+from onnx import numpy_helper
 from safetensors.torch import save_file
 
-from edgeseg.errors import ConfigError, InputNotFoundError, ModelError
+from edgeseg import zoo
+from edgeseg.errors import ConfigError, InputNotFoundError, ModelError, ModelNotFoundError
 from edgeseg.network.task import Task
+from edgeseg.phantom.head import make_phantom
+from edgeseg.segmenter import Segmenter
 from edgeseg_training import strategies
+from edgeseg_training.checkpoint import load_trained
 from edgeseg_training.config import TrainConfig, load_config
-from edgeseg_training.model import SegmentationModel, build_model
+from edgeseg_training.model import SegmentationModel, build_model, probabilities
 from edgeseg_training.module import TrainingModule
 from edgeseg_training.networks import StridedDepthwise, narrow_encoder, quicken_depthwise
+from edgeseg_training.own_weights import measure_batchnorms
+
+NANO = Path(__file__).parents[2] / "training" / "hc18-nano.toml"
 
 
 def save_encoder(model: SegmentationModel, folder: Path) -> Path:
@@ -186,3 +195,50 @@ def test_a_strategy_that_is_unknown_or_not_for_a_network_is_refused(tiny: TrainC
     ):
         with pytest.raises(ConfigError, match=reason):
             strategies.apply(refusing, strategy)
+
+
+def test_a_bundled_model_s_parts_answer_as_it_does_in_training_too() -> None:
+    module = TrainingModule(load_config(NANO).updated({"init": "hc18-nano"}), Task(), 1, [])
+    assert "taken from hc18-nano: encoder, decoder; starting anew" in module.origin
+    graph = onnx.load(zoo.find("hc18-nano").path).graph
+    stored = {t.name: torch.from_numpy(numpy_helper.to_array(t).copy()) for t in graph.initializer}
+    name, head = "model.network.segmentation_head.0", module.model.network.segmentation_head[0]
+    head.weight.data = stored[f"{name}.weight"].flip(2, 3).transpose(0, 1)
+    head.bias.data = stored[f"{name}.bias"]
+    images = [make_phantom(i, height=128, width=192).image for i in range(4)]
+    gray = torch.stack([torch.from_numpy(image)[None] for image in images])
+    expected = torch.from_numpy(Segmenter("hc18-nano", threads=1).infer(gray.numpy()))
+    with torch.no_grad():
+        before = probabilities(module.model.eval()(gray))
+        measure_batchnorms(module.model, gray)
+        after = probabilities(module.model(gray))
+        in_training = probabilities(module.model.train()(gray))
+    for found in (before, after):
+        torch.testing.assert_close(found, expected, rtol=0, atol=2e-3)
+    assert ((in_training > 0.5) == (expected > 0.5)).float().mean() > 0.99
+
+
+def test_of_a_run_all_parts_that_fit_are_taken(trained: Path) -> None:
+    source = load_trained(trained)
+    config = source.config.updated({"init": str(trained)})
+    module = TrainingModule(config, Task("regions", ("background", "a", "b")), 1, [])
+    assert module.origin.endswith("does not fit: segmentation_head")
+    ours, theirs = (each.network.decoder.state_dict() for each in (module.model, source.model))
+    assert all(torch.equal(ours[name], tensor) for name, tensor in theirs.items())
+
+
+def test_own_weights_that_do_not_fit_are_refused() -> None:
+    wide, unit = {"encoder_expansion": 6}, {"normalization": "unit"}
+    for source, values, error, reason in (
+        ("hc18-nano", wide, ModelError, "encoder does not fit.*recipe"),
+        ("hc18-nano", unit, ModelError, "normalised otherwise"),
+        ("hc18-edge-int8", {}, ModelError, "8-bit models cannot be taken"),
+        ("hc18-nana", {}, ModelNotFoundError, "did you mean 'hc18-nano'"),
+    ):
+        with pytest.raises(error, match=reason):
+            TrainingModule(load_config(NANO).updated({"init": source} | values), Task(), 1, [])
+
+
+def test_a_run_of_any_number_of_steps_has_a_cycle(tiny: TrainConfig) -> None:
+    for steps in range(1, 8):
+        TrainingModule(tiny.updated({"epochs": steps}), Task(), 1, []).configure_optimizers()

@@ -14,11 +14,10 @@ from typer.testing import CliRunner
 
 from edgeseg.cli import app
 from edgeseg.errors import ConfigError, DataError, OutputExistsError
-from edgeseg.network.task import Task
 from edgeseg_training import encoders
+from edgeseg_training import train as training
 from edgeseg_training.checkpoint import load_trained
 from edgeseg_training.config import STRATEGIES, TrainConfig
-from edgeseg_training.module import TrainingModule
 from edgeseg_training.train import train
 from edgeseg_training.validation import Validator
 from tests.tables import read_rows
@@ -40,9 +39,7 @@ def test_every_strategy_trains(
     tiny: TrainConfig, phantom_data: Path, tmp_path: Path, strategy: str
 ) -> None:
     config = tiny.updated({"strategy": strategy, "validate_every": 9, "input_width": 64})
-    weights = train(phantom_data, tmp_path / "run", config)
-    names = {path.name for path in (tmp_path / "run").iterdir()}
-    assert names >= {weights.name, "curves.png", "last.ckpt"}
+    train(phantom_data, tmp_path / "run", config)
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert (record["status"], record["config"]["strategy"]) == ("done", strategy)
     assert "validation" not in record["history"][0]
@@ -89,13 +86,11 @@ def test_a_run_may_go_on_with_its_split_file_elsewhere(
 
 
 def test_what_exists(tiny: TrainConfig, phantom_data: Path, tmp_path: Path) -> None:
-    run, other = tmp_path / "run", tiny.updated({"name": "other"})
+    run = tmp_path / "run"
     train(phantom_data, run, tiny.updated({"epochs": 1}))
     before = (run / "run.json").read_bytes()
     with pytest.raises(OutputExistsError, match="--resume continues a run"):
         train(phantom_data, run, tiny)
-    with pytest.raises(ConfigError, match="the run began with"):
-        train(phantom_data, run, other, resume=True)
     assert (run / "run.json").read_bytes() == before
     (tmp_path / "last.ckpt").write_text("mine")
     with pytest.raises(OutputExistsError):
@@ -153,29 +148,22 @@ def test_the_best_weights_are_kept_and_patience_and_resume_need_no_more_options(
     epochs = [line for line in lines if line.startswith("epoch ")]
     assert [line[:9] for line in epochs] == [f"epoch {i}/9" for i in range(1, 5)]
     assert "Dice 90.00 % (best so far)" in epochs[1] and "left" in epochs[1]
+    assert {"curves.png", "last.ckpt", weights.name} < {path.name for path in out.iterdir()}
     assert weights.stat().st_mode == (out / "run.json").stat().st_mode
     assert "by --patience 2" in resume()
     assert state() == (4, {"dice": 0.9})
     assert "the run began with seed = 0, not 3" in resume("--seed", "3")
-    assert "epoch 8/9" in resume("--patience", "3")
+    monkeypatch.setattr(training, "_LONGEST_SILENCE_S", 0)
+    said = resume("--patience", "3")
+    assert "epoch 8/9" in said and "epoch 8: batch 1 of 3" in said
     assert state() == (8, {"dice": 0.95})
-    record = json.loads((out / "run.json").read_text())["config"]
-    assert record == config.updated({"name": "run", "patience": 3}).as_dict()
 
 
 def test_without_a_network_the_weights_to_get_are_named_before_data_is_read(
     tiny: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def offline(*arguments: Any, **more: Any) -> None:
-        raise OSError
-
-    monkeypatch.setattr(encoders.huggingface_hub, "try_to_load_from_cache", lambda *a, **b: None)
-    monkeypatch.setattr(encoders.huggingface_hub, "get_hf_file_metadata", offline)
-    config = tiny.updated({"encoder_weights": "imagenet"})
+    # not in the cache, nor on the hub
+    for name in ("try_to_load_from_cache", "get_hf_file_metadata"):
+        monkeypatch.setattr(encoders.huggingface_hub, name, lambda *a, **b: None if b else 1 / 0)
     with pytest.raises(ConfigError, match=r"huggingface\.co/.*safetensors.*--encoder-weights FILE"):
-        train(tmp_path / "absent", tmp_path / "run", config)
-
-
-def test_a_run_of_five_steps_has_a_cycle(tiny: TrainConfig) -> None:
-    for steps in range(1, 8):
-        TrainingModule(tiny.updated({"epochs": steps}), Task(), 1, []).configure_optimizers()
+        train(tmp_path / "absent", tmp_path, tiny.updated({"encoder_weights": "imagenet"}))

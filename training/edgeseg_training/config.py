@@ -36,7 +36,6 @@ STRATEGIES: dict[str, tuple[str, ...]] = {
 }
 """Name -> trained parts. ``baseline`` is the plain U-Net without a backbone, see `model`."""
 
-
 CHOICES: dict[str, tuple[str, ...]] = {
     "task": ("auto", "head", "ellipse", "regions"),
     "architecture": ("unet-mobilenet_v2", "unet-plain"),

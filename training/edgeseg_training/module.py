@@ -55,8 +55,7 @@ class TrainingModule(lightning.LightningModule):
         self.validator = Validator(task)
         self.history = list(history or [])
         self.model = build_model(config, task, load_encoder=not config.init and not history)
-        starts_own = config.init and not history
-        self.origin = start_from(self.model, config.init) if starts_own else ""
+        self.origin = start_from(self.model, config.init) if config.init and not history else ""
         self.class_weights = config.class_weights
         strategies.apply(self.model.network, config.strategy)
         # By name: on several GPUs the trainer puts other, synchronised layers in their place.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ from edgeseg_training.record import (
 )
 from edgeseg_training.trainer import build_trainer, keep_freed_memory, without_noise
 
+_LONGEST_SILENCE_S = 60.0
 _N_MEASURED = 32  # images that tell batch-norm layers of own weights what they see
 
 
@@ -52,7 +54,15 @@ class EpochCheckpoint(Checkpoint):
     """
 
     def __init__(self, run: Run) -> None:
-        self.run = run
+        self.run, self.said_at = run, time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Say how far a long epoch is."""
+        if trainer.is_global_zero and time.monotonic() - self.said_at > _LONGEST_SILENCE_S:
+            self.said_at, n_batches = time.monotonic(), trainer.num_training_batches
+            self.run.say(f"epoch {len(module.history) + 1}: batch {batch_idx + 1} of {n_batches}")
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: Any) -> None:
         """Save; called after every other hook of the epoch's end."""
@@ -66,6 +76,7 @@ class EpochCheckpoint(Checkpoint):
             part.replace(run.out / CHECKPOINT_NAME)
             run.write("running", history)
             run.say(describe_epoch(history, run.config))
+            self.said_at = time.monotonic()
 
     def on_save_checkpoint(
         self, trainer: lightning.Trainer, module: Any, checkpoint: dict[str, Any]
@@ -82,7 +93,6 @@ def train(
     *,
     resume: bool = False,
     overwrite: bool = False,
-    progress: bool = False,
     on_notice: Callable[[str], None] = lambda text: None,
     on_message: Callable[[str], None] = lambda text: None,
 ) -> Path:
@@ -106,8 +116,6 @@ def train(
         With more epochs than the run was planned for, those are at a tenth of the peak rate.
     overwrite
         Start again in a folder that holds a run.
-    progress
-        Show a progress bar.
     on_notice
         Called with sentences on the data, or the folder, that a user should read.
     on_message
@@ -120,7 +128,7 @@ def train(
     """
     if not config.name:
         config = config.updated({"name": out.resolve().name})
-    trainer = build_trainer(out, config, progress)
+    trainer = build_trainer(out, config)
     first = trainer.is_global_zero
     say = on_message if first else lambda text: None
     checkpoint = out / CHECKPOINT_NAME

@@ -15,7 +15,7 @@ from typing import Any
 import lightning
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import RichProgressBar, WeightAveraging
+from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
 from edgeseg.errors import ConfigError
@@ -35,7 +35,7 @@ _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # mallopt(3)
 _NEVER = -1
 
 
-def build_trainer(out: Path, config: TrainConfig, progress: bool) -> lightning.Trainer:
+def build_trainer(out: Path, config: TrainConfig) -> lightning.Trainer:
     """Return a trainer that knows its process' rank; nothing is started or written yet.
 
     Its callbacks save nothing: the caller adds one that does.
@@ -51,8 +51,6 @@ def build_trainer(out: Path, config: TrainConfig, progress: bool) -> lightning.T
     callbacks: list[Any] = []
     if config.ema_decay:
         callbacks.append(WeightAveraging(avg_fn=functools.partial(_ema, config.ema_decay)))
-    if progress:
-        callbacks.append(RichProgressBar(leave=False))
     try:
         with without_noise():
             trainer = lightning.Trainer(
@@ -69,7 +67,7 @@ def build_trainer(out: Path, config: TrainConfig, progress: bool) -> lightning.T
                 logger=False,
                 callbacks=callbacks,
                 enable_checkpointing=False,
-                enable_progress_bar=progress,
+                enable_progress_bar=False,
                 enable_model_summary=False,
                 default_root_dir=out,
             )

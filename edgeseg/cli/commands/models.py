@@ -149,7 +149,7 @@ def train(
     with needs_extra("train"):
         from edgeseg_training.train import train as run_training
 
-    how = {"resume": resume, "overwrite": overwrite, "progress": console.shows_progress()}
+    how = {"resume": resume, "overwrite": overwrite}
     with interrupts.wait_patiently(leave_sigterm=True):
         run_training(data, out, settings, on_notice=console.notice, on_message=console.say, **how)
 
