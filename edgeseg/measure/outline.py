@@ -45,7 +45,7 @@ class EllipseFit(NamedTuple):
 
 
 class Outline(NamedTuple):
-    """A region of a probability map that may be a head."""
+    """A region of a probability map that may be the structure."""
 
     region: Region  # in pixels of the map
     fit: EllipseFit  # in pixels of the view
@@ -105,13 +105,13 @@ def fit_outline(
 
 
 def find(probability: Probability, size: tuple[int, int], threshold: float = 0.5) -> Outline | str:
-    """Find the region that may be a head, and its ellipse; the reason, if there is none.
+    """Find the region that may be the structure, and its ellipse; the reason, if there is none.
 
     Parameters as of `fit_outline`.
     """
     region = main_region(probability, threshold)
     if region is None:
-        return "nothing in the image looks like a head"
+        return "nothing in the image looks like one"
     if region.area_px < MIN_REGION_FRACTION * probability.size:
         fraction = region.area_px / probability.size
         return f"the largest shape seen fills only {100 * fraction:.2f} % of the image"

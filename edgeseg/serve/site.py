@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from edgeseg.drawing.overlay import colour_bgr
 from edgeseg.errors import ModelError
 from edgeseg.measure.tasks import measure_of
 from edgeseg.network.metadata import INTENDED_USE
@@ -26,6 +27,7 @@ _PAGE = Path(__file__).with_name("page")
 _SHARED = Path(report.__file__).parent
 _SHARED_NAMES = ("ellipse.js", "figures.js", "text.js")  # with the report
 _WORKER = "sw.js"
+_TASKS = ("head", "ellipse", "regions")  # that page/measure.js knows
 _TYPES = {
     ".css": "text/css", ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript",
     ".gz": "application/gzip", ".json": "application/json", ".onnx": "application/octet-stream",
@@ -79,13 +81,13 @@ def export(out: Path, segmenter: Segmenter, *, overwrite: bool) -> list[Path]:
 def check_runs_in_page(segmenter: Segmenter) -> None:
     """Refuse a model that the page cannot measure with.
 
-    Raises `ModelError` if it is not of heads, is of 8-bit integers, or takes another input than one
-    gray image.
+    Raises `ModelError` if its task is none of the page's, it is of 8-bit integers, or takes another
+    input than one gray image.
     """
     metadata = segmenter.metadata
     reason = ""
-    if metadata.task.kind != "head":
-        reason = f"the page measures heads, but this model's task is {metadata.task.kind!r}"
+    if metadata.task.kind not in _TASKS:
+        reason = f"the page measures {', '.join(_TASKS)}, and this is {metadata.task.kind!r}"
     elif metadata.precision == "int8":
         reason = "browsers compute 8-bit integers, as in this model, differently and slower"
     elif (
@@ -101,8 +103,9 @@ def check_runs_in_page(segmenter: Segmenter) -> None:
 def _describe_model(segmenter: Segmenter) -> dict[str, Any]:
     """Return the facts of a model that the page needs, and the columns of the table it saves."""
     metadata, file = segmenter.metadata, segmenter.file
-    measure, titles = measure_of(metadata.task), table.columns(metadata.task)
-    decimals = {column.name: column.decimals for column in measure.columns(metadata.task)}
+    task, measure = metadata.task, measure_of(metadata.task)
+    titles = table.columns(task, measure.given_columns(task, ages=False, calibrated=False))
+    columns = {column.name: column for column in table.known_columns(task)}
     return {
         "name": file.name,
         "sha256": file.sha256,
@@ -113,7 +116,20 @@ def _describe_model(segmenter: Segmenter) -> dict[str, Any]:
         "limits": asdict(metadata.limits),
         "interval": asdict(metadata.interval) if metadata.interval else None,
         "flags": dict(measure.FLAGS),
-        "columns": [{"name": name, "decimals": decimals.get(name)} for name in titles],
+        "task": task.kind,
+        "title": measure.title(task),
+        "nothing": measure.NOTHING,
+        "exclusive": task.exclusive,
+        "structures": [
+            {"name": name, "colour": "rgb({2}, {1}, {0})".format(*colour_bgr(number))}
+            for number, name in enumerate(task.structures, start=1)
+        ],
+        "columns": [
+            {"name": n, "title": columns[n].title, "decimals": columns[n].decimals}
+            if n in columns
+            else {"name": n, "title": "", "decimals": None}
+            for n in titles
+        ],
         "intended_use": INTENDED_USE,
     }
 

@@ -12,6 +12,7 @@ import socket
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import astuple
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -111,8 +112,14 @@ def size_fields(size: PixelSize | None) -> dict[str, Any] | None:
 @pytest.fixture(scope="session")
 def address(nano: Segmenter, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where the exported site is served."""
-    folder = tmp_path_factory.mktemp("site")
-    export(folder, nano, overwrite=False)
+    with served(nano, tmp_path_factory.mktemp("site")) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def served(segmenter: Segmenter, folder: Path) -> Iterator[str]:
+    """Export the site into an empty folder, and serve it as any web server does."""
+    export(folder, segmenter, overwrite=False)
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -125,6 +132,13 @@ def address(nano: Segmenter, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 @pytest.fixture(scope="package")
 def page(chromium: Any, address: str) -> Iterator[Any]:
     """The site with all its modules at hand as ``t``."""
+    with prepared(chromium, address) as page:
+        yield page
+
+
+@contextlib.contextmanager
+def prepared(chromium: Any, address: str) -> Iterator[Any]:
+    """Open a site and import its modules as ``t``."""
     with opened(chromium, address) as page:
         page.evaluate(PREPARE, list(MODULES))
         wait_until(page, "window.failure || window.t")

@@ -174,7 +174,8 @@ def test_answers_that_are_no_probabilities_are_refused(page: Any) -> None:
           const bytes = new Uint8Array(await (await fetch("model.onnx")).arrayBuffer());
           const { prototype } = (await InferenceSession.create(bytes)).constructor;
           const wasm = await t.fetchPacked("vendor/ort-wasm-simd-threaded.wasm.gz");
-          const network = await t.openNetwork(bytes, wasm, { input_width: 2, input_height: 1 });
+          const model = { input_width: 2, input_height: 1, structures: [{ name: "head" }] };
+          const network = await t.openNetwork(bytes, wasm, model);
           const own = prototype.run, texts = [];
           for (const values of [[0.5, 1.1], [NaN, 0], [-1, 0], [0.1], [0, 1]]) {
             prototype.run = async () => ({ probability: { data: Float32Array.from(values) } });

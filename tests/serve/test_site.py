@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,5 +73,8 @@ def test_all_files_are_written_and_nothing_else_is_touched(nano: Segmenter, tmp_
 def test_a_model_that_the_page_cannot_run_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ModelError, match="8-bit integers"):
         site(Segmenter("hc18-edge-int8", device="cpu"))
-    with pytest.raises(ModelError, match="task is 'regions'"):
-        site(open_fake(monkeypatch, FakeSession(bright_and_gray, LESIONS)))
+    fake = open_fake(monkeypatch, FakeSession(bright_and_gray, LESIONS))
+    spots = replace(fake.metadata, task=replace(LESIONS.task, kind="spots"))
+    monkeypatch.setattr(fake, "metadata", spots)
+    with pytest.raises(ModelError, match="'spots'"):
+        site(fake)

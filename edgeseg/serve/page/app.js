@@ -9,7 +9,7 @@ import {
 import { isSettingScale, startScale, stopScale } from "./scale.js";
 import { tableText } from "./table.js";
 
-const WORDS = { ok: "✓ ok", doubtful: "? doubtful", empty: "○ no head", failed: "✗ failed" };
+const WORDS = { ok: "✓ ok", doubtful: "? doubtful", empty: "○ nothing", failed: "✗ failed" };
 const byId = (id) => document.getElementById(id);
 const measured = []; // of this visit: what measureFile returns, and a button each
 let shown = null, model = null, network = null, isSaved = true;
@@ -34,6 +34,9 @@ async function load() {
   ]);
   model = described;
   network = await openNetwork(new Uint8Array(bytes), wasm, model);
+  WORDS.empty = `○ ${model.nothing}`;
+  document.querySelector("h1").textContent = document.title = visible(model.title);
+  byId("example").hidden = model.task !== "head"; // which it shows
   byId("intended").textContent = model.intended_use;
   byId("controls").hidden = byId("pixel-size").hidden = false;
   byId("camera").hidden = !navigator.mediaDevices?.getUserMedia;
@@ -99,7 +102,7 @@ function changePixelSize(text, from) {
 /* Let the user set the pixel size by the ruler in the image that is shown. */
 function setScale() {
   const result = shown;
-  drawMeasured(byId("picture"), result.gray, {}, null, 1);
+  drawMeasured(byId("picture"), result.gray, {}, null, 1, []);
   byId("result").scrollIntoView();
   startScale((mm) => {
     display(result);
@@ -144,7 +147,7 @@ function display(result) {
   if (gray) {
     const canvas = byId("picture");
     const box = Math.min(byId("picture-box").clientWidth || gray.width, gray.width);
-    drawMeasured(canvas, gray, prediction, pixelSize, gray.width / box);
+    drawMeasured(canvas, gray, prediction, pixelSize, gray.width / box, colours());
     canvas.setAttribute("aria-label", `${visible(name)}: ${lines[0] ?? reason}`);
   }
   byId("figure").textContent = lines[0] ?? "";
@@ -156,16 +159,19 @@ function display(result) {
   showPixelSize(canTakePixelSize(result) && !pixelSize ? gray : null);
 }
 
+const colours = () => model.structures.map(({ colour }) => colour);
+
 function doubtsOf({ flags, reason }) {
   return flags.length ? flags.map((flag) => model.flags[flag]) : reason ? [reason] : [];
 }
 
 function details({ name, pixelSize, prediction }) {
   const { figures, lines, confidence } = prediction;
-  const entries = [["image", name], ...lines.slice(1).map((line) => ["age", line])];
-  for (const [title, column] of [["BPD", "bpd_mm"], ["OFD", "ofd_mm"], ["HC", "hc_px"]]) {
-    const value = figures[column] ?? null;
-    if (value !== null) entries.push([title, `${value.toFixed(1)} ${column.slice(-2)}`]);
+  const ages = model.task === "head" ? lines.slice(1) : [];
+  const entries = [["image", name], ...ages.map((line) => ["age", line])];
+  for (const { name: column, title, decimals } of model.columns) {
+    const value = figures[column] ?? null, isOfImage = /\((mm²?|px|pieces)\)$/.test(title);
+    if (isOfImage && value !== null) entries.push([title, value.toFixed(Math.min(decimals, 1))]);
   }
   if (confidence) entries.push(["confidence", confidence.toFixed(2)]);
   entries.push(["pixel size", sizeText(pixelSize)]);
@@ -175,7 +181,7 @@ function details({ name, pixelSize, prediction }) {
 async function savePicture() {
   const { name, gray, pixelSize, prediction } = shown;
   const canvas = make("canvas"), scale = Math.max(Math.sqrt(gray.width * gray.height) / 657, 0.5);
-  drawMeasured(canvas, gray, prediction, pixelSize, scale, [
+  drawMeasured(canvas, gray, prediction, pixelSize, scale, colours(), [
     ...prediction.lines.map((text) => [text]),
     ...doubtsOf(prediction).map((text) => [`${WORDS[prediction.status]}: ${text}`, true]),
     [`Pixel size: ${sizeText(pixelSize)}`], [model.intended_use],

@@ -1,4 +1,4 @@
-/* Draw a result as overlays show it: outline, calipers at the ends of its axes, scale bar. */
+/* Draw a result as overlays show it: outlines, calipers at the ends of axes, scale bar. */
 
 const GREEN = "#3cdc50", ORANGE = "#ff9600", WHITE = "#fff", BLACK = "#000";
 const DASH = 9, CALIPER = 6, EDGE = 8, LINE = 22, LETTER = 16; // px at scale 1
@@ -8,8 +8,8 @@ const BARS_MM = [1, 2, 5, 10, 20, 50, 100, 200], LONGEST_BAR = 0.25, POINTS = 18
 /* Draw an image, at its own size, and what was measured on it; below it sentences, each of them [text,
    whether it is a doubt].
 
-   scale: pixels of the image for each of a line. */
-export function drawMeasured(canvas, gray, prediction, pixelSize, scale, sentences = []) {
+   scale: pixels of the image for each of a line; colours: of the classes. */
+export function drawMeasured(canvas, gray, prediction, pixelSize, scale, colours, sentences = []) {
   canvas.width = sentences.length ? Math.max(gray.width, LEAST_WIDTH) : gray.width;
   const letters = canvas.width / TYPICAL_WIDTH;
   canvas.height = gray.height + (sentences.length && sentences.length + 1) * LINE * letters;
@@ -26,6 +26,7 @@ export function drawMeasured(canvas, gray, prediction, pixelSize, scale, sentenc
   context.translate(0.5, 0.5); // (0, 0) is a pixel's centre
   context.lineCap = "round";
   if (prediction.ellipse) drawEllipse(context, prediction, scale);
+  if (prediction.labels) drawBorders(context, gray, prediction.labels, scale, colours);
   if (pixelSize) drawBar(context, gray, pixelSize, scale);
 }
 
@@ -47,6 +48,17 @@ function drawEllipse(context, { ellipse, status }, scale) {
     line(context, [[x - arm, y], [x + arm, y]]);
     line(context, [[x, y - arm], [x, y + arm]]);
   }
+}
+
+/* Draw the pixels of classes that border on others. */
+function drawBorders(context, { width }, labels, scale, colours) {
+  const wide = Math.max(scale, 1);
+  labels.forEach((number, place) => {
+    if (!number || [1, -1, width, -width].every((step) => labels[place + step] === number)) return;
+    context.fillStyle = colours[number - 1];
+    const x = place % width, y = Math.floor(place / width);
+    context.fillRect(x - wide / 2, y - wide / 2, wide, wide);
+  });
 }
 
 function line(context, points, isClosed = false) {

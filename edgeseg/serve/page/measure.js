@@ -1,16 +1,20 @@
-/* Measure a fetal head in two or three looks of the network, as edgeseg/measure/head.py does. */
+/* Measure what a model is for: a structure with an elliptic outline in two or three looks of the
+   network, as edgeseg/measure/outline.py does, or regions in one. */
 import { raisedFlags } from "./flags.js";
 import { bestAgreement, findOutline, meanOf } from "./outline.js";
+import { measureRegions } from "./regions.js";
 import { around, cut, stretched } from "./view.js";
 
 const BLACK_ON_WHITE = 150, MORE_LOOKS = 2;
 const WIDEST = 4, LARGEST = 4, SMALL_PX = 1_000_000;
 
-/* Measure a head.
+/* Measure an image.
 
    gray: { pixels, width, height }; pixelSize: { xMm, yMm } or null; network: of network.js;
-   model: model.json. Returns { status, reason, flags, confidence, figures, ellipse, lines }. */
+   model: model.json. Returns { status, reason, flags, confidence, figures, ellipse, lines }, and of
+   regions labels instead of an ellipse. */
 export async function measure(gray, pixelSize, network, model) {
+  if (model.task === "regions") return measureRegions(gray, pixelSize, network, model);
   const inverted = meanOf(gray.pixels) > BLACK_ON_WHITE;
   const whole = { left: 0, top: 0, width: gray.width, height: gray.height };
   let look = await lookAt(gray, { ...whole, inverted }, network, model);
@@ -25,17 +29,17 @@ export async function measure(gray, pixelSize, network, model) {
     change = Math.abs(after - before) / before;
     if (change < model.limits.look_change / 2) break;
   }
-  if (!look.ellipse) return nothing(look.outline);
+  if (!look.ellipse) return nothing(look.outline, model);
   return judge(look, { change, otherShare }, gray, pixelSize, model);
 }
 
-/* Look at a view, and find a head in the network's answer, in pixels of the image.
+/* Look at a view, and find the structure in the network's answer, in pixels of the image.
 
    Returns { view, map, presence, outline, ellipse, otherShare }: the area of the regions beside the
-   main one as a fraction of that. Without a head there is no ellipse, and outline is the reason. */
+   main one as a fraction of that. Where none is found there is no ellipse, and outline is the reason. */
 async function lookAt(gray, view, network, model) {
   const { input_width: width, input_height: height } = model;
-  const { values, presence } = await network.run(stretched(cut(gray, view), width, height).pixels);
+  const { maps: [values], presence } = await network.run(stretched(cut(gray, view), width, height).pixels);
   const map = { values, width, height }, outline = findOutline(map, view, model.threshold);
   const look = { view, map, presence, outline, ellipse: null, otherShare: 0 };
   if (typeof outline === "string") return look;
@@ -44,34 +48,56 @@ async function lookAt(gray, view, network, model) {
   return { ...look, ellipse: { ...ellipse, ...moved }, otherShare: region.otherArea / region.area };
 }
 
-/* Decide whether the last look shows a head, and which reasons there are not to trust it. */
+/* Decide whether the last look shows the structure, and which reasons there are not to trust it. */
 function judge(look, looked, gray, pixelSize, model) {
   const { limits, interval, threshold } = model, { outline, ellipse } = look;
   const { confidence } = outline;
   if (confidence < limits.agreement) {
     const agreed = bestAgreement(look.map, outline, look.view, threshold);
     if (agreed < limits.agreement) {
-      return nothing(`the shape seen is not an ellipse (agreement ${agreed.toFixed(2)})`);
+      return nothing(`the shape seen is not an ellipse (agreement ${agreed.toFixed(2)})`, model);
     }
   }
+  const flags = raisedFlags(look, looked, gray, pixelSize, model);
+  const found = {
+    status: flags.length ? "doubtful" : "ok",
+    reason: flags.map((flag) => model.flags[flag]).join("; "), flags, confidence, ellipse,
+  };
+  if (model.task === "ellipse") return { ...found, ...describe(ellipse, pixelSize, model) };
   const figures = headFigures.measure(ellipse, { pixelSize, confidence, interval });
   const isRare = figures.hc_mm !== null && figures.hc_mm < limits.rare_hc_mm;
   if (look.presence !== null && look.presence < limits.presence_refused && !isRare) {
-    return nothing("the shape seen does not look like a fetal head");
+    return nothing("the shape seen does not look like a fetal head", model);
   }
-  const flags = raisedFlags(look, looked, gray, pixelSize, model);
   const shown = flags.length ? headFigures.dropAges(figures) : figures;
-  return {
-    status: flags.length ? "doubtful" : "ok",
-    reason: flags.map((flag) => model.flags[flag]).join("; "),
-    flags, confidence, figures: shown, ellipse, lines: headFigures.captionLines(shown),
-  };
+  return { ...found, figures: shown, lines: headFigures.captionLines(shown) };
 }
 
-function nothing(seen) {
+/* Figures and lines of a round structure, as edgeseg/measure/round_structure.py has them. */
+function describe(ellipse, pixelSize, { structures: [{ name }] }) {
+  const px = ellipses.circumference(ellipse);
+  const figures = {
+    [`${name}_circumference_px`]: px, center_x_px: ellipse.centerX, center_y_px: ellipse.centerY,
+    semi_major_px: ellipse.semiMajor, semi_minor_px: ellipse.semiMinor, angle_rad: ellipse.angle,
+  };
+  if (!pixelSize) {
+    return { figures, lines: [`${name} circumference ${px.toFixed(1)} px (no pixel size)`] };
+  }
+  const inMm = ellipses.scaled(ellipse, pixelSize.xMm, pixelSize.yMm);
+  const mm = ellipses.circumference(inMm), [long, short] = [2 * inMm.semiMajor, 2 * inMm.semiMinor];
+  Object.assign(figures, {
+    [`${name}_circumference_mm`]: mm, [`${name}_long_axis_mm`]: long,
+    [`${name}_short_axis_mm`]: short, [`${name}_area_mm2`]: Math.PI * long * short / 4,
+  });
+  const axes = `${long.toFixed(1)} x ${short.toFixed(1)} mm`;
+  return { figures, lines: [`${name} circumference ${mm.toFixed(1)} mm`, axes] };
+}
+
+function nothing(seen, { task, structures: [{ name }] }) {
+  const figures = task === "head" ? headFigures.none() : {};
   return {
-    status: "empty", reason: `no head found: ${seen}`, flags: [], confidence: 0,
-    figures: headFigures.none(), ellipse: null, lines: [],
+    status: "empty", reason: `no ${name} found: ${seen}`, flags: [], confidence: 0,
+    figures, ellipse: null, lines: [],
   };
 }
 

@@ -1,4 +1,4 @@
-/* Find the outline of a head in a probability map, as edgeseg/measure/region.py and outline.py do.
+/* Find the outline of a structure in a probability map, as edgeseg/measure/region.py and outline.py do.
 
    A map is { values: Float32Array, width, height }. */
 import { directFit, ellipseOf, powers, signedDistances } from "./conic.js";
@@ -10,7 +10,7 @@ const CORNERS = 128, FINE = 16; // corners lie on sixteenths of a pixel, as in P
 /* Find the region that may be a head, and its ellipse in pixels of a view; a reason if none is. */
 export function findOutline(map, view, threshold) {
   const region = mainRegion(map, threshold);
-  if (!region) return "nothing in the image looks like a head";
+  if (!region) return "nothing in the image looks like one";
   const share = region.area / map.values.length;
   if (share < LEAST_SHARE) {
     return `the largest shape seen fills only ${(100 * share).toFixed(2)} % of the image`;
@@ -155,7 +155,7 @@ function mainRegion({ values, width, height }, threshold) {
 }
 
 /* The places that steps across and down lead to from some, marked in `seen`. */
-function reached(places, isTaken, seen, width) {
+export function reached(places, isTaken, seen, width) {
   for (const place of places) seen[place] = 1;
   for (const place of places) { // these become more meanwhile
     const x = place % width;
