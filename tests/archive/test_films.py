@@ -23,7 +23,14 @@ from edgeseg.archive.plan import Plan
 from edgeseg.drawing.encode import encode
 from edgeseg.errors import InputNotFoundError, MissingExtraError, OutputWriteError
 from edgeseg.phantom.head import make_phantom
-from tests.archive.parts import measure, measured_by_infer, open_archive, placeless, rows_of, upload
+from tests.archive.conftest import (
+    measure,
+    measured_by_infer,
+    open_archive,
+    placeless,
+    rows_of,
+    upload,
+)
 from tests.fakes import record_calls
 from tests.images.dicom import files as dicom_files
 

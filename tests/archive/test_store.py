@@ -23,8 +23,19 @@ from edgeseg.archive.part_worker import PartWorker
 from edgeseg.archive.place import place_of
 from edgeseg.archive.plan import Plan
 from edgeseg.errors import DataError, InputNotFoundError, OutputWriteError
-from tests.archive.parts import measure, measured_by_infer, open_archive, placeless, rows_of, upload
-from tests.archive.proxy import CUTS, Cut, CuttingProxy, within_head, within_length
+from tests.archive.conftest import (
+    CUTS,
+    Cut,
+    CuttingProxy,
+    measure,
+    measured_by_infer,
+    open_archive,
+    placeless,
+    rows_of,
+    upload,
+    within_head,
+    within_length,
+)
 
 
 def test_an_archive_in_a_store_is_that_of_a_folder(store: str, scans: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from edgeseg.images.frame import PixelSize
 from edgeseg.images.image_file import decode_frame
 from edgeseg.segmenter import Segmenter
 from tests.images.image_files import SCAN, encoded, peak_bytes, read, refused, tiff
-from tests.run.folders import run
+from tests.run.conftest import run
 
 COMPRESSION, PHOTOMETRIC, STRIPS, SAMPLES, STRIP_SIZES = 259, 262, 273, 277, 279
 TILE_WIDTH, TILE_HEIGHT, JPEG_XL, CIELAB = 322, 323, 50002, 8

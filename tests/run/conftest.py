@@ -1,13 +1,47 @@
+"""Folders of images measured as the command line does, and their rows without their times."""
+
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edgeseg.drawing.encode import encode
+from edgeseg.images.calibration import Calibration
+from edgeseg.inputs.discover import discover
+from edgeseg.inputs.facts import Ages, PixelSizes
+from edgeseg.output.table import TIMING_COLUMNS, Row
 from edgeseg.phantom.head import Phantom
+from edgeseg.run.folder import FolderRun, Options, Summary
 from edgeseg.segmenter import Segmenter
-from tests.run.folders import ScanFolder
+
+
+def run(
+    segmenter: Segmenter, scans: Path, out: Path, size_mm: float | None = 0.2,
+    weeks: dict[str, float | None] | None = None, site: Calibration | None = None, **more: object,
+) -> Summary:  # fmt: skip
+    items = discover([str(scans)], out).items
+    known = PixelSizes(items, size_mm), out, Options(**more), {}, Ages(items, None, weeks), site  # type: ignore[arg-type]
+    return FolderRun(segmenter, items, *known).run()
+
+
+@dataclass(frozen=True)
+class ScanFolder:
+    """Scans, and where their results come."""
+
+    segmenter: Segmenter
+    scans: Path
+    out: Path
+
+    def run(self, *given: Any, **more: Any) -> Summary:
+        return run(self.segmenter, self.scans, self.out, *given, **more)
+
+
+def untimed(rows: Iterable[Row]) -> list[Row]:
+    return [{k: v for k, v in row.items() if k not in TIMING_COLUMNS} for row in rows]
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from edgeseg.run import worker as workers_
 from edgeseg.run.folder import FolderRun, Options
 from edgeseg.segmenter import Segmenter
 from tests.fakes import LESIONS, Clock, FakeSession, bright, bright_and_gray, head_image, open_fake
-from tests.run.folders import run
+from tests.run.conftest import run
 
 # Every image has its own size, head and pixels; c.png is no image and g.png has no head.
 HEADS = {
