@@ -16,7 +16,6 @@ from edgeseg.inputs.discover import discover
 from edgeseg.inputs.facts import PixelSizes
 from edgeseg.inputs.size_table import TableRow
 from edgeseg.measure.ellipse import Ellipse
-from edgeseg.network.task import Task
 from edgeseg.output.pictures import picture_names
 from edgeseg.output.table import columns
 from edgeseg.run import worker as workers_
@@ -138,6 +137,7 @@ def test_regions_have_their_own_columns(monkeypatch: pytest.MonkeyPatch, tmp_pat
     (scans / "a.png").write_bytes(encode(".png", np.zeros((384, 576), np.uint8)))
     segmenter = open_fake(monkeypatch, FakeSession(bright_and_gray, LESIONS))
     (row,) = run(segmenter, scans, tmp_path / "out", 0.2).rows
-    assert tuple(row) == columns(LESIONS.task) != columns(Task())
+    sides = [f"{name}_{side}_mm" for name in ("lesion", "cyst") for side in ("length", "width")]
+    assert tuple(row) == (*columns(LESIONS.task), *sides)
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "Areas: lesion, cyst" in page
