@@ -144,7 +144,7 @@ def train(
     settings = load_config(config, record.get("config"))
     with options.wrong_usage():
         settings = settings.updated(values)
-    if not any(int(os.environ.get(rank, 0)) for rank in _RANKS):
+    if all(os.environ.get(rank, "0") == "0" for rank in _RANKS):
         console.say(f"training {out} with {data}: loading torch")
     with needs_extra("train"):
         from edgeseg_training.train import train as run_training
