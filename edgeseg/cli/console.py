@@ -216,10 +216,11 @@ def _name_in_errors(path: Path | None) -> Iterator[None]:
 
 
 def print_report(report: Any, json_file: Path | None) -> None:
-    """Print a dataclass: its notices as notices, its other fields as figures, and as `--json`."""
+    """Print a dataclass: its notices, its other fields that have a value, and all as `--json`."""
     notice(*report.notices)
     figures = {key: plain(value) for key, value in asdict(report).items() if key != "notices"}
-    print_figures(figures, [(key, _cell(value)) for key, value in figures.items()], json_file)
+    lines = [(key, _cell(value)) for key, value in figures.items() if value is not None]
+    print_figures(figures, lines, json_file)
 
 
 def print_figures(figures: Any, lines: Sequence[Sequence[str]], json_file: Path | None) -> None:

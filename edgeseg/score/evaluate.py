@@ -87,11 +87,18 @@ class ClassScore:
         """Return the image's row in a CSV, by title."""
         figures = {**self._figures("dice", "iou"), "pixel_accuracy": self.accuracy}
         doubt: Row = {"confidence": self.confidence, "flags": ";".join(self.flags)}
-        return {"file": self.file, **figures, **doubt}
+        return {
+            "file": self.file, **figures, **doubt, **self._figures("sensitivity", "specificity"),
+        }  # fmt: skip
 
     def errors(self) -> dict[str, float | None]:
         """Return what a report shows of it, by column."""
         return self._figures("dice")
+
+    @property
+    def is_without(self) -> bool:
+        """Whether the label has nothing, so that finding nothing is right."""
+        return all(o.sensitivity is None for o in self.overlaps.values())
 
     def present(self) -> dict[str, Overlap]:
         """Return the classes that label or mask have at all: of the others nothing can be said."""
@@ -250,12 +257,17 @@ def _summarize_classes(structures: Sequence[str], scores: Sequence[ClassScore]) 
             "dice": metrics.describe_overlaps([o.dice for o in present]),
             "iou": metrics.describe_overlaps([o.iou for o in present]),
             "pooled_dice": pooled.dice if present else None,
+            "sensitivity": pooled.sensitivity,
+            "specificity": pooled.specificity,
         }
+    without = [score for score in scores if score.is_without]
     seen = [list(score.present().values()) for score in scores if score.present()]
     return {
         "dice": metrics.describe_overlaps([_mean([o.dice for o in each]) for each in seen]),
         "iou": metrics.describe_overlaps([_mean([o.iou for o in each]) for each in seen]),
         "pixel_accuracy": metrics.describe_overlaps([score.accuracy for score in scores]),
+        "n_without": len(without),
+        "n_refused_rightly": sum(not score.present() for score in without),
         "classes": classes,
     }
 

@@ -38,6 +38,18 @@ class Overlap:
         return self._share_right(self.true_positive + self.true_negative)
 
     @property
+    def sensitivity(self) -> float | None:
+        """TP / (TP + FN), in [0, 1]; None if the reference is empty."""
+        n_positive = self.true_positive + self.false_negative
+        return self.true_positive / n_positive if n_positive else None
+
+    @property
+    def specificity(self) -> float | None:
+        """TN / (TN + FP), in [0, 1]; None if the reference is the whole image."""
+        n_negative = self.true_negative + self.false_positive
+        return self.true_negative / n_negative if n_negative else None
+
+    @property
     def has_pixels(self) -> bool:
         """Whether either mask has a pixel: of two empty masks nothing can be said."""
         return bool(self.true_positive + self.false_positive + self.false_negative)

@@ -13,13 +13,15 @@ from edgeseg.drawing.encode import encode
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.network import session, zoo
 from edgeseg.network.session import session_options
+from edgeseg.network.task import Task
 from edgeseg.score import hc18
 from edgeseg.score.evaluate import score_all, score_head, summarize, write_csv
 from edgeseg.score.folds import read_folds, select_fold
+from edgeseg.score.labelled import load_for
 from edgeseg.score.metrics import hausdorff_px
 from edgeseg.segmenter import Segmenter
 from tests.conftest import benchmark_script
-from tests.fakes import FakeSession, head_image, open_fake
+from tests.fakes import METADATA, FakeSession, head_image, open_fake
 
 ROOT = Path(__file__).parents[2]
 FOLD_0 = sorted((ROOT / "benchmarks" / "folds").glob("*-fold0.onnx"))
@@ -58,6 +60,29 @@ def test_figures_follow_from_the_rows(
     assert metrics["hc_error_mm"]["bias"] == pytest.approx(errors.mean(), abs=2e-3)
     dice = np.array([float(r["dice"]) for r in rows])
     assert metrics["dice"]["mean"] == pytest.approx(dice.mean(), abs=1e-6)
+
+
+def test_own_structures_have_sensitivity_specificity_and_right_refusals(
+    monkeypatch: MonkeyPatch, tmp_path: Path
+) -> None:
+    """Images of three kinds: something is found on a label, nothing on none, something on none."""
+    half, empty = np.zeros((40, 60), np.uint8), np.zeros((40, 60), np.uint8)
+    half[:, 30:] = 255
+    for name, image, mask in (
+        ("a", half, np.roll(half, 10, axis=1)), ("b", empty, empty), ("c", half, empty),
+    ):  # fmt: skip
+        for folder, pixels in (("images", image), ("masks", mask)):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            (tmp_path / folder / f"{name}.png").write_bytes(encode(".png", pixels))
+    task = Task("regions", ("background", "foreground"))
+    fake = open_fake(monkeypatch, FakeSession(metadata=replace(METADATA, task=task)))
+    cases = load_for(fake, tmp_path).cases
+    scores = score_all(fake, cases, workers=1)
+    metrics = summarize(fake, cases, scores, 1)["metrics"]
+    assert (metrics["n_without"], metrics["n_refused_rightly"]) == (2, 1)
+    shares = [score.row()["foreground_sensitivity"] for score in scores]
+    assert shares == [pytest.approx(2 / 3), None, None]
+    assert scores[2].row()["foreground_specificity"] == pytest.approx(1 / 2)
 
 
 def test_an_image_without_a_head_counts_in_full_and_its_name_runs_nothing(

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import contextlib
 import copy
 import json
 import math
@@ -153,19 +152,25 @@ def test_a_model_that_differs_leaves_no_file(
 @pytest.mark.parametrize(
     ("precision", "differences", "holds"),
     [
-        ("fp32", (4e-4, 0.04, 1.0, 0.001, 9), True),
-        ("fp16", (4e-3, 0.03, 1.0, 0.001, 9), False),
-        ("int8", (0.9, 9.0, 0.995, 0.5, 9), True),
-        ("int8", (0.0, 0.0, 0.9949, 0.0, 9), False),
-        ("int8", (0.9, math.nan, math.nan, math.nan, 0), True),
+        ("fp32", (4e-4, 0.04, 1.0, 0.001, None, 9), True),
+        ("fp16", (4e-3, 0.03, 1.0, 0.001, None, 9), False),
+        ("int8", (0.9, 9.0, 0.995, 0.5, None, 9), True),
+        ("int8", (0.0, 0.0, 0.9949, 0.0, None, 9), False),
+        ("int8", (0.9, None, math.nan, None, None, 0), True),
+        # of own structures the labels decide: what is another mask may be a better one
+        ("int8", (0.9, None, 0.9, None, -0.0025, 9), True),
+        ("int8", (0.9, None, 0.999, None, 0.0051, 9), False),
     ],
 )
 def test_bounds(precision: str, differences: tuple[float, ...], holds: bool) -> None:
     found, bounds = Differences(*differences), Bounds(precision, 0.005, 0.5)  # type: ignore[arg-type]
-    with (
-        contextlib.nullcontext() if holds else pytest.raises(errors.ParityError, match="is too far")
-    ):
+    if holds:
         found.judge(bounds)
+        return
+    with pytest.raises(errors.ParityError, match="is too far") as refused:
+        found.judge(bounds)
+    assert ("--max-dice-drop 0.005" in str(refused.value)) == (precision == "int8")
+    assert ("HC" in str(refused.value)) == (found.max_hc_mm is not None)
 
 
 def test_what_exists_is_kept_and_figures_go_to_standard_output(

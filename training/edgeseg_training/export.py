@@ -49,12 +49,14 @@ class ExportReport:
     Attributes
     ----------
     max_probability_difference, max_hc_difference_mm
-        Largest over the images compared; HC counts 0 where no head is found, and in other tasks.
+        Largest over the images compared; HC counts 0 where no head is found.
     mean_dice_to_source, mean_hc_difference_mm
-        Dice of the two masks, and mean absolute difference of HC.
-    data, n_images, n_heads
-        What was compared, and how many masks: of heads that torch is sure of, or of classes that
-        it sees, in each image. Masks and HC are NaN without any.
+        Dice of the two masks, and mean absolute difference of HC. NaN, or None, without any.
+    dice_loss
+        By how much the Dice against the labels fell, where there are labels of own structures.
+    data, n_images, n_heads, n_masks
+        What was compared, and how many heads that torch is sure of, or of own structures how many
+        classes that it sees, in each image. What is of the other task is None.
     notices
         Sentences a user should read.
     """
@@ -65,12 +67,14 @@ class ExportReport:
     parameters: int
     gmac: float
     max_probability_difference: float
-    max_hc_difference_mm: float
+    max_hc_difference_mm: float | None
     mean_dice_to_source: float
-    mean_hc_difference_mm: float
+    mean_hc_difference_mm: float | None
+    dice_loss: float | None
     data: str
     n_images: int
-    n_heads: int
+    n_heads: int | None
+    n_masks: int | None
     notices: tuple[str, ...]
 
 
@@ -99,8 +103,8 @@ def export(
         Labelled data for calibration and comparison; by default the data of the training
         run, or phantoms where that is gone.
     max_dice_drop, max_hc_change_mm
-        Bounds for ``int8``: mean Dice to the float32 masks may fall short of 1, and HC may change
-        on average, by this much.
+        Bounds for ``int8``: the mean Dice against the labels, of heads to the float32 masks, may
+        fall, and HC may change on average, by this much.
 
     Raises
     ------
@@ -148,9 +152,11 @@ def export(
         differences.max_hc_mm,
         differences.mean_dice,
         differences.mean_hc_mm,
+        differences.dice_loss,
         samples.name,
         len(samples.parity),
-        differences.n_compared,
+        differences.n_compared if trained.task.kind == "head" else None,
+        differences.n_compared if trained.task.kind != "head" else None,
         samples.notices if differences.n_compared else (*samples.notices, _NOTHING),
     )
 
@@ -162,7 +168,7 @@ def describe(trained: Trained, precision: str, gmac: float) -> ModelMetadata:
     if scores:
         figures = {
             "data": data["name"],
-            "split": f"{data['n_validation']} images of fold {config.fold}, no head in training; "
+            "split": f"{data['n_validation']} images of fold {config.fold}, of nobody in training; "
             "scored in torch at the network's size",
             "figures": scores,
         }

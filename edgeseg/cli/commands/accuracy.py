@@ -116,6 +116,11 @@ def _region_lines(data: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[t
             if key == "dice":
                 text += _fill("; pooled {pooled_dice}", figures, 100)
             lines.append((f"{name}: {title}", text))
+        text = _fill("{sensitivity}, specificity {specificity}, of all pixels", figures, 100)
+        lines.append((f"{name}: sensitivity %", text))
+    if metrics["n_without"]:
+        text = f"{metrics['n_without']}, refused rightly {metrics['n_refused_rightly']}"
+        lines.append(("images with nothing", text))
     lines.append(("pixel accuracy %", _fill("{mean}", metrics["pixel_accuracy"], 100)))
     return lines
 
