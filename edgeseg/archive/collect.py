@@ -31,12 +31,11 @@ from edgeseg.errors import DataError
 from edgeseg.measure.tasks import measure_of
 from edgeseg.network.task import Task, read_task
 from edgeseg.output.report.page import REPORT_NAME, write_page
-from edgeseg.output.table import TIMING_COLUMNS, Row
+from edgeseg.output.table import STATUSES, TIMING_COLUMNS, Row, look_rank
 from edgeseg.system.files import csv_text, json_text
 from edgeseg.system.parallel import ordered_map
 from edgeseg.system.text import SIGNATURE, shield
 
-_NEED = {"ok": 6.0, "doubtful": 2.0, "empty": 4.0, "failed": 0.0}  # of a look; and the confidence
 _MOST_SHOWN = 10_000  # rows of the report: what a browser opens in a second
 _MAX_MISSING = 1000  # missing parts that the summary lists
 _FAILURES = ("file", "frame", "reason", "path")
@@ -67,7 +66,7 @@ def collect(archive: Archive, on_part: Callable[[], None] = lambda: None) -> Col
     done = sorted(archive.list_parts())
     missing = sorted({*range(archive.n_parts)}.difference(done))
     found = Collected(missing)
-    needed: list[tuple[float, int, int]] = []  # need of a look, part, and row in it
+    needed: list[tuple[float, int, int]] = []  # `look_rank`, part, and row in it
     with_failures: list[int] = []
     open_part = partial(_open_part, archive, record)
     for number, part in zip(done, ordered_map(open_part, done, READS), strict=True):
@@ -75,7 +74,7 @@ def collect(archive: Archive, on_part: Callable[[], None] = lambda: None) -> Col
         for i, (status, flags, confidence) in enumerate(zip(*columns.values(), strict=True)):
             found.statuses[status] += 1
             found.flags.update(filter(None, flags.split(";")))
-            needed.append((_NEED.get(status, 0.0) + (confidence or 0.0), number, i))
+            needed.append((look_rank(status, confidence), number, i))
         if len(needed) > 10 * _MOST_SHOWN:
             needed = sorted(needed)[:_MOST_SHOWN]
         for name, values in part.arrays([*moments]).items():
@@ -83,7 +82,7 @@ def collect(archive: Archive, on_part: Callable[[], None] = lambda: None) -> Col
         if "failed" in columns["status"]:
             with_failures.append(number)
         on_part()
-    counts = {status: found.statuses[status] for status in _NEED}
+    counts = {status: found.statuses[status] for status in STATUSES}
     means = {name.removesuffix("_ms"): moments[name].as_dict()["mean"] for name in TIMING_COLUMNS}
     summary = {
         "status": "running" if missing else "done",

@@ -18,7 +18,7 @@ from edgeseg.images.calibration import Calibration
 from edgeseg.images.ruler import RulerOption
 from edgeseg.network.task import Task, read_task
 from edgeseg.output import table
-from edgeseg.output.pictures import PICTURES
+from edgeseg.output.record import PICTURES
 from edgeseg.output.report.page import REPORT_NAME
 from edgeseg.segmenter import Segmenter
 from edgeseg.system.files import json_text

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 # Rich is imported where it is used, so that commands without a table start sooner.
 
 STANDARD_OUTPUT = Path("-")
-STATUSES = ("ok", "doubtful", "empty", "failed")
 _PIPE_WIDTH = 240  # a table in a pipe is read by a program: do not cut it
 
 
@@ -67,6 +66,8 @@ def _print_coloured(text: str, colour: str) -> None:
 
 def format_counts(what: str, counts: Mapping[str, int], nothing: str = "no head") -> str:
     """Return how many images have each status: ``62 images: 58 ok, 4 doubtful, ...``."""
+    from edgeseg.output.table import STATUSES
+
     names = {"empty": nothing}
     return f"{what}: " + ", ".join(f"{counts[name]} {names.get(name, name)}" for name in STATUSES)
 

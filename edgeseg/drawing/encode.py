@@ -1,6 +1,15 @@
-"""From pixels to the bytes of PNG and JPEG files."""
+"""From pixels to the bytes of PNG and JPEG files, which hold a small copy of their own.
+
+It stands in a JFXX segment (JPEG File Interchange Format 1.02, page 6), which others pass over;
+reports and file browsers find it there.
+"""
 
 from __future__ import annotations
+
+import contextlib
+import struct
+from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -34,3 +43,57 @@ def encode(
         height, width = pixels.shape[:2]
         raise ImageDecodeError(f"{width}x{height} pixels do not fit into a {extension} file")
     return encoded.tobytes()
+
+
+_MOST_PX = (180, 240)  # height and width
+_QUALITY = 70
+_START, _JFXX = b"\xff\xd8", b"JFXX\0\x10"
+_APP0, _SCAN = 0xE0, 0xDA
+_SIZES = frozenset((0xC0, 0xC1, 0xC2))  # the frames of sequential and progressive JPEG
+_HEADERS_BYTES = 1 << 15  # thumbnails have a few KiB
+
+
+class Thumbnail(NamedTuple):
+    """A picture's small copy, and how large it is itself."""
+
+    jpeg: bytes  # The copy, a JPEG file's bytes.
+    width_px: int  # Of the picture.
+    height_px: int
+
+
+def shrink(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return a picture, gray or in colours, as small as thumbnails are; a small one as it is."""
+    height, width = picture.shape[:2]
+    scale = min(_MOST_PX[0] / height, _MOST_PX[1] / width, 1.0)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    if scale <= 0.5:  # two steps, of which the first is exact halves, take half the time
+        half = max(1, width // 2), max(1, height // 2)
+        even = picture[: 2 * half[1], : 2 * half[0]]
+        picture = np.asarray(cv2.resize(even, half, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def add_thumbnail(jpeg: bytes, small: npt.NDArray[np.uint8]) -> bytes:
+    """Return a JPEG file's bytes with a small copy of its picture, (h, w, 3) BGR, in it."""
+    content = _JFXX + encode(".jpg", small, _QUALITY)
+    (length,) = struct.unpack_from(">H", jpeg, 4)  # OpenCV's files begin with their JFIF segment
+    segment = struct.pack(">BBH", 0xFF, _APP0, len(content) + 2) + content
+    return jpeg[: 4 + length] + segment + jpeg[4 + length :]
+
+
+def read_thumbnail(path: Path) -> Thumbnail | None:
+    """Read the small copy in a JPEG file; None if the file cannot be read, or has none."""
+    found, at, marker = None, len(_START), 0
+    with contextlib.suppress(OSError, IndexError, struct.error):
+        with path.open("rb") as stream:
+            head = stream.read(_HEADERS_BYTES)
+        while head[at] == 0xFF and marker != _SCAN:
+            marker, length = struct.unpack_from(">BH", head, at + 1)
+            content = head[at + 4 : at + 2 + length]
+            if marker == _APP0 and content.startswith(_JFXX):
+                found = content[len(_JFXX) :]
+            if marker in _SIZES and found:
+                height, width = struct.unpack_from(">HH", head, at + 5)
+                return Thumbnail(found, width, height)
+            at += 2 + length
+    return None

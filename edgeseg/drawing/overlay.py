@@ -9,9 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edgeseg.drawing.encode import encode
+from edgeseg.drawing.encode import add_thumbnail, encode, shrink
 from edgeseg.drawing.letters import BOTTOM_LEFT, Colour, Lettering, Picture
-from edgeseg.drawing.thumbnail import add_thumbnail, shrink
 from edgeseg.images.frame import RULER, Frame, GrayImage
 from edgeseg.images.ticks import Ticks
 from edgeseg.measure.ellipse import FloatArray

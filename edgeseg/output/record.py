@@ -1,18 +1,55 @@
-"""A run's record, ``run.json``: what was asked, with what, and how long it took."""
+"""What a run keeps beside its table: names of pictures and documents, its record ``run.json``."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeseg.output.table import TIMING_COLUMNS, Row
+from edgeseg.inputs.left_out import IMAGE_SUFFIXES
+from edgeseg.output.table import STATUSES, TIMING_COLUMNS, Row
 from edgeseg.system import host
 
 if TYPE_CHECKING:
     from edgeseg.segmenter import Segmenter
 
 RUN_NAME = "run.json"
+_NO_SUFFIX = ".img"
+_FRAME = re.compile(r"\.frame-\d{4,}")
+KINDS = ("masks", "overlays", "sr", "seg")
+"""What is written of an image, and the folders it is in: pictures, and documents of DICOM."""
+PICTURES, DOCUMENTS = KINDS[:2], KINDS[2:]
+
+
+def picture_names(file: str, frame: int = 0) -> dict[str, str]:
+    """Return what is written of an image, by kind: names below a run's folder, with slashes.
+
+    Different for different files: the mask of ``a.png`` is ``masks/a.png``; other names are kept
+    whole: that of ``a.jpg`` is ``masks/a.jpg.png``, and that of ``a.jpg.png``, which would meet it,
+    ``masks/a.jpg.png.png``. A name without an image's suffix gets one of its own. Frame 3 of
+    ``a.dcm``, counted from 1, has ``masks/a.dcm.frame-0003.png``; all frames of a film have one
+    document of each kind.
+    """
+    picture = f"{file}.frame-{frame:04d}" if frame else _stem(file, ".png")
+    document = _stem(file, ".dcm")
+    return {
+        "masks": f"masks/{picture}.png",
+        "overlays": f"overlays/{picture}.jpg",
+        "sr": f"sr/{document}.dcm",
+        "seg": f"seg/{document}.dcm",
+    }
+
+
+def _stem(file: str, own: str) -> str:
+    """Return a file's name without the suffix ``own``, or whole where it would meet another."""
+    if Path(file).suffix.lower() not in IMAGE_SUFFIXES:
+        return file + _NO_SUFFIX
+    bare = file.removesuffix(own)
+    end = Path(bare).suffix.lower()
+    may_meet = end in IMAGE_SUFFIXES or end == _NO_SUFFIX or _FRAME.fullmatch(end)
+    return file if may_meet else bare
 
 
 def record_of(
@@ -48,7 +85,7 @@ def record_of(
         },
         "counts": {
             "n_images": n_images,
-            **{status: seen[status] for status in ("ok", "doubtful", "empty", "failed")},
+            **{status: seen[status] for status in STATUSES},
         },
         "timings": {"wall_s": round(wall_s, 3), "stages_ms": _mean_stages_ms(rows)},
     }

@@ -1,12 +1,18 @@
-"""The table of results: a row an image, whose values become text only where a CSV is written."""
+"""The table of results, a row an image, whose values become text only where a CSV is written.
+
+Films are summed up too: what their frames have in common, and which of them to look at.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
+
+import numpy as np
 
 from edgeseg.measure.tasks import measure_of
 from edgeseg.system.files import csv_text, write_atomic
@@ -17,7 +23,8 @@ if TYPE_CHECKING:
     from edgeseg.network.task import Task
     from edgeseg.prediction import Prediction
 
-RESULTS_NAME = "results.csv"
+RESULTS_NAME, CINES_NAME = "results.csv", "cines.csv"
+STATUSES = ("ok", "doubtful", "empty", "failed")
 _FIRST = ("file", "frame", "status", "reason", "flags", "confidence")
 _PIXEL_SIZE = ("pixel_size_x_mm", "pixel_size_y_mm", "pixel_size_source")
 OF_PATIENTS = ("patient_id", "accession_number", "study_instance_uid", "sop_instance_uid")
@@ -27,6 +34,8 @@ RULER_COLUMN = "ruler_pixel_size_mm"
 TEXTS = ("file", "status", "reason", "flags", "pixel_size_source", *OF_PATIENTS)
 """Columns that hold texts; all others hold numbers."""
 TIMING_COLUMNS = ("decode_ms", "preprocess_ms", "inference_ms", "postprocess_ms")
+_NEED = {"failed": 0, "doubtful": 1, "empty": 2, "ok": 3}  # which of them need a look first
+_SURE = {"ok": 1, "doubtful": 0}
 _DECIMALS = {"confidence": 4, "frame": 0, **dict.fromkeys(TIMING_COLUMNS, 3)}
 
 _SHOWN_ROWS = 20  # in a notebook
@@ -70,6 +79,11 @@ def key(row: Mapping[str, Value]) -> tuple[str, int]:
 def name(row: Mapping[str, Value]) -> str:
     """Return what people call the image of a row: ``scan.dcm, frame 3``."""
     return f"{row['file']}, frame {row['frame']}" if row["frame"] else str(row["file"])
+
+
+def look_rank(status: Value, confidence: Value) -> float:
+    """Return the place of a row among those that need a look: the lowest needs it most."""
+    return _NEED.get(str(status), 0) + float(confidence or 0) / 2
 
 
 def rounded(value: float | None, decimals: int) -> int | float | None:
@@ -195,3 +209,62 @@ class Table(Sequence[Row]):
         more = len(self) - _SHOWN_ROWS
         rest = f"<p>and {more} more rows</p>" if more > 0 else ""
         return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>{rest}"
+
+
+def film_summaries(rows: Iterable[Mapping[str, Value]], task: Task) -> Iterator[Row]:
+    """Yield a row a film, of the rows of all images, each film's together.
+
+    Medians and spreads, the range in which the middle half lies, are of the frames that are
+    ``ok``; the best frame is the one of them with the highest confidence. Refused are frames in
+    which nothing was found, or which could not be read.
+    """
+    for file, of_film in groupby(rows, key=lambda row: row["file"]):
+        frames = [row for row in of_film if row["frame"]]
+        if not frames:
+            continue
+        trusted = [row for row in frames if row["status"] == "ok"]
+        n_doubtful = sum(row["status"] == "doubtful" for row in frames)
+        best = best_frame(trusted)
+        summary: Row = {
+            "file": file,
+            "n_frames": len(frames),
+            "n_ok": len(trusted),
+            "n_doubtful": n_doubtful,
+            "n_refused": len(frames) - len(trusted) - n_doubtful,
+            "best_frame": best["frame"] if best else None,
+        }
+        for column in measure_of(task).main_columns(task):
+            found = [value for row in trusted if (value := row[column.name]) is not None]
+            median = spread = None
+            if found:
+                low, median, high = np.percentile(np.array(found, float), (25, 50, 75)).tolist()
+                spread = high - low
+            summary[column.name] = rounded(median, column.decimals)
+            summary[_spread(column)] = rounded(spread, column.decimals)
+        yield summary
+
+
+def best_frame(rows: Iterable[Mapping[str, Value]]) -> Mapping[str, Value] | None:
+    """Return the row that speaks for a film: the surest, if possible undoubted; None if none is."""
+    measured = [row for row in rows if row["status"] in _SURE]
+    rank = lambda row: (_SURE[row["status"]], row["confidence"])  # noqa: E731
+    return max(measured, key=rank, default=None)
+
+
+def write_cines(path: Path, rows: Iterable[Mapping[str, Value]], task: Task) -> list[Row]:
+    """Write the summary of films, and return it; without films there is no file.
+
+    Raises OutputWriteError if it cannot be written.
+    """
+    found = [*film_summaries(rows, task)]
+    if not found:
+        path.unlink(missing_ok=True)
+        return found
+    spreads = {_spread(column): column.decimals for column in measure_of(task).main_columns(task)}
+    write_csv(path, found[0], found, column_decimals(task) | spreads)
+    return found
+
+
+def _spread(column: Column) -> str:
+    stem, _, unit = column.name.rpartition("_")
+    return f"{stem}_spread_{unit}"

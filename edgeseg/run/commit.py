@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeseg.errors import OutputWriteError
-from edgeseg.output.pictures import DOCUMENTS
+from edgeseg.output.record import DOCUMENTS
 from edgeseg.run.store import FileRows, Picture, Store
 from edgeseg.system.files import is_name_error, new_part, sync
 
@@ -70,7 +70,7 @@ def remove_parts(out: Path) -> None:
 class Committer:
     """Gives the pictures of measured files their names and makes their rows durable.
 
-    Its parameters are those of `edgeseg.run.engine.Engine`.
+    Its parameters are those of `edgeseg.run.folder.Engine`.
     """
 
     def __init__(

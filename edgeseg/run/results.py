@@ -14,11 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeseg.errors import DataError, EdgesegError, OutputExistsError, OutputLockedError
-from edgeseg.output.cines import CINES_NAME, write_cines
-from edgeseg.output.pictures import PICTURES, picture_names
-from edgeseg.output.record import RUN_NAME, record_of
+from edgeseg.output.record import PICTURES, RUN_NAME, picture_names, record_of
 from edgeseg.output.report.page import REPORT_NAME, write_page
-from edgeseg.output.table import RESULTS_NAME, Row, Table, column_decimals, write_csv
+from edgeseg.output.table import (
+    CINES_NAME,
+    RESULTS_NAME,
+    Row,
+    Table,
+    column_decimals,
+    write_cines,
+    write_csv,
+)
 from edgeseg.run.store import STORE_NAME, Picture, Store
 from edgeseg.system.files import claim, locked, sync, write_json
 from edgeseg.system.text import unshield

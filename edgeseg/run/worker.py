@@ -21,9 +21,8 @@ from edgeseg.inputs.source import Source, stamp_of
 from edgeseg.measure.measurement import Column
 from edgeseg.measure.tasks import measure_of
 from edgeseg.output import table
-from edgeseg.output.cines import best_frame
-from edgeseg.output.pictures import DOCUMENTS, KINDS, picture_names
-from edgeseg.output.table import Row
+from edgeseg.output.record import DOCUMENTS, KINDS, picture_names
+from edgeseg.output.table import Row, best_frame
 from edgeseg.prediction import Prediction
 from edgeseg.segmenter import Segmenter
 
@@ -96,7 +95,7 @@ class Worker:
 
     @property
     def kinds(self) -> list[str]:
-        """Kinds of what is written of an image, see `edgeseg.output.pictures.KINDS`."""
+        """Kinds of what is written of an image, see `edgeseg.output.record.KINDS`."""
         return [kind for kind in KINDS if getattr(self.options, kind)]
 
     def version(self, source: Source) -> str:

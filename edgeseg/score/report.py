@@ -9,8 +9,7 @@ from typing import Any
 from edgeseg.measure.measurement import Column, Measurement, Stroke
 from edgeseg.measure.regions import strokes as borders
 from edgeseg.output import table
-from edgeseg.output.pictures import picture_names
-from edgeseg.output.record import record_of
+from edgeseg.output.record import picture_names, record_of
 from edgeseg.output.report.page import REPORT_NAME, write_page
 from edgeseg.prediction import Prediction
 from edgeseg.score.evaluate import AnyScore

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from edgeseg.drawing import letters
-from edgeseg.drawing.encode import encode
+from edgeseg.drawing.encode import add_thumbnail, encode, read_thumbnail, shrink
 from edgeseg.drawing.overlay import COLOURS_BGR, colour_bgr
-from edgeseg.drawing.thumbnail import add_thumbnail, read_thumbnail, shrink
 from edgeseg.errors import ImageDecodeError
 from edgeseg.images import image_file
 from edgeseg.images.formats.jpeg import parse

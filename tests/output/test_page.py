@@ -11,8 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeseg.drawing.encode import encode
-from edgeseg.drawing.thumbnail import add_thumbnail
+from edgeseg.drawing.encode import add_thumbnail, encode
 from edgeseg.network.task import Task
 from edgeseg.output.report import page
 from edgeseg.output.table import columns

@@ -24,7 +24,7 @@ from edgeseg.measure.ellipse import Ellipse
 from edgeseg.output.table import Row
 from edgeseg.run import commit
 from edgeseg.run.commit import PARTS_NAME
-from edgeseg.run.engine import Engine
+from edgeseg.run.folder import Engine
 from edgeseg.run.store import Store
 from edgeseg.run.worker import Options, Worker
 from edgeseg.segmenter import Segmenter

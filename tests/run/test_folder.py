@@ -60,7 +60,7 @@ def test_exports_outlive_a_power_cut_once_a_run_ends(
     record_calls(monkeypatch, log, Path, "replace", lambda _, new: f"name {new.name}")
     names = ("results.csv", "run.json", "report.html")
     with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
-        patch.setattr(folders, "_measure", lambda *_: 1 / 0)
+        patch.setattr(folders, "_measure_all", lambda *_: 1 / 0)
         folder.run()
     assert log == [f"name {name}" for name in names]
     folder.run(resume=True)

@@ -16,7 +16,7 @@ from edgeseg.inputs.discover import discover
 from edgeseg.inputs.facts import PixelSizes
 from edgeseg.inputs.size_table import TableRow
 from edgeseg.measure.ellipse import Ellipse
-from edgeseg.output.pictures import picture_names
+from edgeseg.output.record import picture_names
 from edgeseg.output.table import columns
 from edgeseg.run import worker as workers_
 from edgeseg.run.folder import FolderRun, Options

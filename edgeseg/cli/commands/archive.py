@@ -181,7 +181,9 @@ def _collect(opened: Archive) -> tuple[int, dict[str, Any]]:
 
 
 def _counts(statuses: Counter[str]) -> dict[str, int]:
-    return {"n_images": statuses.total(), **{name: statuses[name] for name in console.STATUSES}}
+    from edgeseg.output.table import STATUSES
+
+    return {"n_images": statuses.total(), **{name: statuses[name] for name in STATUSES}}
 
 
 def _read_shard(text: str | None) -> tuple[int, int]:

@@ -7,6 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -145,7 +146,7 @@ def _print_summary(summary: Summary, task: Task) -> None:
     n_images, n_new = len(summary.rows), len(summary.rows) - summary.n_kept
     counts = console.format_counts(
         "1 image" if n_images == 1 else f"{n_images} images",
-        {status: summary.count(status) for status in console.STATUSES},
+        Counter(str(row["status"]) for row in summary.rows),
         measure_of(task).NOTHING,
     )
     speed = n_new / max(summary.wall_s, 1e-9)
@@ -229,7 +230,7 @@ def ruler(
     from edgeseg.drawing.overlay import draw_ticks
     from edgeseg.images.ruler import Ruler, read_ruler
     from edgeseg.inputs.discover import discover
-    from edgeseg.output.pictures import picture_names
+    from edgeseg.output.record import picture_names
     from edgeseg.output.table import name
     from edgeseg.run.worker import read_source
     from edgeseg.system.files import claim, write_atomic

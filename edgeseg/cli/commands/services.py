@@ -48,7 +48,7 @@ def watch(
     Stop it with Ctrl-C or SIGTERM.
     """
     from edgeseg.inputs.facts import Ages
-    from edgeseg.run.engine import Engine
+    from edgeseg.run.folder import Engine
     from edgeseg.run.results import open_results
     from edgeseg.run.watch import LiveSizes, Watch, read_present
     from edgeseg.run.worker import Worker
@@ -127,7 +127,7 @@ def listen(
     from edgeseg.node.library import pynetdicom
     from edgeseg.node.node import Notices, run_node
     from edgeseg.node.report_sender import ReportSender
-    from edgeseg.run.engine import Engine
+    from edgeseg.run.folder import Engine
     from edgeseg.run.results import open_results
     from edgeseg.run.worker import Worker
     from edgeseg.system.addresses import in_brackets, is_loopback

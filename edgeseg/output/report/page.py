@@ -15,13 +15,13 @@ from string import Template
 from typing import Any
 from urllib.parse import quote
 
+from edgeseg.drawing.encode import read_thumbnail
 from edgeseg.drawing.overlay import colour_bgr
-from edgeseg.drawing.thumbnail import read_thumbnail
 from edgeseg.measure.tasks import measure_of
 from edgeseg.network.metadata import INTENDED_USE
 from edgeseg.network.task import Task
 from edgeseg.output import table
-from edgeseg.output.pictures import picture_names
+from edgeseg.output.record import picture_names
 from edgeseg.system.files import write_atomic
 from edgeseg.system.text import visible
 
@@ -33,7 +33,6 @@ SCRIPTS = (
 """In the order in which the page loads them; they share one scope."""
 MAX_THUMBNAILS = 2000
 """Of the most doubtful images; the pictures of others are loaded from the overlays folder."""
-_STATUS_ORDER = {"failed": 0, "doubtful": 1, "empty": 2, "ok": 3}
 _HERE = Path(__file__).parent
 _DATA = "<!-- data -->"
 # files beside the page have the scheme file on a disk, and the page's own origin on a server
@@ -188,11 +187,8 @@ def _picture(
 
 def _most_doubtful(rows: Rows) -> frozenset[int]:
     """Return the places of the rows whose pictures the page itself holds."""
-    need = (
-        (_STATUS_ORDER.get(str(row["status"]), 0), float(row["confidence"] or 0), i)
-        for i, row in enumerate(rows)
-    )
-    return frozenset(i for _, _, i in heapq.nsmallest(MAX_THUMBNAILS, need))
+    need = ((table.look_rank(row["status"], row["confidence"]), i) for i, row in enumerate(rows))
+    return frozenset(i for _, i in heapq.nsmallest(MAX_THUMBNAILS, need))
 
 
 def _json(value: Any) -> str:
