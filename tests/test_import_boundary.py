@@ -9,8 +9,8 @@ import pytest
 RUNTIME = """
 import importlib, pkgutil, sys
 import edgeseg
-# these need an extra (pyarrow, ray), and are imported by their commands
-extras = ("edgeseg.__main__", "edgeseg.archive")
+# these need an extra or PyInstaller, and are imported by what has it
+extras = ("edgeseg.__main__", "edgeseg.archive", "edgeseg.system.pyinstaller")
 for module in pkgutil.walk_packages(edgeseg.__path__, "edgeseg."):
     if not module.name.startswith(extras):
         importlib.import_module(module.name)

@@ -4,7 +4,7 @@
 const viewer = byId("viewer"), stage = byId("stage"), picture = byId("picture");
 const REFERENCES = [
   ["hc_reference_mm", "label's HC (mm)"], ["hc_error_mm", "error (mm)"], ["dice", "Dice"],
-  ...run.structures.map(({ name }) => [`${name}_dice`, `Dice of ${name}`]),
+  ...run.structures.map((name) => [`${name}_dice`, `Dice of ${name}`]),
 ];
 let currentImage = null; // the image that is open
 
