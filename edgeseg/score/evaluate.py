@@ -16,7 +16,7 @@ from edgeseg.output import table
 from edgeseg.output.table import Row
 from edgeseg.prediction import Prediction
 from edgeseg.score import metrics
-from edgeseg.score.folds import Labelled, data_sha256
+from edgeseg.score.folds import IGNORED, Labelled, data_sha256
 from edgeseg.score.hc18 import Case
 from edgeseg.score.metrics import Overlap
 from edgeseg.segmenter import Segmenter
@@ -173,11 +173,13 @@ def score_classes(case: Labelled, prediction: Prediction) -> ClassScore:
     label, mask = case.mask(prediction.size), prediction.mask()
     if len(prediction.task.structures) == 1:
         mask = (mask > 0).astype(np.uint8)
+    known = label != IGNORED
+    label, mask = label[known], mask[known]
     overlaps = {
         name: metrics.overlap(mask == i, label == i)
         for i, name in enumerate(prediction.task.structures, start=1)
     }
-    accuracy = int(np.count_nonzero(mask == label)) / mask.size
+    accuracy = int(np.count_nonzero(mask == label)) / max(mask.size, 1)
     return ClassScore(case.file, overlaps, accuracy, prediction.confidence, prediction.flags)
 
 

@@ -15,6 +15,9 @@ from edgeseg.errors import DataError, InputNotFoundError
 from edgeseg.measure.ellipse import Mask
 from edgeseg.network.task import Task
 
+IGNORED = 255
+"""In masks of class numbers: nobody labelled this pixel, which neither loss nor score counts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Labelled(ABC):
@@ -27,13 +30,18 @@ class Labelled(ABC):
     pixel_size_mm: float | None
 
     @property
+    def label_paths(self) -> tuple[Path, ...]:
+        """The files that the label is read of."""
+        return (self.label_path,)
+
+    @property
     def facts(self) -> tuple[object, ...]:
         """What is known of it beside its pixels; part of the data's hash."""
         return (self.pixel_size_mm,)
 
     @abstractmethod
     def mask(self, size: tuple[int, int]) -> Mask:
-        """Return the label as class numbers; ``size`` is (height, width) of the image.
+        """Return the label as class numbers, or `IGNORED`; ``size``: (height, width) of the image.
 
         Raises `DataError` if it cannot be read, or has another size.
         """
@@ -66,7 +74,8 @@ def data_sha256(cases: Iterable[Labelled]) -> str:
         facts = ",".join((case.file, *map(repr, case.facts)))
         digest.update(f"{facts}\n".encode())
         digest.update(case.image_path.read_bytes())
-        digest.update(case.label_path.read_bytes())
+        for path in case.label_paths:
+            digest.update(path.read_bytes())
     return digest.hexdigest()
 
 

@@ -101,7 +101,9 @@ def load_data(root: Path, group_pattern: str = "") -> LabelledData:
         if size_mm is None or hc_mm is None:
             lack = "pixel size" if size_mm is None else "head circumference"
             raise DataError(f"{root / CSV_NAME}: there is no {lack} for {match.file}")
-        cases.append(Case(*match, group, size_mm, hc_mm))
+        if len(match.labels) > 1:
+            raise DataError(f"{match.image}: it has {len(match.labels)} annotations; keep one")
+        cases.append(Case(match.file, match.image, match.labels[0], group, size_mm, hc_mm))
     used = {row for row, _ in sizes}
     if unused := [name for name in table if name not in used]:
         notices.append(

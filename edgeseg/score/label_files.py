@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -16,6 +17,7 @@ from edgeseg.errors import DataError, EdgesegError
 from edgeseg.images.formats import png
 from edgeseg.images.image_file import decode_as_stored, read_bytes
 from edgeseg.measure.ellipse import Mask
+from edgeseg.score.folds import IGNORED
 
 # Values up to this are class numbers; above it, gray levels chosen for the eye.
 _LARGEST_CLASS_NUMBER = 31
@@ -26,6 +28,8 @@ _LEAST_GAP = 8  # between levels that are meant to be told apart
 _NEAR_FRACTION = 0.1
 _CLEAR_SHARE = 0.95
 _LARGEST_BETWEEN_SHARE = 0.003
+# Of a level that smoothing made, so many pixels lie between a lower and a higher one.
+_BETWEEN_SHARE = 0.8
 
 Codes = npt.NDArray[np.int64]
 
@@ -55,17 +59,25 @@ class LabelCode:
     @property
     def n_classes(self) -> int:
         """Classes, the background among them."""
-        return max(self.classes.values(), default=0) + 1
+        return max((n for n in self.classes.values() if n != IGNORED), default=0) + 1
+
+    def ignoring(self, numbers: Collection[int]) -> LabelCode:
+        """Return the code with some classes ignored, and the later ones numbered anew."""
+        kept = [n for n in range(self.n_classes) if n not in numbers]
+        anew = {number: place for place, number in enumerate(kept)}
+        classes = {value: anew.get(number, IGNORED) for value, number in self.classes.items()}
+        return replace(self, classes=classes)
 
     def read(self, path: Path) -> Mask:
-        """Read a label file as class numbers, shape (height, width), uint8; 0 is background.
+        """Read a label file as class numbers, or `IGNORED`, (height, width), uint8.
 
         Raises `DataError` if it has a value that the data set's other files do not have.
         """
         found = read_label(path).codes
         codes = found.get(self.kind, found["colour"])
         if self.smooth:
-            return (codes > max(self.classes) / 2).astype(np.uint8)
+            largest = max(value for value, number in self.classes.items() if number != IGNORED)
+            return (codes > largest / 2).astype(np.uint8)
         mask = np.zeros(codes.shape, dtype=np.uint8)
         for value in _count_values(codes):
             if value not in self.classes:
@@ -110,34 +122,58 @@ def read_label(path: Path) -> LabelImage:
 
 
 def learn_code(
-    paths: Sequence[Path], colours: Mapping[int, int] | None = None, n_named: int = 0
+    paths: Sequence[Path],
+    colours: Mapping[int, int] | None = None,
+    n_named: int = 0,
+    ignored: Collection[int] = (),
 ) -> LabelCode:
     """Find out what the values of a data set's label files mean, from all of them together.
 
     The data set may say the class number of each colour, and name classes, ``n_named`` with the
-    background. Raises `DataError` if the values are no classes, or cannot be told apart.
+    background; pixels of the values ``ignored`` are left out. Raises `DataError` if the values are
+    no classes, or cannot be told apart.
     """
     if colours:
         return LabelCode(colours, "colour")
     counts: dict[str, Counter[int]] = {kind: Counter() for kind in ("palette", "gray", "colour")}
     palettes, kinds = set(), set(counts)
+    blurred = _Blurred(Counter(), Counter())
     for path in paths:
         label = read_label(path)
         palettes.add(label.palette)
         kinds &= label.codes.keys()
         for kind in kinds:
             counts[kind].update(_count_values(label.codes[kind]))
+        if "gray" in kinds:
+            blurred.add(label.codes["gray"])
     try:
         if "palette" in kinds and len(palettes) == 1:
-            return _learn_gray(counts["palette"], n_named, "palette")
+            return _learn_with_ignored(counts["palette"], n_named, "palette", ignored, blurred)
         if "gray" in kinds:
-            return _learn_gray(counts["gray"], n_named, "gray")
+            return _learn_with_ignored(counts["gray"], n_named, "gray", ignored, blurred)
         return _learn_colours(counts["colour"], n_named)
     except DataError as error:
         raise DataError(f"{paths[0].parent}: {error}") from None
 
 
-def _learn_gray(counts: Counter[int], n_named: int, kind: str) -> LabelCode:
+def _learn_with_ignored(
+    counts: Counter[int],
+    n_named: int,
+    kind: str,
+    ignored: Collection[int],
+    blurred: _Blurred,
+) -> LabelCode:
+    """Understand values, of which some are ignored: in palettes 255 beside other numbers, too."""
+    ignored, note = {*ignored} & counts.keys(), ""
+    if kind == "palette" and not ignored and IGNORED in counts and len(counts) > 2:
+        ignored, note = {IGNORED}, "255 in palettes is 'ignore': neither trained on nor scored"
+    used = Counter({value: n for value, n in counts.items() if value not in ignored})
+    code = _learn_gray(used, n_named, kind, blurred)
+    classes = {**code.classes, **dict.fromkeys(ignored, IGNORED)}
+    return replace(code, classes=classes, note="; ".join(filter(None, (code.note, note))))
+
+
+def _learn_gray(counts: Counter[int], n_named: int, kind: str, blurred: _Blurred) -> LabelCode:
     """Understand class numbers, of a palette too, and gray levels."""
     found = sorted(counts)
     if found == [0]:
@@ -150,17 +186,24 @@ def _learn_gray(counts: Counter[int], n_named: int, kind: str) -> LabelCode:
     if found[-2] <= _LARGEST_CLASS_NUMBER:
         raise DataError(
             f"the masks have class numbers up to {found[-2]} and the value {largest}, which looks "
-            "like 'ignore'; give those pixels a class, or 0"
+            f"like 'ignore'; say so with --ignore-index {largest}, or give those pixels a class"
         )
+    between, at_edge = blurred
+    smoothed = {v for v in found if between[v] >= _BETWEEN_SHARE * counts[v]} - {found[0], largest}
+    n_smoothed = sum(counts[v] for v in smoothed)
+    is_edge = sum(at_edge[v] for v in smoothed) >= _BETWEEN_SHARE * n_smoothed
+    if smoothed and is_edge and {*found} - smoothed == {0, largest}:
+        note = f"masks have {len(found)} gray levels, as after shrinking: cut at {largest / 2:g}"
+        return LabelCode({0: 0, largest: 1}, smooth=True, note=note)
     apart = min(b - a for a, b in pairwise(found)) >= _LEAST_GAP
-    between = {v: n for v, n in counts.items() if min(v, largest - v) > _NEAR_FRACTION * largest}
+    middle = {v: n for v, n in counts.items() if min(v, largest - v) > _NEAR_FRACTION * largest}
     foreground = sum(n for value, n in counts.items() if value > largest / 2)
-    spread = max(between.values(), default=0) <= _LARGEST_BETWEEN_SHARE * foreground
-    clear = sum(between.values()) <= (1 - _CLEAR_SHARE) * sum(counts.values())
+    spread = max(middle.values(), default=0) <= _LARGEST_BETWEEN_SHARE * foreground
+    clear = sum(middle.values()) <= (1 - _CLEAR_SHARE) * sum(counts.values())
     if not apart and clear and spread:
         note = f"masks have {len(found)} gray levels, as after JPEG: cut at {largest / 2:g}"
         return LabelCode({0: 0, largest: 1}, smooth=True, note=note)
-    if not apart or len(found) > _MAX_LEVELS:
+    if not apart or len(found) > _MAX_LEVELS or smoothed:
         raise DataError(
             f"the masks have {len(found)} gray levels; expected class numbers, 0 and 255, or up "
             f"to {_MAX_LEVELS} levels or colours. Masks must not be smoothed or saved as JPEG"
@@ -195,6 +238,23 @@ def _learn_colours(counts: Counter[int], n_named: int) -> LabelCode:
     classes = {background: 0} | {code: number for number, code in enumerate(others, start=1)}
     listed = ", ".join(f"#{value:06x} is {number}" for value, number in classes.items())
     return LabelCode(classes, "colour", ranked=True, note=f"colours taken as classes: {listed}")
+
+
+class _Blurred(NamedTuple):
+    """Of each gray value, how many pixels look as if smoothing had made them."""
+
+    between: Counter[int]  # beside a lower and a higher value
+    at_edge: Counter[int]  # within two pixels of both the lowest and the highest
+
+    def add(self, gray: Codes) -> None:
+        """Count the pixels of a file that has 0 and a higher value."""
+        values, largest = gray.astype(np.float32), float(gray.max())
+        near, far = np.ones((3, 3), np.uint8), np.ones((5, 5), np.uint8)
+        between = (cv2.erode(values, near) < values) & (values < cv2.dilate(values, near))
+        at_edge = between & (cv2.erode(values, far) <= _NEAR_FRACTION * largest)
+        at_edge &= cv2.dilate(values, far) >= (1 - _NEAR_FRACTION) * largest
+        for counter, found in ((self.between, between), (self.at_edge, at_edge)):
+            counter.update(_count_values(gray[found]) if found.any() else {})
 
 
 def _count_values(codes: Codes) -> dict[int, int]:

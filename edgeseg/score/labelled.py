@@ -4,6 +4,7 @@ A folder of images and masks of any structure::
 
     <root>/images/a.png          PNG, JPEG, BMP or TIFF; folders below are taken too
     <root>/masks/a.png           the same name, its suffix may differ
+    <root>/masks/a_mask_1.png    a further mask of it, and so on
     <root>/classes.txt           optional: a name a line, '#rrggbb' behind it for colours
     <root>/groups.csv            optional: file,group; those of one group stay in one fold
     <root>/pixel_sizes.csv       optional: filename,pixel size(mm)
@@ -16,6 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from edgeseg.errors import DataError, InputNotFoundError, ModelError
 from edgeseg.measure.ellipse import Mask
 from edgeseg.network.task import Task, check_classes
@@ -27,24 +30,44 @@ from edgeseg.segmenter import Segmenter
 
 CLASSES_NAME = "classes.txt"
 BACKGROUND = "background"
+_VOID = ("ignore", "void")  # names of what nobody labelled
 PIXEL_SIZES_NAME = "pixel_sizes.csv"
 
 
 @dataclass(frozen=True, slots=True)
 class Pair(Labelled):
-    """One image and its mask; ``code``: how the mask's file is read."""
+    """One image and its masks; ``code``: how their files are read."""
 
     code: LabelCode
+    further: tuple[Path, ...] = ()  # masks of the same image
+
+    @property
+    def label_paths(self) -> tuple[Path, ...]:
+        """All masks of the image."""
+        return (self.label_path, *self.further)
 
     def mask(self, size: tuple[int, int]) -> Mask:
-        """Return the label; see `Labelled.mask` and `LabelCode.read`."""
-        mask = self.code.read(self.label_path)
-        check_label_size(self.label_path, mask, size)
-        return mask
+        """Return all masks as one label; see `Labelled.mask` and `LabelCode.read`.
+
+        Raises `DataError` too if two masks give a pixel different classes.
+        """
+        label = np.zeros(size, dtype=np.uint8)
+        for path in self.label_paths:
+            mask = self.code.read(path)
+            check_label_size(path, mask, size)
+            if ((mask != label) & (mask > 0) & (label > 0)).any():
+                names = ", ".join(each.name for each in self.label_paths)
+                raise DataError(f"{path}: it overlaps another class of its image's masks, {names}")
+            label = np.maximum(label, mask)
+        return label
 
 
 def load_labelled(
-    root: Path, kind: str = "auto", group_pattern: str = "", names: Sequence[str] = ()
+    root: Path,
+    kind: str = "auto",
+    group_pattern: str = "",
+    names: Sequence[str] = (),
+    ignored: Sequence[int] = (),
 ) -> LabelledData:
     """Load a folder's labelled images, sorted by file.
 
@@ -52,8 +75,9 @@ def load_labelled(
     kind ``head`` needs HC18's shape; ``regions`` and ``ellipse``, of one structure, take both, and
     HC18's heads as filled ellipses; ``auto`` is ``head`` or else ``regions``. For
     ``group_pattern`` see `edgeseg.score.names.find_groups`; ``names`` are those of the structures,
-    by default of ``classes.txt``. Raises `InputNotFoundError` if there is no image, `DataError`
-    if its label, class or group is missing or does not fit the kind.
+    by default of ``classes.txt``; pixels of the values ``ignored``, and of classes that are called
+    ignore or void there, belong to no class. Raises `InputNotFoundError` if there is no image, and
+    `DataError` if its label, class or group is missing or does not fit the kind.
     """
     shape = f"an HC18 folder with '{hc18.FOLDER_NAME}/' and '{hc18.CSV_NAME}'"
     if not root.is_dir():
@@ -68,7 +92,7 @@ def load_labelled(
             f"{root}: a head is learnt from outlines and circumferences; expected {shape}, or "
             "task = regions"
         )
-    return _as_task(_load_pairs(root, group_pattern), kind, names)
+    return _as_task(_load_pairs(root, group_pattern, ignored), kind, names)
 
 
 def _as_task(data: LabelledData, kind: str, names: Sequence[str]) -> LabelledData:
@@ -81,7 +105,7 @@ def _as_task(data: LabelledData, kind: str, names: Sequence[str]) -> LabelledDat
     return data._replace(task=Task("ellipse" if kind == "ellipse" else "regions", classes))
 
 
-def load_for(segmenter: Segmenter, root: Path) -> LabelledData:
+def load_for(segmenter: Segmenter, root: Path, ignored: Sequence[int] = ()) -> LabelledData:
     """Load a folder's labelled images to score a model on.
 
     Raises `InputNotFoundError` if there is no such data, and `DataError` if it is not as in
@@ -89,7 +113,7 @@ def load_for(segmenter: Segmenter, root: Path) -> LabelledData:
     the user's own.
     """
     own = segmenter.metadata.task
-    data = load_labelled(root, "auto" if own.kind == "head" else "regions")
+    data = load_labelled(root, "auto" if own.kind == "head" else "regions", ignored=ignored)
     mine, theirs = own.structures, data.task.structures
     numbered = tuple(f"class_{i}" for i in range(1, len(theirs) + 1))
     unnamed = (("foreground",), ("structure",), numbered)
@@ -101,26 +125,27 @@ def load_for(segmenter: Segmenter, root: Path) -> LabelledData:
     )
 
 
-def _load_pairs(root: Path, group_pattern: str) -> LabelledData:
-    matches, unused = match_labels(root)
-    notices = []
-    if unused:
-        example = unused[0].relative_to(root)
-        notices.append(f"labels without an image: {len(unused)}, such as {example}")
+def _load_pairs(root: Path, group_pattern: str, ignored: Sequence[int]) -> LabelledData:
+    matches, notices = match_labels(root)
     names, colours = _read_classes(root / CLASSES_NAME)
     n_named = len(names) + (bool(names) and names[0].lower() != BACKGROUND)
-    code = learn_code([match.label for match in matches], colours, n_named)
+    code = learn_code([p for match in matches for p in match.labels], colours, n_named, ignored)
     if code.note:
         notices.append(code.note)
+    classes = _name_classes(names, code)
+    if void := [n for n, name in enumerate(classes) if name.lower() in _VOID]:
+        notices.append(f"{', '.join(classes[n] for n in void)}: neither trained on nor scored")
+        code = code.ignoring(void)
+        classes = tuple(name for n, name in enumerate(classes) if n not in void)
     groups = find_groups(root, [match.file for match in matches], group_pattern)
     sizes: list[float | None] = [None] * len(matches)
     if (root / PIXEL_SIZES_NAME).is_file():
         sizes = [mm for _, mm in read_sizes(root / PIXEL_SIZES_NAME, matches, notices)[1]]
     pairs = [
-        Pair(*match, group, size_mm, code)
+        Pair(match.file, match.image, match.labels[0], group, size_mm, code, match.labels[1:])
         for match, group, size_mm in zip(matches, groups, sizes, strict=True)
     ]
-    return LabelledData(pairs, Task("regions", _name_classes(names, code)), notices)
+    return LabelledData(pairs, Task("regions", classes), notices)
 
 
 def _read_classes(path: Path) -> tuple[list[str], dict[int, int]]:

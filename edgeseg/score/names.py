@@ -17,10 +17,21 @@ from edgeseg.inputs.source import Source
 
 READABLE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 GROUPS_NAME = "groups.csv"
-_IMAGE_FOLDERS = ("images", "image", "imgs", "img", "scans")
-_LABEL_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "annotation", "gt")
-_FOLDERS = (*_IMAGE_FOLDERS, *_LABEL_FOLDERS)
-_LABEL_ENDINGS = ("_annotation", "_mask", "_label", "_seg", "_gt")
+# Words in the names of folders that tell images from labels, also beside others: trainval-image;
+# of nnU-Net (imagesTr, labelsTs), PASCAL VOC and CVAT (JPEGImages, SegmentationClass) too.
+_IMAGE_WORDS = frozenset(
+    ("images", "image", "imgs", "img", "scans", "jpegimages", "imagestr", "imagests")
+)
+_LABEL_WORDS = frozenset((
+    *("masks", "mask", "labels", "label", "annotations", "annotation", "segmentations"),
+    *("segmentation", "segmentationclass", "groundtruth", "gt", "labelstr", "labelsts"),
+))  # fmt: skip
+_WORDS = _IMAGE_WORDS | _LABEL_WORDS
+_LABEL = "(annotation|mask|label|seg|segmentation|gt|groundtruth)"
+_LABEL_ENDING = re.compile(rf"_{_LABEL}(_?\d+)?$", re.IGNORECASE)
+_LABEL_START = re.compile(rf"^{_LABEL}_", re.IGNORECASE)
+_IMAGE_ENDING = re.compile("_(0000|image)$", re.IGNORECASE)
+_IMAGE_START = re.compile("^(image|img|scan)_", re.IGNORECASE)
 # HC18 names images of one head alike: 010_HC.png, 010_2HC.png
 _HC18_NAME = re.compile(r"(\d+)_\d*HC")
 
@@ -30,16 +41,17 @@ class Match(NamedTuple):
 
     file: str
     image: Path
-    label: Path
+    labels: tuple[Path, ...]
 
 
-def match_labels(root: Path) -> tuple[list[Match], list[Path]]:
-    """Pair images and labels below a folder by name; return also the labels without an image.
+def match_labels(root: Path) -> tuple[list[Match], list[str]]:
+    """Pair images and labels below a folder by name; return also notices of what has no partner.
 
     Labels lie in a folder called such as ``masks`` or ``labels``, or beside their image with a
-    name that ends in such as ``_Annotation`` or ``_mask``. Hidden files are passed over. Raises
-    `InputNotFoundError` if there is no image, and `DataError` if an image has no label, or two, or
-    two images have one name or one label.
+    name that ends in such as ``_Annotation`` or ``_mask``; ``_mask_1`` is one more of its image.
+    Hidden files are passed over, and so are folders of test images without any label. Raises
+    `InputNotFoundError` if there is no image, and `DataError` if images have no label, or an image
+    has two of one name, or two images have one name or one label.
     """
     images: dict[str, Path] = {}
     by_name: dict[str, list[Path]] = {}
@@ -48,8 +60,8 @@ def match_labels(root: Path) -> tuple[list[Match], list[Path]]:
         below = path.relative_to(root)
         if _is_label(below):
             labels.append(path)
-            for key in _image_names(below):
-                by_name.setdefault(_fold(key), []).append(path)
+            for key in _names(below, _LABEL_ENDING, _LABEL_START):
+                by_name.setdefault(key, []).append(path)
             continue
         name = _plain_path(below)
         if (other := images.setdefault(name.as_posix(), path)) != path:
@@ -61,20 +73,42 @@ def match_labels(root: Path) -> tuple[list[Match], list[Path]]:
             f"ending in _Annotation or _mask) with {', '.join(READABLE_SUFFIXES)} files, found "
             f"{listed}"
         )
-    matches = []
+    matches, without = [], []
     owners: dict[Path, Path] = {}
     for file, image in sorted(images.items()):
-        mine = _most_alike(root, by_name.get(_fold(str(Path(file).with_suffix(""))), []), file)
-        if len(mine) != 1:
-            lack = "its label is missing" if not mine else f"it has {len(mine)} labels"
-            raise DataError(
-                f"{image}: {lack}; expected one file of that name in masks/ (or beside the image, "
-                "ending in _Annotation or _mask)"
-            )
-        if (other := owners.setdefault(mine[0], image)) != image:
-            raise DataError(f"{other} and {image} have one label, {mine[0]}; rename one")
-        matches.append(Match(file, image, mine[0]))
-    return matches, [label for label in labels if label not in owners]
+        mine = _own_labels(root, by_name, file)
+        if not mine:
+            without.append(image)
+            continue
+        for label in mine:
+            if (other := owners.setdefault(label, image)) != image:
+                raise DataError(f"{other} and {image} have one label, {label}; rename one")
+        matches.append(Match(file, image, tuple(mine)))
+    labelled = {match.image.parent for match in matches}
+    lacking = [p for p in without if p.parent in labelled or not _is_of_test(p.relative_to(root))]
+    if lacking:
+        folders = sorted({str(label.relative_to(root).parent) for label in labels})
+        raise DataError(
+            f"{root}: {len(lacking)} of {len(images)} images have no label, such as "
+            f"{_some(lacking, root)}; expected a file of that name in masks/, or beside the image "
+            f"with an ending such as _mask. Labels lie in {', '.join(folders[:5]) or 'no folder'}"
+        )
+    unused = [label for label in labels if label not in owners]
+    notices = [
+        f"{what}: {len(paths)}, such as {_some(paths, root)}"
+        for what, paths in (("labels without an image", unused), ("test images left out", without))
+        if paths
+    ]
+    return matches, notices
+
+
+def _some(paths: Sequence[Path], root: Path) -> str:
+    return ", ".join(str(path.relative_to(root)) for path in paths[:3])
+
+
+def _is_of_test(below: Path) -> bool:
+    words = {word for folder in below.parts[:-1] for word in _words(folder)}
+    return not words.isdisjoint(("test", "testing", "imagests"))
 
 
 def find_groups(root: Path, files: Sequence[str], pattern: str = "") -> list[str]:
@@ -132,47 +166,62 @@ def _picture_files(root: Path) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
+        passed_over = (".", "__MACOSX", "SegmentationObject")  # the last has numbers of objects
+        folders[:] = sorted(name for name in folders if not name.startswith(passed_over))
         for name in sorted(names):
             if not name.startswith(".") and Path(name).suffix.lower() in READABLE_SUFFIXES:
                 yield Path(here, name)
 
 
+def _words(folder: str) -> list[str]:
+    return re.split(r"[^a-z0-9]+", folder.lower())
+
+
 def _is_label(below: Path) -> bool:
     """Return whether a picture is a label, by the nearest folder that tells, else by its name."""
     for folder in reversed(below.parts[:-1]):
-        if folder.lower() in _FOLDERS:
-            return folder.lower() in _LABEL_FOLDERS
-    return below.stem.lower().endswith(_LABEL_ENDINGS)
+        if not _WORDS.isdisjoint(words := _words(folder)):
+            return not _LABEL_WORDS.isdisjoint(words)
+    return bool(_LABEL_ENDING.search(below.stem) or _LABEL_START.search(below.stem))
 
 
 def _plain_path(below: Path) -> Path:
-    """Return a path without the folders that only tell images from labels."""
-    return Path(*(part for part in below.parts[:-1] if part.lower() not in _FOLDERS), below.name)
+    """Return a path without the words that only tell images from labels."""
+    folders = []
+    for folder in below.parts[:-1]:
+        words = _words(folder)
+        if _WORDS.isdisjoint(words):
+            folders.append(folder)
+        elif others := [word for word in words if word not in _WORDS]:
+            folders.append("-".join(others))
+    return Path(*folders, below.name)
 
 
-def _image_names(label: Path) -> list[str]:
-    """Return the names that a label's image may have, the likeliest first, without a suffix."""
-    whole = _plain_path(label).with_suffix("")
-    names = [whole.as_posix()]
-    for ending in _LABEL_ENDINGS:
-        if whole.name.lower().endswith(ending) and len(whole.name) > len(ending):
-            names.append(whole.with_name(whole.name[: -len(ending)]).as_posix())
-    return names
+def _names(below: Path, *cut: re.Pattern[str]) -> list[str]:
+    """Return the names, without a suffix, that a picture may share with its partner."""
+    whole = _plain_path(below).with_suffix("")
+    names = [whole.name, *(pattern.sub("", whole.name) for pattern in cut)]
+    return [*dict.fromkeys(_fold(whole.with_name(name).as_posix()) for name in names if name)]
 
 
-def _most_alike(root: Path, labels: list[Path], file: str) -> list[Path]:
-    """Return those of an image's labels whose name is most like the image's."""
-    stem = str(Path(file).with_suffix(""))
+def _own_labels(root: Path, labels: Mapping[str, list[Path]], file: str) -> list[Path]:
+    """Return an image's labels, of those most like it in name; several if they are numbered."""
+    names = _names(Path(file), _IMAGE_ENDING, _IMAGE_START)
+    mine = next((labels[name] for name in names if name in labels), [])
 
     def difference(label: Path) -> int:
-        below = label.relative_to(root)
-        whole, *others = _image_names(below)
-        likenesses = (_plain_path(below).as_posix() == file, whole == stem, stem in others, True)
-        return likenesses.index(True)
+        plain = _plain_path(label.relative_to(root))
+        whole, stem = plain.with_suffix("").as_posix(), str(Path(file).with_suffix(""))
+        cut = (_LABEL_ENDING.sub("", whole), _LABEL_START.sub("", whole))
+        return [plain.as_posix() == file, whole == stem, stem in cut, True].index(True)
 
-    least = min(map(difference, labels), default=0)
-    return [label for label in labels if difference(label) == least]
+    least = min(map(difference, mine), default=0)
+    mine = [label for label in mine if difference(label) == least]
+    endings = [_LABEL_ENDING.search(label.stem) for label in mine]
+    kinds = {found and found[1].lower() for found in endings}
+    if len(mine) > 1 and (len(kinds) > 1 or len({label.stem for label in mine}) < len(mine)):
+        raise DataError(f"{root / file}: it has {len(mine)} labels, {_some(mine, root)}; keep one")
+    return mine
 
 
 def _fold(name: str) -> str:

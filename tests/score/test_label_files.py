@@ -86,6 +86,35 @@ def test_a_palette_s_numbers_count_unless_named_or_palettes_differ(tmp_path: Pat
     assert set(code.read(path)[TRUTH == 2]) == set(code.read(other)[TRUTH == 2])
 
 
+RIM = cv2.dilate(ONE, np.ones((3, 3), np.uint8)) - ONE
+
+
+def test_what_nobody_labelled_is_ignored(tmp_path: Path) -> None:
+    """255 in palettes is; elsewhere it must be said."""
+    expected, palette = ONE + 255 * RIM, [0, 0, 0, 200, 100, 0, *[0] * 759, 224, 224, 192]
+    path = save_palette(tmp_path, expected, palette, "m.png")
+    code = learn_code([path])
+    assert np.array_equal(code.read(path), expected) and "ignore" in code.note
+    assert code.n_classes == 2
+    gray = save_mask(tmp_path, ONE + 7 * RIM, "gray.png")
+    assert np.array_equal(learn_code([gray], ignored=[7]).read(gray), expected)
+    numbers = save_mask(tmp_path, paint(0, 1, 2), "n.png")
+    assert np.array_equal(learn_code([numbers]).ignoring([1]).read(numbers), paint(0, 255, 1))
+
+
+@pytest.mark.parametrize("how", [cv2.INTER_LINEAR, cv2.INTER_AREA, cv2.INTER_CUBIC])
+def test_shrunk_masks_of_one_structure_are_cut_at_half_and_others_refused(
+    tmp_path: Path, how: int
+) -> None:
+    large = cv2.resize(ONE * 255, (183, 121), interpolation=cv2.INTER_NEAREST)
+    small = cv2.resize(large, (60, 40), interpolation=how)
+    path = save_mask(tmp_path, small)
+    assert np.array_equal(learn_code([path]).read(path), small > 127)
+    two = cv2.resize(paint(0, 120, 240), (30, 20), interpolation=how)
+    with pytest.raises(DataError, match="smoothed"):
+        learn_code([save_mask(tmp_path, two)])
+
+
 NOISE = np.random.default_rng(0).integers(0, 255, (40, 60, 3)).astype(np.uint8)
 MIDDLE = np.zeros((200, 300), dtype=np.uint8)  # a third level that must not be smoothed away
 MIDDLE[20:180, 20:200] = 255

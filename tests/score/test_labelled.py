@@ -81,13 +81,79 @@ def test_other_folders_suffixes_endings_and_nesting(shapes: Path, tmp_path: Path
     assert np.array_equal(data.cases[4].mask(SIZE), truth.mask)
 
 
+MASK = np.zeros(SIZE, np.uint8)
+MASK[10:30, 20:50] = 255
+
+
+def write_tree(root: Path, pictures: dict[str, np.ndarray]) -> Path:
+    for number, (name, pixels) in enumerate(pictures.items()):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(number).integers(0, 9, pixels.shape, np.uint8)
+        is_label = np.array_equal(pixels // 255 * 255, pixels) and pixels.any()
+        assert cv2.imwrite(str(root / name), pixels if is_label else pixels + noise)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("image", "label", "file"),
+    [
+        ("imagesTr/us_1_0000.png", "labelsTr/us_1.png", "us_1_0000.png"),
+        ("JPEGImages/a.jpg", "SegmentationClass/a.png", "a.jpg"),
+        ("trainval-image/a.png", "trainval-mask/a.png", "trainval/a.png"),
+        ("train/images/a.png", "train/masks/a.png", "train/a.png"),
+        ("a.jpg", "a_segmentation.png", "a.jpg"),
+        ("images/img_1.png", "masks/mask_1.png", "img_1.png"),
+        ("images/1_image.png", "gt/1_gt.png", "1_image.png"),
+    ],
+)
+def test_layouts_of_other_tools(tmp_path: Path, image: str, label: str, file: str) -> None:
+    gray = MASK // 4 + 20
+    write_tree(tmp_path, {image: gray, label: MASK, "imagesTs/new_0000.png": gray})
+    data = load_labelled(tmp_path)
+    assert [case.file for case in data.cases] == [file]
+    assert np.array_equal(data.cases[0].mask(SIZE), MASK // 255)
+    assert any("new_0000.png" in notice for notice in data.notices)
+
+
+def test_breast_images_as_they_lie_in_repositories(tmp_path: Path) -> None:
+    """RGB images, masks in gray, RGB and RGBA, a second one of an image, and empty ones."""
+    gray, second = MASK // 4 + 20, np.roll(MASK, 40, axis=1)
+    colours, empty = np.dstack([gray] * 3), MASK * 0
+    opaque = np.dstack([MASK, MASK, MASK, np.full_like(MASK, 255)])
+    write_tree(tmp_path, {
+        "benign/benign (1).png": colours, "benign/benign (1)_mask.png": MASK,
+        "benign/benign (1)_mask_1.png": second,
+        "malignant/malignant (1).png": colours, "malignant/malignant (1)_mask.png": opaque,
+        "normal/normal (1).png": colours,
+    })  # fmt: skip
+    cv2.imwrite(str(tmp_path / "normal/normal (1)_mask.png"), np.dstack([empty] * 3))
+    data = load_labelled(tmp_path)
+    benign, malignant, normal = (case.mask(SIZE) for case in data.cases)
+    assert np.array_equal(benign, np.maximum(MASK, second) // 255)
+    assert np.array_equal(malignant, MASK // 255) and not normal.any()
+
+
+def test_classes_that_nobody_labelled_and_masks_that_overlap(shapes: Path) -> None:
+    (shapes / "classes.txt").write_text("background\ncyst\nvoid\n")
+    data = load_labelled(shapes)
+    assert data.task.structures == ("cyst",)
+    truth = make_shapes(4, height=SIZE[0], width=SIZE[1]).mask
+    assert np.array_equal(data.cases[4].mask(SIZE), np.where(truth == 2, 255, truth))
+    for name in ("classes.txt", "groups.csv", "pixel_sizes.csv"):
+        (shapes / name).unlink()
+    (shapes / "masks" / FILE).rename(shapes / "masks" / "p001_1_mask.png")
+    cv2.imwrite(str(shapes / "masks" / "p001_1_mask_1.png"), np.full(SIZE, 2, np.uint8))
+    with pytest.raises(DataError, match=r"p001_1_mask_1\.png: it overlaps"):
+        load_labelled(shapes).cases[4].mask(SIZE)
+
+
 TWO = {"images/p000_1.png": "masks/p000_2_mask.png", "masks/p000_2.png": "masks/p000_2_gt.png"}
 
 
 @pytest.mark.parametrize(
     ("moves", "message"),
     [
-        ({"masks/p000_1.png": "p000_1.txt"}, r"p000_1\.png: its label is missing"),
+        ({"masks/p000_1.png": "p000_1.txt"}, r"1 of 9 images .* images/p000_1\.png"),
         (TWO, r"p000_2\.png: it has 2 labels"),
         ({"images/p000_0.png": "images/p000_1.jpg"}, "have one label"),
         ({"images/p000_1.png": "scans/p000_0.png"}, r"would both be called p000_0\.png"),

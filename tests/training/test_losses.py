@@ -34,6 +34,19 @@ def test_the_circumference_loss_is_the_relative_error_and_pulls_towards_it() -> 
     assert float(logits.grad[0, 0, 46, 110]) > 0
 
 
+@pytest.mark.parametrize("n_maps", [1, 3])
+def test_what_nobody_labelled_pulls_at_nothing(n_maps: int) -> None:
+    mask = torch.zeros(1, max(1, n_maps - 1), 8, 12)
+    mask[:, :, 2:5, 2:5] = 1.0 / mask.shape[1]
+    mask[:, :, :, 6:] = torch.nan
+    logits = torch.randn(1, n_maps, 8, 12, requires_grad=True)
+    loss = segmentation_loss(logits, mask, "bce+dice")
+    loss.backward()
+    assert not logits.grad[..., 6:].any() and logits.grad[..., :6].all()
+    known = segmentation_loss(logits[..., :6], mask[..., :6], "bce+dice")
+    assert float(loss) == pytest.approx(float(known))
+
+
 def test_each_term_adds_to_the_loss_and_images_without_a_head_add_no_circumference() -> None:
     logits = torch.zeros(1, 1, *SIZE)
     terms = [("bce", 1), ("bce+dice", 1), ("bce+dice+hc", 1), ("bce+dice+hc", 3)]

@@ -82,6 +82,7 @@ class TrainConfig:
     classes: tuple[str, ...] = _value(
         (), "names of the structures; by default those of classes.txt"
     )
+    ignore_index: tuple[int, ...] = _value((), "values in masks that nobody labelled")
     group_pattern: str = _value(
         "", "expression for an image's patient in its name; they stay in one fold"
     )

@@ -19,7 +19,7 @@ from edgeseg.images import image_file
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.network.adapter import preprocess
 from edgeseg.network.task import Task
-from edgeseg.score.folds import Labelled, grouped_folds, read_folds, select_fold
+from edgeseg.score.folds import IGNORED, Labelled, grouped_folds, read_folds, select_fold
 from edgeseg.score.hc18 import Case
 from edgeseg_training.config import TrainConfig
 
@@ -42,7 +42,8 @@ class Example(NamedTuple):
     gray
         Shape (1, h, w), uint8.
     coverage
-        Shape (C, h, w), float32 in [0, 1]: the share of each pixel that is a structure.
+        Shape (C, h, w), float32 in [0, 1]: the share of each pixel that is a structure; NaN where
+        nobody labelled.
     ellipse
         Reference ellipse in native pixels, of a head.
     size
@@ -102,6 +103,8 @@ def load_example(case: Labelled, config: TrainConfig, task: Task) -> Example:
     else:
         mask = case.mask(size)
         shares = [(mask == i).astype(np.float32) for i in range(1, len(task.classes))]
+        if (mask == IGNORED).any():
+            shares = [np.where(mask == IGNORED, np.float32(np.nan), share) for share in shares]
     coverage = np.stack(
         [cv2.resize(share, (width, height), interpolation=cv2.INTER_AREA) for share in shares]
     )

@@ -30,7 +30,8 @@ def segmentation_loss(
     logits
         Shape (N, 1, h, w), or (N, 1 + C, h, w), the background first.
     mask
-        Shape (N, C, h, w), a coverage in [0, 1] of each structure.
+        Shape (N, C, h, w), a coverage in [0, 1] of each structure; NaN where nobody labelled, which
+        neither term counts.
     kind
         ``bce``; ``bce+dice`` adds soft Dice (Milletari et al. 2016); ``bce+dice+hc`` adds the
         relative error of the circumference too, ``hc_weight`` times.
@@ -38,15 +39,21 @@ def segmentation_loss(
         Of each structure's pixels in the cross-entropy, 1 by default.
     """
     weights = logits.new_tensor(class_weights or [1.0] * mask.shape[1])
+    known = (~mask.isnan().any(1, keepdim=True)).to(logits.dtype)
+    mask = mask.nan_to_num(0)
     if logits.shape[1] == 1:
-        loss = functional.binary_cross_entropy_with_logits(logits, mask, pos_weight=weights)
+        each = functional.binary_cross_entropy_with_logits(
+            logits, mask, pos_weight=weights, reduction="none"
+        )
     else:
         background = (1 - mask.sum(1, keepdim=True)).clamp(min=0)
         weights = functional.pad(weights, (1, 0), value=1.0)
-        loss = functional.cross_entropy(logits, torch.cat([background, mask], dim=1), weights)
+        target = torch.cat([background, mask], dim=1)
+        each = functional.cross_entropy(logits, target, weights, reduction="none")[:, None]
+    loss = (each * known).sum() / known.sum().clamp(min=1)
     if kind == "bce":
         return loss
-    probability = probabilities(logits)
+    probability = probabilities(logits) * known
     both = (probability * mask).sum((2, 3))
     total = (probability + mask).sum((2, 3))
     loss = loss + (1 - (2 * both + 1) / (total + 1)).mean()

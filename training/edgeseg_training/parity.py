@@ -121,7 +121,8 @@ def find_samples(trained: Trained, folder: Path | None) -> Samples:
 def _cases(trained: Trained, folder: Path) -> Sequence[Labelled]:
     """Load a folder's images as the model's training data was loaded."""
     config = trained.config
-    return load_labelled(folder, config.task, config.group_pattern, config.classes).cases
+    names, ignored = config.classes, config.ignore_index
+    return load_labelled(folder, config.task, config.group_pattern, names, ignored).cases
 
 
 def _reference(case: Labelled, trained: Trained) -> Mask | None:
@@ -129,7 +130,7 @@ def _reference(case: Labelled, trained: Trained) -> Mask | None:
     if trained.task.kind == "head":
         return None
     coverage = load_example(case, trained.config, trained.task).coverage
-    return label(coverage.numpy(), trained.task)
+    return label(coverage.nan_to_num(0).numpy(), trained.task)
 
 
 class Differences(NamedTuple):

@@ -138,7 +138,8 @@ def train(
         say(f"loading the weights to start from: {config.init or config.encoder_weights}")
         TrainingModule(config, Task(), 1, [])  # what cannot be built is refused before data is read
     say(f"reading {data}")
-    loaded = load_labelled(data, config.task, config.group_pattern, config.classes)
+    names, ignored = config.classes, config.ignore_index
+    loaded = load_labelled(data, config.task, config.group_pattern, names, ignored)
     for text in loaded.notices if first else ():
         on_notice(text)
     task = loaded.task
@@ -188,7 +189,7 @@ def _fit(trainer: lightning.Trainer, run: Run, history: History) -> None:
         run.say(module.origin)
         images = torch.stack([example.gray for example in training[:_N_MEASURED]])
         measure_batchnorms(module.model, images)
-    shares = torch.stack([each.coverage.mean((1, 2)) for each in training]).mean(0).tolist()
+    shares = torch.stack([each.coverage.nanmean((1, 2)) for each in training]).mean(0).tolist()
     module.class_weights = config.class_weights or tuple(map(balance, shares))
     for name, share, weight in zip(task.structures, shares, module.class_weights, strict=True):
         if weight > 1:

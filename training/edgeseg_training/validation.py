@@ -44,8 +44,10 @@ class Validator:
         if self.task.kind == "head":
             self._scored.append(_score_head(position, maps[0], example))
             return
-        reference = label(example.coverage.numpy(), self.task)
-        mask = label(maps, self.task)
+        coverage = example.coverage.numpy()
+        known = ~np.isnan(coverage).any(axis=0)
+        reference = label(np.nan_to_num(coverage), self.task)[known]
+        mask = label(maps, self.task)[known]
         numbers = range(1, len(self.task.classes))
         overlaps = [metrics.overlap(mask == i, reference == i) for i in numbers]
         self._scored.append(_Scored(position, overlaps))
