@@ -1,4 +1,4 @@
-"""Ellipses in image coordinates.
+"""Ellipses in image coordinates, and their direct least-squares fit.
 
 Points are ``(x, y)`` in pixels with the origin at the **centre** of the top-left pixel, x to the
 right and y down; arrays are indexed ``(row, column)``.
@@ -9,11 +9,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.uint8]
+
+_INVERSE_CONSTRAINT = np.array([[0.0, 0.0, 0.5], [0.0, -1.0, 0.0], [0.5, 0.0, 0.0]])
+_SINGULAR = 1e-13  # determinant over the product of the diagonal, for points on a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ class Ellipse:
 
         The matrix, shape (2, 3), maps ``(x, y, 1)`` to the new ``(x, y)``; it must be invertible.
         """
-        # Singular values of a 2x2 matrix, in Python floats for speed as in `conic.direct_fit`.
+        # Singular values of a 2x2 matrix, in Python floats for speed.
         (a, b, x), (c, d, y) = matrix.tolist()
         cos, sin = math.cos(self.angle_rad), math.sin(self.angle_rad)
         # The images of the two semi-axes are (e, g) and (f, h).
@@ -145,3 +149,45 @@ class Ellipse:
     def mask(self, height: int, width: int) -> Mask:
         """Return the pixels whose centre lies inside, shape (height, width), 0 or 255."""
         return np.where(self.coverage(height, width) >= 0.5, 255, 0).astype(np.uint8)
+
+
+def powers(x: FloatArray, y: FloatArray) -> FloatArray:
+    """Return x², xy, y², x, y and 1 for n points, shape (6, n)."""
+    return np.stack([x * x, x * y, y * y, x, y, np.ones_like(x)])
+
+
+def direct_fit(scatter: FloatArray) -> Ellipse | None:
+    """Fit by direct least squares: least v' S v with 4 a c - b² = 1 for v = (a, b, c, d, e, f).
+
+    The ellipse is ``a x² + b xy + c y² + d x + e y + f = 0``. R. Halir and J. Flusser, Numerically
+    stable direct least squares fitting of ellipses, WSCG 1998; S1, S2, S3, T and M are their names.
+    None if the points do not determine an ellipse.
+
+    The scatter matrix S, shape (6, 6), holds weighted sums of the products of the points' `powers`,
+    of coordinates that should be centred and of the order of 1.
+    """
+    # OpenCV's functions take half the time of numpy.linalg for so small a matrix.
+    s1, s2, s3 = scatter[:3, :3], scatter[:3, 3:], scatter[3:, 3:]
+    if not cv2.determinant(s3) > _SINGULAR * s3.diagonal().prod():
+        return None
+    t = cv2.solve(s3, -s2.T)[1]
+    m = s1 + s2 @ t
+    # M v = λ C v: of the three eigenvectors one is an ellipse, that of the positive eigenvalue.
+    vectors = cv2.eigenNonSymmetric(_INVERSE_CONSTRAINT @ m)[1]
+    quadratic = vectors[np.argmax(4 * vectors[:, 0] * vectors[:, 2] - vectors[:, 1] ** 2)]
+    (a, b, c), (d, e, f) = quadratic.tolist(), (t @ quadratic).tolist()
+    determinant = a * c - b * b / 4
+    if not determinant > 0:
+        return None
+    x, y = (b * e / 4 - c * d / 2) / determinant, (b * d / 4 - a * e / 2) / determinant
+    level = -(f + (d * x + e * y) / 2)  # scaled to -1 at the centre: r² - 1 at r times the outline
+    if level == 0 or not math.isfinite(level):
+        return None
+    mean, spread = (a + c) / 2 / level, math.hypot((a - c) / 2, b / 2) / abs(level)
+    # The eigenvalues are mean + spread and mean - spread. The smaller one, of the major axis, is
+    # computed from their product, the determinant, to avoid cancellation.
+    least = determinant / level / level / (mean + spread)
+    if not (mean > 0 and least > 0):  # an imaginary ellipse, or one so thin that it is lost
+        return None
+    angle_rad = (math.atan2(b / level, (a - c) / level) + math.pi) / 2 % math.pi
+    return Ellipse(x, y, 1 / math.sqrt(least), 1 / math.sqrt(mean + spread), angle_rad)

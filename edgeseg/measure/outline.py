@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
-from edgeseg.measure import conic
+from edgeseg.measure.ellipse import Ellipse, direct_fit, powers
 from edgeseg.measure.framing import View, around
 from edgeseg.measure.measurement import Stroke
 from edgeseg.measure.region import boundary_points, main_region, to_native
 
 if TYPE_CHECKING:
     from edgeseg.images.frame import Frame
-    from edgeseg.measure.ellipse import Ellipse, FloatArray, Mask
+    from edgeseg.measure.ellipse import FloatArray, Mask
     from edgeseg.measure.measurement import Look, LookAt, Measurement, Probability
     from edgeseg.measure.region import Region
     from edgeseg.network.metadata import ModelMetadata
@@ -52,12 +52,11 @@ class Outline(NamedTuple):
     confidence: float  # soft Dice between the map and the ellipse, in [0, 1]
 
 
-def fit_ellipse(points: FloatArray, outlier_px: float | None = None) -> Ellipse | None:
+def fit_ellipse(points: FloatArray) -> Ellipse | None:
     """Fit an ellipse to points on its outline, (n, 2), robustly; None if they determine none.
 
     Direct least squares (Halir and Flusser 1998), refined by rounds that weight each point by its
-    distance from the previous ellipse, so that a dent or a bulge does not distort the outline. A
-    point at ``outlier_px`` has half its weight; by default that follows from the points' spread.
+    distance from the previous ellipse, so that a dent or a bulge does not distort the outline.
     """
     count = len(points)
     if count < _MIN_BOUNDARY_POINTS:
@@ -67,18 +66,17 @@ def fit_ellipse(points: FloatArray, outlier_px: float | None = None) -> Ellipse 
     unit = float(np.abs(x).sum() + np.abs(y).sum()) / (2 * count)
     if not unit > 0:
         return None
-    powers = conic.powers(x / unit, y / unit)
-    found = conic.direct_fit(powers @ powers.T)
+    x, y = x / unit, y / unit
+    of_points = powers(x, y)
+    found = direct_fit(of_points @ of_points.T)
     for _ in range(_ROBUST_ROUNDS):
         if found is None:
             return None
-        distance = np.abs(found.signed_distance(powers))
-        scale = (
-            outlier_px / unit if outlier_px else max(2.0 * 1.4826 * _median(distance), 0.05 / unit)
-        )
+        distance = np.abs(found.signed_distance(x, y))
+        scale = max(2.0 * 1.4826 * _median(distance), 0.05 / unit)
         weights = 1.0 / (1.0 + (distance / scale) ** 2)  # Cauchy
-        found = conic.direct_fit((powers * weights) @ powers.T)
-    return found.ellipse(origin, unit) if found else None
+        found = direct_fit((of_points * weights) @ of_points.T)
+    return found.scaled(unit, unit).moved(*origin) if found else None
 
 
 def fit_outline(

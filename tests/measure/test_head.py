@@ -83,7 +83,7 @@ def test_pixels_that_are_not_square_give_the_ellipse_in_millimetres() -> None:
 @pytest.mark.parametrize(
     ("probability", "reason"),
     [
-        (np.full(MAP, 0.49, np.float32), "nothing in the image looks like a head"),
+        (np.full(MAP, 0.49, np.float32), "nothing in the image looks like one"),
         (small(0.0016), r"the largest shape seen fills only 0\.\d\d %"),
         (np.ones(MAP, np.float32), "no ellipse fits the shape seen"),
     ],

@@ -1,4 +1,4 @@
-/* Ellipses by direct least squares (Halir and Flusser 1998), as edgeseg/measure/conic.py has them. */
+/* Ellipses by direct least squares (Halir and Flusser 1998), as in edgeseg/measure/ellipse.py. */
 
 const MOST_STEPS = 60, SINGULAR = 1e-13;
 
@@ -12,7 +12,7 @@ export function powers(points) {
   return points.map(([x, y]) => [x * x, x * y, y * y, x, y, 1]);
 }
 
-/* The conic a x² + b xy + c y² + d x + e y + f = 0, -1 at its centre, that fits best; null if none. */
+/* The ellipse a x² + b xy + c y² + d x + e y + f = 0 that fits points best, as `powers`; null if none. */
 export function directFit(rows, weights) {
   const scatter = Array.from({ length: 6 }, (_, i) => Array.from({ length: 6 }, (_, j) =>
     rows.reduce((sum, row, k) => sum + weights[k] * row[i] * row[j], 0)));
@@ -24,7 +24,7 @@ export function directFit(rows, weights) {
   const reduced = s1.map((row, i) =>
     row.map((value, j) => value + dot(s2[i], t.map((each) => each[j]))));
   const quadratic = leastUnderConstraint(reduced);
-  return quadratic && scaledToCenter([...quadratic, ...t.map((row) => dot(row, quadratic))]);
+  return quadratic && ellipseOf([...quadratic, ...t.map((row) => dot(row, quadratic))]);
 }
 
 /* The eigenvector of the one positive eigenvalue of M v = λ C v; null if it is no ellipse. */
@@ -44,7 +44,7 @@ function leastUnderConstraint([[p, q, s], [, t, u], [, , w]]) {
   const found = [[0, 1], [0, 2], [1, 2]]
     .map(([i, j]) => cross(rows[i], rows[j]))
     .reduce((best, v) => (dot(v, v) > dot(best, best) ? v : best));
-  return determinantOf(found) > 0 ? found : null;
+  return 4 * found[0] * found[2] > found[1] ** 2 ? found : null;
 }
 
 function inverted(m) {
@@ -54,43 +54,15 @@ function inverted(m) {
   return columns.map((column) => column.map((value) => value / determinant));
 }
 
-function determinantOf([a, b, c]) {
-  return a * c - (b * b) / 4;
-}
-
-function centerOf([a, b, c, d, e]) {
-  const determinant = determinantOf([a, b, c]);
-  return [((b * e) / 4 - (c * d) / 2) / determinant, ((b * d) / 4 - (a * e) / 2) / determinant];
-}
-
-function scaledToCenter(conic) {
-  const [x, y] = centerOf(conic);
-  const level = -(conic[5] + (conic[3] * x + conic[4] * y) / 2);
-  if (level === 0 || !Number.isFinite(level)) return null;
-  const scaled = conic.map((value) => value / level);
-  return scaled[0] + scaled[2] > 0 && determinantOf(scaled) > 0 ? scaled : null;
-}
-
-/* Signed distance of points, as `powers`, to the outline, to first order. */
-export function signedDistances([a, b, c, d, e, f], rows) {
-  return rows.map(([xx, xy, yy, x, y]) => {
-    const left = a * xx + b * xy + c * yy + d * x + e * y + f;
-    const gradient = Math.hypot(2 * a * x + b * y + d, b * x + 2 * c * y + e) / 2;
-    const square = Math.max(left + 1, 1e-8);
-    return (square - Math.sqrt(square)) / Math.max(gradient, 1e-12);
-  });
-}
-
-/* The ellipse in the coordinates in which `origin` and `unit` are given. */
-export function ellipseOf(conic, [originX, originY], unit) {
-  const [a, b, c] = conic, [x, y] = centerOf(conic);
-  const mean = (a + c) / 2, spread = Math.hypot((a - c) / 2, b / 2);
-  const least = determinantOf(conic) / (mean + spread);
-  return {
-    centerX: x * unit + originX,
-    centerY: y * unit + originY,
-    semiMajor: unit / Math.sqrt(least),
-    semiMinor: unit / Math.sqrt(mean + spread),
-    angle: ((Math.atan2(b, a - c) + Math.PI) / 2) % Math.PI,
-  };
+function ellipseOf([a, b, c, d, e, f]) {
+  const determinant = a * c - (b * b) / 4;
+  const centerX = ((b * e) / 4 - (c * d) / 2) / determinant;
+  const centerY = ((b * d) / 4 - (a * e) / 2) / determinant;
+  const level = -(f + (d * centerX + e * centerY) / 2); // scaled to -1 at the centre
+  const mean = (a + c) / 2 / level, largest = mean + Math.hypot((a - c) / 2, b / 2) / Math.abs(level);
+  const least = determinant / level / level / largest;
+  if (!(Number.isFinite(level) && mean > 0 && least > 0)) return null;
+  const [semiMajor, semiMinor] = [1 / Math.sqrt(least), 1 / Math.sqrt(largest)];
+  const angle = ((Math.atan2(b / level, (a - c) / level) + Math.PI) / 2) % Math.PI;
+  return { centerX, centerY, semiMajor, semiMinor, angle };
 }

@@ -1,7 +1,7 @@
 /* Find the outline of a structure in a probability map, as edgeseg/measure/region.py and outline.py do.
 
    A map is { values: Float32Array, width, height }. */
-import { directFit, ellipseOf, powers, signedDistances } from "./conic.js";
+import { directFit, powers } from "./conic.js";
 import { roundEven } from "./view.js";
 
 const ROBUST_ROUNDS = 4, LEAST_POINTS = 12, SECTORS = 72, LEAST_SHARE = 0.002;
@@ -50,14 +50,16 @@ export function fitEllipse(points) {
   const spread = points.map(([x, y]) => Math.abs(x - origin[0]) + Math.abs(y - origin[1]));
   const unit = meanOf(spread) / 2;
   if (!(unit > 0)) return null;
-  const rows = powers(points.map(([x, y]) => [(x - origin[0]) / unit, (y - origin[1]) / unit]));
+  const centred = points.map(([x, y]) => [(x - origin[0]) / unit, (y - origin[1]) / unit]);
+  const rows = powers(centred);
   let found = directFit(rows, rows.map(() => 1));
   for (let round = 0; found && round < ROBUST_ROUNDS; round++) {
-    const distances = signedDistances(found, rows).map(Math.abs);
+    const inCircle = centred.map((point) => inUnitCircle(found, point));
+    const distances = inCircle.map((point) => Math.abs(distanceTo(found, point)));
     const scale = Math.max(2 * 1.4826 * median(distances), 0.05 / unit);
     found = directFit(rows, distances.map((distance) => 1 / (1 + (distance / scale) ** 2)));
   }
-  return found && ellipseOf(found, origin, unit);
+  return found && ellipses.transformed(found, [unit, 0, origin[0]], [0, unit, origin[1]]);
 }
 
 export const meanOf = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
