@@ -44,7 +44,7 @@ class Prediction:
     >>> from edgeseg.segmenter import Segmenter
     >>> prediction = Segmenter("hc18-nano", device="cpu").predict(np.zeros((270, 400), np.uint8))
     >>> prediction.hc_mm, prediction.reason
-    (None, 'no head found: nothing in the image looks like a head')
+    (None, 'no head found: nothing in the image looks like one')
     >>> prediction.overlay().shape
     (270, 400, 3)
     """

@@ -15,7 +15,7 @@ from edgeseg.archive.place import Place, is_url, place_of
 from edgeseg.archive.stores import failure_of
 from edgeseg.errors import DataError, ImageDecodeError, InputNotFoundError
 from edgeseg.images.kinds import DICOM, N_START_BYTES
-from edgeseg.inputs import discover, left_out
+from edgeseg.inputs import discover, labels, left_out
 from edgeseg.inputs.left_out import Tally
 from edgeseg.system.parallel import ordered_map
 from edgeseg.system.text import first_line
@@ -127,8 +127,8 @@ def _walk_store(folder: Place, root: Place, tally: Tally) -> Iterator[ListedFile
     for name, (place, entry) in files.items():
         if not _may_be_image(place, tally):
             continue
-        if left_out.image_of_annotation(name) in files:
-            tally.add(left_out.ANNOTATIONS, place.text)
+        if any(image in files for image in labels.images_of(name, left_out.READ_SUFFIXES)):
+            tally.add(left_out.LABELS, place.text)
         else:
             yield ListedFile(place, f"/{root.path}", *entry[2:])
     del files
@@ -138,6 +138,8 @@ def _walk_store(folder: Place, root: Place, tally: Tally) -> Iterator[ListedFile
         elif left_out.is_system_folder(place.name):
             is_hidden = place.name.startswith(".")
             tally.add(left_out.HIDDEN if is_hidden else left_out.SYSTEM, place.text)
+        elif labels.holds_labels(place.name, (each.name for each in folders)):
+            tally.add(left_out.LABELS, place.text)
         else:
             yield from _walk_store(place, root, tally)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgeseg.errors import DataError, EdgesegError, InputNotFoundError
-from edgeseg.inputs import left_out
+from edgeseg.inputs import labels, left_out
 from edgeseg.inputs.left_out import Tally
 from edgeseg.inputs.source import Source, Stamp, stamp_of
 
@@ -43,10 +43,10 @@ def discover(inputs: Sequence[str], out: Path | None = None) -> Found:
     ``file`` is the path relative to the input: below a folder, below the last part of a pattern
     without wildcards, or the bare name of a file. Where two inputs give the same, their parent
     folders' names are put in front until they differ. A file in a folder is an image by its suffix,
-    or by its first bytes if it has another or none. Left out, with a notice: HC18 annotations
-    beside their image, results of earlier runs, what systems keep beside images, hidden images,
-    kinds that are no single picture, what cannot be read, and the pictures in ``out``, the run's
-    own folder. An input that exists is taken as it stands, brackets in its name too.
+    or by its first bytes if it has another or none. Left out, with a notice: labels (see
+    `edgeseg.inputs.labels`), results of earlier runs, what systems keep beside images, hidden
+    images, kinds that are no single picture, what cannot be read, and the pictures in ``out``, the
+    run's own folder. An input that exists is taken as it stands, brackets in its name too.
 
     Raises InputNotFoundError if an input does not exist or cannot be read, or there is no image in
     any; DataError if two files cannot be told apart by name.
@@ -178,7 +178,7 @@ def walk_files(top: str, tally: Tally, out: Path | None = None) -> Iterator[Foun
 def is_image(file: FoundFile, tally: Tally) -> bool:
     """Return whether a file is an image to measure, by its name or first bytes, or count it."""
     path = file.path
-    if _is_annotation(Path(path), tally):
+    if _is_label(Path(path), tally):
         return False
     has_image_suffix = left_out.has_image_suffix(path)
     if has_image_suffix and not left_out.has_dicom_suffix(path):
@@ -207,7 +207,7 @@ def _find_below(top: str, tally: Tally, out: Path | None) -> Iterator[FoundFile]
 def _find_named(paths: Iterable[Path], tally: Tally, out: Path | None) -> Iterator[FoundFile]:
     """Yield files that a user named: images whatever they are, but for results and labels."""
     for path in paths:
-        if not _is_annotation(path, tally) and not _is_result(path, tally, out):
+        if not _is_label(path, tally) and not _is_result(path, tally, out):
             yield FoundFile(str(path), stamp_of(str(path)) or _NOTHING)
 
 
@@ -251,13 +251,18 @@ def _find_file(path: str, name: str, tally: Tally) -> FoundFile | None:
     return None
 
 
-def _is_annotation(path: Path, tally: Tally) -> bool:
+def _is_label(path: Path, tally: Tally) -> bool:
     """Return whether a file is the label of an image beside it, and count it then."""
-    image = left_out.image_of_annotation(path.name)
-    if not image or not path.with_name(image).is_file():
+    images = labels.images_of(path.name, left_out.READ_SUFFIXES)
+    if not any(path.with_name(image).is_file() for image in images):
         return False
-    tally.add(left_out.ANNOTATIONS, path)
+    tally.add(left_out.LABELS, path)
     return True
+
+
+def _folders_beside(folder: str) -> Iterator[str]:
+    with os.scandir(os.path.dirname(folder)) as entries:  # noqa: PTH120
+        yield from (entry.name for entry in entries if entry.is_dir())
 
 
 def _is_result(path: Path, tally: Tally, out: Path | None) -> bool:
@@ -268,11 +273,16 @@ def _is_result(path: Path, tally: Tally, out: Path | None) -> bool:
 
 
 def _is_left_out(folder: str, name: str, tally: Tally, out: Path | None) -> bool:
-    """Return whether a folder is hidden, a system's own or of results; count the images below."""
+    """Return whether a folder is not to be looked through, and count the images below then.
+
+    It is hidden, a system's own, or of results, or holds the labels of images beside it.
+    """
     if left_out.is_results_folder(folder, out):
         reason = left_out.RESULTS
     elif left_out.is_system_folder(name):
         reason = left_out.HIDDEN if name.startswith(".") else left_out.SYSTEM
+    elif labels.holds_labels(name, _folders_beside(folder)):
+        reason = left_out.LABELS
     else:
         return False
     tally.add_below(reason, folder)

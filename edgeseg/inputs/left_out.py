@@ -22,8 +22,6 @@ _DICOM_SUFFIXES = frozenset((".dcm", ".dicom", ".dic", ".ima"))
 IMAGE_SUFFIXES = READ_SUFFIXES | _DICOM_SUFFIXES | {
     ".gif", ".webp", ".avif", ".heic", ".heif", ".jp2", ".j2k", ".jxl", ".tga",
 }  # fmt: skip
-ANNOTATION_SUFFIX = "_Annotation.png"
-"""Ends the name of a label that lies beside its image, as in HC18."""
 PICTURES = ("masks", "overlays", "sr", "seg")
 """Folders of pictures and documents in a run's results."""
 
@@ -46,7 +44,7 @@ HIDDEN = "left out {n} hidden image{s}, such as {example}"
 SPECIAL = "left out {n} pipe{s}, socket{s} or device{s} with names of images, such as {example}"
 NOT_IMAGES = "left out {n} file{s} of kinds that are not read ({kinds}), such as {example}"
 RESULTS = "left out {n} picture{s} of earlier runs"
-ANNOTATIONS = f"left out {{n}} annotation file{{s}} (*{ANNOTATION_SUFFIX})"
+LABELS = "left out {n} label{s} of images to train on, such as {example}"
 
 
 class Tally:
@@ -173,12 +171,6 @@ def has_run_files(names: Container[str]) -> bool:
     if LOCK_NAME in names or _ARCHIVE_FILE in names:
         return True
     return sum(name in names for name in _RUN_FILES) >= 2
-
-
-def image_of_annotation(name: str) -> str:
-    """Return the name of the image that a file is the label of by its own; empty if it is none."""
-    stem = name.removesuffix(ANNOTATION_SUFFIX)
-    return "" if stem == name else f"{stem}.png"
 
 
 def _holds_image(path: str) -> bool:

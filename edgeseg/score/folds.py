@@ -6,12 +6,12 @@ import hashlib
 import json
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from edgeseg.errors import DataError, InputNotFoundError
+from edgeseg.errors import DataError, EdgesegError, InputNotFoundError
 from edgeseg.measure.ellipse import Mask
 from edgeseg.network.task import Task
 
@@ -48,6 +48,7 @@ class Labelled(ABC):
 
 
 AnyLabelled = TypeVar("AnyLabelled", bound=Labelled)
+T = TypeVar("T")
 
 
 class LabelledData(NamedTuple):
@@ -65,6 +66,21 @@ def check_label_size(path: Path, label: Mask, size: tuple[int, int]) -> None:
             f"{path}: the label is {label.shape[1]}x{label.shape[0]} pixels, its image "
             f"{size[1]}x{size[0]}; bring them to one size"
         )
+
+
+def read_each(read: Callable[[Any], T], items: Iterable[Any]) -> Iterator[T]:
+    """Yield what is read of each item, after which a `DataError` says how many cannot be read."""
+    errors = []
+    for item in items:
+        try:
+            read_item = read(item)
+        except EdgesegError as error:
+            errors.append(error)
+            continue
+        yield read_item
+    if errors:
+        more = f" (and {len(errors) - 1} more files)" if len(errors) > 1 else ""
+        raise DataError(f"{errors[0]}{more}") from errors[0]
 
 
 def data_sha256(cases: Iterable[Labelled]) -> str:

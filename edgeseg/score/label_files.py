@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.errors import DataError, EdgesegError
-from edgeseg.images.formats import png
+from edgeseg.images.formats.base import decode_numbers
 from edgeseg.images.image_file import decode_as_stored, read_bytes
 from edgeseg.measure.ellipse import Mask
-from edgeseg.score.folds import IGNORED
+from edgeseg.score.folds import IGNORED, read_each
 
 # Values up to this are class numbers; above it, gray levels chosen for the eye.
 _LARGEST_CLASS_NUMBER = 31
@@ -43,7 +43,7 @@ class LabelImage(NamedTuple):
     """
 
     codes: Mapping[str, Codes]
-    palette: tuple[int, ...] = ()
+    palette: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +113,10 @@ def read_label(path: Path) -> LabelImage:
     codes = {"colour": (red << 16) | (green << 8) | blue}
     if np.array_equal(red, green) and np.array_equal(red, blue):
         codes["gray"] = red
-    palette = tuple(png.read_palette(data))
-    used = list(_count_values(codes["colour"]))
-    if all(palette.count(colour) == 1 for colour in used):  # else a colour has no number, or two
-        numbers = np.array([palette.index(colour) for colour in used])
-        codes["palette"] = numbers[np.searchsorted(used, codes["colour"])]
-    return LabelImage(codes, palette)
+    if (numbered := decode_numbers(data)) is None:
+        return LabelImage(codes)
+    codes["palette"] = numbered[0].astype(np.int64)
+    return LabelImage(codes, numbered[1])
 
 
 def learn_code(
@@ -138,8 +136,7 @@ def learn_code(
     counts: dict[str, Counter[int]] = {kind: Counter() for kind in ("palette", "gray", "colour")}
     palettes, kinds = set(), set(counts)
     blurred = _Blurred(Counter(), Counter())
-    for path in paths:
-        label = read_label(path)
+    for label in read_each(read_label, paths):
         palettes.add(label.palette)
         kinds &= label.codes.keys()
         for kind in kinds:

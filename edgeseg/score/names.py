@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgeseg.errors import DataError, InputNotFoundError
+from edgeseg.inputs.labels import ENDING, START, WORDS, given_part, is_label, words_of
 from edgeseg.inputs.matching import match_rows
 from edgeseg.inputs.rows import read_rows
 from edgeseg.inputs.size_table import TableRow, read_table
@@ -17,19 +18,12 @@ from edgeseg.inputs.source import Source
 
 READABLE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 GROUPS_NAME = "groups.csv"
-# Words in the names of folders that tell images from labels, also beside others: trainval-image;
-# of nnU-Net (imagesTr, labelsTs), PASCAL VOC and CVAT (JPEGImages, SegmentationClass) too.
-_IMAGE_WORDS = frozenset(
-    ("images", "image", "imgs", "img", "scans", "jpegimages", "imagestr", "imagests")
-)
-_LABEL_WORDS = frozenset((
-    *("masks", "mask", "labels", "label", "annotations", "annotation", "segmentations"),
-    *("segmentation", "segmentationclass", "groundtruth", "gt", "labelstr", "labelsts"),
-))  # fmt: skip
-_WORDS = _IMAGE_WORDS | _LABEL_WORDS
-_LABEL = "(annotation|mask|label|seg|segmentation|gt|groundtruth)"
-_LABEL_ENDING = re.compile(rf"_{_LABEL}(_?\d+)?$", re.IGNORECASE)
-_LABEL_START = re.compile(rf"^{_LABEL}_", re.IGNORECASE)
+_POLYGON_BYTES = 1 << 20
+_POLYGONS = {
+    "LabelMe": re.compile(rb'"shapes"\s*:\s*\['),
+    "COCO": re.compile(rb'"(annotations|categories)"\s*:\s*\['),
+    "YOLO": re.compile(rb"^\d+( \d*\.?\d+){4,}\s*$", re.MULTILINE),
+}
 _IMAGE_ENDING = re.compile("_(0000|image)$", re.IGNORECASE)
 _IMAGE_START = re.compile("^(image|img|scan)_", re.IGNORECASE)
 # HC18 names images of one head alike: 010_HC.png, 010_2HC.png
@@ -58,10 +52,11 @@ def match_labels(root: Path) -> tuple[list[Match], list[str]]:
     labels: list[Path] = []
     for path in _picture_files(root):
         below = path.relative_to(root)
-        if _is_label(below):
+        if is_label(below):
             labels.append(path)
-            for key in _names(below, _LABEL_ENDING, _LABEL_START):
-                by_name.setdefault(key, []).append(path)
+            for key in (*_names(below, ENDING, START), *_names(_of_part(below), ENDING, START)):
+                if path not in by_name.setdefault(key, []):
+                    by_name[key].append(path)
             continue
         name = _plain_path(below)
         if (other := images.setdefault(name.as_posix(), path)) != path:
@@ -76,7 +71,7 @@ def match_labels(root: Path) -> tuple[list[Match], list[str]]:
     matches, without = [], []
     owners: dict[Path, Path] = {}
     for file, image in sorted(images.items()):
-        mine = _own_labels(root, by_name, file)
+        mine = _own_labels(root, by_name, file, image.relative_to(root))
         if not mine:
             without.append(image)
             continue
@@ -85,13 +80,17 @@ def match_labels(root: Path) -> tuple[list[Match], list[str]]:
                 raise DataError(f"{other} and {image} have one label, {label}; rename one")
         matches.append(Match(file, image, tuple(mine)))
     labelled = {match.image.parent for match in matches}
-    lacking = [p for p in without if p.parent in labelled or not _is_of_test(p.relative_to(root))]
+    lacking = [
+        path for path in without
+        if path.parent in labelled or given_part(path.relative_to(root)) != "test"
+    ]  # fmt: skip
     if lacking:
         folders = sorted({str(label.relative_to(root).parent) for label in labels})
         raise DataError(
             f"{root}: {len(lacking)} of {len(images)} images have no label, such as "
             f"{_some(lacking, root)}; expected a file of that name in masks/, or beside the image "
             f"with an ending such as _mask. Labels lie in {', '.join(folders[:5]) or 'no folder'}"
+            f"{_describe_polygons(root)}"
         )
     unused = [label for label in labels if label not in owners]
     notices = [
@@ -102,13 +101,23 @@ def match_labels(root: Path) -> tuple[list[Match], list[str]]:
     return matches, notices
 
 
+def _describe_polygons(root: Path) -> str:
+    """Say that labels are polygons of LabelMe, COCO or YOLO and what to do; empty if none is."""
+    for path in sorted((*root.rglob("*.json"), *root.rglob("*.txt"))):
+        with path.open("rb") as stream:
+            start = stream.read(_POLYGON_BYTES)
+        for tool, pattern in _POLYGONS.items():
+            if pattern.search(start):
+                return (
+                    f". {path.relative_to(root)} holds polygons of {tool}, which are not read: "
+                    "export masks from the tool that drew them, or draw them as masks by "
+                    "labelme_export_json, pycocotools' annToMask, or cv2.fillPoly"
+                )
+    return ""
+
+
 def _some(paths: Sequence[Path], root: Path) -> str:
     return ", ".join(str(path.relative_to(root)) for path in paths[:3])
-
-
-def _is_of_test(below: Path) -> bool:
-    words = {word for folder in below.parts[:-1] for word in _words(folder)}
-    return not words.isdisjoint(("test", "testing", "imagests"))
 
 
 def find_groups(root: Path, files: Sequence[str], pattern: str = "") -> list[str]:
@@ -173,26 +182,14 @@ def _picture_files(root: Path) -> Iterator[Path]:
                 yield Path(here, name)
 
 
-def _words(folder: str) -> list[str]:
-    return re.split(r"[^a-z0-9]+", folder.lower())
-
-
-def _is_label(below: Path) -> bool:
-    """Return whether a picture is a label, by the nearest folder that tells, else by its name."""
-    for folder in reversed(below.parts[:-1]):
-        if not _WORDS.isdisjoint(words := _words(folder)):
-            return not _LABEL_WORDS.isdisjoint(words)
-    return bool(_LABEL_ENDING.search(below.stem) or _LABEL_START.search(below.stem))
-
-
 def _plain_path(below: Path) -> Path:
     """Return a path without the words that only tell images from labels."""
     folders = []
     for folder in below.parts[:-1]:
-        words = _words(folder)
-        if _WORDS.isdisjoint(words):
+        words = words_of(folder)
+        if WORDS.isdisjoint(words):
             folders.append(folder)
-        elif others := [word for word in words if word not in _WORDS]:
+        elif others := [word for word in words if word not in WORDS]:
             folders.append("-".join(others))
     return Path(*folders, below.name)
 
@@ -204,20 +201,27 @@ def _names(below: Path, *cut: re.Pattern[str]) -> list[str]:
     return [*dict.fromkeys(_fold(whole.with_name(name).as_posix()) for name in names if name)]
 
 
-def _own_labels(root: Path, labels: Mapping[str, list[Path]], file: str) -> list[Path]:
+def _of_part(below: Path) -> Path:
+    """Return a path with its folder called by its part alone, as ISIC's two have many words."""
+    part = given_part(Path(below.parent.name, below.name))
+    return below.parents[1] / f"part {part}" / below.name if part else below
+
+
+def _own_labels(root: Path, labels: Mapping[str, list[Path]], file: str, below: Path) -> list[Path]:
     """Return an image's labels, of those most like it in name; several if they are numbered."""
     names = _names(Path(file), _IMAGE_ENDING, _IMAGE_START)
+    names += _names(_of_part(below), _IMAGE_ENDING, _IMAGE_START)
     mine = next((labels[name] for name in names if name in labels), [])
 
     def difference(label: Path) -> int:
         plain = _plain_path(label.relative_to(root))
         whole, stem = plain.with_suffix("").as_posix(), str(Path(file).with_suffix(""))
-        cut = (_LABEL_ENDING.sub("", whole), _LABEL_START.sub("", whole))
+        cut = (ENDING.sub("", whole), START.sub("", whole))
         return [plain.as_posix() == file, whole == stem, stem in cut, True].index(True)
 
     least = min(map(difference, mine), default=0)
     mine = [label for label in mine if difference(label) == least]
-    endings = [_LABEL_ENDING.search(label.stem) for label in mine]
+    endings = [ENDING.search(label.stem) for label in mine]
     kinds = {found and found[1].lower() for found in endings}
     if len(mine) > 1 and (len(kinds) > 1 or len({label.stem for label in mine}) < len(mine)):
         raise DataError(f"{root / file}: it has {len(mine)} labels, {_some(mine, root)}; keep one")

@@ -16,7 +16,7 @@ from edgeseg.bench import benchmark
 from edgeseg.drawing.encode import encode
 from edgeseg.errors import DataError, EdgesegError
 from edgeseg.images import image_file
-from edgeseg.measure import head
+from edgeseg.measure import outline
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.network import zoo
 from tests.fakes import Clock, FakeSession, bright, head_image, open_fake
@@ -72,7 +72,7 @@ def test_times_are_those_of_the_clock(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setattr(benchmark, "Segmenter", clock.takes(500, lambda *_, **__: fake))
     slow = clock.takes(2, image_file.decode_frame)
     monkeypatch.setattr(benchmark.image_file, "decode_frame", slow)
-    for module, name, ms in ((segmenting, "preprocess", 1), (head, "see", 2)):  # of each look
+    for module, name, ms in ((segmenting, "preprocess", 1), (outline, "see", 2)):  # of each look
         monkeypatch.setattr(module, name, clock.takes(ms, getattr(module, name)))
     image = tmp_path / "a.png"
     image.write_bytes(encode(".png", head_image(Ellipse(280, 200, 140, 108, 0.3), (384, 576))))

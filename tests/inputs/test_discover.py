@@ -65,7 +65,12 @@ def test_results_and_annotations_are_not_inputs(tmp_path: Path) -> None:
     labelled = tmp_path / "labelled"
     touch(*(labelled / f"{name}.png" for name in ("1_HC", "1_HC_Annotation", "2_Annotation")))
     assert files(labelled) == ["1_HC.png", "2_Annotation.png"]
-    assert notices(labelled) == ["left out 1 annotation file (*_Annotation.png)"]
+    assert "left out 1 label" in notices(labelled)[0]
+    touch(labelled / "1_HC_mask_2.png", labelled / "imagesTr" / "a.png")
+    touch(labelled / "labelsTr" / "a.png", labelled / "sent" / "masks" / "a.png")
+    assert files(labelled) == ["1_HC.png", "2_Annotation.png", "imagesTr/a.png", "sent/masks/a.png"]
+    assert "left out 3 labels" in notices(labelled)[0]
+    assert files(labelled / "labelsTr") == ["a.png"]  # as a user says
     shutil.rmtree(labelled)
     out, old = tmp_path / "out", tmp_path / "old"
     touch(tmp_path / "a.png", out / "masks" / "a.png")

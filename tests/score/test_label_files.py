@@ -106,13 +106,15 @@ def test_what_nobody_labelled_is_ignored(tmp_path: Path) -> None:
 def test_shrunk_masks_of_one_structure_are_cut_at_half_and_others_refused(
     tmp_path: Path, how: int
 ) -> None:
-    large = cv2.resize(ONE * 255, (183, 121), interpolation=cv2.INTER_NEAREST)
-    small = cv2.resize(large, (60, 40), interpolation=how)
+    def shrink(mask: np.ndarray) -> np.ndarray:
+        large = cv2.resize(mask, (183, 121), interpolation=cv2.INTER_NEAREST)
+        return cv2.resize(large, (122, 81), interpolation=how)
+
+    small = shrink(ONE * 255)
     path = save_mask(tmp_path, small)
     assert np.array_equal(learn_code([path]).read(path), small > 127)
-    two = cv2.resize(paint(0, 120, 240), (30, 20), interpolation=how)
     with pytest.raises(DataError, match="smoothed"):
-        learn_code([save_mask(tmp_path, two)])
+        learn_code([save_mask(tmp_path, shrink(paint(0, 120, 240)))])
 
 
 NOISE = np.random.default_rng(0).integers(0, 255, (40, 60, 3)).astype(np.uint8)

@@ -102,6 +102,11 @@ def write_tree(root: Path, pictures: dict[str, np.ndarray]) -> Path:
         ("trainval-image/a.png", "trainval-mask/a.png", "trainval/a.png"),
         ("train/images/a.png", "train/masks/a.png", "train/a.png"),
         ("a.jpg", "a_segmentation.png", "a.jpg"),
+        (
+            "Task1-2_Training_Input/a.jpg",
+            "Task1_Training_GroundTruth/a_segmentation.png",
+            "task1-2-training/a.jpg",
+        ),
         ("images/img_1.png", "masks/mask_1.png", "img_1.png"),
         ("images/1_image.png", "gt/1_gt.png", "1_image.png"),
     ],
@@ -113,6 +118,28 @@ def test_layouts_of_other_tools(tmp_path: Path, image: str, label: str, file: st
     assert [case.file for case in data.cases] == [file]
     assert np.array_equal(data.cases[0].mask(SIZE), MASK // 255)
     assert any("new_0000.png" in notice for notice in data.notices)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "tool"),
+    [
+        ("a.json", '{"version": "5.0", "shapes": [{"label": "cyst"}]}', "LabelMe"),
+        ("instances.json", '{"images": [], "annotations": [{"id": 1}]}', "COCO"),
+        ("labels/a.txt", "0 0.1 0.2 0.3 0.4 0.5 0.6\n", "YOLO"),
+    ],
+)
+def test_polygons_are_named(tmp_path: Path, name: str, text: str, tool: str) -> None:
+    write_tree(tmp_path, {"images/a.png": MASK // 4, "labels/b.png": MASK})
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=f"{name} holds polygons of {tool}.*masks"):
+        load_labelled(tmp_path)
+
+
+def test_masks_that_cannot_be_read_are_counted_once(shapes: Path) -> None:
+    for name in (FILE, "p000_0.png"):
+        (shapes / "masks" / name).write_text("version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(DataError, match=r"p000_0\.png: .*git lfs pull.*1 more"):
+        load_labelled(shapes)
 
 
 def test_breast_images_as_they_lie_in_repositories(tmp_path: Path) -> None:

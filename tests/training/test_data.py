@@ -13,7 +13,13 @@ from edgeseg.errors import ConfigError, InputNotFoundError
 from edgeseg.network.task import Task
 from edgeseg.score import hc18
 from edgeseg_training.config import TrainConfig, load_config
-from edgeseg_training.data import EpochSampler, ViewDataset, load_example, split_cases
+from edgeseg_training.data import (
+    EpochSampler,
+    ViewDataset,
+    describe_leak,
+    load_example,
+    split_cases,
+)  # fmt: skip
 
 
 def test_sides_and_fractions_are_of_whole_heads(tiny: TrainConfig, phantom_data: Path) -> None:
@@ -87,6 +93,26 @@ def test_data_that_leaves_nothing_to_hold_out_or_to_train_is_refused(
     with pytest.raises(ConfigError, match="all 12 images are of one head or patient, 'one'"):
         split_cases(cases, tiny)
     assert len(split_cases(cases, tiny.updated({"fold": -1})).training) == 12
+
+
+def test_given_folders_are_kept_apart_and_what_they_share_is_said(
+    phantom_data: Path, tiny: TrainConfig
+) -> None:
+    cases = hc18.load_cases(phantom_data)[:6]
+    folders = ("train", "train", "a/val", "valid", "test", "train")
+    cases = [
+        replace(case, file=f"{folder}/{case.file}", group=str(number))
+        for number, (folder, case) in enumerate(zip(folders, cases, strict=True))
+    ]
+    split = split_cases(cases, tiny)
+    assert split == ([cases[0], cases[1], cases[5]], cases[2:4], [cases[4]])
+    everything = split_cases(cases, tiny.updated({"fold": -1}))
+    assert len(everything.training) == 5 and everything.test == [cases[4]]
+    training = [load_example(case, tiny, Task()) for case in cases[:2]]
+    assert not describe_leak(training, [load_example(cases[4], tiny, Task())])
+    copy = replace(cases[1], file=cases[4].file)
+    leak = describe_leak(training, [load_example(copy, tiny, Task())])
+    assert leak.startswith("1 held-out") and cases[1].file in leak and copy.file in leak
 
 
 TRAINING = Path(__file__).parents[2] / "training"

@@ -44,7 +44,7 @@ def test_what_nobody_labelled_pulls_at_nothing(n_maps: int) -> None:
     loss.backward()
     assert not logits.grad[..., 6:].any() and logits.grad[..., :6].all()
     known = segmentation_loss(logits[..., :6], mask[..., :6], "bce+dice")
-    assert float(loss) == pytest.approx(float(known))
+    assert loss.item() == pytest.approx(known.item())
 
 
 def test_each_term_adds_to_the_loss_and_images_without_a_head_add_no_circumference() -> None:

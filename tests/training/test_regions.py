@@ -101,6 +101,9 @@ def test_a_folder_is_measured_scored_timed_and_checked(folder: Path, tmp_path: P
         "confidence", "flags", "cyst_sensitivity", "cyst_specificity", "crescent_sensitivity",
         "crescent_specificity",
     ]  # fmt: skip
+    edgeseg("evaluate", model, "--data", data, "--ignore-index", 2, "--json", scores)
+    classes = json.loads(scores.read_text())["metrics"]["classes"]
+    assert classes["cyst"]["sensitivity"] and classes["crescent"]["sensitivity"] is None
     edgeseg("benchmark", model, "--threads", 1, "--runs", 2, "--warmup", 0, "--data", data)
     assert "regions: cyst, crescent" in edgeseg("verify", model)
     assert "cyst, crescent" in edgeseg("models", model)

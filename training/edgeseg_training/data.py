@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from torchvision.transforms import InterpolationMode, v2
 
 from edgeseg.errors import ConfigError
 from edgeseg.images import image_file
+from edgeseg.inputs.labels import given_part
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.network.adapter import preprocess
 from edgeseg.network.task import Task
@@ -32,6 +33,7 @@ class Split(NamedTuple):
 
     training: list[Labelled]
     validation: list[Labelled]
+    test: list[Labelled]  # of a folder of that name: neither trained on nor validated
 
 
 class Example(NamedTuple):
@@ -56,19 +58,32 @@ class Example(NamedTuple):
     ellipse: Ellipse | None
     size: tuple[int, int]
 
+    def pixels(self) -> tuple[object, ...]:
+        """Return what two examples with equal pixels have alike."""
+        return *self.size, hash(self.gray.numpy().tobytes())
+
 
 def split_cases(cases: Sequence[Labelled], config: TrainConfig) -> Split:
     """Split by group: a fold for validation, a fraction of the other groups for training.
+
+    Without a split file, folders such as ``train``, ``val`` and ``test`` are kept apart: the second
+    is the one fold there is.
 
     Raises
     ------
     ConfigError
         If nothing is left to train on.
     """
+    parts: dict[str, list[Labelled]] = {"validation": [], "test": []}
     if config.folds:
         folds = read_folds(Path(config.folds))
     else:
-        folds = grouped_folds(cases, _FOLDS, _FOLD_SEED)
+        for case in cases:
+            parts.setdefault(given_part(case.file), []).append(case)
+        test = {case.file for case in parts["test"]}
+        cases = [case for case in cases if case.file not in test]
+        given = [case.file for case in parts["validation"]]
+        folds = [given] if given else grouped_folds(cases, _FOLDS, _FOLD_SEED)
     validation = select_fold(cases, folds, config.fold) if config.fold >= 0 else []
     if config.fold >= 0 and len(cases) > 1 and len({case.group for case in cases}) == 1:
         raise ConfigError(
@@ -87,7 +102,20 @@ def split_cases(cases: Sequence[Labelled], config: TrainConfig) -> Split:
             f"{config.fold} holds all of them out: none is left for training. Names such as "
             "010_HC and 010_2HC are of one head; groups.csv or --group-pattern say it otherwise"
         )
-    return Split(training, validation)
+    return Split(training, validation, parts["test"])
+
+
+def describe_leak(training: Iterable[Example], held_out: Iterable[Example]) -> str:
+    """Say that images with equal pixels are in both; empty if none is."""
+    seen = {example.pixels(): example.case.file for example in training}
+    found = [(seen.get(example.pixels(), ""), example.case.file) for example in held_out]
+    if not (pairs := [pair for pair in found if pair[0]]):
+        return ""
+    return (
+        f"{len(pairs)} held-out images have the pixels of images that are trained on, such as "
+        f"{pairs[0][1]} of {pairs[0][0]}: scores are too good; keep one of each, or give both one "
+        "group in groups.csv"
+    )
 
 
 def load_example(case: Labelled, config: TrainConfig, task: Task) -> Example:

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, SequentialSampler
 
 from edgeseg.errors import ConfigError, EdgesegError
 from edgeseg.network.task import Task
+from edgeseg.score.folds import read_each
 from edgeseg.score.labelled import load_labelled
 from edgeseg.system.files import claim, locked
 from edgeseg_training.checkpoint import read_checkpoint
@@ -22,6 +23,7 @@ from edgeseg_training.config import RUN_NAME, TrainConfig
 from edgeseg_training.data import (
     EpochSampler,
     ViewDataset,
+    describe_leak,
     load_example,
     split_cases,
 )
@@ -145,7 +147,8 @@ def train(
     task = loaded.task
     check_task(config, task)
     split = split_cases(loaded.cases, config)
-    say(f"{len(split.training)} images to train on, {len(split.validation)} held out")
+    left_out = f", {len(split.test)} of a test left out" if split.test else ""
+    say(f"{len(split.training)} images to train on, {len(split.validation)} held out{left_out}")
     run = Run(out, config, data, task, split, say)
     with _claimed(run, resume, overwrite, on_notice) if first else contextlib.nullcontext():
         history = read_checkpoint(checkpoint)[1]["history"] if continued else []
@@ -182,8 +185,11 @@ def _fit(trainer: lightning.Trainer, run: Run, history: History) -> None:
     keep_freed_memory()
     config, task = run.config, run.task
     torch.manual_seed(config.seed)
-    training = [load_example(case, config, task) for case in run.split.training]
-    validation = [load_example(case, config, task) for case in run.split.validation]
+    training, validation, test = (
+        list(read_each(lambda case: load_example(case, config, task), cases)) for cases in run.split
+    )
+    if leak := describe_leak(training, [*validation, *test]):
+        run.say(leak)
     module = TrainingModule(config, task, len(training), validation, history)
     if module.origin:
         run.say(module.origin)

@@ -36,6 +36,9 @@ def evaluate(
     json_file: options.Json = None,
     csv_file: Annotated[Path | None, report_file("Write one row per image here.", "--csv")] = None,
     report: Annotated[Path | None, option("Folder for a report of all images.")] = None,
+    ignore_index: Annotated[
+        list[int] | None, option("Values in masks that nobody labelled; give it several times.")
+    ] = None,
     corrected: Annotated[Path | None, option("Instead of --data: a report's corrections.")] = None,
 ) -> None:
     """Measure a model's accuracy on labelled images, or against corrections."""
@@ -61,7 +64,7 @@ def evaluate(
         raise typer.BadParameter("--split and --fold must be given together")
     segmenter = options.open_model(model, device)
     page = EvaluationReport(report, segmenter) if report else None
-    loaded = load_for(segmenter, data)
+    loaded = load_for(segmenter, data, ignore_index or ())
     console.notice(*loaded.notices)
     cases = loaded.cases
     if split is not None and fold is not None:

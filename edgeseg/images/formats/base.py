@@ -70,6 +70,14 @@ def open_by_pillow(data: bytes, kind: Kind) -> Any:
         ) from None
 
 
+def decode_numbers(data: bytes) -> tuple[Pixels, bytes] | None:
+    """Return the numbers of colours, (height, width), and the palette; None if a file has none."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data)) as image:
+        return (np.asarray(image), bytes(image.getpalette() or ())) if image.mode == "P" else None
+
+
 def decode_by_pillow(image: Any) -> Pixels:
     """Return the pixels of a PIL image of any mode.
 

@@ -10,7 +10,6 @@ from functools import partial
 from edgeseg.errors import ImageDecodeError
 from edgeseg.images.formats.base import Header, decode_by_opencv
 from edgeseg.images.formats.directories import exif_orientation
-from edgeseg.images.kinds import PNG, kind_of
 
 _SIGNATURE_BYTES = 8
 _SAMPLES = {2: 3, 4: 2, 6: 4}  # of a pixel by its type: RGB, gray with alpha, RGB with alpha
@@ -52,15 +51,6 @@ def parse(data: bytes) -> Header:
         has_wide_colours=bits > 8 and samples > 2,
         orientation=exif_orientation(found.get(b"eXIf", b"")),
     )
-
-
-def read_palette(data: bytes) -> list[int]:
-    """Return a PNG file's palette, 0xRRGGBB by number; empty if it has none, or is another file."""
-    if kind_of(data) is PNG:
-        for kind, content, _ in _chunks(data):
-            if kind == b"PLTE":
-                return [int.from_bytes(content[i : i + 3]) for i in range(0, len(content) - 2, 3)]
-    return []
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview, int]]:
