@@ -131,17 +131,8 @@ def prediction_row(
     }
 
 
-def failed_row(
-    file: str,
-    sentence: str,
-    task: Task,
-    given: Sequence[Column] = (),
-    frame: int = 0,
-    *,
-    ruler: bool = False,
-) -> Row:
-    """Return the row of an image that could not be measured, and why."""
-    titles = columns(task, given, ruler=ruler)
+def failed_row(file: str, sentence: str, titles: Iterable[str], frame: int = 0) -> Row:
+    """Return the row of an image that could not be measured, and why; its columns are given."""
     row: Row = {name: "" if name in TEXTS else None for name in titles}
     return row | {"file": file, "frame": frame or None, "status": "failed", "reason": sentence}
 

@@ -139,7 +139,8 @@ class Worker:
             return row
         from edgeseg.images.dicom.frames import identifiers
 
-        return row | self._no_ids | (identifiers(source.path) if frame.screen else {})
+        row |= dict.fromkeys(table.OF_PATIENTS, "")
+        return row | (identifiers(source.path) if frame.screen else {})
 
     def write_documents_of_film(
         self, sources: Sequence[Source], rows: Sequence[Row], write: Write
@@ -161,14 +162,7 @@ class Worker:
 
     def failed_row(self, source: Source, sentence: str) -> Row:
         """Return the row of an image that could not be measured, and why."""
-        task, ruler = self.segmenter.metadata.task, self.options.ruler is not None
-        given = self._given_columns
-        row = table.failed_row(source.file, sentence, task, given, source.frame, ruler=ruler)
-        return row | self._no_ids if self.options.keep_ids else row
-
-    @property
-    def _no_ids(self) -> Row:
-        return dict.fromkeys(table.OF_PATIENTS, "")
+        return table.failed_row(source.file, sentence, self.titles, source.frame)
 
     @property
     def _given_columns(self) -> tuple[Column, ...]:

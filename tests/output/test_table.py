@@ -73,7 +73,7 @@ def test_columns_are_the_contract() -> None:
     ],
 )
 def test_texts_cannot_run_as_formulas_and_come_back(tmp_path: Path, name: str) -> None:
-    path = write(tmp_path / "results.csv", failed_row(name, f"-{name}: why", HEAD))
+    path = write(tmp_path / "results.csv", failed_row(name, f"-{name}: why", columns(HEAD)))
     (row,) = read_rows(path)
     assert (row["file"], row["reason"]) == (name, f"-{name}: why")
     assert tuple(row) == columns(HEAD)
@@ -88,7 +88,7 @@ def test_titles_of_odd_classes_are_shielded_and_odd_bytes_end_no_run(tmp_path: P
     task, path = Task("regions", ("background", "=1+1")), tmp_path / "results.csv"
     write_csv(path, columns(task), [], column_decimals(task))
     assert b",'=1+1_area_px," in path.read_bytes()
-    row = failed_row("a.png", "b\udcfc.png: no file", HEAD)
+    row = failed_row("a.png", "b\udcfc.png: no file", columns(HEAD))
     assert Table(row, [pack(row)])[0] == row
     assert read_rows(write(tmp_path / "a.csv", row))[0]["reason"] == "b\\udcfc.png: no file"
 
@@ -113,13 +113,13 @@ def test_a_row_holds_every_figure_rounded_to_its_decimals(heads: Segmenter, tmp_
     for name, value in row.items():
         assert value == (pytest.approx(given[name], abs=5e-3) if given[name] else given[name])
     # negative numbers and whole ones keep their form
-    row = failed_row("a.png", "", HEAD, frame=3) | {"center_x_px": -3.5}
+    row = failed_row("a.png", "", columns(HEAD), frame=3) | {"center_x_px": -3.5}
     (texts,) = read_rows(write(tmp_path / "results.csv", row))
     assert (texts["center_x_px"], texts["frame"], texts["hc_mm"]) == ("-3.500", "3", "")
 
 
 def test_rows_in_little_memory_are_the_same_and_a_notebook_shows_the_first() -> None:
-    rows = [failed_row(f"<i>{i}.png", "why", HEAD, frame=i) for i in range(30)]
+    rows = [failed_row(f"<i>{i}.png", "why", columns(HEAD), frame=i) for i in range(30)]
     table = Table(columns(HEAD), map(pack, rows))
     assert [*table] == rows
     assert [*table[3:5]] == rows[3:5]
@@ -135,7 +135,7 @@ def test_what_was_given_ends_the_table_and_is_read_back(heads: Segmenter) -> Non
     rows = [
         prediction_row("a.png", found, 1.0, GIVEN),
         prediction_row("b.png", heads.predict(replace(frame, ga_weeks=None)), 1.0, GIVEN),
-        failed_row("c.png", "cut short", HEAD, GIVEN),
+        failed_row("c.png", "cut short", columns(HEAD, GIVEN)),
     ]
     titles = (*columns(HEAD), "ga_weeks_given", "hc_centile_intergrowth")
     assert [tuple(row) for row in rows] == [titles] * 3
@@ -150,7 +150,7 @@ def test_what_was_given_ends_the_table_and_is_read_back(heads: Segmenter) -> Non
 
 
 ASKED = {"arguments": {"inputs": ["scans"]}, "options": {"batch": 2}}
-FAILED = failed_row("b.png", "cut short", HEAD)
+FAILED = failed_row("b.png", "cut short", columns(HEAD))
 
 
 def row(status: str, *times_ms: float) -> Row:

@@ -13,7 +13,7 @@ import pytest
 
 from edgeseg.errors import DataError, OutputWriteError
 from edgeseg.network.task import Task
-from edgeseg.output.table import Row, failed_row
+from edgeseg.output.table import Row, columns, failed_row
 from edgeseg.run.store import STORE_NAME, FileRows, Picture, Store
 
 
@@ -24,7 +24,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def row(file: str, frame: int = 0, status: str = "ok") -> Row:
-    return failed_row(file, "", Task(), frame=frame) | {"status": status}
+    return failed_row(file, "", columns(Task()), frame=frame) | {"status": status}
 
 
 def file_rows(file: str, version: str = "1", *pictures: str, frames: int = 0) -> FileRows:

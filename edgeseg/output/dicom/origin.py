@@ -22,6 +22,28 @@ _FRAMES_OF_INSTANCE = 10_000  # instance numbers that the frames of one film may
 _SERIES_NUMBERS = {"SR": 9001, "SEG": 9002}  # behind a machine's own
 _LARGEST_NUMBER = 2**31 - 1
 _OWN_SCHEME = "99EDGESEG"  # of the classes of a model, which only the model defines
+# Of the patient and the study (PS3.3 C.7.1.1, C.7.2.1, C.7.2.2), as the source has them.
+_COPIED = (
+    "SpecificCharacterSet",
+    "PatientName", "PatientID", "IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence",
+    "TypeOfPatientID", "PatientBirthDate", "PatientBirthTime", "PatientSex",
+    "OtherPatientIDsSequence", "OtherPatientNames", "EthnicGroup", "PatientComments",
+    "PatientIdentityRemoved", "DeidentificationMethod", "DeidentificationMethodCodeSequence",
+    "StudyDate", "StudyTime", "ReferringPhysicianName", "StudyID", "AccessionNumber",
+    "IssuerOfAccessionNumberSequence", "StudyDescription", "PhysiciansOfRecord",
+    "NameOfPhysiciansReadingStudy", "ProcedureCodeSequence", "AdmittingDiagnosesDescription",
+    "PatientAge", "PatientSize", "PatientWeight", "Occupation", "AdditionalPatientHistory",
+)  # fmt: skip
+# What highdicom asks a source for, and writes empty where it is.
+_EMPTY = (
+    "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID",
+    "StudyDate", "StudyTime", "ReferringPhysicianName",
+)  # fmt: skip
+# How much the pixels were squeezed before (C.7.6.1.1.5), which holds for a mask of them too.
+_LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
+# For highdicom every source is a single image of ultrasound: it refuses classes that are retired or
+# a maker's own, and a frame of a cine without coordinates. `Origin.complete` says which it is.
+_STAND_IN = "1.2.840.10008.5.1.4.1.1.6.1"
 
 
 class Origin(NamedTuple):
@@ -88,6 +110,28 @@ class Origin(NamedTuple):
             "device_serial_number": sha256,
         }
 
+    def stand_in_header(self, header: Any) -> Any:
+        """Return a header for highdicom to work with, without anything of the patient.
+
+        It would check such values, refuse some, and warn with their text.
+        """
+        like = header[0x00080000:0x00080000]  # none of its elements: a way to a new data set
+        for keyword in _EMPTY:
+            setattr(like, keyword, "")
+        like.StudyInstanceUID, like.SeriesInstanceUID = self.study_uid, self.series_uid
+        like.SOPInstanceUID, like.SOPClassUID = self.uid, _STAND_IN
+        like.Modality = "US"
+        like.Rows, like.Columns = self.prediction.size
+        return like
+
+    def complete(self, made: Any, header: Any) -> None:
+        """Give an object that was made of the stand-in what it has of the source's header."""
+        _correct_references(made, self)
+        # as they are, right or wrong: an archive knows the patient by them
+        for keyword in (*_COPIED, *(_LOSSY if "PixelData" in made else ())):
+            if keyword in header:
+                made.add(header[keyword])
+
 
 class Structure(NamedTuple):
     """What figures or a segment are of."""
@@ -151,6 +195,21 @@ def list_structures(hd: ModuleType, origin: Origin) -> list[Structure]:
             code = hd.sr.CodedConcept(f"class {number}", _OWN_SCHEME, label)
             kinds.append((label, category, code, {f"{name}_area_mm2": codes.SCT.Area}))
     return [Structure(*kind, uid=origin.make_uid("structure", kind[2].value)) for kind in kinds]
+
+
+def _correct_references(dataset: Any, origin: Origin) -> None:
+    """Give every reference to the source its class, and those to its pixels its frame."""
+    for element in dataset:
+        for item in element.value if element.VR == "SQ" else ():
+            if item.get("ReferencedSOPInstanceUID") == origin.uid:
+                item.ReferencedSOPClassUID = origin.sop_class_uid
+                # evidence is whole instances
+                of_pixels = (
+                    dataset.get("ValueType") == "IMAGE" or element.keyword == "SourceImageSequence"
+                )
+                if origin.frame and of_pixels:
+                    item.ReferencedFrameNumber = origin.frame
+            _correct_references(item, origin)
 
 
 def make_uid(*parts: object) -> str:
