@@ -23,17 +23,10 @@ from edgeseg.archive.manifest import GROUP_ROWS, SCHEMA
 from edgeseg.archive.place import Place
 from edgeseg.errors import DataError, EdgesegError, OutputWriteError
 from edgeseg.images.frame import PixelSize, Size, as_pixel_size
+from edgeseg.inputs import matching
 from edgeseg.inputs.discover import frame_numbers, name_below
 from edgeseg.inputs.facts import describe_fit, no_match_error
 from edgeseg.inputs.left_out import Tally, nothing_found
-from edgeseg.inputs.matching import (
-    RowKeys,
-    end_of_prefix,
-    files_without_row,
-    find_row,
-    path_key,
-    shared_row_reason,
-)
 from edgeseg.inputs.size_table import TableRow, merge_rows, read_table_rows
 from edgeseg.inputs.source import Source
 from edgeseg.system.text import first_line
@@ -208,7 +201,9 @@ def _add_table(db: sqlite3.Connection, path: Path, on_notice: Callable[[str], No
 def _add_row(db: sqlite3.Connection, name: str, row: TableRow) -> None:
     found = db.execute(_ROW, (name,)).fetchone()
     if found is None:
-        keys = ((stem, path_key(name, without_suffix=stem), name) for stem in (False, True))
+        keys = (
+            (stem, matching.path_key(name, without_suffix=stem), name) for stem in (False, True)
+        )
         db.executemany("INSERT INTO keys VALUES (?, ?, ?)", keys)
     else:
         x_mm, y_mm, source, width_px, height_px, reason = found
@@ -224,7 +219,7 @@ def _find_matches(db: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
     keys = _RowKeys(db, without_suffix=False), _RowKeys(db, without_suffix=True)
     for file, path in db.execute("SELECT file, path FROM files ORDER BY file"):
         source = Source(file, path.decode("utf-8", "backslashreplace"))
-        match = find_row(
+        match = matching.find_row(
             source, keys.__getitem__, lambda name: db.execute(_ROW, (name,)).fetchone()
         )
         rank = "" if match.is_missing else json.dumps(match.rank)
@@ -239,12 +234,13 @@ def _refuse_shared_rows(db: sqlite3.Connection) -> None:
         found = db.execute("SELECT rank, file FROM matches WHERE row = ?", (name,))
         claims = [(tuple(json.loads(rank)), file) for rank, file in found]
         reasons = [
-            (shared_row_reason(name, file, len(claims)), file) for file in files_without_row(claims)
+            (matching.shared_row_reason(name, file, len(claims)), file)
+            for file in matching.files_without_row(claims)
         ]
         db.executemany("UPDATE matches SET reason = ? WHERE file = ?", reasons)
 
 
-class _RowKeys(RowKeys):
+class _RowKeys(matching.RowKeys):
     """The same in a database."""
 
     def __init__(self, db: sqlite3.Connection, *, without_suffix: bool) -> None:
@@ -258,7 +254,7 @@ class _RowKeys(RowKeys):
 
     def starting_with(self, prefix: str, limit: int) -> Sequence[tuple[str, str]]:
         query = f"SELECT key, name {self._where} AND key >= ? AND key < ? ORDER BY key LIMIT ?"
-        return self._db.execute(query, (prefix, end_of_prefix(prefix), limit)).fetchall()
+        return self._db.execute(query, (prefix, matching.end_of_prefix(prefix), limit)).fetchall()
 
 
 def _list_rows(db: sqlite3.Connection, size: PixelSize | None) -> Iterator[tuple[Any, ...]]:

@@ -14,17 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeseg.errors import DataError, EdgesegError, OutputExistsError, OutputLockedError
+from edgeseg.output import table
 from edgeseg.output.record import PICTURES, RUN_NAME, picture_names, record_of
 from edgeseg.output.report.page import REPORT_NAME, write_page
-from edgeseg.output.table import (
-    CINES_NAME,
-    RESULTS_NAME,
-    Row,
-    Table,
-    column_decimals,
-    write_cines,
-    write_csv,
-)
 from edgeseg.run.store import STORE_NAME, Picture, Store
 from edgeseg.system.files import claim, locked, sync, write_json
 from edgeseg.system.text import unshield
@@ -33,7 +25,7 @@ if TYPE_CHECKING:
     from edgeseg.inputs.source import Source
     from edgeseg.run.worker import Worker
 
-_EXPORTS = (RESULTS_NAME, RUN_NAME, REPORT_NAME, CINES_NAME)
+_EXPORTS = (table.RESULTS_NAME, RUN_NAME, REPORT_NAME, table.CINES_NAME)
 _JOURNAL_NAME = ".edgeseg.journal"  # of version 0.2
 _EVERY_S, _REST = 5.0, 100  # between exports: seconds, and times as long as the last one took
 
@@ -57,13 +49,13 @@ class Results:
         self._started_s = time.perf_counter()
         self._changed, self._ending = threading.Event(), threading.Event()
 
-    def note_change(self, _: Sequence[Row]) -> None:
+    def note_change(self, _: Sequence[table.Row]) -> None:
         """Note that the store has rows that the exports lack; for `Engine`'s ``on_rows``."""
         self._changed.set()
 
     def export(
         self, status: str = "running", n_images: int | None = None
-    ) -> tuple[Table, Sequence[Row], float]:
+    ) -> tuple[table.Table, Sequence[table.Row], float]:
         """Write the table, the summary of films, the record and the report from the store.
 
         With the status ``done`` they outlive a power cut too; ``n_images`` are those of the input,
@@ -72,10 +64,10 @@ class Results:
         """
         segmenter, out = self._worker.segmenter, self.out
         task = segmenter.metadata.task
-        rows = Table(self._worker.titles, self.store.packed_rows())
+        rows = table.Table(self._worker.titles, self.store.packed_rows())
         wall_s = time.perf_counter() - self._started_s
-        write_csv(out / RESULTS_NAME, rows.titles, rows, column_decimals(task))
-        cines = write_cines(out / CINES_NAME, rows, task)
+        table.write_csv(out / table.RESULTS_NAME, rows.titles, rows, table.column_decimals(task))
+        cines = table.write_cines(out / table.CINES_NAME, rows, task)
         n = len(rows) if n_images is None else n_images
         record = record_of(
             segmenter, self._asked, status=status, n_images=n, rows=rows, wall_s=wall_s
@@ -203,11 +195,11 @@ def _refuse_others(out: Path, names: Sequence[str], is_ours: Callable[[str], boo
 
 def _open_store(out: Path, *, has_locks: bool, anew: bool) -> Store:
     """Open a folder's store; one that is damaged or emptied is made anew if nothing hangs on it."""
-    path, table = out / STORE_NAME, out / RESULTS_NAME
+    path, results = out / STORE_NAME, out / table.RESULTS_NAME
     is_emptied = path.exists() and not path.stat().st_size
-    if is_emptied and not anew and any(_keys_of_table(table)):
+    if is_emptied and not anew and any(_keys_of_table(results)):
         raise DataError(
-            f"{path} is empty, but {RESULTS_NAME} beside it is not; begin anew (--overwrite), or "
+            f"{path} is empty, but {results.name} beside it is not; begin anew (--overwrite), or "
             "choose another folder"
         )
     try:
@@ -219,7 +211,7 @@ def _open_store(out: Path, *, has_locks: bool, anew: bool) -> Store:
             (out / f"{STORE_NAME}{end}").unlink(missing_ok=True)
         store, is_emptied = Store(out, has_locks=has_locks), True
     if is_emptied:
-        keys = _keys_of_table(table)
+        keys = _keys_of_table(results)
         names = ((file, picture_names(file, frame)) for file, frame in keys)
         store.announce(Picture(each[kind], file, 0) for file, each in names for kind in PICTURES)
     return store

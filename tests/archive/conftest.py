@@ -49,14 +49,6 @@ def measured_by_infer(scans: Path, out: Path, size_mm: float | None = 0.2) -> li
     return untimed(run(segmenter, scans, out, size_mm).rows)
 
 
-def placeless(rows: list[Any]) -> list[Any]:
-    """Return rows of which those that failed do not name the place of their file."""
-    return [
-        {**row, "reason": row["reason"].rpartition(": ")[2]} if row["status"] == "failed" else row
-        for row in rows
-    ]
-
-
 def rows_of(plan: Plan) -> list[dict[str, Any]]:
     archive = open_archive(plan)
     rows: list[Any] = []
@@ -66,14 +58,22 @@ def rows_of(plan: Plan) -> list[dict[str, Any]]:
     return untimed(rows)
 
 
+def same_as_infer(plan: Plan, scans: Path, out: Path, size_mm: float | None = 0.2) -> bool:
+    """Tell whether rows are those of a folder's run, but for the place of files that failed."""
+
+    def placeless(row: dict[str, Any]) -> dict[str, Any]:
+        is_failed = row["status"] == "failed"
+        return row | ({"reason": row["reason"].rpartition(": ")[2]} if is_failed else {})
+
+    expected = measured_by_infer(scans, out, size_mm)
+    return [*map(placeless, rows_of(plan))] == [*map(placeless, expected)]
+
+
 def upload(scans: Path, url: str, store: str) -> None:
     """Put a folder into a store."""
     for path in filter(Path.is_file, scans.rglob("*")):
         place = place_of(f"{url}{store}") / path.relative_to(scans).as_posix()
         place.write(path.read_bytes())
-
-
-Cut = Callable[[bytes], bytes]
 
 
 def within_head(answer: bytes) -> bytes:
@@ -119,7 +119,7 @@ class CuttingProxy:
         port = self._proxy.server_address[1]
         return f"?endpoint_override=127.0.0.1:{port}&scheme=http&region=us-east-1"
 
-    def cut(self, request: bytes, cut: Cut, every: int = 1) -> None:
+    def cut(self, request: bytes, cut: Callable[[bytes], bytes], every: int = 1) -> None:
         """Cut the answers to requests whose first line matches: all, or one in so many."""
         self._request, self._cut, self._every = re.compile(request), cut, every
         self._n_matches = self.n_cut = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
@@ -23,19 +23,9 @@ from edgeseg.archive.part_worker import PartWorker
 from edgeseg.archive.place import place_of
 from edgeseg.archive.plan import Plan
 from edgeseg.errors import DataError, InputNotFoundError, OutputWriteError
-from tests.archive.conftest import (
-    CUTS,
-    Cut,
-    CuttingProxy,
-    measure,
-    measured_by_infer,
-    open_archive,
-    placeless,
-    rows_of,
-    upload,
-    within_head,
-    within_length,
-)
+from tests.archive.conftest import CUTS, CuttingProxy, measure, open_archive, same_as_infer, upload
+
+WITHIN_HEAD, WITHIN_LENGTH = CUTS[:2]
 
 
 def test_an_archive_in_a_store_is_that_of_a_folder(store: str, scans: Path, tmp_path: Path) -> None:
@@ -48,8 +38,7 @@ def test_an_archive_in_a_store_is_that_of_a_folder(store: str, scans: Path, tmp_
     assert any("(1 txt)" in text for text in notices)
     plan = Plan(manifest.text, out, part_size=3, masks=True)
     assert [each.number for each in measure(plan, threads=2)] == [0, 1, 2]
-    expected = measured_by_infer(scans, tmp_path / "folder")
-    assert placeless(rows_of(plan)) == placeless(expected)
+    assert same_as_infer(plan, scans, tmp_path / "folder")
     assert (place_of(out) / "masks/a b/ü.png").exists()
     assert not list(measure(plan))
     assert not collect(open_archive(plan)).missing
@@ -169,7 +158,7 @@ def test_a_manifest_that_goes_with_its_store_makes_no_rows(
 
 @pytest.mark.parametrize("cut", CUTS)
 def test_answers_that_are_cut_off_are_asked_for_again(
-    store: str, scans: Path, tmp_path: Path, proxy: CuttingProxy, cut: Cut,
+    store: str, scans: Path, tmp_path: Path, proxy: CuttingProxy, cut: Callable[[bytes], bytes],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setattr("edgeseg.archive.place._RETRY_AFTER_S", (0.01,) * 8)
@@ -183,10 +172,9 @@ def test_answers_that_are_cut_off_are_asked_for_again(
     list(measure(plan, threads=1))
     assert not collect(open_archive(plan)).missing and not open_archive(plan).find_missing()
     assert proxy.n_cut > 10
-    expected = measured_by_infer(scans, tmp_path / "folder")
-    assert placeless(rows_of(plan)) == placeless(expected)
+    assert same_as_infer(plan, scans, tmp_path / "folder")
     place = place_of(f"{folder}/a.png{proxy.query}")
-    if cut is within_length:
+    if cut is WITHIN_LENGTH:
         proxy.cut(rb"GET", cut)  # always
         with pytest.raises(InputNotFoundError, match="cut off"):
             place.read()
@@ -200,7 +188,7 @@ def test_a_store_that_cuts_all_answers_off_ends_the_run_without_rows(
     monkeypatch.setattr("edgeseg.archive.place._RETRY_AFTER_S", (0.01,) * 8)
     upload(scans, "s3://archive/cut", store)
     write_manifest([f"s3://archive/cut{proxy.query}"], place_of(plan.manifest), 0.2)
-    proxy.cut(rb"HEAD .*\.(png|jpg)", within_head)
+    proxy.cut(rb"HEAD .*\.(png|jpg)", WITHIN_HEAD)
     with pytest.raises(InputNotFoundError, match="no other of the manifest can be read there"):
         list(measure(plan, threads=1))
     assert not open_archive(plan).list_parts()

@@ -13,23 +13,9 @@ from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.measurement import Column
 from edgeseg.measure.quality import FLAGS
 from edgeseg.network.task import Task
+from edgeseg.output import table
 from edgeseg.output.record import picture_names, record_of
-from edgeseg.output.table import (
-    CINES_NAME,
-    TIMING_COLUMNS,
-    Row,
-    Table,
-    best_frame,
-    column_decimals,
-    columns,
-    failed_row,
-    figures_of,
-    film_summaries,
-    pack,
-    prediction_row,
-    write_cines,
-    write_csv,
-)
+from edgeseg.output.table import TIMING_COLUMNS, Row, columns, failed_row
 from edgeseg.segmenter import Segmenter
 from tests.fakes import LESIONS, FakeSession, head_image, open_fake
 from tests.tables import read_rows
@@ -45,7 +31,7 @@ def heads(monkeypatch: pytest.MonkeyPatch) -> Segmenter:
 
 
 def write(path: Path, *rows: Row) -> Path:
-    write_csv(path, columns(HEAD), rows, column_decimals(HEAD))
+    table.write_csv(path, columns(HEAD), rows, table.column_decimals(HEAD))
     return path
 
 
@@ -86,16 +72,16 @@ def test_texts_cannot_run_as_formulas_and_come_back(tmp_path: Path, name: str) -
 def test_titles_of_odd_classes_are_shielded_and_odd_bytes_end_no_run(tmp_path: Path) -> None:
     """As a path that is not UTF-8 comes into the sentence of an error."""
     task, path = Task("regions", ("background", "=1+1")), tmp_path / "results.csv"
-    write_csv(path, columns(task), [], column_decimals(task))
+    table.write_csv(path, columns(task), [], table.column_decimals(task))
     assert b",'=1+1_area_px," in path.read_bytes()
     row = failed_row("a.png", "b\udcfc.png: no file", columns(HEAD))
-    assert Table(row, [pack(row)])[0] == row
+    assert table.Table(row, [table.pack(row)])[0] == row
     assert read_rows(write(tmp_path / "a.csv", row))[0]["reason"] == "b\\udcfc.png: no file"
 
 
 def test_a_row_holds_every_figure_rounded_to_its_decimals(heads: Segmenter, tmp_path: Path) -> None:
     found = heads.predict(FRAME, (0.8, 1 / 3))
-    row = prediction_row("12", found, 1.23456)
+    row = table.prediction_row("12", found, 1.23456)
     assert tuple(row) == columns(HEAD)
     assert (row["file"], row["frame"], row["status"]) == ("12", None, "doubtful")
     assert row["reason"] == "; ".join(FLAGS[flag] for flag in found.flags)
@@ -120,21 +106,21 @@ def test_a_row_holds_every_figure_rounded_to_its_decimals(heads: Segmenter, tmp_
 
 def test_rows_in_little_memory_are_the_same_and_a_notebook_shows_the_first() -> None:
     rows = [failed_row(f"<i>{i}.png", "why", columns(HEAD), frame=i) for i in range(30)]
-    table = Table(columns(HEAD), map(pack, rows))
-    assert [*table] == rows
-    assert [*table[3:5]] == rows[3:5]
-    shown = table._repr_html_()
+    found = table.Table(columns(HEAD), map(table.pack, rows))
+    assert [*found] == rows
+    assert [*found[3:5]] == rows[3:5]
+    shown = found._repr_html_()
     assert shown.count("<tr>") == 21
     assert "&lt;i&gt;19.png" in shown and "and 10 more rows" in shown
-    assert "more rows" not in table[:5]._repr_html_()
+    assert "more rows" not in found[:5]._repr_html_()
 
 
 def test_what_was_given_ends_the_table_and_is_read_back(heads: Segmenter) -> None:
     frame = replace(FRAME, pixel_size=PixelSize(0.2, 0.2, "option"), ga_weeks=21.4285714)
     found = heads.predict(frame)
     rows = [
-        prediction_row("a.png", found, 1.0, GIVEN),
-        prediction_row("b.png", heads.predict(replace(frame, ga_weeks=None)), 1.0, GIVEN),
+        table.prediction_row("a.png", found, 1.0, GIVEN),
+        table.prediction_row("b.png", heads.predict(replace(frame, ga_weeks=None)), 1.0, GIVEN),
         failed_row("c.png", "cut short", columns(HEAD, GIVEN)),
     ]
     titles = (*columns(HEAD), "ga_weeks_given", "hc_centile_intergrowth")
@@ -142,11 +128,11 @@ def test_what_was_given_ends_the_table_and_is_read_back(heads: Segmenter) -> Non
     assert columns(HEAD, GIVEN) == titles
     assert [row["ga_weeks_given"] for row in rows] == [21.4286, None, None]
     assert [row["hc_centile_intergrowth"] is None for row in rows] == [False, True, True]
-    back = figures_of(rows[0], HEAD)
+    back = table.figures_of(rows[0], HEAD)
     assert back.keys() == {*titles} & found.figures.keys()
     for name, value in back.items():
         assert value == (pytest.approx(found.figures[name], abs=0.006) if value else value), name
-    assert set(figures_of(rows[2], HEAD).values()) == {None}
+    assert set(table.figures_of(rows[2], HEAD).values()) == {None}
 
 
 ASKED = {"arguments": {"inputs": ["scans"]}, "options": {"batch": 2}}
@@ -211,29 +197,29 @@ FILM = [
 def test_a_film_is_summed_up_by_the_frames_to_be_trusted() -> None:
     """Without any it has no figures; without millimetres pixels remain."""
     rows = [frame_row("A.png", 0, "ok", 50.0), *FILM, frame_row("b.png", 0, "ok", 60.0)]
-    (found,) = film_summaries(rows, HEAD)
+    (found,) = table.film_summaries(rows, HEAD)
     counts = {"n_frames": 6, "n_ok": 3, "n_doubtful": 1, "n_refused": 2, "best_frame": 2}
     medians = {"hc_mm": 102.0, "hc_spread_mm": 2.0, "hc_px": 1020.0, "hc_spread_px": 20.0}
     assert found == {"file": "a.dcm"} | counts | medians
     assert [*found] == ["file", *counts, *medians]
-    (found,) = film_summaries(FILM[2:5], HEAD)
+    (found,) = table.film_summaries(FILM[2:5], HEAD)
     values = [found[name] for name in ("n_ok", "best_frame", "hc_mm", "hc_spread_mm")]
     assert values == [0, None, None, None]
     rows = [frame_row("a.dcm", i, "ok", 90.0) | {"hc_mm": None} for i in (1, 2)]
-    (found,) = film_summaries(rows, HEAD)
+    (found,) = table.film_summaries(rows, HEAD)
     assert (found["hc_mm"], found["hc_px"]) == (None, 900.0)
     for frames, expected in ((FILM, 2), (FILM[2:5], 3), (FILM[3:5], None)):
-        best = best_frame(frames)
+        best = table.best_frame(frames)
         assert (best and best["frame"]) == expected
 
 
 def test_a_file_is_there_only_where_films_are(tmp_path: Path) -> None:
-    path = tmp_path / CINES_NAME
-    written = write_cines(path, FILM, HEAD)
+    path = tmp_path / table.CINES_NAME
+    written = table.write_cines(path, FILM, HEAD)
     (texts,) = read_rows(path)
     assert [*texts] == [*written[0]]
     assert (texts["hc_mm"], texts["hc_spread_mm"], texts["n_ok"]) == ("102.000", "2.000", "3")
-    assert write_cines(path, [frame_row("b.png", 0, "ok", 60.0)], HEAD) == []
+    assert table.write_cines(path, [frame_row("b.png", 0, "ok", 60.0)], HEAD) == []
     assert not path.exists()
 
 

@@ -207,16 +207,6 @@ def test_resume_on_nothing_starts_but_not_among_the_user_s_files(folder: ScanFol
     assert folder.run(resume=True).n_kept == 0
 
 
-def test_what_failed_is_tried_again_though_all_else_is_as_if_done(folder: ScanFolder) -> None:
-    """Without pixel sizes and pictures a failed row lacks nothing that resuming looks for."""
-    options = {"masks": False, "overlays": False}
-    folder.run(None, **options)
-    (folder.scans / "broken.png").write_bytes((folder.scans / "a.png").read_bytes())
-    summary = folder.run(None, resume=True, **options)
-    assert summary.n_kept == 4
-    assert {r["file"]: r["status"] for r in summary.rows}["broken.png"] == "ok"
-
-
 @pytest.mark.parametrize("how", ["resume", "overwrite"])
 def test_what_a_power_cut_emptied_is_made_again(measured: ScanFolder, how: str) -> None:
     for path in filter(Path.is_file, measured.out.rglob("*")):
