@@ -11,7 +11,7 @@ from pathlib import PurePath
 _IMAGE_WORDS = frozenset(("images", "image", "imgs", "img", "scans", "input", "jpegimages"))
 _LABEL_WORDS = frozenset((
     *("masks", "mask", "labels", "label", "annotations", "annotation", "segmentations"),
-    *("segmentation", "segmentationclass", "groundtruth", "gt"),
+    *("segmentation", "segmentationclass", "segmentationclasspng", "groundtruth", "gt"),
 ))  # fmt: skip
 WORDS = _IMAGE_WORDS | _LABEL_WORDS
 _NNUNET = re.compile("^(images|labels)(tr|ts)$")

@@ -175,7 +175,10 @@ def _picture_files(root: Path) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add(real)
-        passed_over = (".", "__MACOSX", "SegmentationObject")  # the last has numbers of objects
+        # the last two have numbers of objects, and pictures of classes
+        passed_over = (
+            ".", "__MACOSX", "SegmentationObject", "SegmentationClassVisualization"
+        )  # fmt: skip
         folders[:] = sorted(name for name in folders if not name.startswith(passed_over))
         for name in sorted(names):
             if not name.startswith(".") and Path(name).suffix.lower() in READABLE_SUFFIXES:

@@ -99,6 +99,7 @@ def write_tree(root: Path, pictures: dict[str, np.ndarray]) -> Path:
     [
         ("imagesTr/us_1_0000.png", "labelsTr/us_1.png", "us_1_0000.png"),
         ("JPEGImages/a.jpg", "SegmentationClass/a.png", "a.jpg"),
+        ("JPEGImages/a.jpg", "SegmentationClassPNG/a.png", "a.jpg"),
         ("trainval-image/a.png", "trainval-mask/a.png", "trainval/a.png"),
         ("train/images/a.png", "train/masks/a.png", "train/a.png"),
         ("a.jpg", "a_segmentation.png", "a.jpg"),
