@@ -60,14 +60,14 @@ def measure(frame: Frame, look: LookAt, metadata: ModelMetadata, /) -> Measureme
     if isinstance(seen, str):
         return _nothing(seen, last, frame)
     limits, confidence = metadata.limits, seen.outline.confidence
-    found = figures.measure(seen.ellipse, confidence, frame, metadata)
+    found = figures.measure(seen.outline.ellipse, confidence, frame, metadata)
     hc_mm = found["hc_mm"]
     is_rare = hc_mm is not None and hc_mm < limits.rare_hc_mm
     if last.presence is not None and last.presence < limits.presence_refused and not is_rare:
         return _nothing("the shape seen does not look like a fetal head", last, frame)
     if flags := quality.flags(seen):
         found = figures.drop_ages(found)
-    return Measurement(found, confidence, flags, ellipse=seen.ellipse, look=last)
+    return Measurement(found, confidence, flags, ellipse=seen.outline.ellipse, look=last)
 
 
 def compare_with_second_scan(measurement: Measurement, other: Measurement, /) -> Measurement:

@@ -49,7 +49,13 @@ class Outline(NamedTuple):
 
     region: Region  # in pixels of the map
     fit: EllipseFit  # in pixels of the view
+    ellipse: Ellipse  # in pixels of the image
     confidence: float  # soft Dice between the map and the ellipse, in [0, 1]
+
+    @property
+    def other_share(self) -> float:
+        """Area of the regions beside the main one, as a fraction of that."""
+        return self.region.other_area_px / self.region.area_px
 
 
 def fit_ellipse(points: FloatArray) -> Ellipse | None:
@@ -102,22 +108,21 @@ def fit_outline(
     return EllipseFit(ellipse, float(np.sqrt(np.mean(distance**2))), arc_fraction)
 
 
-def find(probability: Probability, size: tuple[int, int], threshold: float = 0.5) -> Outline | str:
-    """Find the region that may be the structure, and its ellipse; the reason, if there is none.
-
-    Parameters as of `fit_outline`.
-    """
+def see(look: Look, threshold: float = 0.5) -> Outline | str:
+    """Find the structure in what the network answered; the reason, if there is none."""
+    probability, view = look.maps[0], look.view
     region = main_region(probability, threshold)
     if region is None:
         return "nothing in the image looks like one"
     if region.area_px < MIN_REGION_FRACTION * probability.size:
         fraction = region.area_px / probability.size
         return f"the largest shape seen fills only {100 * fraction:.2f} % of the image"
-    fit = fit_outline(probability, region, size, threshold)
+    fit = fit_outline(probability, region, view.size, threshold)
     if fit is None:
         return "no ellipse fits the shape seen"
-    on_map = fit.ellipse.resized(size, region.mask.shape)
-    return Outline(region, fit, agreement(probability, on_map))
+    on_map = fit.ellipse.resized(view.size, region.mask.shape)
+    ellipse = fit.ellipse.moved(view.left_px, view.top_px)
+    return Outline(region, fit, ellipse, agreement(probability, on_map))
 
 
 def agreement(probability: Probability, ellipse: Ellipse) -> float:
@@ -130,15 +135,14 @@ def agreement(probability: Probability, ellipse: Ellipse) -> float:
     return float(2 * both / total) if total else 0.0
 
 
-def best_agreement(
-    probability: Probability, outline: Outline, size: tuple[int, int], threshold: float
-) -> float:
+def best_agreement(look: Look, outline: Outline, threshold: float) -> float:
     """Return the agreement of a map with its outline, without other regions if that is higher.
 
     A second region makes a measurement doubtful, but it does not mean that there is no head.
     """
-    region, on_map = outline.region, outline.fit.ellipse.resized(size, outline.region.mask.shape)
-    alone = np.where((region.mask > 0) | (probability < threshold), probability, 0)
+    probability, mask = look.maps[0], outline.region.mask
+    alone = np.where((mask > 0) | (probability < threshold), probability, 0)
+    on_map = outline.fit.ellipse.resized(look.view.size, mask.shape)
     return max(outline.confidence, agreement(alone, on_map))
 
 
@@ -149,20 +153,13 @@ def _median(values: FloatArray) -> float:
     return float((parted[low] + parted[high]) / 2)
 
 
-class Looked(NamedTuple):
-    """What several looks at the same structure show together."""
-
-    change: float  # of the circumference between the last two looks, relative
-    other_share: float  # largest area of all other regions in any look, over the main one's
-
-
 class Facts(NamedTuple):
     """A structure as the last look shows it, and what flags are derived from."""
 
-    outline: Outline  # in pixels of the view
-    ellipse: Ellipse  # in pixels of the image
-    look: Look  # the network's answer on that view
-    looked: Looked
+    outline: Outline
+    look: Look  # the network's answer, the last one
+    change: float  # of the circumference between the last two looks, relative
+    other_share: float  # largest area of all other regions in any look, over the main one's
     frame: Frame
     limits: Limits
 
@@ -194,32 +191,12 @@ def look_closely(frame: Frame, look: LookAt, metadata: ModelMetadata) -> tuple[L
         change = abs(seen.ellipse.circumference_px - before_px) / before_px
         if change < limits.look_change / 2:
             break
-    outline, agreed = seen.outline, seen.outline.confidence
+    agreed = seen.confidence
     if agreed < limits.agreement:
-        agreed = best_agreement(last.maps[0], outline, last.view.size, metadata.threshold)
+        agreed = best_agreement(last, seen, metadata.threshold)
     if agreed < limits.agreement:
         return last, f"the shape seen is not an ellipse (agreement {agreed:.2f})"
-    return last, Facts(outline, seen.ellipse, last, Looked(change, others), frame, limits)
-
-
-class Seen(NamedTuple):
-    """The structure as one look shows it."""
-
-    outline: Outline  # in pixels of the view
-    ellipse: Ellipse  # in pixels of the image
-
-    @property
-    def other_share(self) -> float:
-        """Area of the regions beside the main one, as a fraction of that."""
-        return self.outline.region.other_area_px / self.outline.region.area_px
-
-
-def see(look: Look, threshold: float) -> Seen | str:
-    """Find the structure in what the network answered, or say in a sentence what is there."""
-    outline, view = find(look.maps[0], look.view.size, threshold), look.view
-    if isinstance(outline, str):
-        return outline
-    return Seen(outline, outline.fit.ellipse.moved(view.left_px, view.top_px))
+    return last, Facts(seen, last, change, others, frame, limits)
 
 
 def mask(measurement: Measurement, size: tuple[int, int], metadata: ModelMetadata, /) -> Mask:

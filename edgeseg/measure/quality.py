@@ -40,22 +40,23 @@ FLAGS: dict[str, str] = {
 def flags(facts: Facts) -> tuple[str, ...]:
     """Return the names of the flags raised, in the order of `FLAGS`."""
     limits = facts.limits
-    fit, outside = facts.outline.fit, share_outside(facts.ellipse, facts.frame.size)
+    fit, ellipse = facts.outline.fit, facts.outline.ellipse
+    outside = share_outside(ellipse, facts.frame.size)
     pixel_size, presence = facts.frame.pixel_size, facts.look.presence
-    in_mm = facts.ellipse.scaled(pixel_size.x_mm, pixel_size.y_mm) if pixel_size else None
-    shape = in_mm or facts.ellipse
+    in_mm = ellipse.scaled(pixel_size.x_mm, pixel_size.y_mm) if pixel_size else None
+    shape = in_mm or ellipse
     raised = {
         "touches_border": outside > limits.cut_share,
         "irregular_outline": fit.residual_px > MAX_RESIDUAL_FRACTION * fit.ellipse.semi_minor_px
         or (not outside and solidity(facts.outline, facts.look.view.size) < MIN_SOLIDITY),
         "incomplete_outline": fit.arc_fraction < MIN_ARC_FRACTION,
-        "several_regions": facts.looked.other_share > MAX_OTHER_AREA_FRACTION,
+        "several_regions": facts.other_share > MAX_OTHER_AREA_FRACTION,
         "unusual_shape": _is_outside(shape.semi_minor_px / shape.semi_major_px, limits.axis_ratio),
         "hc_out_of_range": in_mm is not None and _is_outside(in_mm.circumference_px, limits.hc_mm),
         "field_of_view_out_of_range": pixel_size is not None
         and _is_outside(facts.frame.size[1] * pixel_size.x_mm, limits.field_of_view_mm),
         "square_image": _may_be_stretched(facts.frame),
-        "looks_differ": facts.looked.change > limits.look_change,
+        "looks_differ": facts.change > limits.look_change,
         "low_confidence": facts.outline.confidence < limits.confidence,
         "unlike_a_head": presence is not None and presence < limits.presence_doubted,
     }

@@ -71,9 +71,10 @@ def measure(frame: Frame, look: LookAt, metadata: ModelMetadata, /) -> Measureme
     last, seen = look_closely(frame, look, metadata)
     if isinstance(seen, str):
         return Measurement(found, reason=f"no {name} found: {seen}", look=last)
-    found |= {f"{name}_circumference_px": seen.ellipse.circumference_px, **asdict(seen.ellipse)}
+    ellipse = seen.outline.ellipse
+    found |= {f"{name}_circumference_px": ellipse.circumference_px, **asdict(ellipse)}
     if (size := frame.pixel_size) is not None:
-        in_mm = seen.ellipse.scaled(size.x_mm, size.y_mm)
+        in_mm = ellipse.scaled(size.x_mm, size.y_mm)
         found |= {
             f"{name}_circumference_mm": in_mm.circumference_px,  # px are mm here
             f"{name}_long_axis_mm": 2 * in_mm.semi_major_px,
@@ -81,7 +82,7 @@ def measure(frame: Frame, look: LookAt, metadata: ModelMetadata, /) -> Measureme
             f"{name}_area_mm2": math.pi * in_mm.semi_major_px * in_mm.semi_minor_px,
         }
     flags = tuple(flag for flag in quality.flags(seen) if flag in FLAGS)
-    return Measurement(found, seen.outline.confidence, flags, ellipse=seen.ellipse, look=last)
+    return Measurement(found, seen.outline.confidence, flags, ellipse=ellipse, look=last)
 
 
 def caption(measurement: Measurement, task: Task, /) -> str:

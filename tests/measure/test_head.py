@@ -11,8 +11,8 @@ from edgeseg.images.frame import Frame, PixelSize
 from edgeseg.measure import figures, head
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.framing import View
-from edgeseg.measure.measurement import Measurement
-from edgeseg.measure.outline import find
+from edgeseg.measure.measurement import Look, Measurement
+from edgeseg.measure.outline import see
 from edgeseg.measure.region import to_native
 from edgeseg.network.metadata import ModelMetadata
 from edgeseg.network.task import Limits, Task
@@ -95,7 +95,8 @@ def test_a_map_without_a_head_says_what_was_seen(probability: np.ndarray, reason
     assert re.match(f"no head found: {reason}", found.reason)
     assert head.caption(found, Task()) == "no head found"
     assert head.strokes(found) == []
-    assert not isinstance(find(small(0.0025), SIZE), str)  # a fourth more than it takes
+    larger = Look(small(0.0025)[None], View.whole(SIZE))  # a fourth more than it takes
+    assert not isinstance(see(larger), str)
 
 
 @pytest.mark.parametrize(("level", "status"), [(0.59, "empty"), (0.62, "doubtful"), (0.97, "ok")])

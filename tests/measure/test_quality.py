@@ -8,7 +8,7 @@ from edgeseg.measure import quality
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.framing import View
 from edgeseg.measure.measurement import Look
-from edgeseg.measure.outline import EllipseFit, Facts, Looked, Outline
+from edgeseg.measure.outline import EllipseFit, Facts, Outline
 from edgeseg.measure.region import Region
 from edgeseg.network.task import Limits
 
@@ -35,11 +35,11 @@ def flags(
     ellipse = Ellipse(x, 270.0, 200.0, semi_minor, 0.2)
     filled_px = ellipse.area_px * (NETWORK[0] / SIZE[0]) * (NETWORK[1] / SIZE[1])
     region = Region(np.zeros(NETWORK, np.uint8), round(filled * filled_px), 0)
-    outline = Outline(region, EllipseFit(ellipse, residual * semi_minor, arc), confidence)
+    fit = EllipseFit(ellipse, residual * semi_minor, arc)
+    outline = Outline(region, fit, ellipse, confidence)
     look = Look(np.zeros((1, *NETWORK), np.float32), View.whole(SIZE), presence)
     frame = frame or Frame(np.zeros(SIZE, np.uint8), as_pixel_size(pixel_mm))
-    looked = Looked(change, others)
-    return quality.flags(Facts(outline, ellipse, look, looked, frame, LIMITS))
+    return quality.flags(Facts(outline, look, change, others, frame, LIMITS))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgeseg.measure.outline import find
+from edgeseg.measure.framing import View
+from edgeseg.measure.measurement import Look
+from edgeseg.measure.outline import see
 from edgeseg.measure.quality import share_outside
 from edgeseg.phantom.head import HC_RANGE_MM, PIXEL_SIZE_RANGE_MM, demo_phantoms, make_phantom
 
@@ -17,9 +19,9 @@ def test_a_perfect_network_measures_the_true_hc(seed: int, cut_by_border: bool, 
     assert (0.1 < outside < 0.2) if cut_by_border else outside == 0
     probability = phantom.ellipse.resized((270, 400), (192, 288)).coverage(192, 288)
     assert (probability.min(), probability.max()) == (0, 1)
-    found = find(probability, (270, 400))
+    found = see(Look(probability[None], View.whole((270, 400))))
     assert not isinstance(found, str)
-    hc_mm = found.fit.ellipse.circumference_px * phantom.pixel_size_mm
+    hc_mm = found.ellipse.circumference_px * phantom.pixel_size_mm
     assert hc_mm == pytest.approx(phantom.hc_mm, rel=rel)
 
 

@@ -14,7 +14,8 @@ from edgeseg.drawing.encode import encode
 from edgeseg.images.frame import PixelSize, as_pixel_size
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.framing import View, around
-from edgeseg.measure.outline import agreement, find, fit_ellipse
+from edgeseg.measure.measurement import Look
+from edgeseg.measure.outline import agreement, fit_ellipse, see
 from edgeseg.network.adapter import preprocess
 from edgeseg.phantom.head import Phantom
 from edgeseg.prediction import Prediction
@@ -102,7 +103,7 @@ def maps() -> Iterator[np.ndarray]:
 @pytest.mark.parametrize("map_", [m.astype(np.float32) for m in maps()])
 def test_outlines_are_the_same_on_the_same_map(page: Any, map_: np.ndarray) -> None:
     size = (270, 400)
-    expected = find(map_, size)
+    expected = see(Look(map_[None], View.whole(size)))
     found = page.evaluate(
         """(map) => {
           const values = t.floats(map), view = { width: 400, height: 270 };

@@ -15,7 +15,7 @@ from edgeseg.measure import figures, quality, screen
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.framing import View
 from edgeseg.measure.measurement import Look
-from edgeseg.measure.outline import EllipseFit, Facts, Looked, Outline
+from edgeseg.measure.outline import EllipseFit, Facts, Outline
 from edgeseg.measure.region import Region
 from edgeseg.network.task import Limits
 from edgeseg.segmenter import Segmenter
@@ -34,11 +34,12 @@ PLAIN = Facts(
     Outline(
         Region(np.zeros(INPUT, np.uint8), 3330, 0),
         EllipseFit(Ellipse(200.0, 150.0, 100.0, 80.0, 0.3), 0.5, 1.0),
+        Ellipse(200.0, 150.0, 100.0, 80.0, 0.3),
         0.98,
     ),
-    Ellipse(200.0, 150.0, 100.0, 80.0, 0.3),
     Look(np.zeros((1, *INPUT), np.float32), View(0, 0, 450, 300), 0.99),
-    Looked(0.0, 0.0),
+    0.0,
+    0.0,
     Frame(noise(300, 450), SQUARE),
     Limits(presence_doubted=0.9),
 )
@@ -57,7 +58,9 @@ def framed(gray: GrayImage, x_mm: float = 0.2, y_mm: float = 0.2) -> Facts:
 
 def shaped(**changes: Any) -> Facts:
     """Return facts of another ellipse in the image."""
-    return PLAIN._replace(ellipse=replace(PLAIN.ellipse, **changes))
+    outline = PLAIN.outline
+    ellipse = replace(outline.ellipse, **changes)
+    return PLAIN._replace(outline=outline._replace(ellipse=ellipse))
 
 
 def barred(down: bool) -> GrayImage:
@@ -75,8 +78,8 @@ FACTS = {
         outline=PLAIN.outline._replace(region=PLAIN.outline.region._replace(area_px=2900))
     ),
     "an open outline": fitted(arc_fraction=0.74),
-    "two of them": PLAIN._replace(looked=Looked(0.0, 0.06)),
-    "another circumference": PLAIN._replace(looked=Looked(0.04, 0.0)),
+    "two of them": PLAIN._replace(other_share=0.06),
+    "another circumference": PLAIN._replace(change=0.04),
     "too flat": shaped(semi_minor_px=61.0),
     "too round": shaped(semi_minor_px=98.0),
     "too flat in mm": framed(noise(300, 450), 0.3),
@@ -109,11 +112,11 @@ def test_flags(page: Any, name: str) -> None:
             "region": areas | {"height": INPUT[0], "width": INPUT[1]},
             "confidence": outline.confidence,
         },
-        "ellipse": ellipse_fields(facts.ellipse),
+        "ellipse": ellipse_fields(outline.ellipse),
         "view": {"height": view.height_px, "width": view.width_px},
         "presence": facts.look.presence,
     }
-    looked = {"change": facts.looked.change, "otherShare": facts.looked.other_share}
+    looked = {"change": facts.change, "otherShare": facts.other_share}
     height, width = facts.frame.size
     raised = page.evaluate(
         """([look, looked, pixels, width, height, size, limits]) => {

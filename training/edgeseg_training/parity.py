@@ -15,7 +15,9 @@ from edgeseg.errors import DataError, EdgesegError, ParityError
 from edgeseg.images import image_file
 from edgeseg.images.frame import GrayImage
 from edgeseg.measure.ellipse import Mask
-from edgeseg.measure.outline import find
+from edgeseg.measure.framing import View
+from edgeseg.measure.measurement import Look
+from edgeseg.measure.outline import see
 from edgeseg.measure.regions import label
 from edgeseg.network.adapter import preprocess
 from edgeseg.network.task import Limits, Task
@@ -228,10 +230,11 @@ class _Head(NamedTuple):
 
 def measure(probability: npt.NDArray[np.float32], sample: Sample) -> _Head:
     """Measure a head in a map, (h, w), as the runtime does but whatever its confidence."""
-    found = find(probability, (sample.gray.shape[0], sample.gray.shape[1]))
+    view = View.whole((sample.gray.shape[0], sample.gray.shape[1]))
+    found = see(Look(probability[None], view))
     if isinstance(found, str):
         return _Head(np.zeros(probability.shape, dtype=np.uint8), 0.0, 0.0)
-    hc_mm = found.fit.ellipse.circumference_px * (sample.pixel_size_mm or 1.0)
+    hc_mm = found.ellipse.circumference_px * (sample.pixel_size_mm or 1.0)
     return _Head(found.region.mask, hc_mm, found.confidence)
 
 

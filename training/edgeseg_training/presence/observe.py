@@ -16,7 +16,7 @@ from edgeseg.images.frame import GrayImage
 from edgeseg.images.image_file import read_gray
 from edgeseg.measure.framing import View, around
 from edgeseg.measure.measurement import Look
-from edgeseg.measure.outline import Seen, see
+from edgeseg.measure.outline import Outline, see
 from edgeseg.network.adapter import preprocess
 from edgeseg.network.metadata import METADATA_KEY, ModelMetadata
 from edgeseg.network.port import Port
@@ -79,7 +79,7 @@ class Observer:
         self._input = self._session.get_inputs()[0].name
         self._adapter = Port(self._session, Path(self.metadata.name)).adapter
 
-    def first(self, gray: GrayImage) -> Seen | None:
+    def first(self, gray: GrayImage) -> Outline | None:
         """Return the head that the first look finds, real or not."""
         return self._look(gray, View.whole((gray.shape[0], gray.shape[1])))[0]
 
@@ -92,7 +92,7 @@ class Observer:
         input_size = metadata.input_height, metadata.input_width
         return self._look(gray, around(seen.ellipse, metadata.limits.view_shares, input_size))[1]
 
-    def _look(self, gray: GrayImage, view: View) -> tuple[Seen | None, FloatArray]:
+    def _look(self, gray: GrayImage, view: View) -> tuple[Outline | None, FloatArray]:
         metadata = self.metadata
         tensor = preprocess(view.cut(gray), metadata.input_height, metadata.input_width)
         adapter = self._adapter
