@@ -34,19 +34,22 @@ def loop(model: str, folder: Path, out: Path) -> None:
 
     from edgeseg.inputs.discover import discover
     from edgeseg.inputs.facts import PixelSizes
-    from edgeseg.run.folder import FolderRun, Options
+    from edgeseg.run.results import open_results
+    from edgeseg.run.store import FileRows
+    from edgeseg.run.worker import Worker
     from edgeseg.segmenter import Segmenter
 
-    class Loop(FolderRun):
-        def _measure_all(self, measuring, items, journal):  # type: ignore[no-untyped-def]
-            for batch in self._batches(measuring, items, journal):
-                yield from measuring.measure(batch)
+    def write(name: str, data: bytes) -> None:
+        (out / name).parent.mkdir(exist_ok=True)
+        (out / name).write_bytes(data)
 
     cv2.setNumThreads(1)
-    segmenter = Segmenter(model, device="cpu", threads=1)
-    items = discover([str(folder)]).items
-    options = Options(workers=1)
-    Loop(segmenter, items, PixelSizes(items, 0.1), out, options).run()
+    worker = Worker(Segmenter(model, device="cpu", threads=1), PixelSizes((), 0.1))
+    with open_results(worker, out, {}) as results:
+        for source in discover([str(folder)]).items:
+            rows = [worker.measure(source, write)]
+            results.store.replace_rows([FileRows(source.file, "", worker.kinds, rows)])
+        results.export("done")
 
 
 def memory_folder() -> Path | None:

@@ -20,7 +20,7 @@ from edgeseg.node.report_sender import ReportSender
 from edgeseg.node.server import run_server
 from edgeseg.output.record import DOCUMENTS, picture_names
 from edgeseg.output.table import Row
-from edgeseg.run.folder import Engine
+from edgeseg.run.engine import Engine
 from edgeseg.run.results import Results
 from edgeseg.run.store import Store
 from edgeseg.system.files import sync

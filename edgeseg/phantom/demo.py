@@ -11,7 +11,8 @@ from edgeseg.inputs.size_table import read_table
 from edgeseg.inputs.source import Source
 from edgeseg.output.table import figures_of
 from edgeseg.phantom.head import demo_phantoms, table
-from edgeseg.run.folder import FolderRun, Options
+from edgeseg.run.folder import measure_folder
+from edgeseg.run.worker import Options, Worker
 from edgeseg.system.files import write_atomic
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ def run(segmenter: Segmenter, out: Path = FOLDER) -> tuple[Summary, list[Measure
     write_atomic(out / "phantoms.csv", table(phantoms.values()).encode())
     items = [Source(name, str(inputs / name)) for name in phantoms]
     pixel_sizes = PixelSizes(items, table=read_table(out / "phantoms.csv"))
-    summary = FolderRun(segmenter, items, pixel_sizes, out, Options(overwrite=True)).run()
+    worker = Worker(segmenter, pixel_sizes, Options(overwrite=True))
+    summary = measure_folder(worker, items, out)
     measured = []
     for row in summary.rows:
         file, hc_mm = str(row["file"]), figures_of(row, segmenter.metadata.task)["hc_mm"]

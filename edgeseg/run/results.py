@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import json
 import os
 import threading
 import time
@@ -34,15 +33,9 @@ class Results:
     """A folder of results and its store, held by this process; see `open_results`."""
 
     def __init__(
-        self,
-        worker: Worker,
-        out: Path,
-        store: Store,
-        arguments: Mapping[str, Any],
-        on_notice: Callable[[str], None],
+        self, worker: Worker, out: Path, store: Store, arguments: Mapping[str, Any]
     ) -> None:
-        self.out, self.store = out, store
-        self._worker, self._on_notice = worker, on_notice
+        self.out, self.store, self._worker = out, store, worker
         self._asked = {"arguments": {**arguments}, "options": worker.options._asdict()}
         if worker.calibration is not None:
             self._asked["calibration"] = asdict(worker.calibration)
@@ -109,7 +102,7 @@ class Results:
             try:
                 self.export()
             except EdgesegError as error:
-                self._on_notice(str(error))
+                self._worker.on_notice(str(error))
             rest_s = max(_EVERY_S, _REST * (time.monotonic() - started_s))
 
 
@@ -118,24 +111,13 @@ def open_results(
     worker: Worker,
     out: Path,
     arguments: Mapping[str, Any],
-    on_notice: Callable[[str], None],
-    *,
-    resume: bool,
-    overwrite: bool = False,
     sources: Sequence[Source] = (),
 ) -> Iterator[Results]:
     """Hold a folder for a run, and open its store: refuse what is somebody else's.
 
-    Parameters
-    ----------
-    arguments
-        Recorded in ``run.json`` as they are.
-    on_notice
-        Called with sentences on the folder that a user should read.
-    resume, overwrite
-        Whether an earlier run there is continued, or replaced.
-    sources
-        All images, where they are known: no picture of somebody else's is replaced.
+    The worker's options say whether an earlier run there is continued, or replaced; ``arguments``
+    are recorded in ``run.json`` as they are. ``sources`` are all images, where they are known: no
+    picture of somebody else's is replaced.
 
     Raises `OutputExistsError`, `OutputLockedError` or `OutputWriteError` if the folder holds
     something else, is in use or cannot be written; `DataError` if the run there was of another
@@ -144,16 +126,17 @@ def open_results(
     is_ours = (out / STORE_NAME).exists()
     if not is_ours and (out / _JOURNAL_NAME).is_file():
         raise OutputExistsError(
-            f"{out} holds results of edgeseg 0.2, which this version does not continue"
-            f"{_count_unsent(out / _JOURNAL_NAME)}; choose another folder"
+            f"{out} holds results of edgeseg 0.2, which this version does not continue; choose "
+            "another folder"
         )
+    resume, overwrite = worker.options.resume, worker.options.overwrite
     why = "" if resume else " (--resume continues an earlier run)"
     claim(out, overwrite or (is_ours and resume), why)
     there = [kind for kind in worker.kinds if os.path.lexists(out / kind)]
     names = [picture_names(*source.key)[kind] for kind in there for source in sources]
     if not is_ours:
         _refuse_others(out, [*_EXPORTS, *names], lambda name: False)
-    with locked(out, on_notice) as has_locks:
+    with locked(out, worker.on_notice) as has_locks:
         if not is_ours and (out / STORE_NAME).exists():
             raise OutputLockedError(f"{out}: another run writes there; choose another folder")
         with contextlib.closing(_open_store(out, has_locks=has_locks, anew=overwrite)) as store:
@@ -162,21 +145,7 @@ def open_results(
             if overwrite:
                 _remove_earlier(out, store)
             _check_same_run(out, store, worker)
-            yield Results(worker, out, store, arguments, on_notice)
-
-
-def _count_unsent(journal: Path) -> str:
-    """Say how many reports a node of version 0.2 still owed an archive."""
-    owed: set[str] = set()
-    text = ""
-    with contextlib.suppress(OSError):
-        text = journal.read_text(encoding="utf-8", errors="replace")
-    for line in text.splitlines():
-        with contextlib.suppress(ValueError, TypeError):
-            kind, *names = json.loads(line)
-            if kind in ("owed", "sent"):
-                owed = owed | {*names} if kind == "owed" else owed - {*names}
-    return f"; {len(owed)} of its reports were never sent" if owed else ""
+            yield Results(worker, out, store, arguments)
 
 
 def _refuse_others(out: Path, names: Sequence[str], is_ours: Callable[[str], bool]) -> None:

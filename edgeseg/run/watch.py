@@ -18,7 +18,7 @@ from edgeseg.inputs.left_out import Tally
 from edgeseg.inputs.size_table import read_table
 from edgeseg.inputs.source import Source, Stamp, stamp_of
 from edgeseg.output.table import Row
-from edgeseg.run.folder import Engine
+from edgeseg.run.engine import Engine
 from edgeseg.run.worker import Worker, read_source
 
 # as programs call what they are still writing: browsers, rsync, editors, this package

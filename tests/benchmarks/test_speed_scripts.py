@@ -9,7 +9,8 @@ import pytest
 from edgeseg.inputs.discover import discover
 from edgeseg.inputs.facts import PixelSizes
 from edgeseg.output.table import TIMING_COLUMNS
-from edgeseg.run.folder import FolderRun
+from edgeseg.run.folder import measure_folder
+from edgeseg.run.worker import Worker
 from edgeseg.segmenter import Segmenter
 from tests.conftest import benchmark_script
 from tests.tables import read_rows
@@ -38,7 +39,7 @@ def test_the_plain_loop_measures_what_infer_does(
         shutil.copy(path, scans)
     benchmark_script("folder_speed").loop("hc18-edge", scans, tmp_path / "loop")
     items = discover([str(scans)]).items
-    FolderRun(segmenter, items, PixelSizes(items, 0.1), tmp_path / "run").run()
+    measure_folder(Worker(segmenter, PixelSizes(items, 0.1)), items, tmp_path / "run")
     rows = [list(read_rows(tmp_path / name / "results.csv")) for name in ("loop", "run")]
     for row in (*rows[0], *rows[1]):
         for column in TIMING_COLUMNS:

@@ -167,7 +167,7 @@ def test_a_full_disk_says_how_to_go_on(
     image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     full = Mock(side_effect=OutputWriteError("masks/a.png: cannot be written (No space left)"))
-    monkeypatch.setattr("edgeseg.run.commit.Job.write", full)
+    monkeypatch.setattr("edgeseg.run.engine.Job.write", full)
     refused("infer", image, "--out", tmp_path / "out")
     advice, error = capsys.readouterr().err.splitlines()[-2:]
     assert advice.startswith("what was measured is kept; continue with: edgeseg infer --resume ")

@@ -21,7 +21,7 @@ from edgeseg.measure.ellipse import Ellipse
 from edgeseg.node import node as node_module
 from edgeseg.node.addresses import Status
 from edgeseg.node.node import Inbox
-from edgeseg.run.folder import Engine
+from edgeseg.run.engine import Engine
 from edgeseg.run.store import Store
 from edgeseg.run.worker import Options, Worker, read_source
 from tests.fakes import FakeSession, head_image, open_fake, record_calls, until

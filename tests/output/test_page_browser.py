@@ -22,7 +22,8 @@ from edgeseg.measure.ellipse import Ellipse
 from edgeseg.network.task import Task
 from edgeseg.output import table
 from edgeseg.phantom.head import Phantom
-from edgeseg.run.folder import FolderRun
+from edgeseg.run.folder import measure_folder
+from edgeseg.run.worker import Worker
 from edgeseg.score.corrected import read_corrections
 from edgeseg.segmenter import Segmenter
 from edgeseg.system.version import __version__
@@ -48,7 +49,7 @@ def report(
     (scans / HOSTILE).write_bytes(b"no image")
     (scans / "dark.png").write_bytes(encode(".png", np.zeros((200, 300), np.uint8)))
     items = discover([str(scans)]).items
-    FolderRun(nano, items, PixelSizes(items, PIXEL_MM), folder / "out").run()
+    measure_folder(Worker(nano, PixelSizes(items, PIXEL_MM)), items, folder / "out")
     return folder / "out" / "report.html"
 
 

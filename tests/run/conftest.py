@@ -15,7 +15,8 @@ from edgeseg.inputs.discover import discover
 from edgeseg.inputs.facts import Ages, PixelSizes
 from edgeseg.output.table import TIMING_COLUMNS, Row
 from edgeseg.phantom.head import Phantom
-from edgeseg.run.folder import FolderRun, Options, Summary
+from edgeseg.run.folder import Summary, measure_folder
+from edgeseg.run.worker import Options, Worker
 from edgeseg.segmenter import Segmenter
 
 
@@ -24,8 +25,8 @@ def run(
     weeks: dict[str, float | None] | None = None, site: Calibration | None = None, **more: object,
 ) -> Summary:  # fmt: skip
     items = discover([str(scans)], out).items
-    known = PixelSizes(items, size_mm), out, Options(**more), {}, Ages(items, None, weeks), site  # type: ignore[arg-type]
-    return FolderRun(segmenter, items, *known).run()
+    known = PixelSizes(items, size_mm), Options(**more), Ages(items, None, weeks), site  # type: ignore[arg-type]
+    return measure_folder(Worker(segmenter, *known), items, out)
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,8 @@ from edgeseg.inputs.facts import PixelSizes
 from edgeseg.inputs.source import Source
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.output.table import Row
-from edgeseg.run import commit
-from edgeseg.run.commit import PARTS_NAME
-from edgeseg.run.folder import Engine
+from edgeseg.run import engine as engines
+from edgeseg.run.engine import PARTS_NAME, Engine
 from edgeseg.run.store import Store
 from edgeseg.run.worker import Options, Worker
 from edgeseg.segmenter import Segmenter
@@ -200,7 +199,7 @@ def test_killed_at_any_step_and_submitted_again_each_has_its_rows_once(
     out = tmp_path / "out"
     with opened(segmenter, out) as (engine, _):
         engine.submit(source(scan, "kept.png")).result()
-    owner: Any = {"sync": commit, "replace": Path}.get(step, Store)
+    owner: Any = {"sync": engines, "replace": Path}.get(step, Store)
     original = getattr(owner, step)
 
     def killed(*args: Any) -> Any:
@@ -239,7 +238,7 @@ def test_flushes_and_renames_come_in_an_order_that_survives_a_power_cut(
             return "flush part"
         return f"flush {path.relative_to(out).as_posix()}"
 
-    record(commit, "sync", flushed)
+    record(engines, "sync", flushed)
     record(Store, "announce", lambda *_: "announce")
     record(Store, "replace_rows", lambda *_: "rows")
     record(Path, "replace", lambda _, new: f"name {new.name}" if new.is_relative_to(out) else None)

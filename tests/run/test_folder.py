@@ -238,13 +238,10 @@ def test_overwriting_removes_nothing_outside_the_folder(measured: ScanFolder, na
 
 
 @pytest.mark.parametrize("how", ["resume", "overwrite"])
-def test_a_folder_of_version_0_2_is_refused_with_the_reports_it_still_owes(
-    folder: ScanFolder, how: str
-) -> None:
+def test_a_folder_of_version_0_2_is_refused(folder: ScanFolder, how: str) -> None:
     folder.out.mkdir()
-    journal = folder.out / ".edgeseg.journal"
-    journal.write_text('["owed", "sr/a.dcm", "sr/b.dcm"]\n["sent", "sr/a.dcm"]\n["owed", "sr/c')
-    with pytest.raises(OutputExistsError, match=r"\b1 of its reports"):
+    (folder.out / ".edgeseg.journal").touch()
+    with pytest.raises(OutputExistsError, match=r"0\.2"):
         folder.run(**{how: True})
     assert not (folder.out / STORE_NAME).exists()
 

@@ -19,7 +19,8 @@ from edgeseg.measure.ellipse import Ellipse
 from edgeseg.output.record import picture_names
 from edgeseg.output.table import columns
 from edgeseg.run import worker as workers_
-from edgeseg.run.folder import FolderRun, Options
+from edgeseg.run.folder import Summary, measure_folder
+from edgeseg.run.worker import Options, Worker
 from edgeseg.segmenter import Segmenter
 from tests.fakes import LESIONS, Clock, FakeSession, bright, bright_and_gray, head_image, open_fake
 from tests.run.conftest import run
@@ -46,12 +47,12 @@ def scans(tmp_path: Path) -> Path:
     return folder
 
 
-def folder_run(segmenter: Segmenter, scans: Path, out: Path, **options: object) -> FolderRun:
+def measure(segmenter: Segmenter, scans: Path, out: Path, **options: object) -> Summary:
     items = discover([str(scans)], out).items
     sizes_mm = {name: HEADS[name][2] if name in HEADS else 0.5 for name in FILES}
     table = {name: TableRow(PixelSize(mm, mm, "table")) for name, mm in sizes_mm.items()}
     sizes = PixelSizes(items, table=table)
-    return FolderRun(segmenter, items, sizes, out, Options(**options))  # type: ignore[arg-type]
+    return measure_folder(Worker(segmenter, sizes, Options(**options)), items, out)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -71,7 +72,7 @@ def test_every_row_and_picture_is_of_its_own_image(
 
     out = tmp_path / "out"
     segmenter = open_fake(monkeypatch, FakeSession(fails_on_d))
-    rows = folder_run(segmenter, scans, out, workers=workers).run().rows
+    rows = measure(segmenter, scans, out, workers=workers).rows
     assert [row["file"] for row in rows] == FILES
     assert [row["status"] for row in rows] == ["ok", "ok", "failed", "failed", "ok", "ok", "empty"]
     assert "the model's answers run from nan" in str(rows[3]["reason"])
@@ -108,7 +109,7 @@ def test_as_many_images_are_worked_on_at_once_as_there_are_workers(
 
     monkeypatch.setattr("edgeseg.segmenter.usable_cores", lambda: 8)
     segmenter = open_fake(monkeypatch, FakeSession(wait_for_the_others))
-    rows = folder_run(segmenter, scans, tmp_path / "out", workers=workers).run().rows
+    rows = measure(segmenter, scans, tmp_path / "out", workers=workers).rows
     assert [row["status"] for row in rows].count("failed") == 1  # c.png: six came together
 
 
@@ -120,10 +121,9 @@ def test_times_are_as_clocked(monkeypatch: pytest.MonkeyPatch, scans: Path, tmp_
     monkeypatch.setattr(workers_, "time", clock)
     decode = clock.takes(2, workers_.image_file.decode_frame)
     monkeypatch.setattr(workers_.image_file, "decode_frame", decode)
-    rows = folder_run(segmenter, scans, tmp_path / "out", workers=1)
     with monkeypatch.context() as patch:
         patch.setattr("edgeseg.run.results.Results.exporting", lambda _: contextlib.nullcontext())
-        summary = rows.run()
+        summary = measure(segmenter, scans, tmp_path / "out", workers=1)
     for row, inference_ms in zip(summary.rows, (60, 60, None, 60, 60, 60, 30), strict=True):
         times = [row[name] for name in ("decode_ms", "inference_ms", "postprocess_ms")]
         assert times == ([None] * 3 if inference_ms is None else [2, inference_ms, 0])

@@ -52,7 +52,8 @@ def infer(
     """Measure images: results.csv, masks, overlays and a report."""
     from edgeseg.inputs.facts import PixelSizes, find_ages
     from edgeseg.inputs.size_table import read_table
-    from edgeseg.run.folder import FolderRun
+    from edgeseg.run.folder import measure_folder
+    from edgeseg.run.worker import Worker
 
     if resume and overwrite:
         raise typer.BadParameter(options.RESUME_OR_OVERWRITE)
@@ -78,8 +79,8 @@ def infer(
             other = f"{model.calibration} was determined with another model than {model.model}"
             console.notice(other)
         advice = _RulerAdvice(0 if knows_sizes else _LOOKED_AT)
-        known = arguments, ages, site, advice.read
-        run = FolderRun(segmenter, sources, sizes, out, how, *known)
+        known = ages, site, advice.read, console.notice
+        worker = Worker(segmenter, sizes, how, *known)
         with (
             interrupts.advise(f"what was measured is kept; continue with: {_resume_command()}"),
             console.progress(len(sources), "measuring") as advance,
@@ -90,7 +91,7 @@ def infer(
                 write_line(row)
                 advice.print_notice()
 
-            summary = run.run(on_row, console.notice)
+            summary = measure_folder(worker, sources, out, arguments, on_row)
         advice.print_notice(is_last=True)
         if resized := sizes.resized_notice():
             console.notice(resized)

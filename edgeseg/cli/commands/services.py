@@ -48,7 +48,7 @@ def watch(
     Stop it with Ctrl-C or SIGTERM.
     """
     from edgeseg.inputs.facts import Ages
-    from edgeseg.run.folder import Engine
+    from edgeseg.run.engine import Engine
     from edgeseg.run.results import open_results
     from edgeseg.run.watch import LiveSizes, Watch, read_present
     from edgeseg.run.worker import Worker
@@ -59,13 +59,13 @@ def watch(
         raise InputNotFoundError(f"{folder}: no folder that can be read; create it first")
     sizes = LiveSizes(size_mm, scale.pixel_sizes, console.notice)
     workers = model.count_workers()
-    how = output.collect(workers, sr=sr, ruler=ruler)
+    how = output.collect(workers, sr=sr, ruler=ruler, resume=True)
     known = how, Ages(), model.read_calibration()
     segmenter = model.open()
     worker = Worker(segmenter, sizes, *known, read=read_present, on_notice=console.notice)
     with (
         console.lines_to(jsonl_file, append=True) as write_line,
-        open_results(worker, out, arguments, console.notice, resume=True) as results,
+        open_results(worker, out, arguments) as results,
     ):
 
         def on_rows(rows: Sequence[Row]) -> None:
@@ -127,7 +127,7 @@ def listen(
     from edgeseg.node.library import pynetdicom
     from edgeseg.node.node import Notices, run_node
     from edgeseg.node.report_sender import ReportSender
-    from edgeseg.run.folder import Engine
+    from edgeseg.run.engine import Engine
     from edgeseg.run.results import open_results
     from edgeseg.run.worker import Worker
     from edgeseg.system.addresses import in_brackets, is_loopback
@@ -143,11 +143,11 @@ def listen(
     bounds = Bounds(instance_bytes=most_mib << 20, associations=most_callers, queue=queue)
     address = NodeAddress(host, port, title, callers, inward, bounds)
     workers, notices = model.count_workers(), Notices(console.notice)
-    known = output.collect(workers, sr=sr), Ages(), model.read_calibration()
+    known = output.collect(workers, sr=sr, resume=True), Ages(), model.read_calibration()
     worker = Worker(model.open(), PixelSizes([]), *known, on_notice=notices)
     with (
         contextlib.closing(notices),
-        open_results(worker, out, options.arguments_of(context), notices, resume=True) as results,
+        open_results(worker, out, options.arguments_of(context)) as results,
     ):
         reports = ReportSender(results, remote, title, outward, notices) if remote else None
         owes, on_rows = remote is not None, results.note_change
