@@ -31,6 +31,7 @@ SCRIPTS = (
     "viewer.js", "zoom.js", "correct.js", "corrected.js", "main.js",
 )  # fmt: skip
 """In the order in which the page loads them; they share one scope."""
+_STYLES = ("common.css", "style.css")
 MAX_THUMBNAILS = 2000
 """Of the most doubtful images; the pictures of others are loaded from the overlays folder."""
 _HERE = Path(__file__).parent
@@ -59,7 +60,8 @@ def write_page(
     Raises OutputWriteError if the page cannot be written.
     """
     measure, facts = measure_of(task), _facts(record)
-    style, *scripts = ((_HERE / name).read_text("utf-8") for name in ("style.css", *SCRIPTS))
+    common, own, *scripts = ((_HERE / name).read_text("utf-8") for name in (*_STYLES, *SCRIPTS))
+    style = common + own
     marks = {
         "policy": _POLICY.format(style=_hash(style), scripts=" ".join(map(_hash, scripts))),
         "title": escape(measure.title(task)),
