@@ -1,4 +1,4 @@
-"""Whole folders, to be resumed."""
+"""Measures a whole folder of images, or what an earlier run there has not measured."""
 
 from __future__ import annotations
 

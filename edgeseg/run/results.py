@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import os
 import threading
 import time
@@ -14,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from edgeseg.errors import DataError, EdgesegError, OutputExistsError, OutputLockedError
 from edgeseg.output import table
-from edgeseg.output.record import PICTURES, RUN_NAME, picture_names, record_of
+from edgeseg.output.record import RUN_NAME, picture_names, record_of
 from edgeseg.output.report.page import REPORT_NAME, write_page
 from edgeseg.run.store import STORE_NAME, Picture, Store
 from edgeseg.system.files import claim, locked, sync, write_json
-from edgeseg.system.text import unshield
 
 if TYPE_CHECKING:
     from edgeseg.inputs.source import Source
@@ -139,7 +137,8 @@ def open_results(
     with locked(out, worker.on_notice) as has_locks:
         if not is_ours and (out / STORE_NAME).exists():
             raise OutputLockedError(f"{out}: another run writes there; choose another folder")
-        with contextlib.closing(_open_store(out, has_locks=has_locks, anew=overwrite)) as store:
+        opened = _open_store(out, names, has_locks=has_locks, anew=overwrite)
+        with contextlib.closing(opened) as store:
             if is_ours:
                 _refuse_others(out, names, store.has_picture)
             if overwrite:
@@ -162,14 +161,17 @@ def _refuse_others(out: Path, names: Sequence[str], is_ours: Callable[[str], boo
             )
 
 
-def _open_store(out: Path, *, has_locks: bool, anew: bool) -> Store:
-    """Open a folder's store; one that is damaged or emptied is made anew if nothing hangs on it."""
-    path, results = out / STORE_NAME, out / table.RESULTS_NAME
-    is_emptied = path.exists() and not path.stat().st_size
-    if is_emptied and not anew and any(_keys_of_table(results)):
+def _open_store(out: Path, names: Sequence[str], *, has_locks: bool, anew: bool) -> Store:
+    """Open a folder's store; one that is damaged or emptied is made anew if nothing hangs on it.
+
+    Where the run begins anew, pictures of ``names`` are this folder's: nothing else says which are.
+    """
+    path, table_path = out / STORE_NAME, out / table.RESULTS_NAME
+    is_lost = path.exists() and not path.stat().st_size
+    if is_lost and not anew and table_path.exists() and table_path.stat().st_size:
         raise DataError(
-            f"{path} is empty, but {results.name} beside it is not; begin anew (--overwrite), or "
-            "choose another folder"
+            f"{path} is empty, but {table_path.name} beside it is not; begin anew (--overwrite), "
+            "or choose another folder"
         )
     try:
         store = Store(out, has_locks=has_locks)
@@ -178,24 +180,10 @@ def _open_store(out: Path, *, has_locks: bool, anew: bool) -> Store:
             raise
         for end in ("", "-wal", "-journal"):
             (out / f"{STORE_NAME}{end}").unlink(missing_ok=True)
-        store, is_emptied = Store(out, has_locks=has_locks), True
-    if is_emptied:
-        keys = _keys_of_table(results)
-        names = ((file, picture_names(file, frame)) for file, frame in keys)
-        store.announce(Picture(each[kind], file, 0) for file, each in names for kind in PICTURES)
+        store, is_lost = Store(out, has_locks=has_locks), True
+    if is_lost and anew:
+        store.announce(Picture(name, "", 0) for name in names)
     return store
-
-
-def _keys_of_table(path: Path) -> Iterator[tuple[str, int]]:
-    """Yield the files and frames that a table of results names, as far as it can be read."""
-    with (
-        contextlib.suppress(OSError, ValueError, csv.Error),
-        path.open(encoding="utf-8-sig", newline="") as stream,
-    ):
-        for row in csv.DictReader(stream):
-            frame = row.get("frame") or ""
-            if file := row.get("file"):
-                yield unshield(file), int(frame) if frame.isdecimal() else 0
 
 
 def _remove_earlier(out: Path, store: Store) -> None:

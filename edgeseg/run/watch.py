@@ -6,12 +6,13 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from pathlib import Path
 
 from edgeseg.errors import EdgesegError
-from edgeseg.images.frame import Frame, Size
+from edgeseg.images.frame import Frame
 from edgeseg.inputs.discover import FoundFile, is_image, items_of, name_below, walk_files
 from edgeseg.inputs.facts import PixelSizes
 from edgeseg.inputs.left_out import Tally
@@ -25,42 +26,6 @@ from edgeseg.run.worker import Worker, read_source
 _UNFINISHED = re.compile(r"(\.(part|partial|tmp|temp|crdownload|download|filepart|swp)|~)$", re.I)
 _REST = 10  # times as long as a look takes is rested at least
 _RETRY_S = 5.0  # after which a file that could not be written down is tried again
-
-
-class LiveSizes(PixelSizes):
-    """Millimetres per pixel as `PixelSizes` has them, of images that are not known beforehand.
-
-    The size of all beats the table, which is read again when it changes. Raises
-    `InputNotFoundError` or `DataError` if the table cannot be read now, or the size cannot be one.
-    """
-
-    def __init__(
-        self,
-        pixel_size_mm: Size = None,
-        table_path: Path | None = None,
-        on_notice: Callable[[str], None] = lambda text: None,
-    ) -> None:
-        self._path = table_path if pixel_size_mm is None else None
-        self._on_notice = on_notice
-        self._stamp = self._path and stamp_of(str(self._path))
-        table = read_table(self._path, on_notice) if self._path else None
-        super().__init__((), pixel_size_mm, table)
-
-    def refresh(self) -> bool:
-        """Read the table again if it has changed, and tell whether it was.
-
-        Nothing may be measured meanwhile. A table that cannot be read, as while it is written, is
-        left for later: the last one holds.
-        """
-        stamp = self._path and stamp_of(str(self._path))
-        if self._path is None or stamp in (None, self._stamp):
-            return False
-        try:
-            super().__init__((), None, read_table(self._path, self._on_notice))
-        except EdgesegError:
-            return False
-        self._stamp = stamp
-        return True
 
 
 class _NoTally(Tally):
@@ -132,28 +97,26 @@ class WatchedFolder:
 class Watch:
     """A folder whose images are measured as they come.
 
-    The engine is open, and its worker reads with `read_present` and measures with ``sizes``. The
-    folder of results may lie in the other one; ``on_notice`` is called from any thread.
+    The worker reads with `read_present`; its pixel sizes are those of ``table``, if there is one,
+    which is read again when it changes. The folder of results may lie in the other one. Raises
+    `InputNotFoundError` or `DataError` if the table cannot be read now.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        worker: Worker,
-        folder: Path,
-        out: Path,
-        sizes: LiveSizes,
-        on_notice: Callable[[str], None],
-    ) -> None:
-        self._engine, self._worker = engine, worker
-        self._folder, self._sizes = folder, sizes
+    def __init__(self, worker: Worker, folder: Path, out: Path, table: Path | None = None) -> None:
+        self._worker, self._folder, self._table = worker, folder, table
         self._watched = WatchedFolder(folder, out)
-        self._on_notice = on_notice
         self._retry_s: dict[str, float] = {}  # when a file is to be tried again, by its path
+        self._table_stamp: Stamp | None = None
         self._is_away = False
+        self._read_table()
 
-    def run(self, every_s: float, ending: threading.Event, *, once: bool = False) -> None:
-        """Look each ``every_s`` until the event is set, or with ``once`` until nothing is left."""
+    def run(
+        self, engine: Engine, every_s: float, ending: threading.Event, *, once: bool = False
+    ) -> None:
+        """Look each ``every_s`` until the event is set, or with ``once`` until nothing is left.
+
+        The engine is open, and has the same worker.
+        """
         while not ending.is_set():
             started_s = time.monotonic()
             files = self._look()
@@ -163,7 +126,7 @@ class Watch:
                 if ending.is_set():
                     return
                 if sources := self._sources_of(file):
-                    future = self._engine.submit(sources)
+                    future = engine.submit(sources)
                     future.add_done_callback(lambda future, file=file: self._end(file, future))  # type: ignore[misc]
                     under_way.add(future)
             while under_way and not ending.is_set():
@@ -178,19 +141,29 @@ class Watch:
         for path in [path for path, at_s in self._retry_s.items() if at_s < now_s]:
             del self._retry_s[path]
             self._watched.return_again(path)
-        if self._sizes.refresh():
-            self._watched.return_again()  # those whose size is the same are not measured again
+        with suppress(EdgesegError):  # of a table that is being written: the last one holds
+            if self._read_table():
+                self._watched.return_again()  # those whose size is the same are not measured again
         try:
             found = self._watched.look()
         except OSError as error:
             if not self._is_away:
-                self._on_notice(f"{self._folder}: away ({error.strerror}); waiting for it")
+                self._worker.on_notice(f"{self._folder}: away ({error.strerror}); waiting for it")
             self._is_away = True
             return []
         if self._is_away:
-            self._on_notice(f"{self._folder}: back again")
+            self._worker.on_notice(f"{self._folder}: back again")
         self._is_away = False
         return found
+
+    def _read_table(self) -> bool:
+        """Read the table of pixel sizes if it has changed, and tell whether it was."""
+        stamp = stamp_of(str(self._table))
+        if self._table is None or (self._table_stamp and stamp in (None, self._table_stamp)):
+            return False
+        table = read_table(self._table, self._worker.on_notice)
+        self._worker.pixel_sizes, self._table_stamp = PixelSizes(table=table), stamp
+        return True
 
     def _sources_of(self, file: Source) -> list[Source]:
         """Return the frames of a file; none if it is gone, and keeps its row."""
@@ -205,7 +178,7 @@ class Watch:
         if error is None or isinstance(error, SourceGone):
             return
         if isinstance(error, EdgesegError):
-            self._on_notice(str(error))
+            self._worker.on_notice(str(error))
         self._retry_s[file.location] = time.monotonic() + _RETRY_S
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import ssl
 
     from edgeseg.output.table import Row
-    from edgeseg.run.watch import Watch
 
 _tls_option = partial(option, panel="TLS", metavar="PEM")
 
@@ -47,22 +46,23 @@ def watch(
 
     Stop it with Ctrl-C or SIGTERM.
     """
-    from edgeseg.inputs.facts import Ages
+    from edgeseg.inputs.facts import Ages, PixelSizes
     from edgeseg.run.engine import Engine
     from edgeseg.run.results import open_results
-    from edgeseg.run.watch import LiveSizes, Watch, read_present
+    from edgeseg.run.watch import Watch, read_present
     from edgeseg.run.worker import Worker
 
     size_mm = scale.read_size()
     arguments = options.arguments_of(context) | {"pixel_size": size_mm}
     if not folder.is_dir() or not os.access(folder, os.R_OK):
         raise InputNotFoundError(f"{folder}: no folder that can be read; create it first")
-    sizes = LiveSizes(size_mm, scale.pixel_sizes, console.notice)
     workers = model.count_workers()
     how = output.collect(workers, sr=sr, ruler=ruler, resume=True)
     known = how, Ages(), model.read_calibration()
     segmenter = model.open()
+    sizes, table = PixelSizes((), size_mm), None if size_mm else scale.pixel_sizes
     worker = Worker(segmenter, sizes, *known, read=read_present, on_notice=console.notice)
+    watching = Watch(worker, folder, out, table)
     with (
         console.lines_to(jsonl_file, append=True) as write_line,
         open_results(worker, out, arguments) as results,
@@ -76,18 +76,17 @@ def watch(
 
         engine = Engine(worker, results.store, out, workers, retry_failed=resume, on_rows=on_rows)
         with results.exporting(), engine:
-            watching = Watch(engine, worker, folder, out, sizes, console.notice)
             console.say(f"watching {folder}; Ctrl-C stops it")
-            _run(watching, every_s, once=once)
+            _run(partial(watching.run, engine, every_s, once=once))
         results.export("done")
         console.say(f"results in {out}: results.csv, report.html, run.json")
 
 
-def _run(watching: Watch, every_s: float, *, once: bool) -> None:
+def _run(watch: Callable[[threading.Event], None]) -> None:
     """Watch until a signal asks to stop, then finish the images in progress."""
     ending = threading.Event()
     with interrupts.wait_patiently(), ThreadPoolExecutor(1, "edgeseg-look") as pool:
-        looking = pool.submit(watching.run, every_s, ending, once=once)
+        looking = pool.submit(watch, ending)
         looking.add_done_callback(lambda _: ending.set())
         wait_for_end(ending)
         ending.set()
