@@ -134,20 +134,11 @@ function showCounts() {
 function storeCorrections() {
   showCounts();
   const entries = [...corrections].map(([number, kept]) => [identity(images[number]), kept]);
-  try {
-    localStorage.setItem(STORED, JSON.stringify([...entries, ...others]));
-  } catch {
-    // the browser stores nothing for files: leaving warns, and the table can be saved
-  }
+  store(STORED, [...entries, ...others]); // where none is kept, leaving warns
 }
 
 function recallCorrections() {
-  let known;
-  try {
-    known = new Map(JSON.parse(localStorage.getItem(STORED) ?? "[]"));
-  } catch {
-    return; // nothing is stored, or it is not ours
-  }
+  const kept = recall(STORED), known = new Map(Array.isArray(kept) ? kept : []);
   for (const image of known.size ? images : []) {
     const name = identity(image);
     if (known.has(name)) corrections.set(image.number, known.get(name));

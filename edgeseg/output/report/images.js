@@ -1,7 +1,6 @@
 "use strict";
 
 /* The images of the run, their filters and their order. */
-const byId = (id) => document.getElementById(id);
 const run = JSON.parse(byId("data").textContent);
 const isHead = run.task === "head";
 

@@ -1,6 +1,8 @@
 "use strict";
 
-/* Text in a page and in tables: nothing that comes from a file is read as markup or as a formula. */
+/* Elements and texts of a page, and tables: nothing from a file is read as markup or as a formula. The
+   report and the page that measures share this. */
+const byId = (id) => document.getElementById(id);
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu;
 const FORMULA = /(?<![^;\t\r\n])(?='*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20])/g;
 
@@ -31,6 +33,11 @@ function filled(element, attributes, children) {
   return element;
 }
 
+/* Have buttons, by their ids, act on clicks. */
+function onClick(acts) {
+  for (const [id, act] of Object.entries(acts)) byId(id).addEventListener("click", act);
+}
+
 /* A cell of a CSV file that a spreadsheet takes for text; see edgeseg/system/text.py. */
 function cellText(text) {
   const safe = text.replace(FORMULA, "'");
@@ -59,4 +66,22 @@ function saveFile(blob, name) {
   const link = make("a", { href: URL.createObjectURL(blob), download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+/* Have the browser keep a value from visit to visit, where it keeps any. */
+function store(name, value) {
+  try {
+    localStorage.setItem(name, JSON.stringify(value));
+  } catch {
+    // some keep nothing for files
+  }
+}
+
+/* A value that was stored; null if none is kept, or it is not ours. */
+function recall(name) {
+  try {
+    return JSON.parse(localStorage.getItem(name));
+  } catch {
+    return null;
+  }
 }

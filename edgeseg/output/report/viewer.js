@@ -90,14 +90,7 @@ viewer.addEventListener("keydown", (event) => {
   act();
 });
 
-/* Have buttons act on clicks. */
-function onClick(acts) {
-  for (const [id, act] of Object.entries(acts)) byId(id).addEventListener("click", act);
-}
-
-onClick({
-  previous: () => go(-1), next: () => go(1), close: () => viewer.close(),
-});
+onClick({ previous: () => go(-1), next: () => go(1), close: () => viewer.close() });
 
 document.addEventListener("click", ({ target }) => {
   const button = target.closest("button[data-number]");

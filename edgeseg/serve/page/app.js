@@ -10,7 +10,6 @@ import { isSettingScale, startScale, stopScale } from "./scale.js";
 import { tableText } from "./table.js";
 
 const WORDS = { ok: "✓ ok", doubtful: "? doubtful", empty: "○ nothing", failed: "✗ failed" };
-const byId = (id) => document.getElementById(id);
 const measured = []; // of this visit: what measureFile returns, and a button each
 let shown = null, model = null, network = null, isSaved = true;
 let queue = Promise.resolve();
@@ -234,7 +233,7 @@ function stopCamera() {
 }
 
 function listen() {
-  const onClick = {
+  onClick({
     "example": () => tryExample().catch(sayError), "save-picture": savePicture,
     "camera": runCamera,
     "save-table": () => {
@@ -247,8 +246,7 @@ function listen() {
     },
     "set-scale": setScale,
     "remove-size": () => changePixelSize(""),
-  };
-  for (const [id, run] of Object.entries(onClick)) byId(id).addEventListener("click", run);
+  });
   byId("files").addEventListener("change", ({ target }) => {
     measureFiles(target.files);
     target.value = "";

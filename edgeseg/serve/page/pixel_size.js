@@ -3,7 +3,7 @@
 
 const LEAST_MM = 0.001, MOST_MM = 10, STORED = "edgeseg pixel size and origin";
 const [field, note, question, remove] =
-  ["size-x", "size-note", "confirm", "remove-size"].map((id) => document.getElementById(id));
+  ["size-x", "size-note", "confirm", "remove-size"].map(byId);
 let sides = []; // of images that the size was entered or confirmed for, such as "800 × 540"
 let ruler = ""; // the name of the image whose ruler gave the size; empty if it was entered
 
@@ -82,17 +82,7 @@ export function showPixelSize(image = null) {
   return size;
 }
 
-function storePixelSize() {
-  try {
-    localStorage.setItem(STORED, JSON.stringify({ text: field.value, sides, ruler }));
-  } catch {
-    // a browser that keeps nothing
-  }
-}
+const storePixelSize = () => store(STORED, { text: field.value, sides, ruler });
 
-try {
-  const kept = JSON.parse(localStorage.getItem(STORED));
-  [field.value, sides, ruler] = [String(kept.text), kept.sides.map(String), String(kept.ruler)];
-} catch {
-  // nothing is kept, or it is not ours
-}
+const kept = recall(STORED);
+if (kept) [field.value, sides, ruler] = [kept.text, kept.sides, kept.ruler];

@@ -6,8 +6,7 @@ import { readNumber } from "./pixel_size.js";
 const MAGNIFICATION = 5, GRAB_PX = 20; // of the screen
 const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const [picture, loupe, panel, distance, step, use] =
-  ["picture", "loupe", "scale", "distance", "scale-step", "scale-use"].map((id) =>
-    document.getElementById(id));
+  ["picture", "loupe", "scale", "distance", "scale-step", "scale-use"].map(byId);
 const marks = [...document.querySelectorAll(".mark")].map((button) => ({ button }));
 let active = marks[0], drag = null; // the mark that moves, and the last event of the finger
 let onDone = null;
@@ -115,5 +114,5 @@ panel.addEventListener("submit", (event) => {
   onDone(readNumber(distance.value.trim()) / gap(marks));
 });
 distance.addEventListener("input", show);
-document.getElementById("scale-cancel").addEventListener("click", () => onDone(null));
+onClick({ "scale-cancel": () => onDone(null) });
 addEventListener("resize", show);
