@@ -25,7 +25,7 @@ CONTENT_SECURITY_POLICY = (
 """The page may load and contact nothing beyond the address that it comes from."""
 _PAGE = Path(__file__).with_name("page")
 _SHARED = Path(report.__file__).parent
-_SHARED_NAMES = ("common.css", "ellipse.js", "figures.js", "text.js")  # with the report
+_SHARED_NAMES = ("common.css", "figures.js", "text.js")  # with the report
 _WORKER = "sw.js"
 _TASKS = ("head", "ellipse", "regions")  # that page/measure.js knows
 _TYPES = {

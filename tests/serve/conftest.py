@@ -67,7 +67,7 @@ def send(server: Server, data: bytes) -> list[int]:
 
 INPUT = (128, 192)
 """(height, width) of the model's input."""
-MODULES = ("view", "outline", "flags", "measure", "network", "decode")
+MODULES = ("view", "outline", "measure", "network", "decode")
 PREPARE = """(names) => {
   const bytes = (text) => Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
   const text = (pixels) => btoa(Array.from(pixels, (v) => String.fromCharCode(v)).join(""));

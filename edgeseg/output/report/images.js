@@ -27,14 +27,10 @@ function figure(image, column) {
 }
 
 /* What is shown of a head or a class: millimetres where some pixels have a size. */
-function makeMeasure(title, stem, unit, colour) {
-  const hasSize = images.some(({ row }) => row[`${stem}_${unit}`]);
-  const shown = hasSize ? unit : "px";
+const measures = run.measures.map(({ title, stem, unit, colour }) => {
+  const shown = images.some(({ row }) => row[`${stem}_${unit}`]) ? unit : "px";
   return { title, colour, column: `${stem}_${shown}`, unit: shown.replace("2", "²") };
-}
-
-const measures = run.measures.map(({ title, stem, unit, colour }) =>
-  makeMeasure(title, stem, unit, colour));
+});
 
 const hasErrors = run.titles.includes("hc_error_mm"); // of HC
 const diceColumns = hasErrors ? [] : run.titles.filter((title) => title.endsWith("_dice"));

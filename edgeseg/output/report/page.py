@@ -27,8 +27,8 @@ from edgeseg.system.text import visible
 
 REPORT_NAME = "report.html"
 SCRIPTS = (
-    "text.js", "images.js", "ellipse.js", "figures.js", "charts.js", "grid.js", "table.js",
-    "viewer.js", "zoom.js", "correct.js", "corrected.js", "main.js",
+    "text.js", "images.js", "figures.js", "charts.js", "grid.js", "table.js", "viewer.js",
+    "zoom.js", "correct.js", "corrected.js", "main.js",
 )  # fmt: skip
 """In the order in which the page loads them; they share one scope."""
 _STYLES = ("common.css", "style.css")

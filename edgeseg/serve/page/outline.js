@@ -1,10 +1,11 @@
-/* Find the outline of a structure in a probability map, as edgeseg/measure/region.py and outline.py do.
+/* Find the outline of a structure in a probability map, as region.py, outline.py and ellipse.py of
+   edgeseg/measure do.
 
    A map is { values: Float32Array, width, height }. */
-import { directFit, powers } from "./conic.js";
 import { roundEven } from "./view.js";
 
 const ROBUST_ROUNDS = 4, LEAST_POINTS = 12, SECTORS = 72, LEAST_SHARE = 0.002;
+const MOST_STEPS = 60, SINGULAR = 1e-13;
 const CORNERS = 128, FINE = 16; // corners lie on sixteenths of a pixel, as in Python
 
 /* Find the region that may be a head, and its ellipse in pixels of a view; a reason if none is. */
@@ -62,6 +63,71 @@ export function fitEllipse(points) {
   return found && ellipses.transformed(found, [unit, 0, origin[0]], [0, unit, origin[1]]);
 }
 
+const dot = (u, v) => u[0] * v[0] + u[1] * v[1] + u[2] * v[2];
+const cross = (u, v) => [
+  u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0],
+];
+
+/* x², xy, y², x, y and 1 of points. */
+function powers(points) {
+  return points.map(([x, y]) => [x * x, x * y, y * y, x, y, 1]);
+}
+
+/* The ellipse a x² + b xy + c y² + d x + e y + f = 0 that fits points best, as `powers`; null if none. */
+function directFit(rows, weights) {
+  const scatter = Array.from({ length: 6 }, (_, i) => Array.from({ length: 6 }, (_, j) =>
+    rows.reduce((sum, row, k) => sum + weights[k] * row[i] * row[j], 0)));
+  const s1 = scatter.slice(0, 3).map((row) => row.slice(0, 3));
+  const s2 = scatter.slice(0, 3).map((row) => row.slice(3));
+  const inverse = inverted(scatter.slice(3).map((row) => row.slice(3)));
+  if (!inverse) return null;
+  const t = inverse.map((row) => s2.map((column) => -dot(row, column)));
+  const reduced = s1.map((row, i) =>
+    row.map((value, j) => value + dot(s2[i], t.map((each) => each[j]))));
+  const quadratic = leastUnderConstraint(reduced);
+  return quadratic && ellipseOf([...quadratic, ...t.map((row) => dot(row, quadratic))]);
+}
+
+/* The eigenvector of the one positive eigenvalue of M v = λ C v; null if it is no ellipse. */
+function leastUnderConstraint([[p, q, s], [, t, u], [, , w]]) {
+  const k0 = p * (t * w - u * u) - q * (q * w - u * s) + s * (q * u - t * s);
+  const k1 = 4 * (q * u - s * t) + s * s - p * w;
+  const k2 = 4 * (s - t);
+  let eigenvalue = (p + 2 * s + w) / 4;
+  for (let i = 0; i < MOST_STEPS; i++) {
+    const slope = -k1 + eigenvalue * (2 * k2 - 12 * eigenvalue);
+    if (!(slope < 0)) break;
+    const step = (k0 + eigenvalue * (-k1 + eigenvalue * (k2 - 4 * eigenvalue))) / slope;
+    eigenvalue -= step;
+    if (Math.abs(step) <= 1e-15 * Math.abs(eigenvalue)) break;
+  }
+  const rows = [[p, q, s - 2 * eigenvalue], [q, t + eigenvalue, u], [s - 2 * eigenvalue, u, w]];
+  const found = [[0, 1], [0, 2], [1, 2]]
+    .map(([i, j]) => cross(rows[i], rows[j]))
+    .reduce((best, v) => (dot(v, v) > dot(best, best) ? v : best));
+  return 4 * found[0] * found[2] > found[1] ** 2 ? found : null;
+}
+
+function inverted(m) {
+  const columns = [cross(m[1], m[2]), cross(m[2], m[0]), cross(m[0], m[1])];
+  const determinant = dot(m[0], columns[0]);
+  if (!(determinant > SINGULAR * m[0][0] * m[1][1] * m[2][2])) return null;
+  return columns.map((column) => column.map((value) => value / determinant));
+}
+
+function ellipseOf([a, b, c, d, e, f]) {
+  const determinant = a * c - (b * b) / 4;
+  const centerX = ((b * e) / 4 - (c * d) / 2) / determinant;
+  const centerY = ((b * d) / 4 - (a * e) / 2) / determinant;
+  const level = -(f + (d * centerX + e * centerY) / 2); // scaled to -1 at the centre
+  const mean = (a + c) / 2 / level, largest = mean + Math.hypot((a - c) / 2, b / 2) / Math.abs(level);
+  const least = determinant / level / level / largest;
+  if (!(Number.isFinite(level) && mean > 0 && least > 0)) return null;
+  const [semiMajor, semiMinor] = [1 / Math.sqrt(least), 1 / Math.sqrt(largest)];
+  const angle = ((Math.atan2(b / level, (a - c) / level) + Math.PI) / 2) % Math.PI;
+  return { centerX, centerY, semiMajor, semiMinor, angle };
+}
+
 export const meanOf = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 function median(values) {
@@ -104,37 +170,24 @@ export function bestAgreement(map, { region, fit, confidence }, view, threshold)
 
 /* First and last column inside an ellipse's polygon in each row of a map.
 
-   The polygon is convex: its border, drawn as OpenCV draws lines, bounds all rows. Only those of
-   the map are gone through, for an ellipse guessed from a short arc may be huge. */
+   The polygon is convex: its border, by Bresenham's lines as OpenCV draws them, bounds all rows. Only
+   those of the map are gone through, for an ellipse guessed from a short arc may be huge. */
 function rowsInside(ellipse, { height }) {
   const rows = Array.from({ length: height }, () => [Infinity, -Infinity]);
   const nearest = (value) => Math.floor((roundEven(value * FINE) + FINE / 2) / FINE);
   const corners = ellipses.points(ellipse, CORNERS).map((point) => point.map(nearest));
-  corners.forEach((corner, i) => addLine(rows, corners.at(i - 1), corner));
+  corners.forEach((corner, i) => {
+    const [[x0, y0], [x1, y1]] = [corners.at(i - 1), corner].sort(([one], [two]) => one - two);
+    const dx = x1 - x0, dy = Math.abs(y1 - y0), bottom = Math.min(Math.max(y0, y1), height - 1);
+    for (let y = Math.max(Math.min(y0, y1), 0); y <= bottom; y++) {
+      const k = Math.abs(y - y0); // a steep line has one pixel in its k-th row, a flat one a run
+      const [first, last] = dy > dx ? Array(2).fill(Math.ceil((dx * k) / dy - 0.5))
+        : [Math.floor(((k - 0.5) * dx) / dy) + 1, Math.floor(((k + 0.5) * dx) / dy)];
+      rows[y][0] = Math.min(rows[y][0], x0 + (dy ? Math.max(first, 0) : 0));
+      rows[y][1] = Math.max(rows[y][1], x0 + (dy ? Math.min(last, dx) : dx));
+    }
+  });
   return rows;
-}
-
-/* Widen rows by Bresenham's line between two pixels. */
-function addLine(rows, one, two) {
-  const [[x0, y0], [x1, y1]] = one[0] <= two[0] ? [one, two] : [two, one];
-  const dx = x1 - x0, dy = Math.abs(y1 - y0), down = Math.sign(y1 - y0) || 1;
-  const top = Math.max(Math.min(y0, y1), 0), bottom = Math.min(Math.max(y0, y1), rows.length - 1);
-  for (let row = top; row <= bottom; row++) {
-    const [first, last] = reach((row - y0) * down, dx, dy);
-    rows[row][0] = Math.min(rows[row][0], x0 + first);
-    rows[row][1] = Math.max(rows[row][1], x0 + last);
-  }
-}
-
-/* Columns, from its first, that a line so wide and so high has in its k-th row. */
-function reach(k, dx, dy) {
-  if (dy === 0) return [0, dx];
-  if (dy > dx) {
-    const column = Math.ceil((dx * k) / dy - 0.5);
-    return [column, column];
-  }
-  const first = Math.floor(((k - 0.5) * dx) / dy) + 1, last = Math.floor(((k + 0.5) * dx) / dy);
-  return [Math.max(first, 0), Math.min(last, dx)];
 }
 
 /* The largest 4-connected region at or above a threshold, its holes filled; null if there is none. */

@@ -1,6 +1,6 @@
 /* Measure regions of any classes in one look, as edgeseg/measure/regions.py does. */
 import { reached } from "./outline.js";
-import { stretched } from "./view.js";
+import { neighbours, stretched } from "./view.js";
 
 const LEAST_PIECE = 1e-4; // share of the image
 
@@ -29,7 +29,8 @@ export async function measureRegions(gray, pixelSize, network, model) {
 
 /* Number the classes of an image's pixels by maps, which are enlarged as OpenCV does. */
 function label(maps, { width, height }, size, { threshold, exclusive }) {
-  const columns = axis(size.width, width), rows = axis(size.height, height);
+  const [columns, rows] = [[width, size.width], [height, size.height]].map((sides) =>
+    neighbours(...sides, Number));
   const limit = Math.fround(threshold), labels = new Uint8Array(size.width * size.height);
   const isExclusive = exclusive && maps.length > 1;
   rows.forEach(([top, bottom, down], y) => columns.forEach(([left, right, across], x) => {
@@ -45,15 +46,6 @@ function label(maps, { width, height }, size, { threshold, exclusive }) {
     labels[y * size.width + x] = isPresent ? number : 0;
   }));
   return labels;
-}
-
-/* For each place along an axis the two of a map that it lies between, and how near the second. */
-function axis(length, ofMap) {
-  return Array.from({ length }, (_, i) => {
-    const at = Math.min(Math.max((i + 0.5) * ofMap / length - 0.5, 0), ofMap - 1);
-    const first = Math.floor(at);
-    return [first, Math.min(first + 1, ofMap - 1), at - first];
-  });
 }
 
 /* A class's connected pieces, each a list of places, and how many of them are no speckle. */

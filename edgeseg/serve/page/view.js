@@ -108,16 +108,15 @@ function shares(oldSide, newSide) {
   return found;
 }
 
-/* Linear interpolation with weights of 11 bits. */
+/* Linear interpolation with weights of 11 bits, as OpenCV does it for bytes. */
 function interpolated(image, width, height) {
-  const columns = neighbours(image.width, width);
+  const columns = neighbours(image.width, width).map(inBits);
   const result = new Uint8Array(height * width);
-  const stretch = (row) => columns.map(({ first, second, weight }) => {
-    const left = image.pixels[row * image.width + first];
-    const right = image.pixels[row * image.width + second];
-    return left * (LINEAR_ONE - weight) + right * weight;
+  const stretch = (row) => columns.map(([left, right, weight]) => {
+    const start = row * image.width;
+    return image.pixels[start + left] * (LINEAR_ONE - weight) + image.pixels[start + right] * weight;
   });
-  neighbours(image.height, height).forEach(({ first, second, weight }, y) => {
+  neighbours(image.height, height).map(inBits).forEach(([first, second, weight], y) => {
     const upper = stretch(first), lower = stretch(second);
     for (let x = 0; x < width; x++) {
       const above = ((LINEAR_ONE - weight) * (upper[x] >> 4)) >> 16;
@@ -127,13 +126,15 @@ function interpolated(image, width, height) {
   return result;
 }
 
-/* The two old pixels between which each new one lies, and the weight of the second. */
-function neighbours(oldSide, newSide) {
+const inBits = ([first, second, weight]) => [first, second, roundEven(weight * LINEAR_ONE)];
+
+/* The two old pixels between which each new one lies, and the weight of the second, in single precision
+   or as `round` says. */
+export function neighbours(oldSide, newSide, round = Math.fround) {
   const scale = 1 / (newSide / oldSide), last = oldSide - 1;
   return Array.from({ length: newSide }, (_, i) => {
-    const place = Math.fround((i + 0.5) * scale - 0.5), below = Math.floor(place);
-    const weight = roundEven(Math.fround(place - below) * LINEAR_ONE);
+    const place = round((i + 0.5) * scale - 0.5), below = Math.floor(place);
     const [first, second] = [below, below + 1].map((at) => Math.min(Math.max(at, 0), last));
-    return { first, second, weight };
+    return [first, second, round(place - below)];
   });
 }
