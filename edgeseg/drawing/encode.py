@@ -47,10 +47,7 @@ def encode(
 
 _MOST_PX = (180, 240)  # height and width
 _QUALITY = 70
-_START, _JFXX = b"\xff\xd8", b"JFXX\0\x10"
-_APP0, _SCAN = 0xE0, 0xDA
-_SIZES = frozenset((0xC0, 0xC1, 0xC2))  # the frames of sequential and progressive JPEG
-_HEADERS_BYTES = 1 << 15  # thumbnails have a few KiB
+_JFXX = b"JFXX\0\x10"
 
 
 class Thumbnail(NamedTuple):
@@ -77,23 +74,16 @@ def add_thumbnail(jpeg: bytes, small: npt.NDArray[np.uint8]) -> bytes:
     """Return a JPEG file's bytes with a small copy of its picture, (h, w, 3) BGR, in it."""
     content = _JFXX + encode(".jpg", small, _QUALITY)
     (length,) = struct.unpack_from(">H", jpeg, 4)  # OpenCV's files begin with their JFIF segment
-    segment = struct.pack(">BBH", 0xFF, _APP0, len(content) + 2) + content
+    segment = struct.pack(">HH", 0xFFE0, len(content) + 2) + content
     return jpeg[: 4 + length] + segment + jpeg[4 + length :]
 
 
 def read_thumbnail(path: Path) -> Thumbnail | None:
     """Read the small copy in a JPEG file; None if the file cannot be read, or has none."""
-    found, at, marker = None, len(_START), 0
-    with contextlib.suppress(OSError, IndexError, struct.error):
-        with path.open("rb") as stream:
-            head = stream.read(_HEADERS_BYTES)
-        while head[at] == 0xFF and marker != _SCAN:
-            marker, length = struct.unpack_from(">BH", head, at + 1)
-            content = head[at + 4 : at + 2 + length]
-            if marker == _APP0 and content.startswith(_JFXX):
-                found = content[len(_JFXX) :]
-            if marker in _SIZES and found:
-                height, width = struct.unpack_from(">HH", head, at + 5)
-                return Thumbnail(found, width, height)
-            at += 2 + length
+    from PIL import Image  # takes long to import
+
+    with contextlib.suppress(OSError), Image.open(path, formats=["JPEG"]) as picture:
+        for name, content in getattr(picture, "applist", ()):
+            if name == "APP0" and content.startswith(_JFXX):
+                return Thumbnail(content.removeprefix(_JFXX), *picture.size)
     return None

@@ -4,7 +4,6 @@ import math
 
 import pytest
 
-from edgeseg.errors import DataError
 from edgeseg.measure import biometry
 
 # between two bands the wider holds
@@ -31,18 +30,15 @@ def test_intergrowth_known_answers_from_14_to_40_weeks() -> None:
     assert weeks[0] is weeks[-1] is None
     assert 14.0 <= min(known) < 14.2
     assert 39.8 < max(known) <= 40.0
-    for hc_mm in (1e-9, 0.007, 1e9):  # where the formula turns back, and far away
+    for hc_mm in (
+        -1.0,
+        0.0,
+        1e-9,
+        0.007,
+        1e9,
+        math.nan,
+    ):  # where the formula turns back, and far away
         assert biometry.ga_weeks_intergrowth(hc_mm) is None
-
-
-@pytest.mark.parametrize("hc_mm", [0.0, -1.0, math.nan, math.inf])
-def test_nonsense_is_refused(hc_mm: float) -> None:
-    with pytest.raises(DataError, match="expected a positive number of mm"):
-        biometry.ga_weeks_hadlock(hc_mm)
-    with pytest.raises(DataError, match="expected a positive number of mm"):
-        biometry.ga_weeks_intergrowth(hc_mm)
-    with pytest.raises(DataError, match="expected a positive number of mm"):
-        biometry.centile_intergrowth("HC", hc_mm, 20.0)
 
 
 # The INTERGROWTH-21st project's tables: week, then the 3rd, 10th, 50th, 90th, 97th centile in mm.
