@@ -38,7 +38,7 @@ OF_ONE_PLACE: dict[str, str | tuple[str, ...]] = {
     "highdicom": "edgeseg.output.dicom.objects",
     "openvino": "edgeseg.network.openvino",
     "pyarrow": "edgeseg.archive",
-    "PIL": ("edgeseg.images.formats", "edgeseg.drawing.letters"),
+    "PIL": ("edgeseg.images.formats", "edgeseg.drawing"),
     "pydicom": "edgeseg.images.dicom.library",
     "pynetdicom": "edgeseg.node.library",
     "ray": "edgeseg.archive.on_ray",
