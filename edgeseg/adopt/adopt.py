@@ -83,7 +83,7 @@ def adopt(source: Path, out: Path, spec: AdoptSpec, *, overwrite: bool = False) 
         edgeseg_version=__version__,
         threshold=spec.threshold,
         licence=spec.licence,
-        task=Task() if spec.task == "head" else Task("regions", check_classes(classes), by_largest),
+        task=Task() if spec.task == "head" else Task(spec.task, check_classes(classes), by_largest),
         adapter=adapter,
         schema_version=ADAPTER_SCHEMA_VERSION,
     )

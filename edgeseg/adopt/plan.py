@@ -51,12 +51,12 @@ def read_input(spec: AdoptSpec, model: Session) -> tuple[Adapter, int, int]:
         raise ModelError(
             f"{where} has {channels} channels as {layout}; expected 1 or 3, or another --layout"
         )
-    as_it_is = spec.scale is None and spec.per_image is None
+    as_it_is = spec.scale is None and spec.normalise is None
     as_it_is = as_it_is and set(spec.mean) == {0} and set(spec.sd) == {1}
     if kinds[taken.type] == BYTES and not as_it_is:
         raise ModelError(
             f"{where} takes bytes, which go in as they are; leave --scale, --mean, --sd and "
-            "--per-image out"
+            "--normalise out"
         )
     for option, numbers in (("--mean", spec.mean), ("--sd", spec.sd)):
         if len(numbers) not in (1, channels):
@@ -71,7 +71,7 @@ def read_input(spec: AdoptSpec, model: Session) -> tuple[Adapter, int, int]:
         scale=spec.scale or 255.0,
         mean=spec.mean,
         sd=spec.sd,
-        per_image=spec.per_image,
+        normalise=spec.normalise,
     )
     return adapter, height, width
 
@@ -209,18 +209,18 @@ def _name_classes(
     if of_indices and (n_maps != 1 or (scores % 1).any() or not 0 <= low <= high <= 255):
         raise ModelError(f"{where} in {n_maps} maps; expected one map of class indices, 0 to 255")
     n_structures = n_maps - adapter.has_background
-    classes = spec.classes
-    if not classes and n_structures == 1 and (spec.task == "head" or not of_indices):
+    classes, is_one = spec.class_names, spec.task != "regions"
+    if not classes and n_structures == 1 and (is_one or not of_indices):
         classes = (BACKGROUND, "head" if spec.task == "head" else "structure")
     holds = high < len(classes) if of_indices else len(classes) == n_structures + 1 > 1
-    if not holds or (spec.task == "head" and len(classes) != 2):
+    if not holds or (is_one and len(classes) != 2):
         meaning = "class indices" if of_indices else f"in {n_maps} maps"
         if not of_indices:
             add_up = "the first of" if adapter.has_background else "which do not add up to 1 with"
             meaning += f", {add_up} the background"
         wanted = f"at least {max(1, high) + 1:g}" if of_indices else f"{max(1, n_structures) + 1}"
-        if spec.task == "head":
-            wanted = "one map, of the head, with --task head: 2"
+        if is_one:
+            wanted = f"one structure with --task {spec.task}: 2"
         raise ModelError(
             f"{where}, {meaning}; expected {wanted} names in --classes, {BACKGROUND} first; got "
             f"{len(classes)}"

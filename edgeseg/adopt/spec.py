@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edgeseg.errors import ConfigError
-from edgeseg.network.adapter import ACTIVATIONS, CHANNELS, LAYOUTS, PER_IMAGE
+from edgeseg.network.adapter import ACTIVATIONS, CHANNELS, LAYOUTS, NORMALISATIONS
 
 BACKGROUND = "background"
 _CHOICES: dict[str, tuple[Any, ...]] = {
     "channels": (None, *CHANNELS),
     "layout": (None, *LAYOUTS),
-    "per_image": (None, *PER_IMAGE),
+    "normalise": (None, *NORMALISATIONS),
     "activation": (None, *ACTIVATIONS),
-    "task": ("regions", "head"),
+    "task": ("regions", "ellipse", "head"),
 }
 
 
@@ -38,8 +38,8 @@ class AdoptSpec:
     scale: float | None = _value(None, "gray values are divided by this first; default 255")
     mean: tuple[float, ...] = _value((0.0,), "then subtracted: one value, or one a channel")
     sd: tuple[float, ...] = _value((1.0,), "then divided by: likewise")
-    per_image: str | None = _value(
-        None, "instead of --scale, by the image's own values: z-score or maximum"
+    normalise: str | None = _value(
+        None, "instead of --scale, by the image's own values: zscore or max"
     )
     activation: str | None = _value(
         None, "sigmoid (each map), softmax (over the maps, background first), none "
@@ -48,17 +48,23 @@ class AdoptSpec:
     )  # fmt: skip
     logits: bool = _value(False, "apply --activation even if values lie between 0 and 1")
     classes: tuple[str, ...] = _value(
-        (), "the background's and each map's name: background,lesion", metavar="NAME,..."
+        (), "names, background first: background,lesion; or that of an ellipse", metavar="NAME,..."
     )
     output: str | None = _value(None, "name of the output with the maps, if there are several")
-    task: str = _value("regions", "regions, or head: one map, of a fetal head")
+    task: str = _value("regions", "regions, ellipse (one round structure) or head (of a fetus)")
     name: str | None = _value(None, "default: the file's")
     threshold: float = _value(0.5, "probability from which a pixel is of a structure")
     licence: str = _value("unknown", "terms of the model")
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the background and each structure; one that is measured alone needs no other."""
+        is_alone = self.task != "regions" and len(self.classes) == 1
+        return (BACKGROUND, *self.classes) if is_alone else self.classes
+
     def check(self) -> None:
         """Refuse values that no model can have, with a `ConfigError`."""
-        names = self.classes or (BACKGROUND, "structure")
+        names = self.class_names or (BACKGROUND, "structure")
         are_classes = names[0] == BACKGROUND and len(set(names) - {""}) == len(names) > 1
         choices = [
             (name, getattr(self, name) in values, " or ".join(map(str, filter(None, values))))
@@ -71,7 +77,7 @@ class AdoptSpec:
             ("sd", all(map(_is_size, self.sd)), "numbers above 0"),
             ("threshold", 0 < self.threshold < 1, "a value between 0 and 1"),
             ("input_size", min(self.input_size or (1,)) >= 1, "HEIGHTxWIDTH in pixels"),
-            ("per_image", not (self.per_image and self.scale), "no scale beside it"),
+            ("normalise", not (self.normalise and self.scale), "no scale beside it"),
             ("classes", are_classes, f"{BACKGROUND} and then the name of each structure once"),
         ):
             if not holds:

@@ -26,14 +26,14 @@ TENSOR_TYPES = {
 """onnxruntime's name of each input type."""
 LAYOUTS = ("nchw", "nhwc")
 ACTIVATIONS = ("sigmoid", "softmax", "none", "indices")
-PER_IMAGE = ("z-score", "maximum")
+NORMALISATIONS = ("zscore", "max")
 CHANNELS = (1, 3)
 LARGEST_BATCH = 1024  # of a graph that takes no other: one image is filled up to it
 _ALLOWED = {
     "type": TENSOR_TYPES,
     "layout": LAYOUTS,
     "channels": CHANNELS,
-    "per_image": (None, *PER_IMAGE),
+    "normalise": (None, *NORMALISATIONS),
     "output_layout": (*LAYOUTS, "nhw"),
     "activation": ACTIVATIONS,
     "has_background": (False, True),
@@ -59,9 +59,9 @@ class Adapter:
     scale: float = 255.0
     mean: tuple[float, ...] = (0.0,)  # for each channel
     sd: tuple[float, ...] = (1.0,)
-    # what takes the place of ``gray / scale``: ``z-score`` (less the image's own mean, over its own
-    # SD) or ``maximum`` (over its own largest value)
-    per_image: str | None = None
+    # what takes the place of ``gray / scale``: ``zscore`` (less the image's own mean, over its own
+    # SD) or ``max`` (over its own largest value)
+    normalise: str | None = None
     output_layout: str = "nchw"  # or ``nhwc``, or ``nhw`` of an output without an axis for its maps
     # what makes probabilities of the output, one of `ACTIVATIONS`; ``indices``: each pixel's class
     activation: str = "none"
@@ -86,11 +86,11 @@ class Adapter:
 
     def _normalize(self, values: Maps) -> Maps:
         axes = (1, 2, 3)
-        if self.per_image == "z-score":
+        if self.normalise == "zscore":
             mean = values.mean(axis=axes, keepdims=True, dtype=np.float64).astype(np.float32)
             sd = values.std(axis=axes, keepdims=True, dtype=np.float64).astype(np.float32)
             values = (values - mean) / np.maximum(sd, _SMALLEST_SD)
-        elif self.per_image == "maximum":
+        elif self.normalise == "max":
             values = values / np.maximum(values.max(axis=axes, keepdims=True), 1)
         else:
             values = values / np.float32(self.scale)

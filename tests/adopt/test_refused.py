@@ -74,15 +74,16 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
     "two means": (float_model, SIGMOID | {"mean": (0.1, 0.2)}, "--mean has 2"),
     "outputs": (detection, SIGMOID, "output0 .*--output NAME"),
     "boxes": (detection, SIGMOID | {"output": "output0"}, r"\[1, 37, 84\]"),
-    "cropped": (ending_in(*chain("MaxPool", kernel_shape=[3, 3])), SIGMOID, r"\[1, 1, 22, 38\]"),
+    "cropped": (ending_in(*chain("MaxPool", kernel_shape=[3, 3])), SIGMOID, r"\[1, 1, 30, 46\]"),
     "no activation": (float_model, {}, "give --activation"),
     "one softmax": (float_model, SOFTMAX, "2 names in --classes"),
     "no names": (ending_in(maps=3), SOFTMAX, "3 maps.*--classes"),
     "both signs": (ending_in(*chain("Tanh")), NONE, "no probabilities"),
     "two heads": (ending_in(maps=2), SIGMOID | NAMES | {"task": "head"}, "--task head"),
+    "two ellipses": (ending_in(maps=2), SIGMOID | NAMES | {"task": "ellipse"}, "--task ellipse"),
     "not finite": (ending_in(*chain("Log")), SIGMOID, "not finite"),
     "sides": (ending_in(*HALVES, size=("h", "w")), SIGMOID | {"input_size": (48, 72)}, "--input"),
-    "answers": (ending_in(*chain("Gather", [0, -1, 0], axis=0)), SIGMOID, r"\[3, 1, 24, 40\]"),
+    "answers": (ending_in(*chain("Gather", [0, -1, 0], axis=0)), SIGMOID, r"\[3, 1, 32, 48\]"),
     "four": (ending_in(*chain("Add", EACH), batch=4), SIGMOID, "4 images at once"),
     "more indices than names": (class_indices, LESION, "to 2, class indices"),
     "halves for indices": (float_model, INDICES | LESION, "class indices"),
@@ -102,7 +103,7 @@ def test_what_cannot_be_adopted_is_refused(tmp_path: Path, case: str) -> None:
     ("name", "value"),
     [
         *[("scale", 0.0), ("sd", (1.0, 0.0, 1.0)), ("mean", (float("nan"),)), ("threshold", 1.0)],
-        *[("per_image", "median"), ("input_size", (0, 5)), ("channels", 2), ("layout", "hwc")],
+        *[("normalise", "median"), ("input_size", (0, 5)), ("channels", 2), ("layout", "hwc")],
         *[("activation", "relu"), ("task", "heart"), ("classes", ("lesion",))],
         *[("classes", ("background",)), ("classes", ("background", "a", "a"))],
     ],
@@ -111,7 +112,7 @@ def test_values_that_no_model_has_are_refused(name: str, value: Any) -> None:
     with pytest.raises(errors.ConfigError, match=f"^{name} is .*; expected"):
         adopt(Path("never-read.onnx"), Path("mine.onnx"), AdoptSpec(**{name: value}))
     with pytest.raises(errors.ConfigError, match="no scale"):
-        AdoptSpec(scale=1.0, per_image="z-score").check()
+        AdoptSpec(scale=1.0, normalise="zscore").check()
 
 
 def test_files_that_are_no_models_and_outputs_that_exist_are_sentences(tmp_path: Path) -> None:

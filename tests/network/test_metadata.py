@@ -120,7 +120,7 @@ WITHIN: dict[str, dict[str, list[Any]]] = {
     },
     "adapter": {
         **{"type": ["int64", None], "layout": ["hwc"], "output_layout": [4], "output": [None]},
-        **{"activation": ["relu"], "per_image": ["mean"], "has_background": [1]},
+        **{"activation": ["relu"], "normalise": ["mean"], "has_background": [1]},
         **{"channels": [2, True, 1.0], "enlarge": [0], "batch": [0, 10**6]},
         "scale": [0, -1, "255", math.nan, math.inf, 10**400],
         "mean": [[0.1, 0.2], [], 0.1, ["a"], None],
