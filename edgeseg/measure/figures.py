@@ -1,4 +1,4 @@
-"""The figures of a head, computed from its ellipse, and their texts for people."""
+"""The figures of a head, from its ellipse, ages and centiles among them, and their texts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from edgeseg.images.calibration import Calibration
-from edgeseg.measure import biometry
 from edgeseg.measure.measurement import Column
 
 if TYPE_CHECKING:
@@ -17,7 +16,14 @@ if TYPE_CHECKING:
     from edgeseg.measure.measurement import Figures
     from edgeseg.network.metadata import ModelMetadata
 
-_LATE = "late: HC may read 2 weeks young"
+HADLOCK_RANGE_MM = (68.0, 360.0)
+INTERGROWTH_RANGE_WEEKS = (14.0, 40.0)
+LATE_WEEKS = 36.0
+"""From this age on HC underestimates the age: a median head of week 40 reads as week 38."""
+# Upper ends of the HC ranges, in mm, for which Hadlock 1984 gives 2 SD, as scanner manufacturers
+# print them (of the last range some sources give 2.7 weeks). An HC between two ranges (144 to 151,
+# 219 to 224, 280 to 284, 325 to 328) takes the larger value.
+_HADLOCK_TWO_SD_WEEKS = ((144.0, 1.19), (219.0, 1.48), (280.0, 2.06), (325.0, 2.98), (360.0, 3.2))
 
 
 def measure(
@@ -41,9 +47,8 @@ def measure(
         own_half_mm = metadata.interval.half_width_mm(model_hc_mm, confidence)
         half_mm = site.half_width_mm(model_hc_mm, own_half_mm)
         figures |= {"hc_low_mm": max(hc_mm - half_mm, 0.0), "hc_high_mm": hc_mm + half_mm}
-    weeks = biometry.ga_weeks_hadlock(hc_mm)
-    half_weeks = biometry.ga_weeks_hadlock_half_width(hc_mm, half_mm)
-    if weeks is not None and half_weeks is not None:
+    if (age := ga_weeks_hadlock(hc_mm, half_mm)) is not None:
+        weeks, half_weeks = age
         figures |= {
             "ga_weeks_hadlock": weeks,
             "ga_low_weeks_hadlock": weeks - half_weeks,
@@ -55,14 +60,69 @@ def measure(
         "ofd_mm": ofd_mm,
         "cephalic_index": 100 * bpd_mm / ofd_mm,
         "area_mm2": math.pi / 4 * bpd_mm * ofd_mm,
-        "ga_weeks_intergrowth": biometry.ga_weeks_intergrowth(hc_mm),
+        "ga_weeks_intergrowth": ga_weeks_intergrowth(hc_mm),
     }
     if (ga_weeks := frame.ga_weeks) is not None:
         for (name, column), value_mm in zip(
             _CENTILES.items(), (hc_mm, bpd_mm, ofd_mm), strict=True
         ):
-            figures[column] = biometry.centile_intergrowth(name, value_mm, ga_weeks)
+            figures[column] = centile_intergrowth(name, value_mm, ga_weeks)
     return figures
+
+
+def ga_weeks_hadlock(hc_mm: float, hc_half_width_mm: float = 0.0) -> tuple[float, float] | None:
+    """Return the age in weeks (Hadlock et al. 1984, Radiology 152:497), and half its interval.
+
+    GA = 8.96 + 0.540 HC + 0.0003 HC³, HC in cm, as cited by later papers; None outside 68 to 360
+    mm. The half interval is the root of the sum of squares of two parts: two standard deviations of
+    the method, and the half width of the HC interval times the slope of the age at this HC.
+    """
+    if not HADLOCK_RANGE_MM[0] <= hc_mm <= HADLOCK_RANGE_MM[1]:
+        return None
+    hc_cm = hc_mm / 10
+    two_sd = next(weeks for high, weeks in _HADLOCK_TWO_SD_WEEKS if hc_mm <= high)
+    weeks_per_mm = (0.540 + 3 * 0.0003 * hc_cm**2) / 10
+    half_weeks = math.hypot(two_sd, weeks_per_mm * hc_half_width_mm)
+    return 8.96 + 0.540 * hc_cm + 0.0003 * hc_cm**3, half_weeks
+
+
+def ga_weeks_intergrowth(hc_mm: float) -> float | None:
+    """Return the age in weeks (INTERGROWTH-21st, doi:10.1002/uog.15894); None outside 14 to 40.
+
+    GA in days = exp(0.05970 ln(HC)² + 6.409e-9 HC³ + 3.3258), HC in mm.
+    """
+    if not 20 <= hc_mm <= 1000:  # outside, ln² rises again or the exponential overflows
+        return None
+    days = math.exp(0.05970 * math.log(hc_mm) ** 2 + 6.409e-9 * hc_mm**3 + 3.3258)
+    weeks = days / 7
+    return weeks if _is_on_chart(weeks) else None
+
+
+def centile_intergrowth(name: str, value_mm: float, ga_weeks: float) -> float | None:
+    """Return the centile of ``HC``, ``BPD`` or ``OFD`` for a gestational age known otherwise.
+
+    They are normal with a mean and SD in mm that depend on the age in weeks (INTERGROWTH-21st,
+    Papageorghiou et al. 2014, doi:10.1016/S0140-6736(14)61490-2). BPD and OFD are outer to outer;
+    their formulas are as cited by the R package gigs, within 0.1 mm of the project's published
+    tables. An age derived from the same HC gives a meaningless centile.
+
+    It is in [0, 100]; None outside 14 to 40 weeks.
+    """
+    if not _is_on_chart(ga_weeks):
+        return None
+    log = math.log(ga_weeks)
+    if name == "HC":
+        mean_mm = -28.2849 + 1.69267 * ga_weeks**2 - 0.397485 * ga_weeks**2 * log
+        sd_mm = 1.98735 + ga_weeks**3 * (0.0136772 - 0.00726264 * log + 0.000976253 * log**2)
+    elif name == "BPD":
+        mean_mm = 5.60878 + 0.158369 * ga_weeks**2 - 0.00256379 * ga_weeks**3
+        cubic = 0.00150557 - 0.000771535 * log + 0.0000999638 * log**2
+        sd_mm = math.exp(0.101242 + ga_weeks**3 * cubic)
+    else:
+        mean_mm = -12.4097 + ga_weeks**2 * (0.626342 - 0.148075 * log)
+        square = 0.0631165 - 0.0317136 * log + 0.00408302 * log**2
+        sd_mm = math.exp(-0.880034 + ga_weeks**2 * square)
+    return 50 * (1 + math.erf((value_mm - mean_mm) / (sd_mm * math.sqrt(2))))
 
 
 def empty_figures(frame: Frame) -> dict[str, float | None]:
@@ -81,6 +141,12 @@ def drop_ages(figures: Figures) -> dict[str, float | None]:
     return {**figures, **dict.fromkeys((*ages, "ga_weeks_intergrowth"), None)}
 
 
+def format_weeks(weeks: float) -> str:
+    """Format a gestational age to the nearest day: 19.6 weeks is ``19w4d``."""
+    whole, days = divmod(math.floor(weeks * 7 + 0.5), 7)
+    return f"{whole}w{days}d"
+
+
 def format_circumference(figures: Figures) -> str:
     """Format HC in mm with its interval, such as ``175.3 ± 3.6``; empty without a pixel size."""
     hc_mm, high_mm = figures["hc_mm"], figures["hc_high_mm"]
@@ -97,9 +163,9 @@ def format_age_hadlock(figures: Figures) -> str:
     hc_mm, weeks = figures["hc_mm"], figures["ga_weeks_hadlock"]
     if weeks is not None:
         high_weeks = figures["ga_high_weeks_hadlock"]
-        half = "" if high_weeks is None else f" ± {biometry.format_weeks(high_weeks - weeks)}"
-        return f"{biometry.format_weeks(weeks)}{half}{_late_note(weeks)}"
-    low_mm, high_mm = biometry.HADLOCK_RANGE_MM
+        half = "" if high_weeks is None else f" ± {format_weeks(high_weeks - weeks)}"
+        return f"{format_weeks(weeks)}{half}{_late_note(weeks)}"
+    low_mm, high_mm = HADLOCK_RANGE_MM
     if hc_mm is None or low_mm <= hc_mm <= high_mm:
         return ""
     return f"none, HC is {f'below {low_mm:g}' if hc_mm < low_mm else f'above {high_mm:g}'} mm"
@@ -109,10 +175,10 @@ def format_age_intergrowth(figures: Figures) -> str:
     """Format the age by INTERGROWTH-21st, such as ``19w4d``, or say why there is none."""
     hc_mm, weeks = figures["hc_mm"], figures["ga_weeks_intergrowth"]
     if weeks is not None:
-        return f"{biometry.format_weeks(weeks)}{_late_note(weeks)}"
-    if hc_mm is None or biometry.ga_weeks_intergrowth(hc_mm) is not None:
+        return f"{format_weeks(weeks)}{_late_note(weeks)}"
+    if hc_mm is None or ga_weeks_intergrowth(hc_mm) is not None:
         return ""
-    low, high = biometry.INTERGROWTH_RANGE_WEEKS
+    low, high = INTERGROWTH_RANGE_WEEKS
     is_small = hc_mm < 200  # the chart's heads are 98 to 346 mm
     return f"none, age is {f'below {low:g}' if is_small else f'above {high:g}'} weeks"
 
@@ -120,7 +186,7 @@ def format_age_intergrowth(figures: Figures) -> str:
 def format_known_age(figures: Figures) -> str:
     """Format the gestational age that was given for the image; empty if there is none."""
     weeks = figures.get("ga_weeks_given")
-    return "" if weeks is None else biometry.format_weeks(weeks)
+    return "" if weeks is None else format_weeks(weeks)
 
 
 def format_centile(figures: Figures, name: str) -> str:
@@ -128,7 +194,7 @@ def format_centile(figures: Figures, name: str) -> str:
     value, weeks = figures.get(name), figures.get("ga_weeks_given")
     if value is not None:
         return "below 1" if value < 0.5 else "above 99" if value >= 99.5 else f"{value:.0f}"
-    low, high = biometry.INTERGROWTH_RANGE_WEEKS
+    low, high = INTERGROWTH_RANGE_WEEKS
     if weeks is None or low <= weeks <= high:
         return ""
     return f"none, age is outside {low:g} to {high:g} weeks"
@@ -152,8 +218,13 @@ def caption_lines(figures: Figures) -> list[str]:
     return lines
 
 
+def _is_on_chart(ga_weeks: float) -> bool:
+    low, high = INTERGROWTH_RANGE_WEEKS
+    return low <= ga_weeks <= high
+
+
 def _late_note(weeks: float) -> str:
-    return f" ({_LATE})" if weeks >= biometry.LATE_WEEKS else ""
+    return " (late: HC may read 2 weeks young)" if weeks >= LATE_WEEKS else ""
 
 
 _CENTILES = {name: f"{name.lower()}_centile_intergrowth" for name in ("HC", "BPD", "OFD")}

@@ -44,8 +44,7 @@ const ellipses = {
   },
 };
 
-/* The figures of a head, computed from its ellipse, and their texts, as edgeseg/measure/figures.py
-   and edgeseg/measure/biometry.py have them. */
+/* The figures of a head, computed from its ellipse, and their texts, as in edgeseg/measure/figures.py. */
 const headFigures = (() => {
   const NAMES = [
     "hc_mm", "hc_low_mm", "hc_high_mm", "bpd_mm", "ofd_mm", "cephalic_index", "area_mm2",
@@ -124,7 +123,7 @@ const headFigures = (() => {
     return weeks >= INTERGROWTH_WEEKS[0] && weeks <= INTERGROWTH_WEEKS[1] ? weeks : null;
   }
 
-  /* Mean and SD in mm of the heads of an age in weeks, as biometry.py has them and their source. */
+  /* Mean and SD in mm of the heads of an age in weeks, as figures.py has them and their source. */
   function expected(name, weeks) {
     const log = Math.log(weeks), square = weeks ** 2, cubic = weeks ** 3;
     if (name === "hc") {
