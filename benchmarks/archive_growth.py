@@ -26,9 +26,10 @@ from library.processes import EDGESEG, run, write_result
 
 from edgeseg.archive import parquet
 from edgeseg.archive.manifest import SCHEMA
-from edgeseg.archive.plan import part_name, part_schema
+from edgeseg.archive.plan import part_schema
 from edgeseg.network.task import Task
 
+_PART = "part-{:08d}.parquet"
 _PART_ROWS = 1000
 _GROUP_ROWS = 20_000
 
@@ -72,14 +73,14 @@ def name_of(row: int) -> str:
 def copy_part(parts: Path, n_rows: int) -> None:
     """Write the last part under the names of all others, with their files' names."""
     n_parts = -(-n_rows // _PART_ROWS)
-    last = parquet.Reader(io.BytesIO((parts / part_name(n_parts - 1)).read_bytes()))
+    last = parquet.Reader(io.BytesIO((parts / _PART.format(n_parts - 1)).read_bytes()))
     columns = part_schema(Task(), last.names)
     values = last.rows(0, last.n_rows, last.names)
     for number in range(n_parts - 1):
         start = number * _PART_ROWS
         values["file"] = [name_of(i) for i in range(start, start + _PART_ROWS)]
         data = parquet.table_bytes(columns, values, last.record)
-        (parts / part_name(number)).write_bytes(data)
+        (parts / _PART.format(number)).write_bytes(data)
 
 
 def of_files(scans: list[Path], count: int, top: Path) -> Iterator[dict[str, Any]]:

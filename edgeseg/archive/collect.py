@@ -25,7 +25,6 @@ from edgeseg.archive.plan import (
     SUMMARY_NAME,
     Archive,
     differences,
-    read_record,
 )
 from edgeseg.errors import DataError
 from edgeseg.measure.tasks import measure_of
@@ -59,7 +58,7 @@ def collect(archive: Archive, on_part: Callable[[], None] = lambda: None) -> Col
     `DataError`, which names it, if there is no archive, or a part is damaged, is of another one, or
     has not the rows that the manifest lists; `OutputWriteError` if something cannot be written.
     """
-    out, record = archive.plan.place, _read_own_record(archive)
+    out, record = archive.plan.place, archive.read_own_record()
     task = read_task(record["model"]["task"])
     figures = ["confidence", *(column.name for column in measure_of(task).columns(task))]
     moments = {name: _Moments() for name in (*figures, *TIMING_COLUMNS)}
@@ -106,22 +105,6 @@ def collect(archive: Archive, on_part: Callable[[], None] = lambda: None) -> Col
     return found
 
 
-def _read_own_record(archive: Archive) -> dict[str, Any]:
-    """Return the record of an archive, which is of its plan's manifest and part size."""
-    plan, manifest = archive.plan, archive.manifest
-    record = read_record(plan.place)
-    if record is None:
-        raise DataError(f"{plan.out}: there is no archive here")
-    if record["manifest"]["sha256"] != manifest.digest:
-        raise DataError(f"{plan.out} is of another manifest than {manifest.text}")
-    if record["part_size"] != plan.part_size:
-        raise DataError(
-            f"{plan.out} has parts of {record['part_size']} frames, not of {plan.part_size}; leave "
-            "--part-size out"
-        )
-    return record
-
-
 def _open_part(archive: Archive, record: Mapping[str, Any], number: int) -> parquet.Reader:
     """Open a part's file and hold it to the manifest."""
     place = archive.part(number)
@@ -130,7 +113,7 @@ def _open_part(archive: Archive, record: Mapping[str, Any], number: int) -> parq
         raise DataError(f"{place.text}: damaged; run the archive again, which measures it anew")
     part = parquet.Reader(io.BytesIO(data))
     if differing := differences(part.record, record):
-        raise DataError(f"{place.text} is of another archive: another {differing[0]}")
+        raise DataError(f"{place.text} is of another archive: {differing}")
     start, stop = archive.rows_of(number)
     if not has_rows(part, archive.manifest.read_rows(start, stop)):
         raise DataError(

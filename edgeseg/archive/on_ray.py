@@ -51,12 +51,12 @@ def measure_parts_on_ray(
                 "--device cpu"
             )
         task = ray.remote(num_cpus=1, num_gpus=n_gpus, max_retries=0)(measure_part)
+
+        def submit(number: int) -> Any:
+            return task.remote(plan, 1, number).future()
+
         try:
-            for done in run_tasks(
-                parts, lambda number: task.remote(plan, 1, number).future(), _max_tasks, _DIED
-            ):
-                on_rows(sum(done.statuses.values()))
-                yield done
+            yield from run_tasks(parts, submit, _max_tasks, _DIED, on_rows)
         except ray.exceptions.RayTaskError as error:
             cause = error.cause
             raise (cause if isinstance(cause, EdgesegError) else error) from error

@@ -38,7 +38,7 @@ class Done(NamedTuple):
     """A part that is on its disk or store: its number, and how many rows have which status."""
 
     number: int
-    statuses: dict[str, int]
+    statuses: Counter[str]
 
 
 class _Part:
@@ -169,7 +169,7 @@ class PartWorker:
         own = {"part": part.number, "provider": self.segmenter.provider, "wall_s": wall_s}
         data = parquet.table_bytes(self._schema, values, self._record | own)
         self.archive.part(part.number).write(data)
-        return Done(part.number, dict(Counter(str(row["status"]) for row in part.rows)))
+        return Done(part.number, Counter(str(row["status"]) for row in part.rows))
 
     def _sample_places(self) -> list[Place]:
         """Return where some of the files lie that the manifest lists, from first to last."""
@@ -184,11 +184,9 @@ class PartWorker:
 _workers: dict[tuple[Plan, int], PartWorker] = {}  # of this process: one, kept for its next part
 
 
-def measure_part(
-    plan: Plan, threads: int, number: int, on_rows: Callable[[int], None] = lambda count: None
-) -> list[Done]:
+def measure_part(plan: Plan, threads: int, number: int) -> list[Done]:
     """Measure a part in a process that measures many, as `PartWorker.run` does."""
     if (plan, threads) not in _workers:
         _workers.clear()
         _workers[plan, threads] = PartWorker(plan, threads)
-    return list(_workers[plan, threads].run([number], on_rows))
+    return list(_workers[plan, threads].run([number]))

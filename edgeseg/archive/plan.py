@@ -18,11 +18,12 @@ from edgeseg.images.calibration import Calibration
 from edgeseg.images.ruler import RulerOption
 from edgeseg.network.task import Task, read_task
 from edgeseg.output import table
-from edgeseg.output.record import PICTURES
+from edgeseg.output.record import PICTURES, model_record
 from edgeseg.output.report.page import REPORT_NAME
 from edgeseg.segmenter import Segmenter
 from edgeseg.system.files import json_text
 from edgeseg.system.parallel import ordered_map
+from edgeseg.system.text import short
 from edgeseg.system.version import __version__
 
 RECORD_NAME, SUMMARY_NAME, FAILURES_NAME = "archive.json", "summary.json", "failures.csv"
@@ -30,6 +31,11 @@ READS = 8
 """Parts read at once, most of which wait for a store."""
 _PARTS = "parts"
 _PART = re.compile(r"part-(\d{8})\.parquet")
+_COMMON = {
+    "model": "model", "manifest": "manifest", "part_size": "part size",
+    "calibration": "calibration", "ruler": "choice of ruler", "masks": "choice of masks",
+    "overlays": "choice of overlays", "edgeseg": "version of edgeseg",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,7 @@ class Archive:
 
     def part(self, number: int) -> Place:
         """Return where a part is written."""
-        return self.parts / part_name(number)
+        return self.parts / f"part-{number:08d}.parquet"
 
     def rows_of(self, number: int) -> tuple[int, int]:
         """Return the first row of a part and the one behind its last."""
@@ -108,19 +114,48 @@ class Archive:
         Raises `DataError` if an archive of another manifest, model, size or kind is there, or the
         manifest lists a frame twice; `OutputExistsError` if something else would be overwritten.
         """
-        record, out = self._record(segmenter), self.plan.place
+        plan, out = self.plan, self.plan.place
+        record = self._own_record | {
+            "model": model_record(segmenter),
+            "edgeseg": __version__,
+            "masks": plan.masks,
+            "overlays": plan.overlays,
+            "calibration": None if plan.calibration is None else asdict(plan.calibration),
+            "ruler": plan.ruler,
+        }
         earlier = read_record(out)
         if earlier is None:
             self._refuse_others(out)
             self.manifest.refuse_repeated()
             (out / RECORD_NAME).write_first(json_text(record).encode())
             earlier = read_record(out) or record
+        self._refuse_differences(earlier, record)
+        return record
+
+    def read_own_record(self) -> dict[str, Any]:
+        """Return the record that is there; a `DataError` if it is of another manifest or size."""
+        record = read_record(self.plan.place)
+        if record is None:
+            raise DataError(f"{self.plan.out}: there is no archive here")
+        self._refuse_differences(record, record | self._own_record)
+        return record
+
+    @property
+    def _own_record(self) -> dict[str, Any]:
+        manifest = self.manifest
+        return {
+            "manifest": {
+                "path": manifest.text, "n_rows": manifest.n_rows, "sha256": manifest.digest,
+            },
+            "part_size": self.plan.part_size,
+        }  # fmt: skip
+
+    def _refuse_differences(self, earlier: Mapping[str, Any], record: Mapping[str, Any]) -> None:
         if differing := differences(earlier, record):
             raise DataError(
-                f"{self.plan.out} holds an archive with another {'; another '.join(differing)}. An "
-                "archive is never mixed: use the same, or choose another output"
+                f"{self.plan.out} holds an archive with {differing}. An archive is never mixed: "
+                "use the same, or choose another output"
             )
-        return record
 
     def _refuse_others(self, out: Place) -> None:
         """Raise if what would be written is there, and no record of an archive beside it."""
@@ -133,35 +168,6 @@ class Archive:
                 f"{self.plan.out} holds {', '.join(sorted(others))} and no {RECORD_NAME} that "
                 "says of which archive; choose another output"
             )
-
-    def _record(self, segmenter: Segmenter) -> dict[str, Any]:
-        plan, file, metadata = self.plan, segmenter.file, segmenter.metadata
-        return {
-            "edgeseg": __version__,
-            "model": {
-                "name": file.name,
-                "sha256": file.sha256,
-                "precision": metadata.precision,
-                "input_height": metadata.input_height,
-                "input_width": metadata.input_width,
-                "task": metadata.task.as_dict(),
-            },
-            "manifest": {
-                "path": self.manifest.text,
-                "n_rows": self.manifest.n_rows,
-                "sha256": self.manifest.digest,
-            },
-            "part_size": plan.part_size,
-            "masks": plan.masks,
-            "overlays": plan.overlays,
-            "calibration": None if plan.calibration is None else asdict(plan.calibration),
-            "ruler": plan.ruler,
-        }
-
-
-def part_name(number: int) -> str:
-    """Return the name of a part's file."""
-    return f"part-{number:08d}.parquet"
 
 
 def read_record(out: Place) -> dict[str, Any] | None:
@@ -178,41 +184,25 @@ def read_record(out: Place) -> dict[str, Any] | None:
 def _parse_record(data: bytes) -> dict[str, Any] | None:
     try:
         record = json.loads(data)
-        is_whole = bool(record["model"]["sha256"] and record["manifest"]["sha256"])
-        has_size = isinstance(record["part_size"], int) and record["part_size"] > 0
-        if is_whole and has_size and "overlays" in record:
-            read_task(record["model"]["task"])
-            return dict(record)
+        read_task(record["model"]["task"])
+        return dict(record)
     except (ValueError, KeyError, TypeError, RecursionError, EdgesegError):
-        pass
-    return None
+        return None
 
 
-def differences(record: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+def differences(record: Mapping[str, Any], other: Mapping[str, Any]) -> str:
     """Return what differs between what two parts or runs have in common, in words."""
-    pairs = zip(_common(record).items(), _common(other).values(), strict=True)
-    return [
-        f"{what} ({_short(has)}, now {_short(wants)})"
-        for (what, has), wants in pairs
-        if has != wants
-    ]
+    found = []
+    for name, what in _COMMON.items():
+        has, wants = (_identity(each.get(name)) for each in (record, other))
+        if has != wants:
+            found.append(f"another {what} ({short(has)}, now {short(wants)})")
+    return "; ".join(found)
 
 
-def _common(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "model": record.get("model", {}).get("sha256"),
-        "manifest": record.get("manifest", {}).get("sha256"),
-        "part size": record.get("part_size"),
-        "calibration": record.get("calibration"),
-        "choice of ruler": record.get("ruler"),
-        "choice of masks": record.get("masks"),
-        "choice of overlays": record.get("overlays"),
-        "version of edgeseg": record.get("edgeseg"),
-    }
-
-
-def _short(value: object) -> str:
-    return f"{value[:12]}…" if isinstance(value, str) and len(value) > 16 else str(value)
+def _identity(value: Any) -> Any:
+    """Return what tells a value of a record from others: of a file its hash."""
+    return value.get("sha256", value) if isinstance(value, dict) else value
 
 
 def part_schema(task: Task, titles: Sequence[str]) -> Any:

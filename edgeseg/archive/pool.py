@@ -13,7 +13,6 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from typing import Any
 
 from edgeseg.archive.part_worker import Done, PartWorker, measure_part
 from edgeseg.archive.plan import Plan
@@ -22,7 +21,7 @@ from edgeseg.network.session import may_use_card
 from edgeseg.system.parallel import usable_cores
 
 _THREADS_EACH = 4  # of one process: more wait for Python's lock
-_REPORT_S = 0.2
+_RECOUNT_S = 1.0  # between looks at how many tasks there may be: a cluster grows
 MAX_DEATHS = 10
 """Of processes that had one part; in a large cluster machines come and go."""
 MAX_FIRST_DEATHS = 100
@@ -41,7 +40,8 @@ def measure_parts(
     Parts that are there already are passed over. ``threads`` images are worked on at once in all,
     by default one for each core; ``processes`` share them, each with a session, by default one for
     four threads, or one alone for a card. ``on_rows`` is called with the number of images that were
-    just measured. Raises what `PartWorker`, its ``run`` and `run_tasks` do.
+    just measured, of several processes with those of a part. Raises what `PartWorker`, its ``run``
+    and `run_tasks` do.
     """
     threads = threads or usable_cores()
     if processes is None:
@@ -58,10 +58,7 @@ def measure_parts(
         def submit(number: int) -> Future[list[Done]]:
             return next(lane for lane in lanes if lane.is_free).submit(number)
 
-        def report() -> None:
-            on_rows(sum(lane.take_count() for lane in lanes))
-
-        yield from run_tasks(parts, submit, lambda: processes, (BrokenProcessPool,), report)
+        yield from run_tasks(parts, submit, lambda: processes, (BrokenProcessPool,), on_rows)
 
 
 def run_tasks(
@@ -69,12 +66,13 @@ def run_tasks(
     submit: Callable[[int], Future[list[Done]]],
     max_tasks: Callable[[], int],
     death_errors: tuple[type[Exception], ...],
-    report: Callable[[], None] = lambda: None,
+    on_rows: Callable[[int], None] = lambda count: None,
 ) -> Iterator[Done]:
     """Run a task a part, again where its process died, and yield each part once it is written.
 
     ``submit`` starts the task of a part, of which there may be ``max_tasks()`` at once; it fails
-    with one of ``death_errors`` if its process died. ``report`` is called now and then.
+    with one of ``death_errors`` if its process died. ``on_rows`` is called with each part's number
+    of images.
 
     Raises `OutputWriteError` if processes die of one part again and again, once all others are
     written; or if nothing but deaths is seen. What tasks fail with otherwise is raised as it is.
@@ -87,8 +85,7 @@ def run_tasks(
         n_free = max_tasks() - len(running) if todo else 0
         for number in [todo.popleft() for _ in range(min(n_free, len(todo)))]:
             running[submit(number)] = number
-        ready, _ = wait(running, _REPORT_S, FIRST_COMPLETED)
-        report()
+        ready, _ = wait(running, _RECOUNT_S, FIRST_COMPLETED)
         for future in ready:
             number = running.pop(future)
             try:
@@ -104,6 +101,7 @@ def run_tasks(
                     todo.append(number)
                 continue
             is_any_written = True
+            on_rows(sum(part.statuses.total() for part in done))
             yield from done
     if lost := sorted(number for number, count in deaths.items() if count >= MAX_DEATHS):
         raise OutputWriteError(
@@ -120,9 +118,6 @@ class _Lane:
 
     def __init__(self, plan: Plan, threads: int) -> None:
         self._plan, self._threads = plan, threads
-        self._context = get_context("spawn")  # forked, a session would hang
-        self._count: Any = self._context.RawValue("q", 0)
-        self._n_taken = 0
         self._future: Future[list[Done]] | None = None
         self._start()
 
@@ -133,7 +128,7 @@ class _Lane:
 
     def submit(self, number: int) -> Future[list[Done]]:
         """Measure a part, in a new process if the last one died."""
-        task = partial(measure_in_process, self._plan, self._threads, number)
+        task = partial(measure_part, self._plan, self._threads, number)
         try:
             self._future = self._pool.submit(task)
         except BrokenProcessPool:
@@ -142,28 +137,18 @@ class _Lane:
             self._future = self._pool.submit(task)
         return self._future
 
-    def take_count(self) -> int:
-        """Return how many images were measured since the last call."""
-        count = self._count.value - self._n_taken
-        self._n_taken += count
-        return int(count)
-
     def close(self) -> None:
         """End the process."""
         self._alive.close()
         self._pool.shutdown()
 
     def _start(self) -> None:
-        end, self._alive = self._context.Pipe(duplex=False)
-        self._pool = ProcessPoolExecutor(1, self._context, _prepare_process, (self._count, end))
+        context = get_context("spawn")  # forked, a session would hang
+        end, self._alive = context.Pipe(duplex=False)
+        self._pool = ProcessPoolExecutor(1, context, _prepare_process, (end,))
 
 
-_count: Any = None  # in a process of a lane: how many images it measured
-
-
-def _prepare_process(count: Any, end: Connection) -> None:
-    global _count
-    _count = count
+def _prepare_process(end: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process ends this one
     threading.Thread(target=_end_with, args=(end,), daemon=True).start()
 
@@ -173,12 +158,3 @@ def _end_with(end: Connection) -> None:
     with contextlib.suppress(EOFError, OSError):
         end.recv()
     os._exit(1)
-
-
-def measure_in_process(plan: Plan, threads: int, number: int) -> list[Done]:
-    """Measure a part in a process of a lane, and count its images."""
-
-    def count(n_images: int) -> None:
-        _count.value += n_images
-
-    return measure_part(plan, threads, number, count)

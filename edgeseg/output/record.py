@@ -66,28 +66,33 @@ def record_of(
     What was ``asked``, its ``arguments`` and ``options``, is recorded as it is; ``n_images`` are
     those of the input, and ``wall_s`` is the time of the run without loading the model.
     """
-    file, metadata = segmenter.file, segmenter.metadata
     seen = Counter(row["status"] for row in rows)
     return {
         "status": status,
         **asked,
         "versions": host.versions(),
         "host": host.describe(),
-        "model": {
-            "name": file.name,
-            "sha256": file.sha256,
-            "size_bytes": file.size_bytes,
-            "precision": metadata.precision,
-            "input_height": metadata.input_height,
-            "input_width": metadata.input_width,
-            "task": metadata.task.as_dict(),
-            "provider": segmenter.provider,
-        },
+        "model": model_record(segmenter),
         "counts": {
             "n_images": n_images,
             **{status: seen[status] for status in STATUSES},
         },
         "timings": {"wall_s": round(wall_s, 3), "stages_ms": _mean_stages_ms(rows)},
+    }
+
+
+def model_record(segmenter: Segmenter) -> dict[str, Any]:
+    """Return what a record says of the model, and what runs it."""
+    file, metadata = segmenter.file, segmenter.metadata
+    return {
+        "name": file.name,
+        "sha256": file.sha256,
+        "size_bytes": file.size_bytes,
+        "precision": metadata.precision,
+        "input_height": metadata.input_height,
+        "input_width": metadata.input_width,
+        "task": metadata.task.as_dict(),
+        "provider": segmenter.provider,
     }
 
 

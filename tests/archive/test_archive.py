@@ -66,7 +66,7 @@ def test_what_is_of_another_archive_is_refused(plan: Plan, scans: Path, tmp_path
         with pytest.raises(DataError, match=f"another {says}"):
             PartWorker(replace(plan, **change))  # type: ignore[arg-type]
     for change in ({"manifest": other.text}, {"part_size": 3}):
-        with pytest.raises(DataError, match=r"of another manifest|parts of 2 frames, not of 3"):
+        with pytest.raises(DataError, match=r"another (manifest|part size )"):
             collect(open_archive(replace(plan, **change)))
     record = tmp_path / "out" / "archive.json"
     record.write_text(record.read_text().replace('"task"', '"no_task"'))

@@ -37,14 +37,14 @@ def test_processes_share_parts_and_one_that_dies_is_replaced(
 
     def kill(n_images: int) -> None:
         counts.append(n_images)
-        if n_images and not killed:
+        if not killed:
             first = active_children()[0]
             assert first.pid is not None
             killed.append(first.pid)
             first.kill()
 
     list(measure(plan, threads=2, processes=2, on_rows=kill))
-    assert killed and sum(counts) >= 7
+    assert killed and 0 < sum(counts) <= 7
     assert not open_archive(plan).find_missing() and not active_children()
     assert rows_of(plan) == measured_by_infer(scans, tmp_path / "folder")
 
@@ -73,7 +73,7 @@ def run_tasks(dies: Callable[[int, int], bool], n_parts: int = 6) -> list[int]:
         if dies(number, tries[number]):
             future.set_exception(Death())
         else:
-            future.set_result([Done(number, {"ok": 1})])
+            future.set_result([Done(number, Counter(["ok"]))])
         tries[number] += 1
         return future
 
