@@ -170,28 +170,25 @@ def _write_report(out: Place, task: Task, rows: Sequence[Row], summary: Mapping[
 
 
 class _Moments:
-    """Mean and variance of numbers that come in parts.
-
-    Source: Chan, Golub and LeVeque 1979, "Updating formulae and a pairwise algorithm for computing
-    sample variances".
-    """
+    """Mean and variance of numbers that come in parts, from sums of distances to the first."""
 
     def __init__(self) -> None:
-        self.n, self.mean, self.squares = 0, 0.0, 0.0
+        self.n, self.first, self.sum, self.squares = 0, 0.0, 0.0, 0.0
         self.low, self.high = math.inf, -math.inf
 
     def add(self, values: np.ndarray[Any, np.dtype[np.float64]]) -> None:
-        if not values.size:
-            return
-        n, mean = values.size, float(values.mean())
-        apart = mean - self.mean
-        self.squares += float(((values - mean) ** 2).sum()) + apart**2 * self.n * n / (self.n + n)
-        self.mean += apart * n / (self.n + n)
-        self.n += n
-        self.low, self.high = min(self.low, values.min()), max(self.high, values.max())
+        if values.size:
+            self.first = self.first if self.n else float(values[0])
+            apart = values - self.first
+            self.n, self.sum = self.n + values.size, self.sum + float(apart.sum())
+            self.squares += float((apart**2).sum())
+            self.low, self.high = min(self.low, values.min()), max(self.high, values.max())
 
     def as_dict(self) -> dict[str, float | int | None]:
-        sd = math.sqrt(self.squares / (self.n - 1)) if self.n > 1 else None
-        known = self.mean, sd, float(self.low), float(self.high)
-        figures = known if self.n else [None] * 4
-        return {"n": self.n, **dict(zip(("mean", "sd", "min", "max"), figures, strict=True))}
+        if not self.n:
+            return {"n": 0, "mean": None, "sd": None, "min": None, "max": None}
+        mean = self.sum / self.n
+        around = max(0.0, self.squares - self.sum * mean)
+        sd = math.sqrt(around / (self.n - 1)) if self.n > 1 else None
+        low, high = float(self.low), float(self.high)
+        return {"n": self.n, "mean": self.first + mean, "sd": sd, "min": low, "max": high}

@@ -9,6 +9,7 @@ import itertools
 import os
 import re
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import BinaryIO, NamedTuple
 
 from edgeseg.archive.place import Place, is_url, place_of
@@ -40,14 +41,6 @@ class ListedFile(NamedTuple):
     n_frames: int = 1
 
 
-class _LeftOut(NamedTuple):
-    """A file of a store that is no image, as `Tally.add` takes it."""
-
-    why: str
-    text: str
-    kind: str = ""
-
-
 def list_images(text: str, tally: Tally) -> Iterator[ListedFile]:
     """Yield the images of a path, folder or pattern, or of a URL that is one, as they are found.
 
@@ -58,12 +51,8 @@ def list_images(text: str, tally: Tally) -> Iterator[ListedFile]:
     """
     files = _find_in_store(place_of(text), tally) if is_url(text) else _find_local(text, tally)
     groups = iter(lambda: list(itertools.islice(files, _GROUP)), [])
-    for group in ordered_map(_inspect, groups, _THREADS):
-        for file in group:
-            if isinstance(file, _LeftOut):
-                tally.add(*file)
-            elif file is not None:
-                yield file
+    for group in ordered_map(partial(_inspect, tally), groups, _THREADS):
+        yield from group
 
 
 def _find_local(text: str, tally: Tally) -> Iterator[ListedFile]:
@@ -159,12 +148,15 @@ def _may_be_image(place: Place, tally: Tally) -> bool:
     return False
 
 
-def _inspect(files: list[ListedFile]) -> list[ListedFile | _LeftOut | None]:
-    """Return files with their numbers of frames, or what those of a store are instead."""
-    return [_inspect_file(file, files) for file in files]
+def _inspect(tally: Tally, files: Sequence[ListedFile]) -> list[ListedFile]:
+    """Return those files that are images, with their numbers of frames; count the others."""
+    found = (_inspect_file(file, files, tally) for file in files)
+    return [file for file in found if file is not None]
 
 
-def _inspect_file(file: ListedFile, beside: Sequence[ListedFile]) -> ListedFile | _LeftOut | None:
+def _inspect_file(
+    file: ListedFile, beside: Sequence[ListedFile], tally: Tally
+) -> ListedFile | None:
     place = file.place
     if place.is_local:
         return _count_frames(file) if left_out.may_be_dicom(place.path) else file
@@ -173,7 +165,7 @@ def _inspect_file(file: ListedFile, beside: Sequence[ListedFile]) -> ListedFile 
         return file
     try:
         with place.open(file.size_bytes) as stream:
-            found = _inspect_content(stream, file)
+            found = _inspect_content(stream, file, tally)
             if (failure := failure_of(stream)) is not None:  # then a film is not damaged
                 raise OSError(first_line(failure))
         return found
@@ -184,16 +176,19 @@ def _inspect_file(file: ListedFile, beside: Sequence[ListedFile]) -> ListedFile 
                 raise
             text = f"{place.text}: cannot be read ({first_line(error)})"
             raise InputNotFoundError(text) from error
-        # why it cannot be read, or that it has more frames than one, its row says
-        return file if has_image_suffix else _LeftOut(left_out.UNREADABLE, place.text)
+        if has_image_suffix:  # why it cannot be read, or that it has more frames, its row says
+            return file
+        tally.add(left_out.UNREADABLE, place.text)
+        return None
 
 
-def _inspect_content(stream: BinaryIO, file: ListedFile) -> ListedFile | _LeftOut | None:
-    """Return what an open file is; None if it is no image, nor named like one."""
+def _inspect_content(stream: BinaryIO, file: ListedFile, tally: Tally) -> ListedFile | None:
+    """Return an open file if it is an image; count it if it is of another kind."""
     name, start = file.place.name, stream.read(N_START_BYTES)
     kind = left_out.kind_of_start(start, name, lambda: _holds_image(stream))
     if kind is not None and not kind.is_picture:
-        return _LeftOut(left_out.NOT_IMAGES, file.place.text, kind.name)
+        tally.add(left_out.NOT_IMAGES, file.place.text, kind.name)
+        return None
     if left_out.has_dicom_suffix(name) or kind is DICOM:
         return _count_frames(file, stream)
     return None if kind is None else file

@@ -46,8 +46,9 @@ class ManifestRow(NamedTuple):
     size_bytes: int | None  # of its file; None if that is not listed
     size: TableRow | None  # of its pixels, or why it is unknown; None: what its file says
 
-    def has_size(self, source: Source) -> bool:
-        """Return whether a pixel size is listed, if only as one that is unknown."""
+    @property
+    def is_given(self) -> bool:
+        """Whether a pixel size is listed, if only as one that is unknown."""
         return self.size is not None
 
     def size_of(self, source: Source, shape: tuple[int, ...] | None = None) -> PixelSize | None:

@@ -10,7 +10,6 @@ import contextlib
 import itertools
 import json
 import os
-import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -93,7 +92,7 @@ def write_manifest(
 ) -> ManifestSize:
     """List the frames of files, folders and patterns, of this machine or of stores.
 
-    What is found goes into a file beside ``out``, about 0.5 KB each, which is removed again. See
+    What is found goes into a temporary file of SQLite's, about 0.5 KB each. See
     `edgeseg.inputs.discover.discover` for what is an image, and
     `edgeseg.inputs.facts.PixelSizes` for ``pixel_size_mm``, of all images, and ``table``.
     ``on_notice`` is called with sentences that a user should read, ``on_file`` for each file.
@@ -129,27 +128,20 @@ def write_manifest(
 
 @contextlib.contextmanager
 def _open_list(folder: Path | None) -> Iterator[sqlite3.Connection]:
-    """Yield an empty list in a file below a folder, which is made; None: among temporary files."""
+    """Yield an empty list in a file of SQLite's own, which nothing outlives; make the folder."""
     try:
-        with contextlib.ExitStack() as stack:
-            if folder is not None:
-                folder.mkdir(parents=True, exist_ok=True)
-            where = Path(tempfile.mkdtemp(prefix=".edgeseg-", dir=folder))
-            stack.callback(shutil.rmtree, where, ignore_errors=True)
-            db = stack.enter_context(contextlib.closing(sqlite3.connect(where / "list")))
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        with contextlib.closing(sqlite3.connect("")) as db:
             db.executescript(_TABLES)
             db.create_function("name_below", 3, _name_below, deterministic=True)
-            # what is open stays when its name goes, so a killed run leaves nothing; not on Windows
-            with contextlib.suppress(OSError):
-                (where / "list").unlink()
-                where.rmdir()
             yield db
     except (sqlite3.Error, OSError) as error:
         if isinstance(error, EdgesegError):
             raise
         raise OutputWriteError(
             f"the list cannot be made on this disk ({first_line(error)}): it takes about 0.5 KB a "
-            "file beside the manifest"
+            "file among temporary files, in the folder that SQLITE_TMPDIR names"
         ) from error
 
 

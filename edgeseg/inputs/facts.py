@@ -58,10 +58,6 @@ class PixelSizes:
         """Whether a pixel size of all or a table was given."""
         return self._one is not None or self._table is not None
 
-    def has_size(self, source: Source) -> bool:
-        """Return whether an image's pixel size was given, as all are or none."""
-        return self.is_given
-
     def size_of(self, source: Source, shape: tuple[int, ...] | None = None) -> PixelSize | None:
         """Return the pixel size of an image, or None if it is unknown.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Sequence
 from pathlib import Path
@@ -48,18 +49,21 @@ LABELS = "left out {n} label{s} of images to train on, such as {example}"
 
 
 class Tally:
-    """What was left out, by reason, with one example each."""
+    """What was left out, by reason, with one example each; may be counted from several threads."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
         self._examples: dict[str, str] = {}
         self._kinds: dict[str, Counter[str]] = defaultdict(Counter)
         self._seen: set[int] = set()  # two inputs may name one file
+        self._counting = threading.Lock()
 
     def add(self, why: str, path: str | os.PathLike[str], kind: str = "") -> None:
         """Count a file or folder; ``why`` is one of the sentences of this module."""
         key = hash((why, os.path.abspath(path)))  # noqa: PTH100 (keeps symlinks)
-        if key not in self._seen:
+        with self._counting:
+            if key in self._seen:
+                return
             if len(self._seen) < _MAX_SEEN:
                 self._seen.add(key)
             self._counts[why] += 1

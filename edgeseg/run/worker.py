@@ -47,8 +47,9 @@ class Options(NamedTuple):
 class PixelSizesOfSources(Protocol):
     """Pixel sizes by image; see `edgeseg.inputs.facts.PixelSizes`."""
 
-    def has_size(self, source: Source, /) -> bool:
-        """Return whether the pixel size of an image was given, if only as one that is unknown."""
+    @property
+    def is_given(self) -> bool:
+        """Whether pixel sizes were given, if only as unknown ones."""
 
     def size_of(self, source: Source, shape: tuple[int, ...] | None = None, /) -> PixelSize | None:
         """Return the pixel size of an image, or None if it is unknown."""
@@ -174,7 +175,7 @@ class Worker:
         """Read an image, with all that is known of it; what a user says beats what a file says."""
         frame = self.read(source)
         size, screen = self.pixel_sizes.size_of(source, frame.size), frame.screen
-        is_given = self.pixel_sizes.has_size(source)
+        is_given = self.pixel_sizes.is_given
         if not is_given:
             size = frame.pixel_size
         if screen is not None and is_given and size is None:
