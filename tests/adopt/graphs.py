@@ -91,7 +91,7 @@ def constant(name: str, values: Any) -> onnx.NodeProto:
 
 def chain(operator: str, *constants: Any, **attributes: Any) -> list[onnx.NodeProto]:
     """Return a node whose other inputs are constants, from ``maps`` to ``end``."""
-    names = [f"c{i}" for i in range(len(constants))]
+    names = [f"constant{i}" for i in range(len(constants))]
     last = node(operator, ["maps", *names], ["end"], **attributes)
     return [*map(constant, names, constants), last]
 
