@@ -15,7 +15,7 @@ ORDER = (
     ("edgeseg.__main__",),
     ("edgeseg.cli",),
     ("edgeseg.adopt", "edgeseg.bench"),
-    ("edgeseg.phantom",),
+    ("edgeseg.phantom", "edgeseg.live"),
     ("edgeseg.score", "edgeseg.archive", "edgeseg.node", "edgeseg.serve"),
     ("edgeseg.run",),
     ("edgeseg.output",),

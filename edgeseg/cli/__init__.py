@@ -44,6 +44,7 @@ _SECTIONS: dict[str, dict[Callable[..., None], str]] = {
     "Services": {
         services.listen: "edgeseg listen --out results --return ARCHIVE@10.0.0.5:104",
         services.serve: "edgeseg serve --port 8000",
+        services.live: "edgeseg live 0 --ruler auto",
     },
     "Models and training": {
         models.models: "edgeseg models hc18-nano",

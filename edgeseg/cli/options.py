@@ -64,6 +64,14 @@ def read_ruler_option(value: str | None) -> float | str | None:
         return parse_ruler(value)
 
 
+def read_pixel_size(text: str | None) -> float | tuple[float, float] | None:
+    """Return a size of pixels in mm, one number or (x, y); refuse nonsense as wrong usage."""
+    from edgeseg.images.frame import parse_pixel_size
+
+    with wrong_usage("--pixel-size"):
+        return None if text is None else parse_pixel_size(text)
+
+
 def check_report(path: Path | None) -> Path | None:
     """Refuse a report that cannot be written, or would replace anything but a text.
 
@@ -125,6 +133,9 @@ Age = Annotated[
         callback=check_age,
     ),
 ]
+PixelSize = Annotated[
+    str | None, _scale("Millimetres per pixel: 0.12, or 0.12x0.11 for x and y.", metavar="MM")
+]
 Ruler = Annotated[
     str | None,
     _scale(
@@ -147,19 +158,14 @@ Data = Annotated[Path, option("Labelled images: HC18, or images/ and masks/.")]
 class ScaleOptions:
     """How large the pixels of the images are."""
 
-    pixel_size: Annotated[
-        str | None, _scale("Millimetres per pixel: 0.12, or 0.12x0.11 for x and y.", metavar="MM")
-    ] = None
+    pixel_size: PixelSize = None
     pixel_sizes: Annotated[
         Path | None, _scale("CSV of filename and pixel size (mm), or x and y.")
     ] = None
 
     def read_size(self) -> float | tuple[float, float] | None:
         """Return the size of all pixels in mm, one number or (x, y); refuse nonsense as usage."""
-        from edgeseg.images.frame import parse_pixel_size
-
-        with wrong_usage("--pixel-size"):
-            return None if self.pixel_size is None else parse_pixel_size(self.pixel_size)
+        return read_pixel_size(self.pixel_size)
 
     def print_notices(self, is_given: bool) -> None:
         """Print that sizes are missing, or that both options were given."""

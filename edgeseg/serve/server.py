@@ -189,6 +189,7 @@ class Server(http.server.ThreadingHTTPServer):
     the first page says that there is none.
     """
 
+    handler = Handler
     daemon_threads = True
     block_on_close = False
     request_queue_size = 128
@@ -202,7 +203,7 @@ class Server(http.server.ThreadingHTTPServer):
     ) -> None:
         if ":" in place[0]:
             self.address_family = socket.AF_INET6
-        super().__init__(place, Handler)
+        super().__init__(place, self.handler)
         self.measurer, self.assets, self.bounds = measurer, assets, bounds
         self.is_local = is_loopback(str(self.server_address[0]))
         self._open: Counter[str] = Counter()  # connections by caller

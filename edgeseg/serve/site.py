@@ -23,8 +23,8 @@ CONTENT_SECURITY_POLICY = (
     "media-src 'self' blob:; base-uri 'none'; form-action 'none'"
 )
 """The page may load and contact nothing beyond the address that it comes from."""
-_PAGE = Path(__file__).with_name("page")
-_SHARED = Path(report.__file__).parent
+PAGE = Path(__file__).with_name("page")
+SHARED = Path(report.__file__).parent
 _SHARED_NAMES = ("common.css", "figures.js", "text.js")  # with the report
 _WORKER = "sw.js"
 _TASKS = ("head", "ellipse", "regions")  # that page/measure.js knows
@@ -36,11 +36,11 @@ _TYPES = {
 
 
 class Asset:
-    """A file of the site, and its ETag, which changes with its content."""
+    """A file of a site, its type by its name, and its ETag, which changes with its content."""
 
-    def __init__(self, content: bytes, content_type: str) -> None:
-        is_text = content_type.startswith("text/")
-        self.content, self.content_type = content, content_type + "; charset=utf-8" * is_text
+    def __init__(self, name: str, content: bytes) -> None:
+        kind = _TYPES.get(Path(name).suffix, "text/plain")
+        self.content, self.content_type = content, kind + "; charset=utf-8" * ("text/" in kind)
         self.tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
 
 
@@ -50,18 +50,15 @@ def site(segmenter: Segmenter) -> dict[str, Asset]:
     Raises `ModelError` if the page cannot measure with this model.
     """
     check_runs_in_page(segmenter)
-    paths = [path for path in sorted(_PAGE.rglob("*")) if path.is_file()]
-    files = {path.relative_to(_PAGE).as_posix(): path.read_bytes() for path in paths}
-    files |= {name: (_SHARED / name).read_bytes() for name in _SHARED_NAMES}
+    paths = [path for path in sorted(PAGE.rglob("*")) if path.is_file()]
+    files = {path.relative_to(PAGE).as_posix(): path.read_bytes() for path in paths}
+    files |= {name: (SHARED / name).read_bytes() for name in _SHARED_NAMES}
     files["model.onnx"] = segmenter.file.path.read_bytes()
     files["model.json"] = json.dumps(_describe_model(segmenter)).encode()
     policy = CONTENT_SECURITY_POLICY.encode()
     files["index.html"] = files["index.html"].replace(b"CONTENT_SECURITY_POLICY", policy)
     files[_WORKER] = _add_file_list(files)
-    return {
-        name: Asset(content, _TYPES.get(Path(name).suffix, "text/plain"))
-        for name, content in files.items()
-    }
+    return {name: Asset(name, content) for name, content in files.items()}
 
 
 def export(out: Path, segmenter: Segmenter, *, overwrite: bool) -> list[Path]:

@@ -27,7 +27,7 @@ from edgeseg.serve.server import Bounds, Server, run_server
 from edgeseg.serve.site import Asset, export
 from tests.browser import opened, wait_until
 
-ASSETS = {"index.html": Asset(b"<p>hello", "text/html"), "vendor/a.gz": Asset(b"\x1f\x8b", "x/y")}
+ASSETS = {"index.html": Asset("a.html", b"<p>hello"), "vendor/a.gz": Asset("a.gz", b"\x1f\x8b")}
 MEASURE = "/v1/measure"
 READY = "document.body.dataset.ready === 'true'"
 IDLE = "document.getElementById('state').textContent.startsWith('Ready')"

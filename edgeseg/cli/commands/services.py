@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -196,13 +196,8 @@ def serve(
     except ModelError as error:
         console.notice(f"{error}: no page is served, only POST /v1/measure")
     measurer = Measurer(segmenter, threads or usable_cores(), queue)
-    try:
+    with _binding(f"port {port} of {in_brackets(host)}"):
         server = Server((host, port), measurer, assets, Bounds(body_bytes=most_mib << 20))
-    except OSError as error:
-        where = f"port {port} of {in_brackets(host)}"
-        raise ConfigError(
-            f"cannot listen on {where} ({error.strerror}); check --host, or choose another --port"
-        ) from error
     with interrupts.wait_patiently(), run_server(server):
         host, port = str(server.server_address[0]), server.server_address[1]
         listens_on_all = host in ("0.0.0.0", "::")
@@ -218,6 +213,76 @@ def serve(
                 "and offline use need HTTPS"
             )
         wait_for_end()
+
+
+def live(
+    context: typer.Context,
+    source: Annotated[str, typer.Argument(help="Camera's number, /dev/video0, URL, or a film.")],
+    model: options.ModelOptions,
+    output: options.OutputOptions,
+    out: Annotated[Path, option("Folder for kept frames.")] = Path("edgeseg-live"),
+    pixel_size: options.PixelSize = None,
+    ruler: options.Ruler = None,
+    window_s: Annotated[float, count("Seconds of the median.", "--window", min=0.1)] = 2.0,
+    port: Annotated[int, option("Port of the page.", min=0, max=65535, metavar="N")] = 8010,
+    has_page: Annotated[bool, option("Serve the page.", "--page/--no-page")] = True,
+    jsonl_file: options.Jsonl = None,
+) -> None:
+    """Measure a moving picture as it comes, and show it in a page that keeps frames.
+
+    Stop it with Ctrl-C or SIGTERM.
+    """
+    from edgeseg.inputs.facts import Ages, PixelSizes
+    from edgeseg.live.keep import Keeper
+    from edgeseg.live.server import LiveServer
+    from edgeseg.live.source import LiveSource
+    from edgeseg.live.view import LiveView, show
+    from edgeseg.run.engine import Engine
+    from edgeseg.run.results import open_results
+    from edgeseg.run.worker import Worker
+    from edgeseg.serve.server import run_server
+
+    size_mm = options.read_pixel_size(pixel_size)
+    arguments = options.arguments_of(context) | {"pixel_size": size_mm}
+    how = output.collect(1, sr=False, ruler=ruler, resume=True)
+    known = how, Ages(), model.read_calibration()
+    segmenter = model.open()
+    worker = Worker(segmenter, PixelSizes(pixel_size_mm=size_mm), *known, on_notice=console.notice)
+    ending = threading.Event()
+    pictures = LiveSource(source, ending, console.notice)
+    with (
+        console.lines_to(jsonl_file, append=True) as write_line,
+        open_results(worker, out, arguments) as results,
+    ):
+        view = LiveView(segmenter, size_mm, ruler, window_s)
+        engine = Engine(worker, results.store, out, 1, on_rows=results.note_change)
+        with results.exporting(), engine, contextlib.ExitStack() as stack:
+            keeper = Keeper(engine, worker, out)
+            if has_page:
+                with _binding(f"port {port}"):
+                    server = LiveServer(port, view, keeper.keep)
+                stack.enter_context(run_server(server))
+                console.say(f"{source}: open http://localhost:{server.server_port}/")
+            console.say("Ctrl-C stops it")
+            with interrupts.wait_patiently(), ThreadPoolExecutor(1, "edgeseg-live") as pool:
+                showing = pool.submit(show, pictures, view, write_line)
+                showing.add_done_callback(lambda _: ending.set())
+                wait_for_end(ending)
+                ending.set()
+            showing.result()
+        results.export("done")
+        console.say(f"results in {out}: results.csv, report.html, run.json")
+
+
+@contextlib.contextmanager
+def _binding(where: str) -> Iterator[None]:
+    """Say of a server that cannot listen what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(
+            f"cannot listen on {where} ({error.strerror}); check --host, or choose another --port"
+        ) from error
 
 
 def _tls(
