@@ -21,8 +21,7 @@ import numpy.typing as npt
 from edgeseg import Segmenter
 from edgeseg.images.frame import GrayImage
 from edgeseg.images.image_file import read_gray
-from edgeseg.measure.ellipse import Ellipse
-from edgeseg.measure.outline import fit_ellipse
+from edgeseg.measure.ellipse import Ellipse, fit_ellipse
 from edgeseg.score.folds import read_folds
 from edgeseg.score.hc18 import load_cases
 

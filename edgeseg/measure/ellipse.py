@@ -1,4 +1,4 @@
-"""Ellipses in image coordinates, and their direct least-squares fit.
+"""Ellipses in image coordinates, and their fit to points.
 
 Points are ``(x, y)`` in pixels with the origin at the **centre** of the top-left pixel, x to the
 right and y down; arrays are indexed ``(row, column)``.
@@ -17,6 +17,8 @@ FloatArray = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.uint8]
 
 _INVERSE_CONSTRAINT = np.array([[0.0, 0.0, 0.5], [0.0, -1.0, 0.0], [0.5, 0.0, 0.0]])
+_ROBUST_ROUNDS = 4
+_MIN_POINTS = 12
 _SINGULAR = 1e-13  # determinant over the product of the diagonal, for points on a line
 
 
@@ -151,20 +153,42 @@ class Ellipse:
         return np.where(self.coverage(height, width) >= 0.5, 255, 0).astype(np.uint8)
 
 
-def powers(x: FloatArray, y: FloatArray) -> FloatArray:
-    """Return x², xy, y², x, y and 1 for n points, shape (6, n)."""
-    return np.stack([x * x, x * y, y * y, x, y, np.ones_like(x)])
+def fit_ellipse(points: FloatArray) -> Ellipse | None:
+    """Fit an ellipse to points on its outline, (n, 2), robustly; None if they determine none.
+
+    Direct least squares (Halir and Flusser 1998), refined by rounds that weight each point by its
+    distance from the previous ellipse, so that a dent or a bulge does not distort the outline.
+    """
+    count = len(points)
+    if count < _MIN_POINTS:
+        return None
+    origin = float(points[:, 0].sum()) / count, float(points[:, 1].sum()) / count
+    x, y = points[:, 0] - origin[0], points[:, 1] - origin[1]
+    unit = float(np.abs(x).sum() + np.abs(y).sum()) / (2 * count)
+    if not unit > 0:
+        return None
+    x, y = x / unit, y / unit
+    powers = np.stack([x * x, x * y, y * y, x, y, np.ones_like(x)])
+    found = _direct_fit(powers @ powers.T)
+    for _ in range(_ROBUST_ROUNDS):
+        if found is None:
+            return None
+        distance = np.abs(found.signed_distance(x, y))
+        scale = max(2.0 * 1.4826 * _median(distance), 0.05 / unit)
+        weights = 1.0 / (1.0 + (distance / scale) ** 2)  # Cauchy
+        found = _direct_fit((powers * weights) @ powers.T)
+    return found.scaled(unit, unit).moved(*origin) if found else None
 
 
-def direct_fit(scatter: FloatArray) -> Ellipse | None:
+def _direct_fit(scatter: FloatArray) -> Ellipse | None:
     """Fit by direct least squares: least v' S v with 4 a c - b² = 1 for v = (a, b, c, d, e, f).
 
     The ellipse is ``a x² + b xy + c y² + d x + e y + f = 0``. R. Halir and J. Flusser, Numerically
     stable direct least squares fitting of ellipses, WSCG 1998; S1, S2, S3, T and M are their names.
     None if the points do not determine an ellipse.
 
-    The scatter matrix S, shape (6, 6), holds weighted sums of the products of the points' `powers`,
-    of coordinates that should be centred and of the order of 1.
+    The scatter matrix S, shape (6, 6), holds weighted sums of the products of x², xy, y², x, y and
+    1 of the points, whose coordinates should be centred and of the order of 1.
     """
     # OpenCV's functions take half the time of numpy.linalg for so small a matrix.
     s1, s2, s3 = scatter[:3, :3], scatter[:3, 3:], scatter[3:, 3:]
@@ -181,13 +205,18 @@ def direct_fit(scatter: FloatArray) -> Ellipse | None:
         return None
     x, y = (b * e / 4 - c * d / 2) / determinant, (b * d / 4 - a * e / 2) / determinant
     level = -(f + (d * x + e * y) / 2)  # scaled to -1 at the centre: r² - 1 at r times the outline
-    if level == 0 or not math.isfinite(level):
+    if not (a + c) * level > 0:  # an imaginary ellipse
         return None
     mean, spread = (a + c) / 2 / level, math.hypot((a - c) / 2, b / 2) / abs(level)
     # The eigenvalues are mean + spread and mean - spread. The smaller one, of the major axis, is
     # computed from their product, the determinant, to avoid cancellation.
     least = determinant / level / level / (mean + spread)
-    if not (mean > 0 and least > 0):  # an imaginary ellipse, or one so thin that it is lost
-        return None
     angle_rad = (math.atan2(b / level, (a - c) / level) + math.pi) / 2 % math.pi
     return Ellipse(x, y, 1 / math.sqrt(least), 1 / math.sqrt(mean + spread), angle_rad)
+
+
+def _median(values: FloatArray) -> float:
+    """Return the median, as `numpy.median` does, without its checks for masked arrays and NaN."""
+    low, high = (len(values) - 1) // 2, len(values) // 2
+    parted = np.partition(values, (low, high))
+    return float((parted[low] + parted[high]) / 2)

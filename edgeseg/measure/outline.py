@@ -1,4 +1,4 @@
-"""One structure with an elliptic outline: looks at it, and its ellipse to parts of a pixel.
+"""One structure with an elliptic outline: its region of a map, its ellipse, and looks at it.
 
 Coordinates are those of `edgeseg.measure.ellipse`.
 """
@@ -11,16 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
-from edgeseg.measure.ellipse import Ellipse, direct_fit, powers
+from edgeseg.measure.ellipse import Ellipse, FloatArray, Mask, fit_ellipse
 from edgeseg.measure.framing import View, around
 from edgeseg.measure.measurement import Stroke
-from edgeseg.measure.region import boundary_points, main_region, to_native
 
 if TYPE_CHECKING:
     from edgeseg.images.frame import Frame
-    from edgeseg.measure.ellipse import FloatArray, Mask
     from edgeseg.measure.measurement import Look, LookAt, Measurement, Probability
-    from edgeseg.measure.region import Region
     from edgeseg.network.metadata import ModelMetadata
     from edgeseg.network.task import Limits
 
@@ -32,8 +29,76 @@ _MORE_LOOKS = 2
 # A view of so many images' width, or area where that is much, would be nearly all black.
 _WIDEST, _LARGEST, _SMALL_PX = 4, 4, 1_000_000
 _SHIFT = 4  # sub-pixel bits for cv2's polygon filling
-_ROBUST_ROUNDS = 4
-_MIN_BOUNDARY_POINTS = 12
+
+
+class Region(NamedTuple):
+    """The main connected region of a thresholded probability map."""
+
+    mask: Mask  # shape (height, width), 0 or 255, holes filled
+    area_px: int  # holes included
+    other_area_px: int  # of all other regions together
+
+
+def main_region(probability: Probability, threshold: float = 0.5) -> Region | None:
+    """Return the largest 4-connected region of a map, (height, width), with holes filled.
+
+    A pixel belongs to it from the threshold on; None if no pixel reaches that.
+    """
+    binary = (probability >= threshold).view(np.uint8)
+    # Labelling is the most expensive step: restrict it to the bounding box of all regions.
+    left, top, width, height = cv2.boundingRect(binary)
+    if not width:
+        return None
+    part = binary[top : top + height, left : left + width]
+    count, _ = cv2.connectedComponents(part, connectivity=4)
+    other_area_px = 0
+    if count > 2:  # background and several regions: only now are areas and boxes needed
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(part, connectivity=4)
+        areas = stats[1:, cv2.CC_STAT_AREA]
+        best = int(np.argmax(areas))
+        other_area_px = int(areas.sum() - areas[best])
+        # Work inside the region's own box: the rest of the image cannot hold a hole of it.
+        x, y, width, height = (int(v) for v in stats[best + 1, : cv2.CC_STAT_AREA])
+        part = (labels[y : y + height, x : x + width] == best + 1).view(np.uint8)
+        left, top = left + x, top + y
+    mask = np.zeros(probability.shape, dtype=np.uint8)
+    outline, _ = cv2.findContours(part, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(mask[top : top + height, left : left + width], outline, -1, 255, cv2.FILLED)
+    return Region(mask, cv2.countNonZero(mask), other_area_px)
+
+
+def boundary_points(probability: Probability, region: Region, threshold: float = 0.5) -> FloatArray:
+    """Return the points (x, y), shape (n, 2), where the map crosses the threshold around a region.
+
+    Every horizontal or vertical pair of neighbours with one pixel inside and one outside gives one
+    point by linear interpolation. There are no pairs across the image border, so that the edge of
+    a cut head is not mistaken for skull.
+    """
+    # Crossings lie in the region's bounding box and the pixels around it.
+    x, y, w, h = cv2.boundingRect(region.mask)
+    left, top = max(x - 1, 0), max(y - 1, 0)
+    box = (slice(top, y + h + 1), slice(left, x + w + 1))
+    inside, probability = region.mask[box] > 0, probability[box]  # holes count as inside
+    parts = []
+    for axis in (0, 1):
+        first = inside[:-1] if axis == 0 else inside[:, :-1]
+        second = inside[1:] if axis == 0 else inside[:, 1:]
+        rows, columns = np.nonzero(first != second)
+        next_rows, next_columns = rows + (axis == 0), columns + (axis == 1)
+        here = probability[rows, columns].astype(np.float64)
+        there = probability[next_rows, next_columns].astype(np.float64)
+        crossings = np.empty((len(rows), 2))
+        crossings[:, 0], crossings[:, 1] = columns + left, rows + top
+        step = (threshold - here) / (there - here)
+        crossings[:, 1 - axis] += np.minimum(np.maximum(step, 0.0), 1.0)
+        parts.append(crossings)
+    return np.concatenate(parts)
+
+
+def to_native(probability: Probability, size: tuple[int, int]) -> Probability:
+    """Resize a map, (h, w), to its image's (height, width), by linear interpolation."""
+    native = cv2.resize(probability, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(native, dtype=np.float32)
 
 
 class EllipseFit(NamedTuple):
@@ -56,33 +121,6 @@ class Outline(NamedTuple):
     def other_share(self) -> float:
         """Area of the regions beside the main one, as a fraction of that."""
         return self.region.other_area_px / self.region.area_px
-
-
-def fit_ellipse(points: FloatArray) -> Ellipse | None:
-    """Fit an ellipse to points on its outline, (n, 2), robustly; None if they determine none.
-
-    Direct least squares (Halir and Flusser 1998), refined by rounds that weight each point by its
-    distance from the previous ellipse, so that a dent or a bulge does not distort the outline.
-    """
-    count = len(points)
-    if count < _MIN_BOUNDARY_POINTS:
-        return None
-    origin = float(points[:, 0].sum()) / count, float(points[:, 1].sum()) / count
-    x, y = points[:, 0] - origin[0], points[:, 1] - origin[1]
-    unit = float(np.abs(x).sum() + np.abs(y).sum()) / (2 * count)
-    if not unit > 0:
-        return None
-    x, y = x / unit, y / unit
-    of_points = powers(x, y)
-    found = direct_fit(of_points @ of_points.T)
-    for _ in range(_ROBUST_ROUNDS):
-        if found is None:
-            return None
-        distance = np.abs(found.signed_distance(x, y))
-        scale = max(2.0 * 1.4826 * _median(distance), 0.05 / unit)
-        weights = 1.0 / (1.0 + (distance / scale) ** 2)  # Cauchy
-        found = direct_fit((of_points * weights) @ of_points.T)
-    return found.scaled(unit, unit).moved(*origin) if found else None
 
 
 def fit_outline(
@@ -144,13 +182,6 @@ def best_agreement(look: Look, outline: Outline, threshold: float) -> float:
     alone = np.where((mask > 0) | (probability < threshold), probability, 0)
     on_map = outline.fit.ellipse.resized(look.view.size, mask.shape)
     return max(outline.confidence, agreement(alone, on_map))
-
-
-def _median(values: FloatArray) -> float:
-    """Return the median, as `numpy.median` does, without its checks for masked arrays and NaN."""
-    low, high = (len(values) - 1) // 2, len(values) // 2
-    parted = np.partition(values, (low, high))
-    return float((parted[low] + parted[high]) / 2)
 
 
 class Facts(NamedTuple):

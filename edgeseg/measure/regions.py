@@ -12,7 +12,7 @@ import numpy.typing as npt
 from edgeseg.measure import screen
 from edgeseg.measure.framing import View
 from edgeseg.measure.measurement import Column, Measurement, Stroke
-from edgeseg.measure.region import to_native
+from edgeseg.measure.outline import to_native
 
 if TYPE_CHECKING:
     from edgeseg.images.frame import Frame, PixelSize

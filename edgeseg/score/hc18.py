@@ -19,9 +19,8 @@ import numpy as np
 
 from edgeseg.errors import DataError, InputNotFoundError
 from edgeseg.images.image_file import read_gray
-from edgeseg.measure.ellipse import Ellipse, FloatArray, Mask
-from edgeseg.measure.outline import fit_ellipse, fit_outline
-from edgeseg.measure.region import main_region
+from edgeseg.measure.ellipse import Ellipse, FloatArray, Mask, fit_ellipse
+from edgeseg.measure.outline import fit_outline, main_region
 from edgeseg.network.task import Task
 from edgeseg.score.folds import Labelled, LabelledData, check_label_size
 from edgeseg.score.names import find_groups, match_labels, read_sizes

@@ -12,8 +12,7 @@ from edgeseg.measure import figures, head
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.framing import View
 from edgeseg.measure.measurement import Look, Measurement
-from edgeseg.measure.outline import see
-from edgeseg.measure.region import to_native
+from edgeseg.measure.outline import see, to_native
 from edgeseg.network.metadata import ModelMetadata
 from edgeseg.network.task import Limits, Task
 from tests.fakes import HEIGHT, METADATA, WIDTH, measure_frame

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeseg.measure.ellipse import Ellipse
-from edgeseg.measure.outline import EllipseFit, fit_ellipse, fit_outline
-from edgeseg.measure.region import boundary_points, main_region
+from edgeseg.measure.ellipse import Ellipse, fit_ellipse
+from edgeseg.measure.outline import EllipseFit, boundary_points, fit_outline, main_region
 from tests.measure.test_ellipse import assert_same, ellipses, floats
 
 

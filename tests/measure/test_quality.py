@@ -8,8 +8,7 @@ from edgeseg.measure import quality
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.framing import View
 from edgeseg.measure.measurement import Look
-from edgeseg.measure.outline import EllipseFit, Facts, Outline
-from edgeseg.measure.region import Region
+from edgeseg.measure.outline import EllipseFit, Facts, Outline, Region
 from edgeseg.network.task import Limits
 
 SIZE, NETWORK = (540, 800), (192, 288)

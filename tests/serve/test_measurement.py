@@ -12,10 +12,10 @@ import pytest
 
 from edgeseg.drawing.encode import encode
 from edgeseg.images.frame import PixelSize, as_pixel_size
-from edgeseg.measure.ellipse import Ellipse
+from edgeseg.measure.ellipse import Ellipse, fit_ellipse
 from edgeseg.measure.framing import View, around
 from edgeseg.measure.measurement import Look
-from edgeseg.measure.outline import agreement, fit_ellipse, see
+from edgeseg.measure.outline import agreement, see
 from edgeseg.network.adapter import preprocess
 from edgeseg.phantom.head import Phantom
 from edgeseg.prediction import Prediction

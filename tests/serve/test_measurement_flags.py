@@ -15,8 +15,7 @@ from edgeseg.measure import figures, quality, screen
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.measure.framing import View
 from edgeseg.measure.measurement import Look
-from edgeseg.measure.outline import EllipseFit, Facts, Outline
-from edgeseg.measure.region import Region
+from edgeseg.measure.outline import EllipseFit, Facts, Outline, Region
 from edgeseg.network.task import Limits
 from edgeseg.segmenter import Segmenter
 from tests.serve.conftest import INPUT, ellipse_fields, packed, size_fields

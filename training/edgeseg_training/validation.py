@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from edgeseg.measure.outline import fit_outline
-from edgeseg.measure.region import main_region
+from edgeseg.measure.outline import fit_outline, main_region
 from edgeseg.measure.regions import label
 from edgeseg.network.task import Task
 from edgeseg.score import metrics

@@ -1,5 +1,4 @@
-/* Find the outline of a structure in a probability map, as region.py, outline.py and ellipse.py of
-   edgeseg/measure do.
+/* Find the outline of a structure in a probability map, as outline.py and ellipse.py of edgeseg/measure.
 
    A map is { values: Float32Array, width, height }. */
 import { roundEven } from "./view.js";
@@ -121,11 +120,10 @@ function ellipseOf([a, b, c, d, e, f]) {
   const centerY = ((b * d) / 4 - (a * e) / 2) / determinant;
   const level = -(f + (d * centerX + e * centerY) / 2); // scaled to -1 at the centre
   const mean = (a + c) / 2 / level, largest = mean + Math.hypot((a - c) / 2, b / 2) / Math.abs(level);
-  const least = determinant / level / level / largest;
-  if (!(Number.isFinite(level) && mean > 0 && least > 0)) return null;
-  const [semiMajor, semiMinor] = [1 / Math.sqrt(least), 1 / Math.sqrt(largest)];
+  if (!(mean > 0)) return null; // an imaginary ellipse
+  const semiMajor = Math.sqrt(largest / determinant) * Math.abs(level);
   const angle = ((Math.atan2(b / level, (a - c) / level) + Math.PI) / 2) % Math.PI;
-  return { centerX, centerY, semiMajor, semiMinor, angle };
+  return { centerX, centerY, semiMajor, semiMinor: 1 / Math.sqrt(largest), angle };
 }
 
 export const meanOf = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
