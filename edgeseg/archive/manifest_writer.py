@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import os
 import sqlite3
 import tempfile
@@ -22,10 +21,10 @@ from edgeseg.archive.manifest import GROUP_ROWS, SCHEMA
 from edgeseg.archive.place import Place
 from edgeseg.errors import DataError, EdgesegError, OutputWriteError
 from edgeseg.images.frame import PixelSize, Size, as_pixel_size
-from edgeseg.inputs import matching
 from edgeseg.inputs.discover import frame_numbers, name_below
 from edgeseg.inputs.facts import describe_fit, no_match_error
 from edgeseg.inputs.left_out import Tally, nothing_found
+from edgeseg.inputs.matching import Matcher
 from edgeseg.inputs.size_table import TableRow, merge_rows, read_table_rows
 from edgeseg.inputs.source import Source
 from edgeseg.system.text import first_line
@@ -44,10 +43,6 @@ CREATE TABLE files(
 CREATE TABLE rows(
     name TEXT PRIMARY KEY, x_mm REAL, y_mm REAL, source TEXT, width_px INTEGER, height_px INTEGER,
     reason TEXT) WITHOUT ROWID;
-CREATE TABLE keys(
-    without_suffix INTEGER, key TEXT, name TEXT, PRIMARY KEY(without_suffix, key, name)
-    ) WITHOUT ROWID;
-CREATE TABLE matches(file TEXT PRIMARY KEY, row TEXT, rank TEXT, reason TEXT) WITHOUT ROWID;
 """
 _ADD_FILE = "INSERT OR IGNORE INTO files VALUES (?, ?, ?, ?, ?, ?, ?)"
 _REPEATED = "SELECT file FROM files GROUP BY file HAVING COUNT(*) > 1"
@@ -59,8 +54,7 @@ _ADD_ROW = "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?, ?)"
 _ROW = "SELECT x_mm, y_mm, source, width_px, height_px, reason FROM rows WHERE name = ?"
 # Rows without an image, images whose row names other folders, and those whose row has no size.
 _FIT = (
-    "SELECT COUNT(*), MIN(name) FROM rows WHERE name NOT IN "
-    "(SELECT row FROM matches WHERE row IS NOT NULL)",
+    "SELECT COUNT(*), MIN(name) FROM rows WHERE name NOT IN (SELECT row FROM matches)",
     "SELECT COUNT(*), MIN(file), row FROM matches WHERE rank LIKE '%, true]'",
     "SELECT COUNT(*), MIN(file) FROM matches JOIN rows ON name = row "
     "WHERE matches.reason = '' AND x_mm IS NULL AND rows.reason = ''",
@@ -113,8 +107,9 @@ def write_manifest(
         for text in notices:
             on_notice(text)
         _make_names_differ(db)
+        matcher = Matcher(lambda name: db.execute(_ROW, (name,)).fetchone(), db=db)
         if size is None and table is not None:
-            _add_table(db, table, on_notice)
+            _add_table(db, matcher, table, on_notice)
         with tempfile.TemporaryFile(dir=folder) as stream:
             rows = _list_rows(db, size)
             groups = iter(lambda: list(itertools.islice(rows, GROUP_ROWS)), [])
@@ -173,30 +168,29 @@ def _make_names_differ(db: sqlite3.Connection) -> None:
             )
 
 
-def _add_table(db: sqlite3.Connection, path: Path, on_notice: Callable[[str], None]) -> None:
+def _add_table(
+    db: sqlite3.Connection, matcher: Matcher, path: Path, on_notice: Callable[[str], None]
+) -> None:
     """Match the rows of a table of pixel sizes; see `edgeseg.inputs.facts.PixelSizes`."""
     for name, row in read_table_rows(path, on_notice):
-        _add_row(db, name, row)
+        _add_row(db, matcher, name, row)
     wrong = db.execute("SELECT reason FROM rows WHERE reason != '' LIMIT 1").fetchone()
     if wrong and not db.execute("SELECT 1 FROM rows WHERE x_mm > 0").fetchone():
         raise DataError(wrong[0])
-    db.executemany("INSERT INTO matches VALUES (?, ?, ?, ?)", _find_matches(db))
+    files = db.execute("SELECT file, path FROM files ORDER BY file")
+    matcher.match(Source(file, path.decode("utf-8", "backslashreplace")) for file, path in files)
     if not db.execute("SELECT 1 FROM matches WHERE rank != ''").fetchone():
         first = db.execute("SELECT name FROM rows").fetchone()
         (file,) = db.execute("SELECT MIN(file) FROM files").fetchone()
         raise no_match_error(first[0] if first else None, file)
-    _refuse_shared_rows(db)
     for text in describe_fit(*(db.execute(query).fetchone() for query in _FIT)):
         on_notice(text)
 
 
-def _add_row(db: sqlite3.Connection, name: str, row: TableRow) -> None:
+def _add_row(db: sqlite3.Connection, matcher: Matcher, name: str, row: TableRow) -> None:
     found = db.execute(_ROW, (name,)).fetchone()
     if found is None:
-        keys = (
-            (stem, matching.path_key(name, without_suffix=stem), name) for stem in (False, True)
-        )
-        db.executemany("INSERT INTO keys VALUES (?, ?, ?)", keys)
+        matcher.add([name])
     else:
         x_mm, y_mm, source, width_px, height_px, reason = found
         earlier = None if x_mm is None else PixelSize(x_mm, y_mm, source)
@@ -204,49 +198,6 @@ def _add_row(db: sqlite3.Connection, name: str, row: TableRow) -> None:
         row = merge_rows(name, TableRow(earlier, None, sides_px, reason), row)
     size, sides = row.pixel_size or (None, None, "table"), row.sides_px or (None, None)
     db.execute(_ADD_ROW, (name, *size, *sides, row.reason))
-
-
-def _find_matches(db: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
-    """Yield the match of each file: its row, if there is one, its rank and a reason."""
-    keys = _RowKeys(db, without_suffix=False), _RowKeys(db, without_suffix=True)
-    for file, path in db.execute("SELECT file, path FROM files ORDER BY file"):
-        source = Source(file, path.decode("utf-8", "backslashreplace"))
-        match = matching.find_row(
-            source, keys.__getitem__, lambda name: db.execute(_ROW, (name,)).fetchone()
-        )
-        rank = "" if match.is_missing else json.dumps(match.rank)
-        yield file, match.name or None, rank, match.reason
-
-
-def _refuse_shared_rows(db: sqlite3.Connection) -> None:
-    """Leave a row that several files claim to the one that it fits best, or to none."""
-    db.execute("CREATE INDEX claims ON matches(row)")
-    claimed = "SELECT row FROM matches WHERE row IS NOT NULL GROUP BY row HAVING COUNT(*) > 1"
-    for (name,) in db.execute(claimed).fetchall():
-        found = db.execute("SELECT rank, file FROM matches WHERE row = ?", (name,))
-        claims = [(tuple(json.loads(rank)), file) for rank, file in found]
-        reasons = [
-            (matching.shared_row_reason(name, file, len(claims)), file)
-            for file in matching.files_without_row(claims)
-        ]
-        db.executemany("UPDATE matches SET reason = ? WHERE file = ?", reasons)
-
-
-class _RowKeys(matching.RowKeys):
-    """The same in a database."""
-
-    def __init__(self, db: sqlite3.Connection, *, without_suffix: bool) -> None:
-        self._db, self._where = db, f"FROM keys WHERE without_suffix = {without_suffix:d}"
-
-    def around(self, key: str) -> Sequence[str]:
-        before = f"SELECT MAX(key) {self._where} AND key < ?"
-        after = f"SELECT MIN(key) {self._where} AND key >= ?"
-        found = (self._db.execute(query, (key,)).fetchone()[0] for query in (before, after))
-        return [key for key in found if key is not None]
-
-    def starting_with(self, prefix: str, limit: int) -> Sequence[tuple[str, str]]:
-        query = f"SELECT key, name {self._where} AND key >= ? AND key < ? ORDER BY key LIMIT ?"
-        return self._db.execute(query, (prefix, matching.end_of_prefix(prefix), limit)).fetchall()
 
 
 def _list_rows(db: sqlite3.Connection, size: PixelSize | None) -> Iterator[tuple[Any, ...]]:

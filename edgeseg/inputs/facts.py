@@ -9,7 +9,7 @@ from typing import Any
 
 from edgeseg.errors import DataError
 from edgeseg.images.frame import PixelSize, Size, as_pixel_size
-from edgeseg.inputs.matching import SIZES, RowMatch, make_finder, match_rows
+from edgeseg.inputs.matching import SIZES, Matcher, RowMatch, match_rows
 from edgeseg.inputs.rows import find_name_column, read_rows, read_title
 from edgeseg.inputs.size_table import TableRow, has_value
 from edgeseg.inputs.source import Source
@@ -45,13 +45,16 @@ class PixelSizes:
     ) -> None:
         self._one = as_pixel_size(pixel_size_mm, "option")
         self._table = table
-        self._find = make_finder(table or {})
+        self._matcher = Matcher((table or {}).__getitem__)
         self._matches: dict[str, RowMatch] = {}
         self._resized: dict[str, str] = {}
         self.notices: list[str] = []
-        if self._one is None and table is not None and sources:
-            self._matches = match_rows(sources, table)
-            self.notices += self._describe_fit(sources[0].file, table)
+        if self._one is None and table is not None:
+            self._matcher.add(table)
+            if sources:
+                self._matcher.match(sources)
+                self._matches = self._matcher.matches()
+                self.notices += self._describe_fit(sources[0].file, table)
 
     @property
     def is_given(self) -> bool:
@@ -66,7 +69,7 @@ class PixelSizes:
         """
         if self._one is not None or self._table is None:
             return self._one
-        match = self._matches.get(source.file) or self._find(source)
+        match = self._matches.get(source.file) or self._matcher.find(source)
         if match.reason:
             raise DataError(match.reason)
         row = self._table[match.name]

@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 
 from edgeseg.inputs import matching
-from edgeseg.inputs.matching import make_finder, match_rows
+from edgeseg.inputs.matching import Matcher, match_rows
 from edgeseg.inputs.source import Source
 
 
@@ -86,4 +86,5 @@ def test_rows_that_name_other_or_very_many_folders() -> None:
     assert found["stdin"].name == "stdin"  # though it lies elsewhere
     source = Source("a.png", "/data/scans/a.png")
     for name, is_marked in (("D:\\x\\a.png", True), ("scans/a.png", False), ("a.png", False)):
-        assert make_finder({name: 1})(source).is_elsewhere is is_marked
+        (matcher := Matcher({name: 1}.__getitem__)).add([name])
+        assert matcher.find(source).is_elsewhere is is_marked
