@@ -7,13 +7,14 @@ import json
 import multiprocessing
 import pickle
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from edgeseg.errors import ModelError, ModelNotFoundError
+from edgeseg.errors import DataError, ModelError, ModelNotFoundError
 from edgeseg.images.frame import Frame, PixelSize
 from edgeseg.measure.framing import View
 from edgeseg.network import zoo
@@ -34,6 +35,30 @@ def test_predictions_are_equal_if_they_are_one_and_travel(prediction: Prediction
     assert arrived.to_dict() == prediction.to_dict()
     assert np.array_equal(arrived.mask(), prediction.mask())
     assert arrived.caption() == prediction.caption()
+
+
+def test_a_slim_one_is_small_and_keeps_what_was_measured(
+    prediction: Prediction, nano: Segmenter
+) -> None:
+    slim = prediction.slim()
+    assert slim.to_dict() == prediction.to_dict()
+    assert (slim.size, slim.view, slim.ellipse) == (
+        prediction.size, prediction.view, prediction.ellipse,
+    )  # fmt: skip
+    assert repr(slim) == repr(prediction)
+    assert prediction.frame.name in repr(slim) and len(repr(slim)) < 120
+    gone = (slim.mask, slim.overlay, slim.overlay_jpeg, lambda: slim.maps, lambda: slim.probability)
+    for ask in gone:
+        with pytest.raises(DataError, match="slim"):
+            ask()
+    assert slim._repr_png_() is slim._repr_html_() is None
+    scan = prediction.frame.pixels
+    tracemalloc.start()
+    kept = [nano.predict(scan, 0.2).slim() for _ in range(20)]
+    size_bytes, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert size_bytes / len(kept) < 10_000
+    assert len(pickle.dumps(kept)) / len(kept) < 10_000
 
 
 def test_plain_values_go_into_json_unrounded(prediction: Prediction, nano: Segmenter) -> None:
