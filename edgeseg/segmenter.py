@@ -186,7 +186,7 @@ class Segmenter:
         drop_late
             For a live source: while a frame is measured the source goes on, and then its newest
             frame is taken and those in between are dropped. The source may fill one buffer again
-            and again.
+            and again. A video file is refused: it does not wait.
 
         Yields
         ------
@@ -196,11 +196,11 @@ class Segmenter:
         Raises
         ------
         DataError
-            If the pixel size cannot be one, or a frame is no image.
+            If the pixel size cannot be one, a capture is not open, or a frame is no image.
         """
         metadata = self.metadata
         self.infer(np.zeros((1, 1, metadata.input_height, metadata.input_width), dtype=np.uint8))
-        taken = iterate_frames(frames)
+        taken = iterate_frames(frames, drop_late=drop_late)
         if drop_late:
             taken = take_newest(np.array(f) if isinstance(f, np.ndarray) else f for f in taken)
         with single_threaded_opencv():

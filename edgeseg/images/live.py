@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol, TypeVar
 
+import cv2
+
 from edgeseg.errors import DataError
 
 T = TypeVar("T")
@@ -18,13 +20,24 @@ class Capture(Protocol):
     def isOpened(self) -> bool:
         """Return whether there is something to read."""
 
+    def get(self, name: int, /) -> float:
+        """Return a property by OpenCV's number of it."""
+
     def read(self) -> tuple[bool, Any]:
         """Return whether there is a next frame, and that frame, (height, width, 3) blue first."""
 
 
-def iterate_frames(source: Any) -> Iterable[Any]:
-    """Return what a source yields or a ``cv2.VideoCapture`` reads; raise a DataError of others."""
+def iterate_frames(source: Any, *, drop_late: bool = False) -> Iterable[Any]:
+    """Return what a source yields or a ``cv2.VideoCapture`` reads.
+
+    Raises a DataError of others, of a capture that is not open, and if frames of a file were to be
+    dropped.
+    """
     if hasattr(source, "isOpened"):
+        if not source.isOpened():
+            raise DataError("the camera or video is not open: check its number or name, and access")
+        if drop_late and source.get(cv2.CAP_PROP_FRAME_COUNT) > 0:
+            raise DataError("drop_late is for cameras: of a file most frames would be dropped")
         return _read_capture(source)
     if isinstance(source, str | bytes | os.PathLike) or not isinstance(source, Iterable):
         raise DataError(

@@ -104,11 +104,14 @@ def test_opencv_has_no_threads_in_a_stream(segmenter: Segmenter, phantoms: list[
 class Capture:
     """Reads as OpenCV's VideoCapture does."""
 
-    def __init__(self, frames: list[np.ndarray]) -> None:
-        self.frames = frames
+    def __init__(self, frames: list[np.ndarray], n_frames: int = -1) -> None:
+        self.frames, self.n_frames = frames, n_frames
 
     def isOpened(self) -> bool:
-        return True
+        return bool(self.frames)
+
+    def get(self, name: int, /) -> float:
+        return self.n_frames if name == cv2.CAP_PROP_FRAME_COUNT else 0
 
     def read(self) -> tuple[bool, np.ndarray | None]:
         return (True, self.frames.pop(0)) if self.frames else (False, None)
@@ -121,6 +124,11 @@ def test_a_camera_is_a_source(segmenter: Segmenter, phantoms: list[Phantom]) -> 
     frame, found = measured[-1]
     assert np.array_equal(frame, colour)
     assert found.hc_mm == segmenter.predict(phantoms[0].image, 0.2).hc_mm
+    assert len(list(segmenter.stream(Capture([colour]), drop_late=True))) == 1
+    with pytest.raises(DataError, match="not open"):
+        next(segmenter.stream(Capture([])))
+    with pytest.raises(DataError, match="drop_late"):  # of a file
+        next(segmenter.stream(Capture([colour], 100), drop_late=True))
     for source in ("video.mp4", b"video", Path("video.mp4"), 3, None):
         with pytest.raises(DataError, match=r"cv2\.VideoCapture"):
             next(segmenter.stream(source))  # type: ignore[arg-type]
