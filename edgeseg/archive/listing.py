@@ -15,7 +15,7 @@ from typing import BinaryIO, NamedTuple
 from edgeseg.archive.place import Place, is_url, place_of
 from edgeseg.archive.stores import failure_of
 from edgeseg.errors import DataError, ImageDecodeError, InputNotFoundError
-from edgeseg.images.kinds import DICOM, N_START_BYTES
+from edgeseg.images.kinds import DICOM, FILMS, N_START_BYTES
 from edgeseg.inputs import discover, labels, left_out
 from edgeseg.inputs.left_out import Tally
 from edgeseg.system.parallel import ordered_map
@@ -159,7 +159,11 @@ def _inspect_file(
 ) -> ListedFile | None:
     place = file.place
     if place.is_local:
-        return _count_frames(file) if left_out.may_be_dicom(place.path) else file
+        kind = left_out.kind_with_frames(place.path)
+        if kind is not None and kind in FILMS:
+            tally.add(left_out.NOT_IMAGES, place.text, kind.name)
+            return None
+        return file if kind is None else _count_frames(file)
     has_image_suffix = left_out.has_image_suffix(place.path)
     if has_image_suffix and not left_out.has_dicom_suffix(place.path):
         return file

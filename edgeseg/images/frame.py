@@ -90,6 +90,7 @@ class Frame:
     calibration: Calibration | None = None  # How its site measures; None: as the model does.
     screen: Screen | None = None  # That it is a picture of; None of scans throughout.
     ruler: Ruler | None = None  # In the picture; None if nobody looked for one.
+    time_s: float | None = None  # When its film shows it; None if that is not known.
 
     @property
     def size(self) -> tuple[int, int]:

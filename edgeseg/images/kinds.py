@@ -26,7 +26,11 @@ PNG, JPEG, BMP, TIFF, PNM, DICOM = (
     Kind(name, is_picture=True) for name in ("PNG", "JPEG", "BMP", "TIFF", "PNM", "DICOM")
 )
 RAW = Kind("camera raw", *_AS_PNG)
-_HEIC, _MP4 = Kind("HEIC", *_AS_PNG), Kind("MP4 or QuickTime video", _FRAME)
+_HEIC = Kind("HEIC", *_AS_PNG)
+FILMS = _AVI, _MP4, _MATROSKA = (
+    *(Kind(f"{name} video", _FRAME) for name in ("AVI", "MP4 or QuickTime", "Matroska or WebM")),
+)
+"""Kinds that `edgeseg.images.video` reads."""
 _MARKS = [
     (re.compile(mark, re.DOTALL), kind)
     for mark, kind in (
@@ -46,9 +50,9 @@ _MARKS = [
         (rb"GIF8", Kind("GIF", *_AS_PNG)),
         (rb".{8}WEBP", Kind("WebP", *_AS_PNG)),
         (rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51", Kind("JPEG 2000", *_AS_PNG)),
-        (rb".{8}AVI ", Kind("AVI video", _FRAME)),
+        (rb".{8}AVI ", _AVI),
         (rb".{4}(moov|mdat|wide)", _MP4),
-        (rb"\x1aE\xdf\xa3", Kind("Matroska or WebM video", _FRAME)),
+        (rb"\x1aE\xdf\xa3", _MATROSKA),
         (rb"\0\0\x01\xba", Kind("MPEG video", _FRAME)),
         (rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11", Kind("Windows Media video", _FRAME)),
         (rb"KRETZFILE", Kind("Kretz volume", _SLICE)),

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgeseg.errors import DataError, EdgesegError, InputNotFoundError
+from edgeseg.images.kinds import DICOM, FILMS
 from edgeseg.inputs import labels, left_out
 from edgeseg.inputs.left_out import Tally
-from edgeseg.inputs.source import Source, Stamp, stamp_of
+from edgeseg.inputs.source import ALL_FRAMES, Source, Stamp, stamp_of
 
 _NOTHING = Stamp(0, 0)
 
@@ -67,9 +68,11 @@ def discover(inputs: Sequence[str], out: Path | None = None) -> Found:
 
 
 def items_of(file: str, location: str) -> Iterator[Source]:
-    """Yield a file as an image, or as each frame of a film."""
-    n_frames = 1
-    if left_out.may_be_dicom(location):
+    """Yield a file as an image, each frame of a film, or one that is read in order as a whole."""
+    n_frames, kind = 1, left_out.kind_with_frames(location)
+    if kind in FILMS:
+        return iter([Source(file, location, ALL_FRAMES)])
+    if kind is DICOM:
         from edgeseg.images.dicom import frames  # imports pydicom, which only these need
 
         with contextlib.suppress(EdgesegError):  # why it cannot be read, its row says
@@ -176,7 +179,7 @@ def walk_files(top: str, tally: Tally, out: Path | None = None) -> Iterator[Foun
 
 
 def is_image(file: FoundFile, tally: Tally) -> bool:
-    """Return whether a file is an image to measure, by its name or first bytes, or count it."""
+    """Return whether a file is to be measured, by its name or first bytes, or count it."""
     path = file.path
     if _is_label(Path(path), tally):
         return False
@@ -192,9 +195,9 @@ def is_image(file: FoundFile, tally: Tally) -> bool:
         return False
     if kind is None:
         return has_image_suffix
-    if not kind.is_picture:
+    if not (is_measured := kind.is_picture or kind in FILMS):
         tally.add(left_out.NOT_IMAGES, path, kind.name)
-    return kind.is_picture
+    return is_measured
 
 
 def _find_below(top: str, tally: Tally, out: Path | None) -> Iterator[FoundFile]:

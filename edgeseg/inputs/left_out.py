@@ -9,7 +9,7 @@ from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 
 from edgeseg.errors import InputNotFoundError, MissingExtraError
-from edgeseg.images.kinds import DICOM, N_START_BYTES, Kind, kind_of
+from edgeseg.images.kinds import DICOM, FILMS, N_START_BYTES, Kind, kind_of
 from edgeseg.system.files import LOCK_NAME
 from edgeseg.system.text import visible
 
@@ -23,7 +23,7 @@ _DICOM_SUFFIXES = frozenset((".dcm", ".dicom", ".dic", ".ima"))
 IMAGE_SUFFIXES = READ_SUFFIXES | _DICOM_SUFFIXES | {
     ".gif", ".webp", ".avif", ".heic", ".heif", ".jp2", ".j2k", ".jxl", ".tga",
 }  # fmt: skip
-PICTURES = ("masks", "overlays", "sr", "seg")
+PICTURES = ("masks", "overlays", "annotated", "sr", "seg")
 """Folders of pictures and documents in a run's results."""
 
 INDEX = "dicomdir"  # lists the DICOM files of its medium
@@ -125,14 +125,15 @@ def has_dicom_suffix(name: str) -> bool:
     return _suffix(name) in _DICOM_SUFFIXES
 
 
-def may_be_dicom(path: str) -> bool:
-    """Return whether a file is one of DICOM, by its name or else by its first bytes."""
+def kind_with_frames(path: str) -> Kind | None:
+    """Return DICOM or a kind of video, by a file's name or else its first bytes; None of others."""
     if has_image_suffix(path):
-        return has_dicom_suffix(path)
+        return DICOM if has_dicom_suffix(path) else None
     try:
-        return kind_of(_read_start(path)) is DICOM
+        kind = kind_of(_read_start(path))
     except (OSError, ValueError):
-        return False
+        return None
+    return kind if kind in (DICOM, *FILMS) else None
 
 
 def read_kind(path: str) -> Kind | None:

@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from edgeseg.errors import InputNotFoundError, OutputWriteError
+from edgeseg.errors import EdgesegError, InputNotFoundError, OutputWriteError
+from edgeseg.images.frame import Frame
 
 STANDARD_INPUT = "-"
+ALL_FRAMES = -1
+"""Stands for the number of a frame where a film is read from its start, frame by frame."""
 _STDIN_NAME = "stdin"
 _MAX_BYTES = 2**29  # more than any image has that is read
 
@@ -20,14 +23,15 @@ class Source(NamedTuple):
 
     file: str  # Path below its input, with forward slashes; results name it by this.
     location: str  # As text: a `Path` takes ten times the memory in large folders.
-    frame: int = 0  # Which of its file it is, from 1; 0 if the file is one image.
+    frame: int = 0  # Which of its file it is, from 1; 0 if the file is one image; or ALL_FRAMES.
     # Tells the file from an earlier or later one of its name; empty if it does not change.
     version: str = ""
+    decoded: Frame | EdgesegError | None = None  # What was read, or why not; None: not yet read.
 
     @property
     def key(self) -> tuple[str, int]:
         """What tells it from all others of a run: its file and frame."""
-        return self.file, self.frame
+        return self.file, max(self.frame, 0)
 
     @property
     def path(self) -> Path:

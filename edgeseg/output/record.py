@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 RUN_NAME = "run.json"
 _NO_SUFFIX = ".img"
 _FRAME = re.compile(r"\.frame-\d{4,}")
-KINDS = ("masks", "overlays", "sr", "seg")
-"""What is written of an image, and the folders it is in: pictures, and documents of DICOM."""
-PICTURES, DOCUMENTS = KINDS[:2], KINDS[2:]
+KINDS = ("masks", "overlays", "annotated", "sr", "seg")
+"""What is written of an image, and the folders it is in: pictures, films, documents of DICOM."""
+PICTURES, DOCUMENTS = KINDS[:2], KINDS[3:]
 
 
 def picture_names(file: str, frame: int = 0) -> dict[str, str]:
@@ -30,13 +30,14 @@ def picture_names(file: str, frame: int = 0) -> dict[str, str]:
     whole: that of ``a.jpg`` is ``masks/a.jpg.png``, and that of ``a.jpg.png``, which would meet it,
     ``masks/a.jpg.png.png``. A name without an image's suffix gets one of its own. Frame 3 of
     ``a.dcm``, counted from 1, has ``masks/a.dcm.frame-0003.png``; all frames of a film have one
-    document of each kind.
+    document of each kind, and one film of the overlays.
     """
     picture = f"{file}.frame-{frame:04d}" if frame else _stem(file, ".png")
     document = _stem(file, ".dcm")
     return {
         "masks": f"masks/{picture}.png",
         "overlays": f"overlays/{picture}.jpg",
+        "annotated": f"annotated/{file}.avi",
         "sr": f"sr/{document}.dcm",
         "seg": f"seg/{document}.dcm",
     }

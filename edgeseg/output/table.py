@@ -31,12 +31,14 @@ OF_PATIENTS = ("patient_id", "accession_number", "study_instance_uid", "sop_inst
 """Columns that tell whose an image is; only a run that is asked to has them, at the very end."""
 RULER_COLUMN = "ruler_pixel_size_mm"
 """Of runs that look for rulers, behind all other columns of the image."""
+TIME_COLUMN = "time_s"
+"""When a film shows the frame; the last column, where any film says so."""
 TEXTS = ("file", "status", "reason", "flags", "pixel_size_source", *OF_PATIENTS)
 """Columns that hold texts; all others hold numbers."""
 TIMING_COLUMNS = ("decode_ms", "preprocess_ms", "inference_ms", "postprocess_ms")
 _NEED = {"failed": 0, "doubtful": 1, "empty": 2, "ok": 3}  # which of them need a look first
 _SURE = {"ok": 1, "doubtful": 0}
-_DECIMALS = {"confidence": 4, "frame": 0, **dict.fromkeys(TIMING_COLUMNS, 3)}
+_DECIMALS = {"confidence": 4, "frame": 0, TIME_COLUMN: 3, **dict.fromkeys(TIMING_COLUMNS, 3)}
 
 _SHOWN_ROWS = 20  # in a notebook
 
@@ -172,7 +174,10 @@ def pack(row: Row) -> str:
 
 
 class Table(Sequence[Row]):
-    """Rows in little memory: each as `pack` gives it, and unpacked whenever it is looked at."""
+    """Rows in little memory: each as `pack` gives it, and unpacked whenever it is looked at.
+
+    A row that ends before the titles do has no values there.
+    """
 
     def __init__(self, titles: Iterable[str], packed: Iterable[str]) -> None:
         self.titles = tuple(titles)
@@ -188,7 +193,9 @@ class Table(Sequence[Row]):
     def __getitem__(self, index: int | slice) -> Row | Table:
         if isinstance(index, slice):
             return Table(self.titles, self._packed[index])
-        return dict(zip(self.titles, json.loads(self._packed[index]), strict=True))
+        values = json.loads(self._packed[index])
+        values += [None] * (len(self.titles) - len(values))
+        return dict(zip(self.titles, values, strict=True))
 
     def _repr_html_(self) -> str:
         """Show itself in a notebook: the first rows, and how many more there are."""
@@ -207,7 +214,8 @@ def film_summaries(rows: Iterable[Mapping[str, Value]], task: Task) -> Iterator[
 
     Medians and spreads, the range in which the middle half lies, are of the frames that are
     ``ok``; the best frame is the one of them with the highest confidence. Refused are frames in
-    which nothing was found, or which could not be read.
+    which nothing was found, or which could not be read; the reason is why the last of those could
+    not, as where the film ends early.
     """
     for file, of_film in groupby(rows, key=lambda row: row["file"]):
         frames = [row for row in of_film if row["frame"]]
@@ -232,7 +240,8 @@ def film_summaries(rows: Iterable[Mapping[str, Value]], task: Task) -> Iterator[
                 spread = high - low
             summary[column.name] = rounded(median, column.decimals)
             summary[_spread(column)] = rounded(spread, column.decimals)
-        yield summary
+        failures = [row["reason"] for row in frames if row["status"] == "failed"]
+        yield summary | {"reason": failures[-1] if failures else ""}
 
 
 def best_frame(rows: Iterable[Mapping[str, Value]]) -> Mapping[str, Value] | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from edgeseg.errors import OutputWriteError
 from edgeseg.inputs.source import Source
-from edgeseg.output.record import DOCUMENTS
+from edgeseg.output.record import DOCUMENTS, picture_names
 from edgeseg.output.table import Row
 from edgeseg.run.store import FileRows, Picture, Store
 from edgeseg.run.worker import Worker
@@ -32,26 +32,28 @@ _SYNCS = 4  # at once: a drive syncs several files in hardly more time than one
 class Job:
     """A file in progress: all its frames, their rows, and the pictures written of them."""
 
-    def __init__(self, sources: Sequence[Source], out: Path) -> None:
-        self.sources, self._out = sources, out
-        self.file, self.version = sources[0].file, sources[0].version
+    def __init__(self, first: Source, out: Path) -> None:
+        self.file, self.version, self._out = first.file, first.version, out
+        self.sources: list[Source] = []  # of the frames that have begun
         self.future: Future[list[Row]] = Future()
-        self.rows: list[Row] = [{}] * len(sources)  # empty until the frame is measured
+        self.rows: list[Row] = []  # empty until the frame is measured
         self.parts: dict[str, tuple[Path, int, int]] = {}  # by name: part, frame's place, size
-        self.n_left = len(sources)
+        self.n_left = 1  # frames, and one while more may begin
         self.error: BaseException | None = None
 
-    def write(self, place: int, name: str, data: bytes) -> None:
+    def write(self, place: int, name: str, data: bytes | Iterable[bytes]) -> None:
         """Write a picture of a frame, which gets its name when the file is committed."""
         part = self._out / PARTS_NAME / new_part()
         try:
             part.parent.mkdir(exist_ok=True)
-            part.write_bytes(data)
+            with part.open("wb") as stream:
+                stream.writelines([data] if isinstance(data, bytes) else data)
+                size = stream.tell()
         except OSError as error:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
             raise _unwritten(self._out / name, error) from error
-        self.parts[name] = part, place, len(data)
+        self.parts[name] = part, place, size
 
 
 class Engine:
@@ -124,7 +126,7 @@ class Engine:
         its version. The future raises `OutputWriteError` if something cannot be written; the file
         may be submitted again.
         """
-        job = Job(sources, self._out)
+        job = Job(sources[0], self._out)
         with self._changed:
             self._changed.wait_for(
                 lambda: job.file not in self._under_way and len(self._measured) < 2 * _GROUP
@@ -139,20 +141,28 @@ class Engine:
         if is_kept:
             self._end(job, [])
             return job.future
-        for place in range(len(sources)):
+        for place, source in enumerate(self._worker.frames_of(sources)):
             self._slots.acquire()
-            self._pool.submit(self._measure, job, place)
+            job.sources.append(source._replace(decoded=None))
+            job.rows.append({})
+            with self._changed:
+                job.n_left += 1
+            self._pool.submit(self._measure, job, place, source)
+        self._note_end(job)
         return job.future
 
-    def _measure(self, job: Job, place: int) -> None:
-        """Measure one frame; after the last one of a file it is to be committed."""
+    def _measure(self, job: Job, place: int, source: Source) -> None:
+        """Measure one frame."""
         try:
             if job.error is None and not self._is_stopping:
-                write = partial(job.write, place)
-                job.rows[place] = self._worker.measure(job.sources[place], write)
+                job.rows[place] = self._worker.measure(source, partial(job.write, place))
         except BaseException as error:
             job.error = error
         self._slots.release()
+        self._note_end(job)
+
+    def _note_end(self, job: Job) -> None:
+        """Note that a frame has ended, or the file; after the last it is to be committed."""
         with self._changed:
             job.n_left -= 1
             if job.n_left:
@@ -165,6 +175,10 @@ class Engine:
             if job.sources[0].frame:
                 write = partial(job.write, 0)
                 self._worker.write_documents_of_film(job.sources, job.rows, write)
+                if self._worker.options.annotated and job.parts:
+                    pictures = {name: part for name, (part, _, _) in job.parts.items()}
+                    film = self._worker.annotated_film(job.rows, pictures)
+                    job.write(0, picture_names(job.file)["annotated"], film)
         except BaseException as error:
             self._end(job, error)
             return

@@ -70,8 +70,8 @@ def measure_folder(
             for row in _measure_all(engine, worker, results.store, sources):
                 n_measured += 1
                 on_row(row)
-        rows, cines, wall_s = results.export("done", n_images=len(sources))
-    return Summary(out, rows, len(sources) - n_measured, wall_s, cines)
+        rows, cines, wall_s = results.export("done")
+    return Summary(out, rows, len(rows) - n_measured, wall_s, cines)
 
 
 def _measure_all(

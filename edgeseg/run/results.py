@@ -44,24 +44,23 @@ class Results:
         """Note that the store has rows that the exports lack; for `Engine`'s ``on_rows``."""
         self._changed.set()
 
-    def export(
-        self, status: str = "running", n_images: int | None = None
-    ) -> tuple[table.Table, Sequence[table.Row], float]:
+    def export(self, status: str = "running") -> tuple[table.Table, Sequence[table.Row], float]:
         """Write the table, the summary of films, the record and the report from the store.
 
-        With the status ``done`` they outlive a power cut too; ``n_images`` are those of the input,
-        by default as many as there are rows. Returns all rows, those of films, and the time of the
-        run in seconds; raises `OutputWriteError` if something cannot be written.
+        With the status ``done`` they outlive a power cut too. Returns all rows, those of films, and
+        the time of the run in seconds; raises `OutputWriteError` if something cannot be written.
         """
         segmenter, out = self._worker.segmenter, self.out
         task = segmenter.metadata.task
-        rows = table.Table(self._worker.titles, self.store.packed_rows())
+        packed, titles = self.store.packed_rows(), self._worker.titles
+        if self.store.has_more_values(len(titles)):
+            titles = (*titles, table.TIME_COLUMN)
+        rows = table.Table(titles, packed)
         wall_s = time.perf_counter() - self._started_s
         table.write_csv(out / table.RESULTS_NAME, rows.titles, rows, table.column_decimals(task))
         cines = table.write_cines(out / table.CINES_NAME, rows, task)
-        n = len(rows) if n_images is None else n_images
         record = record_of(
-            segmenter, self._asked, status=status, n_images=n, rows=rows, wall_s=wall_s
+            segmenter, self._asked, status=status, n_images=len(rows), rows=rows, wall_s=wall_s
         )
         write_json(out / RUN_NAME, record)
         overlays = out / "overlays" if self._worker.options.overlays else None

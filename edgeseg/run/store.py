@@ -181,6 +181,11 @@ class Store:
         """Return all rows, sorted by file and frame, as `edgeseg.output.table.pack` gives them."""
         return self._texts("SELECT packed FROM rows ORDER BY file, frame")
 
+    def has_more_values(self, n: int) -> bool:
+        """Tell whether the row of any film's frame has more than ``n`` values."""
+        frames = self._texts("SELECT packed FROM rows WHERE frame > 0")
+        return any(len(json.loads(packed)) > n for packed in frames)
+
     def owed(self) -> list[str]:
         """Return the names of documents that were not sent yet, oldest first."""
         return self._texts("SELECT name FROM owed ORDER BY n")

@@ -6,10 +6,12 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from edgeseg.drawing import avi
 from edgeseg.drawing.encode import encode
 from edgeseg.errors import DataError, EdgesegError, ImageDecodeError, OutputNameError
 from edgeseg.images import image_file
@@ -17,7 +19,7 @@ from edgeseg.images.calibration import Calibration
 from edgeseg.images.frame import RULER, Frame, PixelSize
 from edgeseg.images.ruler import RulerOption, read_ruler
 from edgeseg.inputs.facts import Ages
-from edgeseg.inputs.source import Source, stamp_of
+from edgeseg.inputs.source import ALL_FRAMES, Source, stamp_of
 from edgeseg.measure.measurement import Column
 from edgeseg.measure.tasks import measure_of
 from edgeseg.output import table
@@ -26,6 +28,7 @@ from edgeseg.output.table import Row, best_frame
 from edgeseg.prediction import Prediction
 from edgeseg.segmenter import Segmenter
 
+_FPS = 25.0  # of annotated films whose frames have no times
 Write = Callable[[str, bytes], None]
 """Writes a picture or document, given its name below the folder of results, whole or not at all."""
 
@@ -42,6 +45,8 @@ class Options(NamedTuple):
     seg: bool = False  # and a segmentation
     keep_ids: bool = False  # of DICOM images rows tell whose they are, and pictures show the screen
     ruler: RulerOption = None  # whether, and how, the ruler in a picture is read
+    annotated: bool = False  # of films a video with what was measured
+    fps: float | None = None  # of videos at most so many frames of a second are measured
 
 
 class PixelSizesOfSources(Protocol):
@@ -56,7 +61,15 @@ class PixelSizesOfSources(Protocol):
 
 
 def read_source(source: Source) -> Frame:
-    """Read an image from its file, or raise an `EdgesegError`."""
+    """Read an image from its file, or raise an `EdgesegError`; of a whole film its first frame."""
+    if source.frame == ALL_FRAMES:
+        from edgeseg.images.video import read_film
+
+        source = source._replace(decoded=next(read_film(source.path))[1])
+    if isinstance(source.decoded, EdgesegError):
+        raise source.decoded
+    if source.decoded is not None:
+        return source.decoded
     if source.frame:
         from edgeseg.images.dicom.frames import read_frame
 
@@ -112,10 +125,22 @@ class Worker:
             given = []
         if self.options.ruler is not None:
             given.append(f"ruler {self.options.ruler}")
+        if self.options.fps is not None:
+            given.append(f"fps {self.options.fps}")
         if self.calibration is not None:
             given += [self.calibration.factor, self.calibration.shift_mm]
         place = os.path.abspath(source.location)  # noqa: PTH100 (keeps links)
         return json.dumps([place, stamp, given])
+
+    def frames_of(self, sources: Sequence[Source]) -> Iterator[Source]:
+        """Yield the images of a file; those of a film that is read in order are read meanwhile."""
+        if sources[0].frame != ALL_FRAMES:
+            yield from sources
+            return
+        from edgeseg.images.video import read_film
+
+        for number, found in read_film(sources[0].path, self.options.fps, self.options.ruler):
+            yield sources[0]._replace(frame=number, decoded=found)
 
     def measure(self, source: Source, write: Write) -> Row:
         """Measure an image and write its pictures, of a single image its documents too.
@@ -126,7 +151,7 @@ class Worker:
         started = time.perf_counter()
         try:
             frame = self._read(source)
-            decode_ms = (time.perf_counter() - started) * 1000
+            decode_ms = None if source.decoded else (time.perf_counter() - started) * 1000
             prediction = self.segmenter.predict(frame)
         except EdgesegError as error:
             return self.failed_row(source, str(error))
@@ -136,12 +161,12 @@ class Worker:
             return self.failed_row(source, str(error))
         given = self._given_columns
         row = table.prediction_row(source.file, prediction, decode_ms, given, source.frame)
-        if not self.options.keep_ids:
-            return row
-        from edgeseg.images.dicom.frames import identifiers
+        if self.options.keep_ids:
+            from edgeseg.images.dicom.frames import identifiers
 
-        row |= dict.fromkeys(table.OF_PATIENTS, "")
-        return row | (identifiers(source.path) if frame.screen else {})
+            row |= dict.fromkeys(table.OF_PATIENTS, "")
+            row |= identifiers(source.path) if frame.screen else {}
+        return row if frame.time_s is None else row | {table.TIME_COLUMN: round(frame.time_s, 3)}
 
     def write_documents_of_film(
         self, sources: Sequence[Source], rows: Sequence[Row], write: Write
@@ -160,6 +185,13 @@ class Worker:
             self._notice(f"{source.file}: no document was made of it: {error}")
             return
         self._write_documents(source, prediction, write)
+
+    def annotated_film(self, rows: Sequence[Row], parts: Mapping[str, Path]) -> Iterator[bytes]:
+        """Yield a video of a film's overlays, which are among the parts written of it."""
+        names = (picture_names(*table.key(row))["overlays"] for row in rows)
+        lasts_s = max(float(row.get(table.TIME_COLUMN) or 0) for row in rows)
+        fps = (len(rows) - 1) / lasts_s if lasts_s else _FPS
+        return avi.join([parts[name] for name in names if name in parts], fps)
 
     def failed_row(self, source: Source, sentence: str) -> Row:
         """Return the row of an image that could not be measured, and why."""
@@ -185,10 +217,11 @@ class Worker:
             screen = screen._replace(may_name_patient=False)
         weeks, ruler = self.ages.age_of(source), None
         if self.options.ruler is not None:
-            ruler = read_ruler(frame, self.options.ruler)
+            ruler = frame.ruler or read_ruler(frame, self.options.ruler)
             mm = ruler.pixel_size_mm
             size = size or (PixelSize(mm, mm, RULER) if mm else None)
-        return Frame(frame.pixels, size, source.file, weeks, self.calibration, screen, ruler)
+        own = frame.pixels, size, source.file, weeks, self.calibration, screen, ruler
+        return Frame(*own, frame.time_s)
 
     def _write_pictures(self, source: Source, prediction: Prediction, write: Write) -> None:
         names = picture_names(*source.key)

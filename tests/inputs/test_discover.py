@@ -121,14 +121,14 @@ def test_files_are_images_by_their_first_bytes_too(tmp_path: Path) -> None:
 
 def test_kinds_that_are_no_picture_are_counted(tmp_path: Path) -> None:
     touch(tmp_path / "a.png", tmp_path / "volume.raw")
-    for name in ("x.avi", "y", "z.png.bak"):
-        (tmp_path / name).write_bytes(b"RIFF\0\0\0\0AVI LIST" + bytes(50))
+    for name in ("x.mpg", "y", "z.png.bak"):
+        (tmp_path / name).write_bytes(b"\0\0\x01\xba" + bytes(50))
     (tmp_path / "report.pdf").write_bytes(b"%PDF-1.7")
     (tmp_path / "DICOMDIR").write_bytes(bytes(128) + b"DICM" + bytes(50))
     assert files(tmp_path) == ["a.png"]
     (notice,) = notices(tmp_path)
     assert "left out 6 files of kinds that are not read" in notice
-    assert "(3 AVI video, 1 DICOM index, 1 PDF, 1 raw samples)" in notice
+    assert "(1 DICOM index, 3 MPEG video, 1 PDF, 1 raw samples)" in notice
     (tmp_path / "a.png").unlink()
     with pytest.raises(InputNotFoundError, match=r"no image in .*left out 6 files of kinds"):
         discover([str(tmp_path)])

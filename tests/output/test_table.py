@@ -200,8 +200,8 @@ def test_a_film_is_summed_up_by_the_frames_to_be_trusted() -> None:
     (found,) = table.film_summaries(rows, HEAD)
     counts = {"n_frames": 6, "n_ok": 3, "n_doubtful": 1, "n_refused": 2, "best_frame": 2}
     medians = {"hc_mm": 102.0, "hc_spread_mm": 2.0, "hc_px": 1020.0, "hc_spread_px": 20.0}
-    assert found == {"file": "a.dcm"} | counts | medians
-    assert [*found] == ["file", *counts, *medians]
+    assert found == {"file": "a.dcm"} | counts | medians | {"reason": None}
+    assert [*found] == ["file", *counts, *medians, "reason"]
     (found,) = table.film_summaries(FILM[2:5], HEAD)
     values = [found[name] for name in ("n_ok", "best_frame", "hc_mm", "hc_spread_mm")]
     assert values == [0, None, None, None]

@@ -158,7 +158,7 @@ def test_an_error_reaches_the_caller_and_the_file_can_be_submitted_again(
         full = OSError(errno.ENOSPC, "No space left on device")
         for error, expected in ((full, OutputWriteError), (MemoryError(), MemoryError)):
             with monkeypatch.context() as patch:
-                patch.setattr(Path, "write_bytes", Mock(side_effect=error))
+                patch.setattr(Path, "open", Mock(side_effect=error))
                 with pytest.raises(expected):
                     engine.submit(source(scan)).result()
             assert (store.files(), names(out)) == (set(), set())

@@ -34,7 +34,7 @@ _LOOKED_AT = 20  # images of a run, for rulers
 def infer(
     context: typer.Context,
     inputs: Annotated[
-        list[str], typer.Argument(help="Images, DICOM, folders, patterns; - is standard input.")
+        list[str], typer.Argument(help="Images, films, folders, patterns; - is standard input.")
     ],
     out: Annotated[Path, option("Folder for the results.")],
     scale: options.ScaleOptions,
@@ -42,6 +42,7 @@ def infer(
     output: options.OutputOptions,
     ga: options.Age = None,
     ruler: options.Ruler = None,
+    fps: options.Fps = None,
     sr: options.Sr = False,
     resume: Annotated[bool, option("Continue an earlier run.", "--resume")] = False,
     overwrite: options.Overwrite = False,
@@ -52,6 +53,7 @@ def infer(
     """Measure images: results.csv, masks, overlays and a report."""
     from edgeseg.inputs.facts import PixelSizes, find_ages
     from edgeseg.inputs.size_table import read_table
+    from edgeseg.inputs.source import ALL_FRAMES
     from edgeseg.run.folder import measure_folder
     from edgeseg.run.worker import Worker
 
@@ -61,7 +63,7 @@ def infer(
         raise typer.BadParameter(f"--json and --jsonl cannot both be {json_file}")
     arguments = options.arguments_of(context) | {"pixel_size": scale.read_size()}
     workers = model.count_workers(inference_threads)
-    how = output.collect(workers, sr=sr, ruler=ruler, resume=resume, overwrite=overwrite)
+    how = output.collect(workers, sr=sr, ruler=ruler, fps=fps, resume=resume, overwrite=overwrite)
     site = model.read_calibration()
     with (
         _open_sources(inputs, out) as sources,
@@ -78,12 +80,13 @@ def infer(
         if site and site.model_sha256 not in ("", segmenter.file.sha256):
             other = f"{model.calibration} was determined with another model than {model.model}"
             console.notice(other)
+        n_images = None if any(each.frame == ALL_FRAMES for each in sources) else len(sources)
         advice = _RulerAdvice(0 if knows_sizes else _LOOKED_AT)
         known = ages, site, advice.read, console.notice
         worker = Worker(segmenter, sizes, how, *known)
         with (
             interrupts.advise(f"what was measured is kept; continue with: {_resume_command()}"),
-            console.progress(len(sources), "measuring") as advance,
+            console.progress(n_images, "measuring") as advance,
         ):
 
             def on_row(row: Row) -> None:
@@ -252,7 +255,7 @@ def ruler(
                 if out is not None:
                     picture = encode(".jpg", draw_ticks(frame.pixels, seen.ticks))
                     write_atomic(out / picture_names(*source.key)["overlays"], picture)
-            image = name({"file": source.file, "frame": source.frame or None})
+            image = name(dict(zip(("file", "frame"), source.key, strict=True)))
             figures.append({"file": image} | _ruler_figures(seen))
             console.say(f"{image}: {_describe_ruler(seen)}")
         write_figures({"images": figures})

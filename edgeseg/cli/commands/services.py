@@ -34,6 +34,7 @@ def watch(
     model: options.ModelOptions,
     output: options.OutputOptions,
     ruler: options.Ruler = None,
+    fps: options.Fps = None,
     sr: options.Sr = False,
     every_s: Annotated[
         float, count("Seconds between checks of the folder.", "--every", min=0.05)
@@ -42,10 +43,7 @@ def watch(
     once: Annotated[bool, option("Measure what is there, then exit.", "--once")] = False,
     jsonl_file: options.Jsonl = None,
 ) -> None:
-    """Measure images that arrive in a folder, and again when they change.
-
-    Stop it with Ctrl-C or SIGTERM.
-    """
+    """Measure what comes into a folder, and again when it changes, until Ctrl-C or SIGTERM."""
     from edgeseg.inputs.facts import Ages, PixelSizes
     from edgeseg.run.engine import Engine
     from edgeseg.run.results import open_results
@@ -57,7 +55,7 @@ def watch(
     if not folder.is_dir() or not os.access(folder, os.R_OK):
         raise InputNotFoundError(f"{folder}: no folder that can be read; create it first")
     workers = model.count_workers()
-    how = output.collect(workers, sr=sr, ruler=ruler, resume=True)
+    how = output.collect(workers, sr=sr, ruler=ruler, fps=fps, resume=True)
     known = how, Ages(), model.read_calibration()
     segmenter = model.open()
     sizes, table = PixelSizes((), size_mm), None if size_mm else scale.pixel_sizes
