@@ -99,13 +99,9 @@ def model_record(segmenter: Segmenter) -> dict[str, Any]:
 
 def _mean_stages_ms(rows: Iterable[Row]) -> dict[str, float | None]:
     """Return the mean time of each stage over the rows that were measured."""
-    sums, counts = dict.fromkeys(TIMING_COLUMNS, 0.0), Counter[str]()
-    for row in rows:
-        for column in TIMING_COLUMNS:
-            if (ms := row[column]) is not None:
-                sums[column] += float(ms)
-                counts[column] += 1
-    return {
-        column.removesuffix("_ms"): sums[column] / counts[column] if counts[column] else None
-        for column in TIMING_COLUMNS
-    }
+    times = [[row[column] for column in TIMING_COLUMNS] for row in rows]
+    means: dict[str, float | None] = {}
+    for i, column in enumerate(TIMING_COLUMNS):
+        known = [float(ms) for line in times if (ms := line[i]) is not None]
+        means[column.removesuffix("_ms")] = sum(known) / len(known) if known else None
+    return means

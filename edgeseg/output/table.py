@@ -16,7 +16,7 @@ import numpy as np
 
 from edgeseg.measure.tasks import measure_of
 from edgeseg.system.files import csv_text, write_atomic
-from edgeseg.system.text import SIGNATURE, shield
+from edgeseg.system.text import SIGNATURE, shield, visible
 
 if TYPE_CHECKING:
     from edgeseg.measure.measurement import Column, Figures
@@ -199,14 +199,17 @@ class Table(Sequence[Row]):
 
     def _repr_html_(self) -> str:
         """Show itself in a notebook: the first rows, and how many more there are."""
-        head = "".join(f"<th>{escape(title)}</th>" for title in self.titles)
-        lines = (
-            f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells(row, {}))}</tr>"
-            for row in self[:_SHOWN_ROWS]
-        )
         more = len(self) - _SHOWN_ROWS
         rest = f"<p>and {more} more rows</p>" if more > 0 else ""
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>{rest}"
+        return html_table([self.titles, *(cells(row, {}) for row in self[:_SHOWN_ROWS])]) + rest
+
+
+def html_table(lines: Iterable[Iterable[str]]) -> str:
+    """Return a table whose first line are its titles."""
+    titles, *rest = ([escape(visible(cell)) for cell in line] for line in lines)
+    head = "".join(f'<th scope="col">{title}</th>' for title in titles)
+    body = "\n".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in line)}</tr>" for line in rest)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
 
 
 def film_summaries(rows: Iterable[Mapping[str, Value]], task: Task) -> Iterator[Row]:

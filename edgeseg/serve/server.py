@@ -51,11 +51,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
     _head: Request
     _is_unread = False  # whether a body lies before the next request
 
-    def setup(self) -> None:
-        """Bound each single wait of the connection."""
-        self.request.settimeout(self.server.bounds.request_s)
-        super().setup()
-
     def handle_one_request(self) -> None:
         """Answer a request, which must come in its time."""
         self.server.start_deadline(self.connection)

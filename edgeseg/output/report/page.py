@@ -7,7 +7,7 @@ import hashlib
 import heapq
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from itertools import chain
 from pathlib import Path
@@ -74,9 +74,9 @@ def write_page(
         "version": escape(facts.get("versions: edgeseg", "unknown")),
         "legend": _LEGEND if rows and any(name.endswith("dice") for name in rows[0]) else "",
         "calibration": _calibration_note(record.get("calibration")),
-        "terms": _table([("figure", "meaning"), *measure.TERMS.items()]),
-        "flags": _table([("flag", "meaning"), *measure.FLAGS.items()]),
-        "facts": _table([("name", "value"), *facts.items()]),
+        "terms": table.html_table([("figure", "meaning"), *measure.TERMS.items()]),
+        "flags": table.html_table([("flag", "meaning"), *measure.FLAGS.items()]),
+        "facts": table.html_table([("name", "value"), *facts.items()]),
         "data": _DATA,
         "scripts": "\n".join(f"<script>{script}</script>" for script in scripts),
     }
@@ -108,14 +108,6 @@ def _calibration_note(calibration: Mapping[str, Any] | None) -> str:
     how = f"multiplied by {factor:.4f}" if factor != 1 else f"moved, HC by {shift_mm:+.1f} mm"
     text = f"Calibrated: millimetres are {how}, as this site measures; pixels are the model's own."
     return f"<p>{text}</p>"
-
-
-def _table(lines: Iterable[Iterable[str]]) -> str:
-    """Return a table whose first line are its titles."""
-    titles, *rest = ([escape(visible(cell)) for cell in line] for line in lines)
-    head = "".join(f'<th scope="col">{title}</th>' for title in titles)
-    body = "\n".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in line)}</tr>" for line in rest)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
 
 
 def _facts(record: Mapping[str, Any]) -> dict[str, str]:
