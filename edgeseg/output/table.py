@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 RESULTS_NAME, CINES_NAME = "results.csv", "cines.csv"
 STATUSES = ("ok", "doubtful", "empty", "failed")
+WORST_FIRST = ("failed", "doubtful", "empty", "ok")  # which of them need a look first
 _FIRST = ("file", "frame", "status", "reason", "flags", "confidence")
 _PIXEL_SIZE = ("pixel_size_x_mm", "pixel_size_y_mm", "pixel_size_source")
 OF_PATIENTS = ("patient_id", "accession_number", "study_instance_uid", "sop_instance_uid")
@@ -36,7 +37,6 @@ TIME_COLUMN = "time_s"
 TEXTS = ("file", "status", "reason", "flags", "pixel_size_source", *OF_PATIENTS)
 """Columns that hold texts; all others hold numbers."""
 TIMING_COLUMNS = ("decode_ms", "preprocess_ms", "inference_ms", "postprocess_ms")
-_NEED = {"failed": 0, "doubtful": 1, "empty": 2, "ok": 3}  # which of them need a look first
 _SURE = {"ok": 1, "doubtful": 0}
 _DECIMALS = {"confidence": 4, "frame": 0, TIME_COLUMN: 3, **dict.fromkeys(TIMING_COLUMNS, 3)}
 
@@ -85,7 +85,7 @@ def name(row: Mapping[str, Value]) -> str:
 
 def look_rank(status: Value, confidence: Value) -> float:
     """Return the place of a row among those that need a look: the lowest needs it most."""
-    return _NEED.get(str(status), 0) + float(confidence or 0) / 2
+    return WORST_FIRST.index(str(status)) + float(confidence or 0) / 2
 
 
 def rounded(value: float | None, decimals: int) -> int | float | None:

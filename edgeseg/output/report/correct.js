@@ -2,10 +2,6 @@
 
 /* Correct a head by hand: an ellipse over the picture, moved by mouse, finger or keys. */
 const pen = byId("pen");
-const FIELDS = [
-  ["centerX", "center_x_px"], ["centerY", "center_y_px"], ["semiMajor", "semi_major_px"],
-  ["semiMinor", "semi_minor_px"], ["angle", "angle_rad"],
-];
 const STORED = `edgeseg corrected ${location.pathname}`;
 const LEAST_PX = 2;
 const isCoarse = matchMedia("(pointer: coarse)").matches; // fingers are wide
@@ -28,7 +24,7 @@ let drag = null; // { name } of the handle, { offset } of its middle, { pointer 
 /* The model's ellipse; null where it found no head. */
 function measuredEllipse({ row }) {
   if (!row.semi_major_px) return null;
-  return Object.fromEntries(FIELDS.map(([field, column]) => [field, Number(row[column])]));
+  return Object.fromEntries(ellipses.fields.map(([field, column]) => [field, Number(row[column])]));
 }
 
 function startingEllipse() {

@@ -3,14 +3,14 @@
 /* Corrections: their figures beside the model's, kept by the browser, saved as corrected.csv. */
 
 /* Columns of corrected.csv that follow from an ellipse. */
-const OWN = ["hc_mm", "hc_px", ...FIELDS.map(([, column]) => column)];
+const OWN = ["hc_mm", "hc_px", ...ellipses.fields.map(([, column]) => column)];
 const SIZES = ["pixel_size_x_mm", "pixel_size_y_mm"];
 let isReviewed = false; // whether something was since the viewer was opened
 let others = []; // entries of images that are not in the report now, and may be again
 
 /* Whether an ellipse is the model's own, to the decimals of tables. */
 function isAsMeasured({ row }, ellipse) {
-  return FIELDS.every(([field, column]) =>
+  return ellipses.fields.every(([field, column]) =>
     row[column] === ellipse[field].toFixed(run.decimals[column]));
 }
 

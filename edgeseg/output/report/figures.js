@@ -5,6 +5,16 @@
 /* An ellipse in an image, in the coordinates and by the formulas of edgeseg/measure/ellipse.py:
    points (x, y) in pixels, (0, 0) the centre of the top-left pixel, y down. */
 const ellipses = {
+  /* Its fields, and their columns in tables. */
+  fields: [
+    ["centerX", "center_x_px"], ["centerY", "center_y_px"], ["semiMajor", "semi_major_px"],
+    ["semiMinor", "semi_minor_px"], ["angle", "angle_rad"],
+  ],
+
+  /* Its figures by column. */
+  figures: (ellipse) =>
+    Object.fromEntries(ellipses.fields.map(([field, column]) => [column, ellipse[field]])),
+
   /* Circumference, by Ramanujan's second approximation. */
   circumference({ semiMajor, semiMinor }) {
     const h = ((semiMajor - semiMinor) / (semiMajor + semiMinor)) ** 2;
@@ -49,7 +59,7 @@ const headFigures = (() => {
   const NAMES = [
     "hc_mm", "hc_low_mm", "hc_high_mm", "bpd_mm", "ofd_mm", "cephalic_index", "area_mm2",
     "ga_weeks_hadlock", "ga_low_weeks_hadlock", "ga_high_weeks_hadlock", "ga_weeks_intergrowth",
-    "hc_px", "center_x_px", "center_y_px", "semi_major_px", "semi_minor_px", "angle_rad",
+    "hc_px", ...ellipses.fields.map(([, column]) => column),
   ];
   const HADLOCK_MM = [68, 360], INTERGROWTH_WEEKS = [14, 40], LATE_WEEKS = 36;
   const HADLOCK_TWO_SD_WEEKS = [[144, 1.19], [219, 1.48], [280, 2.06], [325, 2.98], [360, 3.2]];
@@ -62,15 +72,8 @@ const headFigures = (() => {
      people drew, which have no interval. With an age in weeks, known otherwise, there are centiles. */
   function measure(ellipse, given) {
     const { pixelSize, confidence = 0, interval = null, calibration = null, weeks = null } = given;
-    const figures = {
-      ...none(),
-      hc_px: ellipses.circumference(ellipse),
-      center_x_px: ellipse.centerX,
-      center_y_px: ellipse.centerY,
-      semi_major_px: ellipse.semiMajor,
-      semi_minor_px: ellipse.semiMinor,
-      angle_rad: ellipse.angle,
-    };
+    const px = ellipses.circumference(ellipse);
+    const figures = { ...none(), hc_px: px, ...ellipses.figures(ellipse) };
     if (!pixelSize) return figures;
     const { factor, shiftMm } = calibration ?? { factor: 1, shiftMm: 0 };
     const calibrated = (mm, shift) => Math.max(factor * mm + shift, mm / 10);

@@ -42,11 +42,9 @@ function errorOf(image) {
   return seen.length ? 1 - Math.min(...seen) : null;
 }
 
-const WORST_FIRST = ["failed", "doubtful", "empty", "ok"];
-
 /* What else than columns images are ordered by. */
 const MERITS = {
-  doubt: (image) => WORST_FIRST.indexOf(image.status) + image.confidence / 2,
+  doubt: (image) => run.worst_first.indexOf(image.status) + image.confidence / 2,
   error: (image) => errorOf(image) && Math.abs(errorOf(image)),
   name: (image) => image.name,
 };

@@ -27,8 +27,8 @@ from edgeseg.system.text import visible
 
 REPORT_NAME = "report.html"
 SCRIPTS = (
-    "text.js", "images.js", "figures.js", "charts.js", "grid.js", "table.js", "viewer.js",
-    "zoom.js", "correct.js", "corrected.js", "main.js",
+    "text.js", "images.js", "figures.js", "charts.js", "grid.js", "viewer.js", "correct.js",
+    "corrected.js", "main.js",
 )  # fmt: skip
 """In the order in which the page loads them; they share one scope."""
 _STYLES = ("common.css", "style.css")
@@ -140,6 +140,7 @@ def _data(task: Task, rows: Rows, overlays: Path | None) -> Iterator[str]:
         "structures": task.structures if task.kind == "regions" else (),
         "measures": [*_measures(task)],
         "flags": dict(measure.FLAGS),
+        "worst_first": table.WORST_FIRST,
         "nothing": measure.NOTHING,
         "decimals": decimals,
     }

@@ -7,9 +7,9 @@ import {
   confirmPixelSize, enterPixelSize, pixelSizeFor, readPixelSize, showPixelSize, sizeText,
 } from "./pixel_size.js";
 import { isSettingScale, startScale, stopScale } from "./scale.js";
-import { tableText } from "./table.js";
 
 const WORDS = { ok: "✓ ok", doubtful: "? doubtful", empty: "○ nothing", failed: "✗ failed" };
+const CONFIDENCE_DECIMALS = 4;
 const measured = []; // of this visit: what measureFile returns, and a button each
 let shown = null, model = null, network = null, isSaved = true;
 let queue = Promise.resolve();
@@ -177,6 +177,22 @@ function details({ name, pixelSize, prediction }) {
   return entries.flatMap(([title, text]) => [make("dt", {}, title), make("dd", {}, text)]);
 }
 
+/* The table of results of this visit, with the columns of `edgeseg infer`, those of times empty. */
+function tableText() {
+  return csvText([model.columns.map(({ name }) => name), ...measured.map(tableCells)]);
+}
+
+function tableCells({ name, pixelSize, prediction }) {
+  const { status, reason, flags, confidence, figures } = prediction;
+  const others = {
+    file: cellText(name), status, reason: cellText(reason), flags: flags.join(";"),
+    confidence: confidence?.toFixed(CONFIDENCE_DECIMALS), pixel_size_source: pixelSize?.source,
+    pixel_size_x_mm: pixelSize?.xMm, pixel_size_y_mm: pixelSize?.yMm,
+  };
+  return model.columns.map((column) =>
+    (column.decimals === null ? others[column.name] : figures[column.name]?.toFixed(column.decimals)) ?? "");
+}
+
 async function savePicture() {
   const { name, gray, pixelSize, prediction } = shown;
   const canvas = make("canvas"), scale = Math.max(Math.sqrt(gray.width * gray.height) / 657, 0.5);
@@ -237,7 +253,7 @@ function listen() {
     "example": () => tryExample().catch(sayError), "save-picture": savePicture,
     "camera": runCamera,
     "save-table": () => {
-      saveFile(new Blob([tableText(measured, model.columns)], { type: "text/csv" }), "results.csv");
+      saveFile(new Blob([tableText()], { type: "text/csv" }), "results.csv");
       isSaved = true;
     },
     "confirm": () => {

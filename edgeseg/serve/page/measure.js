@@ -77,10 +77,7 @@ function judge(look, looked, gray, pixelSize, model) {
 /* Figures and lines of a round structure, as edgeseg/measure/round_structure.py has them. */
 function describe(ellipse, pixelSize, { structures: [{ name }] }) {
   const px = ellipses.circumference(ellipse);
-  const figures = {
-    [`${name}_circumference_px`]: px, center_x_px: ellipse.centerX, center_y_px: ellipse.centerY,
-    semi_major_px: ellipse.semiMajor, semi_minor_px: ellipse.semiMinor, angle_rad: ellipse.angle,
-  };
+  const figures = { [`${name}_circumference_px`]: px, ...ellipses.figures(ellipse) };
   if (!pixelSize) {
     return { figures, lines: [`${name} circumference ${px.toFixed(1)} px (no pixel size)`] };
   }
