@@ -29,7 +29,7 @@ Rank = tuple[bool, int, bool, bool]
 _NO_RANK: Rank = (False, 0, False, False)
 _TABLES = """
 CREATE TABLE keys(key TEXT, name TEXT, PRIMARY KEY(key, name)) WITHOUT ROWID;
-CREATE TABLE matches(file TEXT PRIMARY KEY, row TEXT, reason TEXT, rank TEXT) WITHOUT ROWID;
+CREATE TABLE matches(file TEXT PRIMARY KEY, row TEXT, reason TEXT, rank TEXT);
 """
 _AROUND = (
     "SELECT MAX(key) FROM keys WHERE key < ?",
@@ -108,8 +108,8 @@ class Matcher:
                     db.execute("UPDATE matches SET reason = ? WHERE file = ?", (reason, file))
 
     def matches(self) -> dict[str, RowMatch]:
-        """Return the row of each file that `match` was given."""
-        found = self._db.execute("SELECT * FROM matches")
+        """Return the row of each file that `match` was given, in their order."""
+        found = self._db.execute("SELECT * FROM matches ORDER BY rowid")
         return {
             file: RowMatch(name, reason, tuple(json.loads(rank)) if rank else _NO_RANK)
             for file, name, reason, rank in found

@@ -48,7 +48,8 @@ def test_the_row_with_most_in_common_is_taken_and_none_of_another_name() -> None
         ("a.png|a.jpg", "a.png|a.jpg"),
     ):
         found = rows_of(files, names)
-        for file in files.split("|"):
+        assert [*found] == files.split("|")  # in their order
+        for file in found:
             assert found[file].replace("\\", "/").endswith(file)
     assert rows_of("a.png", "old/a.png|scans/a.png") == {"a.png": "scans/a.png"}
     assert rows_of("s1/a.png", "s2/a.png|a.png") == {"s1/a.png": "a.png"}
