@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -17,43 +17,15 @@ from edgeseg.errors import OutputWriteError
 from edgeseg.inputs.source import Source
 from edgeseg.output.record import DOCUMENTS, picture_names
 from edgeseg.output.table import Row
+from edgeseg.run.job import Job, remove_parts, unwritten
 from edgeseg.run.store import FileRows, Picture, Store
 from edgeseg.run.worker import Worker
-from edgeseg.system.files import is_name_error, new_part, sync
+from edgeseg.system.files import is_name_error, sync
 from edgeseg.system.parallel import single_threaded_opencv
 
-PARTS_NAME = ".edgeseg-parts"
-"""Folder of pictures that have no name yet; what is in it when no run goes on is nobody's."""
 _AHEAD = 3  # frames under way for each thread: enough to hide one slow image, in little memory
-_GROUP = 32  # files committed together: those that were measured while the last group was committed
+_GROUP, _GROUP_S = 32, 1.0  # files committed together at most, and how long the first ones wait
 _SYNCS = 4  # at once: a drive syncs several files in hardly more time than one
-
-
-class Job:
-    """A file in progress: all its frames, their rows, and the pictures written of them."""
-
-    def __init__(self, first: Source, out: Path) -> None:
-        self.file, self.version, self._out = first.file, first.version, out
-        self.sources: list[Source] = []  # of the frames that have begun
-        self.future: Future[list[Row]] = Future()
-        self.rows: list[Row] = []  # empty until the frame is measured
-        self.parts: dict[str, tuple[Path, int, int]] = {}  # by name: part, frame's place, size
-        self.n_left = 1  # frames, and one while more may begin
-        self.error: BaseException | None = None
-
-    def write(self, place: int, name: str, data: bytes | Iterable[bytes]) -> None:
-        """Write a picture of a frame, which gets its name when the file is committed."""
-        part = self._out / PARTS_NAME / new_part()
-        try:
-            part.parent.mkdir(exist_ok=True)
-            with part.open("wb") as stream:
-                stream.writelines([data] if isinstance(data, bytes) else data)
-                size = stream.tell()
-        except OSError as error:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
-            raise _unwritten(self._out / name, error) from error
-        self.parts[name] = part, place, size
 
 
 class Engine:
@@ -99,9 +71,9 @@ class Engine:
         self._is_stopping = False
 
     def __enter__(self) -> Engine:
-        _remove_parts(self._out)
+        remove_parts(self._out)
         with ExitStack() as stack:
-            stack.callback(_remove_parts, self._out)
+            stack.callback(remove_parts, self._out)
             stack.enter_context(single_threaded_opencv())
             self._syncs = stack.enter_context(ThreadPoolExecutor(_SYNCS, "edgeseg-sync"))
             self._commits = stack.enter_context(ThreadPoolExecutor(1, "edgeseg-commit"))
@@ -184,6 +156,7 @@ class Engine:
             return
         with self._changed:
             self._measured.append(job)
+            self._changed.notify_all()
         self._commits.submit(self._commit_group)
 
     def _end(self, job: Job, rows: list[Row] | BaseException) -> None:
@@ -201,8 +174,12 @@ class Engine:
             job.future.set_result(rows)
 
     def _commit_group(self) -> None:
-        """Commit the files that are measured by now, if an earlier call has not."""
+        """Commit the files that are measured, if an earlier call has not; wait for a group of them.
+
+        Each flush costs, so a group is full, or all that is under way, or has waited long enough.
+        """
         with self._changed:
+            self._changed.wait_for(self._has_group, _GROUP_S)
             group = self._measured[:_GROUP]
             del self._measured[:_GROUP]
         try:
@@ -212,6 +189,10 @@ class Engine:
             for job in group:
                 if not job.future.done():
                     self._end(job, error)
+
+    def _has_group(self) -> bool:
+        most = min(_GROUP, len(self._under_way))
+        return not self._measured or len(self._measured) >= most
 
     def _commit(self, group: Sequence[Job]) -> None:
         """Commit jobs.
@@ -269,8 +250,8 @@ class Engine:
                 part.replace(final)
         except OSError as error:
             if not is_name_error(error):
-                raise _unwritten(final, error) from error
-            self._drop(job, name, str(_unwritten(final, error)))
+                raise unwritten(final, error) from error
+            self._drop(job, name, str(unwritten(final, error)))
             return False
         return True
 
@@ -285,16 +266,4 @@ class Engine:
             for _ in self._syncs.map(sync, paths):
                 pass
         except OSError as error:
-            raise _unwritten(self._out, error) from error
-
-
-def _remove_parts(out: Path) -> None:
-    """Remove the pictures that a killed run gave no names."""
-    with suppress(FileNotFoundError):
-        for part in (out / PARTS_NAME).iterdir():
-            part.unlink(missing_ok=True)
-        (out / PARTS_NAME).rmdir()
-
-
-def _unwritten(path: Path, error: OSError) -> OutputWriteError:
-    return OutputWriteError(f"{path}: cannot be written ({error.strerror})")
+            raise unwritten(self._out, error) from error
