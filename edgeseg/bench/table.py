@@ -112,13 +112,12 @@ def compare(
     on_other_data = False
     remarks = [f"only in one of the two: {key}" for key in sorted(old.keys() ^ new.keys())]
     for key in [key for key in new if key in old]:
-        earlier, later = _figures(old[key]), _figures(new[key])
-        if _HC_ERROR in earlier and _HC_ERROR in later:
-            hashes = {row["accuracy"]["data"].get("sha256") for row in (old[key], new[key])}
-            if len(hashes) > 1:
-                on_other_data = True
-                del earlier[_HC_ERROR]
+        rows = old[key], new[key]
+        earlier, later = map(_figures, rows)
         for figure in [figure for figure in later if figure in earlier]:
+            if figure == _HC_ERROR and len({r["accuracy"]["data"].get("sha256") for r in rows}) > 1:
+                on_other_data = True
+                continue
             was, value = earlier[figure], later[figure]
             ratio = value / was if was else (1.0 if value == was else float("inf"))
             changes.append(Change(key, figure, was, value, ratio, ratio > 1 + tolerance))

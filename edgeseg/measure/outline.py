@@ -173,17 +173,6 @@ def agreement(probability: Probability, ellipse: Ellipse) -> float:
     return float(2 * both / total) if total else 0.0
 
 
-def best_agreement(look: Look, outline: Outline, threshold: float) -> float:
-    """Return the agreement of a map with its outline, without other regions if that is higher.
-
-    A second region makes a measurement doubtful, but it does not mean that there is no head.
-    """
-    probability, mask = look.maps[0], outline.region.mask
-    alone = np.where((mask > 0) | (probability < threshold), probability, 0)
-    on_map = outline.fit.ellipse.resized(look.view.size, mask.shape)
-    return max(outline.confidence, agreement(alone, on_map))
-
-
 class Facts(NamedTuple):
     """A structure as the last look shows it, and what flags are derived from."""
 
@@ -223,8 +212,11 @@ def look_closely(frame: Frame, look: LookAt, metadata: ModelMetadata) -> tuple[L
         if change < limits.look_change / 2:
             break
     agreed = seen.confidence
-    if agreed < limits.agreement:
-        agreed = best_agreement(last, seen, metadata.threshold)
+    if agreed < limits.agreement:  # a second region does not mean that there is no head
+        probability, mask = last.maps[0], seen.region.mask
+        alone = np.where((mask > 0) | (probability < metadata.threshold), probability, 0)
+        on_map = seen.fit.ellipse.resized(last.view.size, mask.shape)
+        agreed = max(agreed, agreement(alone, on_map))
     if agreed < limits.agreement:
         return last, f"the shape seen is not an ellipse (agreement {agreed:.2f})"
     return last, Facts(seen, last, change, others, frame, limits)

@@ -127,8 +127,8 @@ def test_any_text_is_text_as_in_a_terminal_and_a_table(page: Any, tmp_path: Path
     assert page.evaluate("texts => texts.map(cellText)", formulas) == expected
     # an axis that was dragged past the other is the longer one
     drawn = {"centerX": 9, "centerY": 9, "semiMajor": 4, "semiMinor": 8, "angle": 3}
-    turned = {"semiMajor": 8, "semiMinor": 4, "angle": pytest.approx(3 - np.pi / 2)}
-    assert page.evaluate("ordered", drawn) == drawn | turned
+    turned = drawn | {"semiMajor": 8, "semiMinor": 4, "angle": 3 - np.pi / 2}
+    assert page.evaluate("drawn => ordered(drawn)", drawn) == pytest.approx(turned)
 
 
 def test_corrections_of_a_name_that_is_no_text_find_their_image(page: Any, tmp_path: Path) -> None:

@@ -34,16 +34,7 @@ function startingEllipse() {
 }
 
 /* The same ellipse with its longer axis first, and that axis between 0 and pi. */
-function ordered(ellipse) {
-  const { semiMajor, semiMinor } = ellipse;
-  const angle = ellipse.angle + (semiMinor > semiMajor ? Math.PI / 2 : 0);
-  return {
-    ...ellipse,
-    semiMajor: Math.max(semiMajor, semiMinor),
-    semiMinor: Math.min(semiMajor, semiMinor),
-    angle: ((angle % Math.PI) + Math.PI) % Math.PI,
-  };
-}
+const ordered = (ellipse) => ellipses.scaled(ellipse, 1, 1);
 
 function canCorrect({ status, overlay }) {
   return isHead && status !== "failed" && Boolean(overlay);
