@@ -23,7 +23,8 @@ from edgeseg.inputs.source import Source
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.output.table import Row
 from edgeseg.run import engine as engines
-from edgeseg.run.job import PARTS_NAME, Engine
+from edgeseg.run.engine import Engine
+from edgeseg.run.job import PARTS_NAME
 from edgeseg.run.store import Store
 from edgeseg.run.worker import Options, Worker
 from edgeseg.segmenter import Segmenter
