@@ -111,7 +111,7 @@ class Prediction:
     @property
     def maps(self) -> npt.NDArray[np.float32]:
         """The network's output on the `view`, shape (C, h, w), in [0, 1]."""
-        return self._whole._look.maps
+        return self._look.maps
 
     @property
     def presence(self) -> float | None:
@@ -186,11 +186,11 @@ class Prediction:
 
         Of a head 0 or 255, and empty if none was found; of regions the class numbers.
         """
-        return measure_of(self.task).mask(self._whole.measurement, self.size, self.metadata)
+        return measure_of(self.task).mask(self._drawn, self.size, self.metadata)
 
     def overlay(self) -> npt.NDArray[np.uint8]:
         """Return the image with what was measured drawn on it: (H, W, 3), uint8, blue first."""
-        return overlay.draw(self._whole.frame, self.measurement, self.task)
+        return overlay.draw(self.frame, self._drawn, self.task)
 
     def overlay_jpeg(self, reference: Sequence[Stroke] = ()) -> bytes:
         """Return the same as a JPEG file's bytes, with a thumbnail in it.
@@ -202,34 +202,23 @@ class Prediction:
         ImageDecodeError
             If a JPEG cannot hold an image of that size.
         """
-        return overlay.draw_jpeg(self._whole.frame, self.measurement, self.task, reference)
+        return overlay.draw_jpeg(self.frame, self._drawn, self.task, reference)
 
     def slim(self) -> Prediction:
-        """Return it in less than 10 kB, without pixels and maps.
-
-        What was measured stays; `maps`, `mask` and overlays then raise a DataError.
-        """
+        """Return it in less than 10 kB; `maps`, `mask` and overlays then raise a DataError."""
         frame = replace(self.frame, pixels=np.zeros((*self.size, 0), np.uint8))
-        look = self._look._replace(maps=np.zeros((0, 0, 0), np.float32))
-        measurement = replace(self.measurement, look=look, mask=None)
-        return replace(self, frame=frame, measurement=measurement)
-
-    @property
-    def _whole(self) -> Prediction:
-        if not self.frame.pixels.size:
-            raise DataError("slim() left the pixels and maps of this prediction out; use the whole")
-        return self
+        return replace(self, frame=frame, measurement=replace(self._drawn, look=None, mask=None))
 
     def __repr__(self) -> str:
         return f"<Prediction {self.frame.name!r}: {self.status}, {self.caption()}>"
 
     def _repr_png_(self) -> bytes | None:
         """Show itself in a notebook: the overlay."""
-        return encode(".png", self.overlay()) if self.frame.pixels.size else None
+        return encode(".png", self.overlay()) if self.measurement.look else None
 
     def _repr_html_(self) -> str | None:
         """Show itself in a notebook: the overlay, what was measured, and what speaks against it."""
-        if not self.frame.pixels.size:
+        if self.measurement.look is None:
             return None
         picture = base64.b64encode(self.overlay_jpeg()).decode("ascii")
         text = self.reason if self.status == "empty" else self.caption()
@@ -248,6 +237,10 @@ class Prediction:
 
     @property
     def _look(self) -> Look:
-        look = self.measurement.look
-        assert look is not None, "a measurement that was handed out has its look"
-        return look
+        if self.measurement.look is None:
+            raise DataError("slim() left out what this prediction was read off; keep the whole one")
+        return self.measurement.look
+
+    @property
+    def _drawn(self) -> Measurement:
+        return replace(self.measurement, look=self._look)

@@ -42,9 +42,7 @@ def test_a_slim_one_is_small_and_keeps_what_was_measured(
 ) -> None:
     slim = prediction.slim()
     assert slim.to_dict() == prediction.to_dict()
-    assert (slim.size, slim.view, slim.ellipse) == (
-        prediction.size, prediction.view, prediction.ellipse,
-    )  # fmt: skip
+    assert (slim.size, slim.ellipse) == (prediction.size, prediction.ellipse)
     assert repr(slim) == repr(prediction)
     assert prediction.frame.name in repr(slim) and len(repr(slim)) < 120
     gone = (slim.mask, slim.overlay, slim.overlay_jpeg, lambda: slim.maps, lambda: slim.probability)

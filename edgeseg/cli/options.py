@@ -144,10 +144,7 @@ Ruler = Annotated[
         callback=read_ruler_option,
     ),
 ]
-Fps = Annotated[
-    float | None,
-    count("Measure at most so many frames of each second of a video.", min=0.001),
-]
+Fps = Annotated[float | None, count("Of videos measure so many frames a second.", min=0.001)]
 Json = Annotated[Path | None, _report("Write the figures here; - is standard output.", "--json")]
 Jsonl = Annotated[
     Path | None, _report("Write each row here at once, as JSON; - is standard output.", "--jsonl")
@@ -213,9 +210,7 @@ class OutputOptions:
     overlays: Annotated[bool, _output("Write overlays.", "--overlays/--no-overlays")] = True
     masks: Annotated[bool, _output("Write masks.", "--masks/--no-masks")] = True
     seg: Annotated[bool, _output("Write a segmentation for each DICOM file.", "--seg")] = False
-    annotated: Annotated[bool, _output("Write each film's overlays as a video.", "--annotate")] = (
-        False
-    )
+    annotated: Annotated[bool, _output("Write films' overlays as videos.", "--annotate")] = False
     keep_ids: Annotated[
         bool, _output("Keep identifiers of DICOM files in results.", "--keep-ids")
     ] = False

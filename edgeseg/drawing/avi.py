@@ -19,6 +19,8 @@ def join(pictures: Sequence[Path], fps: float) -> Iterator[bytes]:
     All are as large as the first. The film ends with the last picture that 4 GB have room for.
     Raises OSError if a picture cannot be read.
     """
+    if not pictures:
+        return
     lengths = [picture.stat().st_size for picture in pictures]
     n = sum(total < _MOST_BYTES for total in accumulate(length + 32 for length in lengths))
     first, chunks = read_thumbnail(pictures[0]), [8 + length + length % 2 for length in lengths[:n]]

@@ -27,9 +27,8 @@ PNG, JPEG, BMP, TIFF, PNM, DICOM = (
 )
 RAW = Kind("camera raw", *_AS_PNG)
 _HEIC = Kind("HEIC", *_AS_PNG)
-FILMS = _AVI, _MP4, _MATROSKA = (
-    *(Kind(f"{name} video", _FRAME) for name in ("AVI", "MP4 or QuickTime", "Matroska or WebM")),
-)
+_FILMS = ("AVI video", "MP4 or QuickTime video", "Matroska or WebM video")
+FILMS = _AVI, _MP4, _MATROSKA = tuple(Kind(name, _FRAME) for name in _FILMS)
 """Kinds that `edgeseg.images.video` reads."""
 _MARKS = [
     (re.compile(mark, re.DOTALL), kind)

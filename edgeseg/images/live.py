@@ -28,11 +28,7 @@ class Capture(Protocol):
 
 
 def iterate_frames(source: Any, *, drop_late: bool = False) -> Iterable[Any]:
-    """Return what a source yields or a ``cv2.VideoCapture`` reads.
-
-    Raises a DataError of others, of a capture that is not open, and if frames of a file were to be
-    dropped.
-    """
+    """Return what a source yields or an open ``cv2.VideoCapture`` reads, or raise a DataError."""
     if hasattr(source, "isOpened"):
         if not source.isOpened():
             raise DataError("the camera or video is not open: check its number or name, and access")

@@ -17,12 +17,6 @@ from edgeseg.errors import ImageDecodeError
 from edgeseg.images.frame import Frame, check_sides
 from edgeseg.images.ruler import RulerOption, read_ruler
 
-# So that neither prints, and a frame of which a part is missing is none; FFmpeg reads its variables
-# when it opens a video.
-getattr(cv2.utils, "logging", cv2).setLogLevel(0)
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "fflags;discardcorrupt")
-
 _MOST_FRAMES, _MOST_PIXELS = 100_000, 200_000_000_000  # of a film
 _WITH_RULER = 5  # frames at most in which it is looked for
 _END_BYTES = 1 << 20  # at a file's start and end, in which it names its codec
@@ -68,10 +62,8 @@ def read_film(
         # a container that does not count its frames says how long it lasts, sound included
         spare = max(1, n_said // 50)
         if number == 1 or min(n_said - number, n_said - time_s * rate - 2) > spare - 1:
-            said = f"{n_said:.0f}" if n_said > 0 else "its"
-            raise ImageDecodeError(
-                f"the film ends early: {number - 1} of {said} frames can be read; copy it again"
-            )
+            counts = f"{number - 1} of {max(n_said, 0):.0f} frames can be read"
+            raise ImageDecodeError(f"the film ends early: {counts}; copy it again")
     except (ImageDecodeError, OSError, cv2.error) as error:
         if not isinstance(error, ImageDecodeError):
             error = ImageDecodeError(f"cannot be read ({getattr(error, 'strerror', 'damaged')})")
@@ -80,6 +72,10 @@ def read_film(
 
 def _open(stream: BinaryIO) -> cv2.VideoCapture:
     """Open a video, or raise an ImageDecodeError that names its codec, if the file does."""
+    # so that neither prints, and a frame of which a part is missing is none
+    getattr(cv2.utils, "logging", cv2).setLogLevel(0)
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "fflags;discardcorrupt")
     # OpenCV crashes on names that are not UTF-8
     name = f"/dev/fd/{stream.fileno()}" if os.name == "posix" else stream.name
     capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
-from itertools import groupby
+from itertools import groupby, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
@@ -174,10 +174,7 @@ def pack(row: Row) -> str:
 
 
 class Table(Sequence[Row]):
-    """Rows in little memory: each as `pack` gives it, and unpacked whenever it is looked at.
-
-    A row that ends before the titles do has no values there.
-    """
+    """Rows in little memory: each as `pack` gives it, which may end before the titles do."""
 
     def __init__(self, titles: Iterable[str], packed: Iterable[str]) -> None:
         self.titles = tuple(titles)
@@ -193,9 +190,7 @@ class Table(Sequence[Row]):
     def __getitem__(self, index: int | slice) -> Row | Table:
         if isinstance(index, slice):
             return Table(self.titles, self._packed[index])
-        values = json.loads(self._packed[index])
-        values += [None] * (len(self.titles) - len(values))
-        return dict(zip(self.titles, values, strict=True))
+        return dict(zip_longest(self.titles, json.loads(self._packed[index])))
 
     def _repr_html_(self) -> str:
         """Show itself in a notebook: the first rows, and how many more there are."""
@@ -217,8 +212,7 @@ def film_summaries(rows: Iterable[Mapping[str, Value]], task: Task) -> Iterator[
 
     Medians and spreads, the range in which the middle half lies, are of the frames that are
     ``ok``; the best frame is the one of them with the highest confidence. Refused are frames in
-    which nothing was found, or which could not be read; the reason is why the last of those could
-    not, as where the film ends early.
+    which nothing was found, or which could not be read; the reason is that of the last of those.
     """
     for file, of_film in groupby(rows, key=lambda row: row["file"]):
         frames = [row for row in of_film if row["frame"]]

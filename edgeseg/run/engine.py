@@ -148,8 +148,7 @@ class Engine:
                 write = partial(job.write, 0)
                 self._worker.write_documents_of_film(job.sources, job.rows, write)
                 if self._worker.options.annotated and job.parts:
-                    pictures = {name: part for name, (part, _, _) in job.parts.items()}
-                    film = self._worker.annotated_film(job.rows, pictures)
+                    film = self._worker.annotated_film(job.rows, job.parts)
                     job.write(0, picture_names(job.file)["annotated"], film)
         except BaseException as error:
             self._end(job, error)

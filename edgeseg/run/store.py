@@ -183,8 +183,8 @@ class Store:
 
     def has_more_values(self, n: int) -> bool:
         """Tell whether the row of any film's frame has more than ``n`` values."""
-        frames = self._texts("SELECT packed FROM rows WHERE frame > 0")
-        return any(len(json.loads(packed)) > n for packed in frames)
+        packed = self._texts("SELECT packed FROM rows WHERE frame > 0")
+        return any(len(json.loads(each)) > n for each in packed)
 
     def owed(self) -> list[str]:
         """Return the names of documents that were not sent yet, oldest first."""

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from edgeseg.drawing import avi
@@ -18,6 +17,7 @@ from edgeseg.images import image_file
 from edgeseg.images.calibration import Calibration
 from edgeseg.images.frame import RULER, Frame, PixelSize
 from edgeseg.images.ruler import RulerOption, read_ruler
+from edgeseg.images.video import read_film
 from edgeseg.inputs.facts import Ages
 from edgeseg.inputs.source import ALL_FRAMES, Source, stamp_of
 from edgeseg.measure.measurement import Column
@@ -63,8 +63,6 @@ class PixelSizesOfSources(Protocol):
 def read_source(source: Source) -> Frame:
     """Read an image from its file, or raise an `EdgesegError`; of a whole film its first frame."""
     if source.frame == ALL_FRAMES:
-        from edgeseg.images.video import read_film
-
         source = source._replace(decoded=next(read_film(source.path))[1])
     if isinstance(source.decoded, EdgesegError):
         raise source.decoded
@@ -123,10 +121,8 @@ class Worker:
             given: list[Any] = [size and [*size], self.ages.age_of(source)]
         except DataError:  # its row says why
             given = []
-        if self.options.ruler is not None:
-            given.append(f"ruler {self.options.ruler}")
-        if self.options.fps is not None:
-            given.append(f"fps {self.options.fps}")
+        options = {"ruler": self.options.ruler, "fps": self.options.fps}
+        given += [f"{name} {value}" for name, value in options.items() if value is not None]
         if self.calibration is not None:
             given += [self.calibration.factor, self.calibration.shift_mm]
         place = os.path.abspath(source.location)  # noqa: PTH100 (keeps links)
@@ -137,8 +133,6 @@ class Worker:
         if sources[0].frame != ALL_FRAMES:
             yield from sources
             return
-        from edgeseg.images.video import read_film
-
         for number, found in read_film(sources[0].path, self.options.fps, self.options.ruler):
             yield sources[0]._replace(frame=number, decoded=found)
 
@@ -186,12 +180,12 @@ class Worker:
             return
         self._write_documents(source, prediction, write)
 
-    def annotated_film(self, rows: Sequence[Row], parts: Mapping[str, Path]) -> Iterator[bytes]:
-        """Yield a video of a film's overlays, which are among the parts written of it."""
+    def annotated_film(self, rows: Sequence[Row], parts: Mapping[str, Any]) -> Iterator[bytes]:
+        """Yield a video of a film's overlays, whose paths are first in the parts of their names."""
         names = (picture_names(*table.key(row))["overlays"] for row in rows)
         lasts_s = max(float(row.get(table.TIME_COLUMN) or 0) for row in rows)
         fps = (len(rows) - 1) / lasts_s if lasts_s else _FPS
-        return avi.join([parts[name] for name in names if name in parts], fps)
+        return avi.join([parts[name][0] for name in names if name in parts], fps)
 
     def failed_row(self, source: Source, sentence: str) -> Row:
         """Return the row of an image that could not be measured, and why."""
