@@ -27,6 +27,16 @@ class Capture(Protocol):
         """Return whether there is a next frame, and that frame, (height, width, 3) blue first."""
 
 
+def open_capture(*how: Any) -> cv2.VideoCapture:
+    """Return a ``cv2.VideoCapture``, of which nothing prints, and a damaged frame is none."""
+    getattr(cv2.utils, "logging", cv2).setLogLevel(0)
+    # FFmpeg reads them when it opens a video; the first is OpenCV's own choice
+    options = "rtsp_transport;tcp|fflags;discardcorrupt"
+    os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", options)
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    return cv2.VideoCapture(*how)
+
+
 def iterate_frames(source: Any, *, drop_late: bool = False) -> Iterable[Any]:
     """Return what a source yields or an open ``cv2.VideoCapture`` reads, or raise a DataError."""
     if hasattr(source, "isOpened"):

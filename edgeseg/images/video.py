@@ -15,6 +15,7 @@ import numpy as np
 
 from edgeseg.errors import ImageDecodeError
 from edgeseg.images.frame import Frame, check_sides
+from edgeseg.images.live import open_capture
 from edgeseg.images.ruler import RulerOption, read_ruler
 
 _MOST_FRAMES, _MOST_PIXELS = 100_000, 200_000_000_000  # of a film
@@ -78,7 +79,7 @@ def _open(stream: BinaryIO) -> cv2.VideoCapture:
     os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "fflags;discardcorrupt")
     # OpenCV crashes on names that are not UTF-8
     name = f"/dev/fd/{stream.fileno()}" if os.name == "posix" else stream.name
-    capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+    capture = open_capture(name, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
     if capture.isOpened():
         return capture
     stream.seek(0)

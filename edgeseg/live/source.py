@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.errors import InputNotFoundError
+from edgeseg.images.live import open_capture
 
 Array = npt.NDArray[np.uint8]
 
@@ -104,12 +105,12 @@ class LiveSource:
 
     def _open(self) -> Any:
         if self.name.isdecimal():
-            capture = cv2.VideoCapture(int(self.name))
+            capture = open_capture(int(self.name))
         elif "://" in self.name:
             waits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _OPEN_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC]
-            capture = cv2.VideoCapture(self.name, cv2.CAP_FFMPEG, [*waits, _READ_MS])
+            capture = open_capture(self.name, cv2.CAP_FFMPEG, [*waits, _READ_MS])
         else:
-            capture = cv2.VideoCapture(self.name)
+            capture = open_capture(self.name)
         if not capture.isOpened():
             return None
         fps = capture.get(cv2.CAP_PROP_FPS)
