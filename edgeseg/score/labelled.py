@@ -5,13 +5,15 @@ A folder of images and masks of any structure::
     <root>/images/a.png          PNG, JPEG, BMP or TIFF; folders below are taken too
     <root>/masks/a.png           the same name, its suffix may differ
     <root>/masks/a_mask_1.png    a further mask of it, and so on
-    <root>/classes.txt           optional: a name a line, '#rrggbb' behind it for colours
+    <root>/classes.txt           optional: a name a line, '#rrggbb' behind it for colours; else
+                                 the names of nnU-Net's dataset.json
     <root>/groups.csv            optional: file,group; those of one group stay in one fold
     <root>/pixel_sizes.csv       optional: filename,pixel size(mm)
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +31,7 @@ from edgeseg.score.names import find_groups, match_labels, read_sizes
 from edgeseg.segmenter import Segmenter
 
 CLASSES_NAME = "classes.txt"
+_NNUNET_NAME = "dataset.json"
 BACKGROUND = "background"
 _VOID = ("ignore", "void")  # names of what nobody labelled
 PIXEL_SIZES_NAME = "pixel_sizes.csv"
@@ -127,7 +130,7 @@ def load_for(segmenter: Segmenter, root: Path, ignored: Sequence[int] = ()) -> L
 
 def _load_pairs(root: Path, group_pattern: str, ignored: Sequence[int]) -> LabelledData:
     matches, notices = match_labels(root)
-    names, colours = _read_classes(root / CLASSES_NAME)
+    names, colours = _read_classes(root)
     n_named = len(names) + (bool(names) and names[0].lower() != BACKGROUND)
     code = learn_code([p for match in matches for p in match.labels], colours, n_named, ignored)
     if code.note:
@@ -148,14 +151,23 @@ def _load_pairs(root: Path, group_pattern: str, ignored: Sequence[int]) -> Label
     return LabelledData(pairs, Task("regions", classes), notices)
 
 
-def _read_classes(path: Path) -> tuple[list[str], dict[int, int]]:
-    """Return the names of ``classes.txt``, and the class of each colour if it gives colours."""
+def _read_classes(root: Path) -> tuple[list[str], dict[int, int]]:
+    """Return the names of ``classes.txt``, and the class of each colour if it gives colours.
+
+    Without it, the names are those of nnU-Net's ``dataset.json``, if that is there.
+    """
+    path = root / CLASSES_NAME
+    if not path.is_file():
+        path = root / _NNUNET_NAME
     if not path.is_file():
         return [], {}
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read ({error}); save it as UTF-8") from error
+    if path.name == _NNUNET_NAME:
+        return _read_nnunet_names(path, text), {}
+    lines = text.splitlines()
     names, colours = [], []
     for line in filter(None, map(str.strip, lines)):
         found = re.fullmatch(r"(.+?)\s*#([0-9a-fA-F]{6})", line)
@@ -168,6 +180,23 @@ def _read_classes(path: Path) -> tuple[list[str], dict[int, int]]:
     if colours and names[0].lower() != BACKGROUND and 0 not in colours:
         names, colours = [BACKGROUND, *names], [0, *colours]
     return names, {colour: number for number, colour in enumerate(colours)}
+
+
+def _read_nnunet_names(path: Path, text: str) -> list[str]:
+    """Return the names in the order of their numbers: version 2 names numbers, 1 numbers names."""
+    try:
+        labels = {str(key): value for key, value in json.loads(text)["labels"].items()}
+        if all(key.isdecimal() for key in labels):
+            labels = {str(name): int(number) for number, name in labels.items()}
+        names = sorted(labels, key=labels.__getitem__)
+        if [labels[name] for name in names] == [*range(len(names))]:
+            return names
+    except (ValueError, KeyError, TypeError, AttributeError):
+        pass
+    raise DataError(
+        f"{path}: expected 'labels' with names and their numbers from 0 on; classes.txt, a name a "
+        "line, may say them too"
+    )
 
 
 def _name_classes(names: Sequence[str], code: LabelCode) -> tuple[str, ...]:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -141,6 +143,25 @@ def test_masks_that_cannot_be_read_are_counted_once(shapes: Path) -> None:
         (shapes / "masks" / name).write_text("version https://git-lfs.github.com/spec/v1\n")
     with pytest.raises(DataError, match=r"p000_0\.png: .*git lfs pull.*1 more"):
         load_labelled(shapes)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"background": 0, "crescent": 2, "cyst": 1},
+        {"0": "background", "1": "cyst", "2": "crescent"},
+        {"0": "background", "2": "cyst"},
+        {"background": 0, "whole": [1, 2]},
+    ],
+)
+def test_names_of_nnunet(shapes: Path, labels: dict[str, Any]) -> None:
+    (shapes / "classes.txt").unlink()
+    (shapes / "dataset.json").write_text(json.dumps({"labels": labels}))
+    if len(labels) == 3:
+        assert load_labelled(shapes).task.classes == CLASSES
+    else:
+        with pytest.raises(DataError, match=r"dataset\.json: expected 'labels'"):
+            load_labelled(shapes)
 
 
 def test_breast_images_as_they_lie_in_repositories(tmp_path: Path) -> None:
