@@ -31,7 +31,7 @@ from edgeseg.measure.tasks import measure_of
 from edgeseg.network.task import Task, read_task
 from edgeseg.output.report.page import REPORT_NAME, write_page
 from edgeseg.output.table import STATUSES, TIMING_COLUMNS, Row, look_rank
-from edgeseg.system.files import csv_text, json_text
+from edgeseg.system.files import csv_text, is_part, json_text
 from edgeseg.system.parallel import ordered_map
 from edgeseg.system.text import SIGNATURE, shield
 
@@ -100,8 +100,9 @@ def collect(archive: Archive, on_part: Callable[[], None] = lambda: None) -> Col
     rows = _read_rows(sorted(key[1:] for key in sorted(needed)[:_MOST_SHOWN]), open_part)
     _write_report(out, task, rows, summary)
     if not missing:  # else somebody may be writing one
-        for place in (out, archive.parts):
-            place.remove_parts()
+        for folder in (out, archive.parts):
+            for name in filter(is_part, folder.list_names()):  # left by killed writers
+                (folder / name).delete()
     return found
 
 

@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote, unquote_to_bytes
 
 from edgeseg.archive import stores
 from edgeseg.errors import DataError, InputNotFoundError, OutputWriteError
-from edgeseg.system.files import is_part, new_part, write_atomic, write_first
+from edgeseg.system.files import new_part, write_atomic, write_first
 from edgeseg.system.text import first_line
 
 _URL = re.compile(r"(?P<start>[A-Za-z][A-Za-z0-9+.-]+://[^/?]*)(?P<path>[^?]*)(?P<query>\?.*)?")
@@ -179,11 +179,6 @@ class Place:
                 self.local.unlink(missing_ok=True)
             else:
                 self._store.delete(self._inner)
-
-    def remove_parts(self) -> None:
-        """Remove the unfinished files in a folder that killed writers left."""
-        for name in filter(is_part, self.list_names()):
-            (self / name).delete()
 
     @property
     def _store(self) -> stores.Store:

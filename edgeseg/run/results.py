@@ -81,7 +81,6 @@ class Results:
                 yield
             finally:
                 self._ending.set()
-                self._changed.set()
                 thread.join()
         except BaseException:
             with contextlib.suppress(EdgesegError):
@@ -91,9 +90,8 @@ class Results:
     def _export_often(self) -> None:
         rest_s = 2 * _EVERY_S  # most folders are measured by then
         while not self._ending.wait(rest_s):
-            self._changed.wait()
-            if self._ending.is_set():
-                return
+            if not self._changed.is_set():
+                continue
             self._changed.clear()
             started_s = time.monotonic()
             try:

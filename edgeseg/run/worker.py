@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -89,8 +88,6 @@ class Worker:
     calibration: Calibration | None = None
     read: Callable[[Source], Frame] = read_source
     on_notice: Callable[[str], None] = lambda text: None  # for the user, from any thread
-    _notices: set[str] = field(default_factory=set, init=False)
-    _noticing: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def __post_init__(self) -> None:
         if self.options.sr or self.options.seg:
@@ -176,7 +173,7 @@ class Worker:
         try:
             prediction = self.segmenter.predict(self._read(source))
         except EdgesegError as error:
-            self._notice(f"{source.file}: no document was made of it: {error}")
+            self.on_notice(f"{source.file}: no document was made of it: {error}")
             return
         self._write_documents(source, prediction, write)
 
@@ -239,14 +236,6 @@ class Worker:
                 header = read_elements(source.path)
                 document = make[kind](header, source.frame, prediction, self.segmenter.file)
             except EdgesegError as error:
-                self._notice(f"{source.file}: no {kind.upper()} was made of it: {error}")
+                self.on_notice(f"{source.file}: no {kind.upper()} was made of it: {error}")
             else:
                 write(picture_names(*source.key)[kind], document)
-
-    def _notice(self, text: str) -> None:
-        """Say something once."""
-        with self._noticing:
-            is_new = text not in self._notices
-            self._notices.add(text)
-        if is_new:
-            self.on_notice(text)
