@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -149,7 +149,10 @@ Json = Annotated[Path | None, _report("Write the figures here; - is standard out
 Jsonl = Annotated[
     Path | None, _report("Write each row here at once, as JSON; - is standard output.", "--jsonl")
 ]
-Sr = Annotated[bool, _output("Write a structured report for each DICOM file.", "--sr/--no-sr")]
+Sr = Annotated[bool, _output("Write a structured report of each DICOM study.", "--sr/--no-sr")]
+ExamEndsAfter = Annotated[
+    float, _output("Seconds from an exam's last image to its report.", min=0.0, metavar="S")
+]
 Host = Annotated[str, option("Address to listen on; 0.0.0.0 listens on all.")]
 Overwrite = Annotated[bool, option("Replace what exists at the output.", "--overwrite")]
 Data = Annotated[Path, option("Labelled images: HC18, or images/ and masks/.")]
@@ -209,6 +212,12 @@ class OutputOptions:
 
     overlays: Annotated[bool, _output("Write overlays.", "--overlays/--no-overlays")] = True
     masks: Annotated[bool, _output("Write masks.", "--masks/--no-masks")] = True
+    report_each: Annotated[
+        bool, _output("Write a report of each file instead.", "--report-each")
+    ] = False
+    sr_template: Annotated[
+        Literal["1500", "ob"], _output("TID 1500, or ob: TID 5000, as ultrasound machines send it.")
+    ] = "1500"
     seg: Annotated[bool, _output("Write a segmentation for each DICOM file.", "--seg")] = False
     annotated: Annotated[bool, _output("Write films' overlays as videos.", "--annotate")] = False
     keep_ids: Annotated[

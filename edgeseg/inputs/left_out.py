@@ -23,7 +23,7 @@ _DICOM_SUFFIXES = frozenset((".dcm", ".dicom", ".dic", ".ima"))
 IMAGE_SUFFIXES = READ_SUFFIXES | _DICOM_SUFFIXES | {
     ".gif", ".webp", ".avif", ".heic", ".heif", ".jp2", ".j2k", ".jxl", ".tga",
 }  # fmt: skip
-PICTURES = ("masks", "overlays", "annotated", "sr", "seg")
+PICTURES = ("masks", "overlays", "annotated", "sr", "seg", "findings")
 """Folders of pictures and documents in a run's results."""
 
 INDEX = "dicomdir"  # lists the DICOM files of its medium
@@ -179,10 +179,10 @@ def has_run_files(names: Container[str]) -> bool:
 
 
 def _holds_image(path: str) -> bool:
-    from edgeseg.images.dicom.frames import holds_image  # imports pydicom
+    from edgeseg.images.dicom.frames import read_instance  # imports pydicom
 
     try:
-        return holds_image(Path(path))
+        return read_instance(Path(path)).holds_image
     except MissingExtraError:  # its row says so
         return True
 

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from edgeseg.errors import OutputWriteError
-from edgeseg.images.dicom.frames import holds_image
+from edgeseg.images.dicom.frames import digest_pixels, read_instance
 from edgeseg.inputs.discover import items_of
 from edgeseg.node.addresses import NodeAddress, Status
 from edgeseg.node.report_sender import ReportSender
@@ -21,6 +21,7 @@ from edgeseg.node.server import run_server
 from edgeseg.output.record import DOCUMENTS, picture_names
 from edgeseg.output.table import Row
 from edgeseg.run.engine import Engine
+from edgeseg.run.exams import Exams
 from edgeseg.run.results import Results
 from edgeseg.run.store import Store
 from edgeseg.system.files import sync
@@ -37,6 +38,7 @@ def run_node(
     engine: Engine,
     results: Results,
     address: NodeAddress,
+    exams: Exams,
     reports: ReportSender | None,
     on_notice: Callable[[str], None],
 ) -> Iterator[tuple[str, int]]:
@@ -52,6 +54,7 @@ def run_node(
 
     def on_measured(file: str) -> None:
         names = picture_names(file)
+        exams.note(file)
         if reports is not None:
             documents = (names[kind] for kind in DOCUMENTS)
             reports.add(name for name in documents if (out / name).is_file())
@@ -60,7 +63,9 @@ def run_node(
         if reports is not None:
             stack.enter_context(reports)
             reports.add(store.owed())
+        stack.enter_context(exams)
         inbox = Inbox(engine, store, spool, address.bounds.queue, on_measured, on_notice)
+        exams.is_waiting = inbox.has_study
         stack.enter_context(inbox)
         yield stack.enter_context(run_server(address, inbox.take, spool, on_notice))
 
@@ -87,7 +92,7 @@ class Inbox:
         self._on_measured, self._on_notice = on_measured, on_notice
         self._changed = threading.Condition()
         # A file is known while it is written to the spool, then queued, then under way.
-        self._known: set[str] = set()
+        self._known: dict[str, str] = {}  # with its study
         self._incomplete: set[str] = set()
         self._queue: deque[str] = deque()
         self._resume_s = 0.0  # before which nothing is measured
@@ -97,7 +102,8 @@ class Inbox:
 
     def __enter__(self) -> Inbox:
         self._queue.extend(self._store.waiting())
-        self._known.update(self._queue)
+        for file in self._queue:
+            self._known[file] = read_instance(self._spool / file).study_uid
         for path in self._spool.glob("*.dcm"):
             if path.name not in self._known:  # measured, or never answered
                 path.unlink(missing_ok=True)
@@ -113,21 +119,33 @@ class Inbox:
         with self._changed:
             self._changed.wait_for(lambda: len(self._queue) == len(self._known))
         if self._n_documents:
-            self._on_notice(f"DICOM documents left out, which hold no image: {self._n_documents}")
+            what = "DICOM files left out, which hold no ultrasound image"
+            self._on_notice(f"{what}: {self._n_documents}")
         if self._known:
             self._on_notice(f"instances that wait for the next start: {len(self._known)}")
 
     def take(self, received: Path, uid: str) -> Status:
-        """Keep an instance, unless it is measured or waits already, and return what to answer."""
-        file = f"{uid}.dcm"
+        """Keep an instance, unless it is measured or waits already, and return what to answer.
+
+        Documents and images of other machines are taken, counted and left out.
+        """
+        file, instance = f"{uid}.dcm", read_instance(received)
         with self._changed:
-            self._changed.wait_for(lambda: file not in self._incomplete)
-            if file in self._known or self._store.version_of(file) is not None:
+            if not (instance.holds_image and instance.is_ultrasound):
+                self._n_documents += 1
                 return Status.SUCCESS
+            self._changed.wait_for(lambda: file not in self._incomplete)
+            measured = self._store.version_of(file)
+            is_known = file in self._known or measured is not None
             has_room = len(self._known) < self._limit
-            if has_room:
-                self._known.add(file)
+            if has_room and not is_known:
+                self._known[file] = instance.study_uid
                 self._incomplete.add(file)
+        if is_known:
+            before = digest_pixels(self._spool / file) if measured is None else measured
+            if _are_other_pixels(before, digest_pixels(received)):
+                self._on_notice(f"{file}: sent again with other pixels; the first are measured")
+            return Status.SUCCESS
         if not has_room:
             self._on_notice(f"{self._limit} instances wait to be measured; more are refused")
             return Status.OUT_OF_RESOURCES
@@ -144,9 +162,14 @@ class Inbox:
                 if answer == Status.SUCCESS:
                     self._queue.append(file)
                 else:
-                    self._known.discard(file)
+                    self._known.pop(file, None)
                 self._changed.notify_all()
         return answer
+
+    def has_study(self, study: str) -> bool:
+        """Tell whether an instance of a study is still to be measured."""
+        with self._changed:
+            return study in self._known.values()
 
     def _keep(self, received: Path, path: Path) -> None:
         """Make an instance and the note that it waits durable, or leave nothing of it."""
@@ -184,14 +207,12 @@ class Inbox:
         path = self._spool / file
         if not path.is_file():
             self._on_notice(f"{path}: removed before it was measured; send it again")
-        elif holds_image(path):
-            future = self._engine.submit([*items_of(file, str(path))])
-            future.add_done_callback(partial(self._finish, file))
+            self._store.dequeue(file)
+            self._forget(file)
             return
-        else:
-            self._n_documents += 1
-        self._store.dequeue(file)
-        self._forget(file)
+        version = digest_pixels(path)
+        sources = [each._replace(version=version) for each in items_of(file, str(path))]
+        self._engine.submit(sources).add_done_callback(partial(self._finish, file))
 
     def _finish(self, file: str, future: Future[list[Row]]) -> None:
         if (error := future.exception()) is not None:
@@ -205,7 +226,7 @@ class Inbox:
         with contextlib.suppress(OSError):
             (self._spool / file).unlink()
         with self._changed:
-            self._known.discard(file)
+            self._known.pop(file, None)
             self._changed.notify_all()
 
     def _retry(self, file: str, error: BaseException) -> None:
@@ -218,6 +239,12 @@ class Inbox:
         if not is_ending:
             reason = error if isinstance(error, OutputWriteError) else type(error).__name__
             self._on_notice(f"{file}: could not be measured, and is tried again: {reason}")
+
+
+def _are_other_pixels(before: str, now: str) -> bool:
+    """Tell apart what `digest_pixels` gives; other encodings of the same pixels are equal."""
+    (one, _, first), (other, _, second) = before.partition(" "), now.partition(" ")
+    return one == other and first != second
 
 
 class Notices:

@@ -21,6 +21,8 @@ _FRAME = re.compile(r"\.frame-\d{4,}")
 KINDS = ("masks", "overlays", "annotated", "sr", "seg")
 """What is written of an image, and the folders it is in: pictures, films, documents of DICOM."""
 PICTURES, DOCUMENTS = KINDS[:2], KINDS[3:]
+FINDINGS = "findings"
+"""Folder of reports of single images that those of studies are made of, in a folder a study."""
 
 
 def picture_names(file: str, frame: int = 0) -> dict[str, str]:

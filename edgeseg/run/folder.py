@@ -12,8 +12,10 @@ from typing import Any
 
 from edgeseg.errors import DataError
 from edgeseg.inputs.source import Source
+from edgeseg.output.record import FINDINGS
 from edgeseg.output.table import Row
 from edgeseg.run.engine import Engine
+from edgeseg.run.exams import Exams
 from edgeseg.run.results import open_results
 from edgeseg.run.store import Store
 from edgeseg.run.worker import Worker
@@ -66,10 +68,13 @@ def measure_folder(
             )
         on_rows = results.note_change
         engine = Engine(worker, results.store, out, threads, retry_failed=True, on_rows=on_rows)
-        with results.exporting(), engine:
-            for row in _measure_all(engine, worker, results.store, sources):
-                n_measured += 1
-                on_row(row)
+        with results.exporting():
+            with engine:
+                for row in _measure_all(engine, worker, results.store, sources):
+                    n_measured += 1
+                    on_row(row)
+            if FINDINGS in worker.kinds:
+                Exams(out, results.store, worker.on_notice).write_all()
         rows, cines, wall_s = results.export("done")
     return Summary(out, rows, len(rows) - n_measured, wall_s, cines)
 

@@ -128,7 +128,8 @@ def open_results(
     why = "" if resume else " (--resume continues an earlier run)"
     claim(out, overwrite or (is_ours and resume), why)
     there = [kind for kind in worker.kinds if os.path.lexists(out / kind)]
-    names = [picture_names(*source.key)[kind] for kind in there for source in sources]
+    of_images = [picture_names(*source.key) for source in sources]
+    names = [names[kind] for names in of_images for kind in there if kind in names]
     if not is_ours:
         _refuse_others(out, [*_EXPORTS, *names], lambda name: False)
     with locked(out, worker.on_notice) as has_locks:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgeseg.errors import DataError, OutputWriteError
+from edgeseg.output.record import FINDINGS
 from edgeseg.output.table import Row, key, pack
 
 STORE_NAME = ".edgeseg.sqlite"
@@ -27,11 +28,17 @@ CREATE TABLE IF NOT EXISTS rows (
 CREATE TABLE IF NOT EXISTS pictures (
     name TEXT PRIMARY KEY, file TEXT, size_bytes INT) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS pictures_of_file ON pictures (file);
+CREATE TABLE IF NOT EXISTS exams (study TEXT PRIMARY KEY, change INTEGER);
 CREATE TABLE IF NOT EXISTS owed (name TEXT PRIMARY KEY, n INTEGER);
 CREATE TABLE IF NOT EXISTS waiting (n INTEGER PRIMARY KEY, file TEXT UNIQUE);
 """
-_TABLES = ("run", "files", "rows", "pictures", "owed", "waiting")
+_TABLES = ("run", "files", "rows", "pictures", "exams", "owed", "waiting")
 _OWE = "INSERT OR IGNORE INTO owed VALUES (?, (SELECT COALESCE(MAX(n), 0) + 1 FROM owed))"
+
+
+_CHANGE = (
+    "INSERT OR REPLACE INTO exams VALUES (?, (SELECT COALESCE(MAX(change), 0) + 1 FROM exams))"
+)
 
 
 class Picture(NamedTuple):
@@ -149,7 +156,8 @@ class Store:
     def replace_rows(self, files: Sequence[FileRows]) -> list[str]:
         """Put the rows of files in place of those they have, and take the files off the queue.
 
-        All of it is there afterwards or, if this is cut off, nothing of it. Returns the names of
+        All of it is there afterwards or, if this is cut off, nothing of it. The exams of studies of
+        which findings came or went are to be reported, see `exam`. Returns the names of
         pictures that belong to the files no longer; see `forget_pictures`.
         """
         outdated: list[str] = []
@@ -165,7 +173,34 @@ class Store:
                 db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", values)
                 db.executemany(_OWE, ((name,) for name in each.owed))
                 db.execute("DELETE FROM waiting WHERE file = ?", (file,))
+                studies = {_study_of(name) for name in (*known, *each.pictures)} - {""}
+                db.executemany(_CHANGE, ((study,) for study in sorted(studies)))
         return outdated
+
+    def exams(self) -> list[str]:
+        """Return the studies whose exam is to be reported."""
+        return self._texts("SELECT study FROM exams")
+
+    def studies(self) -> set[str]:
+        """Return all studies with findings."""
+        return {*map(_study_of, self.pictures())} - {""}
+
+    def exam(self, study: str) -> tuple[int, list[str]]:
+        """Return which change of a study's findings was the last, and their names."""
+        change = self._all("SELECT change FROM exams WHERE study = ?", study)
+        names = "SELECT name FROM pictures WHERE name GLOB ? || '/*'"
+        return change[0][0] if change else 0, self._texts(names, f"{FINDINGS}/{study}")
+
+    def study_of(self, file: str) -> str:
+        """Return the study that a file's finding is of; empty without one."""
+        names = self._texts("SELECT name FROM pictures WHERE file = ?", file)
+        return max(map(_study_of, names), default="")
+
+    def end_exam(self, study: str, change: int, owed: Iterable[str]) -> None:
+        """Note that an exam is reported, up to a change, by a document that may be owed."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM exams WHERE study = ? AND change = ?", (study, change))
+            db.executemany(_OWE, ((name,) for name in owed))
 
     def forget_pictures(self, names: Iterable[str]) -> None:
         """Note that pictures are gone."""
@@ -241,3 +276,9 @@ class Store:
                 f"{path}: damaged ({error}); the results beside it are as they were: move the "
                 "folder away, or choose another"
             ) from error
+
+
+def _study_of(name: str) -> str:
+    """Return the study that a finding is of, by its name; empty of other pictures."""
+    folder, study, *_ = f"{name}/".split("/")
+    return study if folder == FINDINGS else ""

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from edgeseg.drawing import avi
@@ -22,7 +23,7 @@ from edgeseg.inputs.source import ALL_FRAMES, Source, stamp_of
 from edgeseg.measure.measurement import Column
 from edgeseg.measure.tasks import measure_of
 from edgeseg.output import table
-from edgeseg.output.record import DOCUMENTS, KINDS, picture_names
+from edgeseg.output.record import DOCUMENTS, FINDINGS, KINDS, picture_names
 from edgeseg.output.table import Row, best_frame
 from edgeseg.prediction import Prediction
 from edgeseg.segmenter import Segmenter
@@ -40,8 +41,10 @@ class Options(NamedTuple):
     resume: bool = False  # keep the rows of an earlier run of the same model, do what is missing
     overwrite: bool = False  # replace an earlier run
     workers: int | None = None  # images worked on at once; None: one for each core
-    sr: bool = False  # of DICOM images a structured report, as DICOM
-    seg: bool = False  # and a segmentation
+    sr: bool = False  # of DICOM images a structured report a study
+    report_each: bool = False  # or one a file
+    sr_template: str = "1500"  # see `edgeseg.output.dicom.objects.make_structured_report`
+    seg: bool = False  # and a segmentation of each
     keep_ids: bool = False  # of DICOM images rows tell whose they are, and pictures show the screen
     ruler: RulerOption = None  # whether, and how, the ruler in a picture is read
     annotated: bool = False  # of films a video with what was measured
@@ -105,7 +108,9 @@ class Worker:
     @property
     def kinds(self) -> list[str]:
         """Kinds of what is written of an image, see `edgeseg.output.record.KINDS`."""
-        return [kind for kind in KINDS if getattr(self.options, kind)]
+        kinds = [kind for kind in KINDS if getattr(self.options, kind)]
+        is_gathered = not self.options.report_each
+        return [FINDINGS if kind == "sr" and is_gathered else kind for kind in kinds]
 
     def version(self, source: Source) -> str:
         """Return what tells a file, and what is given for it, from what they were or will be.
@@ -224,18 +229,23 @@ class Worker:
             self._write_documents(source, prediction, write)
 
     def _write_documents(self, source: Source, prediction: Prediction, write: Write) -> None:
-        wanted = [kind for kind in DOCUMENTS if kind in self.kinds]
+        wanted = [kind for kind in DOCUMENTS if getattr(self.options, kind)]
         if not wanted or prediction.frame.screen is None or prediction.status == "empty":
             return  # none is wanted, no DICOM image, or nothing to report
         from edgeseg.images.dicom.library import read_elements
         from edgeseg.output.dicom import objects
 
-        make = {"sr": objects.make_structured_report, "seg": objects.make_segmentation}
+        template = self.options.sr_template
+        report = partial(objects.make_structured_report, template=template)
+        make: dict[str, Callable[..., bytes]] = {"sr": report, "seg": objects.make_segmentation}
         for kind in wanted:
+            name = picture_names(*source.key)[kind]
             try:
                 header = read_elements(source.path)
                 document = make[kind](header, source.frame, prediction, self.segmenter.file)
+                if kind == "sr" and FINDINGS in self.kinds:
+                    name = f"{FINDINGS}/{header.StudyInstanceUID}/{header.SOPInstanceUID}.dcm"
             except EdgesegError as error:
                 self.on_notice(f"{source.file}: no {kind.upper()} was made of it: {error}")
             else:
-                write(picture_names(*source.key)[kind], document)
+                write(name, document)

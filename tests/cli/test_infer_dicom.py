@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ pydicom = pytest.importorskip("pydicom")
 
 from tests.images.dicom import files as dicom_files  # noqa: E402
 from tests.images.dicom.files import TOKEN, Region  # noqa: E402
+from tests.output.dicom_sources import items, predecessor  # noqa: E402
 
 SIZE_MM = 0.35
 NO_PICTURES = ("--no-masks", "--no-overlays")
@@ -26,9 +28,10 @@ NO_PICTURES = ("--no-masks", "--no-overlays")
 def write_scans(folder: Path, film: np.ndarray) -> Path:
     """Write an image, a film, and an image whose file does not say what a pixel measures."""
     folder.mkdir()
-    dicom_files.write(folder / "one.dcm", film[0], pixel_mm=(SIZE_MM, SIZE_MM))
-    dicom_files.write(folder / "IM0001", film, pixel_mm=(SIZE_MM, SIZE_MM))
-    dicom_files.write(folder / "unsized.dcm", film[0], pixel_mm=None)
+    study: dict[str, Any] = {"StudyInstanceUID": "1.2.3"}
+    dicom_files.write(folder / "one.dcm", film[0], pixel_mm=(SIZE_MM, SIZE_MM), **study)
+    dicom_files.write(folder / "IM0001", film, pixel_mm=(SIZE_MM, SIZE_MM), **study)
+    dicom_files.write(folder / "unsized.dcm", film[0], pixel_mm=None, **study)
     return folder
 
 
@@ -161,13 +164,15 @@ def test_missing_packages(folder: Path, tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_documents_go_back_of_images_and_of_the_best_frame(measured: Path, tmp_path: Path) -> None:
     out = measured / "out"
-    assert {path.name for path in (out / "sr").iterdir()} == {"IM0001.img.dcm", "one.dcm"}
+    (report,) = (out / "sr").iterdir()
     segmented = {path.name for path in (out / "seg").iterdir()}
     assert segmented == {"IM0001.img.dcm", "one.dcm", "unsized.dcm"}
     (summary,) = rows(out, "cines.csv")
-    elements = pydicom.dcmread(out / "sr" / "IM0001.img.dcm").iterall()
-    frames = {str(e.value) for e in elements if e.keyword == "ReferencedFrameNumber"}
+    made = pydicom.dcmread(report)
+    assert report.name == f"{made.StudyInstanceUID}.dcm"
+    frames = {str(e.value) for e in made.iterall() if e.keyword == "ReferencedFrameNumber"}
     assert frames == {summary["best_frame"]}
+    assert len(items(made, "Measurement Group")) == 2
     nothing = call("infer", out, "--out", tmp_path / "none")  # its documents are no images
     assert nothing.exit_code == 1
 
@@ -175,18 +180,31 @@ def test_documents_go_back_of_images_and_of_the_best_frame(measured: Path, tmp_p
 def test_documents_are_of_what_was_measured_last(folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("highdicom")
     out = tmp_path / "out"
-    report = out / "sr" / "one.dcm"
 
-    def measure(*options: object) -> str:
-        """Return the UID of a report, which is another one for other figures."""
+    def measure(*options: object) -> pydicom.Dataset:
+        """Return the last report, which is another one for other figures."""
         assert call("infer", folder, "--out", out, *NO_PICTURES, *options).exit_code == 0
-        return str(pydicom.dcmread(report).SOPInstanceUID)
+        return max(map(pydicom.dcmread, (out / "sr").iterdir()), key=lambda r: r.InstanceNumber)
 
     first = measure("--sr", "--pixel-size", "0.35")
-    report.unlink()
-    assert measure("--sr", "--pixel-size", "0.35", "--resume") == first
+    next((out / "sr").iterdir()).unlink()
+    assert (
+        measure("--sr", "--pixel-size", "0.35", "--resume").SOPInstanceUID == first.SOPInstanceUID
+    )
     # measured again without documents, which are then asked for again
     call("infer", folder, "--out", out, *NO_PICTURES, "--pixel-size", "0.5", "--resume")
-    assert measure("--sr", "--pixel-size", "0.5", "--resume") != first
+    second = measure("--sr", "--pixel-size", "0.5", "--resume")
+    assert second.SeriesInstanceUID == first.SeriesInstanceUID
+    assert predecessor(second) == first.SOPInstanceUID != second.SOPInstanceUID
     call("infer", folder, "--out", out, "--overwrite")
-    assert not report.exists()
+    assert not [*(out / "sr").iterdir()]
+
+
+def test_each_file_may_have_a_report_of_its_own(folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("highdicom")
+    options = ("--sr", "--report-each", *NO_PICTURES)
+    call("infer", folder, "--out", out := tmp_path / "out", *options)
+    reports = {path.name: pydicom.dcmread(path) for path in (out / "sr").iterdir()}
+    assert reports.keys() == {"IM0001.img.dcm", "one.dcm"}
+    assert len({report.SeriesInstanceUID for report in reports.values()}) == 2
+    assert not (out / "findings").exists()

@@ -13,7 +13,9 @@ import subprocess
 import sys
 import threading
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import MissingExtraError
+from edgeseg.node.addresses import NodeAddress
+from edgeseg.node.server import run_server
 from edgeseg.phantom.head import make_phantom
 from tests.cli.calls import call, untimed_rows
 from tests.fakes import until
@@ -31,6 +35,7 @@ pytest.importorskip("pynetdicom")
 pytest.importorskip("highdicom")
 
 from tests.images.dicom import files as dicom_files  # noqa: E402
+from tests.output.dicom_sources import items  # noqa: E402
 
 TIMEOUT_S = 60
 ORTHANC = shutil.which("Orthanc")
@@ -45,13 +50,14 @@ def scan() -> np.ndarray:
 
 
 def write_images(folder: Path, scan: np.ndarray, count: int) -> list[Path]:
-    """Write images, the last of which is a film of three frames, named by their UIDs."""
+    """Write images of a study, the last a film of three frames, named by their UIDs."""
     folder.mkdir()
-    paths = []
+    paths, study = [], pydicom.uid.generate_uid()
     for number in range(count):
         pixels = np.stack([scan] * 3) if number == count - 1 else np.roll(scan, number, axis=1)
         file = folder / f"{(uid := pydicom.uid.generate_uid())}.dcm"
-        paths.append(dicom_files.write(file, pixels, pixel_mm=(0.7, 0.7), SOPInstanceUID=uid))
+        uids = {"SOPInstanceUID": uid, "StudyInstanceUID": study}
+        paths.append(dicom_files.write(file, pixels, pixel_mm=(0.7, 0.7), **uids))
     return paths
 
 
@@ -112,7 +118,7 @@ def test_what_is_sent_has_rows_reports_and_pictures(
     images: list[Path], tmp_path: Path, start: Callable[..., Node]
 ) -> None:
     out = tmp_path / "out"
-    node = start(out, "--allow", "STORESCU", "--max-instance", 1)
+    node = start(out, "--allow", "STORESCU", "--max-instance", 1, "--exam-ends-after", 0)
     assert subprocess.run(["echoscu", "-aet", "STORESCU", "127.0.0.1", node.port]).returncode == 0
     assert node.send(*images) == node.send(images[0], *images) - 1 == 4
     assert node.send("-aet", "OTHER", images[0], check=False) == 0
@@ -120,6 +126,7 @@ def test_what_is_sent_has_rows_reports_and_pictures(
     assert node.send(large, check=False) == 0
     node.wait_measured()
     until(lambda: len(untimed_rows(out)) == 6)  # while the node runs
+    until(lambda: _count_reported(out.glob("sr/*")) == 4)
     printed = node.stop()
     assert "OTHER" in printed
     assert "too large" in printed
@@ -127,12 +134,21 @@ def test_what_is_sent_has_rows_reports_and_pictures(
     call("infer", tmp_path / "images", "--out", tmp_path / "infer", "--no-masks", "--no-overlays")
     assert untimed_rows(out) == untimed_rows(tmp_path / "infer")
     assert {row["status"] for row in untimed_rows(out)} == {"ok"}
-    assert len([*(out / "sr").iterdir()]) == 4
     assert len([*(out / "masks").iterdir()]) == len([*(out / "overlays").iterdir()]) == 6
     assert (out / "report.html").is_file() and (out / "cines.csv").is_file()
     assert dicom_files.TOKEN not in printed
-    kept = [path for path in out.rglob("*") if path.is_file() and path.parent.name != "sr"]
+    files = [path for path in out.rglob("*") if path.is_file()]
+    kept = [path for path in files if not {"sr", "findings"} & {*path.relative_to(out).parts}]
     assert not [path for path in kept if dicom_files.TOKEN.encode() in path.read_bytes()]
+
+
+def _read(report: Path | bytes) -> pydicom.Dataset:
+    return pydicom.dcmread(report if isinstance(report, Path) else BytesIO(report))
+
+
+def _count_heads(report: Path | bytes) -> int:
+    """Return how many heads a report holds."""
+    return len(items(_read(report), "Head Circumference"))
 
 
 @needs_clients
@@ -140,14 +156,42 @@ def test_what_is_sent_has_rows_reports_and_pictures(
 def test_what_was_answered_outlives_kills_and_has_its_rows_once(
     n_kills: int, scan: np.ndarray, tmp_path: Path, start: Callable[..., Node]
 ) -> None:
+    """A report that the archive was sent before a kill may be sent again, but is the same."""
+    archive: dict[str, bytes] = {}
+
+    def keep(path: Path, uid: str) -> int:
+        assert archive.setdefault(uid, path.read_bytes()) == path.read_bytes()
+        return 0
+
+    with run_server(NodeAddress(port=0), keep, tmp_path / "archive", print) as (host, port):
+        back = ("--return", f"ARCHIVE@{host}:{port}", "--exam-ends-after", 0.1)
+        n_images = _kill_often(n_kills, scan, tmp_path, partial(start, tmp_path / "out", *back))
+        until(lambda: _count_reported([*archive.values()]) == n_images)
+    assert archive.keys() == {
+        str(pydicom.dcmread(path).SOPInstanceUID) for path in (tmp_path / "out" / "sr").iterdir()
+    }
+
+
+def _count_reported(reports: Iterable[Path | bytes]) -> int:
+    """Return how many heads the last reports of studies hold."""
+    counts: dict[str, int] = {}
+    for report in reports:
+        study = _read(report).StudyInstanceUID
+        counts[study] = max(_count_heads(report), counts.get(study, 0))
+    return sum(counts.values())
+
+
+def _kill_often(n_kills: int, scan: np.ndarray, tmp_path: Path, start: Callable[..., Node]) -> int:
+    """Send to a node and kill it; check its rows, and return of how many images they are."""
     out, numbers = tmp_path / "out", random.Random(n_kills)
     answered: set[str] = set()
     for number in range(n_kills):
         batch = write_images(tmp_path / f"sent{number}", scan, 12)
-        node = start(out, "--no-masks")
+        node = start("--no-masks")
         answered |= _send_and_kill(node, batch, numbers)
-    node = start(out, "--no-masks")
+    node = start("--no-masks")
     node.wait_measured()
+    until(lambda: _count_reported(out.glob("sr/*")) == len([*(out / "findings").glob("*/*")]))
     node.stop()
     found = untimed_rows(out)
     keys = [(row["file"], row["frame"]) for row in found]
@@ -162,6 +206,7 @@ def test_what_was_answered_outlives_kills_and_has_its_rows_once(
     call("infer", tmp_path / "all", "--out", tmp_path / "infer", "--no-masks", "--no-overlays")
     assert found == untimed_rows(tmp_path / "infer")
     assert len([*(out / "overlays").iterdir()]) == len(found)
+    return len(measured)
 
 
 def _send_and_kill(node: Node, paths: Sequence[Path], numbers: random.Random) -> set[str]:
@@ -188,21 +233,22 @@ def test_reports_wait_for_an_archive_that_is_away_and_go_there_over_tls(
 ) -> None:
     certificate, key = make_certificate(tmp_path, "node")
     own = ("--tls-cert", certificate, "--tls-key", key)
-    secured = (*own, "--return-tls", "--tls-ca", certificate)
+    secured = (*own, "--return-tls", "--tls-ca", certificate, "--exam-ends-after", 1)
     tls = ("+tls", key, certificate, "+cf", certificate)
     out, archive = tmp_path / "out", tmp_path / "archive"
     node = start(out, *secured, "--return", f"ARCHIVE@127.0.0.1:{_free_port()}")
     assert node.send(images[0], check=False) == 0  # in the clear
     assert node.send(*tls, *images[:2]) == 2
     node.wait_measured()
+    until(lambda: len([*out.glob("sr/*")]) == 1)
     assert "ARCHIVE@127.0.0.1" in node.stop()
     there = start(archive, "--no-sr", *own)
     node = start(out, *secured, "--return", f"ARCHIVE@127.0.0.1:{there.port}")
     assert node.send(*tls, images[2]) == 1
     node.wait_measured()
+    until(lambda: len([*out.glob("sr/*")]) == 2)
     node.stop()
-    there.wait_measured()
-    assert "documents left out, which hold no image: 3" in there.stop()
+    assert "left out, which hold no ultrasound image: 2" in there.stop()
     assert len(untimed_rows(out)) == 3
     assert untimed_rows(archive) == []
 
@@ -213,18 +259,19 @@ def test_an_archive_routes_images_here_and_takes_reports_back(
     images: list[Path], tmp_path: Path, start: Callable[..., Node]
 ) -> None:
     out, dicom_port, http_port = tmp_path / "out", _free_port(), _free_port()
-    node = start(out, "--return", f"ARCHIVE@127.0.0.1:{dicom_port}", "--seg")
+    back = ("--return", f"ARCHIVE@127.0.0.1:{dicom_port}", "--exam-ends-after", 2)
+    node = start(out, *back, "--seg")
     with _orthanc(tmp_path, dicom_port, http_port, node.port):
         until(lambda: _ask(http_port, "/system") is not None)
         command = ["storescu", "-R", "127.0.0.1", str(dicom_port), *map(str, images)]
         subprocess.run(command, timeout=TIMEOUT_S, check=True)
-        until(lambda: len(_ask(http_port, "/instances") or []) == 12)
+        until(lambda: len(_ask(http_port, "/instances") or []) == 9)
         found = [
             _ask(http_port, f"/instances/{instance}/simplified-tags")["Modality"]
             for instance in _ask(http_port, "/instances")
         ]
-        assert [found.count(modality) for modality in ("US", "SR", "SEG")] == [4, 4, 4]
-        assert {len(study["Series"]) for study in _ask(http_port, "/studies?expand")} <= {3, 4}
+        assert [found.count(modality) for modality in ("US", "SR", "SEG")] == [4, 1, 4]
+        assert {len(study["Series"]) for study in _ask(http_port, "/studies?expand")} == {6}
         assert "ARCHIVE" not in node.stop()
     assert len(untimed_rows(out)) == 6
 

@@ -263,4 +263,4 @@ def test_documents_are_left_out_and_counted_and_what_is_no_image_has_a_row(node:
         assert node.store.files() == {"1.2.dcm"}
         assert '"failed"' in node.store.packed_rows()[0]
         assert not node.spooled
-    assert node.notices == ["DICOM documents left out, which hold no image: 1"]
+    assert node.notices == ["DICOM files left out, which hold no ultrasound image: 1"]

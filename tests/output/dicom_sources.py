@@ -135,6 +135,15 @@ def meaning_of(item: Dataset) -> str:
     return str(names[0].CodeMeaning) if names else ""
 
 
+def predecessor(dataset: Dataset) -> str:
+    """Return the UID of the report that one takes the place of."""
+    (study,) = dataset.PredecessorDocumentsSequence
+    (series,) = study.ReferencedSeriesSequence
+    assert study.StudyInstanceUID == dataset.StudyInstanceUID
+    assert series.SeriesInstanceUID == dataset.SeriesInstanceUID
+    return str(series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID)
+
+
 def complaints(data: bytes, folder: Path) -> list[str]:
     """Return the errors that David Clunie's dciodvfy finds in a file."""
     done = judged("dciodvfy", data, folder)

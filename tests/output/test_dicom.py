@@ -15,11 +15,13 @@ pytest.importorskip("highdicom", reason="DICOM reports need the extra dicom-repo
 
 import pydicom
 from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset
 
 from edgeseg.errors import DataError
 from edgeseg.images.calibration import Calibration
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.output.dicom.objects import make_segmentation, make_structured_report
+from edgeseg.output.dicom.study import merge_reports
 from edgeseg.prediction import Prediction
 from edgeseg.system.version import __version__
 from tests.output.dicom_sources import (
@@ -37,6 +39,7 @@ from tests.output.dicom_sources import (
     lesions,
     meaning_of,
     nothing,
+    predecessor,
     read,
 )
 
@@ -263,6 +266,89 @@ def test_a_head_is_one_segment_and_loss_in_the_source_is_noted() -> None:
     assert found.LossyImageCompressionMethod == "ISO_10918_1"
     assert segmented().LossyImageCompression == "00"
     assert "LossyImageCompression" not in report(lossy)
+
+
+def test_an_age_has_its_equation() -> None:
+    prediction = head(ga_weeks_intergrowth=None)
+    (age,) = items(report(prediction=prediction), "Gestational Age")
+    weeks, high = (prediction.figures[f"ga{end}_weeks_hadlock"] for end in ("", "_high"))
+    assert number(age) == (pytest.approx(7 * weeks, abs=0.05), "d")
+    assert coded(age) == ("18185-9", "LN")
+    upper, _, equation = age.ContentSequence
+    assert number(upper) == (pytest.approx(7 * (high - weeks), abs=0.05), "d")
+    assert equation.ConceptCodeSequence[0].CodeValue == "11932-1"
+    assert len(items(report(), "Gestational Age")) == 2
+    assert not items(
+        report(prediction=head(ga_weeks_hadlock=None, ga_weeks_intergrowth=None)), "Gestational Age"
+    )
+
+
+def test_a_report_refers_to_the_order_of_its_image() -> None:
+    request = Dataset()
+    request.RequestedProcedureID, request.AccessionNumber = "RP1", "ACC2"
+    assert "ReferencedRequestSequence" not in report()
+    (found,) = report(header(RequestAttributesSequence=[request])).ReferencedRequestSequence
+    assert (found.RequestedProcedureID, found.AccessionNumber) == ("RP1", "ACC2")
+    assert found.StudyInstanceUID == "1.2.3"
+
+
+def test_the_obstetric_report_is_as_machines_send_it(tmp_path: Path) -> None:
+    prediction = head(flags=("looks_differ",))
+    data = make_structured_report(cine(), 3, prediction, MODEL, "ob")
+    made = read(data)
+    assert made.ContentTemplateSequence[0].TemplateIdentifier == "5000"
+    assert coded(made) == ("125000", "DCM")
+    (biometry,) = items(made, "Fetal Biometry")
+    groups = items(biometry, "Biometry Group")
+    figures = [group.ContentSequence[0] for group in groups]
+    assert [coded(figure)[0] for figure in figures] == ["11984-2", "11820-8", "11851-3"]
+    assert len(items(groups[0], "Gestational Age")) == 2 and len(items(groups[0], "Comment")) == 1
+    frames = [str(item.value) for item in made.iterall() if item.keyword == "ReferencedFrameNumber"]
+    assert frames == ["3"] * 3
+    assert complaints(data, tmp_path) == []
+    shown = judged("dsrdump", data, tmp_path)
+    assert (shown.returncode, shown.stderr) == (0, "") and "Biometry Group" in shown.stdout
+    with pytest.raises(DataError, match="heads only"):
+        make_structured_report(header(), 0, lesions(), MODEL, "ob")
+
+
+@pytest.mark.parametrize("template", ["1500", "ob"])
+def test_the_reports_of_a_study_become_one(template: str, tmp_path: Path) -> None:
+    request = Dataset()
+    request.RequestedProcedureID = "RP1"
+    sources = [
+        header(RequestAttributesSequence=[request]),
+        header(SOPInstanceUID="1.2.3.5", InstanceNumber=2),
+        header(SOPInstanceUID="1.2.4.1", SeriesInstanceUID="1.2.4"),
+    ]
+    flags = [(), ("looks_differ",), ()]
+    parts = [
+        make_structured_report(source, 0, head(flags=each), MODEL, template)
+        for source, each in zip(sources, flags, strict=True)
+    ]
+    first, second = merge_reports(parts[:2]), merge_reports(parts[::-1])
+    made, later = read(first), read(second)
+    assert made.CompletionFlag == "PARTIAL"
+    assert [len(items(each, "Head Circumference")) for each in (made, later)] == [2, 3]
+    assert later.SOPInstanceUID == read(merge_reports(parts)).SOPInstanceUID != made.SOPInstanceUID
+    assert later.SeriesInstanceUID == made.SeriesInstanceUID
+    (study,) = later.CurrentRequestedProcedureEvidenceSequence
+    counts = [len(series.ReferencedSOPSequence) for series in study.ReferencedSeriesSequence]
+    assert counts == [2, 1]
+    assert later.ReferencedRequestSequence[0].RequestedProcedureID == "RP1"
+    next_data = merge_reports(parts, first)
+    after = read(next_data)
+    assert predecessor(after) == made.SOPInstanceUID
+    assert (made.InstanceNumber, after.InstanceNumber) == (1, 2)
+    assert (after.SeriesDate, after.SeriesTime) == (made.SeriesDate, made.SeriesTime)
+    assert merge_reports(parts, next_data) is None
+    for data in (first, next_data):
+        assert complaints(data, tmp_path) == []
+    other = make_structured_report(cine(), 1, head(), MODEL, {"1500": "ob", "ob": "1500"}[template])
+    with pytest.raises(DataError, match="templates"):
+        merge_reports([parts[0], other])
+    with pytest.raises(DataError, match="damaged"):
+        merge_reports([parts[0][:400]])
 
 
 @pytest.mark.parametrize(

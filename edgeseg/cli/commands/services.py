@@ -36,6 +36,7 @@ def watch(
     ruler: options.Ruler = None,
     fps: options.Fps = None,
     sr: options.Sr = False,
+    exam_ends_after: options.ExamEndsAfter = 60.0,
     every_s: Annotated[
         float, count("Seconds between checks of the folder.", "--every", min=0.05)
     ] = 1.0,
@@ -46,6 +47,7 @@ def watch(
     """Measure what comes into a folder, and again when it changes, until Ctrl-C or SIGTERM."""
     from edgeseg.inputs.facts import Ages, PixelSizes
     from edgeseg.run.engine import Engine
+    from edgeseg.run.exams import Exams
     from edgeseg.run.results import open_results
     from edgeseg.run.watch import Watch, read_present
     from edgeseg.run.worker import Worker
@@ -65,17 +67,22 @@ def watch(
         console.lines_to(jsonl_file, append=True) as write_line,
         open_results(worker, out, arguments) as results,
     ):
+        after_s = exam_ends_after
+        exams = Exams(out, results.store, console.notice, ends_after_s=after_s)
 
         def on_rows(rows: Sequence[Row]) -> None:
             results.note_change(rows)
+            exams.note(str(rows[0]["file"]))
             for row in rows:
                 console.row(row, segmenter.metadata.task)
                 write_line(row)
 
         engine = Engine(worker, results.store, out, workers, retry_failed=resume, on_rows=on_rows)
-        with results.exporting(), engine:
-            console.say(f"watching {folder}; Ctrl-C stops it")
-            _run(partial(watching.run, engine, every_s, once=once))
+        with results.exporting():
+            with exams, engine:
+                console.say(f"watching {folder}; Ctrl-C stops it")
+                _run(partial(watching.run, engine, every_s, once=once))
+            exams.write_all()
         results.export("done")
         console.say(f"results in {out}: results.csv, report.html, run.json")
 
@@ -97,6 +104,7 @@ def listen(
     model: options.ModelOptions,
     output: options.OutputOptions,
     sr: options.Sr = True,
+    exam_ends_after: options.ExamEndsAfter = 60.0,
     host: options.Host = "127.0.0.1",
     port: Annotated[int, option("Port to listen on.", min=0, max=65535, metavar="N")] = 11112,
     aet: Annotated[str, option("AE title of this node.")] = "EDGESEG",
@@ -125,6 +133,7 @@ def listen(
     from edgeseg.node.node import Notices, run_node
     from edgeseg.node.report_sender import ReportSender
     from edgeseg.run.engine import Engine
+    from edgeseg.run.exams import Exams
     from edgeseg.run.results import open_results
     from edgeseg.run.worker import Worker
     from edgeseg.system.addresses import in_brackets, is_loopback
@@ -149,7 +158,12 @@ def listen(
         reports = ReportSender(results, remote, title, outward, notices) if remote else None
         owes, on_rows = remote is not None, results.note_change
         engine = Engine(worker, results.store, out, workers, owes=owes, on_rows=on_rows)
-        node = run_node(engine, results, address, reports, notices)
+        on_report = (lambda name: reports.add([name])) if reports else (lambda name: None)
+        after_s = exam_ends_after
+        exams = Exams(
+            out, results.store, notices, ends_after_s=after_s, owes=owes, on_report=on_report
+        )
+        node = run_node(engine, results, address, exams, reports, notices)
         with results.exporting(), engine, interrupts.wait_patiently(), node as (at, port):
             console.say(f"{title} listens on {in_brackets(at)}:{port}; Ctrl-C stops it")
             if not is_loopback(at) and callers is None:

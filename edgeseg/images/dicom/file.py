@@ -26,7 +26,10 @@ _JPEG_2000 = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 201, 202, 20
 _PIXEL_DATA, _LONG_TYPES, _UNTOLD = 0x7FE00010, (b"OB", b"OW", b"UN"), 0xFFFFFFFF
 # of ultrasound, and of what does not say its machine, such as captured screens
 _MODALITIES = frozenset(("US", "IVUS", "OT", "SC", "XC", "ES", ""))
-_VOLUME = "1.2.840.10008.5.1.4.1.1.6.2"
+_REFUSED_CLASSES = {
+    "1.2.840.10008.5.1.4.1.1.6.2": "a volume; expected images of one plane",
+    "1.2.840.10008.5.1.4.1.1.77.1.6": "a whole-slide image; expected ultrasound, US",
+}
 _REGION_NUMBERS = {
     "spatial_format": "RegionSpatialFormat", "data_type": "RegionDataType",
     "x_units": "PhysicalUnitsXDirection", "y_units": "PhysicalUnitsYDirection",
@@ -213,16 +216,21 @@ def read_head(stream: BinaryIO) -> DicomFile:
     return file
 
 
+def is_ultrasound(dataset: Any) -> bool:
+    """Tell whether elements are those of an ultrasound image, or do not say of what."""
+    return library.text(dataset, "Modality").upper() in _MODALITIES
+
+
 def _read_shape(dataset: Any) -> tuple[int, int, int]:
     """Return the sides and the number of the frames; what is no ultrasound is refused."""
     modality = library.text(dataset, "Modality").upper()
     if "Rows" not in dataset:
         raise ImageDecodeError("the DICOM file holds no image")
-    if modality not in _MODALITIES:
+    if refused := _REFUSED_CLASSES.get(library.text(dataset, "SOPClassUID")):
+        raise ImageDecodeError(f"the DICOM file is {refused}")
+    if not is_ultrasound(dataset):
         shown = modality[:16] if modality.isalnum() else "another"
         raise ImageDecodeError(f"the DICOM file's modality is {shown}; expected ultrasound, US")
-    if library.text(dataset, "SOPClassUID") == _VOLUME:
-        raise ImageDecodeError("the DICOM file is a volume; expected images of one plane")
     height, width = (library.value_of(dataset, side, int) or 0 for side in ("Rows", "Columns"))
     n_frames = library.value_of(dataset, "NumberOfFrames", int) or 1
     if min(height, width) < 1 or not 1 <= n_frames <= _MOST_FRAMES:

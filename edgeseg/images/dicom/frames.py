@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import cv2
 import numpy as np
@@ -15,7 +16,14 @@ import numpy.typing as npt
 
 from edgeseg.errors import DataError, ImageDecodeError
 from edgeseg.images.dicom import compressed, library
-from edgeseg.images.dicom.file import DicomFile, inflate, open_bytes, open_file, read_head
+from edgeseg.images.dicom.file import (
+    DicomFile,
+    inflate,
+    is_ultrasound,
+    open_bytes,
+    open_file,
+    read_head,
+)
 from edgeseg.images.dicom.regions import read_scale
 from edgeseg.images.formats.base import Pixels
 from edgeseg.images.frame import Area, Frame, GrayImage, Screen, Size, as_pixel_size, check_sides
@@ -49,13 +57,34 @@ def count_frames_in(stream: BinaryIO) -> int:
     return file.n_frames
 
 
-def holds_image(source: BinaryIO | Path) -> bool:
-    """Tell whether a DICOM file or stream has pixels, or does not say; documents have none."""
+class Instance(NamedTuple):
+    """What an instance is, as far as that can be read."""
+
+    holds_image: bool = True  # False of documents, which have no pixels.
+    is_ultrasound: bool = True  # False of images of other machines.
+    study_uid: str = ""
+
+
+def read_instance(source: BinaryIO | Path) -> Instance:
+    """Return what a DICOM file or stream is; what does not say may be an ultrasound image."""
     try:
-        dataset = library.read_elements(source, ["SOPClassUID", "Rows"])
+        keywords = ["SOPClassUID", "Rows", "Modality", "StudyInstanceUID"]
+        dataset = library.read_elements(source, keywords)
     except ImageDecodeError:
-        return True
-    return "Rows" in dataset or "SOPClassUID" not in dataset
+        return Instance()
+    holds_image = "Rows" in dataset or "SOPClassUID" not in dataset
+    return Instance(holds_image, is_ultrasound(dataset), library.text(dataset, "StudyInstanceUID"))
+
+
+def digest_pixels(path: Path) -> str:
+    """Return what tells an instance's pixels from others in the same encoding."""
+    try:
+        with path.open("rb") as stream:
+            dataset = library.read_elements(stream, ["SOPInstanceUID"])
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        return f"{library.syntax_of(dataset)} {digest}"
+    except (OSError, ImageDecodeError):
+        return ""
 
 
 def read_frame(path: Path, number: int) -> Frame:

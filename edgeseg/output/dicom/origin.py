@@ -21,7 +21,8 @@ _LONGEST_TEXT = 1024
 _FRAMES_OF_INSTANCE = 10_000  # instance numbers that the frames of one film may take
 _SERIES_NUMBERS = {"SR": 9001, "SEG": 9002}  # behind a machine's own
 _LARGEST_NUMBER = 2**31 - 1
-_OWN_SCHEME = "99EDGESEG"  # of the classes of a model, which only the model defines
+OWN_SCHEME = "99EDGESEG"
+"""Of codes that no standard has, such as those of a model's classes."""
 # Of the patient and the study (PS3.3 C.7.1.1, C.7.2.1, C.7.2.2), as the source has them.
 _COPIED = (
     "SpecificCharacterSet",
@@ -38,6 +39,13 @@ _COPIED = (
 _EMPTY = (
     "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID",
     "StudyDate", "StudyTime", "ReferringPhysicianName",
+)  # fmt: skip
+# Of an order (PS3.3 C.4.20, C.17.2), as the image has it, and as a report refers to it.
+_REQUESTS = "RequestAttributesSequence"
+_REQUEST = (
+    "StudyInstanceUID", "ReferencedStudySequence", "AccessionNumber",
+    "PlacerOrderNumberImagingServiceRequest", "FillerOrderNumberImagingServiceRequest",
+    "RequestedProcedureID", "RequestedProcedureDescription", "RequestedProcedureCodeSequence",
 )  # fmt: skip
 # How much the pixels were squeezed before (C.7.6.1.1.5), which holds for a mask of them too.
 _LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
@@ -95,11 +103,13 @@ class Origin(NamedTuple):
     def series_attributes(self, kind: str) -> dict[str, Any]:
         """Return the attributes of an object and its series, as highdicom's classes take them.
 
-        A series says what equipment made it, so each kind, study, model and version has its own.
+        A series says what equipment made it, so each kind, study, model and version has its own;
+        viewers show only the newest report of one, so each report has.
         """
         sha256 = self.model_file.sha256
+        own = [self.make_uid("series")] if kind == "SR" else []
         return {
-            "series_instance_uid": make_uid(kind, self.study_uid, sha256, __version__),
+            "series_instance_uid": make_uid(kind, self.study_uid, sha256, __version__, *own),
             "series_number": _SERIES_NUMBERS[kind],
             "sop_instance_uid": self.make_uid(kind),
             "instance_number": self.number,
@@ -131,6 +141,23 @@ class Origin(NamedTuple):
         for keyword in (*_COPIED, *(_LOSSY if "PixelData" in made else ())):
             if keyword in header:
                 made.add(header[keyword])
+        if made.Modality == "SR" and header.get(_REQUESTS):
+            requests = [
+                self._refer_to_request(made, header, item) for item in header.get(_REQUESTS)
+            ]
+            made.ReferencedRequestSequence = requests
+
+    def _refer_to_request(self, made: Any, header: Any, item: Any) -> Any:
+        """Return an order that the image belongs to as its report refers to it."""
+        request = made[0x00080000:0x00080000]
+        for keyword in _REQUEST:
+            holder = header if keyword == "AccessionNumber" and not item.get(keyword) else item
+            if keyword in holder:
+                request.add(holder[keyword])
+            else:
+                setattr(request, keyword, [] if keyword.endswith("Sequence") else "")
+        request.StudyInstanceUID = request.StudyInstanceUID or self.study_uid
+        return request
 
 
 class Structure(NamedTuple):
@@ -192,7 +219,7 @@ def list_structures(hd: ModuleType, origin: Origin) -> list[Structure]:
         kinds = []
         for number, name in enumerate(prediction.task.structures, start=1):
             label = to_ascii(name, _LONGEST_NAME)
-            code = hd.sr.CodedConcept(f"class {number}", _OWN_SCHEME, label)
+            code = hd.sr.CodedConcept(f"class {number}", OWN_SCHEME, label)
             kinds.append((label, category, code, {f"{name}_area_mm2": codes.SCT.Area}))
     return [Structure(*kind, uid=origin.make_uid("structure", kind[2].value)) for kind in kinds]
 

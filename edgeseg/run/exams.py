@@ -1,0 +1,113 @@
+"""Reports of whole studies: written once an exam has ended, and anew when more comes of it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from edgeseg.errors import DataError, EdgesegError, OutputWriteError
+from edgeseg.run.store import Picture, Store
+from edgeseg.system.files import write_atomic
+
+_POLL_S, _RETRY_S = 0.25, 5.0
+
+
+class Exams:
+    """Writes the reports of exams that end, in a thread of its own, while its context is open.
+
+    An exam ends ``ends_after_s`` after its last image was measured, if ``is_waiting`` says of no
+    other image that it waits. What has not ended when the context does is reported by the folder's
+    next run. With ``owes`` reports are to be sent somewhere, and are noted until they are;
+    ``on_report`` is called with the name of each, ``on_notice`` with sentences for the user.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        store: Store,
+        on_notice: Callable[[str], None],
+        *,
+        ends_after_s: float = 0.0,
+        owes: bool = False,
+        on_report: Callable[[str], None] = lambda name: None,
+    ) -> None:
+        self._out, self._store, self._ends_after_s = out, store, ends_after_s
+        self._owes, self._on_report, self._on_notice = owes, on_report, on_notice
+        self.is_waiting: Callable[[str], bool] = lambda study: False
+        self._ends_s: dict[str, float] = {}  # by study
+        self._lock, self._is_ending = threading.Lock(), threading.Event()
+        self._thread = threading.Thread(target=self._work, name="edgeseg-exams")
+
+    def __enter__(self) -> Exams:
+        for study in self._store.exams():
+            self._begin(study, self._ends_after_s)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_ending.set()
+        self._thread.join()
+
+    def note(self, file: str) -> None:
+        """Note that a file was measured."""
+        if study := self._store.study_of(file):
+            self._begin(study, self._ends_after_s)
+
+    def write_all(self) -> None:
+        """Write the reports of all exams at once, and those that are gone."""
+        there = self._out / "sr"
+        gone = {each for each in self._store.studies() if not (there / f"{each}.dcm").exists()}
+        for study in sorted(gone.union(self._store.exams())):
+            self._try_write(study)
+
+    def _begin(self, study: str, left_s: float) -> None:
+        with self._lock:
+            self._ends_s[study] = time.monotonic() + left_s
+
+    def _work(self) -> None:
+        while not self._is_ending.wait(_POLL_S):
+            now_s = time.monotonic()
+            with self._lock:
+                ended = [study for study, at_s in self._ends_s.items() if at_s <= now_s]
+                ended = [study for study in ended if not self.is_waiting(study)]
+                for study in ended:
+                    del self._ends_s[study]
+            for study in ended:
+                if not self._try_write(study):
+                    self._begin(study, _RETRY_S)
+
+    def _try_write(self, study: str) -> bool:
+        """Write the report of a study, and return whether it need not be tried again."""
+        try:
+            self._write(study)
+        except (OSError, OutputWriteError) as error:  # as of a full disk, which need not stay so
+            self._on_notice(str(error))
+            return False
+        except EdgesegError as error:
+            self._on_notice(f"study {study}: no report was made of it: {error}")
+        return True
+
+    def _write(self, study: str) -> None:
+        from edgeseg.output.dicom.study import merge_reports
+
+        change, names, number = *self._store.exam(study), 1
+        name = last = f"sr/{study}.dcm"
+        while self._store.has_picture(name) and (self._out / name).exists():
+            number, last = number + 1, name
+            name = f"sr/{study}.{number}.dcm"
+        previous = (self._out / last).read_bytes() if number > 1 else None
+        parts = [(self._out / each).read_bytes() for each in names]
+        report = merge_reports(parts, previous) if parts else None
+        if report is None:
+            name = last
+        elif (self._out / name).exists():
+            raise DataError(f"{self._out / name} is there, and edgeseg did not write it")
+        else:
+            self._store.announce([Picture(name, "", len(report))])
+            write_atomic(self._out / name, report, durable=True)
+        is_new = bool(parts and change)  # else it was reported in the meantime
+        self._store.end_exam(study, change, [name] if is_new and self._owes else [])
+        if is_new:
+            self._on_report(name)
