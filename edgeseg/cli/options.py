@@ -15,6 +15,8 @@ from edgeseg.cli import console
 from edgeseg.errors import ConfigError, DataError, ModelError, OutputExistsError
 
 if TYPE_CHECKING:
+    import ssl
+
     from edgeseg.images.calibration import Calibration
     from edgeseg.run.worker import Options
 
@@ -249,3 +251,18 @@ def open_model(model: str, device: str, threads: int = 1, task: str | None = Non
 def arguments_of(context: typer.Context) -> dict[str, Any]:
     """Return a command's arguments as JSON can hold them, for the record of a run."""
     return {name: console.plain(value) for name, value in context.params.items()}
+
+
+def open_tls(
+    certificate: Path | None, key: Path | None, authority: Path | None, *, return_tls: bool
+) -> tuple[ssl.SSLContext | None, ssl.SSLContext | None]:
+    """Return the TLS contexts of connections to this node, and from it; None without TLS."""
+    from edgeseg.node.addresses import make_tls
+
+    if (certificate is None) != (key is None):
+        raise ConfigError("--tls-cert and --tls-key belong together: give both, or neither")
+    if certificate is None and authority is not None and not return_tls:
+        raise ConfigError("--tls-ca checks certificates of TLS, which needs --tls-cert")
+    files = authority, certificate, key
+    inward = make_tls(*files, is_node=True) if certificate else None
+    return inward, make_tls(*files) if return_tls else None

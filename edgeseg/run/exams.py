@@ -19,8 +19,8 @@ class Exams:
 
     An exam ends ``ends_after_s`` after its last image was measured, if ``is_waiting`` says of no
     other image that it waits. What has not ended when the context does is reported by the folder's
-    next run. With ``owes`` reports are to be sent somewhere, and are noted until they are;
-    ``on_report`` is called with the name of each, ``on_notice`` with sentences for the user.
+    next run. ``on_report`` is called with the name of each report that is to be sent somewhere,
+    which is noted until it is; ``on_notice`` with sentences for the user.
     """
 
     def __init__(
@@ -28,13 +28,11 @@ class Exams:
         out: Path,
         store: Store,
         on_notice: Callable[[str], None],
-        *,
         ends_after_s: float = 0.0,
-        owes: bool = False,
-        on_report: Callable[[str], None] = lambda name: None,
+        on_report: Callable[[list[str]], None] | None = None,
     ) -> None:
         self._out, self._store, self._ends_after_s = out, store, ends_after_s
-        self._owes, self._on_report, self._on_notice = owes, on_report, on_notice
+        self._on_report, self._on_notice = on_report, on_notice
         self.is_waiting: Callable[[str], bool] = lambda study: False
         self._ends_s: dict[str, float] = {}  # by study
         self._lock, self._is_ending = threading.Lock(), threading.Event()
@@ -107,7 +105,7 @@ class Exams:
         else:
             self._store.announce([Picture(name, "", len(report))])
             write_atomic(self._out / name, report, durable=True)
-        is_new = bool(parts and change)  # else it was reported in the meantime
-        self._store.end_exam(study, change, [name] if is_new and self._owes else [])
-        if is_new:
-            self._on_report(name)
+        owed = [name] if self._on_report and parts and change else []  # without: reported before
+        self._store.end_exam(study, change, owed)
+        if self._on_report:
+            self._on_report(owed)

@@ -19,8 +19,6 @@ from edgeseg.cli.process import interrupts, needs_extra, wait_for_end
 from edgeseg.errors import ConfigError, InputNotFoundError, ModelError
 
 if TYPE_CHECKING:
-    import ssl
-
     from edgeseg.output.table import Row
 
 _tls_option = partial(option, panel="TLS", metavar="PEM")
@@ -67,8 +65,7 @@ def watch(
         console.lines_to(jsonl_file, append=True) as write_line,
         open_results(worker, out, arguments) as results,
     ):
-        after_s = exam_ends_after
-        exams = Exams(out, results.store, console.notice, ends_after_s=after_s)
+        exams = Exams(out, results.store, console.notice, exam_ends_after)
 
         def on_rows(rows: Sequence[Row]) -> None:
             results.note_change(rows)
@@ -145,7 +142,7 @@ def listen(
     remote = Remote.parse(return_to) if return_to else None
     if remote and not (sr or output.seg):
         raise typer.BadParameter("--return sends reports: omit --no-sr, or add --seg")
-    inward, outward = _tls(tls_cert, tls_key, tls_ca, return_tls=return_tls)
+    inward, outward = options.open_tls(tls_cert, tls_key, tls_ca, return_tls=return_tls)
     bounds = Bounds(instance_bytes=most_mib << 20, associations=most_callers, queue=queue)
     address = NodeAddress(host, port, title, callers, inward, bounds)
     workers, notices = model.count_workers(), Notices(console.notice)
@@ -158,11 +155,8 @@ def listen(
         reports = ReportSender(results, remote, title, outward, notices) if remote else None
         owes, on_rows = remote is not None, results.note_change
         engine = Engine(worker, results.store, out, workers, owes=owes, on_rows=on_rows)
-        on_report = (lambda name: reports.add([name])) if reports else (lambda name: None)
-        after_s = exam_ends_after
-        exams = Exams(
-            out, results.store, notices, ends_after_s=after_s, owes=owes, on_report=on_report
-        )
+        to_archive = reports.add if reports else None
+        exams = Exams(out, results.store, notices, exam_ends_after, to_archive)
         node = run_node(engine, results, address, exams, reports, notices)
         with results.exporting(), engine, interrupts.wait_patiently(), node as (at, port):
             console.say(f"{title} listens on {in_brackets(at)}:{port}; Ctrl-C stops it")
@@ -295,18 +289,3 @@ def _binding(where: str) -> Iterator[None]:
         raise ConfigError(
             f"cannot listen on {where} ({error.strerror}); check --host, or choose another --port"
         ) from error
-
-
-def _tls(
-    certificate: Path | None, key: Path | None, authority: Path | None, *, return_tls: bool
-) -> tuple[ssl.SSLContext | None, ssl.SSLContext | None]:
-    """Return the TLS contexts of connections to this node, and from it; None without TLS."""
-    from edgeseg.node.addresses import make_tls
-
-    if (certificate is None) != (key is None):
-        raise ConfigError("--tls-cert and --tls-key belong together: give both, or neither")
-    if certificate is None and authority is not None and not return_tls:
-        raise ConfigError("--tls-ca checks certificates of TLS, which needs --tls-cert")
-    files = authority, certificate, key
-    inward = make_tls(*files, is_node=True) if certificate else None
-    return inward, make_tls(*files) if return_tls else None
