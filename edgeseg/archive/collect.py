@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from edgeseg.archive import parquet
-from edgeseg.archive.manifest import has_rows
 from edgeseg.archive.place import Place
 from edgeseg.archive.plan import (
     FAILURES_NAME,
@@ -33,7 +32,7 @@ from edgeseg.output.report.page import REPORT_NAME, write_page
 from edgeseg.output.table import STATUSES, TIMING_COLUMNS, Row, look_rank
 from edgeseg.system.files import csv_text, is_part, json_text
 from edgeseg.system.parallel import ordered_map
-from edgeseg.system.text import SIGNATURE, shield
+from edgeseg.system.text import SIGNATURE, printable, shield
 
 _MOST_SHOWN = 10_000  # rows of the report: what a browser opens in a second
 _MAX_MISSING = 1000  # missing parts that the summary lists
@@ -116,7 +115,10 @@ def _open_part(archive: Archive, record: Mapping[str, Any], number: int) -> parq
     if differing := differences(part.record, record):
         raise DataError(f"{place.text} is of another archive: {differing}")
     start, stop = archive.rows_of(number)
-    if not has_rows(part, archive.manifest.read_rows(start, stop)):
+    listed = (row.source for row in archive.manifest.read_rows(start, stop))
+    keys = [(printable(source.file), source.frame or None) for source in listed]
+    found = part.rows(0, part.n_rows, ["file", "frame"])
+    if [*zip(*found.values(), strict=True)] != keys:
         raise DataError(
             f"{place.text} has not the rows {start} to {stop} of the manifest; delete it and run "
             "the archive again"

@@ -43,7 +43,7 @@ class RunEnds(Exception):
 
 
 class FileReader:
-    """Reads the files of manifest rows in threads; safe to use from several threads; a context.
+    """Reads the files of manifest rows in threads; safe to use from several threads.
 
     ``n_threads`` are read at once; ``sample_places`` returns places from all over the manifest, to
     find out whether a store answers.
@@ -58,10 +58,8 @@ class FileReader:
         self._n_wanted: Counter[str] = Counter()  # frames of each
         self._counting = threading.Lock()
 
-    def __enter__(self) -> FileReader:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Read no more, and remove the films that were copied."""
         self._pool.shutdown(cancel_futures=True)
         for film in self._films.values():
             _remove_film(film)

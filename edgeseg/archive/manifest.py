@@ -20,7 +20,7 @@ from edgeseg.errors import DataError, EdgesegError
 from edgeseg.images.frame import PixelSize, as_pixel_size
 from edgeseg.inputs.size_table import TableRow
 from edgeseg.inputs.source import Source
-from edgeseg.system.text import first_line, printable
+from edgeseg.system.text import first_line
 
 SCHEMA = pa.schema([
     ("path", pa.string()), ("file", pa.string()), ("frame", pa.int32()),
@@ -161,10 +161,3 @@ def _parse_size(row: dict[str, Any]) -> TableRow | None:
         return TableRow(None, reason=str(error))
     known_sides = None if None in sides else (int(sides[0] or 0), int(sides[1] or 0))
     return TableRow(size, None, known_sides, reason)
-
-
-def has_rows(part: parquet.Reader, listed: list[ManifestRow]) -> bool:
-    """Return whether the rows of a part are those of a manifest."""
-    rows = part.rows(0, part.n_rows, ["file", "frame"])
-    keys = [(printable(row.source.file), row.source.frame or None) for row in listed]
-    return [*zip(rows["file"], rows["frame"], strict=True)] == keys

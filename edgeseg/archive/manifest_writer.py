@@ -1,7 +1,6 @@
 """Writes the list of an archive's frames, in little memory however many there are.
 
-Files are collected in SQLite, on disk. Rows of a table of pixel sizes are matched there too, by the
-function that matches them in memory elsewhere: a join in memory would grow with both tables.
+Files are collected in SQLite, on disk, and rows of a table of pixel sizes are matched there.
 """
 
 from __future__ import annotations

@@ -90,7 +90,8 @@ class PartWorker:
         written (`OutputWriteError`), or an image needs pydicom (`MissingExtraError`).
         """
         with contextlib.ExitStack() as stack:
-            files = stack.enter_context(FileReader(self._plan.read_ahead, self._sample_places))
+            files = FileReader(self._plan.read_ahead, self._sample_places)
+            stack.callback(files.close)
             self._uploads = stack.enter_context(ThreadPoolExecutor(_UPLOADS, "edgeseg-upload"))
             writing = stack.enter_context(ThreadPoolExecutor(1, "edgeseg-write"))
             waiting: deque[Future[Done]] = deque()

@@ -61,16 +61,10 @@ class RowMatch(NamedTuple):
 class Matcher:
     """Finds the rows of a table by the names of images; what it knows lies in SQLite.
 
-    Parameters
-    ----------
-    row_of
-        Returns the row of a name, to compare: of equal rows any is taken.
-    what
-        The table is, for messages.
-    db
-        Gets the tables ``keys`` and ``matches``: of each file that `match` was given the name of
-        its row, or none, why it has none, and how well the row fits, empty if none does. By
-        default they are in memory.
+    ``row_of`` returns the row of a name, to compare: of equal rows any is taken; ``what`` the table
+    is, messages say. ``db``, by default in memory, gets the tables ``keys`` and ``matches``: of
+    each file that `match` was given the name of its row, or none, why it has none, and how well the
+    row fits, empty if none does.
     """
 
     def __init__(

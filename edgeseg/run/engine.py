@@ -160,14 +160,13 @@ class Engine:
 
     def _end(self, job: Job, rows: list[Row] | BaseException) -> None:
         """End a job with its rows, or an error, which its caller gets."""
-        has_failed = isinstance(rows, BaseException)
-        for part, _, _ in job.parts.values() if has_failed else ():
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
         with self._changed:
             self._under_way.discard(job.file)
             self._changed.notify_all()
         if isinstance(rows, BaseException):
+            for part, _, _ in job.parts.values():
+                with suppress(OSError):
+                    part.unlink(missing_ok=True)
             job.future.set_exception(rows)
         else:
             job.future.set_result(rows)
