@@ -40,6 +40,10 @@ _LONGEST_BAR = 0.25  # of the image's width
 _JPEG_QUALITY = 88
 
 
+HIDDEN = "black where it may name the patient (--keep-ids shows all)"
+"""Why an overlay does not show the whole image."""
+
+
 def colour_bgr(structure: int) -> Colour:
     """Return the colour of a structure, numbered from 1."""
     return COLOURS_BGR[(structure - 1) % len(COLOURS_BGR)]
@@ -138,6 +142,8 @@ def _write_figures(
     texts = [] if measurement.reason else measure_of(task).caption(measurement, task).split("; ")
     if pixel:
         texts.append(f"pixel {pixel.text()}")
+    if frame.screen is not None and frame.screen.may_name_patient:
+        texts.append(HIDDEN)
     if texts:
         lettering.write(texts, _WHITE_BGR)
     if doubts := _explain(frame, measurement, task):

@@ -41,6 +41,7 @@ class Bounds:
     pdu_bytes: int = 1 << 19  # of one protocol data unit
     associations: int = 8  # callers served at once; more are rejected for the moment
     connections: int = 32  # at once; more are closed before they have a thread
+    connections_of_address: int = 16  # so that others find room
     queue: int = 1000  # instances that wait; more are answered "out of resources"
     association_s: float = 10.0  # from the connection to the end of the request, TLS included
     idle_s: float = 60.0  # of silence between messages

@@ -30,7 +30,7 @@ from edgeseg.system.text import cut, visible
 _SPOOL = ".incoming"
 _RETRY_S = 5.0  # pause after rows could not be written, as on a full disk
 _RESERVE_BYTES = 32 << 20  # left free on the disk for rows and pictures of what waits
-_LINES, _PERIOD_S = 20, 60.0
+_LINES, _PERIOD_S, _REPEAT_S = 20, 60.0, 3600.0
 
 
 @contextlib.contextmanager
@@ -250,6 +250,7 @@ def _are_other_pixels(before: str, now: str) -> bool:
 class Notices:
     """Passes on at most 20 notices a minute: peers must not fill a log. Safe in several threads.
 
+    The same notice is passed on once an hour, such as that an archive is away.
     What the function that gets them raises is dropped, as no notice may end a node.
     """
 
@@ -258,14 +259,19 @@ class Notices:
         self._lock = threading.Lock()
         self._started_s = time.monotonic()
         self._count = 0  # in this period
+        self._passed_s: dict[str, float] = {}  # when a text was passed on, by text
 
     def __call__(self, text: str) -> None:
         """Pass a notice on, or count it among those left out."""
         with self._lock:
-            if time.monotonic() - self._started_s >= _PERIOD_S:
+            now_s = time.monotonic()
+            if now_s - self._started_s >= _PERIOD_S:
                 self._begin_period()
+            if now_s - self._passed_s.get(text, -_REPEAT_S) < _REPEAT_S:
+                return
             self._count += 1
             if self._count <= _LINES:
+                self._passed_s[text] = now_s
                 self._pass_on(cut(visible(text)))
 
     def close(self) -> None:
@@ -277,6 +283,8 @@ class Notices:
         if self._count > _LINES:
             self._pass_on(f"{self._count - _LINES} more notices were left out")
         self._started_s, self._count = time.monotonic(), 0
+        oldest_s = self._started_s - _REPEAT_S
+        self._passed_s = {text: at_s for text, at_s in self._passed_s.items() if at_s > oldest_s}
 
     def _pass_on(self, text: str) -> None:
         with contextlib.suppress(Exception):

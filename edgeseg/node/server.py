@@ -9,6 +9,8 @@ import contextlib
 import re
 import socket
 import socketserver
+import ssl
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -89,7 +91,8 @@ class _Node:
     ) -> None:
         self.address, self.store, self.on_notice = address, store, on_notice
         self.addresses = None if address.allow is None else find_fixed_addresses(address.allow)
-        self.opening: set[Any] = set()  # connections that have no association yet, as in TLS
+        # connections that have no association yet, as in TLS, with their address
+        self.opening: dict[Any, str] = {}
         self._unanswered: set[Any] = set()
         self._changed, self._is_stopping = threading.Condition(), False
 
@@ -182,27 +185,31 @@ def _open_server(entity: Any, node: _Node, sweeper: Sweeper) -> Any:
 
         def verify_request(self, request: Any, client_address: Any) -> bool:
             host = str(parse_address(client_address[0]))
-            count = len(node.opening) + len(self.active_associations)
+            hosts = [*node.opening.values(), *map(_host_of, self.active_associations)]
             if node.addresses is not None and host not in node.addresses:
                 node.on_notice(f"{host}: a connection was closed, as no caller there is allowed")
-            elif count >= bounds.connections:
+            elif len(hosts) >= bounds.connections or (
+                hosts.count(host) >= bounds.connections_of_address
+            ):
                 node.on_notice(f"{host}: a connection was closed, as there are too many")
             else:
-                node.opening.add(request)
+                node.opening[request] = host
             return request in node.opening
 
         def process_request_thread(self, request: Any, client_address: Any) -> None:
             try:
                 super().process_request_thread(request, client_address)
             finally:
-                node.opening.discard(request)
+                node.opening.pop(request, None)
 
         def service_actions(self) -> None:
             super().service_actions()
             sweeper.sweep(is_idle=not self.active_associations)
 
         def handle_error(self, request: Any, client_address: Any) -> None:
-            node.on_notice(f"{parse_address(client_address[0])}: a connection failed")
+            error, host = sys.exc_info()[1], parse_address(client_address[0])
+            what = "TLS failed" if isinstance(error, ssl.SSLError) else "a connection failed"
+            node.on_notice(f"{host}: {what}: {_name_reason(error)}")
 
     handlers = [
         (evt.EVT_REQUESTED, node.on_request),
@@ -233,13 +240,18 @@ def _bound_association(association: Any, bounds: Bounds, on_notice: Callable[[st
         try:
             run()
         except Exception as error:
-            reason = getattr(error, "strerror", None) or type(error).__name__
-            on_notice(f"an association broke down: {reason}")
+            on_notice(f"an association broke down: {_name_reason(error)}")
 
     association.dul.socket.recv = _Receive(association, bounds, on_notice)
     association.dul._run_loop_delay = _REACTOR_S
     for thread in (association, association.dul):
         thread.run = partial(guard, thread.run)
+
+
+def _name_reason(error: BaseException | None) -> str:
+    """Return why a connection failed, in words of the system or of TLS alone."""
+    words = getattr(error, "reason", None) or getattr(error, "strerror", None)
+    return str(words or type(error).__name__)
 
 
 def _host_of(association: Any) -> str:

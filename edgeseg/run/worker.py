@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 from edgeseg.drawing import avi
 from edgeseg.drawing.encode import encode
+from edgeseg.drawing.overlay import HIDDEN
 from edgeseg.errors import DataError, EdgesegError, ImageDecodeError, OutputNameError
 from edgeseg.images import image_file
 from edgeseg.images.calibration import Calibration
@@ -91,6 +92,7 @@ class Worker:
     calibration: Calibration | None = None
     read: Callable[[Source], Frame] = read_source
     on_notice: Callable[[str], None] = lambda text: None  # for the user, from any thread
+    _noticed: dict[str, Source] = field(default_factory=dict, init=False)  # with what first
 
     def __post_init__(self) -> None:
         if self.options.sr or self.options.seg:
@@ -225,6 +227,9 @@ class Worker:
             write(names["masks"], encode(".png", prediction.mask(), is_mask=True))
         if self.options.overlays:
             write(names["overlays"], prediction.overlay_jpeg())
+            screen = prediction.frame.screen
+            if screen is not None and screen.may_name_patient:
+                self._notice_once(f"its overlay is {HIDDEN}; so are others", source)
         if not source.frame:
             self._write_documents(source, prediction, write)
 
@@ -246,6 +251,12 @@ class Worker:
                 if kind == "sr" and FINDINGS in self.kinds:
                     name = f"{FINDINGS}/{header.StudyInstanceUID}/{header.SOPInstanceUID}.dcm"
             except EdgesegError as error:
-                self.on_notice(f"{source.file}: no {kind.upper()} was made of it: {error}")
+                what = f"no {kind.upper()} was made of it"
+                self._notice_once(f"{what}, nor of others like it: {error}", source)
             else:
                 write(name, document)
+
+    def _notice_once(self, text: str, source: Source) -> None:
+        """Say of the first image what holds for others too."""
+        if self._noticed.setdefault(text, source) is source:
+            self.on_notice(f"{source.file}: {text}")

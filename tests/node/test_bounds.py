@@ -93,7 +93,11 @@ def test_too_many_associations_come_back_and_connections_are_closed(started: Sta
         third.sendall(hostile.usual_request())
         assert read_unit(third) == (3, b"\0\2\3\2")  # rejected for now: local limit exceeded
     until(lambda: hostile.answers_echo(node.address))
-    node = started(bounds=Bounds(connections=3))
+    for bounds in (Bounds(connections=3), Bounds(connections_of_address=3)):
+        _assert_closes_most_of_20(started(bounds=bounds))
+
+
+def _assert_closes_most_of_20(node: Node) -> None:
     with contextlib.ExitStack() as stack:
         peers = [stack.enter_context(connected(node.address)) for _ in range(20)]
         for peer in peers:

@@ -257,10 +257,40 @@ def test_documents_are_left_out_and_counted_and_what_is_no_image_has_a_row(node:
             delattr(dataset, keyword)
         dataset.save_as(path)
         assert inbox.take(path, uid) == Status.SUCCESS
+        path, uid = node.receive("1.3")
+        other = pydicom.dcmread(path)
+        other.Modality = "CT"
+        other.save_as(path)
+        assert inbox.take(path, uid) == Status.SUCCESS
         (path := node.spool / "tmp.dcm").write_bytes(b"no DICOM")
         assert inbox.take(path, "1.2") == Status.SUCCESS
         node.wait_measured(1)
         assert node.store.files() == {"1.2.dcm"}
         assert '"failed"' in node.store.packed_rows()[0]
         assert not node.spooled
-    assert node.notices == ["DICOM files left out, which hold no ultrasound image: 1"]
+    assert node.notices == ["DICOM files left out, which hold no ultrasound image: 2"]
+
+
+def test_other_pixels_of_the_same_instance_are_said(node: Node) -> None:
+    with node.run() as inbox:
+        node.gate.clear()
+        for pixels in (SCAN, SCAN, SCAN[::-1]):  # while it waits
+            assert inbox.take(*node.receive(frames=pixels)) == Status.SUCCESS
+        assert len(node.notices) == 1
+        node.gate.set()
+        node.wait_measured(1)
+        for pixels in (SCAN, SCAN[::-1]):
+            assert inbox.take(*node.receive(frames=pixels)) == Status.SUCCESS
+    assert node.notices == ["1.2.3.dcm: sent again with other pixels; the first are measured"] * 2
+
+
+def test_an_exam_goes_on_while_an_image_of_it_waits(node: Node) -> None:
+    with node.run() as inbox:
+        node.gate.clear()
+        path, uid = node.receive()
+        study_uid = pydicom.dcmread(path).StudyInstanceUID
+        assert inbox.take(path, uid) == Status.SUCCESS
+        assert inbox.has_study(study_uid)
+        node.gate.set()
+        node.wait_measured(1)
+        assert not inbox.has_study(study_uid)

@@ -161,7 +161,11 @@ def test_notices_left_out_are_counted_after_a_minute(monkeypatch: pytest.MonkeyP
     assert "\x1b" not in said[0]
     now[0] = 61.0
     notices("again")
+    notices("again")  # once an hour
     assert said[20:] == ["5 more notices were left out", "again"]
+    now[0] = 3700.0
+    notices("again")
+    assert said[22:] == ["again"]
 
 
 def test_what_ends_an_association_is_a_notice(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:

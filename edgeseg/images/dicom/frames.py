@@ -129,13 +129,14 @@ def _read(file: DicomFile, number: int) -> Frame:
         raise DataError(f"frame {number} was asked for; the file has {file.n_frames}")
     samples, photometric = file.samples(number)
     pixels, colours = convert_to_gray(samples, photometric, file.palette)
-    areas, pixel_size, refused = read_scale(file.regions(), file.size)
+    areas, pixel_size, refused, is_coloured = read_scale(file.regions(), file.size)
     if areas:  # around them stand menus, and the patient's name
         whole, pixels = pixels, np.zeros_like(pixels)
         for area in areas:
             pixels[area.slices] = whole[area.slices]
     has_no_names = library.text(file.dataset, "BurnedInAnnotation").upper() == "NO"
-    screen = Screen(areas, refused, _is_coloured(colours, areas), not areas and not has_no_names)
+    is_coloured = is_coloured or _is_coloured(colours, areas)
+    screen = Screen(areas, refused, is_coloured, not areas and not has_no_names)
     return Frame(pixels, pixel_size, screen=screen)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from edgeseg.errors import DataError
 from edgeseg.images.frame import MIN_SIDE_PX, Area, PixelSize, as_pixel_size
 
-_TWO_DIMENSIONAL, _TISSUE, _CENTIMETRES = 1, 1, 3  # codes of the standard
+_TWO_DIMENSIONAL, _TISSUE, _FLOW, _CENTIMETRES = 1, 1, 2, 3  # codes of the standard
 _MM_PER_CM = 10
 _MOST_SCANS = 8  # are looked at
 
@@ -38,6 +38,11 @@ class Region(NamedTuple):
         """Whether it is a two-dimensional scan of tissue; what is not said may be one."""
         return self.spatial_format in (_TWO_DIMENSIONAL, None) and self.data_type in (_TISSUE, None)
 
+    @property
+    def is_flow(self) -> bool:
+        """Whether it is a two-dimensional scan in the colours of flow."""
+        return (self.spatial_format, self.data_type) == (_TWO_DIMENSIONAL, _FLOW)
+
 
 class Scale(NamedTuple):
     """Where the scans are on a screen, and what their pixels measure."""
@@ -45,15 +50,16 @@ class Scale(NamedTuple):
     areas: tuple[Area, ...]  # Of the scans of tissue, each with the size of its pixels.
     pixel_size: PixelSize | None  # Of all of them; None if unknown, or not the same in all.
     refused: str  # Why there is none, or none in one of them; empty where all have one.
+    is_coloured: bool = False  # Whether the scans are of flow alone.
 
 
 def read_scale(regions: Sequence[Region], size: tuple[int, int]) -> Scale:
     """Return where the scans lie in an image of (height, width), and their pixels' size.
 
-    A region of tissue counts, in two dimensions and centimetres; of the others, such as spectra
-    and colours that lie upon it, nothing is taken. Where a region reaches beyond the image, the
-    image was cut or resized after the machine had written what a pixel measures; where none has a
-    place, there is no size.
+    A region of tissue counts, in two dimensions and centimetres, without one a region of flow; of
+    the others, such as spectra and colours that lie upon tissue, nothing is taken. Where a region
+    reaches beyond the image, the image was cut or resized after the machine had written what a
+    pixel measures; where none has a place, there is no size.
     """
     if not regions:
         return Scale((), None, "the file does not say what a pixel measures")
@@ -61,17 +67,20 @@ def read_scale(regions: Sequence[Region], size: tuple[int, int]) -> Scale:
         edge = f"column {beyond.right_px}, row {beyond.bottom_px}"
         of = f"in an image of {size[1]}x{size[0]}: it was resized or cut after it was scanned"
         return Scale((), None, f"a region of the screen reaches to {edge} {of}")
-    tissue = [*dict.fromkeys(region for region in regions if region.is_tissue)][:_MOST_SCANS]
-    if not tissue:
+    tissue = [region for region in regions if region.is_tissue]
+    scans = tissue or [region for region in regions if region.is_flow]
+    if not scans:
         return Scale((), None, "the file names no region that is a two-dimensional scan of tissue")
-    found = [(region, *_read_pixel_size(region)) for region in tissue]
+    first = [*dict.fromkeys(scans)][:_MOST_SCANS]
+    found = [(region, *_read_pixel_size(region)) for region in first]
     areas = [area for region, mm, _ in found if (area := _read_area(region, mm, size))]
     if not areas:
         return Scale((), None, "the file does not say where on the screen the scan is")
     sizes = [area.pixel_size[:2] for area in areas if area.pixel_size]
     are_alike = len(sizes) == len(areas) and np.allclose(sizes, sizes[0], rtol=1e-4, atol=0)
     refused = next((why for *_, why in found if why), "")
-    return Scale(tuple(areas), areas[0].pixel_size if are_alike else None, refused)
+    pixel_size = areas[0].pixel_size if are_alike else None
+    return Scale(tuple(areas), pixel_size, refused, not tissue)
 
 
 def _reaches_beyond(region: Region, size: tuple[int, int]) -> bool:

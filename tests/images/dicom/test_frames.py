@@ -133,6 +133,15 @@ def test_around_the_scans_where_machines_write_names_it_is_black(tmp_path: Path)
         np.testing.assert_array_equal(image_file.read_frame(path).pixels, IMAGE)
 
 
+def test_flow_without_tissue_is_coloured_however_gray(tmp_path: Path) -> None:
+    path = dicom_files.write(tmp_path / "flow.dcm", IMAGE, regions=[Region(10, 20, 60, 90)])
+    dataset = pydicom.dcmread(path)
+    dataset.SequenceOfUltrasoundRegions[0].RegionDataType = 2
+    dataset.save_as(path)
+    assert _screen(path).coloured
+    assert image_file.read_frame(path).pixel_size is not None
+
+
 def test_doppler_and_colours_read_wrongly_are_known(tmp_path: Path) -> None:
     plain = dicom_files.write(tmp_path / "plain.dcm", IMAGE, photometric="RGB")
     assert not _screen(plain).coloured
@@ -181,6 +190,7 @@ def test_a_film_is_a_frame_at_a_time_for_programs(tmp_path: Path) -> None:
     [
         *(({"Modality": "CT"}, "modality is CT"), ({"Rows": None}, "no image")),
         ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.6.2"}, "volume"),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.77.1.6"}, "whole-slide"),
         *(({"NumberOfFrames": 2_000_000}, "2000000 frames"), ({"Rows": 16}, "too small")),
         ({"PhotometricInterpretation": "PALETTE COLOR"}, "its palette"),
     ],

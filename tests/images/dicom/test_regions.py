@@ -30,9 +30,16 @@ def test_what_is_no_scan_of_tissue_is_passed_over() -> None:
         assert read_scale(others, SIZE) == read_scale([TISSUE], SIZE)
     unsaid = TISSUE._replace(spatial_format=None, data_type=None)  # which may be tissue
     assert read_scale([unsaid], SIZE) == read_scale([TISSUE], SIZE)
-    scale = read_scale([spectrum, colours, bar], SIZE)
+    scale = read_scale([spectrum, bar], SIZE)
     assert scale.pixel_size is None
     assert "no region" in scale.refused
+
+
+def test_colours_alone_are_a_scan_that_is_coloured() -> None:
+    flow = TISSUE._replace(data_type=2)
+    alone, tissue = read_scale([flow], SIZE), read_scale([TISSUE, flow], SIZE)
+    assert alone == tissue._replace(is_coloured=True)
+    assert not read_scale([flow._replace(spatial_format=3)], SIZE).areas
 
 
 @pytest.mark.parametrize("corner", [{"right_px": 641}, {"bottom_px": 481}, {"left_px": -1}])
