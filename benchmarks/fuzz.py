@@ -29,7 +29,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from library.hostile import dicoms, images, models, tables
+from library.hostile import dicoms, images, models, tables, videos
 
 from edgeseg.errors import EdgesegError
 
@@ -64,6 +64,7 @@ class Kind(NamedTuple):
 KINDS = {
     "image": Kind(images.make, images.read, 1024, 20),
     "dicom": Kind(dicoms.make, images.read, 1024, 20),
+    "video": Kind(videos.make, videos.read, 1536, 20),
     "table": Kind(tables.make, tables.read, 256, 10),
     "model": Kind(models.make, models.read, 1024, 20),
     "metadata": Kind(models.make_metadata, models.read_metadata, 256, 5),

@@ -48,7 +48,7 @@ def run(script: Path, *asked: object) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("kind", "count"),
     [
-        *[pytest.param(kind, 50, marks=pytest.mark.slow) for kind in ("image", "dicom")],
+        *[pytest.param(kind, 50, marks=pytest.mark.slow) for kind in ("image", "dicom", "video")],
         *[("table", 200), ("metadata", 200), pytest.param("model", 150, marks=pytest.mark.nightly)],
     ],
 )

@@ -87,7 +87,10 @@ def test_annotated_films_show_the_overlays(folder: Path, measured: Path, tmp_pat
             expected = cv2.imread(str(overlay))
             assert picture.shape == expected.shape
             assert np.mean(cv2.absdiff(picture, expected)) < 2
-        assert cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FPS) == pytest.approx(films.FPS, 0.01)
+        capture = cv2.VideoCapture(str(path))
+        assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(films.FPS, 0.01)
+        assert capture.set(cv2.CAP_PROP_POS_FRAMES, 2)
+        assert np.array_equal(capture.read()[1], pictures[2])
     usage = ("infer", folder, "--out", tmp_path / "out", "--annotate", "--no-overlays")
     assert call(*usage).exit_code == 2
     assert call("infer", measured, "--out", tmp_path / "out").exit_code == 1  # all are results

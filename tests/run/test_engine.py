@@ -257,3 +257,19 @@ def test_flushes_and_renames_come_in_an_order_that_survives_a_power_cut(
         assert log[place : place + len(taken)] == taken, log
         place += len(taken)
     assert place == len(log)
+
+
+def test_a_film_of_which_the_reading_is_interrupted_is_not_kept(
+    segmenter: Segmenter, scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def frames_of(_: Worker, sources: Sequence[Source]) -> Iterator[Source]:
+        yield sources[0]._replace(frame=1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Worker, "frames_of", frames_of)
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt), opened(segmenter, out) as (engine, _):
+        engine.submit(source(scan))
+    with contextlib.closing(Store(out)) as store:
+        assert store.files() == set()
+    assert names(out) == set()
