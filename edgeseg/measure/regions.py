@@ -13,6 +13,7 @@ from edgeseg.measure import screen
 from edgeseg.measure.framing import View
 from edgeseg.measure.measurement import Column, Measurement, Stroke
 from edgeseg.measure.outline import to_native
+from edgeseg.measure.screen import compare_with_second_scan as compare_with_second_scan
 
 if TYPE_CHECKING:
     from edgeseg.images.frame import Frame, PixelSize
@@ -114,11 +115,6 @@ def label(probability: Probability, task: Task, threshold: float = 0.5) -> Mask:
         present = highest >= threshold
     labels *= present
     return labels
-
-
-def compare_with_second_scan(measurement: Measurement, _other: Measurement, /) -> Measurement:
-    """Return a measurement as it is: two scans on one screen may well show different things."""
-    return measurement
 
 
 def mask(measurement: Measurement, size: tuple[int, int], _metadata: ModelMetadata, /) -> Mask:

@@ -12,7 +12,7 @@ from edgeseg.measure.measurement import Column, Measurement
 from edgeseg.measure.outline import look_closely
 from edgeseg.measure.outline import mask as mask
 from edgeseg.measure.outline import strokes as strokes
-from edgeseg.measure.regions import compare_with_second_scan as compare_with_second_scan
+from edgeseg.measure.screen import compare_with_second_scan as compare_with_second_scan
 
 if TYPE_CHECKING:
     from edgeseg.images.frame import Frame

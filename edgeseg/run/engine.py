@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgeseg.errors import OutputWriteError
 from edgeseg.inputs.source import Source
@@ -19,9 +20,11 @@ from edgeseg.output.record import DOCUMENTS, picture_names
 from edgeseg.output.table import Row
 from edgeseg.run.job import Job, remove_parts, unwritten
 from edgeseg.run.store import FileRows, Picture, Store
-from edgeseg.run.worker import Worker
 from edgeseg.system.files import is_name_error, sync
 from edgeseg.system.parallel import single_threaded_opencv
+
+if TYPE_CHECKING:
+    from edgeseg.run.worker import Worker
 
 _AHEAD = 3  # frames under way for each thread: enough to hide one slow image, in little memory
 _GROUP, _GROUP_S = 32, 1.0  # files committed together at most, and how long the first ones wait

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgeseg.errors import DataError
 from edgeseg.inputs.source import Source
@@ -18,8 +18,10 @@ from edgeseg.run.engine import Engine
 from edgeseg.run.exams import Exams
 from edgeseg.run.results import open_results
 from edgeseg.run.store import Store
-from edgeseg.run.worker import Worker
 from edgeseg.system.parallel import usable_cores
+
+if TYPE_CHECKING:
+    from edgeseg.run.worker import Worker
 
 _MOST_WAITING = 256  # files whose rows wait for those of earlier files
 
