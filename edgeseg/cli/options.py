@@ -146,7 +146,7 @@ Ruler = Annotated[
         callback=read_ruler_option,
     ),
 ]
-Fps = Annotated[float | None, count("Of videos measure so many frames a second.", min=0.001)]
+Fps = Annotated[float | None, count("Measure N frames a second of videos, at most.", min=0.001)]
 Json = Annotated[Path | None, _report("Write the figures here; - is standard output.", "--json")]
 Jsonl = Annotated[
     Path | None, _report("Write each row here at once, as JSON; - is standard output.", "--jsonl")

@@ -34,7 +34,7 @@ _LOOKED_AT = 20  # images of a run, for rulers
 def infer(
     context: typer.Context,
     inputs: Annotated[
-        list[str], typer.Argument(help="Images, films, folders, patterns; - is standard input.")
+        list[str], typer.Argument(help="Images, videos, DICOM, folders, patterns; - is stdin.")
     ],
     out: Annotated[Path, option("Folder for the results.")],
     scale: options.ScaleOptions,
