@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import threading
 import time
@@ -121,8 +122,8 @@ def open_results(
     is_ours = (out / STORE_NAME).exists()
     if not is_ours and (out / _JOURNAL_NAME).is_file():
         raise OutputExistsError(
-            f"{out} holds results of edgeseg 0.2, which this version does not continue; choose "
-            "another folder"
+            f"{out} holds results of edgeseg 0.2, which this version does not continue"
+            f"{_count_unsent(out / _JOURNAL_NAME)}; choose another folder"
         )
     resume, overwrite = worker.options.resume, worker.options.overwrite
     why = "" if resume else " (--resume continues an earlier run)"
@@ -143,6 +144,17 @@ def open_results(
                 _remove_earlier(out, store)
             _check_same_run(out, store, worker)
             yield Results(worker, out, store, arguments)
+
+
+def _count_unsent(journal: Path) -> str:
+    """Say how many reports a node of version 0.2 still owed an archive."""
+    owed: set[str] = set()
+    for line in journal.read_text(encoding="utf-8", errors="replace").splitlines():
+        with contextlib.suppress(ValueError, TypeError):  # of a line cut off by a kill
+            kind, *names = json.loads(line)
+            if kind in ("owed", "sent"):
+                owed = owed | {*names} if kind == "owed" else owed - {*names}
+    return f"; {len(owed)} of its reports were never sent" if owed else ""
 
 
 def _refuse_others(out: Path, names: Sequence[str], is_ours: Callable[[str], bool]) -> None:
