@@ -123,7 +123,8 @@ def test_letters_around_the_scan_are_not_in_the_pictures(scan: np.ndarray, tmp_p
     dicom_files.write(folder / "region.dcm", screen, regions=[region])
     dicom_files.write(folder / "unnamed.dcm", screen, pixel_mm=None)
     dicom_files.write(folder / "clean.dcm", screen, pixel_mm=None, BurnedInAnnotation="NO")
-    call("infer", folder, "--out", tmp_path / "out", "--no-masks")
+    hidden = call("infer", folder, "--out", tmp_path / "out", "--no-masks")
+    assert "unnamed.dcm: its overlay is black" in hidden.output and "--keep-ids" in hidden.output
     call("infer", folder / "unnamed.dcm", "--out", tmp_path / "kept", "--no-masks", "--keep-ids")
 
     def brightness(out: str, name: str) -> float:
