@@ -202,7 +202,7 @@ def _holds_image(stream: BinaryIO) -> bool:
     from edgeseg.images.dicom import frames  # imports pydicom, which only these need
 
     stream.seek(0)
-    return frames.read_instance(stream).holds_image
+    return frames.read_kind(stream)[0] != "document"
 
 
 def _count_frames(file: ListedFile, stream: BinaryIO | None = None) -> ListedFile:

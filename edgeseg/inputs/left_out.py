@@ -179,10 +179,10 @@ def has_run_files(names: Container[str]) -> bool:
 
 
 def _holds_image(path: str) -> bool:
-    from edgeseg.images.dicom.frames import read_instance  # imports pydicom
+    from edgeseg.images.dicom.frames import read_kind  # imports pydicom
 
     try:
-        return read_instance(Path(path)).holds_image
+        return read_kind(Path(path))[0] != "document"
     except MissingExtraError:  # its row says so
         return True
 

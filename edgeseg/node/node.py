@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from edgeseg.errors import OutputWriteError
-from edgeseg.images.dicom.frames import digest_pixels, read_instance
+from edgeseg.images.dicom.frames import digest_pixels, read_kind
 from edgeseg.inputs.discover import items_of
 from edgeseg.node.addresses import NodeAddress, Status
 from edgeseg.node.report_sender import ReportSender
@@ -103,7 +103,7 @@ class Inbox:
     def __enter__(self) -> Inbox:
         self._queue.extend(self._store.waiting())
         for file in self._queue:
-            self._known[file] = read_instance(self._spool / file).study_uid
+            self._known[file] = read_kind(self._spool / file)[1]
         for path in self._spool.glob("*.dcm"):
             if path.name not in self._known:  # measured, or never answered
                 path.unlink(missing_ok=True)
@@ -129,9 +129,9 @@ class Inbox:
 
         Documents and images of other machines are taken, counted and left out.
         """
-        file, instance = f"{uid}.dcm", read_instance(received)
+        file, (kind, study) = f"{uid}.dcm", read_kind(received)
         with self._changed:
-            if not (instance.holds_image and instance.is_ultrasound):
+            if kind != "ultrasound":
                 self._n_documents += 1
                 return Status.SUCCESS
             self._changed.wait_for(lambda: file not in self._incomplete)
@@ -139,7 +139,7 @@ class Inbox:
             is_known = file in self._known or measured is not None
             has_room = len(self._known) < self._limit
             if has_room and not is_known:
-                self._known[file] = instance.study_uid
+                self._known[file] = study
                 self._incomplete.add(file)
         if is_known:
             before = digest_pixels(self._spool / file) if measured is None else measured

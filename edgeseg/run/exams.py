@@ -11,7 +11,7 @@ from edgeseg.errors import DataError, EdgesegError, OutputWriteError
 from edgeseg.run.store import Picture, Store
 from edgeseg.system.files import write_atomic
 
-_POLL_S, _RETRY_S = 0.25, 5.0
+_POLL_S = 0.25
 
 
 class Exams:
@@ -40,7 +40,7 @@ class Exams:
 
     def __enter__(self) -> Exams:
         for study in self._store.exams():
-            self._begin(study, self._ends_after_s)
+            self._begin(study)
         self._thread.start()
         return self
 
@@ -51,7 +51,7 @@ class Exams:
     def note(self, file: str) -> None:
         """Note that a file was measured."""
         if study := self._store.study_of(file):
-            self._begin(study, self._ends_after_s)
+            self._begin(study)
 
     def write_all(self) -> None:
         """Write the reports of all exams at once, and those that are gone."""
@@ -60,21 +60,21 @@ class Exams:
         for study in sorted(gone.union(self._store.exams())):
             self._try_write(study)
 
-    def _begin(self, study: str, left_s: float) -> None:
+    def _begin(self, study: str) -> None:
         with self._lock:
-            self._ends_s[study] = time.monotonic() + left_s
+            self._ends_s[study] = time.monotonic() + self._ends_after_s
 
     def _work(self) -> None:
         while not self._is_ending.wait(_POLL_S):
             now_s = time.monotonic()
             with self._lock:
-                ended = [study for study, at_s in self._ends_s.items() if at_s <= now_s]
-                ended = [study for study in ended if not self.is_waiting(study)]
+                due = [study for study, at_s in self._ends_s.items() if at_s <= now_s]
+                ended = [study for study in due if not self.is_waiting(study)]
                 for study in ended:
                     del self._ends_s[study]
             for study in ended:
                 if not self._try_write(study):
-                    self._begin(study, _RETRY_S)
+                    self._begin(study)
 
     def _try_write(self, study: str) -> bool:
         """Write the report of a study, and return whether it need not be tried again."""

@@ -28,7 +28,6 @@ def merge(parts: list[bytes], previous: bytes | None) -> bytes | None:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
     monkeypatch.setattr("edgeseg.output.dicom.study.merge_reports", merge)
     monkeypatch.setattr(exams_module, "_POLL_S", 0.01)
-    monkeypatch.setattr(exams_module, "_RETRY_S", 0.01)
     return Folder(tmp_path)
 
 

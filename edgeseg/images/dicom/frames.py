@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -57,23 +57,20 @@ def count_frames_in(stream: BinaryIO) -> int:
     return file.n_frames
 
 
-class Instance(NamedTuple):
-    """What an instance is, as far as that can be read."""
+def read_kind(source: BinaryIO | Path) -> tuple[str, str]:
+    """Return what a DICOM file or stream is, and the UID of its study.
 
-    holds_image: bool = True  # False of documents, which have no pixels.
-    is_ultrasound: bool = True  # False of images of other machines.
-    study_uid: str = ""
-
-
-def read_instance(source: BinaryIO | Path) -> Instance:
-    """Return what a DICOM file or stream is; what does not say may be an ultrasound image."""
+    It is ``ultrasound``, as may be what does not say, another ``image``, or a ``document``.
+    """
     try:
         keywords = ["SOPClassUID", "Rows", "Modality", "StudyInstanceUID"]
         dataset = library.read_elements(source, keywords)
     except ImageDecodeError:
-        return Instance()
-    holds_image = "Rows" in dataset or "SOPClassUID" not in dataset
-    return Instance(holds_image, is_ultrasound(dataset), library.text(dataset, "StudyInstanceUID"))
+        return "ultrasound", ""
+    kind = "ultrasound" if is_ultrasound(dataset) else "image"
+    if "Rows" not in dataset and "SOPClassUID" in dataset:
+        kind = "document"
+    return kind, library.text(dataset, "StudyInstanceUID")
 
 
 def digest_pixels(path: Path) -> str:

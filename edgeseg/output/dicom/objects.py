@@ -118,9 +118,6 @@ def _build_segmentation(hd: ModuleType, like: Any, origin: Origin) -> Any:
 
     Raises DataError if nothing was found.
     """
-    mask = origin.prediction.mask()
-    if len(origin.prediction.task.structures) == 1:
-        mask = (mask > 0).astype(mask.dtype)
     algorithm = hd.AlgorithmIdentificationSequence(
         name=origin.algorithm,
         family=load_codes().DCM.ArtificialIntelligence,
@@ -141,6 +138,9 @@ def _build_segmentation(hd: ModuleType, like: Any, origin: Origin) -> Any:
         )
         for number, each in enumerate(list_structures(hd, origin), start=1)
     ]
+    mask = origin.prediction.mask()
+    if len(origin.prediction.task.structures) == 1:
+        mask = (mask > 0).astype(mask.dtype)
     made = hd.seg.Segmentation(
         source_images=[like],
         pixel_array=mask,

@@ -37,9 +37,8 @@ def build_report(template: str, hd: ModuleType, like: Any, origin: Origin) -> An
 
 def _build_measurements(hd: ModuleType, like: Any, origin: Origin) -> Any:
     """Return the content after TID 1500."""
-    subject = None
-    if origin.prediction.task.kind == "head":
-        subject = hd.sr.SubjectContext(load_codes().DCM.Fetus, _fetus(hd))
+    is_head = origin.prediction.task.kind == "head"
+    subject = hd.sr.SubjectContext(load_codes().DCM.Fetus, _fetus(hd)) if is_head else None
     groups = [_group(hd, like, origin, structure) for structure in list_structures(hd, origin)]
     return hd.sr.MeasurementReport(
         observation_context=_context(hd, origin, subject),
@@ -165,15 +164,14 @@ def _ages(hd: ModuleType, origin: Origin) -> list[Any]:
     codes, found, figures = load_codes(), [], origin.prediction.figures
     chart = hd.sr.CodedConcept("HC IG-21", OWN_SCHEME, "HC, INTERGROWTH-21st 2016")
     for name, equation in (("hadlock", codes.cid12013.HCHadlock1984), ("intergrowth", chart)):
-        if (weeks := figures.get(f"ga_weeks_{name}")) is not None:
-            columns = [f"ga{end}_weeks_{name}" for end in ("", "_low", "_high")]
+        columns = [f"ga{end}_weeks_{name}" for end in ("", "_low", "_high")]
+        if (weeks := figures.get(columns[0])) is not None:
             unit, inferred = codes.UCUM.Day, hd.sr.RelationshipTypeValues.INFERRED_FROM
             properties = _range(hd, origin, columns, unit, _DAY_DECIMALS, _DAYS)
             days = round(_DAYS * float(weeks), _DAY_DECIMALS)
             age = hd.sr.Measurement(codes.LN.GestationalAge, days, unit, properties=properties)
-            content = [*age[0].get("ContentSequence", ())]
-            content.append(hd.sr.CodeContentItem(codes.DCM.Equation, equation, inferred))
-            age[0].ContentSequence = hd.sr.ContentSequence(content)
+            code = hd.sr.CodeContentItem(codes.DCM.Equation, equation, inferred)
+            age[0].ContentSequence = hd.sr.ContentSequence([*(properties or ()), code])
             found.append(age)
     return found
 
@@ -189,14 +187,11 @@ def _range(
     if value is None or not ends or None in ends:
         return None
     codes, properties = load_codes(), hd.sr.MeasurementProperties()
-    kinds = (
-        codes.SCT.RangeOfLowerMeasurementUncertainty,
-        codes.SCT.RangeOfUpperMeasurementUncertainty,
-    )
-    for kind, end in reversed([*zip(kinds, ends, strict=True)]):
+    of_figure = hd.sr.RelationshipTypeValues.HAS_PROPERTIES
+    for side, end in (("Upper", ends[1]), ("Lower", ends[0])):
         # by highdicom's own arguments for these they would have no unit
+        kind = getattr(codes.SCT, f"RangeOf{side}MeasurementUncertainty")
         off = float(round(factor * abs((end or 0) - value), decimals))
-        of_figure = hd.sr.RelationshipTypeValues.HAS_PROPERTIES
         properties.append(hd.sr.NumContentItem(kind, off, unit, relationship_type=of_figure))
     return properties
 

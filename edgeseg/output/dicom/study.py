@@ -39,23 +39,19 @@ def merge_reports(reports: Iterable[bytes], previous: bytes | None = None) -> by
             raise DataError(f"its images' reports are damaged ({type(error).__name__})") from None
 
 
-def _merge(parts: list[Any], previous: Any) -> bytes | None:
-    made, now, before = parts[0], datetime.now(), previous
-    groups, evidence, requests = _groups(made), _evidence(made), []
+def _merge(parts: list[Any], before: Any) -> bytes | None:
+    made, now, requests = parts[0], datetime.now(), list[Any]()
+    groups, evidence = _groups(made), _evidence(made)
     study, code = made.StudyInstanceUID, made.ConceptNameCodeSequence[0].CodeValue
     uid = make_uid("SR of a study", code, *sorted(part.SOPInstanceUID for part in parts))
     if before is not None and before.SOPInstanceUID == uid:
         return None
     for part in parts:
-        requests += [
-            each for each in part.get("ReferencedRequestSequence", ()) if each not in requests
-        ]
-        if part is made:
-            continue
+        orders = part.get("ReferencedRequestSequence", ())
+        requests += [order for order in orders if order not in requests]
+    for part in parts[1:]:
         if part.ConceptNameCodeSequence[0].CodeValue != code:
-            raise DataError(
-                "its images' reports are of several templates; begin anew (--overwrite)"
-            )
+            raise DataError("they are of several templates; begin anew (--overwrite)")
         groups.extend(item for item in _groups(part) if item.ValueType == "CONTAINER")
         (series,) = _evidence(part)
         same = [each for each in evidence if each.SeriesInstanceUID == series.SeriesInstanceUID]
@@ -63,8 +59,8 @@ def _merge(parts: list[Any], previous: Any) -> bytes | None:
             evidence.append(series)
         elif series.ReferencedSOPSequence[0] not in same[0].ReferencedSOPSequence:
             same[0].ReferencedSOPSequence.extend(series.ReferencedSOPSequence)
-        if part.CompletionFlag == "PARTIAL":
-            made.CompletionFlag = "PARTIAL"
+    if any(part.CompletionFlag == "PARTIAL" for part in parts):
+        made.CompletionFlag = "PARTIAL"
     if requests:
         made.ReferencedRequestSequence = requests
     own = make_uid("SR of a study", study, code, made.DeviceSerialNumber, __version__)
@@ -89,12 +85,8 @@ def _place(report: Any) -> tuple[str, int, str]:
 
 def _groups(report: Any) -> Any:
     """Return the items of the section that holds a report's groups."""
-    sections = (item for item in report.ContentSequence if "ConceptNameCodeSequence" in item)
-    return next(
-        section.ContentSequence
-        for section in sections
-        if section.ConceptNameCodeSequence[0].CodeValue in _GROUPS
-    )
+    codes = ((item.ConceptNameCodeSequence[0].CodeValue, item) for item in report.ContentSequence)
+    return next(item.ContentSequence for code, item in codes if code in _GROUPS)
 
 
 def _evidence(report: Any) -> Any:
