@@ -49,7 +49,7 @@ def run_phantoms(tree: Tree, inputs: Inputs, out: Path) -> Figures:
 
 def run_films(tree: Tree, inputs: Inputs, out: Path) -> Figures:
     """Measure DICOM in all encodings, with reports and segmentations."""
-    objects = ("--sr", "--seg")
+    objects = ("--sr", "--seg", *tree.of_each)
     status = tree.run("infer", inputs.films(), *objects, "--out", out / "films", *CPU)
     figures = read_results(out / "films")
     figures["run"] = {"exit status": str(status)}

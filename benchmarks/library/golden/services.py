@@ -55,7 +55,8 @@ def run_node(tree: Tree, inputs: Inputs, out: Path) -> Figures:
     for path in sorted(inputs.instances().iterdir()):
         dataset = pydicom.dcmread(path)
         sent[f"{dataset.SOPInstanceUID}.dcm"] = dataset
-    with running(tree, "listens on", "listen", "--out", out, "--port", 0, "--seg", *CPU) as line:
+    options = ("--port", 0, "--seg", *tree.of_each)
+    with running(tree, "listens on", "listen", "--out", out, *options, *CPU) as line:
         entity = AE("GOLDEN")
         entity.dimse_timeout = entity.network_timeout = _PATIENCE_S
         for dataset in sent.values():

@@ -31,6 +31,11 @@ class Tree:
     root: Path
 
     @property
+    def of_each(self) -> tuple[str, ...]:
+        """What has a report written of each file, as version 0.2 always does."""
+        return ("--report-each",) if self.root == REPOSITORY else ()
+
+    @property
     def environment(self) -> dict[str, str]:
         """The variables with which Python imports this tree."""
         path = os.pathsep.join([str(self.root), str(self.root / "training")])
