@@ -54,7 +54,6 @@ def run_node(
 
     def on_measured(file: str) -> None:
         names = picture_names(file)
-        exams.note(file)
         if reports is not None:
             documents = (names[kind] for kind in DOCUMENTS)
             reports.add(name for name in documents if (out / name).is_file())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -34,24 +35,16 @@ class Exams:
         self._out, self._store, self._ends_after_s = out, store, ends_after_s
         self._on_report, self._on_notice = on_report, on_notice
         self.is_waiting: Callable[[str], bool] = lambda study: False
-        self._ends_s: dict[str, float] = {}  # by study
-        self._lock, self._is_ending = threading.Lock(), threading.Event()
+        self._is_ending = threading.Event()
         self._thread = threading.Thread(target=self._work, name="edgeseg-exams")
 
     def __enter__(self) -> Exams:
-        for study in self._store.exams():
-            self._begin(study)
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._is_ending.set()
         self._thread.join()
-
-    def note(self, file: str) -> None:
-        """Note that a file was measured."""
-        if study := self._store.study_of(file):
-            self._begin(study)
 
     def write_all(self) -> None:
         """Write the reports of all exams at once, and those that are gone."""
@@ -60,21 +53,21 @@ class Exams:
         for study in sorted(gone.union(self._store.exams())):
             self._try_write(study)
 
-    def _begin(self, study: str) -> None:
-        with self._lock:
-            self._ends_s[study] = time.monotonic() + self._ends_after_s
-
     def _work(self) -> None:
+        known: dict[str, tuple[int, float]] = {}  # by study: its last change, when it ends
         while not self._is_ending.wait(_POLL_S):
-            now_s = time.monotonic()
-            with self._lock:
-                due = [study for study, at_s in self._ends_s.items() if at_s <= now_s]
-                ended = [study for study in due if not self.is_waiting(study)]
-                for study in ended:
-                    del self._ends_s[study]
-            for study in ended:
-                if not self._try_write(study):
-                    self._begin(study)
+            try:
+                now_s, exams = time.monotonic(), self._store.exams()
+            except EdgesegError:  # the store cannot be read now
+                continue
+            known = {study: at for study, at in known.items() if study in exams}
+            for study, change in exams.items():
+                last, ends_s = known.get(study, (None, 0.0))
+                if last != change:
+                    known[study] = change, now_s + self._ends_after_s
+                elif ends_s <= now_s and not self.is_waiting(study):
+                    is_done = self._try_write(study)
+                    known[study] = change, math.inf if is_done else now_s + self._ends_after_s
 
     def _try_write(self, study: str) -> bool:
         """Write the report of a study, and return whether it need not be tried again."""
@@ -90,13 +83,13 @@ class Exams:
     def _write(self, study: str) -> None:
         from edgeseg.output.dicom.study import merge_reports
 
-        change, names, number = *self._store.exam(study), 1
+        change, number = self._store.exams().get(study, 0), 1
         name = last = f"sr/{study}.dcm"
         while self._store.has_picture(name) and (self._out / name).exists():
             number, last = number + 1, name
             name = f"sr/{study}.{number}.dcm"
         previous = (self._out / last).read_bytes() if number > 1 else None
-        parts = [(self._out / each).read_bytes() for each in names]
+        parts = [(self._out / each).read_bytes() for each in self._store.findings(study)]
         report = merge_reports(parts, previous) if parts else None
         if report is None:
             name = last

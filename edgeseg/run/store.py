@@ -28,17 +28,12 @@ CREATE TABLE IF NOT EXISTS rows (
 CREATE TABLE IF NOT EXISTS pictures (
     name TEXT PRIMARY KEY, file TEXT, size_bytes INT) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS pictures_of_file ON pictures (file);
-CREATE TABLE IF NOT EXISTS exams (study TEXT PRIMARY KEY, change INTEGER);
+CREATE TABLE IF NOT EXISTS exams (change INTEGER PRIMARY KEY AUTOINCREMENT, study TEXT UNIQUE);
 CREATE TABLE IF NOT EXISTS owed (name TEXT PRIMARY KEY, n INTEGER);
 CREATE TABLE IF NOT EXISTS waiting (n INTEGER PRIMARY KEY, file TEXT UNIQUE);
 """
 _TABLES = ("run", "files", "rows", "pictures", "exams", "owed", "waiting")
 _OWE = "INSERT OR IGNORE INTO owed VALUES (?, (SELECT COALESCE(MAX(n), 0) + 1 FROM owed))"
-
-
-_CHANGE = (
-    "INSERT OR REPLACE INTO exams VALUES (?, (SELECT COALESCE(MAX(change), 0) + 1 FROM exams))"
-)
 
 
 class Picture(NamedTuple):
@@ -157,7 +152,7 @@ class Store:
         """Put the rows of files in place of those they have, and take the files off the queue.
 
         All of it is there afterwards or, if this is cut off, nothing of it. The exams of studies of
-        which findings came or went are to be reported, see `exam`. Returns the names of
+        which findings came or went are to be reported, see `exams`. Returns the names of
         pictures that belong to the files no longer; see `forget_pictures`.
         """
         outdated: list[str] = []
@@ -174,27 +169,22 @@ class Store:
                 db.executemany(_OWE, ((name,) for name in each.owed))
                 db.execute("DELETE FROM waiting WHERE file = ?", (file,))
                 studies = {_study_of(name) for name in (*known, *each.pictures)} - {""}
-                db.executemany(_CHANGE, ((study,) for study in sorted(studies)))
+                change = "INSERT OR REPLACE INTO exams (study) VALUES (?)"
+                db.executemany(change, ((study,) for study in sorted(studies)))
         return outdated
 
-    def exams(self) -> list[str]:
-        """Return the studies whose exam is to be reported."""
-        return self._texts("SELECT study FROM exams")
+    def exams(self) -> dict[str, int]:
+        """Return the studies whose exam is to be reported, each with its last change."""
+        return dict(self._all("SELECT study, change FROM exams"))
 
     def studies(self) -> set[str]:
         """Return all studies with findings."""
         return {*map(_study_of, self.pictures())} - {""}
 
-    def exam(self, study: str) -> tuple[int, list[str]]:
-        """Return which change of a study's findings was the last, and their names."""
-        change = self._all("SELECT change FROM exams WHERE study = ?", study)
+    def findings(self, study: str) -> list[str]:
+        """Return the names of a study's findings."""
         names = "SELECT name FROM pictures WHERE name GLOB ? || '/*'"
-        return change[0][0] if change else 0, self._texts(names, f"{FINDINGS}/{study}")
-
-    def study_of(self, file: str) -> str:
-        """Return the study that a file's finding is of; empty without one."""
-        names = self._texts("SELECT name FROM pictures WHERE file = ?", file)
-        return max(map(_study_of, names), default="")
+        return self._texts(names, f"{FINDINGS}/{study}")
 
     def end_exam(self, study: str, change: int, owed: Iterable[str]) -> None:
         """Note that an exam is reported, up to a change, by a document that may be owed."""

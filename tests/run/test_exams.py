@@ -47,7 +47,7 @@ class Folder:
             with Exams(self.out, self.store, *how) as exams:
                 yield exams
 
-    def measure(self, exams: Exams, uid: str) -> None:
+    def measure(self, uid: str) -> None:
         path = self.out / (name := f"findings/1.2/{uid}.dcm")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(uid.encode())
@@ -55,7 +55,6 @@ class Folder:
         self.store.announce([exams_module.Picture(name, file, 1)])
         rows = [ROW | {"file": file}]
         self.store.replace_rows([FileRows(file, "1", ["findings"], rows, [name])])
-        exams.note(file)
 
     @property
     def reports(self) -> dict[str, bytes]:
@@ -63,20 +62,20 @@ class Folder:
 
 
 def test_more_of_an_exam_makes_a_new_version(folder: Folder) -> None:
-    with folder.run() as exams:
-        folder.measure(exams, "5")
+    with folder.run():
+        folder.measure("5")
         until(lambda: folder.sent == ["sr/1.2.dcm"])
-        folder.measure(exams, "4")
+        folder.measure("4")
         until(lambda: len(folder.sent) == 2)
-        folder.measure(exams, "4")  # again
-        until(lambda: folder.store.exams() == [])
+        folder.measure("4")  # again
+        until(lambda: not folder.store.exams())
         assert folder.store.owed() == ["sr/1.2.dcm", "sr/1.2.2.dcm"]
     assert folder.reports == {"1.2.dcm": b"5", "1.2.2.dcm": b"4,5"}
 
 
 def test_an_exam_without_an_end_is_gathered_by_the_next_run(folder: Folder) -> None:
     with folder.run(ends_after_s=60) as exams:
-        folder.measure(exams, "5")
+        folder.measure("5")
     with folder.run() as exams:
         exams.is_waiting = lambda study: True
     assert folder.reports == {}
@@ -106,7 +105,7 @@ def test_a_kill_between_two_steps_loses_nothing_and_repeats_nothing(
         raise Kill
 
     with folder.run(ends_after_s=60) as exams, monkeypatch.context() as patch:
-        folder.measure(exams, "5")
+        folder.measure("5")
         patch.setattr(*step, kill)
         with contextlib.suppress(Kill):
             exams.write_all()
@@ -130,8 +129,8 @@ def test_what_cannot_be_written_is_said(
         return merge(*args)
 
     monkeypatch.setattr("edgeseg.output.dicom.study.merge_reports", fail_once)
-    with folder.run() as exams:
-        folder.measure(exams, "5")
+    with folder.run():
+        folder.measure("5")
         until(lambda: bool(folder.notices))
         until(lambda: bool(folder.sent) == is_tried_again)
     assert "the disk is full" in folder.notices[0]
@@ -140,7 +139,7 @@ def test_what_cannot_be_written_is_said(
 def test_a_report_of_somebody_else_is_kept(folder: Folder) -> None:
     (folder.out / "sr").mkdir()
     (folder.out / "sr" / "1.2.dcm").write_bytes(b"mine")
-    with folder.run() as exams:
-        folder.measure(exams, "5")
+    with folder.run():
+        folder.measure("5")
         until(lambda: bool(folder.notices))
     assert folder.reports == {"1.2.dcm": b"mine"}

@@ -69,7 +69,6 @@ def watch(
 
         def on_rows(rows: Sequence[Row]) -> None:
             results.note_change(rows)
-            exams.note(str(rows[0]["file"]))
             for row in rows:
                 console.row(row, segmenter.metadata.task)
                 write_line(row)
