@@ -142,7 +142,8 @@ class Inbox:
                 self._incomplete.add(file)
         if is_known:
             before = digest_pixels(self._spool / file) if measured is None else measured
-            if _are_other_pixels(before, digest_pixels(received)):
+            syntax, now = before.partition(" ")[0], digest_pixels(received)
+            if before and now.startswith(f"{syntax} ") and now != before:
                 self._on_notice(f"{file}: sent again with other pixels; the first are measured")
             return Status.SUCCESS
         if not has_room:
@@ -238,12 +239,6 @@ class Inbox:
         if not is_ending:
             reason = error if isinstance(error, OutputWriteError) else type(error).__name__
             self._on_notice(f"{file}: could not be measured, and is tried again: {reason}")
-
-
-def _are_other_pixels(before: str, now: str) -> bool:
-    """Tell apart what `digest_pixels` gives; other encodings of the same pixels are equal."""
-    (one, _, first), (other, _, second) = before.partition(" "), now.partition(" ")
-    return one == other and first != second
 
 
 class Notices:

@@ -74,7 +74,7 @@ def read_kind(source: BinaryIO | Path) -> tuple[str, str]:
 
 
 def digest_pixels(path: Path) -> str:
-    """Return what tells an instance's pixels from others in the same encoding."""
+    """Return an instance's encoding and, behind a space, what tells its pixels apart in it."""
     try:
         with path.open("rb") as stream:
             dataset = library.read_elements(stream, ["SOPInstanceUID"])

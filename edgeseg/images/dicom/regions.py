@@ -38,11 +38,6 @@ class Region(NamedTuple):
         """Whether it is a two-dimensional scan of tissue; what is not said may be one."""
         return self.spatial_format in (_TWO_DIMENSIONAL, None) and self.data_type in (_TISSUE, None)
 
-    @property
-    def is_flow(self) -> bool:
-        """Whether it is a two-dimensional scan in the colours of flow."""
-        return (self.spatial_format, self.data_type) == (_TWO_DIMENSIONAL, _FLOW)
-
 
 class Scale(NamedTuple):
     """Where the scans are on a screen, and what their pixels measure."""
@@ -68,7 +63,7 @@ def read_scale(regions: Sequence[Region], size: tuple[int, int]) -> Scale:
         of = f"in an image of {size[1]}x{size[0]}: it was resized or cut after it was scanned"
         return Scale((), None, f"a region of the screen reaches to {edge} {of}")
     tissue = [region for region in regions if region.is_tissue]
-    scans = tissue or [region for region in regions if region.is_flow]
+    scans = tissue or [region for region in regions if region[:2] == (_TWO_DIMENSIONAL, _FLOW)]
     if not scans:
         return Scale((), None, "the file names no region that is a two-dimensional scan of tissue")
     first = [*dict.fromkeys(scans)][:_MOST_SCANS]
