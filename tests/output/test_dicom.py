@@ -17,7 +17,7 @@ import pydicom
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 
-from edgeseg.errors import DataError
+from edgeseg.errors import DataError, ImageDecodeError
 from edgeseg.images.calibration import Calibration
 from edgeseg.measure.ellipse import Ellipse
 from edgeseg.output.dicom.objects import make_segmentation, make_structured_report
@@ -347,7 +347,7 @@ def test_the_reports_of_a_study_become_one(template: str, tmp_path: Path) -> Non
     other = make_structured_report(cine(), 1, head(), MODEL, {"1500": "ob", "ob": "1500"}[template])
     with pytest.raises(DataError, match="templates"):
         merge_reports([parts[0], other])
-    with pytest.raises(DataError, match="damaged"):
+    with pytest.raises(ImageDecodeError, match="damaged"):
         merge_reports([parts[0][:400]])
 
 

@@ -8,7 +8,7 @@ from io import BytesIO
 from typing import Any
 
 from edgeseg.errors import DataError
-from edgeseg.images.dicom.library import quiet, read_elements
+from edgeseg.images.dicom.library import read_elements, translate_errors
 from edgeseg.output.dicom.origin import make_uid
 from edgeseg.system.version import __version__
 
@@ -27,16 +27,11 @@ def merge_reports(reports: Iterable[bytes], previous: bytes | None = None) -> by
         The study's last report, whose series it joins and which it names as its predecessor; None
         is returned where they are the same.
 
-    Raises DataError if they are of several templates, or damaged.
+    Raises DataError if they are of several templates, ImageDecodeError if one is damaged.
     """
-    with quiet():
-        try:
-            parts = sorted((read_elements(BytesIO(each)) for each in reports), key=_place)
-            return _merge(parts, None if previous is None else read_elements(BytesIO(previous)))
-        except DataError:
-            raise
-        except Exception as error:  # of any kind, and with values of the patient in its text
-            raise DataError(f"its images' reports are damaged ({type(error).__name__})") from None
+    with translate_errors("an image's report"):
+        parts = sorted((read_elements(BytesIO(each)) for each in reports), key=_place)
+        return _merge(parts, None if previous is None else read_elements(BytesIO(previous)))
 
 
 def _merge(parts: list[Any], before: Any) -> bytes | None:
@@ -51,7 +46,9 @@ def _merge(parts: list[Any], before: Any) -> bytes | None:
         requests += [order for order in orders if order not in requests]
     for part in parts[1:]:
         if part.ConceptNameCodeSequence[0].CodeValue != code:
-            raise DataError("they are of several templates; begin anew (--overwrite)")
+            raise DataError(
+                "its images' reports are of several templates; begin anew (--overwrite)"
+            )
         groups.extend(item for item in _groups(part) if item.ValueType == "CONTAINER")
         (series,) = _evidence(part)
         same = [each for each in evidence if each.SeriesInstanceUID == series.SeriesInstanceUID]
