@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -43,6 +43,13 @@ def check_device(value: str) -> str:
     """Refuse a device without a provider, as wrong usage."""
     if value not in (devices := complete_device("")):
         raise typer.BadParameter(f"{value!r}; expected {', '.join(devices)}")
+    return value
+
+
+def check_template(value: str) -> str:
+    """Refuse what is no template of reports, as wrong usage."""
+    if value not in ("1500", "ob"):
+        raise typer.BadParameter(f"{value!r}; expected 1500 or ob")
     return value
 
 
@@ -218,7 +225,12 @@ class OutputOptions:
         bool, _output("Write a report of each file instead.", "--report-each")
     ] = False
     sr_template: Annotated[
-        Literal["1500", "ob"], _output("TID 1500, or ob: TID 5000, as ultrasound machines send it.")
+        str,
+        _output(
+            "1500, or ob: TID 5000, as ultrasound machines send it.",
+            metavar="1500|ob",
+            callback=check_template,
+        ),
     ] = "1500"
     seg: Annotated[bool, _output("Write a segmentation for each DICOM file.", "--seg")] = False
     annotated: Annotated[bool, _output("Write films' overlays as videos.", "--annotate")] = False

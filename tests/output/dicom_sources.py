@@ -98,7 +98,9 @@ def head(
 def nothing() -> Prediction:
     """Return the prediction of an image without a head."""
     frame = Frame(np.zeros(SIZE, dtype=np.uint8), HALF_MM)
-    measured = Measurement(figures.empty_figures(frame), reason="no head found: it is dark")
+    dark = Look(np.zeros((1, *SIZE), np.float32), View.whole(SIZE))
+    reason = "no head found: it is dark"
+    measured = Measurement(figures.empty_figures(frame), reason=reason, look=dark)
     return Prediction(frame, measured, SURE, StageTimes(0, 0, 0))
 
 
