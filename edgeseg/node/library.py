@@ -35,39 +35,17 @@ def pynetdicom() -> Any:
     return pynetdicom
 
 
-class Sweeper:
-    """Deletes from a folder what came of instances whose association ended before their end."""
-
-    def __init__(self, spool: Path) -> None:
-        self._spool = spool
-        self._seen: set[Path] = set()
-
-    def sweep(self, *, is_idle: bool) -> None:
-        """Delete what was there at the last sweep already, if nobody is connected since then."""
-        found = {*self._spool.glob("tmp*")} if is_idle else set()  # as tempfile names files
-        for path in found & self._seen:
-            with contextlib.suppress(OSError):
-                path.unlink()
-        self._seen = found
-
-    def empty(self) -> None:
-        """Delete all."""
-        for _ in range(2):
-            self.sweep(is_idle=True)
-
-
 @contextlib.contextmanager
-def open_spool(spool: Path) -> Iterator[Sweeper]:
+def open_spool(spool: Path) -> Iterator[None]:
     """Have pynetdicom write what it receives into a folder; incomplete instances are deleted.
 
     Raises `OutputWriteError` if it cannot be written to.
     """
     messages = pynetdicom().dimse_messages
-    sweeper = Sweeper(spool)
     try:
         spool.mkdir(parents=True, exist_ok=True)
         sync(spool.parent)
-        sweeper.empty()  # of a node that was killed
+        _empty(spool)  # of a node that was killed
         tempfile.TemporaryFile(dir=spool).close()
     except OSError as error:
         raise OutputWriteError(
@@ -76,7 +54,13 @@ def open_spool(spool: Path) -> Iterator[Sweeper]:
     before = messages.NamedTemporaryFile  # which has no option for a folder
     messages.NamedTemporaryFile = functools.partial(tempfile.NamedTemporaryFile, dir=spool)
     try:
-        yield sweeper
+        yield
     finally:
         messages.NamedTemporaryFile = before
-        sweeper.empty()
+        _empty(spool)
+
+
+def _empty(spool: Path) -> None:
+    for path in spool.glob("tmp*"):  # as tempfile names files
+        with contextlib.suppress(OSError):
+            path.unlink()

@@ -20,7 +20,7 @@ from typing import Any
 
 from edgeseg.errors import ConfigError
 from edgeseg.node.addresses import Bounds, NodeAddress, Status, find_fixed_addresses
-from edgeseg.node.library import Sweeper, open_spool, pynetdicom
+from edgeseg.node.library import open_spool, pynetdicom
 from edgeseg.system.addresses import in_brackets, parse_address
 
 # Encodings that are read here; of several that are offered one of these is taken.
@@ -58,14 +58,14 @@ def run_server(
     cannot be written to.
     """
     bounds = address.bounds
-    with open_spool(spool) as sweeper:
+    with open_spool(spool):
         entity = pynetdicom().AE(address.ae_title)
         entity.add_supported_context("1.2.840.10008.1.1")  # the echo
         entity.maximum_associations, entity.maximum_pdu_size = bounds.associations, bounds.pdu_bytes
         entity.acse_timeout = bounds.association_s
         entity.dimse_timeout = entity.network_timeout = bounds.idle_s
         node = _Node(address, store, on_notice)
-        server = _open_server(entity, node, sweeper)
+        server = _open_server(entity, node)
         accepting = threading.Thread(target=server.serve_forever, args=(_ACCEPT_S,), daemon=True)
         accepting.start()
         try:
@@ -154,7 +154,7 @@ class _Node:
             self._changed.notify_all()
 
 
-def _open_server(entity: Any, node: _Node, sweeper: Sweeper) -> Any:
+def _open_server(entity: Any, node: _Node) -> Any:
     package, address, bounds = pynetdicom(), node.address, node.address.bounds
     evt, transport = package.evt, package.transport
     # known only now, as nothing imports the package before a node starts
@@ -185,12 +185,11 @@ def _open_server(entity: Any, node: _Node, sweeper: Sweeper) -> Any:
 
         def verify_request(self, request: Any, client_address: Any) -> bool:
             host = str(parse_address(client_address[0]))
+            most_of_host = max(bounds.connections_of_address, bounds.associations)
             hosts = [*node.opening.values(), *map(_host_of, self.active_associations)]
             if node.addresses is not None and host not in node.addresses:
                 node.on_notice(f"{host}: a connection was closed, as no caller there is allowed")
-            elif len(hosts) >= bounds.connections or (
-                hosts.count(host) >= bounds.connections_of_address
-            ):
+            elif len(hosts) >= bounds.connections or hosts.count(host) >= most_of_host:
                 node.on_notice(f"{host}: a connection was closed, as there are too many")
             else:
                 node.opening[request] = host
@@ -201,10 +200,6 @@ def _open_server(entity: Any, node: _Node, sweeper: Sweeper) -> Any:
                 super().process_request_thread(request, client_address)
             finally:
                 node.opening.pop(request, None)
-
-        def service_actions(self) -> None:
-            super().service_actions()
-            sweeper.sweep(is_idle=not self.active_associations)
 
         def handle_error(self, request: Any, client_address: Any) -> None:
             error, host = sys.exc_info()[1], parse_address(client_address[0])

@@ -76,8 +76,9 @@ class Exams:
         except (OSError, OutputWriteError) as error:  # as of a full disk, which need not stay so
             self._on_notice(str(error))
             return False
-        except EdgesegError as error:
-            self._on_notice(f"study {study}: no report was made of it: {error}")
+        except Exception as error:
+            reason = error if isinstance(error, EdgesegError) else type(error).__name__
+            self._on_notice(f"study {study}: no report was made of it: {reason}")
         return True
 
     def _write(self, study: str) -> None:

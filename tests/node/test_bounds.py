@@ -93,7 +93,7 @@ def test_too_many_associations_come_back_and_connections_are_closed(started: Sta
         third.sendall(hostile.usual_request())
         assert read_unit(third) == (3, b"\0\2\3\2")  # rejected for now: local limit exceeded
     until(lambda: hostile.answers_echo(node.address))
-    for bounds in (Bounds(connections=3), Bounds(connections_of_address=3)):
+    for bounds in (Bounds(connections=3), Bounds(associations=2, connections_of_address=3)):
         _assert_closes_most_of_20(started(bounds=bounds))
 
 
