@@ -41,6 +41,8 @@ OF_ONE_PLACE: dict[str, str | tuple[str, ...]] = {
     "PIL": ("edgeseg.images.formats", "edgeseg.drawing"),
     "pydicom": "edgeseg.images.dicom.library",
     "pynetdicom": "edgeseg.node.library",
+    "dicomweb_client": "edgeseg.node.dicomweb",
+    "requests": "edgeseg.node.dicomweb",
     "ray": "edgeseg.archive.on_ray",
 }
 OF_THE_COMMAND_LINE = {"typer", "rich"}

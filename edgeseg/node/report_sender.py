@@ -1,4 +1,4 @@
-"""Sends reports to another node, an archive that may be away for a while."""
+"""Sends reports to an archive, which may be away for a while; over DIMSE, if it is a node."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from edgeseg.errors import EdgesegError
 from edgeseg.node.addresses import Remote, Status
@@ -25,24 +25,77 @@ _CONTEXTS = 128  # of an association, PS3.8
 _WARNING = 0xB  # first digit of statuses: it is stored all the same
 
 
+class Outcome(NamedTuple):
+    """What became of a file that was to be sent."""
+
+    is_done: bool  # it need not be sent again: the peer keeps it, or refuses it for good
+    reason: str = ""  # why it was not sent; empty also of what was not tried
+
+
+class Archive(Protocol):
+    """Where reports are sent; as text its address."""
+
+    def send(
+        self,
+        paths: Sequence[Path],
+        may_go_on: Callable[[], bool],
+        on_open: Callable[[Callable[[], None]], None],
+        /,
+    ) -> list[Outcome]:
+        """Send files, and return what became of each.
+
+        ``may_go_on`` is asked before each file; once it says no, the rest stays unsent. ``on_open``
+        is called, once there is a connection, with a function that cuts it off from any thread.
+        """
+
+
+class Peer(NamedTuple):
+    """Another node, which knows us by ``ae_title``."""
+
+    remote: Remote
+    ae_title: str
+    tls: ssl.SSLContext | None = None
+
+    def __str__(self) -> str:
+        return str(self.remote)
+
+    def send(
+        self,
+        paths: Sequence[Path],
+        may_go_on: Callable[[], bool] = lambda: True,
+        on_open: Callable[[Callable[[], None]], None] = lambda cut_off: None,
+    ) -> list[Outcome]:
+        """Store files in one association, each in its own encoding; see `Archive.send`."""
+        wanted = [*dict.fromkeys(kind for path in paths if (kind := _read_kind(path)) is not None)]
+        if not wanted:
+            return [Outcome(True, f"{path}: not a DICOM file") for path in paths]
+        with _open_association(self.remote, wanted, self.ae_title, self.tls) as association:
+            if association is None:
+                secured = ", and speak TLS with a certificate that is trusted" if self.tls else ""
+                known = f"is it there, and does it know {self.ae_title}{secured}?"
+                return [Outcome(False, f"{self}: no association; {known}") for _ in paths]
+            on_open(association.dul.socket.close)
+            return [
+                _send_file(association, path, self.remote) if may_go_on() else Outcome(False)
+                for path in paths
+            ]
+
+
 class ReportSender:
     """Sends documents in a thread of its own while its context is open, again until they arrive.
 
     When the context ends, it sends for `_STOP_S` more, and then cuts off an archive that does not
     answer. The store of ``results`` keeps the names of what was not sent, which the folder's next
-    run sends; ``on_notice`` is called with sentences on it. For the others see `send_files`.
+    run sends; ``on_notice`` is called with sentences on it.
     """
 
     def __init__(
         self,
         results: Results,
-        remote: Remote,
-        ae_title: str,
-        tls: ssl.SSLContext | None,
+        archive: Archive,
         on_notice: Callable[[str], None],
     ) -> None:
-        self._results, self._on_notice = results, on_notice
-        self._remote, self._ae_title, self._tls = remote, ae_title, tls
+        self._results, self._archive, self._on_notice = results, archive, on_notice
         self._names: dict[str, None] = {}  # in order
         self._changed = threading.Condition()
         self._is_ending = False
@@ -65,7 +118,7 @@ class ReportSender:
             self._thread.join(_STOP_S)
         if self._names:
             count = len(self._names)
-            self._on_notice(f"{self._remote}: not sent yet: {count}; the next start sends them")
+            self._on_notice(f"{self._archive}: not sent yet: {count}; the next start sends them")
 
     def add(self, names: Iterable[str]) -> None:
         """Add documents, by their names below the folder."""
@@ -95,8 +148,7 @@ class ReportSender:
     def _send(self, names: list[str]) -> bool:
         """Send documents, and return whether any of them need not be sent again."""
         paths = [self._results.out / name for name in names]
-        to = self._remote, self._ae_title, self._tls
-        outcomes = send_files(paths, *to, may_go_on=self._has_time, on_open=self._opened.append)
+        outcomes = self._archive.send(paths, self._has_time, self._opened.append)
         ended = [
             name
             for name, path, outcome in zip(names, paths, outcomes, strict=True)
@@ -114,43 +166,6 @@ class ReportSender:
                 self._names.pop(name, None)
             self._names.update(dict.fromkeys(name for name in names if name not in ended))
         return bool(ended)
-
-
-class Outcome(NamedTuple):
-    """What became of a file that was to be sent."""
-
-    is_done: bool  # it need not be sent again: the peer keeps it, or refuses it for good
-    reason: str = ""  # why it was not sent; empty also of what was not tried
-
-
-def send_files(
-    paths: Sequence[Path],
-    remote: Remote,
-    ae_title: str,
-    tls: ssl.SSLContext | None = None,
-    *,
-    may_go_on: Callable[[], bool] = lambda: True,
-    on_open: Callable[[Callable[[], None]], None] = lambda cut_off: None,
-) -> list[Outcome]:
-    """Store files at another node, in one association, each in its own encoding.
-
-    ``ae_title`` is the title under which the node knows us. ``may_go_on`` is asked before each
-    file; once it says no, the rest stays unsent. ``on_open`` is called, once there is an
-    association, with a function that cuts it off from any thread.
-    """
-    wanted = [*dict.fromkeys(kind for path in paths if (kind := _read_kind(path)) is not None)]
-    if not wanted:
-        return [Outcome(True, f"{path}: not a DICOM file") for path in paths]
-    with _open_association(remote, wanted, ae_title, tls) as association:
-        if association is None:
-            secured = "" if tls is None else ", and speak TLS with a certificate that is trusted"
-            reason = f"{remote}: no association; is it there, and does it know {ae_title}{secured}?"
-            return [Outcome(False, reason) for _ in paths]
-        on_open(association.dul.socket.close)
-        return [
-            _send_file(association, path, remote) if may_go_on() else Outcome(False)
-            for path in paths
-        ]
 
 
 def _send_file(association: Any, path: Path, remote: Remote) -> Outcome:

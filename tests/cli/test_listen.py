@@ -39,6 +39,7 @@ from tests.output.dicom_sources import items  # noqa: E402
 
 TIMEOUT_S = 60
 ORTHANC = shutil.which("Orthanc")
+DICOMWEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 needs_clients = pytest.mark.skipif(
     os.name == "nt" or shutil.which("storescu") is None, reason="needs SIGTERM, and dcmtk"
 )
@@ -255,11 +256,18 @@ def test_reports_wait_for_an_archive_that_is_away_and_go_there_over_tls(
 
 @pytest.mark.skipif(ORTHANC is None, reason="Orthanc is not installed")
 @needs_clients
+@pytest.mark.parametrize("way", ["node", "dicom-web"])
 def test_an_archive_routes_images_here_and_takes_reports_back(
-    images: list[Path], tmp_path: Path, start: Callable[..., Node]
+    images: list[Path], tmp_path: Path, start: Callable[..., Node], way: str
 ) -> None:
     out, dicom_port, http_port = tmp_path / "out", _free_port(), _free_port()
-    back = ("--return", f"ARCHIVE@127.0.0.1:{dicom_port}", "--exam-ends-after", 2)
+    to = f"ARCHIVE@127.0.0.1:{dicom_port}"
+    if way == "dicom-web":
+        pytest.importorskip("dicomweb_client")
+        if not DICOMWEB.exists():
+            pytest.skip("Orthanc's plugin is not installed: orthanc-dicomweb")
+        to = f"http://127.0.0.1:{http_port}/dicom-web"
+    back = ("--return", to, "--exam-ends-after", 2)
     node = start(out, *back, "--seg")
     with _orthanc(tmp_path, dicom_port, http_port, node.port):
         until(lambda: _ask(http_port, "/system") is not None)
@@ -272,7 +280,7 @@ def test_an_archive_routes_images_here_and_takes_reports_back(
         ]
         assert [found.count(modality) for modality in ("US", "SR", "SEG")] == [4, 1, 4]
         assert {len(study["Series"]) for study in _ask(http_port, "/studies?expand")} == {6}
-        assert "ARCHIVE" not in node.stop()
+        assert to not in node.stop()
     assert len(untimed_rows(out)) == 6
 
 
@@ -311,7 +319,11 @@ def _orthanc(folder: Path, dicom_port: int, http_port: int, node_port: str) -> I
     configuration = {
         **{"DicomAet": "ARCHIVE", "DicomPort": dicom_port, "HttpPort": http_port},
         **{"StorageDirectory": str(folder / "db"), "IndexDirectory": str(folder / "db")},
-        **{"RemoteAccessAllowed": False, "AuthenticationEnabled": False, "Plugins": []},
+        **{
+            "RemoteAccessAllowed": False,
+            "AuthenticationEnabled": False,
+            "Plugins": [str(DICOMWEB)],
+        },
         **{"DicomCheckCalledAet": False, "DicomAlwaysAllowStore": True},
         "DicomModalities": {"edgeseg": ["EDGESEG", "127.0.0.1", int(node_port)]},
         "LuaScripts": [str(folder / "route.lua")],

@@ -11,7 +11,7 @@ from pytest import MonkeyPatch
 
 from edgeseg.errors import ConfigError, DataError, InputNotFoundError
 from edgeseg.node.addresses import Bounds, Caller, Remote, find_fixed_addresses, make_tls
-from edgeseg.node.report_sender import Outcome, send_files
+from edgeseg.node.report_sender import Outcome, Peer
 from edgeseg.system.addresses import parse_address
 from tests.fakes import until
 from tests.node.conftest import (
@@ -98,10 +98,10 @@ def test_reports_go_to_named_hosts(started: Start, certificates: Certificates) -
     # callers need no certificate
     node = started(tls=make_tls(None, *certificates.node, is_node=True))
     context, files = make_tls(certificates.authority), [example()]
-    (outcome,) = send_files(files, Remote("NODE", *node.address), "EDGESEG", context)
+    (outcome,) = Peer(Remote("NODE", *node.address), "EDGESEG", context).send(files)
     assert outcome == Outcome(True)
     elsewhere = Remote("NODE", "127.1", node.address[1])  # the same machine
-    (outcome,) = send_files(files, elsewhere, "EDGESEG", context)
+    (outcome,) = Peer(elsewhere, "EDGESEG", context).send(files)
     assert not outcome.is_done
     assert "certificate" in outcome.reason
 

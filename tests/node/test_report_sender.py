@@ -18,7 +18,7 @@ from pytest import MonkeyPatch
 from edgeseg.errors import OutputWriteError
 from edgeseg.node import report_sender
 from edgeseg.node.addresses import Caller, Remote
-from edgeseg.node.report_sender import Outcome, ReportSender, send_files
+from edgeseg.node.report_sender import Outcome, Peer, ReportSender
 from tests.fakes import until
 from tests.node.conftest import Node, SlowStore, Start, example
 
@@ -40,8 +40,8 @@ def sending(tmp_path: Path) -> Sending:
         for name in names:
             (tmp_path / name).write_bytes(example().read_bytes())
         results: Any = SimpleNamespace(out=tmp_path, store=SimpleNamespace(note_sent=note))
-        remote = Remote("NODE", *node.address)
-        with ReportSender(results, remote, "EDGESEG", None, said.append) as sender:
+        peer = Peer(Remote("NODE", *node.address), "EDGESEG")
+        with ReportSender(results, peer, said.append) as sender:
             sender.add(names)
             yield sender
 
@@ -101,7 +101,7 @@ def test_a_stop_waits_for_neither_a_hanging_archive_nor_the_rest(
 
 
 def send(paths: list[Path], address: tuple[str, int]) -> list[Outcome]:
-    return send_files(paths, Remote("NODE", *address), "EDGESEG")
+    return Peer(Remote("NODE", *address), "EDGESEG").send(paths)
 
 
 def test_files_come_whole_as_encoded_and_others_are_refused(node: Node, tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def listen(
         list[str] | None, option("Who may send; may be given several times.", metavar="AET[@HOST]")
     ] = None,
     return_to: Annotated[
-        str | None, option("Send the reports there.", "--return", metavar="AET@HOST:PORT")
+        str | None, option("Send the reports there.", "--return", metavar="AET@HOST:PORT|URL")
     ] = None,
     most_mib: Annotated[int, count("MiB of the largest instance.", "--max-instance")] = 1024,
     most_callers: Annotated[int, count("Callers served at once.", "--max-associations")] = 8,
@@ -125,9 +125,10 @@ def listen(
     """
     from edgeseg.inputs.facts import Ages, PixelSizes
     from edgeseg.node.addresses import Bounds, Caller, NodeAddress, Remote, check_title
+    from edgeseg.node.dicomweb import WebArchive
     from edgeseg.node.library import pynetdicom
     from edgeseg.node.node import Notices, run_node
-    from edgeseg.node.report_sender import ReportSender
+    from edgeseg.node.report_sender import Archive, Peer, ReportSender
     from edgeseg.run.engine import Engine
     from edgeseg.run.exams import Exams
     from edgeseg.run.results import open_results
@@ -138,10 +139,14 @@ def listen(
         pynetdicom()
     title = check_title(aet)
     callers = [Caller.parse(text) for text in allow] if allow else None
-    remote = Remote.parse(return_to) if return_to else None
-    if remote and not (sr or output.seg):
+    if return_to and not (sr or output.seg):
         raise typer.BadParameter("--return sends reports: omit --no-sr, or add --seg")
     inward, outward = options.open_tls(tls_cert, tls_key, tls_ca, return_tls=return_tls)
+    archive: Archive | None = None
+    if return_to and "://" in return_to:
+        archive = WebArchive.open(return_to)
+    elif return_to:
+        archive = Peer(Remote.parse(return_to), title, outward)
     bounds = Bounds(instance_bytes=most_mib << 20, associations=most_callers, queue=queue)
     address = NodeAddress(host, port, title, callers, inward, bounds)
     workers, notices = model.count_workers(), Notices(console.notice)
@@ -151,8 +156,8 @@ def listen(
         contextlib.closing(notices),
         open_results(worker, out, options.arguments_of(context)) as results,
     ):
-        reports = ReportSender(results, remote, title, outward, notices) if remote else None
-        owes, on_rows = remote is not None, results.note_change
+        reports = ReportSender(results, archive, notices) if archive else None
+        owes, on_rows = archive is not None, results.note_change
         engine = Engine(worker, results.store, out, workers, owes=owes, on_rows=on_rows)
         to_archive = reports.add if reports else None
         exams = Exams(out, results.store, notices, exam_ends_after, to_archive)

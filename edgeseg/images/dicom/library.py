@@ -59,13 +59,18 @@ def translate_errors(what: str) -> Iterator[None]:
         ) from None
 
 
-def read_elements(source: BinaryIO | Path, keywords: Sequence[str] | None = None) -> Any:
-    """Return all or some elements as a ``Dataset``; a stream is left where its pixels begin."""
+def read_elements(
+    source: BinaryIO | Path, keywords: Sequence[str] | None = None, *, pixels: bool = False
+) -> Any:
+    """Return all or some elements as a ``Dataset``; a stream is left where its pixels begin.
+
+    The pixels are among them where that is asked.
+    """
     with translate_errors("the file"):
         from pydicom import dcmread
 
         wanted = None if keywords is None else [*keywords]
-        return dcmread(source, stop_before_pixels=True, force=True, specific_tags=wanted)
+        return dcmread(source, stop_before_pixels=not pixels, force=True, specific_tags=wanted)
 
 
 def value_of(dataset: Any, keyword: str, kind: Callable[[Any], T]) -> T | None:
