@@ -12,7 +12,7 @@ import pytest
 import edgeseg
 from edgeseg import errors, metadata, prediction, segmenter, zoo
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
 ERRORS = [name for name, value in vars(errors).items() if inspect.isclass(value)]
 
 
@@ -48,14 +48,16 @@ def test_examples_of_the_documentation_run(module: object) -> None:
     assert tried and not failed
 
 
-def test_examples_of_the_readme_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scan_file: bytes
+@pytest.mark.parametrize("document", ["README.md", "docs/python.md"])
+def test_examples_of_the_documents_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scan_file: bytes, document: str
 ) -> None:
     (tmp_path / "scan.png").write_bytes(scan_file)
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"^```python\n(.*?)^```", README.read_text("utf-8"), re.M | re.S)
+    text = (ROOT / document).read_text("utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
     assert blocks
     for block in blocks:
         names: dict[str, object] = {}
-        exec(compile(block, "README.md", "exec"), names)
+        exec(compile(block, document, "exec"), names)
         assert names["prediction"].hc_mm is not None  # type: ignore[attr-defined]

@@ -161,7 +161,8 @@ def text_detector() -> onnx.ModelProto:
 
 
 OPEN, UNDER_HALF = {"input_size": (H, W)}, np.nextafter(0.5, 0)
-# Rows of the table in README.md; of each a model, what its user says, and what its own code does.
+# Rows of the table in docs/networks.md; of each a model, what its user says, and what its own
+# code does.
 TAKEN: list[tuple[str, Any, dict[str, Any], dict[str, Any]]] = [
     ("plain `smp.Unet` with logits", smp_unet, SIGMOID | OPEN, SIGMOID),
     ("plain `smp.Unet` with logits", lambda: smp_unet(3, 11),
@@ -234,8 +235,8 @@ def test_it_answers_as_its_original(
         assert_same(source, out, device="openvino", **(how | {"tolerance": 2e-3}))
 
 
-def test_the_readme_lists_what_is_taken() -> None:
-    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+def test_the_docs_list_what_is_taken() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "networks.md").read_text(encoding="utf-8")
     table = text.partition("| your network")[2].partition("\n\n")[0]
     rows = [line.split("|")[1].strip() for line in table.splitlines()[2:]]
     assert rows == list(dict.fromkeys(each[0] for each in TAKEN))
