@@ -73,10 +73,6 @@ def read_film(
 
 def _open(stream: BinaryIO) -> cv2.VideoCapture:
     """Open a video, or raise an ImageDecodeError that names its codec, if the file does."""
-    # so that neither prints, and a frame of which a part is missing is none
-    getattr(cv2.utils, "logging", cv2).setLogLevel(0)
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "fflags;discardcorrupt")
     # OpenCV crashes on names that are not UTF-8
     name = f"/dev/fd/{stream.fileno()}" if os.name == "posix" else stream.name
     capture = open_capture(name, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
