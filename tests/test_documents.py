@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import onnx
 import pytest
 
 from edgeseg.phantom.head import Phantom
@@ -61,6 +60,7 @@ def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phantoms: list[Pha
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_first_commands_run(page: Path, prepared: Path) -> None:
     block = re.search(r"^```\n(.*?)^```", page.read_text("utf-8"), re.M | re.S)
@@ -81,6 +81,7 @@ def test_first_commands_run(page: Path, prepared: Path) -> None:
         gray = cv2.imread(str(next((prepared / "scans").iterdir())), cv2.IMREAD_GRAYSCALE)
         files.write(prepared / "study" / "a.dcm", gray, pixel_mm=(0.2, 0.2))
     if page.stem == "networks":
+        onnx = pytest.importorskip("onnx")
         from tests.adopt.graphs import float_model
 
         onnx.save(float_model(), prepared / "unet.onnx")

@@ -98,10 +98,8 @@ def test_a_fault_in_a_process_is_told_as_it_is(plan: Plan) -> None:
 
 
 @pytest.mark.ray
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "kills", [("task",), pytest.param(("driver", "task"), marks=pytest.mark.nightly)]
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("kills", [("task",), ("driver", "task")])
 def test_each_frame_has_one_row_though_processes_and_driver_are_killed(
     plan: Plan, scans: Path, tmp_path: Path, kills: tuple[str, ...]
 ) -> None:

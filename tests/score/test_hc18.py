@@ -39,6 +39,7 @@ def ring(ellipse: Ellipse, half_px: float = 1.5) -> np.ndarray:
 
 
 @pytest.mark.hc18
+@pytest.mark.nightly
 def test_all_annotations_give_the_tables_hc_and_the_published_folds(hc18_root: Path) -> None:
     cases = hc18.load_cases(hc18_root)
     assert len(cases) == 799
