@@ -21,7 +21,7 @@ DOCUMENTS = [
     *sorted((ROOT / "docs").glob("*.md")), ROOT / "training" / "README.md",
     ROOT / "benchmarks" / "README.md",
 ]  # fmt: skip
-PAGES = [path for path in DOCUMENTS if path.parent.name == "docs"]
+PAGES = [path for path in DOCUMENTS if path.parent == ROOT / "docs"]
 
 
 def anchors(path: Path) -> set[str]:
