@@ -19,6 +19,8 @@ Picture = npt.NDArray[np.uint8]
 """Shape (H, W, 3), blue first."""
 Colour = tuple[int, int, int]
 """Blue, green, red."""
+_Ink = tuple[npt.NDArray[np.uint8], int]
+"""Letters and their rim, shape (2, line height, W), and the distance to the next ones in pixels."""
 
 BOTTOM_LEFT = (False, True)  # a corner: whether it is at the right, and at the bottom
 _CORNERS = ((False, False), BOTTOM_LEFT, (True, False), (True, True))
@@ -52,12 +54,11 @@ class Lettering:
     ) -> None:
         """Write lines, broken or smaller if they must be, in the corner where they hide least."""
         (height, width), margin = self._picture.shape[:2], self._margin_px
-        texts = [_replace_accents(text) for text in texts]
+        words = tuple(tuple(_replace_accents(text).split()) for text in texts)
         for smaller in _SMALLER:
             size_px, least = max(1, round(smaller * self._size_px)), math.inf
             for corner, share in itertools.product(corners, _SHARES):
-                room_px = share * (width - 2 * margin)
-                lines = [part for text in texts for part in _wrap(text, room_px, size_px)]
+                lines = _wrap(words, share * (width - 2 * margin), size_px)
                 wide = max((_measure(line, size_px) for line in lines), default=0)
                 high, used = len(lines) * _line_height(size_px), self._used_px[corner]
                 left = max(width - margin - wide, 0) if corner[0] else margin
@@ -73,8 +74,7 @@ class Lettering:
             if least < _CUT:
                 break
         corner, lines, left, top, bottom, cells = best
-        for i, line in enumerate(lines):
-            _draw(self._picture[top + i * _line_height(size_px) :, left:], line, size_px, colour)
+        _draw(self._picture[top:, left:], lines, size_px, colour)
         self._grid[cells] = _TAKEN
         self._used_px[corner] += bottom - top
 
@@ -88,51 +88,77 @@ def _line_height(size_px: int) -> int:
     return round(_LINE * size_px) + 2 * _rim(size_px)
 
 
-@functools.lru_cache(maxsize=4096)
-def _measure(text: str, size_px: int) -> int:
-    """Return how wide a line of letters is, in pixels."""
-    return sum(_glyph(letter, size_px)[1] for letter in text) + 2 * _rim(size_px)
+def _measure(words: Sequence[str], size_px: int) -> int:
+    """Return how wide a line is, in pixels."""
+    ends = [_render(word, size_px)[1] for word in words]
+    return sum(ends) + max(0, len(words) - 1) * _glyph(" ", size_px)[1] + 2 * _rim(size_px)
 
 
-def _wrap(text: str, width_px: float, size_px: int) -> list[str]:
-    """Break a text into lines that fit into a width; a word that does not stays whole."""
-    lines: list[str] = []
-    for word in text.split():
-        longer = f"{lines[-1]} {word}" if lines else word
-        if lines and _measure(longer, size_px) <= width_px:
-            lines[-1] = longer
-        else:
-            lines.append(word)
+@functools.lru_cache(maxsize=64)
+def _wrap(
+    texts: tuple[tuple[str, ...], ...], width_px: float, size_px: int
+) -> list[tuple[str, ...]]:
+    """Break texts into lines that fit into a width, all of words; a longer word stays whole."""
+    lines: list[tuple[str, ...]] = []
+    for text in texts:
+        line: tuple[str, ...] = ()
+        for word in text:
+            if line and _measure((*line, word), size_px) > width_px:
+                lines.append(line)
+                line = ()
+            line = *line, word
+        if line:
+            lines.append(line)
     return lines
 
 
 def _replace_accents(text: str) -> str:
     """Return a text without accents, which the font lacks."""
+    if text.isascii():
+        return text
     parts = unicodedata.normalize("NFKD", text)
     return "".join(part for part in parts if not unicodedata.combining(part))
 
 
-def _draw(picture: Picture, text: str, size_px: int, colour: Colour) -> None:
-    """Draw a line from a picture's top left corner, in place."""
-    letters, left = np.zeros((_line_height(size_px), _measure(text, size_px)), dtype=np.uint8), 0
-    for letter in text:
-        glyph, advance = _glyph(letter, size_px)
-        part = letters[:, left : left + glyph.shape[1]]
-        np.maximum(part, glyph, out=part)
-        left += advance
-    region = picture[: letters.shape[0], : letters.shape[1]]
+def _draw(picture: Picture, lines: Sequence[Sequence[str]], size_px: int, colour: Colour) -> None:
+    """Draw lines of words from a picture's top left corner, in place."""
+    high, space = _line_height(size_px), _glyph(" ", size_px)[1]
+    wide = max((_measure(line, size_px) for line in lines), default=0)
+    layers = np.zeros((2, len(lines) * high, wide), dtype=np.uint8)
+    for i, line in enumerate(lines):
+        left = 0
+        for word in line:
+            left += _lay(layers[:, i * high :, left:], _render(word, size_px)) + space
+    region = picture[: layers.shape[1], : layers.shape[2]]
     if region.size:  # of a picture smaller than a letter
-        letters = letters[: region.shape[0], : region.shape[1]]
-        side = 2 * _rim(size_px) + 1
-        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-        ground = cv2.merge([255 - cv2.dilate(letters, disc)] * 3)
-        light = cv2.merge([cv2.convertScaleAbs(letters, alpha=part / 255) for part in colour])
-        region[:] = cv2.add(cv2.multiply(region, ground, scale=1 / 255), light)
+        light, shade = layers[:, : region.shape[0], : region.shape[1]]
+        ground = cv2.merge([255 - shade] * 3)
+        coloured = cv2.merge([cv2.convertScaleAbs(light, alpha=part / 255) for part in colour])
+        region[:] = cv2.add(cv2.multiply(region, ground, scale=1 / 255), coloured)
+
+
+def _lay(layers: npt.NDArray[np.uint8], ink: _Ink) -> int:
+    """Lay ink over what lies there, from the top left corner; return how far the next one is."""
+    part = layers[:, : ink[0].shape[1], : ink[0].shape[2]]
+    np.maximum(part, ink[0], out=part)
+    return ink[1]
+
+
+@functools.lru_cache(maxsize=1024)
+def _render(word: str, size_px: int) -> _Ink:
+    """Return a word's ink."""
+    glyphs = [_glyph(letter, size_px) for letter in word]
+    advance = sum(glyph[1] for glyph in glyphs)
+    layers = np.zeros((2, _line_height(size_px), advance + 2 * _rim(size_px)), dtype=np.uint8)
+    left = 0
+    for glyph in glyphs:
+        left += _lay(layers[..., left:], glyph)
+    return layers, advance
 
 
 @functools.lru_cache(maxsize=4096)
-def _glyph(letter: str, size_px: int) -> tuple[npt.NDArray[np.uint8], int]:
-    """Return a letter's gray pixels, as high as a line, and the distance to the next in pixels."""
+def _glyph(letter: str, size_px: int) -> _Ink:
+    """Return a letter's ink."""
     from PIL import Image, ImageDraw, ImageFont  # take long to import
 
     font: Any = ImageFont.load_default(size_px)  # part of Pillow, the same with every version
@@ -140,7 +166,9 @@ def _glyph(letter: str, size_px: int) -> tuple[npt.NDArray[np.uint8], int]:
     advance = round(font.getlength(letter))
     image = Image.new("L", (advance + 2 * rim, _line_height(size_px)))
     ImageDraw.Draw(image).text((rim, rim + size_px), letter, 255, font, anchor="ls")
-    return np.asarray(image), advance
+    light = np.asarray(image)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * rim + 1, 2 * rim + 1))
+    return np.stack([light, cv2.dilate(light, disc)]), advance
 
 
 def _rim(size_px: int) -> int:

@@ -88,12 +88,14 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     lines: list[tuple[str, int]] = []
     draw = letters._draw
 
-    def spy(room: np.ndarray, text: str, size_px: int, colour: letters.Colour) -> None:
-        lines.append((text, size_px))
+    def spy(
+        room: np.ndarray, texts: list[tuple[str, ...]], size_px: int, colour: letters.Colour
+    ) -> None:
+        lines.extend((" ".join(text), size_px) for text in texts)
         blank = np.full((*room.shape[:2], 3), 128, np.uint8)
-        draw(blank, text, size_px, colour)
-        assert (blank[-1] == 128).all() and (blank[:, -1] == 128).all(), text
-        draw(room, text, size_px, colour)
+        draw(blank, texts, size_px, colour)
+        assert (blank[-1] == 128).all() and (blank[:, -1] == 128).all(), texts
+        draw(room, texts, size_px, colour)
 
     monkeypatch.setattr(letters, "_draw", spy)
     return lines
