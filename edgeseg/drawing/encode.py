@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseg.errors import ImageDecodeError
+from edgeseg.images.formats.jpeg import read_segments
 
 _OF_MASKS = (
     *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE),
@@ -48,6 +49,8 @@ def encode(
 _MOST_PX = (180, 240)  # height and width
 _QUALITY = 70
 _JFXX = b"JFXX\0\x10"
+_APP0, _START_OF_FRAME = 0xE0, 0xC0  # of the files that OpenCV writes
+_HEAD_BYTES = 1 << 17  # which these two are in
 
 
 class Thumbnail(NamedTuple):
@@ -80,10 +83,12 @@ def add_thumbnail(jpeg: bytes, small: npt.NDArray[np.uint8]) -> bytes:
 
 def read_thumbnail(path: Path) -> Thumbnail | None:
     """Read the small copy in a JPEG file; None if the file cannot be read, or has none."""
-    from PIL import Image  # takes long to import
-
-    with contextlib.suppress(OSError), Image.open(path, formats=["JPEG"]) as picture:
-        for name, content in getattr(picture, "applist", ()):
-            if name == "APP0" and content.startswith(_JFXX):
-                return Thumbnail(content.removeprefix(_JFXX), *picture.size)
+    small = None
+    with contextlib.suppress(OSError, struct.error, ImageDecodeError), path.open("rb") as stream:
+        for marker, _, body, _ in read_segments(stream.read(_HEAD_BYTES)):
+            if marker == _APP0 and body.startswith(_JFXX):
+                small = body.removeprefix(_JFXX)
+            elif marker == _START_OF_FRAME:
+                height_px, width_px = struct.unpack_from(">HH", body, 1)
+                return Thumbnail(small, width_px, height_px) if small else None
     return None

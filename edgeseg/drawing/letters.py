@@ -88,7 +88,8 @@ def _line_height(size_px: int) -> int:
     return round(_LINE * size_px) + 2 * _rim(size_px)
 
 
-def _measure(words: Sequence[str], size_px: int) -> int:
+@functools.lru_cache(maxsize=1024)
+def _measure(words: tuple[str, ...], size_px: int) -> int:
     """Return how wide a line is, in pixels."""
     ends = [_render(word, size_px)[1] for word in words]
     return sum(ends) + max(0, len(words) - 1) * _glyph(" ", size_px)[1] + 2 * _rim(size_px)
@@ -120,7 +121,7 @@ def _replace_accents(text: str) -> str:
     return "".join(part for part in parts if not unicodedata.combining(part))
 
 
-def _draw(picture: Picture, lines: Sequence[Sequence[str]], size_px: int, colour: Colour) -> None:
+def _draw(picture: Picture, lines: Sequence[tuple[str, ...]], size_px: int, colour: Colour) -> None:
     """Draw lines of words from a picture's top left corner, in place."""
     high, space = _line_height(size_px), _glyph(" ", size_px)[1]
     wide = max((_measure(line, size_px) for line in lines), default=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -45,6 +46,7 @@ def picture_names(file: str, frame: int = 0) -> dict[str, str]:
     }
 
 
+@functools.lru_cache(maxsize=256)
 def _stem(file: str, own: str) -> str:
     """Return a file's name without the suffix ``own``, or whole where it would meet another."""
     if Path(file).suffix.lower() not in IMAGE_SUFFIXES:

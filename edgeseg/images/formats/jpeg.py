@@ -76,7 +76,7 @@ def parse(data: bytes) -> Jpeg:
     colour_segments: list[int] = []
     exact: dict[int, set[int]] = {}  # component -> its coefficients that are there in full
     first_codes: dict[int, int] = {}  # table of coefficients -> what its code of zeros means
-    for marker, position, body, end in _read_segments(data):
+    for marker, position, body, end in read_segments(data):
         if marker == _END:
             break
         if n_scans and marker not in _TABLES:
@@ -134,7 +134,7 @@ def parse(data: bytes) -> Jpeg:
     )
 
 
-def _read_segments(data: bytes) -> Iterator[tuple[int, int, bytes, int]]:
+def read_segments(data: bytes) -> Iterator[tuple[int, int, bytes, int]]:
     """Yield each segment: its marker, where it begins, its contents, and where the next begins."""
     position = 2
     while True:
