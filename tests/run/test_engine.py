@@ -26,7 +26,7 @@ from edgeseg.run import engine as engines
 from edgeseg.run.engine import Engine
 from edgeseg.run.job import PARTS_NAME
 from edgeseg.run.store import Store
-from edgeseg.run.worker import Options, Worker
+from edgeseg.run.worker import Options, Worker, Write
 from edgeseg.segmenter import Segmenter
 from tests.fakes import FakeSession, bright, head_image, open_fake, record_calls
 
@@ -105,6 +105,22 @@ def test_a_new_version_replaces_rows_and_pictures(
         assert names(out) == {*store.pictures()} == set()  # of what it was
         assert len(store.packed_rows()) == 1
     assert not (out / PARTS_NAME).exists()
+
+
+@pytest.mark.parametrize("owes", [False, True])
+def test_documents_that_are_to_be_sent_are_owed_once_they_are_durable(
+    segmenter: Segmenter, scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owes: bool
+) -> None:
+    measure = Worker.measure
+
+    def with_report(worker: Worker, source: Source, write: Write) -> Row:
+        write("sr/a.dcm", b"report")
+        return measure(worker, source, write)
+
+    monkeypatch.setattr(Worker, "measure", with_report)
+    with opened(segmenter, tmp_path / "out", owes=owes) as (engine, store):
+        engine.submit(source(scan)).result()
+        assert store.owed() == (["sr/a.dcm"] if owes else [])
 
 
 def test_other_people_s_pictures_are_not_replaced(
