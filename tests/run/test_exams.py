@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from edgeseg.errors import DataError, OutputWriteError
 from edgeseg.run import exams as exams_module
 from edgeseg.run.exams import Exams
 from edgeseg.run.store import FileRows, Store
-from tests.fakes import until
+from edgeseg.system import files
+from tests.fakes import record_calls, until
 
 ROW = {"file": "a.dcm", "frame": None, "status": "ok"}
 
@@ -73,17 +75,81 @@ def test_more_of_an_exam_makes_a_new_version(folder: Folder) -> None:
     assert folder.reports == {"1.2.dcm": b"5", "1.2.2.dcm": b"4,5"}
 
 
+class Clock:
+    """Stands for the module `time`; its time passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now_s, self.n_asked = 0.0, 0
+
+    def monotonic(self) -> float:
+        self.n_asked += 1
+        return self.now_s
+
+    def add(self, seconds: float) -> None:
+        """Have all exams looked at, then time pass, then all exams looked at."""
+        for step_s in (seconds, 0.0):
+            asked = self.n_asked
+            until(lambda asked=asked: self.n_asked >= asked + 2)
+            self.now_s += step_s
+
+
+def test_an_exam_ends_a_while_after_its_last_image_is_measured(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exams_module, "time", clock := Clock())
+    with folder.run(ends_after_s=60) as exams:
+        for uid in "45":
+            folder.measure(uid)
+            clock.add(59)
+        exams.is_waiting = lambda study: study == "1.2"
+        clock.add(59)
+        assert folder.sent == []
+        exams.is_waiting = lambda study: False
+        until(lambda: folder.sent == ["sr/1.2.dcm"])
+    assert folder.reports == {"1.2.dcm": b"4,5"}
+
+
 def test_an_exam_without_an_end_is_gathered_by_the_next_run(folder: Folder) -> None:
+    with folder.run(ends_after_s=60):
+        folder.measure("5")
+    assert folder.reports == {}
+    for _ in range(2):  # by the first alone; the second makes again what is gone
+        with folder.run(ends_after_s=60) as exams:
+            exams.write_all()
+            assert folder.store.exams() == {}
+        assert folder.reports == {"1.2.dcm": b"5"}
+        (folder.out / "sr" / "1.2.dcm").unlink()
+    assert folder.sent == ["sr/1.2.dcm"]
+
+
+def test_what_comes_while_a_report_is_written_makes_the_next(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = ["4"]
+
+    def merge_while_more_comes(*args: Any) -> bytes | None:
+        if late:
+            folder.measure(late.pop())
+        return merge(*args)
+
+    monkeypatch.setattr("edgeseg.output.dicom.study.merge_reports", merge_while_more_comes)
+    with folder.run():
+        folder.measure("5")
+        until(lambda: len(folder.sent) == 2)
+    assert folder.reports == {"1.2.dcm": b"5", "1.2.2.dcm": b"4,5"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders are not flushed there")
+def test_an_exam_ends_once_its_report_survives_a_power_cut(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log: list[str] = []
+    record_calls(monkeypatch, log, files, "sync", lambda path: f"flush {path.suffix or path.name}")
+    record_calls(monkeypatch, log, Store, "end_exam", lambda *_: "end")
     with folder.run(ends_after_s=60) as exams:
         folder.measure("5")
-    with folder.run() as exams:
-        exams.is_waiting = lambda study: True
-    assert folder.reports == {}
-    with folder.run():
-        until(lambda: folder.sent == ["sr/1.2.dcm"])
-    with folder.run(), contextlib.suppress(AssertionError):
-        until(lambda: len(folder.sent) > 1, 0.2)
-    assert folder.sent == ["sr/1.2.dcm"]
+        exams.write_all()
+    assert log[:3] == ["flush .part", "flush sr", "end"]
 
 
 class Kill(BaseException):
