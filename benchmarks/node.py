@@ -6,7 +6,8 @@
 Wraps images of HC18 in DICOM, each sending a new instance, and sends them to an `edgeseg listen`
 of its own, one after the other and as two callers at once. The lag is from the first byte of the
 request to the answer, before which the instance is safe on disk; instances a second are counted
-until all are measured. With ``--kill`` the node is killed with -9 in the middle and started again:
+until all are measured. Then a film comes while three callers send images: its lag is from the last
+byte. With ``--kill`` there is none, and the node is killed with -9 in the middle and started again:
 what was answered must be measured, and once all is sent again each instance must have one row.
 What follows ``--`` is given to the node. Prints Markdown, and leaves ``results/node.json``, or
 ``results/node-NAME.json`` with ``--name NAME``.
@@ -32,10 +33,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from library.dicom_images import wrapped
+from library.dicom_images import film, wrapped
 from library.processes import write_result
 from pydicom import Dataset
-from pydicom.uid import UltrasoundImageStorage, generate_uid
+from pydicom.uid import (
+    JPEGBaseline8Bit,
+    UltrasoundImageStorage,
+    UltrasoundMultiFrameImageStorage,
+    generate_uid,
+)
 from pynetdicom import AE
 
 from edgeseg.images.image_file import read_gray
@@ -85,6 +91,7 @@ def associated(port: int) -> Iterator[Any]:
     entity = AE("BENCH")
     entity.dimse_timeout = 120
     entity.add_requested_context(UltrasoundImageStorage)
+    entity.add_requested_context(UltrasoundMultiFrameImageStorage, JPEGBaseline8Bit)
     association = entity.associate("127.0.0.1", port)
     if not association.is_established:
         raise SystemExit("the node takes no association")
@@ -94,6 +101,47 @@ def associated(port: int) -> Iterator[Any]:
         yield association
     finally:
         association.release()
+
+
+def store_film(port: int, images: Sequence[Dataset], frames: Dataset) -> dict[str, Any]:
+    """Send a film while three others send images; return all lags in milliseconds."""
+    ended, others_ms, sent_s = threading.Event(), list[float](), list[float]()
+
+    def send_images() -> None:
+        mine = copy.deepcopy([*images])
+        while not ended.is_set():
+            others_ms.extend(store(port, mine, [generate_uid() for _ in mine]))
+
+    others = [threading.Thread(target=send_images) for _ in range(3)]
+    for thread in others:
+        thread.start()
+    with associated(port) as association:
+        time.sleep(_LOOK_S)  # the others are sending
+        transport = association.dul.socket
+        send = transport.send
+
+        def note(data: bytes) -> None:
+            send(data)
+            sent_s.append(time.perf_counter())
+
+        transport.send = note
+        started_s = time.perf_counter()
+        answer = association.send_c_store(frames)
+        answered_s = time.perf_counter()
+        last_byte_s = sent_s[-1]
+    ended.set()
+    for thread in others:
+        thread.join()
+    if answer.get("Status") != 0:
+        raise SystemExit(f"the film was answered with {answer.get('Status')}")
+    median, p99 = np.percentile(others_ms, [50, 99]).tolist()
+    return {
+        "frames": int(frames.NumberOfFrames),
+        "mb": round(len(frames.PixelData) / 1e6, 1),
+        "sent_s": round(last_byte_s - started_s, 2),
+        "answered_after_ms": round(1000 * (answered_s - last_byte_s), 1),
+        "others": {"median_ms": round(median, 1), "p99_ms": round(p99, 1)},
+    }
 
 
 def store(port: int, images: Sequence[Dataset], uids: Sequence[str]) -> list[float]:
@@ -134,9 +182,9 @@ def watch_memory(node: Node, seen_mib: list[float], ended: threading.Event) -> N
 
 
 def rows(out: Path) -> Counter[str]:
-    """Return how many rows each instance has."""
+    """Return how many rows each instance has, or each frame of a film."""
     text = (out / "results.csv").read_text(encoding="utf-8-sig")
-    return Counter(row["file"] for row in csv.DictReader(io.StringIO(text)))
+    return Counter(row["file"] + row["frame"] for row in csv.DictReader(io.StringIO(text)))
 
 
 def summarize(name: str, lags_ms: Sequence[float], wall_s: float) -> dict[str, Any]:
@@ -175,6 +223,11 @@ def main() -> None:
             line = summarize(name, lags_ms, time.perf_counter() - started)
             record["lines"].append(line)
             print("| {callers} | {instances} | {median_ms} | {p99_ms} | {per_s} |".format(**line))  # noqa: T201
+        if not arguments.kill:
+            grays = [read_gray(cases[0].image_path)] * arguments.frames
+            frames = film(grays, cases[0].pixel_size_mm)
+            record["film"] = store_film(node.port, images, frames)
+            node.wait_measured()
         ended.set()
         watching.join()
         tenth = max(1, len(seen_mib) // 10)
@@ -219,6 +272,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--images", type=int, default=20, help="of HC18 that take turns")
+    parser.add_argument("--frames", type=int, default=900, help="of the film")
     parser.add_argument("--kill", action="store_true")
     parser.add_argument("--name", default="", help="of the file with the results")
     parser.add_argument("node", nargs="*", help="options of the node, after --")

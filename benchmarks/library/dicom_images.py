@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, UltrasoundImageStorage, generate_uid
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    ExplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    UltrasoundImageStorage,
+    UltrasoundMultiFrameImageStorage,
+    generate_uid,
+)
 
+from edgeseg.drawing.encode import encode
 from edgeseg.images.frame import GrayImage
 
 
@@ -37,4 +47,15 @@ def wrapped(gray: GrayImage, pixel_size_mm: float) -> Dataset:
     image.BitsAllocated, image.BitsStored, image.HighBit = 8, 8, 7
     image.PixelRepresentation = 0
     image.PixelData = gray.tobytes()
+    return image
+
+
+def film(grays: Sequence[GrayImage], pixel_size_mm: float) -> Dataset:
+    """Return a film of gray images of one size, in JPEG, as machines send it."""
+    image = wrapped(grays[0], pixel_size_mm)
+    image.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    image.SOPClassUID, image.NumberOfFrames = UltrasoundMultiFrameImageStorage, len(grays)
+    image.LossyImageCompression = "01"
+    image.PixelData = encapsulate([encode(".jpg", gray) for gray in grays])
+    image["PixelData"].is_undefined_length = True
     return image
