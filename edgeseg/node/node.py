@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import shutil
 import threading
 import time
@@ -94,6 +95,7 @@ class Inbox:
         self._known: dict[str, str] = {}  # with its study
         self._incomplete: set[str] = set()
         self._queue: deque[str] = deque()
+        self._said_s = -math.inf  # when a notice said how many wait
         self._resume_s = 0.0  # before which nothing is measured
         self._is_ending = False
         self._n_documents = 0
@@ -161,10 +163,18 @@ class Inbox:
                 self._incomplete.discard(file)
                 if answer == Status.SUCCESS:
                     self._queue.append(file)
+                    self._say_how_many()
                 else:
                     self._known.pop(file, None)
                 self._changed.notify_all()
         return answer
+
+    def _say_how_many(self) -> None:
+        """Say how many instances wait, if several do, at most once a minute."""
+        now_s, waiting = time.monotonic(), len(self._known)
+        if waiting > 1 and now_s - self._said_s >= _PERIOD_S:
+            self._said_s = now_s
+            self._on_notice(f"instances that wait to be measured: {waiting}")
 
     def has_study(self, study: str) -> bool:
         """Tell whether an instance of a study is still to be measured."""

@@ -63,13 +63,15 @@ def record_of(
     *,
     status: str,
     n_images: int,
+    n_waiting: int = 0,
     rows: Sequence[Row] = (),
     wall_s: float = 0.0,
 ) -> dict[str, Any]:
     """Return what a run's record holds, which is ``running`` or ``done``.
 
     What was ``asked``, its ``arguments`` and ``options``, is recorded as it is; ``n_images`` are
-    those of the input, and ``wall_s`` is the time of the run without loading the model.
+    those of the input, ``n_waiting`` those of a node that are still to be measured, and ``wall_s``
+    is the time of the run without loading the model.
     """
     seen = Counter(row["status"] for row in rows)
     return {
@@ -81,6 +83,7 @@ def record_of(
         "counts": {
             "n_images": n_images,
             **{status: seen[status] for status in STATUSES},
+            **({"n_waiting": n_waiting} if n_waiting else {}),
         },
         "timings": {"wall_s": round(wall_s, 3), "stages_ms": _mean_stages_ms(rows)},
     }

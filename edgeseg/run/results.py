@@ -60,9 +60,8 @@ class Results:
         wall_s = time.perf_counter() - self._started_s
         table.write_csv(out / table.RESULTS_NAME, rows.titles, rows, table.column_decimals(task))
         cines = table.write_cines(out / table.CINES_NAME, rows, task)
-        record = record_of(
-            segmenter, self._asked, status=status, n_images=len(rows), rows=rows, wall_s=wall_s
-        )
+        count = {"n_images": len(rows), "n_waiting": len(self.store.waiting())}
+        record = record_of(segmenter, self._asked, status=status, **count, rows=rows, wall_s=wall_s)
         write_json(out / RUN_NAME, record)
         overlays = out / "overlays" if self._worker.options.overlays else None
         write_page(out / REPORT_NAME, task, rows, record, overlays)

@@ -119,7 +119,8 @@ def test_what_is_sent_has_rows_reports_and_pictures(
     images: list[Path], tmp_path: Path, start: Callable[..., Node]
 ) -> None:
     out = tmp_path / "out"
-    node = start(out, "--allow", "STORESCU", "--max-instance", 1, "--exam-ends-after", 0)
+    how = "--allow", "STORESCU", "--max-instance", 1, "--exam-ends-after", 0
+    node = start(out, *how, "--jsonl", tmp_path / "rows.jsonl")
     assert subprocess.run(["echoscu", "-aet", "STORESCU", "127.0.0.1", node.port]).returncode == 0
     assert node.send(*images) == node.send(images[0], *images) - 1 == 4
     assert node.send("-aet", "OTHER", images[0], check=False) == 0
@@ -132,6 +133,9 @@ def test_what_is_sent_has_rows_reports_and_pictures(
     assert "OTHER" in printed
     assert "too large" in printed
     assert str(out) in printed
+    lines = [*map(json.loads, (tmp_path / "rows.jsonl").read_text().splitlines())]
+    assert [line["file"] for line in lines].count(images[-1].name) == 3
+    assert len(lines) == 6 and lines[-1]["waiting"] == 0
     call("infer", tmp_path / "images", "--out", tmp_path / "infer", "--no-masks", "--no-overlays")
     assert untimed_rows(out) == untimed_rows(tmp_path / "infer")
     assert {row["status"] for row in untimed_rows(out)} == {"ok"}

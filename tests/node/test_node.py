@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +22,10 @@ from edgeseg.measure.ellipse import Ellipse
 from edgeseg.node import node as node_module
 from edgeseg.node.addresses import Status
 from edgeseg.node.node import Inbox
+from edgeseg.output.record import RUN_NAME
+from edgeseg.output.report.page import REPORT_NAME
 from edgeseg.run.engine import Engine
+from edgeseg.run.results import open_results
 from edgeseg.run.store import Store
 from edgeseg.run.worker import Options, Worker, read_source
 from tests.fakes import FakeSession, head_image, open_fake, record_calls, until
@@ -45,15 +49,15 @@ class Node:
         self.notices: list[str] = []
         self.store: Store
         self._measured: list[str] = []
-        self._segmenter = open_fake(monkeypatch, FakeSession())
+        options = Options(masks=False, overlays=False, resume=True)
+        segmenter = open_fake(monkeypatch, FakeSession())
+        self.worker = Worker(segmenter, PixelSizes([]), options, read=self._read)
 
     @contextlib.contextmanager
     def run(self, limit: int = 1000) -> Iterator[Inbox]:
-        options = Options(masks=False, overlays=False)
-        worker = Worker(self._segmenter, PixelSizes([]), options, read=self._read)
         with (
             contextlib.closing(Store(self.out)) as self.store,
-            Engine(worker, self.store, self.out, 2) as engine,
+            Engine(self.worker, self.store, self.out, 2) as engine,
         ):
             stop = engine.stop
             engine.stop = lambda: (stop(), self.gate.set())  # type: ignore[method-assign]
@@ -198,7 +202,14 @@ def test_what_waits_is_measured_by_the_next_run(node: Node) -> None:
         assert waiting  # the engine measures only what had begun
         assert {*waiting} == node.spooled
         assert len(store.packed_rows()) == len(uids) - len(waiting)
-    assert node.notices == [f"instances that wait for the next start: {len(waiting)}"]
+    assert node.notices == [
+        "instances that wait to be measured: 2",  # again in a minute
+        f"instances that wait for the next start: {len(waiting)}",
+    ]
+    with open_results(node.worker, node.out, {}) as results:
+        results.export()
+    assert json.loads((node.out / RUN_NAME).read_text())["counts"]["n_waiting"] == len(waiting)
+    assert f"{len(waiting)} more wait to be measured" in (node.out / REPORT_NAME).read_text()
     with node.run():
         node.wait_measured(len(uids))
         assert node.store.files() == {f"{uid}.dcm" for uid in uids}

@@ -117,6 +117,7 @@ def listen(
     tls_key: Annotated[Path | None, _tls_option("Its private key.")] = None,
     tls_ca: Annotated[Path | None, _tls_option("Authority of the others' certificates.")] = None,
     return_tls: Annotated[bool, _tls_option("Send reports over TLS.", "--return-tls")] = False,
+    jsonl_file: options.Jsonl = None,
 ) -> None:
     """Run a DICOM node: measure what ultrasound machines send, and send reports back.
 
@@ -154,10 +155,18 @@ def listen(
     worker = Worker(model.open(), PixelSizes([]), *known, on_notice=notices)
     with (
         contextlib.closing(notices),
+        console.lines_to(jsonl_file, append=True) as write_line,
         open_results(worker, out, options.arguments_of(context)) as results,
     ):
+
+        def on_rows(rows: Sequence[Row]) -> None:
+            results.note_change(rows)
+            waiting = len(results.store.waiting())
+            for row in rows:
+                write_line(row | {"waiting": waiting})
+
         reports = ReportSender(results, archive, notices) if archive else None
-        owes, on_rows = archive is not None, results.note_change
+        owes = archive is not None
         engine = Engine(worker, results.store, out, workers, owes=owes, on_rows=on_rows)
         to_archive = reports.add if reports else None
         exams = Exams(out, results.store, notices, exam_ends_after, to_archive)

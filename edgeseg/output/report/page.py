@@ -95,9 +95,10 @@ def _hash(text: str) -> str:
 def _summary(counts: Mapping[str, int], nothing: str, *, has_pictures: bool) -> str:
     images = "1 image" if counts["n_images"] == 1 else f"{counts['n_images']} images"
     missing = "" if has_pictures else " No overlays were written, so there are no pictures."
+    waiting = f" {n} more wait to be measured." if (n := counts.get("n_waiting")) else ""
     return (
         f"{images}: {counts['ok']} ok, {counts['doubtful']} doubtful, {counts['empty']} {nothing}, "
-        f"{counts['failed']} failed.{missing}"
+        f"{counts['failed']} failed.{waiting}{missing}"
     )
 
 
