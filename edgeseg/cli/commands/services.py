@@ -77,21 +77,21 @@ def watch(
         with results.exporting():
             with exams, engine:
                 console.say(f"watching {folder}; Ctrl-C stops it")
-                _run(partial(watching.run, engine, every_s, once=once))
+                ending = threading.Event()
+                _run(partial(watching.run, engine, every_s, ending, once=once), ending)
             exams.write_all()
         results.export("done")
         console.say(f"results in {out}: results.csv, report.html, run.json")
 
 
-def _run(watch: Callable[[threading.Event], None]) -> None:
-    """Watch until a signal asks to stop, then finish the images in progress."""
-    ending = threading.Event()
-    with interrupts.wait_patiently(), ThreadPoolExecutor(1, "edgeseg-look") as pool:
-        looking = pool.submit(watch, ending)
-        looking.add_done_callback(lambda _: ending.set())
+def _run(work: Callable[[], object], ending: threading.Event) -> None:
+    """Work until a signal asks to stop, which sets an event, or until all is done."""
+    with interrupts.wait_patiently(), ThreadPoolExecutor(1, "edgeseg-work") as pool:
+        working = pool.submit(work)
+        working.add_done_callback(lambda _: ending.set())
         wait_for_end(ending)
         ending.set()
-    looking.result()
+    working.result()
 
 
 def listen(
@@ -283,12 +283,7 @@ def live(
                 stack.enter_context(run_server(server))
                 console.say(f"{source}: open http://localhost:{server.server_port}/")
             console.say("Ctrl-C stops it")
-            with interrupts.wait_patiently(), ThreadPoolExecutor(1, "edgeseg-live") as pool:
-                showing = pool.submit(show, pictures, view, write_line)
-                showing.add_done_callback(lambda _: ending.set())
-                wait_for_end(ending)
-                ending.set()
-            showing.result()
+            _run(partial(show, pictures, view, write_line), ending)
         results.export("done")
         console.say(f"results in {out}: results.csv, report.html, run.json")
 
