@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ from tests.phantoms import write_hc18
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
-    *(ROOT / name for name in ("README.md", "SECURITY.md", "CHANGELOG.md")),
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md")),
     *sorted((ROOT / "docs").glob("*.md")), ROOT / "training" / "README.md",
     ROOT / "benchmarks" / "README.md",
 ]  # fmt: skip
@@ -60,17 +63,40 @@ def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phantoms: list[Pha
     return tmp_path
 
 
+def commands_of(page: Path) -> list[list[str]]:
+    """Return the words of the commands in a page's blocks, a list a block."""
+    text = page.read_text("utf-8").replace("\\\n", " ")
+    blocks = re.findall(r"^```\n(.*?)^```", text, re.M | re.S)
+    return [
+        [line for line in block.splitlines() if line.startswith("edgeseg ")] for block in blocks
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [
+    command for page in PAGES for block in commands_of(page) for command in block
+    if re.match("edgeseg (serve|watch|listen) *(?!.*--(host|export))", command)
+])  # fmt: skip
+def test_services_start_and_stop(command: str, prepared: Path) -> None:
+    if " listen" in command:
+        pytest.importorskip("pynetdicom")
+    _, name, *arguments = shlex.split(command)
+    port = [] if name == "watch" else ["--port", "0"]
+    words = [sys.executable, "-u", "-m", "edgeseg", name, *arguments, *port]
+    started = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=prepared)
+    with started as process:
+        assert process.stdout is not None
+        first = next(line for line in process.stdout if "Ctrl-C stops it" in line)
+        process.send_signal(signal.SIGTERM)
+        rest = process.stdout.read()
+    assert first and process.returncode == 0, rest
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_first_commands_run(page: Path, prepared: Path) -> None:
-    block = re.search(r"^```\n(.*?)^```", page.read_text("utf-8"), re.M | re.S)
-    commands = [line for line in (block[1] if block else "").splitlines() if line]
-    if page.stem in (
-        "index",
-        "python",
-        "contributing",
-    ):  # of these tests/test_public_api.py, or none
-        return
+    commands = next(iter(commands_of(page)), [])
+    assert commands or page.stem in ("index", "python", "contributing")  # tests, or other tests
     needs: dict[str, Any] = {"archive": "pyarrow", "dicom": "pydicom"}
     if page.stem in needs:
         pytest.importorskip(needs[page.stem])
@@ -86,7 +112,6 @@ def test_first_commands_run(page: Path, prepared: Path) -> None:
 
         onnx.save(float_model(), prepared / "unet.onnx")
     for command in commands:
-        name, *arguments = shlex.split(command)
-        assert name == "edgeseg"
+        _, *arguments = shlex.split(command)
         done = call(*arguments)
         assert done.exit_code == 0, (command, done.output, done.exception)

@@ -203,7 +203,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="HC18 folder: draw cost and errors")
     parser.add_argument("--model", default=zoo.DEFAULT_MODEL, help="whose errors to draw")
     parser.add_argument("--benchmark", type=Path, help="JSON of a benchmark: draw latency")
-    parser.add_argument("--out", type=Path, default=HERE)
+    parser.add_argument("--out", type=Path, default=HERE.parent / "docs" / "pictures")
     options = parser.parse_args()
     if not (options.data or options.benchmark):
         parser.error("nothing to draw: give --data, --benchmark or both")

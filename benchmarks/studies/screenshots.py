@@ -20,7 +20,7 @@ from edgeseg.serve.api import Measurer
 from edgeseg.serve.server import Bounds, Server, run_server
 from edgeseg.serve.site import site
 
-HERE = Path(__file__).resolve().parents[1]
+PICTURES = Path(__file__).resolve().parents[2] / "docs" / "pictures"
 
 
 def main() -> None:
@@ -32,15 +32,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
         os.chdir(folder)
         out = demo.run(segmenter)[0].out.resolve()
-        shutil.copy(next((out / "overlays").glob("*.jpg")), HERE / "example.jpg")
+        shutil.copy(next((out / "overlays").glob("*.jpg")), PICTURES / "example.jpg")
         arguments = ["--no-sandbox", "--disable-gpu"]
         browser = driver.chromium.launch(executable_path=asked.chromium, args=arguments)
-        _shoot(browser, (out / "report.html").as_uri(), (1280, 860), HERE / "report.png")
+        _shoot(browser, (out / "report.html").as_uri(), (1280, 860), PICTURES / "report.png")
         measurer = Measurer(segmenter, 1, 1)
         server = Server(("127.0.0.1", 0), measurer, site(segmenter), Bounds())
         with run_server(server):
             address = f"http://127.0.0.1:{server.server_address[1]}/"
-            _shoot(browser, address, (390, 844), HERE / "page.png", press="#example")
+            _shoot(browser, address, (390, 844), PICTURES / "page.png", press="#example")
         browser.close()
 
 

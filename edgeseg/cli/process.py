@@ -105,10 +105,11 @@ def close_standard_output() -> int:
         return 1
 
 
-def wait_for_end(ending: threading.Event | None = None) -> None:
-    """Wait until an event is set, or a signal asks to stop, which is then printed."""
+def wait_for_end(text: str, ending: threading.Event | None = None) -> None:
+    """Print a text, and wait until an event is set, or a signal asks to stop, which is printed."""
     ending = ending or threading.Event()
     try:
+        console.say(text)
         while not ending.wait(_LOOK_S):
             pass
     except (KeyboardInterrupt, SystemExit):

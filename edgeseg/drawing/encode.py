@@ -84,7 +84,8 @@ def add_thumbnail(jpeg: bytes, small: npt.NDArray[np.uint8]) -> bytes:
 def read_thumbnail(path: Path) -> Thumbnail | None:
     """Read the small copy in a JPEG file; None if the file cannot be read, or has none."""
     small = None
-    with contextlib.suppress(OSError, struct.error, ImageDecodeError), path.open("rb") as stream:
+    errors = OSError, ImageDecodeError, struct.error, IndexError, ValueError
+    with contextlib.suppress(*errors), path.open("rb") as stream:
         for marker, _, body, _ in read_segments(stream.read(_HEAD_BYTES)):
             if marker == _APP0 and body.startswith(_JFXX):
                 small = body.removeprefix(_JFXX)

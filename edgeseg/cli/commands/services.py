@@ -76,20 +76,20 @@ def watch(
         engine = Engine(worker, results.store, out, workers, retry_failed=resume, on_rows=on_rows)
         with results.exporting():
             with exams, engine:
-                console.say(f"watching {folder}; Ctrl-C stops it")
                 ending = threading.Event()
-                _run(partial(watching.run, engine, every_s, ending, once=once), ending)
+                work = partial(watching.run, engine, every_s, ending, once=once)
+                _run(work, ending, f"watching {folder}; Ctrl-C stops it")
             exams.write_all()
         results.export("done")
         console.say(f"results in {out}: results.csv, report.html, run.json")
 
 
-def _run(work: Callable[[], object], ending: threading.Event) -> None:
-    """Work until a signal asks to stop, which sets an event, or until all is done."""
+def _run(work: Callable[[], object], ending: threading.Event, text: str) -> None:
+    """Print a text, and work until all is done, or a signal asks to stop and sets the event."""
     with interrupts.wait_patiently(), ThreadPoolExecutor(1, "edgeseg-work") as pool:
         working = pool.submit(work)
         working.add_done_callback(lambda _: ending.set())
-        wait_for_end(ending)
+        wait_for_end(text, ending)
         ending.set()
     working.result()
 
@@ -172,12 +172,11 @@ def listen(
         exams = Exams(out, results.store, notices, exam_ends_after, to_archive)
         node = run_node(engine, results, address, exams, reports, notices)
         with results.exporting(), engine, interrupts.wait_patiently(), node as (at, port):
-            console.say(f"{title} listens on {in_brackets(at)}:{port}; Ctrl-C stops it")
             if not is_loopback(at) and callers is None:
                 console.notice("everyone on this network may send: --allow restricts that")
             if not is_loopback(at) and inward is None:
                 console.notice("images are sent unencrypted: --tls-cert encrypts them")
-            wait_for_end()
+            wait_for_end(f"{title} listens on {in_brackets(at)}:{port}; Ctrl-C stops it")
         results.export("done")
     console.say(f"stopped; results in {out}: results.csv, report.html, run.json")
 
@@ -221,7 +220,6 @@ def serve(
         host, port = str(server.server_address[0]), server.server_address[1]
         listens_on_all = host in ("0.0.0.0", "::")
         shown = "localhost" if listens_on_all else in_brackets(host)
-        console.say(f"{segmenter.file.name}: open http://{shown}:{port}/ (Ctrl-C stops it)")
         if not server.is_local:
             hosts = find_own_addresses() if listens_on_all else [shown]
             if urls := [f"http://{each}:{port}/" for each in hosts]:
@@ -231,7 +229,7 @@ def serve(
                 "everyone on this network can open it and send images, unencrypted; the camera "
                 "and offline use need HTTPS"
             )
-        wait_for_end()
+        wait_for_end(f"{segmenter.file.name}: open http://{shown}:{port}/ (Ctrl-C stops it)")
 
 
 def live(
@@ -277,13 +275,14 @@ def live(
         engine = Engine(worker, results.store, out, 1, on_rows=results.note_change)
         with results.exporting(), engine, contextlib.ExitStack() as stack:
             keeper = Keeper(engine, worker, out)
+            text = f"measuring {source}"
             if has_page:
                 with _binding(f"port {port}"):
                     server = LiveServer(port, view, keeper.keep)
                 stack.enter_context(run_server(server))
-                console.say(f"{source}: open http://localhost:{server.server_port}/")
-            console.say("Ctrl-C stops it")
-            _run(partial(show, pictures, view, write_line), ending)
+                text = f"{source}: open http://localhost:{server.server_port}/"
+            work = partial(show, pictures, view, write_line)
+            _run(work, ending, f"{text} (Ctrl-C stops it)")
         results.export("done")
         console.say(f"results in {out}: results.csv, report.html, run.json")
 
