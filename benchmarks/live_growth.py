@@ -4,7 +4,7 @@
 
 Each frame is another one: a synthetic head that moves, between noise. Every tenth is drawn, as for
 one who looks at the page at 4 frames a second, and every thousandth kept. Leaves
-``results/live_growth.json``.
+``results/live-growth.json``.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def main() -> None:
                 marks.append((number, _resident_mib()))
                 print(f"{number} frames: {marks[-1][1]:.1f} MiB", flush=True)  # noqa: T201
     write_result(
-        "live_growth",
+        "live-growth",
         {
             "n_frames": args.frames,
             "wall_s": round(time.perf_counter() - started_s),
