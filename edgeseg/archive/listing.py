@@ -141,7 +141,7 @@ def _may_be_image(place: Place, tally: Tally) -> bool:
     elif name.startswith("."):
         if left_out.has_image_suffix(name):
             tally.add(left_out.HIDDEN, place.text)
-    elif left_out.has_image_suffix(name) or not _NAMES_KIND.search(name):
+    elif left_out.may_be_single_image(name) or not _NAMES_KIND.search(name):
         return True
     else:
         tally.add(left_out.NOT_IMAGES, place.text, name.rpartition(".")[2].lower())

@@ -136,7 +136,8 @@ def _parse_kind(data: bytes, kind: kinds.Kind | None) -> Header:
     if kind in (kinds.BMP, kinds.PNM):
         return parse_by_pillow(data, kind)
     if kind is not None:
-        raise ImageDecodeError(f"{kind.name} files are not read; {kind.advice}")
+        what = " as an image" if kind in kinds.FILMS else ""
+        raise ImageDecodeError(f"{kind.name} files are not read{what}; {kind.advice}")
     text = describe_text_file(data)
     raise ImageDecodeError(text or f"this is not a {kinds.READABLE} image, whatever its name says")
 

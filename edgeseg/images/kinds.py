@@ -27,8 +27,9 @@ PNG, JPEG, BMP, TIFF, PNM, DICOM = (
 )
 RAW = Kind("camera raw", *_AS_PNG)
 _HEIC = Kind("HEIC", *_AS_PNG)
+_FILM, _CONVERT = (f"{what}, or {_FRAME}" for what in ("name it as a film", "convert it to MP4"))
 _FILMS = ("AVI video", "MP4 or QuickTime video", "Matroska or WebM video")
-FILMS = _AVI, _MP4, _MATROSKA = tuple(Kind(name, _FRAME) for name in _FILMS)
+FILMS = _AVI, _MP4, _MATROSKA = tuple(Kind(name, _FILM) for name in _FILMS)
 """Kinds that `edgeseg.images.video` reads."""
 _MARKS = [
     (re.compile(mark, re.DOTALL), kind)
@@ -52,8 +53,8 @@ _MARKS = [
         (rb".{8}AVI ", _AVI),
         (rb".{4}(moov|mdat|wide)", _MP4),
         (rb"\x1aE\xdf\xa3", _MATROSKA),
-        (rb"\0\0\x01\xba", Kind("MPEG video", _FRAME)),
-        (rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11", Kind("Windows Media video", _FRAME)),
+        (rb"\0\0\x01\xba", Kind("MPEG video", _CONVERT)),
+        (rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11", Kind("Windows Media video", _CONVERT)),
         (rb"KRETZFILE", Kind("Kretz volume", _SLICE)),
         (rb"NRRD000", Kind("NRRD volume", _SLICE)),
         (rb".{344}n[+i]1\0", Kind("NIfTI volume", _SLICE)),

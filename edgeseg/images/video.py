@@ -26,7 +26,9 @@ _CODEC = re.compile(
 )
 _FACTS = (
     cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_COUNT, cv2.CAP_PROP_FPS,
+    cv2.CAP_PROP_SAR_NUM, cv2.CAP_PROP_SAR_DEN,
 )  # fmt: skip
+_SQUARE = 0.02  # how far a pixel's sides may differ, relative; encoders round
 
 
 def read_film(
@@ -42,8 +44,12 @@ def read_film(
     try:
         with path.open("rb") as stream:
             capture = _open(stream)
-            width, height, n_said, rate = map(capture.get, _FACTS)
+            width, height, n_said, rate, wide, high = map(capture.get, _FACTS)
             check_sides(int(width), int(height))
+            if wide and high and abs(wide / high - 1) > _SQUARE:
+                raise ImageDecodeError(
+                    f"its pixels are {wide:.0f}:{high:.0f}, not square; convert it to square ones"
+                )
             most = min(_MOST_FRAMES, int(_MOST_PIXELS // (width * height)))
             while capture.grab():
                 number += 1
@@ -59,6 +65,8 @@ def read_film(
                 if ruler and n_given <= _WITH_RULER and not (found and found.pixel_size_mm):
                     found = read_ruler(frame, ruler)
                 yield number, replace(frame, ruler=found)
+            if not number:
+                raise ImageDecodeError(_explain(stream))
         number += 1
         # a container that does not count its frames says how long it lasts, sound included
         spare = max(1, n_said // 50)
@@ -72,17 +80,21 @@ def read_film(
 
 
 def _open(stream: BinaryIO) -> cv2.VideoCapture:
-    """Open a video, or raise an ImageDecodeError that names its codec, if the file does."""
+    """Open a video, or raise an ImageDecodeError."""
     # OpenCV crashes on names that are not UTF-8
     name = f"/dev/fd/{stream.fileno()}" if os.name == "posix" else stream.name
     capture = open_capture(name, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
-    if capture.isOpened():
-        return capture
+    if not capture.isOpened():
+        raise ImageDecodeError(_explain(stream))
+    return capture
+
+
+def _explain(stream: BinaryIO) -> str:
+    """Return why no frame of a video can be read, with its codec if the file names it."""
     stream.seek(0)
     start = stream.read(_END_BYTES)
     stream.seek(max(len(start), stream.seek(0, os.SEEK_END) - _END_BYTES))
-    reason = "the video is damaged or cut short: its index is missing; copy it again"
     if found := _CODEC.search(start + stream.read()):
         codec = next(filter(None, found.groups())).decode()
-        reason = f"damaged, or this OpenCV does not have its codec, {codec}; convert it"
-    raise ImageDecodeError(reason)
+        return f"damaged, or this OpenCV does not have its codec, {codec}; convert it"
+    return "no pictures are found in the video: it was cut short, or is sound alone; copy it again"

@@ -19,8 +19,9 @@ READ_SUFFIXES = frozenset({
 })  # fmt: skip
 """Of the kinds that are read."""
 _DICOM_SUFFIXES = frozenset((".dcm", ".dicom", ".dic", ".ima"))
+_FILM_SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm"))
 # The others are not read, but a user who has them in a folder must learn it: they get a row.
-IMAGE_SUFFIXES = READ_SUFFIXES | _DICOM_SUFFIXES | {
+IMAGE_SUFFIXES = READ_SUFFIXES | _DICOM_SUFFIXES | _FILM_SUFFIXES | {
     ".gif", ".webp", ".avif", ".heic", ".heif", ".jp2", ".j2k", ".jxl", ".tga",
 }  # fmt: skip
 PICTURES = ("masks", "overlays", "annotated", "sr", "seg", "findings")
@@ -120,6 +121,11 @@ def has_image_suffix(name: str) -> bool:
     return _suffix(name) in IMAGE_SUFFIXES
 
 
+def may_be_single_image(name: str) -> bool:
+    """Return whether a file's name is that of an image, and of no video."""
+    return has_image_suffix(name) and _suffix(name) not in _FILM_SUFFIXES
+
+
 def has_dicom_suffix(name: str) -> bool:
     """Return whether a file's name is that of DICOM, in which there need not be an image."""
     return _suffix(name) in _DICOM_SUFFIXES
@@ -127,8 +133,10 @@ def has_dicom_suffix(name: str) -> bool:
 
 def kind_with_frames(path: str) -> Kind | None:
     """Return DICOM or a kind of video, by a file's name or else its first bytes; None of others."""
-    if has_image_suffix(path):
-        return DICOM if has_dicom_suffix(path) else None
+    if has_dicom_suffix(path):
+        return DICOM
+    if may_be_single_image(path):
+        return None
     try:
         kind = kind_of(_read_start(path))
     except (OSError, ValueError):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import cv2
 import numpy as np
@@ -85,7 +87,31 @@ def test_what_cannot_be_opened_says_why(frames: np.ndarray, tmp_path: Path) -> N
         path.write_bytes(path.read_bytes().replace(codec, unknown))
         number, reason = failure(path)
         assert number == 0 and unknown.decode() in reason
+    number, reason = failure(films.cut(films.write(tmp_path / "b.mkv", frames), 0.1))
+    assert number == 0 and "V_MJPEG" in reason  # it opens, and has no frame
     assert failure(tmp_path / "gone.avi") == (0, "cannot be read (No such file or directory)")
+
+
+@pytest.mark.parametrize(("sides", "is_square"), [((4320, 4319), True), ((16, 11), False)])
+def test_pixels_that_are_not_square_are_refused(
+    frames: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    sides: tuple[int, int], is_square: bool,
+) -> None:  # fmt: skip
+    path, open_capture = films.write(tmp_path / "a.avi", frames), video.open_capture
+
+    def open_with_sides(*how: Any) -> Any:
+        capture = open_capture(*how)
+        said = dict(zip((cv2.CAP_PROP_SAR_NUM, cv2.CAP_PROP_SAR_DEN), sides, strict=True))
+        fake = Mock(wraps=capture)
+        fake.get = lambda name: said.get(name, capture.get(name))
+        return fake
+
+    monkeypatch.setattr(video, "open_capture", open_with_sides)
+    if is_square:
+        assert len(good(path)) == 10
+    else:
+        number, reason = failure(path)
+        assert number == 0 and "16:11" in reason
 
 
 def test_headers_that_say_what_is_not_so_are_bounded(

@@ -35,8 +35,8 @@ def notices(*inputs: Path, out: Path | None = None) -> list[str]:
 
 def test_folders_are_searched_below_and_sorted(tmp_path: Path) -> None:
     touch(tmp_path / "b.png", tmp_path / "a" / "z.JPG", tmp_path / "a.png", tmp_path / "note.txt")
-    touch(tmp_path / "c.gif", tmp_path / "e.dcm")  # refused in their rows
-    assert files(tmp_path) == ["a.png", "a/z.JPG", "b.png", "c.gif", "e.dcm"]
+    touch(tmp_path / "c.gif", tmp_path / "e.dcm", tmp_path / "f.mp4")  # refused in their rows
+    assert files(tmp_path) == ["a.png", "a/z.JPG", "b.png", "c.gif", "e.dcm", "f.mp4"]
     assert notices(tmp_path) == []
     touch(tmp_path / ".hidden.png", tmp_path / ".note", tmp_path / ".thumbnails" / "a.png")
     assert "left out 2 hidden images, such as " in notices(tmp_path)[0]
