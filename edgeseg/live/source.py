@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
@@ -36,21 +37,25 @@ class LiveFrame(NamedTuple):
 class LiveSource:
     """A camera's number or device, the URL of a stream, or a film.
 
-    A film is played at its own pace and ends; the others are waited for when they go away, of which
-    ``on_notice`` is told. Raises `InputNotFoundError` if there is nothing at the start.
+    ``name`` is what it is called: of a URL without password and query. A film is played at its own
+    pace and ends; the others are waited for when they go away, of which ``on_notice`` is told.
+    Raises `InputNotFoundError` if there is nothing at the start.
     """
 
     def __init__(
         self, name: str, ending: threading.Event, on_notice: Callable[[str], None]
     ) -> None:
-        self.name, self._ending, self._on_notice = name, ending, on_notice
+        self._place, self._ending, self._on_notice = name, ending, on_notice
+        parts = urlsplit(name)
+        host = parts.netloc.rpartition("@")[2]  # names and passwords are for the camera alone
+        self.name = f"{parts.scheme}://{host}{parts.path}" if "://" in name else name
         self.is_film = Path(name).is_file()
         self.trouble = ""
         self._capture = self._open()
         if self._capture is None:
             raise InputNotFoundError(
-                f"{name}: no picture comes from it; expected a camera's number or device such as "
-                "/dev/video0, the URL of a stream, or a film that OpenCV reads"
+                f"{self.name}: no picture comes from it; expected a camera's number or device such "
+                "as /dev/video0, the URL of a stream, or a film that OpenCV reads"
             )
 
     def frames(self) -> Iterator[LiveFrame]:
@@ -104,13 +109,13 @@ class LiveSource:
             self.trouble = trouble
 
     def _open(self) -> Any:
-        if self.name.isdecimal():
-            capture = open_capture(int(self.name))
-        elif "://" in self.name:
+        if self._place.isdecimal():
+            capture = open_capture(int(self._place))
+        elif "://" in self._place:
             waits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _OPEN_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC]
-            capture = open_capture(self.name, cv2.CAP_FFMPEG, [*waits, _READ_MS])
+            capture = open_capture(self._place, cv2.CAP_FFMPEG, [*waits, _READ_MS])
         else:
-            capture = open_capture(self.name)
+            capture = open_capture(self._place)
         if not capture.isOpened():
             return None
         fps = capture.get(cv2.CAP_PROP_FPS)

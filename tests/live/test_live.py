@@ -115,6 +115,25 @@ def test_what_is_no_source_is_refused(tmp_path: Path) -> None:
             LiveSource(name, threading.Event(), lambda text: None)
 
 
+def test_the_password_of_a_camera_is_nowhere(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("live", "http://me:geheim@127.0.0.1:9/a?token=geheim", "--out", tmp_path / "out")
+    refused = call(*words)
+    assert str(refused.exception).startswith("http://127.0.0.1:9/a: no picture")
+
+    def open_film(source: LiveSource) -> cv2.VideoCapture:
+        source.is_film, source._interval_s = True, 1 / FPS
+        return cv2.VideoCapture(str(film))
+
+    monkeypatch.setattr(LiveSource, "_open", open_film)
+    done = call(*words, "--jsonl", tmp_path / "l.jsonl")
+    assert done.exit_code == 0 and "geheim" not in done.output
+    assert '"http://127.0.0.1:9/a"' in (tmp_path / "l.jsonl").read_text()
+    for path in (tmp_path / "l.jsonl", *filter(Path.is_file, (tmp_path / "out").rglob("*"))):
+        assert b"geheim" not in path.read_bytes(), path
+
+
 def test_the_median_is_of_the_window_s_sure_frames(
     segmenter: Segmenter, phantoms: list[Phantom]
 ) -> None:

@@ -260,27 +260,27 @@ def live(
     from edgeseg.serve.server import run_server
 
     size_mm = options.read_pixel_size(pixel_size)
-    arguments = options.arguments_of(context) | {"pixel_size": size_mm}
+    ending = threading.Event()
+    pictures = LiveSource(source, ending, console.notice)
+    shown = {"source": pictures.name, "pixel_size": size_mm}
     how = output.collect(1, sr=False, ruler=ruler, resume=True)
     known = how, Ages(), model.read_calibration()
     segmenter = model.open()
     worker = Worker(segmenter, PixelSizes(pixel_size_mm=size_mm), *known, on_notice=console.notice)
-    ending = threading.Event()
-    pictures = LiveSource(source, ending, console.notice)
     with (
         console.lines_to(jsonl_file, append=True) as write_line,
-        open_results(worker, out, arguments) as results,
+        open_results(worker, out, options.arguments_of(context) | shown) as results,
     ):
         view = LiveView(segmenter, size_mm, ruler, window_s)
         engine = Engine(worker, results.store, out, 1, on_rows=results.note_change)
         with results.exporting(), engine, contextlib.ExitStack() as stack:
             keeper = Keeper(engine, worker, out)
-            text = f"measuring {source}"
+            text = f"measuring {pictures.name}"
             if has_page:
                 with _binding(f"port {port}"):
                     server = LiveServer(port, view, keeper.keep)
                 stack.enter_context(run_server(server))
-                text = f"{source}: open http://localhost:{server.server_port}/"
+                text = f"{pictures.name}: open http://localhost:{server.server_port}/"
             work = partial(show, pictures, view, write_line)
             _run(work, ending, f"{text} (Ctrl-C stops it)")
         results.export("done")
