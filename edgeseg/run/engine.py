@@ -80,6 +80,7 @@ class Engine:
             stack.enter_context(single_threaded_opencv())
             self._syncs = stack.enter_context(ThreadPoolExecutor(_SYNCS, "edgeseg-sync"))
             self._commits = stack.enter_context(ThreadPoolExecutor(1, "edgeseg-commit"))
+            self._commits.submit(int)  # its thread starts here, where a failure is heard
             self._pool = stack.enter_context(ThreadPoolExecutor(self._threads, "edgeseg-measure"))
             self._stack = stack.pop_all()
         return self

@@ -128,7 +128,7 @@ def test_what_is_sent_has_rows_reports_and_pictures(
     assert node.send(large, check=False) == 0
     node.wait_measured()
     until(lambda: len(untimed_rows(out)) == 6)  # while the node runs
-    until(lambda: _count_reported(out.glob("sr/*")) == 4)
+    until(lambda: _count_reported(out.glob("sr/*.dcm")) == 4)
     printed = node.stop()
     assert "OTHER" in printed
     assert "too large" in printed
@@ -196,7 +196,7 @@ def _kill_often(n_kills: int, scan: np.ndarray, tmp_path: Path, start: Callable[
         answered |= _send_and_kill(node, batch, numbers)
     node = start("--no-masks")
     node.wait_measured()
-    until(lambda: _count_reported(out.glob("sr/*")) == len([*(out / "findings").glob("*/*")]))
+    until(lambda: _count_reported(out.glob("sr/*.dcm")) == len([*(out / "findings").glob("*/*")]))
     node.stop()
     found = untimed_rows(out)
     keys = [(row["file"], row["frame"]) for row in found]
@@ -245,13 +245,13 @@ def test_reports_wait_for_an_archive_that_is_away_and_go_there_over_tls(
     assert node.send(images[0], check=False) == 0  # in the clear
     assert node.send(*tls, *images[:2]) == 2
     node.wait_measured()
-    until(lambda: len([*out.glob("sr/*")]) == 1)
+    until(lambda: len([*out.glob("sr/*.dcm")]) == 1)
     assert "ARCHIVE@127.0.0.1" in node.stop()
     there = start(archive, "--no-sr", *own)
     node = start(out, *secured, "--return", f"ARCHIVE@127.0.0.1:{there.port}")
     assert node.send(*tls, images[2]) == 1
     node.wait_measured()
-    until(lambda: len([*out.glob("sr/*")]) == 2)
+    until(lambda: len([*out.glob("sr/*.dcm")]) == 2)
     node.stop()
     assert "left out, which hold no ultrasound image: 2" in there.stop()
     assert len(untimed_rows(out)) == 3

@@ -182,6 +182,26 @@ def test_an_error_reaches_the_caller_and_the_file_can_be_submitted_again(
         assert len(engine.submit(source(scan)).result()) == 1
 
 
+@pytest.mark.parametrize("which", ["measure", "commit", "sync"])
+def test_a_thread_that_cannot_start_is_heard_of(
+    segmenter: Segmenter, scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str
+) -> None:
+    """As where there is no memory for its stack."""
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name.startswith(f"edgeseg-{which}"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with (
+        pytest.raises(RuntimeError, match="can't start"),
+        opened(segmenter, tmp_path / "out") as (engine, _),
+    ):
+        engine.submit(source(scan)).result(30)
+
+
 def test_after_an_exception_what_has_not_begun_is_left_to_the_next_run(
     monkeypatch: pytest.MonkeyPatch, scan: Path, tmp_path: Path
 ) -> None:
