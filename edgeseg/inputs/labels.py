@@ -19,10 +19,10 @@ _PARTS = {
     "train": "train", "training": "train", "val": "validation", "valid": "validation",
     "validation": "validation", "test": "test", "testing": "test",
 }  # fmt: skip
-_LABEL = "(annotation|mask|label|seg|segmentation|gt|groundtruth)"
-ENDING = re.compile(rf"_{_LABEL}(_?\d+)?$", re.IGNORECASE)
-START = re.compile(rf"^{_LABEL}_", re.IGNORECASE)
-"""Of the names of labels, without a suffix: ``a_mask``, ``a_mask_1``, ``mask_a``."""
+_LABEL = "(annotation|mask|label|seg|segmentation|gt|groundtruth)s?"
+ENDING = re.compile(rf"[-_. ]{_LABEL}([-_. ]?\(?\d+\)?)?$", re.IGNORECASE)
+START = re.compile(rf"^{_LABEL}[-_. ]", re.IGNORECASE)
+"""Of the names of labels, without a suffix: ``a_mask``, ``a-masks (1)``, ``mask_a``."""
 
 
 def words_of(folder: str) -> list[str]:

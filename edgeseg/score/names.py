@@ -17,6 +17,7 @@ from edgeseg.inputs.size_table import TableRow, read_table
 from edgeseg.inputs.source import Source
 
 READABLE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+_UNREAD = (".gif", ".webp", ".gz", ".nii", ".nrrd", ".mha", ".npy", ".npz", ".mat", ".dcm")
 GROUPS_NAME = "groups.csv"
 _POLYGON_BYTES = 1 << 20
 _POLYGONS = {
@@ -90,7 +91,7 @@ def match_labels(root: Path) -> tuple[list[Match], list[str]]:
             f"{root}: {len(lacking)} of {len(images)} images have no label, such as "
             f"{_some(lacking, root)}; expected a file of that name in masks/, or beside the image "
             f"with an ending such as _mask. Labels lie in {', '.join(folders[:5]) or 'no folder'}"
-            f"{_describe_polygons(root)}"
+            f"{_describe_unread(root)}"
         )
     unused = [label for label in labels if label not in owners]
     notices = [
@@ -101,8 +102,8 @@ def match_labels(root: Path) -> tuple[list[Match], list[str]]:
     return matches, notices
 
 
-def _describe_polygons(root: Path) -> str:
-    """Say that labels are polygons of LabelMe, COCO or YOLO and what to do; empty if none is."""
+def _describe_unread(root: Path) -> str:
+    """Say that labels are polygons, or files that are not read, and what to do; empty if none."""
     for path in sorted((*root.rglob("*.json"), *root.rglob("*.txt"))):
         with path.open("rb") as stream:
             start = stream.read(_POLYGON_BYTES)
@@ -113,7 +114,9 @@ def _describe_polygons(root: Path) -> str:
                     "export masks from the tool that drew them, or draw them as masks by "
                     "labelme_export_json, pycocotools' annToMask, or cv2.fillPoly"
                 )
-    return ""
+    others = (path.relative_to(root) for path in sorted(root.rglob("*.*")))
+    other = next((path for path in others if path.suffix in _UNREAD and is_label(path)), None)
+    return f". {other} is of a kind that is not read: save masks as PNG" if other else ""
 
 
 def _some(paths: Sequence[Path], root: Path) -> str:

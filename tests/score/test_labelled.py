@@ -112,6 +112,8 @@ def write_tree(root: Path, pictures: dict[str, np.ndarray]) -> Path:
         ),
         ("images/img_1.png", "masks/mask_1.png", "img_1.png"),
         ("images/1_image.png", "gt/1_gt.png", "1_image.png"),
+        ("images/a.png", "labels/a-labels.png", "a.png"),
+        ("a 1.png", "a 1.mask (2).png", "a 1.png"),
     ],
 )
 def test_layouts_of_other_tools(tmp_path: Path, image: str, label: str, file: str) -> None:
@@ -124,17 +126,20 @@ def test_layouts_of_other_tools(tmp_path: Path, image: str, label: str, file: st
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "tool"),
+    ("name", "text", "what"),
     [
-        ("a.json", '{"version": "5.0", "shapes": [{"label": "cyst"}]}', "LabelMe"),
-        ("instances.json", '{"images": [], "annotations": [{"id": 1}]}', "COCO"),
-        ("labels/a.txt", "0 0.1 0.2 0.3 0.4 0.5 0.6\n", "YOLO"),
+        ("a.json", '{"version": "5.0", "shapes": [{"label": "cyst"}]}', "polygons of LabelMe"),
+        ("instances.json", '{"images": [], "annotations": [{"id": 1}]}', "polygons of COCO"),
+        ("labels/a.txt", "0 0.1 0.2 0.3 0.4 0.5 0.6\n", "polygons of YOLO"),
+        ("masks/a.gif", "GIF89a", "of a kind that is not read"),
     ],
 )
-def test_polygons_are_named(tmp_path: Path, name: str, text: str, tool: str) -> None:
-    write_tree(tmp_path, {"images/a.png": MASK // 4, "labels/b.png": MASK})
+def test_labels_that_are_not_read_are_named(
+    tmp_path: Path, name: str, text: str, what: str
+) -> None:
+    write_tree(tmp_path, {"images/a.png": MASK // 4, "labels/b.png": MASK, "masks/c.png": MASK})
     (tmp_path / name).write_text(text)
-    with pytest.raises(DataError, match=f"{name} holds polygons of {tool}.*masks"):
+    with pytest.raises(DataError, match=f"{name} (holds|is) {what}.*masks"):
         load_labelled(tmp_path)
 
 
