@@ -27,7 +27,8 @@ PNG, JPEG, BMP, TIFF, PNM, DICOM = (
 )
 RAW = Kind("camera raw", *_AS_PNG)
 _HEIC = Kind("HEIC", *_AS_PNG)
-_FILM, _CONVERT = (f"{what}, or {_FRAME}" for what in ("name it as a film", "convert it to MP4"))
+_CONVERT = f"convert it to MP4, or {_FRAME}"
+_FILM = f"'edgeseg infer' reads it under a film's name, such as a.mp4; or {_FRAME}"
 _FILMS = ("AVI video", "MP4 or QuickTime video", "Matroska or WebM video")
 FILMS = _AVI, _MP4, _MATROSKA = tuple(Kind(name, _FILM) for name in _FILMS)
 """Kinds that `edgeseg.images.video` reads."""
