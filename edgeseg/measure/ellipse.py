@@ -6,6 +6,7 @@ right and y down; arrays are indexed ``(row, column)``.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, replace
 
@@ -108,8 +109,7 @@ class Ellipse:
 
     def points(self, count: int) -> FloatArray:
         """Return ``count`` points on the outline, shape (count, 2), as (x, y)."""
-        t = np.linspace(0.0, 2 * math.pi, count, endpoint=False)
-        offset: FloatArray = (self.shape_matrix() @ np.stack([np.cos(t), np.sin(t)])).T
+        offset: FloatArray = (self.shape_matrix() @ _unit_circle(count)).T
         return offset + self.center
 
     def signed_distance(self, x: npt.ArrayLike, y: npt.ArrayLike) -> FloatArray:
@@ -151,6 +151,13 @@ class Ellipse:
     def mask(self, height: int, width: int) -> Mask:
         """Return the pixels whose centre lies inside, shape (height, width), 0 or 255."""
         return np.where(self.coverage(height, width) >= 0.5, 255, 0).astype(np.uint8)
+
+
+@functools.lru_cache(maxsize=8)
+def _unit_circle(count: int) -> FloatArray:
+    """Return points on the unit circle, shape (2, count)."""
+    t = np.linspace(0.0, 2 * math.pi, count, endpoint=False)
+    return np.stack([np.cos(t), np.sin(t)])
 
 
 def fit_ellipse(points: FloatArray) -> Ellipse | None:
