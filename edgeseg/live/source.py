@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
@@ -46,9 +46,8 @@ class LiveSource:
         self, name: str, ending: threading.Event, on_notice: Callable[[str], None]
     ) -> None:
         self._place, self._ending, self._on_notice = name, ending, on_notice
-        parts = urlsplit(name)
-        host = parts.netloc.rpartition("@")[2]  # names and passwords are for the camera alone
-        self.name = f"{parts.scheme}://{host}{parts.path}" if "://" in name else name
+        # user, password and tokens are for the camera alone
+        self.name = re.sub("://[^/]*@", "://", name).partition("?")[0] if "://" in name else name
         self.is_film = Path(name).is_file()
         self.trouble = ""
         self._capture = self._open()
