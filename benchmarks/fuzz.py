@@ -18,6 +18,7 @@ import contextlib
 import faulthandler
 import json
 import queue
+import re
 import random
 import subprocess
 import sys
@@ -188,7 +189,8 @@ def _process(name: str, seed: int, first: int, count: int, folder: str) -> Itera
 
 def _pass_on(stream: Any, lines: queue.Queue[bytes]) -> None:
     for line in stream:
-        lines.put(line)
+        if re.match(rb"\[\d+, ", line):  # old engines print lines of their own
+            lines.put(line)
     lines.put(b"")
 
 
