@@ -18,8 +18,8 @@ import contextlib
 import faulthandler
 import json
 import queue
-import re
 import random
+import re
 import subprocess
 import sys
 import tempfile
