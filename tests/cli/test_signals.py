@@ -146,6 +146,7 @@ with interrupts.handle():
 def test_a_process_goes_on(name: str) -> None:
     code = "import os, signal, sys, time; from edgeseg.cli import process\n"
     code += "from edgeseg.cli.process import interrupts; process._PATIENCE_S = 0.1\n"
-    command = [sys.executable, "-c", code + SCRIPTS[name]]
+    # from Python 3.12 on it warns of forks
+    command = [sys.executable, "-W", "ignore", "-c", code + SCRIPTS[name]]
     done = subprocess.run(command, capture_output=True, text=True, timeout=LONG_S)
     assert (done.returncode, done.stdout, done.stderr) == (0, "goes on\n", "")
