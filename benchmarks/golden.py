@@ -39,6 +39,7 @@ INTENDED: tuple[Intended, ...] = (
     Intended("summary.json", "counts.*", _LIMITS),
     Intended("summary.json", "flags.unusual_shape", _LIMITS),
     Intended("summary.json", "figures.ga_*", _LIMITS),
+    Intended("sr/*", "Algorithm Version*", "version 0.2 called itself 0.1.0"),
     Intended("sr/*", "Algorithm Parameters*", f"the model's hash: {_LIMITS}"),
     Intended("sr/*", "Comment*", "the sentences were written anew"),
     Intended("sr/*", "Gestational Age*", "reports have ages"),
